@@ -1,0 +1,3 @@
+//! Confab: a real-time group server and its web application.
+
+pub mod wire;

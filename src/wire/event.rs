@@ -1,0 +1,89 @@
+//! What happens in a topic.
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Map, Value};
+
+use super::{Group, Key, Offset, Timestamp};
+
+/// Somebody, as the others see them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Person {
+    /// Stable, unique and public; says nothing about the secret in the person's cookie.
+    pub id: String,
+    /// What to call them; any text.
+    pub name: String,
+}
+
+/// One message of a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Unique over all rooms.
+    pub id: String,
+    /// What the author's client called it.
+    pub key: Key,
+    pub from: Person,
+    pub text: String,
+    /// When the server accepted it.
+    pub at: Timestamp,
+}
+
+/// A message with its place in the room's stream, as the store and the HTTP API give it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    pub offset: Offset,
+    #[serde(flatten)]
+    pub message: Message,
+}
+
+/// A room as the list of rooms shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomSummary {
+    pub group: Group,
+    /// The newest message; none when the room is empty.
+    pub latest: Option<Stored>,
+}
+
+/// Something that happened in a topic: a JSON object with a string `type`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// `message`: somebody said something.
+    Message(Message),
+    /// `room`: the room in the list has a new latest message (topic `me`).
+    Room(RoomSummary),
+    /// Whatever else a program has sent to the group, as it came.
+    Other(Map<String, Value>),
+}
+
+/// The events with a form of their own, as serde sees them.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Known<M, R> {
+    Message(M),
+    Room(R),
+}
+
+impl Serialize for Event {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Message(message) => Known::<_, ()>::Message(message).serialize(serializer),
+            Self::Room(room) => Known::<(), _>::Room(room).serialize(serializer),
+            Self::Other(map) => map.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = Map::deserialize(deserializer)?;
+        match map.get("type").and_then(Value::as_str) {
+            // A program may send an event of the same type and another shape: it is passed on as it is.
+            Some("message" | "room") => Ok(match serde_json::from_value(Value::Object(map.clone())) {
+                Ok(Known::Message(message)) => Self::Message(message),
+                Ok(Known::Room(room)) => Self::Room(room),
+                Err(_) => Self::Other(map),
+            }),
+            Some(_) => Ok(Self::Other(map)),
+            None => Err(D::Error::custom("an event has a string `type`")),
+        }
+    }
+}

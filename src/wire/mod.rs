@@ -1,0 +1,25 @@
+//! What crosses the network, as types: both sides compile this and nothing here does I/O.
+//!
+//! A client sends a [`Request`] (a number and a [`Command`]) and gets exactly one [`Reply`] with the same number.
+//! Whatever happens in a [`Topic`] reaches its members as a [`Push`]: an [`Event`] and, where the topic keeps
+//! history, the [`Offset`] it has in the topic's stream. Names, positions and times are types of their own; they
+//! are checked where they enter (`FromStr`, serde) and trusted afterwards.
+//!
+//! The protocol in prose, with examples, is `docs/protocol.md`.
+
+mod command;
+mod error;
+mod event;
+mod names;
+mod server;
+mod time;
+
+pub use command::{Command, Join, Leave, Ping, Request, Send};
+pub use error::{Code, CommandError};
+pub use event::{Event, Message, Person, RoomSummary, Stored};
+pub use names::{Epoch, Group, InvalidName, Key, Offset, Position, Topic};
+pub use server::{Answer, Joined, Outcome, Push, Reply, ServerFrame, State, Welcome};
+pub use time::Timestamp;
+
+/// The sub-protocol that a client asks for to speak this protocol (RFC 6455 section 1.9).
+pub const SUBPROTOCOL: &str = "confab.v1";

@@ -1,0 +1,188 @@
+//! Names and positions.
+
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// Why a name was refused: what is allowed instead, ready to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidName(pub &'static str);
+
+impl fmt::Display for InvalidName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for InvalidName {}
+
+fn is_name(text: &str, longest: usize) -> bool {
+    (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// A cheap, shared text with a checked form; the four name types below differ only in what they accept.
+macro_rules! checked_name {
+    ($(#[$doc:meta])* $name:ident, $longest:literal, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                if is_name(text, $longest) { Ok(Self(text.into())) } else { Err(InvalidName($rule)) }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    };
+}
+
+checked_name!(
+    /// The name of a group, as it stands in addresses: `[A-Za-z0-9_-]{1,64}`.
+    Group,
+    64,
+    "a group name is 1 to 64 of A-Z a-z 0-9 _ -"
+);
+
+checked_name!(
+    /// The key that a client gives a message it sends, unique for its author in the room: a repeated send with the
+    /// same key is the same message. A UUID is usual.
+    Key,
+    64,
+    "a key is 1 to 64 of A-Z a-z 0-9 _ -"
+);
+
+checked_name!(
+    /// One life of a topic's stream. Offsets of different epochs cannot be compared: the stream was begun anew.
+    Epoch,
+    32,
+    "an epoch is 1 to 32 of A-Z a-z 0-9 _ -"
+);
+
+/// A place in a topic's stream. The first event has offset 1 and each next one is one more; 0 is the place before the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Offset(pub u64);
+
+impl Offset {
+    /// The place before the first event.
+    pub const START: Self = Self(0);
+
+    /// The place one further on.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a reader stands in a stream: it has everything up to and including `offset`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    pub epoch: Epoch,
+    pub offset: Offset,
+}
+
+/// What a connection can join.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// `room/{group}`: the messages of a room.
+    Room(Group),
+    /// `me`: what concerns the person behind the connection; today the rooms and their latest messages.
+    Me,
+}
+
+impl FromStr for Topic {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        match text.split_once('/') {
+            Some(("room", group)) => Ok(Self::Room(group.parse()?)),
+            None if text == "me" => Ok(Self::Me),
+            _ => Err(InvalidName("a topic is room/{group} or me")),
+        }
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Room(group) => write!(f, "room/{group}"),
+            Self::Me => f.write_str("me"),
+        }
+    }
+}
+
+impl Serialize for Topic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Topic {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn group_names() {
+        for good in ["a", "123", "general-chat_2", &"x".repeat(64)] {
+            assert_eq!(good.parse::<Group>().map(|g| g.to_string()), Ok(good.to_owned()));
+        }
+        for bad in ["", " ", "a b", "a/b", "ä", "a\n", "../x", &"x".repeat(65)] {
+            assert!(bad.parse::<Group>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn topics_read_back_what_they_print() {
+        for text in ["room/lobby", "me"] {
+            assert_eq!(text.parse::<Topic>().map(|t| t.to_string()), Ok(text.to_owned()));
+        }
+        for bad in ["", "room", "room/", "room/a/b", "rooms/a", "me/", "series/x"] {
+            assert!(bad.parse::<Topic>().is_err(), "{bad:?}");
+        }
+    }
+}

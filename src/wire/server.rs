@@ -1,0 +1,93 @@
+//! What the server sends.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CommandError, Epoch, Event, Offset, Person, RoomSummary, Topic};
+
+/// One text message from the server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ServerFrame {
+    Welcome { welcome: Welcome },
+    Reply(Reply),
+    Push(Push),
+}
+
+/// The first message on every connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The connection's own name in the channel layer: what is sent to it reaches this connection alone.
+    pub channel: String,
+    /// Who the server takes the client for.
+    pub you: Person,
+    /// The server pings a silent connection after this many seconds; one that is silent for more than twice as long is gone.
+    pub ping_s: u64,
+    /// Which build answers; a page from another build may want to reload.
+    pub build: String,
+    /// The topic that the address has joined, if it names one, and where its stream stood: pushes follow from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<Joined>,
+}
+
+/// Where a connection has joined a topic's stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    pub topic: Topic,
+    pub epoch: Epoch,
+    pub offset: Offset,
+}
+
+/// The one answer to a command. `id` is null only where none could be read from the command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    pub id: Option<u64>,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Ok(Answer),
+    Error(CommandError),
+}
+
+/// What an accepted command answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To `join`.
+    Joined {
+        #[serde(flatten)]
+        at: Joined,
+        #[serde(flatten)]
+        state: State,
+    },
+    /// To `send`: where the message stands; no offset in a room that keeps none.
+    Sent { offset: Option<Offset> },
+    /// To `leave` and `ping`.
+    Done {},
+}
+
+/// What a joining client needs to be level with the topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// True: `events` are exactly those after `since`. False: they are the newest ones, and what the client had before
+    /// is void.
+    pub recovered: bool,
+    pub events: Vec<Push>,
+    /// The rooms, newest activity first (topic `me` only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rooms: Option<Vec<RoomSummary>>,
+}
+
+/// An event on its way to the members of a topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Push {
+    pub topic: Topic,
+    /// Where it stands in the stream; none for what is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<Offset>,
+    pub event: Event,
+}
