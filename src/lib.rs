@@ -1,3 +1,24 @@
 //! Confab: a real-time group server and its web application.
+//!
+//! - [`wire`]: what crosses the network; knows nobody.
+//! - [`app`]: what people see; knows `wire`. Rendered by the server, hydrated in the browser.
+//! - `browser`: the connection, the reader's place, drafts; WebAssembly only; knows `app` and `wire`.
+//! - `server`: sockets, rooms, the store, the channel layer; knows `app` and `wire`.
 
+// Leptos nests the types of its views; the compiler asks for more room.
+#![recursion_limit = "512"]
+
+pub mod app;
 pub mod wire;
+
+#[cfg(all(feature = "hydrate", target_arch = "wasm32"))]
+mod browser;
+#[cfg(feature = "ssr")]
+pub mod server;
+
+/// Makes the page alive; called by the script in its head.
+#[cfg(all(feature = "hydrate", target_arch = "wasm32"))]
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn hydrate() {
+    browser::start();
+}

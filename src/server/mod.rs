@@ -1,6 +1,88 @@
 //! The server. Who may know whom: `gateway` knows bytes, not rooms; `layers` knows neither store nor gateway; `rooms`
 //! knows `store` and `layers`; `consumers` joins them; `routing` names them all. No arrow runs back.
+//!
+//! [`run`] puts them together for one process and takes it from the first connection to the last.
 
+pub mod accounts;
+pub mod api;
+pub mod assets;
+pub mod cli;
+pub mod consumers;
+pub mod gateway;
+mod http;
 pub mod layers;
+mod pages;
+pub mod rooms;
+pub mod routing;
 pub mod settings;
 pub mod store;
+pub mod telemetry;
+
+use std::{future::Future, num::NonZeroUsize, sync::Arc};
+
+use tokio::net::TcpListener;
+use tracing::info;
+
+use self::{
+    consumers::{Groups, Limits},
+    gateway::CloseCode,
+    layers::{ChannelLayer, MemoryLayer, MemoryOptions},
+    rooms::Rooms,
+    routing::{Connections, Origins, Services},
+    settings::Settings,
+    store::{MemoryStore, SqliteStore},
+};
+
+/// What a room with `history = "memory"` holds, in messages.
+const REMEMBERED: usize = 1_000;
+
+/// The server pings a connection after this much silence, in seconds: a dead one is found within a minute.
+const PING_S: u64 = 25;
+
+/// Why the server could not start, or what went wrong while it stopped; ready to be shown.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves on `listener` until `shutdown` resolves, says goodbye to every connection and puts the store away.
+///
+/// # Errors
+/// The store cannot be opened.
+pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+    let Settings { server, store, channel_layers, rooms, limits } = settings;
+    let layer = channel_layers.default;
+    let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions {
+        capacity: layer.capacity,
+        channel_capacity: layer.channel_capacity.iter().map(|(pattern, bound)| (pattern.to_string(), *bound)).collect(),
+        expiry: layer.expiry,
+        group_expiry: layer.group_expiry,
+    })?);
+    let folder = server.data.clone();
+    let (durable, commits) = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, store.durability)).await??;
+    let durable = Arc::new(durable);
+    let (volatile, volatile_commits) = MemoryStore::new(REMEMBERED);
+    let rooms = Rooms::start(
+        rooms,
+        (Arc::clone(&durable) as _, commits),
+        (Arc::new(volatile), volatile_commits),
+        Arc::clone(&layer),
+        limits.message_bytes,
+    );
+    let services = Arc::new(Services {
+        rooms,
+        groups: Groups::start(layer),
+        connections: Connections::new(limits.connections_per_address.map(std::num::NonZeroU32::get)),
+        origins: Origins::new(server.allowed_origins),
+        limits: Limits {
+            message_bytes: limits.message_bytes,
+            backlog_bytes: limits.backlog_bytes.map_or(0, NonZeroUsize::get),
+            messages_per_second: limits.messages_per_second.map_or(0, std::num::NonZeroU32::get),
+            ping_s: PING_S,
+        },
+    });
+    info!(address = %listener.local_addr()?, data = %server.data.display(), "serving");
+    let goodbye = || services.groups.close_all(CloseCode::SHUTTING_DOWN, "the server is stopping");
+    http::serve(listener, routing::router(Arc::clone(&services)), shutdown, goodbye).await;
+    drop(services);
+    tokio::task::spawn_blocking(move || durable.close()).await?;
+    info!("stopped");
+    Ok(())
+}

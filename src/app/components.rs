@@ -1,0 +1,83 @@
+//! Small parts that several pages use.
+
+use leptos::prelude::*;
+
+use super::Zone;
+use crate::wire::{Person, Timestamp};
+
+/// The bar at the top of every page.
+#[component]
+pub(super) fn TopBar(title: String, #[prop(optional)] children: Option<Children>) -> impl IntoView {
+    view! {
+        <header class="bar">
+            <a class="home" href="/">
+                {title}
+            </a>
+            {children.map(|children| children())}
+        </header>
+    }
+}
+
+/// Who the reader is, and the form to be called something else.
+#[component]
+pub(super) fn Me(you: Person, next: String) -> impl IntoView {
+    let hue = hue(&you.id);
+    view! {
+        <details class="me">
+            <summary>
+                <span class="avatar" data-hue=hue aria-hidden="true">
+                    {initial(&you.name)}
+                </span>
+                <span class="visually-hidden">"You are "</span>
+                <bdi class="name">{you.name.clone()}</bdi>
+            </summary>
+            <form method="post" action="/me">
+                <label for="name">"What others call you"</label>
+                <div class="field">
+                    <input id="name" name="name" required maxlength="40" autocomplete="nickname" value=you.name />
+                    <input type="hidden" name="next" value=next />
+                    <button type="submit">"Save"</button>
+                </div>
+            </form>
+        </details>
+    }
+}
+
+/// A time of day on the reader's clock; with `day`, the date where it is not obvious from the surroundings.
+#[component]
+pub(super) fn Clock(at: Timestamp, #[prop(optional)] day: bool) -> impl IntoView {
+    let zone = expect_context::<Zone>().0;
+    let text = move || {
+        let local = at.civil(zone.get());
+        let time = format!("{:02}:{:02}", local.hour(), local.minute());
+        if day { format!("{} {time}", date(at, zone.get())) } else { time }
+    };
+    let title = move || format!("{} {}", date(at, zone.get()), {
+        let local = at.civil(zone.get());
+        format!("{:02}:{:02}:{:02}", local.hour(), local.minute(), local.second())
+    });
+    view! {
+        <time datetime=at.to_string() title=title>
+            {text}
+        </time>
+    }
+}
+
+/// A calendar day, `20 Nov 2026`.
+pub(super) fn date(at: Timestamp, zone: i32) -> String {
+    let local = at.civil(zone);
+    let month = local.month().to_string();
+    format!("{} {} {}", local.day(), month.get(..3).unwrap_or(&month), local.year())
+}
+
+/// The letter that stands for a name.
+pub(super) fn initial(name: &str) -> String {
+    name.trim().chars().next().map(|c| c.to_uppercase().collect()).unwrap_or_default()
+}
+
+/// A number from 0 to 11 that is always the same for the same person; the stylesheet has a colour for each.
+pub(super) fn hue(id: &str) -> String {
+    // FNV-1a: any hash will do that both sides compute alike.
+    let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    (hash % 12).to_string()
+}

@@ -1,0 +1,161 @@
+//! The list of rooms: its state and its page.
+
+use leptos::prelude::*;
+
+use super::{
+    LobbyLink, LobbyPage, Outside, Status, Zone,
+    components::{Clock, Me, TopBar},
+};
+use crate::wire::{Group, RoomSummary};
+
+/// The rooms, newest activity first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LobbyState {
+    rooms: Vec<RoomSummary>,
+}
+
+impl LobbyState {
+    pub fn new(rooms: Vec<RoomSummary>) -> Self {
+        Self { rooms }
+    }
+
+    pub fn rooms(&self) -> &[RoomSummary] {
+        &self.rooms
+    }
+
+    fn room(&self, group: &Group) -> Option<&RoomSummary> {
+        self.rooms.iter().find(|room| room.group == *group)
+    }
+
+    /// Takes in a room's latest message; what is older than what is shown changes nothing.
+    pub fn apply(&mut self, news: RoomSummary) {
+        let place = |room: &RoomSummary| room.latest.as_ref().map(|latest| (latest.message.at, latest.offset));
+        if self.room(&news.group).is_some_and(|known| place(known) >= place(&news)) {
+            return;
+        }
+        self.rooms.retain(|room| room.group != news.group);
+        let at = self.rooms.partition_point(|room| place(room) > place(&news));
+        self.rooms.insert(at, news);
+    }
+}
+
+#[component]
+pub(super) fn Lobby(page: LobbyPage) -> impl IntoView {
+    let LobbyPage { you, rooms, mistake } = page;
+    let state = RwSignal::new(LobbyState::new(rooms));
+    let status = RwSignal::new(Status::Rendered);
+    let outside = use_context::<Outside>();
+    let zone = expect_context::<Zone>().0;
+    Effect::new(move || {
+        if let Some(outside) = outside {
+            zone.set((outside.zone)());
+            (outside.lobby)(LobbyLink { state, status });
+        }
+    });
+    let groups = move || state.with(|state| state.rooms().iter().map(|room| room.group.clone()).collect::<Vec<_>>());
+    let (mistake, entered) = mistake.unzip();
+    let described = mistake.is_some().then_some("group-mistake");
+    view! {
+        <TopBar title="Confab".to_owned()>
+            <Me you next="/".to_owned() />
+        </TopBar>
+        <main class="lobby">
+            <h1>"Rooms"</h1>
+            <form class="goto" method="get" action="/room/">
+                <label for="group">"Go to a room, or make one"</label>
+                <div class="field">
+                    <input
+                        id="group"
+                        name="group"
+                        required
+                        maxlength="64"
+                        pattern="[A-Za-z0-9_\\-]+"
+                        title="Letters A to Z, digits, _ and -"
+                        autocomplete="off"
+                        autocapitalize="none"
+                        spellcheck="false"
+                        placeholder="general"
+                        value=entered
+                        aria-invalid=mistake.is_some().then_some("true")
+                        aria-describedby=described
+                    />
+                    <button type="submit">"Enter"</button>
+                </div>
+                {mistake.map(|text| view! { <p id="group-mistake" class="mistake">{text}</p> })}
+            </form>
+            <Show
+                when=move || state.with(|state| !state.rooms().is_empty())
+                fallback=|| view! { <p class="empty">"No room has been used yet. Name one above and say the first thing."</p> }
+            >
+                <ul class="rooms">
+                    <For each=groups key=Clone::clone let:group>
+                        <RoomItem state group />
+                    </For>
+                </ul>
+            </Show>
+        </main>
+    }
+}
+
+#[component]
+fn RoomItem(state: RwSignal<LobbyState>, group: Group) -> impl IntoView {
+    let href = format!("/room/{group}/");
+    let name = group.to_string();
+    let latest = Memo::new(move |_| state.with(|state| state.room(&group).and_then(|room| room.latest.clone())));
+    view! {
+        <li>
+            <a href=href>
+                <span class="name">{name}</span>
+                {move || {
+                    latest.get().map(|latest| {
+                        let message = latest.message;
+                        let text: String = message.text.chars().take(200).collect();
+                        view! {
+                            <span class="latest">
+                                <bdi class="author">{message.from.name}</bdi>
+                                ": "
+                                <bdi>{text}</bdi>
+                            </span>
+                            <Clock at=message.at day=true />
+                        }
+                    })
+                }}
+            </a>
+        </li>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Message, Offset, Person, Stored, Timestamp};
+
+    fn summary(group: &str, offset: u64, at: i64) -> RoomSummary {
+        let message = Message {
+            id: format!("{group}-{offset}"),
+            key: "k".parse().expect("a key"),
+            from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+            text: "hello".to_owned(),
+            at: Timestamp::from_millis(at),
+        };
+        RoomSummary { group: group.parse().expect("a group"), latest: Some(Stored { offset: Offset(offset), message }) }
+    }
+
+    #[test]
+    fn the_newest_room_is_first_and_each_is_there_once() {
+        let mut state = LobbyState::new(vec![summary("b", 5, 50), summary("a", 3, 30)]);
+        state.apply(summary("a", 4, 60));
+        state.apply(summary("c", 1, 55));
+        let names: Vec<_> = state.rooms().iter().map(|room| room.group.to_string()).collect();
+        assert_eq!(names, ["a", "c", "b"]);
+    }
+
+    #[test]
+    fn older_news_changes_nothing() {
+        let mut state = LobbyState::new(vec![summary("b", 5, 50), summary("a", 3, 30)]);
+        let before = state.clone();
+        state.apply(summary("b", 4, 49));
+        state.apply(summary("a", 3, 30));
+        assert_eq!(state, before);
+    }
+}

@@ -1,0 +1,67 @@
+//! What people see. Both sides compile this: the server renders a [`Page`] to HTML, the browser hydrates the same components from
+//! the same data, and from then on one reducer a page ([`RoomState::apply`], [`LobbyState::apply`]) takes in what happens.
+//!
+//! ```text
+//!   server: Page ──► Shell ──► App ──► HTML, with the Page as JSON beside it
+//!   browser: that JSON ──► App ──► the same components, now alive
+//!                           │  the page opens a link to the Outside
+//!                           ▼
+//!            components ── Intent ──► Outside (the browser module: socket, clock, storage) ── Input ──► the state
+//! ```
+//!
+//! Nothing here does I/O. What the components need done they ask of the [`Outside`], which on the server is not there.
+
+mod components;
+mod lobby;
+mod outside;
+mod page;
+mod room;
+
+use leptos::prelude::*;
+pub use lobby::LobbyState;
+pub use outside::{Intent, Loading, LobbyLink, Outside, RoomLink, Status};
+pub use page::{LobbyPage, NoticePage, Page, RoomPage};
+pub use room::{Delivery, Gap, Input, RoomState, Row, RowKey};
+
+use self::{lobby::Lobby, page::Notice, room::Room};
+
+/// The whole document around a page; the server's alone.
+#[cfg(feature = "ssr")]
+pub fn shell(page: Page, options: LeptosOptions) -> impl IntoView {
+    let title = page.title();
+    let stylesheet = format!("/{}/{}.css", options.site_pkg_dir, options.output_name);
+    provide_context(page);
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1, interactive-widget=resizes-content" />
+                <meta name="color-scheme" content="light dark" />
+                <title>{title}</title>
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+                <link rel="stylesheet" href=stylesheet />
+                <HydrationScripts options />
+            </head>
+            <body>
+                <App />
+            </body>
+        </html>
+    }
+}
+
+/// One page, from the data that the server gave it.
+#[component]
+pub fn App() -> impl IntoView {
+    let page = SharedValue::new(expect_context::<Page>).into_inner();
+    provide_context(Zone(RwSignal::new(0)));
+    match page {
+        Page::Lobby(page) => view! { <Lobby page /> }.into_any(),
+        Page::Room(page) => view! { <Room page /> }.into_any(),
+        Page::Notice(page) => view! { <Notice page /> }.into_any(),
+    }
+}
+
+/// How many minutes the reader's clock is ahead of UTC: 0 while the page is as the server rendered it.
+#[derive(Clone, Copy)]
+pub struct Zone(pub RwSignal<i32>);

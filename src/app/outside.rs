@@ -1,0 +1,102 @@
+//! What the components ask of the world outside, and what it tells them.
+
+use std::sync::Arc;
+
+use leptos::{html, prelude::*};
+
+use super::{LobbyState, RoomState, RowKey};
+use crate::wire::{Group, Offset, Person};
+
+/// How a live page's connection is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The page is as the server rendered it; nothing is known.
+    Rendered,
+    Connecting,
+    Connected,
+    /// Closed, and for how long: by the reader, who may open it again, or by the server with a reason that will not pass.
+    Closed { reason: Option<String> },
+}
+
+/// What somebody wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Say this.
+    Send(String),
+    /// Say a refused message again, or forget it.
+    Retry(RowKey),
+    Discard(RowKey),
+    /// Show what was said before this.
+    Older(Offset),
+    /// Go to the newest message.
+    JumpToLatest,
+    Close,
+    Reconnect,
+    /// The text in the composer is this now.
+    Draft(String),
+}
+
+/// The handle by which the page asks; filled in by the outside.
+pub type Ask = StoredValue<Option<Arc<dyn Fn(Intent) + Send + Sync>>>;
+
+/// Between a room's page and the outside.
+#[derive(Clone, Copy)]
+pub struct RoomLink {
+    pub state: RwSignal<RoomState>,
+    pub status: RwSignal<Status>,
+    /// How many messages came below what the reader sees.
+    pub unseen: RwSignal<usize>,
+    /// The reader is away from the end, so there is something to jump to.
+    pub away: RwSignal<bool>,
+    /// Earlier messages are on their way, or could not be had.
+    pub loading: RwSignal<Loading>,
+    /// What a screen reader is told.
+    pub announcement: RwSignal<String>,
+    /// The element that scrolls, and the one that is written in.
+    pub log: NodeRef<html::Div>,
+    pub composer: NodeRef<html::Textarea>,
+    pub about: StoredValue<About>,
+    pub ask: Ask,
+}
+
+/// What the outside must know of the page.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub group: Group,
+    pub you: Person,
+}
+
+/// Reading earlier messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loading {
+    Idle,
+    Busy,
+    Failed,
+}
+
+impl RoomLink {
+    /// Asks the outside; before the page is alive nobody hears it.
+    pub fn request(&self, intent: Intent) {
+        if let Some(ask) = self.ask.get_value() {
+            ask(intent);
+        }
+    }
+}
+
+/// Between the list of rooms and the outside.
+#[derive(Clone, Copy)]
+pub struct LobbyLink {
+    pub state: RwSignal<LobbyState>,
+    pub status: RwSignal<Status>,
+}
+
+/// What the browser does for a page once it is alive; in the context of the application, or not there at all.
+#[derive(Clone, Copy)]
+pub struct Outside {
+    pub room: fn(RoomLink),
+    pub lobby: fn(LobbyLink),
+    /// The reader's clock: minutes ahead of UTC.
+    pub zone: fn() -> i32,
+    /// The reader has a touch screen and nothing more precise.
+    pub touch: fn() -> bool,
+}

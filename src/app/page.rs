@@ -1,0 +1,80 @@
+//! The data of a page: what the server knows when it renders it, and all that the browser needs to go on from there.
+
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::components::TopBar;
+use crate::wire::{Group, Key, Person, Position, RoomSummary, Stored};
+
+/// A page and its data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "page", rename_all = "snake_case")]
+pub enum Page {
+    Lobby(LobbyPage),
+    Room(RoomPage),
+    Notice(NoticePage),
+}
+
+impl Page {
+    /// What the browser's tab says.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Lobby(_) => "Rooms · Confab".to_owned(),
+            Self::Room(room) => format!("{} · Confab", room.group),
+            Self::Notice(notice) => format!("{} · Confab", notice.title),
+        }
+    }
+}
+
+/// `/`: the rooms.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LobbyPage {
+    pub you: Person,
+    /// Newest activity first.
+    pub rooms: Vec<RoomSummary>,
+    /// What was wrong with what was entered, and what it was.
+    pub mistake: Option<(String, String)>,
+}
+
+/// `/room/{group}/`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoomPage {
+    pub group: Group,
+    pub you: Person,
+    /// Where the room's stream stood; the socket resumes from here.
+    pub position: Position,
+    pub messages: Vec<Stored>,
+    /// These are the newest messages and the page goes on from them; else it shows an earlier part and stays as it is.
+    pub live: bool,
+    /// The key of what is sent with the form: sending the form twice is one message.
+    pub form_key: Key,
+    /// The longest text, in bytes.
+    pub longest: usize,
+    /// What was wrong with what the form sent, and the text, which is not lost.
+    pub mistake: Option<(String, String)>,
+}
+
+/// Says something that is not a page: an error, mostly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticePage {
+    pub title: String,
+    pub text: String,
+}
+
+/// The page that says it.
+#[component]
+pub(super) fn Notice(page: NoticePage) -> impl IntoView {
+    let NoticePage { title, text } = page;
+    view! {
+        <TopBar title="Confab".to_owned() />
+        <main class="notice">
+            <h1>{title}</h1>
+            <p>{text}</p>
+            <p>
+                <a class="button" href="/">
+                    "See all rooms"
+                </a>
+            </p>
+        </main>
+    }
+}

@@ -1,0 +1,9 @@
+//! A room as the page holds it: one state, one reducer, for the server's first rendering and for everything after.
+
+mod composer;
+mod message;
+mod state;
+mod view;
+
+pub use state::{Delivery, Gap, Input, RoomState, Row, RowKey};
+pub(super) use view::Room;

@@ -1,0 +1,556 @@
+//! The state of a room's page and the one function that changes it.
+//!
+//! Rows stand in two parts: first those with a place in the room's stream, in rising order and without holes; then those
+//! without one, in the order in which they came: messages of a room that keeps no history, and our own that are under way.
+//! A row's key is its author and the key that the author's client gave it, so the event of a message that we sent finds
+//! the row that is already there.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use crate::wire::{Event, Joined, Key, Message, Offset, Person, Position, Push, State, Stored, Timestamp};
+
+/// What makes two rows the same message.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowKey {
+    pub author: String,
+    pub key: String,
+}
+
+/// How far a message is on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Accepted by the server, or said by somebody else.
+    Sent,
+    /// Ours, and not yet answered.
+    Pending,
+    /// Ours, and refused with this reason; it stays until it is sent again or thrown away.
+    Failed(String),
+}
+
+/// One message on the page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub key: RowKey,
+    pub from: Person,
+    pub text: String,
+    /// None while only this browser's clock could tell.
+    pub at: Option<Timestamp>,
+    pub offset: Option<Offset>,
+    pub delivery: Delivery,
+}
+
+/// What happens to the page.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// An event of the topic.
+    Pushed(Push),
+    /// The answer to a join.
+    Joined(Joined, State),
+    /// Earlier messages that were asked for with `before` this offset.
+    Older(Offset, Vec<Stored>),
+    /// We said something.
+    Composed { key: Key, from: Person, text: String },
+    /// The server accepted it.
+    Accepted { key: RowKey, offset: Option<Offset> },
+    /// The server refused it.
+    Refused { key: RowKey, reason: String },
+    /// Send a refused message again.
+    Retried(RowKey),
+    /// Throw a refused message away.
+    Discarded(RowKey),
+    /// Forget the oldest rows but this many; they can be read again.
+    Trimmed(usize),
+}
+
+/// The event is further on than the one that is due: the stream has to be joined again from the state's position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap;
+
+/// What the page shows of a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomState {
+    position: Position,
+    rows: Vec<Row>,
+    /// How many of the rows have a place in the stream; they come first.
+    placed: usize,
+    /// Where each row stands.
+    index: HashMap<RowKey, usize>,
+    /// Earlier messages may exist.
+    older: bool,
+    /// Names the rows of events that came without a key.
+    nameless: u64,
+}
+
+impl RoomState {
+    /// As the server's first answer has it.
+    pub fn new(position: Position, messages: Vec<Stored>) -> Self {
+        let older = messages.first().is_some_and(|first| first.offset > Offset(1));
+        let rows: Vec<Row> = messages.into_iter().map(placed).collect();
+        let placed = rows.len();
+        let mut state = Self { position, rows, placed, index: HashMap::new(), older, nameless: 0 };
+        state.reindex();
+        state
+    }
+
+    /// Up to where the page has everything.
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    pub fn row(&self, key: &RowKey) -> Option<&Row> {
+        self.index.get(key).map(|at| &self.rows[*at])
+    }
+
+    /// The row before this one, if it is there.
+    pub fn before(&self, key: &RowKey) -> Option<&Row> {
+        self.index.get(key).and_then(|at| at.checked_sub(1)).map(|at| &self.rows[at])
+    }
+
+    /// Before which offset earlier messages may exist.
+    pub fn older_than(&self) -> Option<Offset> {
+        self.rows.first().filter(|_| self.older && self.placed > 0).and_then(|row| row.offset)
+    }
+
+    /// Our messages that wait for an answer, in the order in which they were said.
+    pub fn pending(&self) -> impl Iterator<Item = &Row> {
+        self.rows[self.placed..].iter().filter(|row| row.delivery == Delivery::Pending)
+    }
+
+    /// Changes the state.
+    ///
+    /// # Errors
+    /// An event is missing in between; the state is as before.
+    pub fn apply(&mut self, input: Input) -> Result<(), Gap> {
+        match input {
+            Input::Pushed(push) => return self.pushed(push),
+            Input::Joined(at, state) => self.joined(at, state),
+            Input::Older(before, messages) => self.prepend(before, messages),
+            Input::Composed { key, from, text } => {
+                let key = RowKey { author: from.id.clone(), key: key.to_string() };
+                self.append(Row { key, from, text, at: None, offset: None, delivery: Delivery::Pending });
+            }
+            Input::Accepted { key, offset } => self.accepted(&key, offset),
+            Input::Refused { key, reason } => self.deliver(&key, Delivery::Failed(reason)),
+            Input::Retried(key) => {
+                if let Some(row) = self.unplaced(&key).cloned() {
+                    self.remove(&key);
+                    self.append(Row { delivery: Delivery::Pending, ..row });
+                }
+            }
+            Input::Discarded(key) => {
+                if self.unplaced(&key).is_some() {
+                    self.remove(&key);
+                }
+            }
+            Input::Trimmed(keep) => self.trim(keep),
+        }
+        Ok(())
+    }
+
+    fn pushed(&mut self, Push { offset, event, .. }: Push) -> Result<(), Gap> {
+        match (offset, event) {
+            (Some(offset), _) if offset <= self.position.offset => {}
+            (Some(offset), _) if offset > self.position.offset.next() => return Err(Gap),
+            (Some(offset), Event::Message(message)) => {
+                self.position.offset = offset;
+                self.place(placed(Stored { offset, message }));
+            }
+            (Some(offset), _) => self.position.offset = offset,
+            (None, Event::Message(message)) => self.unnumbered(message),
+            (None, Event::Other(map)) => {
+                if let Some(text) = text_of(&map) {
+                    let key = RowKey { author: String::new(), key: format!("event-{}", self.nameless) };
+                    self.nameless += 1;
+                    let from = Person { id: String::new(), name: name_of(&map).unwrap_or("Program").to_owned() };
+                    let text = text.to_owned();
+                    self.append(Row { key, from, text, at: None, offset: None, delivery: Delivery::Sent });
+                }
+            }
+            (None, Event::Room(_)) => {}
+        }
+        Ok(())
+    }
+
+    fn joined(&mut self, at: Joined, state: State) {
+        if !state.recovered {
+            let placed = self.rows.drain(..self.placed).count();
+            debug_assert_eq!(placed, self.placed, "the placed rows come first");
+            self.placed = 0;
+            self.reindex();
+            let first = state.events.iter().find_map(|push| push.offset).unwrap_or(at.offset.next());
+            self.older = first > Offset(1);
+            self.position = Position { epoch: at.epoch, offset: Offset(first.0.saturating_sub(1)) };
+        }
+        for push in state.events {
+            // The answer has no holes; what a hole would follow on is not shown rather than shown in the wrong place.
+            if self.pushed(push).is_err() {
+                return;
+            }
+        }
+        self.position.offset = self.position.offset.max(at.offset);
+    }
+
+    fn prepend(&mut self, before: Offset, messages: Vec<Stored>) {
+        // The rows may have changed since they were asked for.
+        if self.older_than() != Some(before) {
+            return;
+        }
+        self.older = messages.first().is_some_and(|first| first.offset > Offset(1));
+        let mut rows: Vec<Row> = messages.into_iter().filter(|message| message.offset < before).map(placed).collect();
+        let added: HashSet<_> = rows.iter().map(|row| row.key.clone()).collect();
+        let count = rows.len();
+        rows.extend(self.rows.drain(..).filter(|row| row.offset.is_some() || !added.contains(&row.key)));
+        self.rows = rows;
+        self.placed += count;
+        self.reindex();
+    }
+
+    fn accepted(&mut self, key: &RowKey, offset: Option<Offset>) {
+        if self.unplaced(key).is_none() {
+            return;
+        }
+        match offset {
+            // It stands before what the page shows: an earlier attempt had gone through after all.
+            Some(offset) if offset <= self.position.offset => self.remove(key),
+            _ => self.deliver(key, Delivery::Sent),
+        }
+    }
+
+    /// A message without a place: ours came back, or somebody said it.
+    fn unnumbered(&mut self, message: Message) {
+        let row = Row { offset: None, ..placed(Stored { offset: Offset::START, message }) };
+        match self.index.get(&row.key) {
+            Some(at) if *at >= self.placed => {
+                let at = *at;
+                self.rows[at] = row;
+            }
+            Some(_) => {}
+            None => self.append(row),
+        }
+    }
+
+    /// Puts a row at the end of the stream's part.
+    fn place(&mut self, row: Row) {
+        self.remove(&row.key);
+        self.rows.insert(self.placed, row);
+        self.placed += 1;
+        self.reindex_from(self.placed - 1);
+    }
+
+    fn append(&mut self, row: Row) {
+        self.remove(&row.key);
+        self.index.insert(row.key.clone(), self.rows.len());
+        self.rows.push(row);
+    }
+
+    fn remove(&mut self, key: &RowKey) {
+        if let Some(at) = self.index.remove(key) {
+            self.rows.remove(at);
+            if at < self.placed {
+                self.placed -= 1;
+            }
+            self.reindex_from(at);
+        }
+    }
+
+    fn unplaced(&self, key: &RowKey) -> Option<&Row> {
+        self.index.get(key).filter(|at| **at >= self.placed).map(|at| &self.rows[*at])
+    }
+
+    fn deliver(&mut self, key: &RowKey, delivery: Delivery) {
+        if self.unplaced(key).is_some()
+            && let Some(at) = self.index.get(key)
+        {
+            self.rows[*at].delivery = delivery;
+        }
+    }
+
+    fn trim(&mut self, keep: usize) {
+        let drop = self.placed.saturating_sub(keep);
+        if drop > 0 {
+            self.rows.drain(..drop);
+            self.placed -= drop;
+            self.older = true;
+            self.reindex();
+        }
+    }
+
+    fn reindex(&mut self) {
+        self.index.clear();
+        self.reindex_from(0);
+    }
+
+    fn reindex_from(&mut self, from: usize) {
+        for (at, row) in self.rows.iter().enumerate().skip(from) {
+            self.index.insert(row.key.clone(), at);
+        }
+    }
+}
+
+fn placed(Stored { offset, message }: Stored) -> Row {
+    let Message { key, from, text, at, .. } = message;
+    let key = RowKey { author: from.id.clone(), key: key.to_string() };
+    Row { key, from, text, at: Some(at), offset: Some(offset), delivery: Delivery::Sent }
+}
+
+/// The text that a program's event shows: under `text`, `message`, `message.text` or `msg.text`.
+fn text_of(map: &Map<String, Value>) -> Option<&str> {
+    let nested = |key: &str| map.get(key).and_then(|inner| inner.get("text"));
+    [map.get("text"), map.get("message"), nested("message"), nested("msg")].into_iter().flatten().find_map(Value::as_str)
+}
+
+fn name_of(map: &Map<String, Value>) -> Option<&str> {
+    ["from", "username", "user"].into_iter().filter_map(|key| map.get(key)).find_map(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::Topic;
+
+    fn epoch(name: &str) -> crate::wire::Epoch {
+        name.parse().expect("an epoch")
+    }
+
+    fn at(offset: u64) -> Position {
+        Position { epoch: epoch("e"), offset: Offset(offset) }
+    }
+
+    fn me() -> Person {
+        Person { id: "me".to_owned(), name: "Me".to_owned() }
+    }
+
+    fn stored(offset: u64) -> Stored {
+        said(offset, &Person { id: "ann".to_owned(), name: "Ann".to_owned() }, &format!("k{offset}"))
+    }
+
+    fn said(offset: u64, from: &Person, key: &str) -> Stored {
+        let message = Message {
+            id: format!("e-{offset}"),
+            key: key.parse().expect("a key"),
+            from: from.clone(),
+            text: format!("text {offset}"),
+            at: Timestamp::from_millis(i64::try_from(offset).expect("small") * 1_000),
+        };
+        Stored { offset: Offset(offset), message }
+    }
+
+    fn push(stored: Stored) -> Push {
+        let topic = Topic::Room("lobby".parse().expect("a group"));
+        Push { topic, offset: Some(stored.offset), event: Event::Message(stored.message) }
+    }
+
+    fn answer(epoch_name: &str, head: u64, recovered: bool, events: impl IntoIterator<Item = Stored>) -> Input {
+        let topic = Topic::Room("lobby".parse().expect("a group"));
+        let events = events.into_iter().map(push).collect();
+        Input::Joined(
+            Joined { topic, epoch: epoch(epoch_name), offset: Offset(head) },
+            State { recovered, events, rooms: None },
+        )
+    }
+
+    fn compose(state: &mut RoomState, key: &str) -> RowKey {
+        let input = Input::Composed { key: key.parse().expect("a key"), from: me(), text: format!("mine {key}") };
+        assert_eq!(state.apply(input), Ok(()));
+        RowKey { author: "me".to_owned(), key: key.to_owned() }
+    }
+
+    fn offsets(state: &RoomState) -> Vec<Option<u64>> {
+        state.rows().iter().map(|row| row.offset.map(|offset| offset.0)).collect()
+    }
+
+    #[test]
+    fn an_own_message_is_one_row_whichever_comes_first_answer_or_event() {
+        for event_first in [true, false] {
+            let mut state = RoomState::new(at(3), (1..=3).map(stored).collect());
+            let key = compose(&mut state, "a");
+            assert_eq!(state.row(&key).map(|row| &row.delivery), Some(&Delivery::Pending));
+            let accepted = Input::Accepted { key: key.clone(), offset: Some(Offset(4)) };
+            let event = Input::Pushed(push(said(4, &me(), "a")));
+            let inputs = if event_first { [event, accepted] } else { [accepted, event] };
+            for input in inputs {
+                assert_eq!(state.apply(input), Ok(()));
+                assert_eq!(state.rows().len(), 4);
+                assert_eq!(state.row(&key).map(|row| &row.delivery), Some(&Delivery::Sent));
+            }
+            assert_eq!(offsets(&state), [Some(1), Some(2), Some(3), Some(4)]);
+        }
+    }
+
+    #[test]
+    fn a_hole_is_reported_and_changes_nothing() {
+        let mut state = RoomState::new(at(3), (1..=3).map(stored).collect());
+        let before = state.clone();
+        assert_eq!(state.apply(Input::Pushed(push(stored(5)))), Err(Gap));
+        assert_eq!(state, before);
+    }
+
+    #[test]
+    fn what_was_seen_is_not_seen_again() {
+        let mut state = RoomState::new(at(3), (1..=3).map(stored).collect());
+        let before = state.clone();
+        assert_eq!(state.apply(Input::Pushed(push(stored(2)))), Ok(()));
+        assert_eq!(state.apply(answer("e", 3, true, (1..=3).map(stored))), Ok(()));
+        assert_eq!(state, before);
+    }
+
+    #[test]
+    fn a_fresh_state_replaces_the_stream_and_keeps_what_is_under_way() {
+        let mut state = RoomState::new(at(3), (1..=3).map(stored).collect());
+        let pending = compose(&mut state, "a");
+        assert_eq!(state.apply(answer("f", 90, false, (41..=90).map(stored))), Ok(()));
+        assert_eq!(state.position(), &Position { epoch: epoch("f"), offset: Offset(90) });
+        assert_eq!(state.rows().len(), 51);
+        assert_eq!(state.older_than(), Some(Offset(41)));
+        assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&pending]);
+        // Sent again, it turns out that it had arrived long ago.
+        assert_eq!(state.apply(Input::Accepted { key: pending, offset: Some(Offset(7)) }), Ok(()));
+        assert_eq!(state.rows().len(), 50);
+    }
+
+    #[test]
+    fn a_fresh_state_that_contains_what_is_under_way_answers_it() {
+        let mut state = RoomState::new(at(0), Vec::new());
+        let key = compose(&mut state, "a");
+        assert_eq!(state.apply(answer("e", 2, false, [stored(1), said(2, &me(), "a")])), Ok(()));
+        assert_eq!(offsets(&state), [Some(1), Some(2)]);
+        assert_eq!(state.pending().count(), 0);
+        assert_eq!(state.row(&key).and_then(|row| row.offset), Some(Offset(2)));
+    }
+
+    #[test]
+    fn a_refused_message_can_be_sent_again_or_thrown_away() {
+        let mut state = RoomState::new(at(0), Vec::new());
+        let (first, second) = (compose(&mut state, "a"), compose(&mut state, "b"));
+        let refused = Input::Refused { key: first.clone(), reason: "too long".to_owned() };
+        assert_eq!(state.apply(refused), Ok(()));
+        assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&second]);
+        assert_eq!(state.apply(Input::Retried(first.clone())), Ok(()));
+        assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&second, &first]);
+        assert_eq!(state.apply(Input::Discarded(second)), Ok(()));
+        assert_eq!(state.rows().len(), 1);
+    }
+
+    #[test]
+    fn trimmed_rows_can_be_read_again() {
+        let all: Vec<Stored> = (1..=100).map(stored).collect();
+        let mut state = RoomState::new(at(100), all.clone());
+        let untouched = state.clone();
+        assert_eq!(state.apply(Input::Trimmed(30)), Ok(()));
+        assert_eq!((state.rows().len(), state.older_than()), (30, Some(Offset(71))));
+        assert_eq!(state.apply(Input::Older(Offset(71), all[..70].to_vec())), Ok(()));
+        assert_eq!(state, untouched);
+    }
+
+    #[test]
+    fn messages_without_a_place_are_shown_in_the_order_of_their_coming() {
+        let mut state = RoomState::new(at(0), Vec::new());
+        let key = compose(&mut state, "a");
+        for (name, from) in [("x", "ann"), ("a", "me")] {
+            let from = Person { id: from.to_owned(), name: from.to_owned() };
+            let Push { topic, event, .. } = push(said(1, &from, name));
+            assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
+        }
+        assert_eq!(state.rows().len(), 2);
+        assert_eq!(state.rows()[0].key, key);
+        assert_eq!(state.pending().count(), 0);
+    }
+
+    #[test]
+    fn a_programs_event_with_a_text_is_shown() {
+        let mut state = RoomState::new(at(0), Vec::new());
+        for json in [r#"{"type":"x","text":"1"}"#, r#"{"type":"x","message":{"text":"2"}}"#, r#"{"type":"x","value":3}"#] {
+            let event = serde_json::from_str(json).expect("an event");
+            let topic = Topic::Room("lobby".parse().expect("a group"));
+            assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
+        }
+        assert_eq!(state.rows().iter().map(|row| row.text.as_str()).collect::<Vec<_>>(), ["1", "2"]);
+    }
+
+    /// Where a page stands that was away for some of the room's life.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// So many messages are said; the page gets them.
+        Live(u64),
+        /// So many are said while the socket is down; then the page joins and is brought level.
+        Missed(u64),
+        /// The same, but the server cannot honour the position.
+        Reset(u64),
+        /// The page reads so many earlier messages.
+        Older(usize),
+        /// The last few events come a second time.
+        Repeated(u64),
+        Trimmed(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..20_u64).prop_map(Step::Live),
+            (0..80_u64).prop_map(Step::Missed),
+            (0..80_u64).prop_map(Step::Reset),
+            (1..60_usize).prop_map(Step::Older),
+            (0..10_u64).prop_map(Step::Repeated),
+            (20..60_usize).prop_map(Step::Trimmed),
+        ]
+    }
+
+    proptest! {
+        /// Whatever a page went through, it shows what a page shows that is opened now (as far back as both reach).
+        #[test]
+        fn events_lead_where_a_fresh_state_stands(start in 0..120_u64, steps in prop::collection::vec(step(), 0..25)) {
+            const NEWEST: u64 = 50;
+            let newest = |head: u64| (head.saturating_sub(NEWEST) + 1..=head).map(stored);
+            let mut head = start;
+            let mut page = RoomState::new(at(head), newest(head).collect());
+            for step in steps {
+                match step {
+                    Step::Live(count) => {
+                        for offset in head + 1..=head + count {
+                            prop_assert_eq!(page.apply(Input::Pushed(push(stored(offset)))), Ok(()));
+                        }
+                        head += count;
+                    }
+                    Step::Missed(count) => {
+                        let missed = (head + 1..=head + count).map(stored);
+                        head += count;
+                        prop_assert_eq!(page.apply(answer("e", head, true, missed)), Ok(()));
+                    }
+                    Step::Reset(count) => {
+                        head += count;
+                        prop_assert_eq!(page.apply(answer("e", head, false, newest(head))), Ok(()));
+                    }
+                    Step::Older(count) => {
+                        if let Some(before) = page.older_than() {
+                            let first = before.0.saturating_sub(count as u64).max(1);
+                            let older = (first..before.0).map(stored).collect();
+                            prop_assert_eq!(page.apply(Input::Older(before, older)), Ok(()));
+                        }
+                    }
+                    Step::Repeated(count) => {
+                        for offset in head.saturating_sub(count).max(1)..=head {
+                            prop_assert_eq!(page.apply(Input::Pushed(push(stored(offset)))), Ok(()));
+                        }
+                    }
+                    Step::Trimmed(keep) => prop_assert_eq!(page.apply(Input::Trimmed(keep)), Ok(())),
+                }
+                let fresh = RoomState::new(at(head), newest(head).collect());
+                prop_assert_eq!(page.position(), fresh.position());
+                let both = page.rows().len().min(fresh.rows().len());
+                prop_assert_eq!(&page.rows()[page.rows().len() - both..], &fresh.rows()[fresh.rows().len() - both..]);
+                prop_assert!(both as u64 >= head.min(20), "{both} of {head}");
+                let first = page.rows().first().and_then(|row| row.offset).map_or(1, |offset| offset.0);
+                prop_assert_eq!(page.older_than().is_some(), first > 1);
+                let expected: Vec<_> = (first..=head).map(Some).collect();
+                prop_assert_eq!(offsets(&page), expected);
+            }
+        }
+    }
+}

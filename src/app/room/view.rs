@@ -1,0 +1,159 @@
+//! The page of a room.
+
+use leptos::prelude::*;
+
+use super::{RoomState, composer::Composer, message::MessageRow};
+use crate::app::{
+    Intent, Outside, RoomLink, RoomPage, Status, Zone,
+    components::{Me, TopBar},
+    outside::{About, Loading},
+};
+
+#[component]
+pub(crate) fn Room(page: RoomPage) -> impl IntoView {
+    let RoomPage { group, you, position, messages, live, form_key, longest, mistake } = page;
+    let name = group.to_string();
+    let here = format!("/room/{group}/");
+    let about = About { group, you: you.clone() };
+    let link = RoomLink {
+        state: RwSignal::new(RoomState::new(position, messages)),
+        status: RwSignal::new(Status::Rendered),
+        unseen: RwSignal::new(0),
+        away: RwSignal::new(false),
+        loading: RwSignal::new(Loading::Idle),
+        announcement: RwSignal::new(String::new()),
+        log: NodeRef::new(),
+        composer: NodeRef::new(),
+        about: StoredValue::new(about),
+        ask: StoredValue::new(None),
+    };
+    let outside = use_context::<Outside>();
+    let zone = expect_context::<Zone>().0;
+    Effect::new(move || {
+        if let Some(outside) = outside {
+            zone.set((outside.zone)());
+            if live {
+                (outside.room)(link);
+            }
+        }
+    });
+    view! {
+        <TopBar title="‹ Rooms".to_owned()>
+            <h1 class="title">{name.clone()}</h1>
+            {live.then(|| view! { <Connection link /> })}
+            <Me you=you.clone() next=here.clone() />
+        </TopBar>
+        <main class="room">
+            <Log link name=name.clone() here=here.clone() />
+            <Show when=move || link.away.get()>
+                <button type="button" class="jump" on:click=move |_| link.request(Intent::JumpToLatest)>
+                    {move || match link.unseen.get() {
+                        0 => "Jump to latest".to_owned(),
+                        new => format!("Jump to latest ({new} new)"),
+                    }}
+                </button>
+            </Show>
+            {if live {
+                view! { <Composer link name=name here form_key longest mistake /> }.into_any()
+            } else {
+                view! {
+                    <p class="archive">
+                        "These are earlier messages. " <a class="button" href=here>
+                            "Go to the latest"
+                        </a>
+                    </p>
+                }
+                    .into_any()
+            }}
+            <div class="visually-hidden" role="status" aria-live="polite">
+                {move || link.announcement.get()}
+            </div>
+        </main>
+    }
+}
+
+/// How the connection is doing, and the button that closes and opens it.
+#[component]
+fn Connection(link: RoomLink) -> impl IntoView {
+    let word = move || {
+        link.status.with(|status| match status {
+            Status::Rendered => String::new(),
+            Status::Connecting => "Connecting…".to_owned(),
+            Status::Connected => "Connected".to_owned(),
+            Status::Closed { reason: None } => "Connection closed".to_owned(),
+            Status::Closed { reason: Some(reason) } => format!("Connection closed: {reason}"),
+        })
+    };
+    let kind = move || {
+        link.status.with(|status| match status {
+            Status::Rendered => "rendered",
+            Status::Connecting => "connecting",
+            Status::Connected => "connected",
+            Status::Closed { .. } => "closed",
+        })
+    };
+    let closed = move || link.status.with(|status| matches!(status, Status::Closed { .. }));
+    let alive = move || link.status.with(|status| *status != Status::Rendered);
+    view! {
+        <div class="connection" data-status=kind>
+            <span class="status" role="status">
+                {word}
+            </span>
+            <Show when=alive>
+                <button
+                    type="button"
+                    class="quiet"
+                    on:click=move |_| link.request(if closed() { Intent::Reconnect } else { Intent::Close })
+                >
+                    {move || if closed() { "Connect" } else { "Close connection" }}
+                </button>
+            </Show>
+        </div>
+    }
+}
+
+/// The messages. The scrolling element is a reversed column, so that it stands at its end from the first paint on, with scripts
+/// or without.
+#[component]
+fn Log(link: RoomLink, name: String, here: String) -> impl IntoView {
+    let state = link.state;
+    let keys = move || state.with(|state| state.rows().iter().map(|row| row.key.clone()).collect::<Vec<_>>());
+    let older = Memo::new(move |_| state.with(RoomState::older_than));
+    let me = StoredValue::new(link.about.with_value(|about| about.you.id.clone()));
+    let load = move |event: leptos::ev::MouseEvent| {
+        if link.ask.with_value(Option::is_some)
+            && let Some(before) = older.get_untracked()
+        {
+            event.prevent_default();
+            link.request(Intent::Older(before));
+        }
+    };
+    view! {
+        <div class="log" role="log" aria-live="off" aria-label=format!("Messages in {name}") tabindex="0" node_ref=link.log>
+            <div class="inner">
+                {move || {
+                    older.get().map(|before| {
+                        let label = move || match link.loading.get() {
+                            Loading::Idle => "Earlier messages",
+                            Loading::Busy => "Loading earlier messages…",
+                            Loading::Failed => "Earlier messages could not be loaded. Try again",
+                        };
+                        view! {
+                            <a class="older" href=format!("{here}?before={before}") on:click=load>
+                                {label}
+                            </a>
+                        }
+                    })
+                }}
+                <Show when=move || state.with(|state| state.rows().is_empty())>
+                    <p class="empty">"Nothing has been said here yet. Say the first thing."</p>
+                </Show>
+                <ol class="messages">
+                    <For each=keys key=Clone::clone let:key>
+                        <MessageRow link key me />
+                    </For>
+                </ol>
+            </div>
+        </div>
+    }
+}

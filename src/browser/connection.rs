@@ -1,0 +1,244 @@
+//! One WebSocket of `confab.v1`, opened again whenever it is lost.
+//!
+//! After a failure the next attempt waits longer, up to half a minute, and for a random part of that, so that a thousand
+//! browsers do not come back at the same moment; when the network or the tab comes back it is made at once. A close code from
+//! 4500 on means that coming back is of no use. A connection that has gone quiet is asked with a `ping` and given up if nothing comes.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use futures_util::{FutureExt, SinkExt, StreamExt, channel::mpsc, select};
+use gloo_net::websocket::{Message, WebSocketError, futures::WebSocket};
+use gloo_timers::future::TimeoutFuture;
+use leptos::prelude::*;
+use wasm_bindgen::{JsCast, closure::Closure};
+use wasm_bindgen_futures::spawn_local;
+
+use crate::{
+    app::Status,
+    wire::{Command, Ping, Request, SUBPROTOCOL, ServerFrame},
+};
+
+/// The longest wait between attempts, in milliseconds.
+const LONGEST_WAIT: f64 = 30_000.0;
+/// The first wait.
+const FIRST_WAIT: f64 = 500.0;
+/// How long an attempt may take, and how long the answer to a ping, in milliseconds.
+const PATIENCE: u32 = 10_000;
+/// After how much silence the server is asked whether it is there, in milliseconds.
+const QUIET: u32 = 30_000;
+
+/// What a page does with its connection.
+pub(super) trait Client: 'static {
+    /// The connection is there: what to say first.
+    fn opened(&self, line: &Line);
+    /// The server said something.
+    fn received(&self, frame: ServerFrame, line: &Line);
+    fn status(&self, status: Status);
+}
+
+/// What the page wants of the connection.
+enum Order {
+    Say(Request),
+    Close,
+    Open,
+    /// The network or the tab came back: no more waiting, and no more trust.
+    Wake,
+}
+
+/// The way to the connection, for the page.
+#[derive(Clone)]
+pub(super) struct Line {
+    orders: mpsc::UnboundedSender<Order>,
+    next_id: Rc<Cell<u64>>,
+}
+
+impl Line {
+    /// Sends a command and gives its number. While there is no connection it is lost: what matters is said again by
+    /// [`Client::opened`].
+    pub(super) fn say(&self, command: Command) -> u64 {
+        let id = self.next_id.replace(self.next_id.get() + 1);
+        self.order(Order::Say(Request { id, command }));
+        id
+    }
+
+    /// Closes the connection and keeps it closed.
+    pub(super) fn close(&self) {
+        self.order(Order::Close);
+    }
+
+    /// Opens a closed connection, at once.
+    pub(super) fn open(&self) {
+        self.order(Order::Open);
+    }
+
+    fn order(&self, order: Order) {
+        // The receiver lives as long as the page.
+        let _ = self.orders.unbounded_send(order);
+    }
+}
+
+/// How a connection ended.
+enum End {
+    /// The page wants it closed.
+    Closed,
+    /// To be opened again at once.
+    Again,
+    /// It broke or was closed; after how long it is opened again is up to the caller.
+    Lost,
+    /// The server says that coming back is of no use, and why.
+    Refused(String),
+}
+
+/// Opens the connection, and again whenever it is lost, until the page is gone.
+pub(super) fn start(path: &str, client: impl Client) -> Line {
+    let (orders, inbox) = mpsc::unbounded();
+    let line = Line { orders, next_id: Rc::new(Cell::new(1)) };
+    wake_on("online", &window(), &line);
+    wake_on("visibilitychange", &document(), &line);
+    spawn_local(run(super::socket_address(path), client, line.clone(), inbox));
+    line
+}
+
+/// Has an event of the page tried at once what else would wait.
+fn wake_on(event: &str, target: &web_sys::EventTarget, line: &Line) {
+    let line = line.clone();
+    let listener = Closure::<dyn Fn()>::new(move || {
+        if !document().hidden() {
+            line.order(Order::Wake);
+        }
+    });
+    if target.add_event_listener_with_callback(event, listener.as_ref().unchecked_ref()).is_ok() {
+        // The page's only connection listens as long as the page lives.
+        listener.forget();
+    }
+}
+
+async fn run(address: String, client: impl Client, line: Line, mut orders: mpsc::UnboundedReceiver<Order>) {
+    let mut wait = FIRST_WAIT;
+    loop {
+        client.status(Status::Connecting);
+        let welcomed = Cell::new(false);
+        let end = converse(&address, &client, &line, &mut orders, &welcomed).await;
+        if welcomed.get() {
+            wait = FIRST_WAIT;
+        }
+        let reason = match end {
+            End::Again => continue,
+            End::Closed => Some(None),
+            End::Refused(reason) => Some(Some(reason)),
+            End::Lost => None,
+        };
+        if let Some(reason) = reason {
+            client.status(Status::Closed { reason });
+            while !matches!(orders.next().await, Some(Order::Open)) {}
+            continue;
+        }
+        let delay = (wait * (0.5 + js_sys::Math::random() / 2.0)) as u32;
+        wait = (wait * 2.0).min(LONGEST_WAIT);
+        if pause(delay, &mut orders).await {
+            client.status(Status::Closed { reason: None });
+            while !matches!(orders.next().await, Some(Order::Open)) {}
+        }
+    }
+}
+
+/// Waits, unless something makes waiting senseless. True when the page wants the connection closed.
+async fn pause(milliseconds: u32, orders: &mut mpsc::UnboundedReceiver<Order>) -> bool {
+    let mut over = TimeoutFuture::new(milliseconds).fuse();
+    loop {
+        select! {
+            () = over => return false,
+            order = orders.select_next_some() => match order {
+                Order::Open | Order::Wake => return false,
+                Order::Close => return true,
+                Order::Say(_) => {}
+            },
+        }
+    }
+}
+
+/// One connection, from its beginning to its end.
+async fn converse(
+    address: &str,
+    client: &impl Client,
+    line: &Line,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
+    welcomed: &Cell<bool>,
+) -> End {
+    let Ok(socket) = WebSocket::open_with_protocol(address, SUBPROTOCOL) else { return End::Lost };
+    let (mut sink, stream) = socket.split();
+    let mut stream = stream.fuse();
+    // Nothing can be sent before the welcome; until then a timer watches over the handshake, afterwards over silence.
+    let mut timer = TimeoutFuture::new(PATIENCE).fuse();
+    let asked = RefCell::new(false);
+    let heard = Cell::new(js_sys::Date::now());
+    loop {
+        select! {
+            message = stream.next() => match message {
+                Some(Ok(Message::Text(text))) => {
+                    heard.set(js_sys::Date::now());
+                    asked.replace(false);
+                    match serde_json::from_str(&text) {
+                        Ok(ServerFrame::Welcome { .. }) => {
+                            welcomed.set(true);
+                            timer = TimeoutFuture::new(QUIET).fuse();
+                            client.status(Status::Connected);
+                            client.opened(line);
+                        }
+                        Ok(frame) => client.received(frame, line),
+                        // A newer server may say what this page does not know; it does without.
+                        Err(_) => {}
+                    }
+                }
+                Some(Ok(Message::Bytes(_))) => {}
+                Some(Err(WebSocketError::ConnectionClose(close))) => {
+                    return if close.code >= 4500 { End::Refused(close.reason) } else { End::Lost };
+                }
+                Some(Err(_)) | None => return End::Lost,
+            },
+            order = orders.select_next_some() => match order {
+                Order::Say(request) => {
+                    if welcomed.get()
+                        && let Ok(text) = serde_json::to_string(&request)
+                        && sink.send(Message::Text(text)).await.is_err()
+                    {
+                        return End::Lost;
+                    }
+                }
+                Order::Close => {
+                    if let Ok(socket) = stream.into_inner().reunite(sink) {
+                        // It is closed from our side whatever the browser makes of the code.
+                        let _ = socket.close(Some(1000), None);
+                    }
+                    return End::Closed;
+                }
+                Order::Open => {}
+                Order::Wake => {
+                    if !welcomed.get() {
+                        return End::Again;
+                    }
+                    // After a sleep the socket may only look open.
+                    asked.replace(true);
+                    timer = TimeoutFuture::new(PATIENCE).fuse();
+                    line.say(Command::Ping(Ping {}));
+                }
+            },
+            () = timer => {
+                let silent = js_sys::Date::now() - heard.get();
+                if !welcomed.get() || *asked.borrow() {
+                    return End::Lost;
+                }
+                if silent >= f64::from(QUIET) {
+                    asked.replace(true);
+                    timer = TimeoutFuture::new(PATIENCE).fuse();
+                    line.say(Command::Ping(Ping {}));
+                } else {
+                    timer = TimeoutFuture::new(QUIET - silent as u32).fuse();
+                }
+            }
+        }
+    }
+}

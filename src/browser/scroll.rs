@@ -1,0 +1,162 @@
+//! Keeps the reader's place in the log.
+//!
+//! The scrolling element is a reversed column: its scroll position is 0 at the end and negative above. Before the state
+//! changes, [`Scroll::remember`] notes which row is the first in sight and where; when the list has changed, and before it is painted, a
+//! `MutationObserver` puts that row back to where it was. A reader within 100 px of the end follows the end instead.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use leptos::prelude::*;
+use wasm_bindgen::{JsCast, closure::Closure};
+
+use crate::app::{Intent, Loading, RoomLink, RoomState};
+
+/// How close to the end a reader follows it, in pixels.
+const NEAR_END: i32 = 100;
+/// How close to the beginning earlier messages are asked for, in pixels.
+const NEAR_TOP: i32 = 600;
+
+/// The place of one log.
+#[derive(Clone)]
+pub(super) struct Scroll(Rc<Place>);
+
+struct Place {
+    link: RoomLink,
+    following: Cell<bool>,
+    /// The first row in sight, and how far below the log's upper edge it begins.
+    anchor: RefCell<Option<(web_sys::Element, f64)>>,
+}
+
+impl Scroll {
+    /// Watches over the page's log as long as the page lives.
+    pub(super) fn start(link: RoomLink) -> Self {
+        let place = Rc::new(Place { link, following: Cell::new(true), anchor: RefCell::default() });
+        if let Some(log) = place.log() {
+            place.look();
+            place.watch(&log);
+        }
+        Self(place)
+    }
+
+    /// To be called before the list changes.
+    pub(super) fn remember(&self) {
+        self.0.look();
+    }
+
+    /// The reader sees what comes as it comes.
+    pub(super) fn follows(&self) -> bool {
+        self.0.following.get()
+    }
+
+    /// Goes to the end and follows it from there.
+    pub(super) fn to_end(&self) {
+        if let Some(log) = self.0.log() {
+            log.set_scroll_top(0);
+        }
+        self.0.look();
+    }
+
+    /// So many messages came at the end.
+    pub(super) fn came(&self, count: usize) {
+        if !self.follows() {
+            self.0.link.unseen.update(|unseen| *unseen += count);
+        }
+    }
+}
+
+impl Place {
+    fn log(&self) -> Option<web_sys::Element> {
+        self.link.log.get_untracked().map(|log| log.unchecked_ref::<web_sys::Element>().clone())
+    }
+
+    fn watch(self: &Rc<Self>, log: &web_sys::Element) {
+        let changed = {
+            let place = Rc::clone(self);
+            Closure::<dyn Fn()>::new(move || place.restore())
+        };
+        let scrolled = {
+            let place = Rc::clone(self);
+            Closure::<dyn Fn()>::new(move || place.scrolled())
+        };
+        let options = web_sys::MutationObserverInit::new();
+        options.set_child_list(true);
+        options.set_character_data(true);
+        options.set_subtree(true);
+        // Without one of these the browser is too old for WebAssembly as well.
+        if let Ok(observer) = web_sys::MutationObserver::new(changed.as_ref().unchecked_ref()) {
+            let _ = observer.observe_with_options(log, &options);
+        }
+        if let Ok(observer) = web_sys::ResizeObserver::new(changed.as_ref().unchecked_ref()) {
+            observer.observe(log);
+        }
+        let _ = log.add_event_listener_with_callback("scroll", scrolled.as_ref().unchecked_ref());
+        // They live as long as the page does.
+        changed.forget();
+        scrolled.forget();
+    }
+
+    /// Notes where the reader is.
+    fn look(&self) {
+        let Some(log) = self.log() else { return };
+        let following = -log.scroll_top() <= NEAR_END;
+        self.following.set(following);
+        self.anchor.replace(if following { None } else { first_in_sight(&log) });
+        if self.link.away.get_untracked() == following {
+            self.link.away.set(!following);
+        }
+        if following && self.link.unseen.get_untracked() > 0 {
+            self.link.unseen.set(0);
+        }
+    }
+
+    fn scrolled(&self) {
+        self.look();
+        let Some(log) = self.log() else { return };
+        let above = log.scroll_height() - log.client_height() + log.scroll_top();
+        if above < NEAR_TOP
+            && self.link.loading.get_untracked() == Loading::Idle
+            && let Some(before) = self.link.state.with_untracked(RoomState::older_than)
+        {
+            self.link.request(Intent::Older(before));
+        }
+    }
+
+    /// Puts the reader back where it was.
+    fn restore(&self) {
+        let Some(log) = self.log() else { return };
+        if self.following.get() {
+            log.set_scroll_top(0);
+            return;
+        }
+        let moved = self.anchor.borrow().as_ref().map(|(row, top)| top_in(&log, row) - top);
+        if let Some(moved) = moved.filter(|moved| moved.abs() >= 0.5) {
+            log.scroll_by_with_x_and_y(0.0, moved);
+        }
+    }
+}
+
+/// How far below the log's upper edge an element begins.
+fn top_in(log: &web_sys::Element, element: &web_sys::Element) -> f64 {
+    element.get_bounding_client_rect().top() - log.get_bounding_client_rect().top()
+}
+
+/// The rows stand one below the other, so the first that ends below the upper edge is found by halving.
+fn first_in_sight(log: &web_sys::Element) -> Option<(web_sys::Element, f64)> {
+    let rows = log.query_selector(".messages").ok().flatten()?.children();
+    let edge = log.get_bounding_client_rect().top();
+    let (mut low, mut high) = (0, rows.length());
+    while low < high {
+        let middle = low.midpoint(high);
+        if rows.item(middle)?.get_bounding_client_rect().bottom() > edge {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    let row = rows.item(low)?;
+    let top = top_in(log, &row);
+    Some((row, top))
+}

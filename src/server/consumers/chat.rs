@@ -1,0 +1,241 @@
+//! `confab.v1`: one socket, many topics; every command gets one answer.
+
+use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
+
+use async_trait::async_trait;
+use tracing::error;
+
+use super::{
+    Close, Consumer, Flow, Form, Refuse, Scope,
+    bucket::Bucket,
+    form::v1,
+    groups::{Membership, Reachable},
+};
+use crate::{
+    server::{
+        assets::BUILD,
+        gateway::{CloseCode, Frame, Message, Socket},
+        rooms::{Access, CatchUp, PostError, Refusal, Room, layer_group, list_group},
+        store::StoreError,
+    },
+    wire::{
+        Answer, Code, Command, CommandError, Epoch, Event, Join, Joined, Offset, Outcome, Position, Push, Reply, Request,
+        SUBPROTOCOL, Send, ServerFrame, State, Topic, Welcome,
+    },
+};
+
+/// How many topics one connection may have joined.
+const MOST_TOPICS: usize = 100;
+
+/// A connection that speaks `confab.v1`.
+pub struct Chat {
+    scope: Scope,
+    /// The room in the address.
+    address: Option<Access<Room>>,
+    bucket: Bucket,
+    topics: HashMap<Topic, Joinery>,
+    link: Option<(Arc<Socket>, Reachable)>,
+}
+
+/// A topic that was joined: what may be done in it, and being told of it.
+struct Joinery {
+    access: Option<Access<Room>>,
+    membership: Membership,
+}
+
+/// An answer that has gone out already, or one that has not.
+type Answered = Result<Option<Answer>, CommandError>;
+
+#[async_trait]
+impl Consumer for Chat {
+    const PROTOCOL: Option<&'static str> = Some(SUBPROTOCOL);
+
+    fn connect(scope: Scope) -> Result<Self, Refuse> {
+        let address = scope.group.as_ref().map(|group| scope.rooms.enter(&scope.person, group)).transpose()?;
+        let bucket = Bucket::new(scope.limits.messages_per_second);
+        Ok(Self { scope, address, bucket, topics: HashMap::new(), link: None })
+    }
+
+    fn longest_message(&self) -> usize {
+        // JSON writes a control character in six bytes; around the text there is a command.
+        self.scope.limits.message_bytes.saturating_mul(6).saturating_add(1024)
+    }
+
+    async fn open(&mut self, socket: &Arc<Socket>) -> Flow {
+        let reachable = self.scope.groups.register(socket, Form::V1);
+        let mut welcome = Welcome {
+            channel: reachable.channel.to_string(),
+            you: self.scope.person.clone(),
+            ping_s: self.scope.limits.ping_s,
+            build: BUILD.to_owned(),
+            joined: None,
+        };
+        self.link = Some((Arc::clone(socket), reachable));
+        let Some(access) = self.address.take() else {
+            socket.send(&[v1(&ServerFrame::Welcome { welcome })]);
+            return ControlFlow::Continue(());
+        };
+        let topic = Topic::Room(access.room().group.clone());
+        let joined = async {
+            let membership = self.join_closed(layer_group(&access.room().group), &topic, socket).await?;
+            let head = access.head().await.map_err(unavailable)?;
+            Ok::<_, CommandError>((membership, head))
+        };
+        match joined.await {
+            Ok((membership, head)) => {
+                welcome.joined = Some(Joined { topic: topic.clone(), epoch: head.epoch, offset: head.offset });
+                membership.release(Some(head.offset), Some(v1(&ServerFrame::Welcome { welcome })));
+                self.topics.insert(topic, Joinery { access: Some(access), membership });
+                ControlFlow::Continue(())
+            }
+            Err(error) => ControlFlow::Break(Close::new(CloseCode::TRY_AGAIN, error.message)),
+        }
+    }
+
+    async fn receive(&mut self, message: Message) -> Flow {
+        let Some((socket, _)) = &self.link else { return ControlFlow::Continue(()) };
+        let socket = Arc::clone(socket);
+        let text = match message {
+            Message::Text(text) => text,
+            _ => return ControlFlow::Break(Close::new(CloseCode::UNSUPPORTED, "confab.v1 is spoken in text messages")),
+        };
+        let (id, answered) = match Request::parse(&text) {
+            Ok(Request { id, command }) => (Some(id), self.allowed(&command).map(|()| (id, command))),
+            Err((id, error)) => (id, Err(error)),
+        };
+        let answered = match answered {
+            Ok((id, command)) => self.carry_out(id, command, &socket).await,
+            Err(error) => Err(error),
+        };
+        let outcome = match answered {
+            Ok(None) => return ControlFlow::Continue(()),
+            Ok(Some(answer)) => Outcome::Ok(answer),
+            Err(error) => Outcome::Error(error),
+        };
+        socket.send(&[v1(&ServerFrame::Reply(Reply { id, outcome }))]);
+        ControlFlow::Continue(())
+    }
+
+    async fn disconnect(self, _code: CloseCode) {}
+}
+
+impl Chat {
+    /// Takes a token; pings are free, since a client needs them to know that it is not cut off.
+    fn allowed(&mut self, command: &Command) -> Result<(), CommandError> {
+        if matches!(command, Command::Ping(_)) {
+            return Ok(());
+        }
+        self.bucket.take().map_err(|wait| CommandError {
+            code: Code::RateLimited,
+            message: format!("at most {} commands a second", self.scope.limits.messages_per_second),
+            retry_after_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1)),
+        })
+    }
+
+    async fn carry_out(&mut self, id: u64, command: Command, socket: &Arc<Socket>) -> Answered {
+        match command {
+            Command::Join(join) => self.join(id, join, socket).await.map(|()| None),
+            Command::Leave(leave) => match self.topics.remove(&leave.topic) {
+                Some(_) => Ok(Some(Answer::Done {})),
+                None => Err(not_joined(&leave.topic)),
+            },
+            Command::Send(send) => self.send(send).await.map(|offset| Some(Answer::Sent { offset })),
+            Command::Ping(_) => Ok(Some(Answer::Done {})),
+        }
+    }
+
+    async fn send(&self, send: Send) -> Result<Option<Offset>, CommandError> {
+        let joined = self.topics.get(&send.topic).ok_or_else(|| not_joined(&send.topic))?;
+        let Some(access) = &joined.access else {
+            return Err(CommandError::new(Code::BadRequest, format!("nothing can be sent to {}", send.topic)));
+        };
+        if send.text.is_empty() {
+            return Err(CommandError::new(Code::BadRequest, "the text is empty"));
+        }
+        access.post(send.key, send.text).await.map_err(|error| match error {
+            PostError::TooLong(longest) => CommandError::new(Code::TooLarge, format!("a text is at most {longest} bytes of UTF-8")),
+            PostError::Unavailable => CommandError {
+                code: Code::Unavailable,
+                message: "the message could not be kept; send it again with the same key".to_owned(),
+                retry_after_ms: Some(1_000),
+            },
+        })
+    }
+
+    /// Joins and answers: the answer and what is published after it leave in one piece.
+    async fn join(&mut self, id: u64, Join { topic, since }: Join, socket: &Arc<Socket>) -> Result<(), CommandError> {
+        let known = self.topics.remove(&topic);
+        if known.is_none() && self.topics.len() >= MOST_TOPICS {
+            return Err(CommandError::new(Code::TooLarge, format!("a connection joins at most {MOST_TOPICS} topics")));
+        }
+        let (access, name) = match &topic {
+            Topic::Room(group) => {
+                let access = self.scope.rooms.enter(&self.scope.person, group).map_err(|refusal| match refusal {
+                    Refusal::NotFound => CommandError::new(Code::NotFound, format!("there is no room {group}")),
+                    Refusal::Forbidden => CommandError::new(Code::Forbidden, format!("the room {group} is not open to guests")),
+                })?;
+                (Some(access), layer_group(group))
+            }
+            Topic::Me => (None, list_group()),
+        };
+        let membership = match known {
+            Some(joined) => {
+                joined.membership.hold();
+                joined.membership
+            }
+            None => self.join_closed(name, &topic, socket).await?,
+        };
+        let state = match &access {
+            Some(access) => access.catch_up(since.as_ref()).await.map(|caught_up| room_state(&topic, caught_up)),
+            None => self.scope.rooms.list().await.map(|rooms| {
+                let state = State { recovered: false, events: Vec::new(), rooms: Some(rooms) };
+                (Position { epoch: list_epoch(), offset: Offset::START }, state)
+            }),
+        };
+        let (head, state) = state.map_err(unavailable)?;
+        let at = Joined { topic: topic.clone(), epoch: head.epoch, offset: head.offset };
+        let reply = Reply { id: Some(id), outcome: Outcome::Ok(Answer::Joined { at, state }) };
+        membership.release(Some(head.offset), Some(v1(&ServerFrame::Reply(reply))));
+        self.topics.insert(topic, Joinery { access, membership });
+        Ok(())
+    }
+
+    async fn join_closed(
+        &self,
+        name: crate::server::layers::GroupName,
+        topic: &Topic,
+        socket: &Arc<Socket>,
+    ) -> Result<Membership, CommandError> {
+        self.scope.groups.join(name, topic, socket, Form::V1, true).await.map_err(|cause| {
+            error!(%topic, %cause, "a connection could not join its group");
+            unavailable_now()
+        })
+    }
+}
+
+/// The list of rooms has no history: every join gets it whole.
+fn list_epoch() -> Epoch {
+    "list".parse().expect("a constant") // never: four letters
+}
+
+fn room_state(topic: &Topic, CatchUp { head, recovered, messages }: CatchUp) -> (Position, State) {
+    let push = |stored: crate::wire::Stored| Push {
+        topic: topic.clone(),
+        offset: Some(stored.offset),
+        event: Event::Message(stored.message),
+    };
+    (head, State { recovered, events: messages.into_iter().map(push).collect(), rooms: None })
+}
+
+fn not_joined(topic: &Topic) -> CommandError {
+    CommandError::new(Code::NotJoined, format!("join {topic} first"))
+}
+
+fn unavailable(StoreError::Unavailable(cause): StoreError) -> CommandError {
+    error!(%cause, "the store could not be read");
+    unavailable_now()
+}
+
+fn unavailable_now() -> CommandError {
+    CommandError { code: Code::Unavailable, message: "not now; try again".to_owned(), retry_after_ms: Some(1_000) }
+}

@@ -1,0 +1,60 @@
+//! The wire forms: how an event of a group looks to the members that read it.
+
+use std::{cell::OnceCell, sync::Arc};
+
+use crate::{
+    server::{
+        gateway::Frame,
+        layers,
+        rooms::{PlainMessage, Read, read_event},
+    },
+    wire::{Offset, Push, ServerFrame, Topic},
+};
+
+/// What a connection reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// The text alone.
+    Plain,
+    /// `confab.v1`.
+    V1,
+}
+
+/// An event of a topic, encoded when the first member asks for its form and shared by all others that read it.
+pub(super) struct Broadcast {
+    pub(super) offset: Option<Offset>,
+    plain: Option<PlainMessage>,
+    push: Push,
+    plain_frame: OnceCell<Option<Frame>>,
+    v1_frame: OnceCell<Frame>,
+}
+
+impl Broadcast {
+    pub(super) fn new(topic: &Topic, event: &Arc<layers::Event>) -> Self {
+        let Read { offset, plain, event } = read_event(event);
+        let push = Push { topic: topic.clone(), offset, event };
+        Self { offset, plain, push, plain_frame: OnceCell::new(), v1_frame: OnceCell::new() }
+    }
+
+    /// The frame for a form; none where the event is nothing to its readers.
+    pub(super) fn frame(&self, form: Form) -> Option<&Frame> {
+        match form {
+            Form::Plain => {
+                let encode = || {
+                    self.plain.as_ref().map(|message| match message {
+                        PlainMessage::Text(text) => Frame::text(text),
+                        PlainMessage::Binary(bytes) => Frame::binary(bytes),
+                    })
+                };
+                self.plain_frame.get_or_init(encode).as_ref()
+            }
+            Form::V1 => Some(self.v1_frame.get_or_init(|| v1(&ServerFrame::Push(self.push.clone())))),
+        }
+    }
+}
+
+/// A message of `confab.v1`.
+pub(super) fn v1(message: &ServerFrame) -> Frame {
+    // never: the types of the wire have string keys and no fallible serializers
+    Frame::text(&serde_json::to_string(message).expect("the wire is JSON")) // never: see above
+}

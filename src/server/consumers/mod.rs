@@ -1,0 +1,153 @@
+//! Consumers: what a connection does, in the terms of Django Channels.
+//!
+//! [`serve`] takes one connection through its life: [`connect`](Consumer::connect) decides on the request alone and may refuse with
+//! an HTTP status; after the handshake [`open`](Consumer::open) joins groups and says what is said without being asked; then each
+//! message goes to [`receive`](Consumer::receive), one after the other; [`disconnect`](Consumer::disconnect) is last, however it ended.
+//!
+//! Events of the groups do not pass through the consumers: a thousand members of a group would do the same work a thousand
+//! times. [`Groups`] encodes an event once for each [`Form`] that its members read, and writes the same bytes to all.
+
+mod bucket;
+mod chat;
+mod form;
+mod groups;
+mod plain;
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use async_trait::async_trait;
+use axum::http::StatusCode;
+use hyper::upgrade::OnUpgrade;
+use tracing::debug;
+
+pub use self::{
+    chat::Chat,
+    form::Form,
+    groups::{Groups, Membership},
+    plain::Plain,
+};
+use super::{
+    gateway::{CloseCode, Connection, ConnectionLimits, Message, Socket},
+    rooms::{Refusal, Rooms},
+};
+use crate::wire::{Group, Key, Person};
+
+/// What a consumer knows of the request that it may accept (the scope of Django Channels).
+#[derive(Clone)]
+pub struct Scope {
+    pub person: Person,
+    /// The group in the address, if it names one.
+    pub group: Option<Group>,
+    pub rooms: Arc<Rooms>,
+    pub groups: Arc<Groups>,
+    pub limits: Limits,
+}
+
+/// The bounds that consumers watch over.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest text of a message, in bytes.
+    pub message_bytes: usize,
+    /// What may wait for one reader, in bytes; 0 for no bound.
+    pub backlog_bytes: usize,
+    /// Commands or plain messages a second; 0 for no bound.
+    pub messages_per_second: u32,
+    /// The interval of pings, in seconds.
+    pub ping_s: u64,
+}
+
+/// Refused before the handshake is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refuse {
+    pub status: StatusCode,
+    pub reason: &'static str,
+}
+
+impl From<Refusal> for Refuse {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotFound => Self { status: StatusCode::NOT_FOUND, reason: "there is no such room" },
+            Refusal::Forbidden => Self { status: StatusCode::FORBIDDEN, reason: "this room is not open to guests" },
+        }
+    }
+}
+
+/// Ends the connection with a closing handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Close {
+    pub code: CloseCode,
+    pub reason: String,
+}
+
+impl Close {
+    pub fn new(code: CloseCode, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into() }
+    }
+}
+
+/// Whether the connection goes on.
+pub type Flow = ControlFlow<Close>;
+
+/// What a connection does.
+#[async_trait]
+pub trait Consumer: Send + Sized + 'static {
+    /// The sub-protocol it speaks (RFC 6455 section 1.9).
+    const PROTOCOL: Option<&'static str>;
+
+    /// Decides on the request, before the handshake is answered.
+    ///
+    /// # Errors
+    /// The HTTP answer instead of 101.
+    fn connect(scope: Scope) -> Result<Self, Refuse>;
+
+    /// The longest message that its clients may send, in bytes.
+    fn longest_message(&self) -> usize;
+
+    /// The connection is there: joins groups and says what is said unasked.
+    async fn open(&mut self, socket: &Arc<Socket>) -> Flow;
+
+    /// A text or binary message from the client.
+    async fn receive(&mut self, message: Message) -> Flow;
+
+    /// The connection has ended; memberships end by themselves when the consumer is dropped.
+    async fn disconnect(self, code: CloseCode);
+}
+
+/// Sixteen random bytes as text; the system's randomness fails on no machine that has booted.
+fn random_hex() -> String {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).expect("randomness"); // never: see above
+    format!("{:032x}", u128::from_ne_bytes(bytes))
+}
+
+/// A key for a message whose author made none.
+pub fn fresh_key() -> Key {
+    random_hex().parse().expect("hexadecimal digits") // never: 32 of them
+}
+
+/// Takes a connection through its life.
+pub async fn serve<C: Consumer>(mut consumer: C, upgrade: OnUpgrade, limits: Limits) {
+    let bounds = ConnectionLimits {
+        message_bytes: consumer.longest_message(),
+        backlog_bytes: limits.backlog_bytes,
+        ping: std::time::Duration::from_secs(limits.ping_s),
+    };
+    let mut connection = match Connection::accept(upgrade, bounds).await {
+        Ok(connection) => connection,
+        Err(cause) => {
+            debug!(%cause, "a client left during its handshake");
+            return consumer.disconnect(CloseCode::ABNORMAL).await;
+        }
+    };
+    let socket = Arc::clone(connection.socket());
+    let mut flow = connection.while_flushing(consumer.open(&socket)).await;
+    loop {
+        if let ControlFlow::Break(Close { code, reason }) = flow {
+            socket.close(code, &reason);
+        }
+        let Some(message) = connection.next().await else { break };
+        flow = connection.while_flushing(consumer.receive(message)).await;
+    }
+    consumer.disconnect(connection.close_code()).await;
+    connection.finish().await;
+}

@@ -1,0 +1,101 @@
+//! Plain clients: what one says reaches every member of the group, verbatim; nothing else is ever sent to them.
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use async_trait::async_trait;
+use axum::http::StatusCode;
+use tracing::error;
+
+use super::{
+    Close, Consumer, Flow, Form, Refuse, Scope,
+    bucket::Bucket,
+    groups::{Membership, Reachable},
+};
+use crate::{
+    server::{
+        gateway::{CloseCode, Message, Socket},
+        rooms::{Access, PostError, Room, layer_group},
+    },
+    wire::{Key, Topic},
+};
+
+/// The text with which a plain client asks to be closed.
+const EXIT: &str = "exit";
+
+/// A member of one group.
+pub struct Plain {
+    scope: Scope,
+    access: Access<Room>,
+    bucket: Bucket,
+    /// What makes the keys of this connection's messages unique, and how many there were.
+    keys: (String, u64),
+    membership: Option<(Membership, Reachable)>,
+}
+
+#[async_trait]
+impl Consumer for Plain {
+    const PROTOCOL: Option<&'static str> = None;
+
+    fn connect(scope: Scope) -> Result<Self, Refuse> {
+        let Some(group) = &scope.group else {
+            let reason = "this address carries many topics: ask for the sub-protocol confab.v1, or connect to /room/{group}/";
+            return Err(Refuse { status: StatusCode::BAD_REQUEST, reason });
+        };
+        let access = scope.rooms.enter(&scope.person, group)?;
+        let bucket = Bucket::new(scope.limits.messages_per_second);
+        let keys = (super::random_hex(), 0);
+        Ok(Self { scope, access, bucket, keys, membership: None })
+    }
+
+    fn longest_message(&self) -> usize {
+        self.scope.limits.message_bytes
+    }
+
+    async fn open(&mut self, socket: &Arc<Socket>) -> Flow {
+        let group = &self.access.room().group;
+        let topic = Topic::Room(group.clone());
+        match self.scope.groups.join(layer_group(group), &topic, socket, Form::Plain, false).await {
+            Ok(membership) => {
+                let reachable = self.scope.groups.register(socket, Form::Plain);
+                self.membership = Some((membership, reachable));
+                ControlFlow::Continue(())
+            }
+            Err(cause) => {
+                error!(%group, %cause, "a connection could not join its group");
+                ControlFlow::Break(Close::new(CloseCode::TRY_AGAIN, "the group cannot be joined now"))
+            }
+        }
+    }
+
+    async fn receive(&mut self, message: Message) -> Flow {
+        // There is no answer that could tell a plain client to slow down; its messages wait instead.
+        while let Err(wait) = self.bucket.take() {
+            tokio::time::sleep(wait).await;
+        }
+        let posted = match message {
+            Message::Text(text) if text == EXIT => return ControlFlow::Break(Close::new(CloseCode::NORMAL, "")),
+            Message::Text(text) => self.access.post(self.next_key(), text).await.map(|_| ()),
+            Message::Binary(bytes) => self.access.post_binary(bytes).await,
+            Message::Ping(_) | Message::Pong(_) | Message::Close(..) => Ok(()),
+        };
+        match posted {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(PostError::TooLong(longest)) => {
+                ControlFlow::Break(Close::new(CloseCode::TOO_BIG, format!("a message is at most {longest} bytes")))
+            }
+            Err(PostError::Unavailable) => {
+                ControlFlow::Break(Close::new(CloseCode::TRY_AGAIN, "the message could not be kept; it reached nobody"))
+            }
+        }
+    }
+
+    async fn disconnect(self, _code: CloseCode) {}
+}
+
+impl Plain {
+    fn next_key(&mut self) -> Key {
+        let (connection, count) = &mut self.keys;
+        *count += 1;
+        format!("{connection}-{count}").parse().expect("hexadecimal digits and a number") // never: 53 characters at most
+    }
+}

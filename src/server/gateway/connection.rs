@@ -1,0 +1,234 @@
+//! The reading side of a connection: one task owns it, from the handshake to the end.
+
+use std::{future::Future, io, pin::Pin, sync::Arc, time::Duration};
+
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::{
+    frame::{CloseCode, Decoder, Frame, Message, Violation},
+    socket::Socket,
+};
+
+/// The bounds of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// The longest message from the client, in bytes.
+    pub message_bytes: usize,
+    /// How much may wait for a slow reader, in bytes; 0 for no bound.
+    pub backlog_bytes: usize,
+    /// A client that has been silent for this long is pinged, and one that is silent for more than twice as long is gone.
+    pub ping: Duration,
+}
+
+/// How long the closing handshake may take before the connection is cut.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// How much is read at a time.
+const READ: usize = 16 * 1024;
+
+/// A WebSocket that was accepted.
+pub struct Connection {
+    socket: Arc<Socket>,
+    decoder: Decoder,
+    ping: Duration,
+    /// When something last came from the client.
+    heard: Instant,
+    /// A ping is out since then.
+    pinged: bool,
+    /// The timer runs for the closing handshake.
+    closing: bool,
+    timer: Pin<Box<Sleep>>,
+    /// How the connection ended, once it has.
+    ended: Option<CloseCode>,
+}
+
+impl Connection {
+    /// Takes the TCP connection over from HTTP once the answer 101 is out.
+    ///
+    /// # Errors
+    /// The client went away before that.
+    pub async fn accept(upgrade: OnUpgrade, limits: ConnectionLimits) -> io::Result<Self> {
+        let upgraded = upgrade.await.map_err(io::Error::other)?;
+        let parts = upgraded
+            .downcast::<TokioIo<TcpStream>>()
+            .map_err(|_| io::Error::other("the upgraded connection is not a plain TCP connection"))?;
+        let mut decoder = Decoder::new(limits.message_bytes);
+        // A client may have sent frames in the same packet as its handshake.
+        decoder.feed(&parts.read_buf);
+        let now = Instant::now();
+        Ok(Self {
+            socket: Arc::new(Socket::new(parts.io.into_inner(), limits.backlog_bytes)),
+            decoder,
+            ping: limits.ping,
+            heard: now,
+            pinged: false,
+            closing: false,
+            timer: Box::pin(sleep_until(now + limits.ping)),
+            ended: None,
+        })
+    }
+
+    /// The sending side.
+    pub fn socket(&self) -> &Arc<Socket> {
+        &self.socket
+    }
+
+    /// How the connection ended: the peer's close code, or 1006 where it broke. Meaningful once [`Self::next`] gave none.
+    pub fn close_code(&self) -> CloseCode {
+        self.ended.unwrap_or(CloseCode::ABNORMAL)
+    }
+
+    /// The next text or binary message; none when the connection has ended. Pings, pongs and the closing handshake are
+    /// dealt with here. Cancelling it loses nothing.
+    pub async fn next(&mut self) -> Option<Message> {
+        loop {
+            if self.ended.is_some() {
+                return None;
+            }
+            match self.decoder.next() {
+                Ok(Some(message)) => {
+                    if let Some(message) = self.control(message) {
+                        return Some(message);
+                    }
+                }
+                Ok(None) => self.wait().await,
+                Err(violation) => self.breach(&violation).await,
+            }
+        }
+    }
+
+    /// Runs a consumer's work, meanwhile writing out what the socket did not take at once.
+    pub async fn while_flushing<T>(&self, work: impl Future<Output = T>) -> T {
+        let flushing = async {
+            loop {
+                if self.socket.wants_write() && self.socket.stream.writable().await.is_ok() {
+                    self.socket.flush();
+                } else {
+                    self.socket.wake.notified().await;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            result = work => result,
+            () = flushing => unreachable!("it is an endless loop"), // never: no way out of the loop above
+        }
+    }
+
+    /// Answers control frames; passes the others on.
+    fn control(&mut self, message: Message) -> Option<Message> {
+        match message {
+            Message::Ping(payload) => {
+                self.socket.send(&[Frame::pong(&payload)]);
+                None
+            }
+            Message::Pong(_) => None,
+            Message::Close(code, _) => {
+                // Echoes the code, or completes the handshake that this side began: then `close` does nothing.
+                self.socket.close(code, "");
+                self.ended = Some(code);
+                None
+            }
+            // RFC 6455 section 5.5.1: after our close frame went out, data is of no use to anybody.
+            _ if self.socket.is_closing() => None,
+            data => Some(data),
+        }
+    }
+
+    /// Waits for something to read, write or do.
+    async fn wait(&mut self) {
+        if self.socket.is_broken() {
+            self.ended = Some(CloseCode::ABNORMAL);
+            return;
+        }
+        if self.socket.is_closing() && !self.closing {
+            self.closing = true;
+            self.timer.as_mut().reset(Instant::now() + CLOSING);
+        }
+        let wants_write = self.socket.wants_write();
+        tokio::select! {
+            ready = self.socket.stream.readable() => match ready {
+                Ok(()) => self.read(),
+                Err(_) => self.ended = Some(CloseCode::ABNORMAL),
+            },
+            ready = self.socket.stream.writable(), if wants_write => match ready {
+                Ok(()) => self.socket.flush(),
+                Err(_) => self.ended = Some(CloseCode::ABNORMAL),
+            },
+            () = self.socket.wake.notified() => {}
+            () = self.timer.as_mut() => self.tick(),
+        }
+    }
+
+    fn read(&mut self) {
+        let mut buffer = [0; READ];
+        match self.socket.stream.try_read(&mut buffer) {
+            Ok(0) => self.ended = Some(CloseCode::ABNORMAL),
+            Ok(length) => {
+                self.heard = Instant::now();
+                self.pinged = false;
+                self.decoder.feed(&buffer[..length]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.ended = Some(CloseCode::ABNORMAL),
+        }
+    }
+
+    /// The timer went off: the closing handshake took too long, or the client is silent.
+    fn tick(&mut self) {
+        let silent = self.heard.elapsed();
+        if self.closing || silent >= self.ping.saturating_mul(2) {
+            self.ended = Some(CloseCode::ABNORMAL);
+            return;
+        }
+        if silent >= self.ping && !self.pinged {
+            self.socket.send(&[Frame::ping(&[])]);
+            self.pinged = true;
+        }
+        let next = if self.pinged { self.heard + self.ping.saturating_mul(2) } else { self.heard + self.ping };
+        self.timer.as_mut().reset(next);
+    }
+
+    /// The client broke the protocol: says so and ends. What the client has still under way is read and thrown away for a
+    /// moment, since closing a TCP connection with unread data resets it and the client would never see the reason.
+    async fn breach(&mut self, violation: &Violation) {
+        self.socket.close(violation.code, &violation.reason);
+        self.ended = Some(violation.code);
+        let drained = async {
+            self.flushed().await;
+            // A failure means that the connection is gone already, which the reads below meet.
+            let _ = socket2::SockRef::from(&self.socket.stream).shutdown(std::net::Shutdown::Write);
+            let mut buffer = vec![0; READ];
+            loop {
+                if self.socket.stream.readable().await.is_err() {
+                    return;
+                }
+                match self.socket.stream.try_read(&mut buffer) {
+                    Ok(0) => return,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return,
+                }
+            }
+        };
+        // However long the client goes on, the connection is cut after this.
+        let _ = tokio::time::timeout(CLOSING, drained).await;
+    }
+
+    async fn flushed(&self) {
+        while self.socket.wants_write() && self.socket.stream.writable().await.is_ok() {
+            self.socket.flush();
+        }
+    }
+
+    /// Lets what is queued go out, the close frame last, before the connection is dropped.
+    pub async fn finish(self) {
+        // A reader that takes nothing for this long is not waited for.
+        let _ = tokio::time::timeout(CLOSING, self.flushed()).await;
+    }
+}

@@ -1,0 +1,415 @@
+//! Frames (RFC 6455 section 5): encoding ours, which are never masked, and decoding a client's, which always are.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// Why a connection ends, as the closing handshake says it (RFC 6455 section 7.4). 4000 to 4499 invite the client to come
+/// back, 4500 to 4999 do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloseCode(pub u16);
+
+impl CloseCode {
+    pub const NORMAL: Self = Self(1000);
+    pub const GOING_AWAY: Self = Self(1001);
+    pub const PROTOCOL_ERROR: Self = Self(1002);
+    pub const UNSUPPORTED: Self = Self(1003);
+    /// Never sent: the peer's close frame had no code.
+    pub const NONE: Self = Self(1005);
+    /// Never sent: the connection broke without a closing handshake.
+    pub const ABNORMAL: Self = Self(1006);
+    pub const INVALID_TEXT: Self = Self(1007);
+    pub const TOO_BIG: Self = Self(1009);
+    pub const INTERNAL: Self = Self(1011);
+    /// The server cannot now; the same may go through later (registered with IANA).
+    pub const TRY_AGAIN: Self = Self(1013);
+    /// The client reads too slowly; what it missed it gets when it returns.
+    pub const SLOW_READER: Self = Self(4001);
+    /// The server stops; another or the same one will be there in a moment.
+    pub const SHUTTING_DOWN: Self = Self(4003);
+    /// The address has as many connections as it may have.
+    pub const TOO_MANY_CONNECTIONS: Self = Self(4503);
+
+    /// May stand in a close frame (RFC 6455 section 7.4.2).
+    fn may_be_sent(self) -> bool {
+        matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+}
+
+/// The opcodes (RFC 6455 section 5.2).
+mod opcode {
+    pub(super) const CONTINUATION: u8 = 0x0;
+    pub(super) const TEXT: u8 = 0x1;
+    pub(super) const BINARY: u8 = 0x2;
+    pub(super) const CLOSE: u8 = 0x8;
+    pub(super) const PING: u8 = 0x9;
+    pub(super) const PONG: u8 = 0xA;
+}
+
+/// The longest payload of a control frame (RFC 6455 section 5.5).
+const CONTROL_PAYLOAD: usize = 125;
+
+/// An encoded frame, ready for the wire and cheap to share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame(Bytes);
+
+impl Frame {
+    pub fn text(text: &str) -> Self {
+        Self::encode(opcode::TEXT, text.as_bytes())
+    }
+
+    pub fn binary(bytes: &[u8]) -> Self {
+        Self::encode(opcode::BINARY, bytes)
+    }
+
+    /// `payload` beyond the 125 bytes of a control frame is cut off.
+    pub(super) fn ping(payload: &[u8]) -> Self {
+        Self::encode(opcode::PING, &payload[..payload.len().min(CONTROL_PAYLOAD)])
+    }
+
+    pub(super) fn pong(payload: &[u8]) -> Self {
+        Self::encode(opcode::PONG, &payload[..payload.len().min(CONTROL_PAYLOAD)])
+    }
+
+    /// A reason that does not fit is cut off at a character.
+    pub(super) fn close(code: CloseCode, reason: &str) -> Self {
+        if !code.may_be_sent() {
+            return Self::encode(opcode::CLOSE, &[]);
+        }
+        let mut end = reason.len().min(CONTROL_PAYLOAD - 2);
+        while !reason.is_char_boundary(end) {
+            end -= 1;
+        }
+        let mut payload = Vec::with_capacity(2 + end);
+        payload.extend_from_slice(&code.0.to_be_bytes());
+        payload.extend_from_slice(&reason.as_bytes()[..end]);
+        Self::encode(opcode::CLOSE, &payload)
+    }
+
+    fn encode(opcode: u8, payload: &[u8]) -> Self {
+        let mut out = BytesMut::with_capacity(payload.len() + 10);
+        out.put_u8(0x80 | opcode);
+        match payload.len() {
+            short @ 0..=125 => out.put_u8(short as u8),
+            medium @ 126..=0xFFFF => {
+                out.put_u8(126);
+                out.put_u16(medium as u16);
+            }
+            long => {
+                out.put_u8(127);
+                out.put_u64(long as u64);
+            }
+        }
+        out.put_slice(payload);
+        Self(out.freeze())
+    }
+
+    /// The bytes as they go over the wire.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+/// What a client said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(CloseCode, String),
+}
+
+/// A breach of the protocol; the connection is closed with this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub code: CloseCode,
+    pub reason: String,
+}
+
+fn violation(code: CloseCode, reason: &str) -> Violation {
+    Violation { code, reason: reason.to_owned() }
+}
+
+/// Bytes in, messages out. Holds the unfinished part of what has come; nothing while a connection is idle.
+pub struct Decoder {
+    /// What was read; up to `start` it is decoded.
+    buffer: Vec<u8>,
+    start: usize,
+    /// The fragments so far of an unfinished message, and its opcode.
+    fragments: Option<(u8, Vec<u8>)>,
+    /// The longest message, in bytes.
+    longest: usize,
+}
+
+/// The fixed part of a frame.
+struct Header {
+    last: bool,
+    opcode: u8,
+    mask: [u8; 4],
+    /// Of header and payload, in bytes.
+    header_len: usize,
+    payload_len: usize,
+}
+
+impl Decoder {
+    /// Messages, all fragments together, are at most `longest` bytes.
+    pub fn new(longest: usize) -> Self {
+        Self { buffer: Vec::new(), start: 0, fragments: None, longest }
+    }
+
+    /// Takes in what was read.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next whole message, if there is one.
+    ///
+    /// # Errors
+    /// The client broke the protocol; nothing after that has a meaning.
+    pub fn next(&mut self) -> Result<Option<Message>, Violation> {
+        loop {
+            let Some(header) = self.header()? else { return Ok(None) };
+            let whole = header.header_len + header.payload_len;
+            let Some(frame) = self.buffer[self.start..].get(..whole) else { return Ok(None) };
+            let mut payload = frame[header.header_len..].to_vec();
+            unmask(&mut payload, header.mask);
+            self.start += whole;
+            if self.start == self.buffer.len() {
+                (self.buffer, self.start) = (Vec::new(), 0);
+            }
+            if let Some(message) = self.frame(&header, payload)? {
+                return Ok(Some(message));
+            }
+        }
+    }
+
+    fn header(&self) -> Result<Option<Header>, Violation> {
+        let [first, second, rest @ ..] = &self.buffer[self.start..] else { return Ok(None) };
+        let refuse = |reason| Err(violation(CloseCode::PROTOCOL_ERROR, reason));
+        let (last, opcode) = (first & 0x80 != 0, first & 0x0F);
+        if first & 0x70 != 0 {
+            return refuse("reserved bits are set and no extension was agreed on");
+        }
+        if second & 0x80 == 0 {
+            return refuse("frames from a client are masked");
+        }
+        let control = opcode >= 0x8;
+        match opcode {
+            opcode::CONTINUATION if self.fragments.is_none() => return refuse("a continuation without a beginning"),
+            opcode::TEXT | opcode::BINARY if self.fragments.is_some() => return refuse("a new message inside another"),
+            opcode::CONTINUATION | opcode::TEXT | opcode::BINARY => {}
+            opcode::CLOSE | opcode::PING | opcode::PONG if last => {}
+            opcode::CLOSE | opcode::PING | opcode::PONG => return refuse("a control frame in fragments"),
+            _ => return refuse("a reserved opcode"),
+        }
+        let (length_bytes, payload_len) = match (second & 0x7F, rest) {
+            (126, [a, b, ..]) => (2, u64::from(u16::from_be_bytes([*a, *b]))),
+            (127, [a, b, c, d, e, f, g, h, ..]) => (8, u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h])),
+            (126 | 127, _) if control => return refuse("a control frame over 125 bytes"),
+            (126 | 127, _) => return Ok(None),
+            (short, _) => (0, u64::from(short)),
+        };
+        if control && length_bytes > 0 {
+            return refuse("a control frame over 125 bytes");
+        }
+        if (length_bytes == 2 && payload_len < 126) || (length_bytes == 8 && payload_len <= 0xFFFF) {
+            return refuse("a length in more bytes than it needs");
+        }
+        let so_far = if control { 0 } else { self.fragments.as_ref().map_or(0, |(_, bytes)| bytes.len()) };
+        let payload_len = usize::try_from(payload_len).unwrap_or(usize::MAX);
+        if so_far.saturating_add(payload_len) > self.longest.max(CONTROL_PAYLOAD) {
+            let reason = format!("a message is at most {} bytes", self.longest);
+            return Err(Violation { code: CloseCode::TOO_BIG, reason });
+        }
+        let Some(&[a, b, c, d]) = rest.get(length_bytes..length_bytes + 4) else { return Ok(None) };
+        Ok(Some(Header { last, opcode, mask: [a, b, c, d], header_len: 2 + length_bytes + 4, payload_len }))
+    }
+
+    /// Takes in a whole frame; gives the message that it completes.
+    fn frame(&mut self, header: &Header, payload: Vec<u8>) -> Result<Option<Message>, Violation> {
+        match header.opcode {
+            opcode::PING => Ok(Some(Message::Ping(payload))),
+            opcode::PONG => Ok(Some(Message::Pong(payload))),
+            opcode::CLOSE => close(&payload).map(Some),
+            opcode if header.last && self.fragments.is_none() => message(opcode, payload).map(Some),
+            opcode => {
+                let (first, mut bytes) = self.fragments.take().unwrap_or((opcode, Vec::new()));
+                bytes.extend_from_slice(&payload);
+                if header.last {
+                    return message(first, bytes).map(Some);
+                }
+                self.fragments = Some((first, bytes));
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn message(opcode: u8, bytes: Vec<u8>) -> Result<Message, Violation> {
+    if opcode == opcode::BINARY {
+        return Ok(Message::Binary(bytes));
+    }
+    String::from_utf8(bytes)
+        .map(Message::Text)
+        .map_err(|_| violation(CloseCode::INVALID_TEXT, "a text message is UTF-8"))
+}
+
+fn close(payload: &[u8]) -> Result<Message, Violation> {
+    let [high, low, reason @ ..] = payload else {
+        return if payload.is_empty() {
+            Ok(Message::Close(CloseCode::NONE, String::new()))
+        } else {
+            Err(violation(CloseCode::PROTOCOL_ERROR, "a close code has two bytes"))
+        };
+    };
+    let code = CloseCode(u16::from_be_bytes([*high, *low]));
+    if !code.may_be_sent() {
+        return Err(violation(CloseCode::PROTOCOL_ERROR, "a close code that may not be sent"));
+    }
+    match std::str::from_utf8(reason) {
+        Ok(reason) => Ok(Message::Close(code, reason.to_owned())),
+        Err(_) => Err(violation(CloseCode::INVALID_TEXT, "a close reason is UTF-8")),
+    }
+}
+
+/// RFC 6455 section 5.3; eight bytes at a time, the rest singly.
+fn unmask(payload: &mut [u8], mask: [u8; 4]) {
+    let [a, b, c, d] = mask;
+    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let mut chunks = payload.chunks_exact_mut(8);
+    for chunk in &mut chunks {
+        let mut word = [0; 8];
+        word.copy_from_slice(chunk);
+        chunk.copy_from_slice(&(u64::from_ne_bytes(word) ^ wide).to_ne_bytes());
+    }
+    for (byte, key) in chunks.into_remainder().iter_mut().zip(mask.into_iter().cycle()) {
+        *byte ^= key;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LONGEST: usize = 1 << 20;
+
+    /// A client's frame.
+    fn frame(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
+        let mut bytes = Frame::encode(first & 0x0F, payload).0.to_vec();
+        bytes[0] = first;
+        let header = bytes.len() - payload.len();
+        bytes[1] |= 0x80;
+        unmask(&mut bytes[header..], mask);
+        bytes.splice(header..header, mask);
+        bytes
+    }
+
+    fn all(bytes: &[u8]) -> Result<Vec<Message>, Violation> {
+        let mut decoder = Decoder::new(LONGEST);
+        decoder.feed(bytes);
+        let mut messages = Vec::new();
+        while let Some(message) = decoder.next()? {
+            messages.push(message);
+        }
+        Ok(messages)
+    }
+
+    #[test]
+    fn all_three_length_forms() {
+        for length in [0, 1, 125, 126, 65_535, 65_536, 100_000] {
+            let payload = vec![b'x'; length];
+            let expected = Message::Text("x".repeat(length));
+            assert_eq!(all(&frame(0x81, &payload, [1, 2, 3, 4])), Ok(vec![expected]), "{length}");
+        }
+    }
+
+    #[test]
+    fn control_frames_between_fragments() {
+        let bytes = [
+            frame(0x01, b"Hel", [9, 9, 9, 9]),
+            frame(0x89, b"?", [0; 4]),
+            frame(0x00, b"l", [7, 1, 0, 3]),
+            frame(0x80, b"o", [1; 4]),
+        ];
+        let expected = vec![Message::Ping(b"?".to_vec()), Message::Text("Hello".to_owned())];
+        assert_eq!(all(&bytes.concat()), Ok(expected));
+    }
+
+    #[test]
+    fn breaches_are_closed_with_the_code_of_the_rfc() {
+        let m = [1, 2, 3, 4];
+        let unmasked = Frame::text("hi").0.to_vec();
+        let mut wasteful = vec![0x81, 0x80 | 126, 0, 5];
+        wasteful.extend([0; 9]);
+        for (what, bytes, code) in [
+            ("not masked", unmasked, 1002),
+            ("reserved bit", frame(0xC1, b"", m), 1002),
+            ("reserved opcode", frame(0x83, b"", m), 1002),
+            ("reserved control opcode", frame(0x8B, b"", m), 1002),
+            ("continuation of nothing", frame(0x80, b"", m), 1002),
+            ("message inside a message", [frame(0x01, b"", m), frame(0x81, b"", m)].concat(), 1002),
+            ("ping in fragments", frame(0x09, b"", m), 1002),
+            ("long ping", frame(0x89, &[0; 126], m), 1002),
+            ("length in too many bytes", wasteful, 1002),
+            ("one-byte close", frame(0x88, &[3], m), 1002),
+            ("close code 1005", frame(0x88, &1005_u16.to_be_bytes(), m), 1002),
+            ("close code 999", frame(0x88, &999_u16.to_be_bytes(), m), 1002),
+            ("close reason not UTF-8", frame(0x88, &[3, 232, 0xFF], m), 1007),
+            ("text not UTF-8", frame(0x81, &[0xC0, 0x80], m), 1007),
+            ("a surrogate", frame(0x81, &[0xED, 0xA0, 0x80], m), 1007),
+            ("too long", frame(0x82, &vec![0; LONGEST + 1], m), 1009),
+            ("too long in parts", [frame(0x02, &vec![0; LONGEST], m), frame(0x80, b"x", m)].concat(), 1009),
+        ] {
+            assert_eq!(all(&bytes).expect_err(what).code, CloseCode(code), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_length_over_the_bound_is_refused_before_the_payload_comes() {
+        let mut head = vec![0x82, 0x80 | 127];
+        head.extend(u64::MAX.to_be_bytes());
+        assert_eq!(all(&head).expect_err("refused").code, CloseCode::TOO_BIG);
+    }
+
+    #[test]
+    fn a_long_close_reason_is_cut_at_a_character() {
+        let frame = Frame::close(CloseCode::NORMAL, &"é".repeat(100));
+        let reason = std::str::from_utf8(&frame.bytes()[4..]).expect("UTF-8");
+        assert_eq!(reason, "é".repeat(61));
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_bytes_are_cut_the_messages_are_the_same(
+            texts in prop::collection::vec(".{0,200}", 1..5),
+            mask: [u8; 4],
+            cuts in prop::collection::vec(1_usize..40, 1..20),
+        ) {
+            let stream: Vec<u8> = texts.iter().flat_map(|text| frame(0x81, text.as_bytes(), mask)).collect();
+            let mut decoder = Decoder::new(LONGEST);
+            let mut rest = stream.as_slice();
+            let mut seen = Vec::new();
+            for cut in cuts.into_iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (now, later) = rest.split_at(cut.min(rest.len()));
+                decoder.feed(now);
+                rest = later;
+                while let Some(message) = decoder.next().expect("good frames") {
+                    seen.push(message);
+                }
+            }
+            let expected: Vec<_> = texts.into_iter().map(Message::Text).collect();
+            prop_assert_eq!(seen, expected);
+        }
+
+        #[test]
+        fn any_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = all(&bytes);
+        }
+    }
+}

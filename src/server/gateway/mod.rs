@@ -1,0 +1,22 @@
+//! Sockets: from an upgrade request to messages in and frames out. Knows bytes, not rooms.
+//!
+//! ```text
+//!   request ── Handshake::read ──► 101 ──► Connection::accept ── owns the reading side, one task a connection
+//!                                             │  next(): bytes ► Decoder ► Message; answers ping and close itself
+//!                                             ▼
+//!   whoever has something to say ── Socket::send(frames) ──► the TCP socket at once, or its queue when that is full
+//! ```
+//!
+//! A [`Frame`] is encoded once and shared by all who get it. Sending never waits: it writes from the caller's task when nothing
+//! is queued, and queues what the socket does not take; the connection's own task is woken to flush that. The queue is
+//! bounded in bytes, and a reader that lets it fill up is closed with 4001 (it recovers what it missed when it returns).
+
+mod connection;
+mod frame;
+mod handshake;
+mod socket;
+
+pub use connection::{Connection, ConnectionLimits};
+pub use frame::{CloseCode, Decoder, Frame, Message, Violation};
+pub use handshake::{Handshake, Refused, is_upgrade};
+pub use socket::{Socket, SocketId};

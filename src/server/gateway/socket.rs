@@ -1,0 +1,174 @@
+//! The sending side of a connection, shared by all who have something to say to it.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use bytes::{Buf, Bytes};
+use parking_lot::Mutex;
+use tokio::{net::TcpStream, sync::Notify};
+
+use super::frame::{CloseCode, Frame};
+
+/// How many pieces one `writev` takes; more are written by the next.
+const SLICES: usize = 64;
+
+/// Tells the connections of this process apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(pub u64);
+
+impl SocketId {
+    fn fresh() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// One connection's way out.
+pub struct Socket {
+    id: SocketId,
+    pub(super) stream: TcpStream,
+    outbound: Mutex<Outbound>,
+    /// Wakes the connection's task: there is something to flush, or the connection shall end.
+    pub(super) wake: Notify,
+    /// How many bytes may wait; 0 for no bound.
+    backlog: usize,
+}
+
+/// How far the closing handshake has come, as seen from the sending side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// A close frame is sent or waits to be; nothing may follow it.
+    Closing,
+    /// The socket takes nothing more.
+    Broken,
+}
+
+struct Outbound {
+    /// What the socket has not taken yet; the front one may be partly written.
+    queue: VecDeque<Bytes>,
+    bytes: usize,
+    /// The front of the queue has begun to go out: it must be finished whatever happens, or the stream is garbage.
+    front_begun: bool,
+    phase: Phase,
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream, backlog: usize) -> Self {
+        let outbound = Outbound { queue: VecDeque::new(), bytes: 0, front_begun: false, phase: Phase::Open };
+        Self { id: SocketId::fresh(), stream, outbound: Mutex::new(outbound), wake: Notify::new(), backlog }
+    }
+
+    pub fn id(&self) -> SocketId {
+        self.id
+    }
+
+    /// Sends frames, in this order and with nothing between. Does not wait; once the connection is closing they are dropped.
+    pub fn send(&self, frames: &[Frame]) {
+        let mut outbound = self.outbound.lock();
+        if outbound.phase != Phase::Open {
+            return;
+        }
+        let was_idle = outbound.queue.is_empty();
+        outbound.queue.extend(frames.iter().map(|frame| frame.bytes().clone()));
+        outbound.bytes += frames.iter().map(|frame| frame.bytes().len()).sum::<usize>();
+        if was_idle {
+            outbound.write(&self.stream);
+        }
+        if self.backlog > 0 && outbound.bytes > self.backlog {
+            let reason = format!("more than {} bytes are waiting to be read", self.backlog);
+            outbound.abandon();
+            outbound.close(&self.stream, CloseCode::SLOW_READER, &reason);
+        }
+        if !outbound.queue.is_empty() || outbound.phase != Phase::Open {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Begins the closing handshake: what was sent before still goes out.
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        let mut outbound = self.outbound.lock();
+        if outbound.phase == Phase::Open {
+            outbound.close(&self.stream, code, reason);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Writes what the socket will take.
+    pub(super) fn flush(&self) {
+        self.outbound.lock().write(&self.stream);
+    }
+
+    /// Something waits for the socket to become writable.
+    pub(super) fn wants_write(&self) -> bool {
+        let outbound = self.outbound.lock();
+        !outbound.queue.is_empty() && outbound.phase != Phase::Broken
+    }
+
+    /// A close frame is on its way or gone.
+    pub(super) fn is_closing(&self) -> bool {
+        self.outbound.lock().phase != Phase::Open
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.outbound.lock().phase == Phase::Broken
+    }
+}
+
+impl Outbound {
+    fn write(&mut self, stream: &TcpStream) {
+        while !self.queue.is_empty() && self.phase != Phase::Broken {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut count = 0;
+            for (slice, bytes) in slices.iter_mut().zip(&self.queue) {
+                *slice = IoSlice::new(bytes);
+                count += 1;
+            }
+            match stream.try_write_vectored(&slices[..count]) {
+                Ok(written) => self.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    // The reading side meets the same error and ends the connection.
+                    self.phase = Phase::Broken;
+                    self.queue = VecDeque::new();
+                    self.bytes = 0;
+                }
+            }
+        }
+        // An idle connection holds no queue.
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.bytes -= written;
+        while let Some(front) = self.queue.front_mut() {
+            if written < front.len() {
+                front.advance(written);
+                self.front_begun |= written > 0;
+                return;
+            }
+            written -= front.len();
+            self.queue.pop_front();
+            self.front_begun = false;
+        }
+    }
+
+    /// Gives up what has not begun to go out.
+    fn abandon(&mut self) {
+        self.queue.truncate(usize::from(self.front_begun));
+        self.bytes = self.queue.iter().map(Bytes::len).sum();
+    }
+
+    fn close(&mut self, stream: &TcpStream, code: CloseCode, reason: &str) {
+        let frame = Frame::close(code, reason);
+        self.bytes += frame.bytes().len();
+        self.queue.push_back(frame.bytes().clone());
+        self.phase = Phase::Closing;
+        self.write(stream);
+    }
+}

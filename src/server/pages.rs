@@ -1,0 +1,290 @@
+//! The pages: gathers what a page shows, and has Leptos render it. Forms come back here.
+
+use std::sync::Arc;
+
+use axum::{
+    Form,
+    extract::{FromRequest, Path, Query, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use leptos::{config::LeptosOptions, nonce::use_nonce, prelude::expect_context};
+use leptos_axum::ResponseOptions;
+use serde::Deserialize;
+use tracing::error;
+
+use super::{
+    accounts::{self, Guest},
+    assets::BUILD,
+    rooms::{Access, PostError, Refusal, Room},
+    routing::Services,
+    store::{Slice, StoreError},
+};
+use crate::{
+    app::{LobbyPage, NoticePage, Page, RoomPage, shell},
+    wire::{Group, Key, Offset, Position, Stored},
+};
+
+/// How many messages a page of earlier ones shows.
+const EARLIER: usize = 50;
+
+/// `GET /`: the rooms.
+pub(super) async fn lobby(State(services): State<Arc<Services>>, request: Request) -> Response {
+    lobby_with(&services, None, request).await
+}
+
+async fn lobby_with(services: &Services, mistake: Option<(String, String)>, request: Request) -> Response {
+    let guest = Guest::of(request.headers());
+    let status = if mistake.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    match services.rooms.list().await {
+        Ok(rooms) => {
+            let page = Page::Lobby(LobbyPage { you: guest.person, rooms, mistake });
+            with_cookie(render(status, page, request).await, guest.cookie)
+        }
+        Err(cause) => unavailable(cause, request).await,
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct GoTo {
+    #[serde(default)]
+    group: String,
+}
+
+/// `GET /room/?group=NAME`: leads to the room of that name.
+pub(super) async fn go_to_room(
+    State(services): State<Arc<Services>>,
+    Query(GoTo { group }): Query<GoTo>,
+    request: Request,
+) -> Response {
+    match group.trim().parse::<Group>() {
+        Ok(group) => Redirect::to(&format!("/room/{group}/")).into_response(),
+        Err(_) => {
+            let mistake = "The name of a room is 1 to 64 of the letters A to Z, digits, _ and -".to_owned();
+            lobby_with(&services, Some((mistake, group)), request).await
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Part {
+    before: Option<u64>,
+}
+
+/// `GET /room/{group}/`: the newest messages, or with `?before=OFFSET` those before.
+pub(super) async fn room(State(services): State<Arc<Services>>, Path(group): Path<String>, request: Request) -> Response {
+    let guest = Guest::of(request.headers());
+    let access = match enter(&services, &guest, &group) {
+        Ok(access) => access,
+        Err(refusal) => return refused(refusal, request).await,
+    };
+    let before = Query::<Part>::try_from_uri(request.uri()).ok().and_then(|Query(part)| part.before);
+    room_with(&services, guest, access, before.map(Offset), None, StatusCode::OK, request).await
+}
+
+async fn room_with(
+    services: &Services,
+    guest: Guest,
+    access: Access<Room>,
+    before: Option<Offset>,
+    mistake: Option<(String, String)>,
+    status: StatusCode,
+    request: Request,
+) -> Response {
+    let shown = match before {
+        None => access.catch_up(None).await.map(|caught_up| (caught_up.head, caught_up.messages)),
+        Some(before) => access.page(Slice::Before(before), EARLIER).await.map(|(epoch, messages)| {
+            let offset = messages.last().map_or(Offset::START, |last| last.offset);
+            (Position { epoch, offset }, messages)
+        }),
+    };
+    match shown {
+        Ok((position, messages)) => {
+            let page = room_page(services, &guest, &access, position, messages, before.is_none(), mistake);
+            with_cookie(render(status, page, request).await, guest.cookie)
+        }
+        Err(cause) => unavailable(cause, request).await,
+    }
+}
+
+fn room_page(
+    services: &Services,
+    guest: &Guest,
+    access: &Access<Room>,
+    position: Position,
+    messages: Vec<Stored>,
+    live: bool,
+    mistake: Option<(String, String)>,
+) -> Page {
+    Page::Room(RoomPage {
+        group: access.room().group.clone(),
+        you: guest.person.clone(),
+        position,
+        messages,
+        live,
+        form_key: super::consumers::fresh_key(),
+        longest: services.limits.message_bytes,
+        mistake,
+    })
+}
+
+#[derive(Deserialize)]
+struct Said {
+    key: Key,
+    text: String,
+}
+
+/// `POST /room/{group}/`: says something without a script, and leads back to the room.
+pub(super) async fn post_message(
+    State(services): State<Arc<Services>>,
+    Path(group): Path<String>,
+    request: Request,
+) -> Response {
+    let guest = Guest::of(request.headers());
+    let access = match enter(&services, &guest, &group) {
+        Ok(access) => access,
+        Err(refusal) => return refused(refusal, request).await,
+    };
+    let (page, request) = split(request);
+    let Said { key, text } = match Form::<Said>::from_request(request, &()).await {
+        Ok(Form(said)) => said,
+        Err(rejection) => return notice(rejection.status(), "That was not understood", &rejection.body_text(), page).await,
+    };
+    // A form sends its line ends as CRLF (HTML, "constructing the entry list"); everywhere else they are LF.
+    let text = text.replace("\r\n", "\n");
+    let back = format!("/room/{}/", access.room().group);
+    if text.trim().is_empty() {
+        return with_cookie(Redirect::to(&back).into_response(), guest.cookie);
+    }
+    match access.post(key, text.clone()).await {
+        Ok(_) => with_cookie(Redirect::to(&back).into_response(), guest.cookie),
+        Err(PostError::TooLong(longest)) => {
+            let mistake = format!("This is {} bytes long; a message is at most {longest}.", text.len());
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            room_with(&services, guest, access, None, Some((mistake, text)), status, page).await
+        }
+        Err(PostError::Unavailable) => {
+            let mistake = "The message could not be kept. Try again in a moment.".to_owned();
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            room_with(&services, guest, access, None, Some((mistake, text)), status, page).await
+        }
+    }
+}
+
+/// A request to render a page from, and the same with the body.
+fn split(request: Request) -> (Request, Request) {
+    let (parts, body) = request.into_parts();
+    (Request::from_parts(parts.clone(), axum::body::Body::empty()), Request::from_parts(parts, body))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Rename {
+    name: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /me`: takes another name, and leads back to where it was asked for.
+pub(super) async fn rename(request: Request) -> Response {
+    let headers = request.headers().clone();
+    let (page, request) = split(request);
+    let Rename { name, next } = match Form::<Rename>::from_request(request, &()).await {
+        Ok(Form(rename)) => rename,
+        Err(rejection) => return notice(rejection.status(), "That was not understood", &rejection.body_text(), page).await,
+    };
+    match accounts::name_cookie(&headers, &name) {
+        Ok(cookie) => {
+            let response = with_cookie(Redirect::to(own_path(&next)).into_response(), Guest::of(&headers).cookie);
+            with_cookie(response, Some(cookie))
+        }
+        Err(reason) => {
+            notice(StatusCode::UNPROCESSABLE_ENTITY, "This name cannot be taken", &format!("{reason}."), page).await
+        }
+    }
+}
+
+/// A path of this server; never the address of another one, which `//host` and `/\host` are to a browser.
+fn own_path(next: &str) -> &str {
+    let good = next.starts_with('/') && !next.starts_with("//") && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    if good { next } else { "/" }
+}
+
+/// Any other address.
+pub(super) async fn not_found(_: State<Arc<Services>>, request: Request) -> Response {
+    refused(Refusal::NotFound, request).await
+}
+
+fn enter(services: &Services, guest: &Guest, group: &str) -> Result<Access<Room>, Refusal> {
+    let group = group.parse().map_err(|_| Refusal::NotFound)?;
+    services.rooms.enter(&guest.person, &group)
+}
+
+async fn refused(refusal: Refusal, request: Request) -> Response {
+    let (status, title, text) = match refusal {
+        Refusal::NotFound => (
+            StatusCode::NOT_FOUND,
+            "Nothing is here",
+            "There is no such page. The name of a room is 1 to 64 of the letters A to Z, digits, _ and -.",
+        ),
+        Refusal::Forbidden => (StatusCode::FORBIDDEN, "Not for guests", "This room is not open to guests."),
+    };
+    notice(status, title, text, request).await
+}
+
+async fn unavailable(StoreError::Unavailable(cause): StoreError, request: Request) -> Response {
+    error!(%cause, "the store could not be read");
+    let text = "The messages cannot be read now. Try again in a moment.";
+    notice(StatusCode::SERVICE_UNAVAILABLE, "Something is wrong here", text, request).await
+}
+
+async fn notice(status: StatusCode, title: &str, text: &str, request: Request) -> Response {
+    render(status, Page::Notice(NoticePage { title: title.to_owned(), text: text.to_owned() }), request).await
+}
+
+fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Renders a page whole: all its data is there, so there is nothing to stream.
+async fn render(status: StatusCode, page: Page, request: Request) -> Response {
+    let options = LeptosOptions::builder().output_name("confab").site_pkg_dir(format!("pkg/{BUILD}")).build();
+    let document = move || shell(page.clone(), options.clone());
+    let mut response = leptos_axum::render_app_async_with_context(add_policy, document)(request).await;
+    if response.status().is_success() {
+        *response.status_mut() = status;
+    }
+    let headers: &mut HeaderMap = response.headers_mut();
+    // A page is somebody's and soon out of date; the browser may keep it for the way back and asks before showing it again.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.append(header::VARY, HeaderValue::from_static("cookie, upgrade"));
+    response
+}
+
+/// The content security policy: only this page's own scripts run, and only this server is talked to.
+fn add_policy() {
+    let nonce = use_nonce().map(|nonce| format!(" 'nonce-{nonce}'")).unwrap_or_default();
+    let policy = format!(
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{nonce}; style-src 'self'; img-src 'self' data:; \
+         connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    match HeaderValue::try_from(policy) {
+        Ok(policy) => expect_context::<ResponseOptions>().insert_header(header::CONTENT_SECURITY_POLICY, policy),
+        Err(cause) => error!(%cause, "the content security policy is not a header"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_path;
+
+    #[test]
+    fn only_own_paths_are_led_to() {
+        assert_eq!(own_path("/room/a/"), "/room/a/");
+        for elsewhere in ["", "//evil.example/", "/\\evil.example", "https://evil.example/", "room", "/a\nb", "/\u{e9}"] {
+            assert_eq!(own_path(elsewhere), "/", "{elsewhere:?}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Room messages as events of the channel layer, and back.
+//!
+//! A message is `{"type": "chat.message", "message": "<text>", ...}`: what a Python consumer of the Channels tutorial
+//! understands, with further keys that it may ignore (`offset` and `epoch` of the stream, `id`, `key`, `from`, `at`).
+
+use crate::{
+    server::layers::{Event, Value},
+    wire::{Epoch, Group, Message, Offset, Person, RoomSummary, Stored, Timestamp},
+};
+
+/// A room's text message.
+const MESSAGE: &str = "chat.message";
+/// Bytes that a plain client sent.
+const BINARY: &str = "chat.binary";
+/// A room of the list has a new latest message.
+const LISTED: &str = "confab.room";
+
+/// Says a message; `place` where the room keeps history.
+pub(super) fn message(place: Option<(&Epoch, Offset)>, message: &Message) -> Event {
+    let from = Value::Map(
+        [("id", &message.from.id), ("name", &message.from.name)]
+            .into_iter()
+            .map(|(key, text)| (key.to_owned(), Value::from(text.as_str())))
+            .collect(),
+    );
+    let event = Event::new(MESSAGE)
+        .with("message", message.text.as_str())
+        .with("id", message.id.as_str())
+        .with("key", message.key.as_str())
+        .with("from", from)
+        .with("at", message.at.as_millis());
+    match place {
+        Some((epoch, offset)) => event.with("epoch", epoch.as_str()).with("offset", offset.0.cast_signed()),
+        None => event,
+    }
+}
+
+/// Says that a room has a new latest message.
+pub(super) fn listed(group: &Group, epoch: &Epoch, stored: &Stored) -> Event {
+    let message = message(Some((epoch, stored.offset)), &stored.message);
+    Event::new(LISTED).with("group", group.as_str()).with("latest", message.into_value())
+}
+
+/// Bytes for the members.
+pub(super) fn binary(bytes: Vec<u8>) -> Event {
+    Event::new(BINARY).with("bytes", Value::Bytes(bytes.into()))
+}
+
+/// What an event of the layer is to the members of a topic.
+pub struct Read {
+    /// Where it stands in the room's stream, if it does.
+    pub offset: Option<Offset>,
+    /// What a plain client is sent: the text, or the bytes.
+    pub plain: Option<PlainMessage>,
+    /// What a `confab.v1` client is sent.
+    pub event: crate::wire::Event,
+}
+
+/// A message to a plain client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlainMessage {
+    Text(String),
+    Binary(bytes::Bytes),
+}
+
+/// Reads any event: our own messages in full; of a program's, the text is shown to plain clients and the whole reaches
+/// the others as it is. None when it is not JSON's kind of data.
+pub fn read_event(event: &Event) -> Read {
+    if event.kind() == LISTED
+        && let Some(summary) = event.get("group").and_then(Value::as_str).and_then(|group| group.parse().ok()).and_then(
+            |group: Group| {
+                let latest = event.get("latest").and_then(|latest| read_message(latest.as_map()?));
+                let (message, offset) = latest?;
+                Some(RoomSummary { group, latest: Some(Stored { offset: offset?, message }) })
+            },
+        )
+    {
+        return Read { offset: None, plain: None, event: crate::wire::Event::Room(summary) };
+    }
+    if event.kind() == MESSAGE
+        && let Some((message, offset)) = read_message(event.as_map())
+    {
+        let plain = Some(PlainMessage::Text(message.text.clone()));
+        return Read { offset, plain, event: crate::wire::Event::Message(message) };
+    }
+    let plain = match event.get("bytes") {
+        Some(Value::Bytes(bytes)) if event.kind() == BINARY => Some(PlainMessage::Binary(bytes.clone())),
+        _ => text(event.as_map()).map(|text| PlainMessage::Text(text.to_owned())),
+    };
+    Read { offset: None, plain, event: crate::wire::Event::Other(event.to_json()) }
+}
+
+type Map = std::collections::BTreeMap<String, Value>;
+
+/// A message with all that ours have.
+fn read_message(map: &Map) -> Option<(Message, Option<Offset>)> {
+    let str = |key: &str| map.get(key).and_then(Value::as_str);
+    let from = map.get("from")?.as_map()?;
+    let from_str = |key: &str| from.get(key).and_then(Value::as_str).map(str::to_owned);
+    let message = Message {
+        id: str("id")?.to_owned(),
+        key: str("key")?.parse().ok()?,
+        from: Person { id: from_str("id")?, name: from_str("name")? },
+        text: str("message")?.to_owned(),
+        at: Timestamp::from_millis(map.get("at")?.as_int()?),
+    };
+    let offset = map.get("offset").and_then(Value::as_int).and_then(|offset| u64::try_from(offset).ok()).map(Offset);
+    Some((message, offset))
+}
+
+/// The text that a program's event shows: under `text`, `message`, `message.text` or `msg.text`.
+fn text(map: &Map) -> Option<&str> {
+    let nested = |key: &str| map.get(key).and_then(Value::as_map).and_then(|inner| inner.get("text"));
+    [map.get("text"), map.get("message"), nested("message"), nested("msg")].into_iter().flatten().find_map(Value::as_str)
+}

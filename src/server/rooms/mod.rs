@@ -1,0 +1,267 @@
+//! Rooms: who may enter which, what is said in them, and what a reader needs to be level.
+//!
+//! ```text
+//!   Rooms::enter(person, group) ──► Access<Room> ── post ──► Store::append ──► commit
+//!                                       │                                       │ in the order of the offsets
+//!                                       ├─ catch_up, page ◄── Store::read       ▼
+//!                                       └─ (no history) ─────────────► ChannelLayer::group_send, then the acknowledgement
+//! ```
+//!
+//! Having an [`Access`] *is* the permission: there is no other way to read or to say something. Of a message that is kept, the
+//! publisher (one task a store) tells the layer after the commit and before its author hears that it was accepted, so
+//! members of one node see one order.
+
+mod events;
+
+use std::sync::Arc;
+
+use tracing::error;
+
+pub use self::events::{PlainMessage, Read, read_event};
+use self::events::binary;
+use super::{
+    layers::{ChannelLayer, GroupName, LayerError},
+    settings::{History, RoomRule},
+    store::{Commits, NewMessage, Slice, Store, StoreError},
+};
+use crate::wire::{Epoch, Group, Key, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp};
+
+/// What a page of a room shows at first, and what a client gets that cannot be brought level by the difference alone.
+pub const NEWEST: usize = 50;
+/// The longest difference that a joining client is sent; a client further behind starts afresh.
+const MOST_MISSED: usize = 5_000;
+/// About how much text goes into one answer, in bytes: half of what may wait for a reader by default.
+const ANSWER_BYTES: usize = 512 * 1024;
+/// How many rooms a list shows.
+const LISTED: usize = 100;
+
+/// A room that the person may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    pub group: Group,
+    pub history: History,
+}
+
+/// Proof that `person` may use `subject`; made by [`Rooms::enter`] alone.
+#[derive(Clone)]
+pub struct Access<T> {
+    subject: T,
+    person: Person,
+    rooms: Arc<Rooms>,
+}
+
+/// Why somebody may not enter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The settings have no such room.
+    NotFound,
+    /// It is there, but not for this person.
+    Forbidden,
+}
+
+/// Why a message was not accepted.
+#[derive(Debug)]
+pub enum PostError {
+    /// Over the bound, in bytes.
+    TooLong(usize),
+    /// The store or the layer cannot now; the cause is in the log.
+    Unavailable,
+}
+
+/// Where a client stands after a join, and what it needs to stand there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CatchUp {
+    pub head: Position,
+    /// True: `messages` are all after the client's position. False: they are the newest ones.
+    pub recovered: bool,
+    pub messages: Vec<Stored>,
+}
+
+/// All rooms of this server.
+pub struct Rooms {
+    rules: Vec<RoomRule>,
+    durable: Arc<dyn Store>,
+    volatile: Arc<dyn Store>,
+    layer: Arc<dyn ChannelLayer>,
+    /// The longest text, in bytes.
+    longest: usize,
+    /// The epoch of rooms without history: there is nothing in them to come back to, and after a restart not even this.
+    passing: Epoch,
+}
+
+impl Rooms {
+    /// Starts the publishers; they end when the stores do.
+    pub fn start(
+        rules: Vec<RoomRule>,
+        durable: (Arc<dyn Store>, Commits),
+        volatile: (Arc<dyn Store>, Commits),
+        layer: Arc<dyn ChannelLayer>,
+        longest: usize,
+    ) -> Arc<Self> {
+        tokio::spawn(publish(durable.1, Arc::clone(&layer)));
+        tokio::spawn(publish(volatile.1, Arc::clone(&layer)));
+        let passing = format!("n{:x}", Timestamp::now().as_millis()).parse().expect("hexadecimal digits"); // never: 12 of them
+        Arc::new(Self { rules, durable: durable.0, volatile: volatile.0, layer, longest, passing })
+    }
+
+    /// The room of a group, for this person.
+    ///
+    /// # Errors
+    /// The settings have no such room, or not for guests.
+    pub fn enter(self: &Arc<Self>, person: &Person, group: &Group) -> Result<Access<Room>, Refusal> {
+        let rule = self.rule(group).ok_or(Refusal::NotFound)?;
+        if !rule.guests {
+            return Err(Refusal::Forbidden);
+        }
+        let subject = Room { group: group.clone(), history: rule.history };
+        Ok(Access { subject, person: person.clone(), rooms: Arc::clone(self) })
+    }
+
+    fn rule(&self, group: &Group) -> Option<&RoomRule> {
+        self.rules.iter().find(|rule| rule.matches.is_match(group.as_str()))
+    }
+
+    /// The rooms that guests may enter and that have been used, newest activity first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn list(&self) -> Result<Vec<RoomSummary>, StoreError> {
+        let mut rooms = self.durable.rooms(LISTED).await?;
+        rooms.extend(self.volatile.rooms(LISTED).await?);
+        rooms.retain(|room| self.rule(&room.group).is_some_and(|rule| rule.guests));
+        rooms.sort_by_key(|room| std::cmp::Reverse(room.latest.as_ref().map(|latest| latest.message.at)));
+        rooms.truncate(LISTED);
+        Ok(rooms)
+    }
+
+    fn store(&self, history: History) -> Option<&dyn Store> {
+        match history {
+            History::Store => Some(&*self.durable),
+            History::Memory => Some(&*self.volatile),
+            History::None => None,
+        }
+    }
+}
+
+/// The group of the channel layer that carries a room.
+pub fn layer_group(group: &Group) -> GroupName {
+    group.as_str().parse().expect("a group's name is stricter than the layer's") // never: fewer characters, shorter
+}
+
+/// The group of the channel layer that carries the list of rooms; no room can have this name.
+pub fn list_group() -> GroupName {
+    "confab.rooms".parse().expect("a constant") // never: letters and a dot
+}
+
+/// Hands on what was committed, in order.
+async fn publish(mut commits: Commits, layer: Arc<dyn ChannelLayer>) {
+    while let Some(commit) = commits.recv().await {
+        let message = events::message(Some((&commit.epoch, commit.stored.offset)), &commit.stored.message);
+        let listed = events::listed(&commit.group, &commit.epoch, &commit.stored);
+        for (group, event) in [(layer_group(&commit.group), message), (list_group(), listed)] {
+            if let Err(cause) = layer.group_send(&group, event).await {
+                // It is durable: readers find the hole in the offsets and read it from the store.
+                error!(%group, %cause, "a committed message could not be handed to the channel layer");
+            }
+        }
+        commit.acknowledge();
+    }
+}
+
+impl Access<Room> {
+    pub fn room(&self) -> &Room {
+        &self.subject
+    }
+
+    pub fn person(&self) -> &Person {
+        &self.person
+    }
+
+    /// Says something in the room: it is durable, where the room keeps history, and handed on to the members when this
+    /// resolves. The same key again is the same message. Gives its offset, or none in a room that keeps none.
+    ///
+    /// # Errors
+    /// The text is out of bounds or it cannot be kept or handed on now.
+    pub async fn post(&self, key: Key, text: String) -> Result<Option<Offset>, PostError> {
+        if text.len() > self.rooms.longest {
+            return Err(PostError::TooLong(self.rooms.longest));
+        }
+        let Room { group, history } = &self.subject;
+        let (from, at) = (self.person.clone(), Timestamp::now());
+        if let Some(store) = self.rooms.store(*history) {
+            let message = NewMessage { group: group.clone(), key, from, text, at };
+            let appended = store.append(message).await.map_err(|StoreError::Unavailable(cause)| {
+                error!(%group, %cause, "a message could not be stored");
+                PostError::Unavailable
+            })?;
+            return Ok(Some(appended.position.offset));
+        }
+        let id = format!("{}-{}", from.id, key);
+        let event = events::message(None, &Message { id, key, from, text, at });
+        self.hand_on(event).await?;
+        Ok(None)
+    }
+
+    /// Sends bytes to the members as they are; they are not kept.
+    ///
+    /// # Errors
+    /// Too long, or it cannot be handed on now.
+    pub async fn post_binary(&self, bytes: Vec<u8>) -> Result<(), PostError> {
+        if bytes.len() > self.rooms.longest {
+            return Err(PostError::TooLong(self.rooms.longest));
+        }
+        self.hand_on(binary(bytes)).await
+    }
+
+    async fn hand_on(&self, event: super::layers::Event) -> Result<(), PostError> {
+        let group = layer_group(&self.subject.group);
+        self.rooms.layer.group_send(&group, event).await.map_err(|cause: LayerError| {
+            error!(%group, %cause, "a message could not be handed to the channel layer");
+            PostError::Unavailable
+        })
+    }
+
+    /// Where the room's stream stands.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn head(&self) -> Result<Position, StoreError> {
+        match self.rooms.store(self.subject.history) {
+            Some(store) => Ok(store.read(&self.subject.group, Slice::Latest, 0, 0).await?.head),
+            None => Ok(Position { epoch: self.rooms.passing.clone(), offset: Offset::START }),
+        }
+    }
+
+    /// Brings a client level that is at `since`, or a new one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn catch_up(&self, since: Option<&Position>) -> Result<CatchUp, StoreError> {
+        let Some(store) = self.rooms.store(self.subject.history) else {
+            let head = Position { epoch: self.rooms.passing.clone(), offset: Offset::START };
+            return Ok(CatchUp { head, recovered: false, messages: Vec::new() });
+        };
+        if let Some(since) = since {
+            let page = store.read(&self.subject.group, Slice::After(since.offset), MOST_MISSED, ANSWER_BYTES).await?;
+            let held = page.first <= since.offset.next() && since.offset <= page.head.offset;
+            let whole = page.messages.last().map_or(since.offset, |last| last.offset) == page.head.offset;
+            if page.head.epoch == since.epoch && held && whole {
+                return Ok(CatchUp { head: page.head, recovered: true, messages: page.messages });
+            }
+        }
+        let page = store.read(&self.subject.group, Slice::Latest, NEWEST, ANSWER_BYTES).await?;
+        Ok(CatchUp { head: page.head, recovered: false, messages: page.messages })
+    }
+
+    /// A part of the room's stream in rising order.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn page(&self, slice: Slice, count: usize) -> Result<(Epoch, Vec<Stored>), StoreError> {
+        let Some(store) = self.rooms.store(self.subject.history) else {
+            return Ok((self.rooms.passing.clone(), Vec::new()));
+        };
+        let page = store.read(&self.subject.group, slice, count, ANSWER_BYTES).await?;
+        Ok((page.head.epoch, page.messages))
+    }
+}
