@@ -1,5 +1,6 @@
 //! The server. Who may know whom: `gateway` knows bytes, not rooms; `layers` knows neither store nor gateway; `rooms`
 //! knows `store` and `layers`; `consumers` joins them; `routing` names them all. No arrow runs back.
 
+pub mod cli;
 pub mod settings;
 pub mod telemetry;
