@@ -1,1 +1,5 @@
-fn main() {}
+//! The server's executable: see `confab::server::cli`.
+
+fn main() -> std::process::ExitCode {
+    confab::server::cli::main()
+}

@@ -1,1 +1,165 @@
-//! settings
+//! The settings of a running server.
+//!
+//! Four sources, each over the one before: the defaults, a TOML file (`Leptos.toml` in the working folder, or the one
+//! given with `--config`), environment variables and flags. Every source becomes a tree of [values](values::Node) that
+//! know their key and their place; each value is handed to its entry in the [table of keys](keys), which checks it and
+//! writes it into [`Settings`]. Nothing stops at the first fault: all [mistakes](Mistake) of all sources come back
+//! together, those too in values that a later source replaces, since they are wrong all the same.
+//!
+//! What is in [`Settings`] has been checked and has a type of its own, so nobody parses or checks it again. A list or a
+//! table of a later source replaces the earlier one; `[[rooms]]` is such a list.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
+
+use crate::wire::Group;
+
+mod keys;
+mod mistakes;
+mod show;
+mod sources;
+mod types;
+mod values;
+
+pub use keys::known_keys;
+pub use mistakes::{Mistake, Mistakes, Place};
+pub use sources::{ConfigFile, Flag, Loaded, Sources};
+pub use types::{AllowedOrigin, Backend, Durability, History, Invalid, Origin, Pattern, RedisUrl, Secret, StoreUrl};
+
+/// A message is never longer than this, whatever `limits.message_bytes` says: 64 MiB. One frame has to fit into memory.
+pub const LARGEST_MESSAGE: usize = 64 << 20;
+
+/// Everything that can be set. `Leptos.toml` in the repository says what each key does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub server: ServerSettings,
+    pub store: StoreSettings,
+    pub channel_layers: ChannelLayers,
+    /// The first rule that matches a room's name holds for it. Never empty.
+    pub rooms: Vec<RoomRule>,
+    pub limits: Limits,
+}
+
+impl Settings {
+    /// The rule for a room, or `None` where no rule matches: then there is no such room.
+    pub fn room(&self, group: &Group) -> Option<&RoomRule> {
+        self.rooms.iter().find(|rule| rule.matches.matches(group.as_str()))
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            server: ServerSettings::default(),
+            store: StoreSettings::default(),
+            channel_layers: ChannelLayers::default(),
+            rooms: vec![RoomRule { matches: Pattern::everything(), history: History::Store, guests: true }],
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Where to accept connections; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// The folder of the embedded store; a relative one is under the working folder.
+    pub data: PathBuf,
+    /// Whose pages may open a socket, besides the server's own.
+    pub allowed_origins: Vec<AllowedOrigin>,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self { listen: (Ipv4Addr::LOCALHOST, 3000).into(), data: "data".into(), allowed_origins: Vec::new() }
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreSettings {
+    pub url: StoreUrl,
+    pub durability: Durability,
+}
+
+/// `[channel_layers]`, by alias as in Django Channels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChannelLayers {
+    pub default: LayerSettings,
+}
+
+/// `[channel_layers.default]`: keys, meanings and defaults are those of `channels_redis`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerSettings {
+    pub backend: Backend,
+    /// The Redis servers, in the same order on every node. The memory backend does not read them: the key is checked all
+    /// the same, so that one variable can change the backend while the rest of the file stays as it is.
+    pub hosts: Vec<RedisUrl>,
+    /// What the layer's keys in Redis begin with. The memory backend has none and does not read it.
+    pub prefix: String,
+    /// How many unread messages a channel holds.
+    pub capacity: usize,
+    /// Other capacities for channels by name; the first pattern that matches counts.
+    pub channel_capacity: Vec<(Pattern, usize)>,
+    /// How long an unread message is kept, in whole seconds.
+    pub expiry: Duration,
+    /// How long a channel stays in a group after its last `group_add`, in whole seconds.
+    pub group_expiry: Duration,
+    /// The first one encrypts, all are tried to decrypt; empty: nothing is encrypted. The memory backend puts nothing on a
+    /// network and does not read them.
+    pub symmetric_encryption_keys: Vec<Secret>,
+}
+
+impl Default for LayerSettings {
+    fn default() -> Self {
+        Self {
+            backend: Backend::Memory,
+            hosts: vec![RedisUrl::local()],
+            prefix: "asgi".to_owned(),
+            capacity: 100,
+            channel_capacity: Vec::new(),
+            expiry: Duration::from_mins(1),
+            group_expiry: Duration::from_hours(24),
+            symmetric_encryption_keys: Vec::new(),
+        }
+    }
+}
+
+/// One `[[rooms]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomRule {
+    /// `match` in the file: which room names the rule is for.
+    pub matches: Pattern,
+    pub history: History,
+    /// Whether people who are not signed in may enter.
+    pub guests: bool,
+}
+
+/// `[limits]`: 0 in the file is `None` here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest message, in bytes, 1 to [`LARGEST_MESSAGE`]; the file's 0 is [`LARGEST_MESSAGE`].
+    pub message_bytes: usize,
+    /// Open connections from one address.
+    pub connections_per_address: Option<NonZeroU32>,
+    /// Messages per second on one connection, with a burst of five seconds' worth.
+    pub messages_per_second: Option<NonZeroU32>,
+    /// How much may wait for a reader that does not keep up before it is closed with 4001.
+    pub backlog_bytes: Option<NonZeroUsize>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 65_536,
+            connections_per_address: NonZeroU32::new(200),
+            messages_per_second: NonZeroU32::new(20),
+            backlog_bytes: NonZeroUsize::new(1 << 20),
+        }
+    }
+}

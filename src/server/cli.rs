@@ -1,0 +1,135 @@
+//! The command line: `serve` (also what `confab` alone does) and `check`.
+//!
+//! The flags and the environment become the [sources](Sources) of the settings; both commands load them, so a start fails
+//! exactly where `check` does. The process ends with 0 when all went well, 1 when the server failed, and 2 when the flags
+//! or the settings are wrong.
+
+use std::{
+    error::Error,
+    ffi::OsString,
+    fmt::Display,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{
+    settings::{ConfigFile, Flag, Loaded, Mistakes, Settings, Sources},
+    telemetry::Log,
+};
+
+/// The status for flags and settings that are wrong; clap uses the same.
+const WRONG_USE: u8 = 2;
+
+/// A self-hosted real-time group server and web application
+#[derive(Parser)]
+#[command(name = "confab", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = "Without a command, confab serves. It exits with 0 when all went well, 1 when the server failed and \
+                        2 when flags or settings are wrong.")]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server until SIGINT or SIGTERM
+    Serve(Flags),
+    /// Check the settings and print those in effect as TOML, secrets masked
+    Check(Flags),
+}
+
+#[derive(Args)]
+struct Flags {
+    /// Read this file of settings instead of Leptos.toml in the working folder
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Accept connections on this IP address and port
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Keep data in this folder
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<String>,
+}
+
+impl Flags {
+    /// Everything that the process was given, checked; all mistakes at once.
+    fn load(self, environment: Vec<(OsString, OsString)>) -> Result<(Loaded, Log), Mistakes> {
+        let mut mistakes = Mistakes::default();
+        let flag = |name, key, value: Option<String>| value.map(|value| Flag { name, key, value });
+        let file = mistakes.keep(ConfigFile::find(self.config.as_deref())).flatten();
+        let log = mistakes.keep(Log::from_environment(&environment));
+        let flags = [flag("--listen", "server.listen", self.listen), flag("--data", "server.data", self.data)];
+        let sources = Sources { file, environment, flags: flags.into_iter().flatten().collect() };
+        let loaded = mistakes.keep(sources.load());
+        match loaded.zip(log) {
+            Some(good) => mistakes.or(good),
+            None => Err(mistakes),
+        }
+    }
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let CommandLine { command, flags } = CommandLine::parse();
+    let done = match command.unwrap_or(Command::Serve(flags)) {
+        Command::Serve(flags) => with_settings(flags, |loaded, log| run(loaded.settings, log)),
+        Command::Check(flags) => with_settings(flags, |loaded, _| Ok(io::stdout().write_all(loaded.effective().as_bytes())?)),
+    };
+    done.unwrap_or_else(|error| {
+        complain(format_args!("confab: {error}"));
+        ExitCode::FAILURE
+    })
+}
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+fn with_settings(flags: Flags, command: impl FnOnce(Loaded, Log) -> Outcome<()>) -> Outcome<ExitCode> {
+    match flags.load(std::env::vars_os().collect()) {
+        Ok((loaded, log)) => command(loaded, log).map(|()| ExitCode::SUCCESS),
+        Err(mistakes) => {
+            complain(mistakes);
+            Ok(ExitCode::from(WRONG_USE))
+        }
+    }
+}
+
+/// A line for people. Nobody may be reading any more, which is no reason to panic as `eprintln!` does.
+fn complain(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+fn run(settings: Settings, log: Log) -> Outcome<()> {
+    log.start()?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        // Before anything else, so that a signal during the start is a clean stop too.
+        let shutdown = stop_signal()?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+        serve(settings, shutdown).await
+    })
+}
+
+/// Serves until `shutdown` resolves and everything is put away.
+async fn serve(settings: Settings, shutdown: impl Future<Output = ()> + Send + 'static) -> Outcome<()> {
+    tracing::info!(listen = %settings.server.listen, "settings are loaded");
+    shutdown.await;
+    Ok(())
+}
+
+/// Resolves on the first SIGINT or SIGTERM. From this call on they no longer end the process by themselves.
+fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        let signal = tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+        };
+        tracing::info!(signal, "stopping");
+    })
+}

@@ -1,0 +1,247 @@
+//! The table of all keys: what each reads from a value and how it prints. Reading the sources, naming unknown keys and
+//! `confab check` go by this table, so a key that is added here is known everywhere.
+
+use std::{net::SocketAddr, num::NonZero, path::PathBuf, time::Duration};
+
+use super::{
+    History, LARGEST_MESSAGE, Pattern, RoomRule, Settings,
+    mistakes::{Mistake, Mistakes},
+    show::{list, quoted, rooms, table},
+    types::Invalid,
+    values::Node,
+};
+
+/// The longest expiry: a year, in seconds.
+const YEAR: u64 = 366 * 24 * 60 * 60;
+
+/// The largest number where nothing else bounds it.
+const MOST: u64 = u32::MAX as u64;
+
+/// How an environment variable writes a key's value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The text itself.
+    Text,
+    /// A whole number.
+    Whole,
+    /// A list or a table, as JSON.
+    Json,
+}
+
+pub(super) struct Key {
+    pub(super) path: &'static str,
+    pub(super) form: Form,
+    /// Checks a value and, if it is right, takes it over.
+    pub(super) set: fn(&mut Settings, &Node) -> Result<(), Mistakes>,
+    /// The value as it stands after `=` in TOML, secrets masked; for `rooms`, all its tables.
+    pub(super) show: fn(&Settings) -> String,
+}
+
+/// In the order in which they are printed.
+pub(super) static KEYS: [Key; 18] = [
+    Key {
+        path: "server.listen",
+        form: Form::Text,
+        set: |s, n| n.parsed(address).map(|v| s.server.listen = v),
+        show: |s| quoted(s.server.listen),
+    },
+    Key {
+        path: "server.data",
+        form: Form::Text,
+        set: |s, n| n.parsed(folder).map(|v| s.server.data = v),
+        show: |s| quoted(s.server.data.display()),
+    },
+    Key {
+        path: "server.allowed_origins",
+        form: Form::Json,
+        set: |s, n| n.list(TEXTS, |item| item.parsed(str::parse)).map(|v| s.server.allowed_origins = v),
+        show: |s| list(s.server.allowed_origins.iter().map(quoted)),
+    },
+    Key {
+        path: "store.url",
+        form: Form::Text,
+        set: |s, n| n.parsed(str::parse).map(|v| s.store.url = v),
+        show: |s| quoted(s.store.url),
+    },
+    Key {
+        path: "store.durability",
+        form: Form::Text,
+        set: |s, n| n.parsed(str::parse).map(|v| s.store.durability = v),
+        show: |s| quoted(s.store.durability),
+    },
+    Key {
+        path: "channel_layers.default.backend",
+        form: Form::Text,
+        set: |s, n| n.parsed(str::parse).map(|v| s.channel_layers.default.backend = v),
+        show: |s| quoted(s.channel_layers.default.backend),
+    },
+    Key {
+        path: "channel_layers.default.hosts",
+        form: Form::Json,
+        set: |s, n| at_least_one(n, n.list(TEXTS, |item| item.parsed(str::parse))?).map(|v| s.channel_layers.default.hosts = v),
+        show: |s| list(s.channel_layers.default.hosts.iter().map(quoted)),
+    },
+    Key {
+        path: "channel_layers.default.prefix",
+        form: Form::Text,
+        set: |s, n| n.parsed(prefix).map(|v| s.channel_layers.default.prefix = v),
+        show: |s| quoted(&s.channel_layers.default.prefix),
+    },
+    Key {
+        path: "channel_layers.default.capacity",
+        form: Form::Whole,
+        set: |s, n| n.whole(1..=MOST).map(|v| s.channel_layers.default.capacity = v),
+        show: |s| s.channel_layers.default.capacity.to_string(),
+    },
+    Key {
+        path: "channel_layers.default.channel_capacity",
+        form: Form::Json,
+        set: |s, n| channel_capacity(n).map(|v| s.channel_layers.default.channel_capacity = v),
+        show: |s| {
+            table(s.channel_layers.default.channel_capacity.iter().map(|(pattern, capacity)| (quoted(pattern), capacity)))
+        },
+    },
+    Key {
+        path: "channel_layers.default.expiry",
+        form: Form::Whole,
+        set: |s, n| n.whole(1..=YEAR).map(|v| s.channel_layers.default.expiry = Duration::from_secs(v)),
+        show: |s| s.channel_layers.default.expiry.as_secs().to_string(),
+    },
+    Key {
+        path: "channel_layers.default.group_expiry",
+        form: Form::Whole,
+        set: |s, n| n.whole(1..=YEAR).map(|v| s.channel_layers.default.group_expiry = Duration::from_secs(v)),
+        show: |s| s.channel_layers.default.group_expiry.as_secs().to_string(),
+    },
+    Key {
+        path: "channel_layers.default.symmetric_encryption_keys",
+        form: Form::Json,
+        set: |s, n| {
+            n.list(TEXTS, |item| item.parsed(str::parse)).map(|v| s.channel_layers.default.symmetric_encryption_keys = v)
+        },
+        show: |s| list(s.channel_layers.default.symmetric_encryption_keys.iter().map(quoted)),
+    },
+    Key { path: "rooms", form: Form::Json, set: |s, n| room_rules(n).map(|v| s.rooms = v), show: |s| rooms(&s.rooms) },
+    Key {
+        path: "limits.message_bytes",
+        form: Form::Whole,
+        set: |s, n| {
+            n.whole(0..=LARGEST_MESSAGE as u64).map(|v| s.limits.message_bytes = if v == 0 { LARGEST_MESSAGE } else { v })
+        },
+        show: |s| s.limits.message_bytes.to_string(),
+    },
+    Key {
+        path: "limits.connections_per_address",
+        form: Form::Whole,
+        set: |s, n| n.whole(0..=MOST).map(|v| s.limits.connections_per_address = NonZero::new(v)),
+        show: |s| s.limits.connections_per_address.map_or(0, NonZero::get).to_string(),
+    },
+    Key {
+        path: "limits.messages_per_second",
+        form: Form::Whole,
+        set: |s, n| n.whole(0..=MOST).map(|v| s.limits.messages_per_second = NonZero::new(v)),
+        show: |s| s.limits.messages_per_second.map_or(0, NonZero::get).to_string(),
+    },
+    Key {
+        path: "limits.backlog_bytes",
+        form: Form::Whole,
+        set: |s, n| n.whole(0..=MOST).map(|v| s.limits.backlog_bytes = NonZero::new(v)),
+        show: |s| s.limits.backlog_bytes.map_or(0, NonZero::get).to_string(),
+    },
+];
+
+const TEXTS: &str = r#"a list of texts, like ["...", "..."]"#;
+
+/// Every key that can be set, `server.listen` and so on; those of a rule for rooms are under `rooms`.
+pub fn known_keys() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|key| key.path)
+}
+
+/// The tables that keys stand in, each with its full path and without doubles.
+pub(super) fn sections() -> Vec<&'static str> {
+    let mut sections: Vec<&str> = known_keys().flat_map(|path| path.match_indices('.').map(|(end, _)| &path[..end])).collect();
+    sections.dedup();
+    sections.sort_unstable();
+    sections.dedup();
+    sections
+}
+
+/// The names that can stand directly in a section; the root's section is empty.
+pub(super) fn names_in(section: &str) -> Vec<&'static str> {
+    let mut names: Vec<&str> = Vec::new();
+    for path in known_keys() {
+        let rest =
+            if section.is_empty() { Some(path) } else { path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')) };
+        if let Some(name) = rest.and_then(|rest| rest.split('.').next())
+            && !names.contains(&name)
+        {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn address(text: &str) -> Result<SocketAddr, Invalid> {
+    text.parse().map_err(|_| Invalid(r#"an IP address and a port are needed, like "127.0.0.1:3000" or "[::]:3000""#))
+}
+
+fn folder(text: &str) -> Result<PathBuf, Invalid> {
+    if text.is_empty() { Err(Invalid("the path of a folder is needed")) } else { Ok(text.into()) }
+}
+
+fn prefix(text: &str) -> Result<String, Invalid> {
+    let good = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    good.then(|| text.to_owned()).ok_or(Invalid("1 to 64 ASCII letters without spaces are needed"))
+}
+
+fn at_least_one<T>(node: &Node, list: Vec<T>) -> Result<Vec<T>, Mistakes> {
+    if list.is_empty() { Err(node.mistake("cannot be empty: at least one is needed")) } else { Ok(list) }
+}
+
+fn channel_capacity(node: &Node) -> Result<Vec<(Pattern, usize)>, Mistakes> {
+    let mut mistakes = Mistakes::default();
+    let mut capacities = Vec::new();
+    for (name, field) in node.fields(r#"a table of patterns and numbers, like { "chat.*" = 500 }"#)? {
+        let pattern = Pattern::for_channels(name).map_err(|needed| field.mistake(format_args!("is no pattern: {needed}")));
+        let (pattern, capacity) = (mistakes.keep(pattern), mistakes.keep(field.whole(1..=MOST)));
+        capacities.extend(pattern.zip(capacity));
+    }
+    mistakes.or(capacities)
+}
+
+fn room_rules(node: &Node) -> Result<Vec<RoomRule>, Mistakes> {
+    let rules = node.list("a list of tables, each begun with [[rooms]]", |item| Ok((item.place.clone(), room_rule(item)?)))?;
+    let rules = at_least_one(node, rules)?;
+    if let Some(all) = rules.iter().position(|(_, rule)| rule.matches.matches_everything())
+        && all + 1 < rules.len()
+    {
+        let says = format!("rooms[{all}] matches every room, so the rules after it are never used: put it last");
+        return Err(Mistake { place: rules[all].0.clone(), says }.into());
+    }
+    Ok(rules.into_iter().map(|(_, rule)| rule).collect())
+}
+
+fn room_rule(node: &Node) -> Result<RoomRule, Mistakes> {
+    const NAMES: [&str; 3] = ["match", "history", "guests"];
+    let fields = node.fields(r#"a table, like { match = "*", history = "store", guests = true }"#)?;
+    let mut mistakes = Mistakes::default();
+    let (mut matches, mut history, mut guests) = (None, History::Store, true);
+    for (name, field) in fields {
+        match name.as_str() {
+            "match" => matches = mistakes.keep(field.parsed(Pattern::for_rooms)),
+            "history" => history = mistakes.keep(field.parsed(str::parse)).unwrap_or(history),
+            "guests" => guests = mistakes.keep(field.truth()).unwrap_or(guests),
+            _ => {
+                let siblings = NAMES.map(|name| format!("{}.{name}", node.path));
+                mistakes.add(field.unknown(&node.path, &NAMES, siblings.iter().map(String::as_str)));
+            }
+        }
+    }
+    if !fields.iter().any(|(name, _)| name == "match") {
+        mistakes.add(node.mistake(r#"needs a match, the pattern of the rooms it is for, like match = "*""#));
+    }
+    match matches {
+        Some(matches) => mistakes.or(RoomRule { matches, history, guests }),
+        None => Err(mistakes),
+    }
+}

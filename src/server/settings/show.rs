@@ -1,0 +1,56 @@
+//! Settings as TOML that loads again, secrets masked: what `confab check` prints.
+
+use std::fmt::Display;
+
+use super::{Loaded, RoomRule, Settings, keys::KEYS};
+
+impl Loaded {
+    /// All settings as they are in effect, as TOML. What is not the default has a comment that names its source.
+    pub fn effective(&self) -> String {
+        let defaults = Settings::default();
+        let mut lines = vec![format!("# The settings of confab {} as they are in effect.", env!("CARGO_PKG_VERSION"))];
+        let mut section = "";
+        for key in &KEYS {
+            let shown = (key.show)(&self.settings);
+            let changed = shown != (key.show)(&defaults);
+            let source = self.origin(key.path).filter(|_| changed).map(|place| format!("# from {place}"));
+            if let Some((parent, name)) = key.path.rsplit_once('.') {
+                if parent != section {
+                    section = parent;
+                    lines.push(format!("\n[{section}]"));
+                }
+                let comment = source.map(|source| format!("  {source}")).unwrap_or_default();
+                lines.push(format!("{name} = {shown}{comment}"));
+            } else {
+                lines.push(String::new());
+                lines.extend(source);
+                lines.push(shown);
+            }
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+/// A TOML string.
+pub(super) fn quoted(text: impl Display) -> String {
+    toml::Value::String(text.to_string()).to_string()
+}
+
+/// A TOML array.
+pub(super) fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+/// An inline TOML table; its keys come quoted.
+pub(super) fn table(fields: impl Iterator<Item = (String, impl Display)>) -> String {
+    let fields: Vec<String> = fields.map(|(name, value)| format!("{name} = {value}")).collect();
+    if fields.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", fields.join(", ")) }
+}
+
+/// One `[[rooms]]` for each rule.
+pub(super) fn rooms(rules: &[RoomRule]) -> String {
+    let rule = |RoomRule { matches, history, guests }: &RoomRule| {
+        format!("[[rooms]]\nmatch = {}\nhistory = {}\nguests = {guests}", quoted(matches), quoted(history))
+    };
+    rules.iter().map(rule).collect::<Vec<_>>().join("\n\n")
+}

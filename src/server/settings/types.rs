@@ -1,0 +1,485 @@
+//! The types of single settings: each is made from a text and can only hold what is right.
+
+use std::{fmt, net::Ipv6Addr, str::FromStr};
+
+/// Why a text was refused: what is needed instead, to be read after `cannot be "...": `.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalid(pub &'static str);
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// A setting that is one of a few words.
+macro_rules! word {
+    ($name:ident, $needed:literal, $($text:literal => $variant:ident),+) => {
+        impl FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(Invalid($needed)),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $text,)+ })
+            }
+        }
+    };
+}
+
+/// What an acknowledged message survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// A power cut: every commit waits for the disk.
+    #[default]
+    Power,
+    /// The end of the process, `kill -9` included, but not of the machine: the system may still hold the latest commits.
+    Process,
+}
+
+word!(Durability, r#""power" or "process" is needed"#, "power" => Power, "process" => Process);
+
+/// Where a room's messages are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// In the store, for good.
+    Store,
+    /// In memory, until the server stops.
+    Memory,
+    /// Nowhere: who is not there does not get them.
+    None,
+}
+
+word!(History, r#""store", "memory" or "none" is needed"#, "store" => Store, "memory" => Memory, "none" => None);
+
+/// How nodes reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// Within this process: one node.
+    Memory,
+}
+
+impl FromStr for Backend {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "memory" => Ok(Self::Memory),
+            "channels_redis.core" | "channels_redis.pubsub" => {
+                Err(Invalid(r#"this build does not have that backend yet, only "memory""#))
+            }
+            _ => Err(Invalid(r#""memory" is needed"#)),
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory"),
+        }
+    }
+}
+
+/// Where durable data is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// `SQLite`, as a file in the data folder.
+    #[default]
+    Sqlite,
+}
+
+impl FromStr for StoreUrl {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "sqlite" => Ok(Self::Sqlite),
+            _ if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
+                Err(Invalid(r#"this build keeps its data in SQLite; write "sqlite""#))
+            }
+            _ => Err(Invalid(r#""sqlite" is needed"#)),
+        }
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite => f.write_str("sqlite"),
+        }
+    }
+}
+
+/// Whose pages may open a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedOrigin {
+    /// `*`: everybody's.
+    Any,
+    /// Those of one origin.
+    Only(Origin),
+}
+
+impl FromStr for AllowedOrigin {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text == "*" { Ok(Self::Any) } else { text.parse().map(Self::Only) }
+    }
+}
+
+impl fmt::Display for AllowedOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Only(origin) => origin.fmt(f),
+        }
+    }
+}
+
+/// An origin as browsers send it in `Origin` (RFC 6454 section 6.2): `scheme://host` or `scheme://host:port`, in lower case and
+/// without the port that the scheme implies, so that two are the same if their texts are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin(String);
+
+impl Origin {
+    /// The origin as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Origin {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        const NEEDED: Invalid = Invalid(
+            r#"an origin is a page's scheme, host and port and nothing else, like "https://chat.example.org" or "http://localhost:8080"; "*" allows all"#,
+        );
+        let text = text.to_ascii_lowercase();
+        let (scheme, authority) = text.split_once("://").ok_or(NEEDED)?;
+        let (host, port) = split_port(authority).ok_or(NEEDED)?;
+        // A page is never loaded over ws: such an entry would silently never match.
+        let good_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+            && !matches!(scheme, "ws" | "wss");
+        if !good_scheme || !is_host(host) {
+            return Err(NEEDED);
+        }
+        Ok(Self(match (scheme, port) {
+            (_, None) | ("http", Some(80)) | ("https", Some(443)) => format!("{scheme}://{host}"),
+            (_, Some(port)) => format!("{scheme}://{host}:{port}"),
+        }))
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The host and, if there is one, the port; `None` if what follows the colon is not a port.
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    match authority.rsplit_once(':') {
+        // The last colon of a bare IPv6 address is inside the brackets.
+        Some((host, port)) if !port.ends_with(']') => {
+            let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+            let port = port.parse().ok().filter(|port| digits && *port != 0)?;
+            Some((host, Some(port)))
+        }
+        _ => Some((authority, None)),
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)),
+    }
+}
+
+/// A pattern for names: `*` stands for any number of letters, `?` for exactly one, everything else for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// `*`.
+    pub fn everything() -> Self {
+        Self("*".to_owned())
+    }
+
+    /// A pattern for the names of rooms.
+    ///
+    /// # Errors
+    /// If there is a letter in it that no room's name has: it could never match.
+    pub fn for_rooms(text: &str) -> Result<Self, Invalid> {
+        Self::of(text, b"_-*?")
+            .ok_or(Invalid("a room pattern is made of A-Z a-z 0-9 _ - with * for any letters and ? for any one"))
+    }
+
+    /// A pattern for the names of channels.
+    ///
+    /// # Errors
+    /// If there is a letter in it that no channel's name has: it could never match.
+    pub fn for_channels(text: &str) -> Result<Self, Invalid> {
+        Self::of(text, b"_-.!*?")
+            .ok_or(Invalid("a channel pattern is made of A-Z a-z 0-9 _ - . ! with * for any letters and ? for any one"))
+    }
+
+    fn of(text: &str, besides: &[u8]) -> Option<Self> {
+        let good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || besides.contains(&b));
+        good.then(|| Self(text.to_owned()))
+    }
+
+    /// Whether it matches the whole name.
+    pub fn matches(&self, name: &str) -> bool {
+        let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
+        let (mut p, mut n) = (0, 0);
+        // Where to go on when the rest does not fit: after the latest star, which then takes one letter more.
+        let mut retry = None;
+        while n < name.len() {
+            match pattern.get(p) {
+                Some(b'*') => {
+                    p += 1;
+                    retry = Some((p, n));
+                }
+                Some(letter) if *letter == b'?' || *letter == name[n] => (p, n) = (p + 1, n + 1),
+                _ => {
+                    let Some((after_star, taken)) = retry else { return false };
+                    retry = Some((after_star, taken + 1));
+                    (p, n) = (after_star, taken + 1);
+                }
+            }
+        }
+        pattern[p..].iter().all(|letter| *letter == b'*')
+    }
+
+    /// Whether there is no name that it does not match.
+    pub fn matches_everything(&self) -> bool {
+        self.0.bytes().all(|letter| letter == b'*')
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The address of a Redis server; its password is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl(String);
+
+impl RedisUrl {
+    /// The default of `channels_redis`.
+    pub fn local() -> Self {
+        Self("redis://127.0.0.1:6379/0".to_owned())
+    }
+}
+
+impl FromStr for RedisUrl {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let good = match text.split_once("://") {
+            Some(("redis" | "rediss", rest)) => is_redis_server(rest),
+            Some(("unix", path)) => path.starts_with('/'),
+            _ => false,
+        } && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+        good.then(|| Self(text.to_owned())).ok_or(Invalid(
+            r#"a Redis address is redis://, rediss:// (TLS) or unix:// with a host, a port and the number of a database, like "redis://127.0.0.1:6379/0""#,
+        ))
+    }
+}
+
+/// `[[user]:password@]host[:port][/database][?options]`
+fn is_redis_server(rest: &str) -> bool {
+    let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+    split_port(address).is_some_and(|(host, _)| is_host(host)) && database.bytes().all(|b| b.is_ascii_digit())
+        // Then the mark is part of a password, which has to be percent-encoded.
+        && !options.contains('@')
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&masked(&self.0))
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisUrl({self})")
+    }
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl FromStr for Secret {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text.is_empty() { Err(Invalid("a key of at least one letter is needed")) } else { Ok(Self(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+/// A text that may be an address, right or wrong, without what may be a password in it: everything before the last `@` but
+/// the scheme and the user, and the value of an option with `pass` in its name.
+pub(super) fn masked(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (&text[..scheme.len() + 3], rest));
+    let (user, address) = match rest.rsplit_once('@') {
+        // Without a colon the one word may well be the password.
+        Some((user, address)) => (user.split_once(':').map_or("***@".to_owned(), |(user, _)| format!("{user}:***@")), address),
+        None => (String::new(), rest),
+    };
+    let Some((address, options)) = address.split_once('?') else { return format!("{scheme}{user}{address}") };
+    let option = |option: &str| match option.split_once('=') {
+        Some((name, _)) if name.to_ascii_lowercase().contains("pass") => format!("{name}=***"),
+        _ => option.to_owned(),
+    };
+    format!("{scheme}{user}{address}?{}", options.split('&').map(option).collect::<Vec<_>>().join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_compared_in_one_form() {
+        for (text, form) in [
+            ("https://chat.example.org", "https://chat.example.org"),
+            ("HTTPS://Chat.Example.ORG:443", "https://chat.example.org"),
+            ("http://localhost:8080", "http://localhost:8080"),
+            ("http://localhost:80", "http://localhost"),
+            ("http://localhost:443", "http://localhost:443"),
+            ("http://[::1]", "http://[::1]"),
+            ("http://[::1]:3000", "http://[::1]:3000"),
+            ("tauri://localhost", "tauri://localhost"),
+        ] {
+            assert_eq!(text.parse::<Origin>().map(|origin| origin.to_string()), Ok(form.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused() {
+        for text in [
+            "",
+            "null",
+            "example.org",
+            "https://",
+            "https://a/",
+            "https://a/b",
+            "https://a?b",
+            "https://a#b",
+            "https://u@a",
+            "https://a:",
+            "https://a:0",
+            "https://a:+1",
+            "https://a:65536",
+            "https://a b",
+            "https://*.example.org",
+            "https://ä.example",
+            "wss://a",
+            "http://[::1",
+            "http://::1",
+            "1http://a",
+            "://a",
+            "**",
+        ] {
+            assert!(text.parse::<Origin>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn patterns_match_whole_names() {
+        for (pattern, name, expected) in [
+            ("*", "", true),
+            ("*", "lobby", true),
+            ("lobby", "lobby", true),
+            ("lobby", "lobby2", false),
+            ("lobby", "lobb", false),
+            ("lobby?", "lobby2", true),
+            ("lobby?", "lobby", false),
+            ("team-*", "team-", true),
+            ("team-*", "team", false),
+            ("*-x-*", "a-x-x-b", true),
+            ("a*b*c", "aXbXbXc", true),
+            ("a*b*c", "aXbXbX", false),
+            ("*a", "aaab", false),
+            ("?*", "", false),
+            ("a**", "a", true),
+        ] {
+            assert_eq!(Pattern::for_rooms(pattern).map(|pattern| pattern.matches(name)), Ok(expected), "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn redis_addresses() {
+        for good in [
+            "redis://127.0.0.1:6379/0",
+            "redis://h",
+            "rediss://:pw@h:1/15",
+            "redis://u:p@[::1]:6379",
+            "unix:///run/redis.sock",
+            "redis://h/?protocol=resp3",
+        ] {
+            assert!(good.parse::<RedisUrl>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "h:6379",
+            "http://h",
+            "redis://",
+            "redis://:6379",
+            "redis://h:x",
+            "redis://h/a",
+            "redis://h h",
+            "unix://run",
+            "redis://me:1?w@h",
+        ] {
+            assert!(bad.parse::<RedisUrl>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_masked() {
+        for (text, shown) in [
+            ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+            ("redis://:pw@h:1/0", "redis://:***@h:1/0"),
+            ("redis://me:p@w@h", "redis://me:***@h"),
+            ("redis://me:p/w@h/0", "redis://me:***@h/0"),
+            ("redis://me:p?w@h", "redis://me:***@h"),
+            ("redis://pw@h", "redis://***@h"),
+            ("me:pw@h", "me:***@h"),
+            ("postgres://h/db?user=me&password=pw&sslmode=on", "postgres://h/db?user=me&password=***&sslmode=on"),
+            ("lobby", "lobby"),
+        ] {
+            assert_eq!(masked(text), shown);
+        }
+    }
+}

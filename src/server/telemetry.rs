@@ -1,0 +1,66 @@
+//! The log: lines on standard error, chosen by `CONFAB_LOG` and written as `CONFAB_LOG_FORMAT` says.
+//!
+//! Both are variables rather than settings: they hold before any setting is read. They are checked with the settings, so
+//! that all mistakes are told at once.
+
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal as _},
+};
+
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+use super::settings::{Mistake, Mistakes, Place};
+
+const FILTER: &str = "CONFAB_LOG";
+const FORMAT: &str = "CONFAB_LOG_FORMAT";
+
+/// The environment variables that are read here.
+pub const VARIABLES: [&str; 2] = [FILTER, FORMAT];
+
+/// How the log will be written.
+#[derive(Debug)]
+pub struct Log {
+    filter: EnvFilter,
+    json: bool,
+}
+
+impl Log {
+    /// `CONFAB_LOG` is a level or a list of directives as `tracing_subscriber::EnvFilter` defines them (default `info`);
+    /// `CONFAB_LOG_FORMAT` is `text` (the default) or `json`, one object a line.
+    ///
+    /// # Errors
+    /// A variable that cannot be understood.
+    pub fn from_environment(environment: &[(OsString, OsString)]) -> Result<Self, Mistakes> {
+        let value =
+            |wanted: &str| environment.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.to_string_lossy());
+        let wrong = |name: &str, says: String| Mistakes::from(Mistake { place: Place::Variable(name.into()), says });
+        let mut mistakes = Mistakes::default();
+        let filter =
+            EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(value(FILTER).unwrap_or_default());
+        let filter = mistakes.keep(filter.map_err(|_| {
+            wrong(
+                FILTER,
+                r#"this is no log filter; a level is needed, like "info", or a list like "warn,confab=debug""#.to_owned(),
+            )
+        }));
+        let json = mistakes.keep(match value(FORMAT).as_deref() {
+            None | Some("text") => Ok(false),
+            Some("json") => Ok(true),
+            Some(_) => Err(wrong(FORMAT, r#"this is no log format; "text" or "json" is needed"#.to_owned())),
+        });
+        match (filter, json) {
+            (Some(filter), Some(json)) => Ok(Self { filter, json }),
+            _ => Err(mistakes),
+        }
+    }
+
+    /// Begins to write: everything that is traced from here on goes to standard error.
+    ///
+    /// # Errors
+    /// The process writes a log already.
+    pub fn start(self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let log = tracing_subscriber::fmt().with_env_filter(self.filter).with_writer(io::stderr);
+        if self.json { log.json().try_init() } else { log.with_ansi(io::stderr().is_terminal()).try_init() }
+    }
+}

@@ -1,0 +1,563 @@
+//! The settings: where they come from, what goes over what, and what is said about mistakes. The last part runs the
+//! executable.
+#![cfg(feature = "ssr")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use confab::server::settings::{
+    AllowedOrigin, Backend, ConfigFile, Durability, Flag, History, LARGEST_MESSAGE, Loaded, Settings, Sources, StoreUrl,
+    known_keys,
+};
+
+const CHECKED_IN: &str = include_str!("../Leptos.toml");
+
+/// Loads a file named `Leptos.toml`, variables and flags; mistakes come back as they are printed.
+fn load(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &'static str, &str)]) -> Result<Loaded, String> {
+    let file = Some(ConfigFile { name: "Leptos.toml".to_owned(), content: file.as_bytes().to_vec() });
+    let environment = environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let flags = flags.iter().map(|(name, key, value)| Flag { name, key, value: (*value).to_owned() }).collect();
+    Sources { file, environment, flags }.load().map_err(|mistakes| mistakes.to_string())
+}
+
+fn settings(file: &str) -> Settings {
+    load(file, &[], &[]).unwrap().settings
+}
+
+#[test]
+fn without_sources_everything_has_its_default() {
+    let loaded = Sources::default().load().unwrap();
+    assert_eq!(loaded.settings, Settings::default());
+    assert_eq!(loaded.settings.server.listen.to_string(), "127.0.0.1:3000");
+    assert_eq!(loaded.settings.limits.message_bytes, 65_536);
+    assert!(known_keys().all(|key| loaded.origin(key).is_none()));
+}
+
+#[test]
+fn the_checked_in_file_sets_every_key_to_its_default() {
+    let loaded = load(CHECKED_IN, &[], &[]).unwrap();
+    assert_eq!(loaded.settings, Settings::default());
+    for key in known_keys() {
+        assert!(loaded.origin(key).is_some(), "{key} is missing");
+    }
+    for field in ["match = ", "history = ", "guests = "] {
+        assert!(CHECKED_IN.lines().any(|line| line.starts_with(field)), "{field} is missing");
+    }
+}
+
+#[test]
+fn later_sources_go_over_earlier_ones() {
+    let file = "[server]\nlisten = \"127.0.0.1:1\"\ndata = \"from-file\"\n";
+    let variables = [("CONFAB_SERVER__LISTEN", "127.0.0.1:2"), ("PATH", "/bin")];
+    let flags = [("--listen", "server.listen", "127.0.0.1:3")];
+    for (loaded, port, origin) in [
+        (Sources::default().load().unwrap(), 3000, None),
+        (load(file, &[], &[]).unwrap(), 1, Some("Leptos.toml:2")),
+        (load(file, &variables, &[]).unwrap(), 2, Some("CONFAB_SERVER__LISTEN")),
+        (load(file, &variables, &flags).unwrap(), 3, Some("--listen")),
+        (load(file, &[], &flags).unwrap(), 3, Some("--listen")),
+    ] {
+        assert_eq!(loaded.settings.server.listen.port(), port);
+        assert_eq!(loaded.origin("server.listen").map(ToString::to_string).as_deref(), origin);
+    }
+    let all = load(file, &variables, &flags).unwrap();
+    assert_eq!(all.settings.server.data, PathBuf::from("from-file"), "what later sources do not set stays");
+}
+
+#[test]
+fn every_key_is_read_from_a_file() {
+    let settings = settings(
+        r#"
+        [server]
+        listen = "[::]:80"
+        data = "/var/lib/confab"
+        allowed_origins = ["https://Example.org:443", "*"]
+        [store]
+        url = "sqlite"
+        durability = "process"
+        [channel_layers.default]
+        backend = "memory"
+        hosts = ["redis://a", "rediss://:pw@b:6380/1"]
+        prefix = "chat:"
+        capacity = 7
+        channel_capacity = { "z*" = 1, "a?" = 2 }
+        expiry = 5
+        group_expiry = 6
+        symmetric_encryption_keys = ["new", "old"]
+        [[rooms]]
+        match = "team-*"
+        guests = false
+        [[rooms]]
+        match = "*"
+        history = "none"
+        [limits]
+        message_bytes = 1
+        connections_per_address = 2
+        messages_per_second = 3
+        backlog_bytes = 4
+        "#,
+    );
+    assert_eq!(settings.server.listen.to_string(), "[::]:80");
+    assert_eq!(settings.server.data, PathBuf::from("/var/lib/confab"));
+    assert_eq!(
+        settings.server.allowed_origins,
+        [AllowedOrigin::Only("https://example.org".parse().unwrap()), AllowedOrigin::Any]
+    );
+    assert_eq!((settings.store.url, settings.store.durability), (StoreUrl::Sqlite, Durability::Process));
+    let layer = &settings.channel_layers.default;
+    assert_eq!(layer.backend, Backend::Memory);
+    assert_eq!(layer.hosts, ["redis://a".parse().unwrap(), "rediss://:pw@b:6380/1".parse().unwrap()]);
+    assert_eq!((layer.prefix.as_str(), layer.capacity), ("chat:", 7));
+    let capacities: Vec<_> =
+        layer.channel_capacity.iter().map(|(pattern, capacity)| (pattern.to_string(), *capacity)).collect();
+    assert_eq!(capacities, [("z*".to_owned(), 1), ("a?".to_owned(), 2)], "in the order of the file");
+    assert_eq!((layer.expiry, layer.group_expiry), (Duration::from_secs(5), Duration::from_secs(6)));
+    assert_eq!(layer.symmetric_encryption_keys, ["new".parse().unwrap(), "old".parse().unwrap()]);
+    let rooms: Vec<_> = settings.rooms.iter().map(|rule| (rule.matches.to_string(), rule.history, rule.guests)).collect();
+    assert_eq!(rooms, [("team-*".to_owned(), History::Store, false), ("*".to_owned(), History::None, true)]);
+    let limits = &settings.limits;
+    assert_eq!(limits.message_bytes, 1);
+    assert_eq!(limits.connections_per_address.map(u32::from), Some(2));
+    assert_eq!(limits.messages_per_second.map(u32::from), Some(3));
+    assert_eq!(limits.backlog_bytes.map(usize::from), Some(4));
+}
+
+#[test]
+fn variables_write_texts_and_numbers_plainly_and_the_rest_as_json() {
+    let loaded = load(
+        "[limits]\nbacklog_bytes = 9\n",
+        &[
+            ("CONFAB_STORE__DURABILITY", "process"),
+            ("CONFAB_LIMITS__MESSAGE_BYTES", "5"),
+            ("CONFAB_LIMITS", r#"{"message_bytes": 4, "messages_per_second": 6}"#),
+            ("CONFAB_SERVER__ALLOWED_ORIGINS", r#"["http://a"]"#),
+            ("CONFAB_CHANNEL_LAYERS__DEFAULT__CHANNEL_CAPACITY", r#"{"z*": 1, "a*": 2}"#),
+            ("CONFAB_ROOMS", r#"[{"match": "x", "guests": false}]"#),
+            ("CONFAB_LOG", "debug"),
+            ("CONFAB_LOG_FORMAT", "json"),
+        ],
+        &[],
+    )
+    .unwrap();
+    let Settings { server, store, channel_layers, rooms, limits } = &loaded.settings;
+    assert_eq!(store.durability, Durability::Process);
+    assert_eq!(limits.message_bytes, 5, "the key's own variable goes over that of its section");
+    assert_eq!(limits.messages_per_second.map(u32::from), Some(6));
+    assert_eq!(limits.backlog_bytes.map(usize::from), Some(9), "a section's variable leaves alone what it does not name");
+    assert_eq!(server.allowed_origins, [AllowedOrigin::Only("http://a".parse().unwrap())]);
+    let first = channel_layers.default.channel_capacity.first().map(|(pattern, _)| pattern.to_string());
+    assert_eq!(first.as_deref(), Some("z*"));
+    assert_eq!((rooms.len(), rooms[0].guests), (1, false), "the default rule is replaced");
+}
+
+#[test]
+fn zero_is_no_limit_up_to_the_largest_message() {
+    let limits =
+        settings("[limits]\nmessage_bytes = 0\nconnections_per_address = 0\nmessages_per_second = 0\nbacklog_bytes = 0\n")
+            .limits;
+    assert_eq!(limits.message_bytes, LARGEST_MESSAGE);
+    assert_eq!((limits.connections_per_address, limits.messages_per_second, limits.backlog_bytes), (None, None, None));
+}
+
+#[test]
+fn the_first_rule_that_matches_holds_for_a_room() {
+    let settings = settings(
+        "[[rooms]]\nmatch = \"team-*\"\nhistory = \"memory\"\n[[rooms]]\nmatch = \"team-a\"\n[[rooms]]\nmatch = \"lobby\"\nguests = false\n",
+    );
+    let rule = |name: &str| settings.room(&name.parse().unwrap()).map(|rule| (rule.history, rule.guests));
+    assert_eq!(rule("team-a"), Some((History::Memory, true)));
+    assert_eq!(rule("lobby"), Some((History::Store, false)));
+    assert_eq!(rule("other"), None);
+}
+
+/// Asserts what is said about a file.
+fn says(file: &str, expected: &str) {
+    assert_eq!(load(file, &[], &[]).err().as_deref(), Some(expected), "\n{file}");
+}
+
+#[test]
+fn unknown_keys_are_named_with_what_may_be_meant() {
+    for (file, expected) in [
+        (
+            "\n\n[limits]\nmessage_byte = 1\n",
+            "Leptos.toml:4: limits.message_byte is not a setting; did you mean limits.message_bytes?",
+        ),
+        ("[limit]\nmessage_bytes = 1\n", "Leptos.toml:1: limit is not a setting; did you mean limits?"),
+        ("listen = \"a\"\n", "Leptos.toml:1: listen is not a setting; did you mean server.listen?"),
+        (
+            "[server]\ndurability = \"power\"\n",
+            "Leptos.toml:2: server.durability is not a setting; did you mean store.durability?",
+        ),
+        ("[store]\ncolour = 1\n", "Leptos.toml:2: store.colour is not a setting; store has url, durability"),
+        ("colour = 1\n", "Leptos.toml:1: colour is not a setting; the file has server, store, channel_layers, rooms, limits"),
+        (
+            "[channel_layers.events]\nbackend = \"memory\"\n",
+            "Leptos.toml:1: channel_layers.events is not a setting; channel_layers has default",
+        ),
+        (
+            "[[rooms]]\nmatch = \"*\"\nhistry = \"none\"\n",
+            "Leptos.toml:3: rooms[0].histry is not a setting; did you mean rooms[0].history?",
+        ),
+        (
+            "[[rooms]]\nmatch = \"*\"\ncolour = \"red\"\n",
+            "Leptos.toml:3: rooms[0].colour is not a setting; rooms[0] has match, history, guests",
+        ),
+        (
+            "\"a\\nb\" = 1\n",
+            r#"Leptos.toml:1: "a\nb" is not a setting; the file has server, store, channel_layers, rooms, limits"#,
+        ),
+        ("[store]\n\"a.b\" = 1\n", r#"Leptos.toml:2: store."a.b" is not a setting; store has url, durability"#),
+        ("\"server.listen\" = 1\n", r#"Leptos.toml:1: "server.listen" is not a setting; did you mean server.listen?"#),
+    ] {
+        says(file, expected);
+    }
+}
+
+#[test]
+fn bad_values_are_named_with_what_would_be_right() {
+    const ORIGIN: &str = r#"an origin is a page's scheme, host and port and nothing else, like "https://chat.example.org" or "http://localhost:8080"; "*" allows all"#;
+    for (file, expected) in [
+        (
+            "[server]\nlisten = \"localhost\"\n",
+            r#"Leptos.toml:2: server.listen cannot be "localhost": an IP address and a port are needed, like "127.0.0.1:3000" or "[::]:3000""#.to_owned(),
+        ),
+        ("[server]\nlisten = 3000\n", "Leptos.toml:2: server.listen must be a text in quotes, not a number".to_owned()),
+        ("[server]\ndata = \"\"\n", r#"Leptos.toml:2: server.data cannot be "": the path of a folder is needed"#.to_owned()),
+        (
+            "[server]\nallowed_origins = \"*\"\n",
+            r#"Leptos.toml:2: server.allowed_origins must be a list of texts, like ["...", "..."], not a text"#.to_owned(),
+        ),
+        (
+            "[server]\nallowed_origins = [\n  \"https://a\",\n  \"https://b/\",\n]\n",
+            format!(r#"Leptos.toml:4: server.allowed_origins[1] cannot be "https://b/": {ORIGIN}"#),
+        ),
+        ("[store]\nurl = \"mysql\"\n", r#"Leptos.toml:2: store.url cannot be "mysql": "sqlite" is needed"#.to_owned()),
+        (
+            "[store]\nurl = \"postgres://db/confab\"\n",
+            r#"Leptos.toml:2: store.url cannot be "postgres://db/confab": this build keeps its data in SQLite; write "sqlite""#.to_owned(),
+        ),
+        (
+            "[store]\ndurability = \"disk\"\n",
+            r#"Leptos.toml:2: store.durability cannot be "disk": "power" or "process" is needed"#.to_owned(),
+        ),
+        (
+            "[limits]\nmessage_bytes = 67108865\n",
+            "Leptos.toml:2: limits.message_bytes cannot be 67108865: a whole number from 0 (no limit) to 67108864 is needed".to_owned(),
+        ),
+        (
+            "[limits]\nmessages_per_second = -1\n",
+            "Leptos.toml:2: limits.messages_per_second cannot be -1: a whole number from 0 (no limit) to 4294967295 is needed".to_owned(),
+        ),
+        (
+            "[limits]\nbacklog_bytes = \"1 MiB\"\n",
+            r#"Leptos.toml:2: limits.backlog_bytes cannot be "1 MiB": a whole number from 0 (no limit) to 4294967295 is needed"#.to_owned(),
+        ),
+        ("limits = 5\n", "Leptos.toml:1: limits must be a table, not a number".to_owned()),
+        ("[server]\nlisten = \n", "Leptos.toml:2: this is not TOML: string values must be quoted, expected literal string".to_owned()),
+        ("[server]\n[server]\n", "Leptos.toml:2: this is not TOML: duplicate key".to_owned()),
+    ] {
+        says(file, &expected);
+    }
+}
+
+#[test]
+fn bad_layers_and_rules_are_named_with_what_would_be_right() {
+    const REDIS: &str = r#"a Redis address is redis://, rediss:// (TLS) or unix:// with a host, a port and the number of a database, like "redis://127.0.0.1:6379/0""#;
+    const CHANNEL: &str = "a channel pattern is made of A-Z a-z 0-9 _ - . ! with * for any letters and ? for any one";
+    for (file, expected) in [
+        (
+            "[channel_layers.default]\nbackend = \"channels_redis.core\"\n",
+            r#"Leptos.toml:2: channel_layers.default.backend cannot be "channels_redis.core": this build does not have that backend yet, only "memory""#.to_owned(),
+        ),
+        (
+            "[channel_layers.default]\nbackend = \"channels_redis.pubsub\"\n",
+            r#"Leptos.toml:2: channel_layers.default.backend cannot be "channels_redis.pubsub": this build does not have that backend yet, only "memory""#.to_owned(),
+        ),
+        (
+            "[channel_layers.default]\nbackend = \"kafka\"\n",
+            r#"Leptos.toml:2: channel_layers.default.backend cannot be "kafka": "memory" is needed"#.to_owned(),
+        ),
+        (
+            "[channel_layers.default]\nhosts = []\n",
+            "Leptos.toml:2: channel_layers.default.hosts cannot be empty: at least one is needed".to_owned(),
+        ),
+        (
+            "[channel_layers.default]\nhosts = [\"http://a\"]\n",
+            format!(r#"Leptos.toml:2: channel_layers.default.hosts[0] cannot be "http://a": {REDIS}"#),
+        ),
+        (
+            "[channel_layers.default]\nprefix = \"a b\"\n",
+            r#"Leptos.toml:2: channel_layers.default.prefix cannot be "a b": 1 to 64 ASCII letters without spaces are needed"#.to_owned(),
+        ),
+        (
+            "[channel_layers.default]\ncapacity = 0\n",
+            "Leptos.toml:2: channel_layers.default.capacity cannot be 0: a whole number from 1 to 4294967295 is needed".to_owned(),
+        ),
+        (
+            "[channel_layers.default]\nexpiry = 1.5\n",
+            "Leptos.toml:2: channel_layers.default.expiry cannot be a fraction: a whole number from 1 to 31622400 is needed".to_owned(),
+        ),
+        (
+            "[channel_layers.default.channel_capacity]\n\"a b\" = 1\n",
+            format!(r#"Leptos.toml:2: channel_layers.default.channel_capacity."a b" is no pattern: {CHANNEL}"#),
+        ),
+        (
+            "[channel_layers.default]\nsymmetric_encryption_keys = [\"\"]\n",
+            r#"Leptos.toml:2: channel_layers.default.symmetric_encryption_keys[0] cannot be "": a key of at least one letter is needed"#.to_owned(),
+        ),
+        ("rooms = []\n", "Leptos.toml:1: rooms cannot be empty: at least one is needed".to_owned()),
+        (
+            "[rooms]\nmatch = \"*\"\n",
+            "Leptos.toml:1: rooms must be a list of tables, each begun with [[rooms]], not a table".to_owned(),
+        ),
+        (
+            "[[rooms]]\nguests = true\n",
+            r#"Leptos.toml:1: rooms[0] needs a match, the pattern of the rooms it is for, like match = "*""#.to_owned(),
+        ),
+        (
+            "[[rooms]]\nmatch = \"a/b\"\n",
+            r#"Leptos.toml:2: rooms[0].match cannot be "a/b": a room pattern is made of A-Z a-z 0-9 _ - with * for any letters and ? for any one"#.to_owned(),
+        ),
+        (
+            "[[rooms]]\nmatch = \"*\"\nhistory = \"disk\"\n",
+            r#"Leptos.toml:3: rooms[0].history cannot be "disk": "store", "memory" or "none" is needed"#.to_owned(),
+        ),
+        (
+            "[[rooms]]\nmatch = \"*\"\nguests = \"no\"\n",
+            "Leptos.toml:3: rooms[0].guests must be true or false, not a text".to_owned(),
+        ),
+        (
+            "[[rooms]]\nmatch = \"*\"\n[[rooms]]\nmatch = \"team-*\"\nguests = false\n",
+            "Leptos.toml:1: rooms[0] matches every room, so the rules after it are never used: put it last".to_owned(),
+        ),
+    ] {
+        says(file, &expected);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_utf8_is_refused() {
+    let file = Some(ConfigFile { name: "Leptos.toml".to_owned(), content: b"[server]\ndata = \"\xff\"\n".to_vec() });
+    let mistakes = Sources { file, ..Sources::default() }.load().unwrap_err();
+    assert_eq!(mistakes.to_string(), "Leptos.toml:2: this is not UTF-8");
+}
+
+#[test]
+fn mistakes_in_variables_are_named() {
+    for (name, value, expected) in [
+        ("CONFAB_SERVER_LISTEN", "1", "CONFAB_SERVER_LISTEN: this is not a setting; did you mean CONFAB_SERVER__LISTEN?"),
+        ("CONFAB_LISTEN", "1", "CONFAB_LISTEN: this is not a setting; did you mean CONFAB_SERVER__LISTEN?"),
+        ("CONFAB_LOGFORMAT", "1", "CONFAB_LOGFORMAT: this is not a setting; did you mean CONFAB_LOG_FORMAT?"),
+        (
+            "CONFAB_COLOUR",
+            "1",
+            "CONFAB_COLOUR: this is not a setting; the variable of a key is CONFAB_ and the key in capitals with two underscores for the dot, like CONFAB_SERVER__LISTEN",
+        ),
+        (
+            "CONFAB_LIMITS__BACKLOG_BYTES",
+            "many",
+            r#"CONFAB_LIMITS__BACKLOG_BYTES: limits.backlog_bytes cannot be "many": a whole number from 0 (no limit) to 4294967295 is needed"#,
+        ),
+        (
+            "CONFAB_SERVER__ALLOWED_ORIGINS",
+            "http://a",
+            r#"CONFAB_SERVER__ALLOWED_ORIGINS: server.allowed_origins is not JSON: expected value at line 1 column 1; a list is written ["a", "b"], a table {"name": "value"}"#,
+        ),
+        ("CONFAB_STORE", r#"{"x": 1}"#, "CONFAB_STORE: store.x is not a setting; store has url, durability"),
+        ("CONFAB_STORE", "[]", "CONFAB_STORE: store must be a table, not a list"),
+        (
+            "CONFAB_ROOMS",
+            r#"[{"match": "*", "guests": null}]"#,
+            "CONFAB_ROOMS: rooms[0].guests must be true or false, not null",
+        ),
+    ] {
+        assert_eq!(load("", &[(name, value)], &[]).err().as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn all_mistakes_of_all_sources_are_told_at_once() {
+    let file =
+        "[store]\nurl = 1\n[server]\nlisten = \"a\"\nallowed_origins = [\"b\", 2]\n[[rooms]]\nmatch = 3\nguests = 4\nx = 5\n";
+    let variables = [("CONFAB_SERVER__DATA", ""), ("CONFAB_SERVER__LISTEN", "127.0.0.1:1")];
+    let mistakes = load(file, &variables, &[("--listen", "server.listen", "c")]).err().unwrap();
+    let places: Vec<_> = mistakes.lines().map(|line| line.split_once(": ").unwrap().0).collect();
+    let of_file = ["2", "4", "5", "5", "7", "8", "9"].map(|line| format!("Leptos.toml:{line}"));
+    let expected: Vec<&str> = of_file.iter().map(String::as_str).chain(["CONFAB_SERVER__DATA", "--listen"]).collect();
+    assert_eq!(places, expected, "\n{mistakes}");
+}
+
+/// Settings with a secret in each place that can have one, all of them the word `hush`.
+const SECRETS: &str = r#"
+    [channel_layers.default]
+    hosts = ["redis://me:hush@a:6379/0", "redis://:hush@b", "redis://hush@c", "redis://d?password=hush&protocol=resp3"]
+    symmetric_encryption_keys = ["hush", "hush"]
+"#;
+
+#[test]
+fn secrets_are_printed_nowhere() {
+    let loaded = load(SECRETS, &[], &[]).unwrap();
+    let effective = loaded.effective();
+    for text in [&effective, &format!("{loaded:?}"), &format!("{:#?}", loaded.settings)] {
+        assert!(!text.contains("hush") && text.contains("***"), "{text}");
+    }
+    let shown = |line: &str| assert!(effective.lines().any(|other| other == line), "{line}\nin\n{effective}");
+    shown(
+        r#"hosts = ["redis://me:***@a:6379/0", "redis://:***@b", "redis://***@c", "redis://d?password=***&protocol=resp3"]  # from Leptos.toml:3"#,
+    );
+    shown(r#"symmetric_encryption_keys = ["***", "***"]  # from Leptos.toml:4"#);
+}
+
+#[test]
+fn mistakes_do_not_show_secrets() {
+    for (file, expected) in [
+        ("[store]\nurl = \"postgres://me:hush@db/confab\"\n", r#"store.url cannot be "postgres://me:***@db/confab": "#),
+        ("[channel_layers.default]\nhosts = [\"me:hush@h\"]\n", r#"hosts[0] cannot be "me:***@h": "#),
+        ("[channel_layers.default]\nhosts = \"redis://:hush@h\"\n", "hosts must be a list"),
+        ("[channel_layers.default]\nsymmetric_encryption_keys = \"hush\"\n", "symmetric_encryption_keys must be a list"),
+        ("[channel_layers.default]\nsymmetric_encryption_keys = [\"hush]\n", "this is not TOML"),
+        ("[channel_layers.default]\nsymmetric_encryption_key = [\"hush\"]\n", "did you mean"),
+    ] {
+        let mistakes = load(file, &[], &[]).err().unwrap();
+        assert!(mistakes.contains(expected) && !mistakes.contains("hush"), "{mistakes}");
+    }
+    let variable = ("CONFAB_CHANNEL_LAYERS__DEFAULT__SYMMETRIC_ENCRYPTION_KEYS", "hush");
+    let mistakes = load("", &[variable], &[]).err().unwrap();
+    assert!(mistakes.contains("is not JSON") && !mistakes.contains("hush"), "{mistakes}");
+}
+
+#[test]
+fn the_effective_settings_load_again() {
+    let file = r#"
+        [server]
+        data = "a \"quoted\"\n\\ folder"
+        allowed_origins = ["http://a", "*"]
+        [channel_layers.default]
+        channel_capacity = { "z*" = 1, "a.b!" = 2 }
+        [[rooms]]
+        match = "a"
+        history = "none"
+        guests = false
+        [[rooms]]
+        match = "b"
+        [limits]
+        message_bytes = 0
+        backlog_bytes = 0
+    "#;
+    for loaded in [Sources::default().load().unwrap(), load(file, &[], &[("--listen", "server.listen", "[::1]:8")]).unwrap()] {
+        let again = load(&loaded.effective(), &[], &[]);
+        assert_eq!(again.map(|again| again.settings), Ok(loaded.settings));
+    }
+    assert!(load(&load(SECRETS, &[], &[]).unwrap().effective(), &[], &[]).is_ok(), "masked, but of the right form");
+}
+
+/// The executable, in a folder and with these variables alone.
+fn confab(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_confab"));
+    command.current_dir(folder).env_clear().envs(variables.iter().copied()).args(arguments);
+    command.stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn assert_ended(output: &Output, code: i32, stdout: &str, stderr: &str) {
+    let found = (output.status.code(), text(&output.stdout), text(&output.stderr));
+    assert_eq!(found, (Some(code), stdout.to_owned(), stderr.to_owned()));
+}
+
+#[test]
+fn check_prints_the_defaults_where_there_is_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = confab(folder.path(), &[], &["check"]).output().unwrap();
+    assert_ended(&output, 0, &Sources::default().load().unwrap().effective(), "");
+    assert!(!text(&output.stdout).contains("# from"));
+}
+
+#[test]
+fn check_prints_where_each_setting_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "[limits]\nmessage_bytes = 100\nbacklog_bytes = 1048576\n[[rooms]]\nmatch = \"a\"\n";
+    std::fs::write(folder.path().join("Leptos.toml"), file).unwrap();
+    let variables = [("CONFAB_STORE__DURABILITY", "process")];
+    let output =
+        confab(folder.path(), &variables, &["check", "--listen", "127.0.0.1:0", "--data", "elsewhere"]).output().unwrap();
+    let printed = text(&output.stdout);
+    let marked: Vec<&str> = printed.lines().filter(|line| line.contains("# from")).collect();
+    let expected = [
+        "listen = \"127.0.0.1:0\"  # from --listen",
+        "data = \"elsewhere\"  # from --data",
+        "durability = \"process\"  # from CONFAB_STORE__DURABILITY",
+        "# from Leptos.toml:4",
+        "message_bytes = 100  # from Leptos.toml:2",
+    ];
+    assert_eq!(marked, expected, "what is the default needs no source\n{printed}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_given_file_replaces_the_one_in_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("Leptos.toml"), "nonsense").unwrap();
+    std::fs::write(folder.path().join("other.toml"), "[limits]\nmessage_bytes = 7\n").unwrap();
+    let output = confab(folder.path(), &[], &["check", "--config", "other.toml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).contains("message_bytes = 7  # from other.toml:2\n"));
+}
+
+#[test]
+fn wrong_settings_end_every_command_with_2_and_all_mistakes() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("Leptos.toml"), "[limits]\nmessage_byte = 1\n").unwrap();
+    let variables = [("CONFAB_LOG", "a=b=c"), ("CONFAB_LOG_FORMAT", "xml"), ("CONFAB_STORE__URL", "x")];
+    let mistakes = r#"CONFAB_LOG: this is no log filter; a level is needed, like "info", or a list like "warn,confab=debug"
+CONFAB_LOG_FORMAT: this is no log format; "text" or "json" is needed
+Leptos.toml:2: limits.message_byte is not a setting; did you mean limits.message_bytes?
+CONFAB_STORE__URL: store.url cannot be "x": "sqlite" is needed
+--listen: server.listen cannot be "y": an IP address and a port are needed, like "127.0.0.1:3000" or "[::]:3000"
+"#;
+    for arguments in [&["check", "--listen", "y"][..], &["serve", "--listen", "y"], &["--listen", "y"]] {
+        assert_ended(&confab(folder.path(), &variables, arguments).output().unwrap(), 2, "", mistakes);
+    }
+}
+
+#[test]
+fn a_given_file_has_to_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = confab(folder.path(), &[], &["check", "--config", "none.toml"]).output().unwrap();
+    assert_ended(&output, 2, "", "none.toml: cannot be read: No such file or directory (os error 2)\n");
+}
+
+#[test]
+fn wrong_flags_end_with_2_and_the_version_with_0() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(confab(folder.path(), &[], &["--lisen", "x"]).output().unwrap().status.code(), Some(2));
+    assert_ended(&confab(folder.path(), &[], &["--version"]).output().unwrap(), 0, "confab 0.1.0\n", "");
+}
+
+#[test]
+fn both_signals_stop_the_server_cleanly() {
+    for (arguments, signal) in [(&["serve"][..], "TERM"), (&[], "INT")] {
+        let folder = tempfile::tempdir().unwrap();
+        let variables = [("CONFAB_LOG_FORMAT", "json"), ("CONFAB_SERVER__LISTEN", "127.0.0.1:0")];
+        let mut server = confab(folder.path(), &variables, arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(server.stderr.take().unwrap());
+        let mut line = String::new();
+        log.read_line(&mut line).unwrap();
+        let entry: serde_json::Value = serde_json::from_str(&line).expect(&line);
+        assert_eq!(entry["fields"]["message"], "starting", "the first line of the log, as JSON");
+        let sent = Command::new("kill").args([format!("-{signal}"), server.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let mut rest = String::new();
+        log.read_to_string(&mut rest).unwrap();
+        assert!(rest.contains(&format!("SIG{signal}")), "{rest}");
+        assert_eq!(server.wait().unwrap().code(), Some(0));
+    }
+}
