@@ -124,15 +124,30 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_the_id_where_there_is_one() {
-        for text in ["", "hello", "[]", "1", "{", "{}", r#"{"ping":{}}"#, r#"{"id":-1,"ping":{}}"#, r#"{"id":"1","ping":{}}"#,
-            r#"{"id":9007199254740992,"ping":{}}"#, r#"{"id":1.5,"ping":{}}"#]
-        {
+        for text in [
+            "",
+            "hello",
+            "[]",
+            "1",
+            "{",
+            "{}",
+            r#"{"ping":{}}"#,
+            r#"{"id":-1,"ping":{}}"#,
+            r#"{"id":"1","ping":{}}"#,
+            r#"{"id":9007199254740992,"ping":{}}"#,
+            r#"{"id":1.5,"ping":{}}"#,
+        ] {
             assert_eq!(refused(text), (None, Code::BadRequest), "{text}");
         }
-        for text in [r#"{"id":7}"#, r#"{"id":7,"ping":{},"join":{}}"#, r#"{"id":7,"ping":{"x":1}}"#, r#"{"id":7,"ping":null}"#,
-            r#"{"id":7,"join":{"topic":"room/a b"}}"#, r#"{"id":7,"send":{"topic":"room/a","text":"x"}}"#,
-            r#"{"id":7,"send":{"topic":"room/a","key":"k","text":"x","extra":1}}"#]
-        {
+        for text in [
+            r#"{"id":7}"#,
+            r#"{"id":7,"ping":{},"join":{}}"#,
+            r#"{"id":7,"ping":{"x":1}}"#,
+            r#"{"id":7,"ping":null}"#,
+            r#"{"id":7,"join":{"topic":"room/a b"}}"#,
+            r#"{"id":7,"send":{"topic":"room/a","text":"x"}}"#,
+            r#"{"id":7,"send":{"topic":"room/a","key":"k","text":"x","extra":1}}"#,
+        ] {
             assert_eq!(refused(text), (Some(7), Code::BadRequest), "{text}");
         }
         assert_eq!(refused(r#"{"id":7,"dance":{}}"#), (Some(7), Code::UnknownCommand));

@@ -33,8 +33,8 @@ impl Timestamp {
     /// The calendar day and the time of day as a clock shows them `offset_minutes` east of Greenwich.
     pub fn civil(self, offset_minutes: i32) -> OffsetDateTime {
         let zone = UtcOffset::from_whole_seconds(offset_minutes.clamp(-1_439, 1_439) * 60).unwrap_or(UtcOffset::UTC);
-        let utc = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
-            .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let utc =
+            OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         utc.checked_to_offset(zone).unwrap_or(utc)
     }
 }

@@ -1,0 +1,111 @@
+//! The way from a commit to those who hear of it, and back to the sender.
+//!
+//! An append [enters](InFlight::enter) with the weight of its message and gets a [`Ticket`], whose other end the sender waits
+//! on. When the message is durable the ticket goes down the [`Commits`] channel inside a [`Committed`]; its acknowledgement
+//! answers the sender and gives the weight back. So the channel needs no bound of its own.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::{Appended, NewMessage, StoreError};
+use crate::wire::{Epoch, Group, Position, Stored};
+
+/// What a store's reader of commits gets, in the order of the commits. It ends when the store is closed or dropped.
+pub type Commits = mpsc::UnboundedReceiver<Committed>;
+
+/// A message that is durable and not yet acknowledged. Dropping it acknowledges it too: the message is stored, and its sender
+/// must not wait for ever.
+#[derive(Debug)]
+pub struct Committed {
+    pub group: Group,
+    pub epoch: Epoch,
+    pub stored: Stored,
+    ack: Acknowledgement,
+}
+
+impl Committed {
+    /// Lets the sender know: it has been handed on to whoever is to see it.
+    pub fn acknowledge(self) {
+        drop(self.ack);
+    }
+}
+
+/// Answers the sender when it is dropped.
+#[derive(Debug)]
+struct Acknowledgement(Option<(Ticket, Appended)>);
+
+impl Drop for Acknowledgement {
+    fn drop(&mut self) {
+        if let Some((ticket, appended)) = self.0.take() {
+            ticket.answer(Ok(appended));
+        }
+    }
+}
+
+/// The sender's claim to an answer, and its share of what may be on the way.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    reply: oneshot::Sender<Result<Appended, StoreError>>,
+    /// Given back by being dropped.
+    _weight: OwnedSemaphorePermit,
+}
+
+impl Ticket {
+    /// A sender that waits no longer has its message stored all the same.
+    pub(super) fn answer(self, result: Result<Appended, StoreError>) {
+        let _ = self.reply.send(result);
+    }
+}
+
+/// Where a sender waits for its [`Ticket`] to be answered.
+pub(super) struct Answer(oneshot::Receiver<Result<Appended, StoreError>>);
+
+impl Answer {
+    pub(super) async fn wait(self) -> Result<Appended, StoreError> {
+        self.0.await.unwrap_or_else(|_| Err(StoreError::closed()))
+    }
+}
+
+/// Bounds what has been taken in and not yet acknowledged.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<Semaphore>);
+
+impl InFlight {
+    /// So many bytes of messages may be on the way.
+    const BYTES: u32 = 16 << 20;
+    /// What a message takes beside its text, roughly.
+    const OVERHEAD: usize = 512;
+
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(Self::BYTES as usize)))
+    }
+
+    /// Waits for its turn until there is room for the message; one that is larger than all of it goes alone.
+    pub(super) async fn enter(&self, message: &NewMessage) -> Result<(Ticket, Answer), StoreError> {
+        let weight = u32::try_from(message.text.len() + Self::OVERHEAD).unwrap_or(u32::MAX).min(Self::BYTES);
+        let permit = Arc::clone(&self.0).acquire_many_owned(weight).await.map_err(|_| StoreError::closed())?;
+        let (reply, answer) = oneshot::channel();
+        Ok((Ticket { reply, _weight: permit }, Answer(answer)))
+    }
+}
+
+/// The writing end of [`Commits`].
+#[derive(Debug)]
+pub(super) struct Outbox(mpsc::UnboundedSender<Committed>);
+
+impl Outbox {
+    pub(super) fn new() -> (Self, Commits) {
+        let (sender, commits) = mpsc::unbounded_channel();
+        (Self(sender), commits)
+    }
+
+    /// Hands a durable message on. Without a reader it is acknowledged here, by being dropped.
+    pub(super) fn committed(&self, message: NewMessage, position: Position, ticket: Ticket) {
+        let group = message.group.clone();
+        let epoch = position.epoch.clone();
+        let stored = message.stored_at(&position);
+        let ack = Acknowledgement(Some((ticket, Appended { position, fresh: true })));
+        let _ = self.0.send(Committed { group, epoch, stored, ack });
+    }
+}

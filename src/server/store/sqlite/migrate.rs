@@ -1,0 +1,60 @@
+//! The schema and its versions.
+//!
+//! `user_version` counts the migrations that a database has had, `application_id` tells Confab's databases from others. Both
+//! are written in the transaction of the migration, so a database is always of one version.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
+
+use super::OpenError;
+
+/// Each one brings the schema from its place in this list to the next version. What is published is never changed.
+const MIGRATIONS: [&str; 1] = [include_str!("../../../../migrations/sqlite/0001_rooms_and_messages.sql")];
+
+/// "Cnfb", as it stands in the header of the file.
+const APPLICATION_ID: i64 = 0x436e_6662;
+
+/// Looks at an existing file without changing it: is it empty, or a database of ours and of a version that we know?
+pub(super) fn check(file: &Path) -> Result<(), OpenError> {
+    let (application_id, version, objects) = look_at(file, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .or_else(|cause| match cause.sqlite_error() {
+            // A transaction was cut off by a crash. Only who may write can undo the half of it that the file has.
+            Some(error) if error.extended_code == ffi::SQLITE_READONLY_ROLLBACK => {
+                look_at(file, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            }
+            _ => Err(cause),
+        })
+        .map_err(|cause| OpenError::Database { file: file.to_owned(), cause })?;
+    let known = newest();
+    match application_id {
+        0 if version == 0 && objects == 0 => Ok(()),
+        APPLICATION_ID if version <= known => Ok(()),
+        APPLICATION_ID => Err(OpenError::Newer { file: file.to_owned(), found: version, known }),
+        _ => Err(OpenError::Foreign { file: file.to_owned() }),
+    }
+}
+
+fn look_at(file: &Path, access: OpenFlags) -> rusqlite::Result<(i64, i64, i64)> {
+    let connection = Connection::open_with_flags(file, access)?;
+    let number = |sql| connection.query_row(sql, [], |row| row.get(0));
+    let objects = number("SELECT count(*) FROM sqlite_schema")?;
+    Ok((number("PRAGMA application_id")?, number("PRAGMA user_version")?, objects))
+}
+
+/// Runs the migrations that the database has not had, each in a transaction of its own.
+pub(super) fn to_newest(connection: &mut Connection) -> rusqlite::Result<()> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    for (after, migration) in (1_i64..).zip(MIGRATIONS).filter(|(after, _)| *after > version) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", after)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn newest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,246 @@
+//! The embedded store: one `SQLite` database in a folder of its own.
+//!
+//! An append goes down a queue to the one [writer](writer) thread, which commits what has gathered there in one transaction: while it
+//! waits for the disk the next batch gathers, so a busy server shares each sync among many messages and a quiet one waits for
+//! none but its own. Pages are [read](reader) over connections of their own, which write-ahead logging lets see the last
+//! commit while the next is being written. What is in the log goes into the database [beside](checkpoint) all this.
+//!
+//! The folder holds `confab.db` with its log, and `confab.lock`, which the server that uses the folder keeps locked.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use self::{
+    reader::Readers,
+    writer::{Job, Writer},
+};
+use super::{
+    Appended, Commits, NewMessage, Page, Slice, Store, StoreError,
+    commits::{InFlight, Outbox},
+    epoch::EpochSeed,
+};
+use crate::wire::{Group, RoomSummary};
+
+mod checkpoint;
+mod migrate;
+mod reader;
+mod writer;
+
+/// What an acknowledged message survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// A power cut: each commit waits until the disk has it.
+    #[default]
+    Power,
+    /// The end of the process, however sudden. What the operating system had not written is lost with it.
+    Process,
+}
+
+/// Why a folder's store cannot be opened. Nothing in it was changed.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The folder or a file in it cannot be made or opened.
+    Folder { folder: PathBuf, cause: io::Error },
+    /// Another server uses it.
+    InUse { folder: PathBuf },
+    /// The file is a database, though not one of Confab.
+    Foreign { file: PathBuf },
+    /// A later version of Confab has written it.
+    Newer { file: PathBuf, found: i64, known: i64 },
+    /// `SQLite` cannot read or prepare it: no database at all, a damaged one, no right to write, a full disk, ...
+    Database { file: PathBuf, cause: rusqlite::Error },
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder { folder, cause } => write!(f, "the data folder {} cannot be used: {cause}", folder.display()),
+            Self::InUse { folder } => {
+                write!(f, "the data folder {} is in use by another server; stop it, or use another folder", folder.display())
+            }
+            Self::Foreign { file } => write!(f, "{} is a database of another program; it is left as it is", file.display()),
+            Self::Newer { file, found, known } => write!(
+                f,
+                "{} was written by a later version of Confab (schema {found}; this one knows up to {known}); it is left as it is",
+                file.display()
+            ),
+            Self::Database { file, cause } => match cause.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::NotADatabase) => {
+                    write!(f, "{} is not a SQLite database; it is left as it is", file.display())
+                }
+                Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
+                    write!(f, "{} is damaged ({cause}); it is left as it is, restore it from a copy", file.display())
+                }
+                _ => write!(f, "the database {} cannot be opened: {cause}", file.display()),
+            },
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Folder { cause, .. } => Some(cause),
+            Self::Database { cause, .. } => Some(cause),
+            Self::InUse { .. } | Self::Foreign { .. } | Self::Newer { .. } => None,
+        }
+    }
+}
+
+/// A [`Store`] in a folder of this machine. It keeps every message.
+///
+/// [Close](Store::close) it to end well. Dropping it does the same and blocks its thread meanwhile.
+#[derive(Debug)]
+pub struct SqliteStore {
+    in_flight: InFlight,
+    readers: Readers,
+    /// None when closed.
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    queue: mpsc::UnboundedSender<Job>,
+    writer: JoinHandle<()>,
+    /// Held until nothing of this process touches the folder any more.
+    lock: File,
+}
+
+impl Running {
+    /// Lets the writer commit what it was given and waits for its end.
+    fn finish(self) {
+        drop(self.queue);
+        if self.writer.join().is_err() {
+            tracing::error!("the writer of the store has panicked");
+        }
+        drop(self.lock);
+    }
+}
+
+impl SqliteStore {
+    /// Opens the store in `folder`, which is made when missing, readable for its owner alone; returns it and the end on
+    /// which its commits arrive.
+    ///
+    /// # Errors
+    /// Why the folder or the database in it cannot be used; both are left as they are.
+    pub fn open(folder: &Path, durability: Durability) -> Result<(Self, Commits), OpenError> {
+        let in_folder = |cause| OpenError::Folder { folder: folder.to_owned(), cause };
+        make_private(folder).map_err(in_folder)?;
+        let lock = lock(folder)?;
+        let file = folder.join("confab.db");
+        if file.try_exists().map_err(in_folder)? {
+            migrate::check(&file)?;
+        } else {
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(in_folder)?;
+        }
+        let (outbox, commits) = Outbox::new();
+        let (writer, seed) =
+            prepare(&file, durability, outbox).map_err(|cause| OpenError::Database { file: file.clone(), cause })?;
+        let (queue, jobs) = mpsc::unbounded_channel();
+        let writer =
+            thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(jobs)).map_err(in_folder)?;
+        let running = Mutex::new(Some(Running { queue, writer, lock }));
+        Ok((Self { in_flight: InFlight::new(), readers: Readers::new(file, seed), running }, commits))
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn append(&self, message: NewMessage) -> Result<Appended, StoreError> {
+        let (ticket, answer) = self.in_flight.enter(&message).await?;
+        self.running
+            .lock()
+            .as_ref()
+            .and_then(|running| running.queue.send(Job { message, ticket }).ok())
+            .ok_or_else(StoreError::closed)?;
+        answer.wait().await
+    }
+
+    async fn read(&self, group: &Group, slice: Slice, count: usize, bytes: usize) -> Result<Page, StoreError> {
+        let group = group.clone();
+        self.readers.run(move |connection, seed| reader::page(connection, seed, &group, slice, count, bytes)).await
+    }
+
+    async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {
+        self.readers.run(move |connection, _| reader::rooms(connection, count)).await
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        let running = self.running.lock().take();
+        if let Some(running) = running {
+            // A panic of the writer is logged where it is joined.
+            let _ = tokio::task::spawn_blocking(|| running.finish()).await;
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.get_mut().take() {
+            running.finish();
+        }
+    }
+}
+
+/// Makes the folder and those above it as needed, for their owner alone, and sees to it that a power cut does not undo it.
+fn make_private(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_private(parent)?;
+    fs::DirBuilder::new().mode(0o700).create(folder)?;
+    File::open(parent)?.sync_all()
+}
+
+/// Takes the folder for this process; the operating system gives it back when the process ends, however it does.
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let in_folder = |cause| OpenError::Folder { folder: folder.to_owned(), cause };
+    let path = folder.join("confab.lock");
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(in_folder)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
+        Err(TryLockError::Error(cause)) => Err(in_folder(cause)),
+    }
+}
+
+/// Brings the database to the newest schema and makes ready to write.
+fn prepare(file: &Path, durability: Durability, outbox: Outbox) -> rusqlite::Result<(Writer, EpochSeed)> {
+    let mut connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE, durability)?;
+    migrate::to_newest(&mut connection)?;
+    let seed = connection.query_row("SELECT value FROM meta WHERE key = 'seed'", [], |row| row.get(0))?;
+    let seed = EpochSeed::from_bytes(seed);
+    let beside = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE, durability)?;
+    Ok((Writer::new(connection, beside, seed.clone(), outbox)?, seed))
+}
+
+/// A connection of ours that can write. Nobody else should hold a lock; a person looking at the file is waited for.
+fn connect(file: &Path, access: OpenFlags, durability: Durability) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    let synchronous = match durability {
+        Durability::Power => "full",
+        Durability::Process => "normal",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", checkpoint::LARGE_LOG_BYTES)?;
+    Ok(connection)
+}
