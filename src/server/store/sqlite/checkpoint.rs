@@ -86,3 +86,61 @@ fn copy(connection: &Connection, mode: &str) -> i64 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use rusqlite::OpenFlags;
+
+    use super::*;
+    use crate::server::store::sqlite::{Durability, connect};
+
+    /// A database whose log holds a table of 100 kB, and the size of its file.
+    fn with_a_log(folder: &tempfile::TempDir) -> (Connection, PathBuf, impl Fn() -> u64) {
+        let file = folder.path().join("confab.db");
+        fs::File::create(&file).expect("a file");
+        let connection = open(&file);
+        connection.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(100000))").expect("a table");
+        let path = file.clone();
+        (connection, file, move || fs::metadata(&path).expect("the file").len())
+    }
+
+    fn open(file: &std::path::Path) -> Connection {
+        connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE, Durability::Process).expect("a database")
+    }
+
+    #[test]
+    fn the_log_is_copied_beside_the_writer_after_enough_commits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (writer, file, size) = with_a_log(&folder);
+        for (messages, copied) in [(PAGES_BETWEEN / 2, false), (PAGES_BETWEEN, true)] {
+            let mut checkpointer = Checkpointer::start(open(&file)).expect("a thread");
+            checkpointer.committed(messages, 0, &writer);
+            drop(checkpointer.wake);
+            checkpointer.thread.join().expect("its end");
+            assert_eq!(size() > 100_000, copied, "{messages} messages, {} bytes", size());
+        }
+    }
+
+    #[test]
+    fn a_large_log_is_copied_between_two_commits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (writer, file, size) = with_a_log(&folder);
+        let mut checkpointer = Checkpointer::start(open(&file)).expect("a thread");
+        checkpointer.log_is_large.store(true, Ordering::Relaxed);
+        checkpointer.committed(1, 0, &writer);
+        assert!(size() > 100_000, "{} bytes", size());
+        assert!(!checkpointer.log_is_large.load(Ordering::Relaxed), "once is enough");
+        checkpointer.finish(&writer);
+    }
+
+    #[test]
+    fn the_end_leaves_an_empty_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (writer, file, size) = with_a_log(&folder);
+        Checkpointer::start(open(&file)).expect("a thread").finish(&writer);
+        assert_eq!(fs::metadata(file.with_extension("db-wal")).expect("the log").len(), 0);
+        assert!(size() > 100_000);
+    }
+}
