@@ -9,7 +9,8 @@ use std::{
     rc::Rc,
 };
 
-use futures_util::{FutureExt, SinkExt, StreamExt, channel::mpsc, select};
+use futures_channel::mpsc;
+use futures_util::{FutureExt, SinkExt, StreamExt, select};
 use gloo_net::websocket::{Message, WebSocketError, futures::WebSocket};
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;

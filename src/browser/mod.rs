@@ -14,14 +14,14 @@ mod lobby;
 mod room;
 mod scroll;
 
-use leptos::prelude::*;
+use leptos::{mount::hydrate_body, prelude::*};
 
 use crate::app::{App, Outside};
 
 /// Makes the page alive that the server has rendered.
 pub fn start() {
     console_error_panic_hook::set_once();
-    leptos::mount::hydrate_body(|| {
+    hydrate_body(|| {
         provide_context(Outside { room: room::open, lobby: lobby::open, zone, touch });
         view! { <App /> }
     });

@@ -14,7 +14,10 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 
 use super::{
     settings::{ConfigFile, Flag, Loaded, Mistakes, Settings, Sources},
@@ -116,9 +119,11 @@ fn run(settings: Settings, log: Log) -> Outcome<()> {
 
 /// Serves until `shutdown` resolves and everything is put away.
 async fn serve(settings: Settings, shutdown: impl Future<Output = ()> + Send + 'static) -> Outcome<()> {
-    tracing::info!(listen = %settings.server.listen, "settings are loaded");
-    shutdown.await;
-    Ok(())
+    let address = settings.server.listen;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|cause| format!("cannot listen on {address}: {cause}; server.listen or --listen chooses another address"))?;
+    super::run(settings, listener, shutdown).await
 }
 
 /// Resolves on the first SIGINT or SIGTERM. From this call on they no longer end the process by themselves.

@@ -20,6 +20,7 @@ pub mod telemetry;
 
 use std::{future::Future, num::NonZeroUsize, sync::Arc};
 
+use any_spawner::Executor;
 use tokio::net::TcpListener;
 use tracing::info;
 
@@ -30,7 +31,7 @@ use self::{
     rooms::Rooms,
     routing::{Connections, Origins, Services},
     settings::Settings,
-    store::{MemoryStore, SqliteStore},
+    store::{Durability, MemoryStore, SqliteStore, Store as _},
 };
 
 /// What a room with `history = "memory"` holds, in messages.
@@ -47,8 +48,11 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// # Errors
 /// The store cannot be opened.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+    // Leptos renders on this runtime. The only error is that a server in the same process has said so before.
+    let _ = Executor::init_tokio();
     let Settings { server, store, channel_layers, rooms, limits } = settings;
     let layer = channel_layers.default;
+    let group_expiry = layer.group_expiry;
     let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions {
         capacity: layer.capacity,
         channel_capacity: layer.channel_capacity.iter().map(|(pattern, bound)| (pattern.to_string(), *bound)).collect(),
@@ -56,7 +60,11 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Futur
         group_expiry: layer.group_expiry,
     })?);
     let folder = server.data.clone();
-    let (durable, commits) = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, store.durability)).await??;
+    let durability = match store.durability {
+        settings::Durability::Power => Durability::Power,
+        settings::Durability::Process => Durability::Process,
+    };
+    let (durable, commits) = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, durability)).await??;
     let durable = Arc::new(durable);
     let (volatile, volatile_commits) = MemoryStore::new(REMEMBERED);
     let rooms = Rooms::start(
@@ -68,7 +76,7 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Futur
     );
     let services = Arc::new(Services {
         rooms,
-        groups: Groups::start(layer),
+        groups: Groups::start(layer, group_expiry)?,
         connections: Connections::new(limits.connections_per_address.map(std::num::NonZeroU32::get)),
         origins: Origins::new(server.allowed_origins),
         limits: Limits {
@@ -82,7 +90,7 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Futur
     let goodbye = || services.groups.close_all(CloseCode::SHUTTING_DOWN, "the server is stopping");
     http::serve(listener, routing::router(Arc::clone(&services)), shutdown, goodbye).await;
     drop(services);
-    tokio::task::spawn_blocking(move || durable.close()).await?;
+    durable.close().await;
     info!("stopped");
     Ok(())
 }

@@ -40,7 +40,7 @@ use super::{
     http::{Alive, Peer},
     pages,
     rooms::Rooms,
-    settings::AllowedOrigin,
+    settings::{AllowedOrigin, Origin},
 };
 use crate::wire::{Group, SUBPROTOCOL};
 
@@ -196,7 +196,7 @@ impl Origins {
         let same = origin.split_once("://").zip(own).is_some_and(|((_, authority), own)| authority.eq_ignore_ascii_case(own));
         same || self.0.iter().any(|allowed| match allowed {
             AllowedOrigin::Any => true,
-            AllowedOrigin::Only(allowed) => origin.eq_ignore_ascii_case(allowed.as_str()),
+            AllowedOrigin::Only(allowed) => origin.parse().is_ok_and(|origin: Origin| origin == *allowed),
         })
     }
 }

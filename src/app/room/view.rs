@@ -14,6 +14,7 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
     let RoomPage { group, you, position, messages, live, form_key, longest, mistake } = page;
     let name = group.to_string();
     let here = format!("/room/{group}/");
+    let (title, next) = (name.clone(), here.clone());
     let about = About { group, you: you.clone() };
     let link = RoomLink {
         state: RwSignal::new(RoomState::new(position, messages)),
@@ -39,9 +40,9 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
     });
     view! {
         <TopBar title="‹ Rooms".to_owned()>
-            <h1 class="title">{name.clone()}</h1>
+            <h1 class="title">{title}</h1>
             {live.then(|| view! { <Connection link /> })}
-            <Me you=you.clone() next=here.clone() />
+            <Me you next />
         </TopBar>
         <main class="room">
             <Log link name=name.clone() here=here.clone() />

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     server::{
         assets::BUILD,
-        gateway::{CloseCode, Frame, Message, Socket},
+        gateway::{CloseCode, Message, Socket},
         rooms::{Access, CatchUp, PostError, Refusal, Room, layer_group, list_group},
         store::StoreError,
     },

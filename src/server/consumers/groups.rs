@@ -19,6 +19,7 @@ use std::{
         Arc, OnceLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -117,13 +118,17 @@ impl Sink for Inbox {
 }
 
 impl Groups {
-    /// Attaches this node to the layer.
-    pub fn start(layer: Arc<dyn ChannelLayer>) -> Arc<Self> {
+    /// Attaches this node to the layer. The layer forgets memberships after `expiry`; they are renewed in time.
+    ///
+    /// # Errors
+    /// The layer cannot be reached.
+    pub fn start(layer: Arc<dyn ChannelLayer>, expiry: Duration) -> Result<Arc<Self>, LayerError> {
         let groups =
             Arc::new(Self { layer, node: OnceLock::new(), table: RwLock::default(), next_id: AtomicU64::new(1) });
-        let node = groups.layer.attach(Arc::new(Inbox(Arc::downgrade(&groups))));
+        let node = groups.layer.attach(Arc::new(Inbox(Arc::downgrade(&groups))))?;
         groups.node.get_or_init(|| node);
-        groups
+        tokio::spawn(renew(Arc::downgrade(&groups), expiry / 3));
+        Ok(groups)
     }
 
     /// The node's channel with a local part.
@@ -196,11 +201,36 @@ impl Groups {
         }
     }
 
+    /// Tells the layer that a group has no members here any more.
+    async fn forget(&self, group: &LocalGroup) {
+        if let Err(cause) = self.layer.group_discard(&group.name, &self.channel('g', group.id)).await {
+            warn!(group = %group.name, %cause, "the channel layer could not be told that a group has no members here");
+        }
+    }
+
     /// Says goodbye to every socket of this node.
     pub fn close_all(&self, code: CloseCode, reason: &str) {
         let sockets: Vec<_> = self.table.read().sockets.values().map(|(socket, _)| Arc::clone(socket)).collect();
         for socket in sockets {
             socket.close(code, reason);
+        }
+    }
+}
+
+/// Tells the layer every so often that this node still wants its groups, as long as they are there.
+async fn renew(groups: Weak<Groups>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(groups) = groups.upgrade() else { return };
+        let local: Vec<_> = groups.table.read().by_id.values().map(Arc::clone).collect();
+        for group in local {
+            if let Err(cause) = groups.layer.group_add(&group.name, &groups.channel('g', group.id)).await {
+                warn!(group = %group.name, %cause, "the channel layer could not be told that a group still has members here");
+            }
+            // Its last member may have left meanwhile, and the layer been told before us.
+            if !groups.table.read().by_id.contains_key(&group.id) {
+                groups.forget(&group).await;
+            }
         }
     }
 }
@@ -305,12 +335,7 @@ impl Drop for Membership {
         // A later member gets a new number, so this cannot undo its membership, however late it is.
         if last && let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (groups, group) = (Arc::clone(&self.groups), Arc::clone(&self.group));
-            runtime.spawn(async move {
-                let channel = groups.channel('g', group.id);
-                if let Err(cause) = groups.layer.group_discard(&group.name, &channel).await {
-                    warn!(group = %group.name, %cause, "the channel layer could not be told that a group has no members here");
-                }
-            });
+            runtime.spawn(async move { groups.forget(&group).await });
         }
     }
 }

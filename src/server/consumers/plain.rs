@@ -74,7 +74,10 @@ impl Consumer for Plain {
         }
         let posted = match message {
             Message::Text(text) if text == EXIT => return ControlFlow::Break(Close::new(CloseCode::NORMAL, "")),
-            Message::Text(text) => self.access.post(self.next_key(), text).await.map(|_| ()),
+            Message::Text(text) => {
+                let key = self.next_key();
+                self.access.post(key, text).await.map(|_| ())
+            }
             Message::Binary(bytes) => self.access.post_binary(bytes).await,
             Message::Ping(_) | Message::Pong(_) | Message::Close(..) => Ok(()),
         };

@@ -38,7 +38,7 @@ pub(super) fn message(place: Option<(&Epoch, Offset)>, message: &Message) -> Eve
 /// Says that a room has a new latest message.
 pub(super) fn listed(group: &Group, epoch: &Epoch, stored: &Stored) -> Event {
     let message = message(Some((epoch, stored.offset)), &stored.message);
-    Event::new(LISTED).with("group", group.as_str()).with("latest", message.into_value())
+    Event::new(LISTED).with("group", group.as_str()).with("latest", Value::Map(message.fields().clone()))
 }
 
 /// Bytes for the members.
@@ -78,16 +78,19 @@ pub fn read_event(event: &Event) -> Read {
         return Read { offset: None, plain: None, event: crate::wire::Event::Room(summary) };
     }
     if event.kind() == MESSAGE
-        && let Some((message, offset)) = read_message(event.as_map())
+        && let Some((message, offset)) = read_message(event.fields())
     {
         let plain = Some(PlainMessage::Text(message.text.clone()));
         return Read { offset, plain, event: crate::wire::Event::Message(message) };
     }
     let plain = match event.get("bytes") {
         Some(Value::Bytes(bytes)) if event.kind() == BINARY => Some(PlainMessage::Binary(bytes.clone())),
-        _ => text(event.as_map()).map(|text| PlainMessage::Text(text.to_owned())),
+        _ => text(event.fields()).map(|text| PlainMessage::Text(text.to_owned())),
     };
-    Read { offset: None, plain, event: crate::wire::Event::Other(event.to_json()) }
+    let serde_json::Value::Object(map) = event.to_json() else {
+        unreachable!("an event is an object") // never: see its `to_json`
+    };
+    Read { offset: None, plain, event: crate::wire::Event::Other(map) }
 }
 
 type Map = std::collections::BTreeMap<String, Value>;
@@ -102,9 +105,9 @@ fn read_message(map: &Map) -> Option<(Message, Option<Offset>)> {
         key: str("key")?.parse().ok()?,
         from: Person { id: from_str("id")?, name: from_str("name")? },
         text: str("message")?.to_owned(),
-        at: Timestamp::from_millis(map.get("at")?.as_int()?),
+        at: Timestamp::from_millis(map.get("at")?.as_i64()?),
     };
-    let offset = map.get("offset").and_then(Value::as_int).and_then(|offset| u64::try_from(offset).ok()).map(Offset);
+    let offset = map.get("offset").and_then(Value::as_i64).and_then(|offset| u64::try_from(offset).ok()).map(Offset);
     Some((message, offset))
 }
 

@@ -118,7 +118,7 @@ impl Rooms {
     }
 
     fn rule(&self, group: &Group) -> Option<&RoomRule> {
-        self.rules.iter().find(|rule| rule.matches.is_match(group.as_str()))
+        self.rules.iter().find(|rule| rule.matches.matches(group.as_str()))
     }
 
     /// The rooms that guests may enter and that have been used, newest activity first.
