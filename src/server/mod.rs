@@ -2,5 +2,3 @@
 //! knows `store` and `layers`; `consumers` joins them; `routing` names them all. No arrow runs back.
 
 pub mod layers;
-pub mod settings;
-pub mod store;
