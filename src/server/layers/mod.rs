@@ -15,10 +15,12 @@ use async_trait::async_trait;
 
 mod capacity;
 mod event;
+mod memory;
 mod names;
 
 pub use capacity::Capacities;
 pub use event::{Event, InvalidEvent, Value};
+pub use memory::{MemoryLayer, MemoryOptions};
 pub use names::{Channel, GroupName, InvalidName};
 
 /// What the names of a process's own channels begin with, unless somebody asks for something else.
