@@ -9,42 +9,158 @@
 //! a name that ends in `!`, and whatever is sent to any channel that begins with this name is handed to the sink as it
 //! arrives, without a mailbox between. The part after the `!` is the server's own business.
 
-use std::sync::Arc;
+use std::{error::Error, fmt, sync::Arc};
 
 use async_trait::async_trait;
 
+mod capacity;
 mod event;
 mod memory;
 mod names;
 
-pub use event::{Event, Value};
-pub use memory::MemoryLayer;
+pub use capacity::Capacities;
+pub use event::{Event, InvalidEvent, Value};
+pub use memory::{MemoryLayer, MemoryOptions};
 pub use names::{Channel, GroupName, InvalidName};
+
+/// What the names of a process's own channels begin with, unless somebody asks for something else.
+pub const DEFAULT_PREFIX: &str = "specific";
 
 /// Why the layer refused.
 #[derive(Debug)]
 pub enum LayerError {
-    /// The channel's mailbox has `capacity` unread messages.
+    /// The channel's mailbox has at least `capacity` unread messages, those of its virtual channels together. Sending again
+    /// helps once somebody has read, or the oldest have expired.
     ChannelFull { channel: Channel, capacity: usize },
-    /// The backend cannot be reached; the cause is for the log.
-    Unavailable(Box<dyn std::error::Error + Send + Sync>),
+    /// The channel is read elsewhere: its name has a `!` and was not made by this layer's [`new_channel`](ChannelLayer::new_channel),
+    /// so it is another process's, or it is a sink's.
+    NotOurs { channel: Channel },
+    /// The name that was asked for cannot be a channel's.
+    InvalidName(InvalidName),
+    /// The backend, or the system's source of random numbers, cannot be reached; the cause is for the log.
+    Unavailable(Box<dyn Error + Send + Sync>),
+}
+
+impl fmt::Display for LayerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ChannelFull { channel, capacity } => {
+                write!(f, "channel {channel} is full: {capacity} messages wait there unread, and it takes no more")
+            }
+            Self::NotOurs { channel } => {
+                write!(
+                    f,
+                    "channel {channel} cannot be received from here: it belongs to another process or to an attached sink"
+                )
+            }
+            Self::InvalidName(error) => error.fmt(f),
+            Self::Unavailable(_) => f.write_str("the channel layer cannot be reached"),
+        }
+    }
+}
+
+impl Error for LayerError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Unavailable(cause) => Some(&**cause),
+            Self::ChannelFull { .. } | Self::NotOurs { .. } | Self::InvalidName(_) => None,
+        }
+    }
+}
+
+impl From<InvalidName> for LayerError {
+    fn from(error: InvalidName) -> Self {
+        Self::InvalidName(error)
+    }
 }
 
 /// Where a process takes what is sent to its own channels.
 pub trait Sink: Send + Sync {
-    /// `local` is the part of the channel's name after the `!` of the attached name. Called in the order of arrival, from the
-    /// sender's task where the backend is in this process: must not block.
+    /// `local` is the part of the channel's name after the `!` of the attached name.
+    ///
+    /// Called once for each channel that is addressed, in the order in which one sender sent; calls for different senders may
+    /// overlap. Where the backend is in this process the sender's task makes the call, under no lock of the layer: it may
+    /// use the layer, but must not block. One `group_send` gives the same `Arc` to all members that are in this process.
     fn deliver(&self, local: &str, event: &Arc<Event>);
 }
 
+/// A backend that carries events between channels, in one process or between many.
+///
+/// What every backend promises, and `tests/layers/` checks:
+///
+/// - **At most once.** A message reaches one reader, once, or it is lost: to a mailbox that is full, to
+///   expiry, to [`flush`](Self::flush), or to a backend that fails. It is never doubled, and a sender is not told what became
+///   of a message that was accepted.
+/// - **Order.** What one sender sends to one process-specific channel (its name has a `!`), each call awaited before
+///   the next, is received in that order, and so are messages to a sink. Between senders there is no order. A channel without `!` may
+///   be spread over several servers and then has no order either; in one process it is in order too.
+/// - **Sending never waits** for a reader. A mailbox holds `capacity` unread messages; [`send`](Self::send) to one that is full is refused,
+///   [`group_send`](Self::group_send) passes it over and goes on. The limit is on the part of the name up to the `!`, so
+///   the virtual channels behind one `!` share it, and one group message counts once however many of them it is for.
+///   Sinks have no mailbox and no capacity.
+/// - **Expiry.** A message unread for `expiry` is dropped. A membership ends `group_expiry` after the last
+///   [`group_add`](Self::group_add); an expired message does not end it.
+/// - **Receiving may be cancelled** at any await: a message is then still there for the next reader. Where several wait
+///   on a channel each message goes to one of them, and none waits for ever while others are served.
+/// - **No starvation.** A busy channel does not keep the messages of a quiet one from its reader.
 #[async_trait]
 pub trait ChannelLayer: Send + Sync {
+    /// Puts `event` into the mailbox of `channel`, or hands it to the sink that is attached there.
+    ///
+    /// # Errors
+    /// [`LayerError::ChannelFull`], [`LayerError::Unavailable`].
     async fn send(&self, channel: &Channel, event: Event) -> Result<(), LayerError>;
+
+    /// Takes the next message from `channel`; waits for one as long as it takes. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`LayerError::NotOurs`], [`LayerError::Unavailable`].
     async fn receive(&self, channel: &Channel) -> Result<Event, LayerError>;
-    fn new_channel(&self, prefix: &str) -> Channel;
-    fn attach(&self, sink: Arc<dyn Sink>) -> Channel;
+
+    /// Makes a fresh channel that only this layer can receive from: `{prefix}.{client id}!{id}`, both ids 32 hexadecimal
+    /// digits from the system's random numbers, the first the same for all channels of this layer. Nothing is kept for it until
+    /// somebody uses it. [`DEFAULT_PREFIX`] is the usual prefix; it may have up to 33 characters.
+    ///
+    /// # Errors
+    /// [`LayerError::InvalidName`] if no channel can begin with `prefix`, [`LayerError::Unavailable`] if the system has no random numbers.
+    fn new_channel(&self, prefix: &str) -> Result<Channel, LayerError>;
+
+    /// Hands whatever is sent to `{name}{local}` to `sink` from now on, for every `local`. The fresh name ends in `!`;
+    /// [`Channel::with_local`] makes the channels behind it, to be given to others or added to groups.
+    ///
+    /// # Errors
+    /// [`LayerError::Unavailable`].
+    fn attach(&self, sink: Arc<dyn Sink>) -> Result<Channel, LayerError>;
+
+    /// Lets the sink of `name` go and ends the memberships of all channels behind it. A delivery that has begun may still reach it.
+    /// What is sent there afterwards waits in vain and expires, as for any process that is gone. An unknown name is no error.
+    ///
+    /// # Errors
+    /// [`LayerError::Unavailable`].
+    async fn detach(&self, name: &Channel) -> Result<(), LayerError>;
+
+    /// Makes `channel` a member, or begins the time of its membership anew: a member is in the group once.
+    ///
+    /// # Errors
+    /// [`LayerError::Unavailable`].
     async fn group_add(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError>;
+
+    /// Ends the membership. A channel that is no member is no error.
+    ///
+    /// # Errors
+    /// [`LayerError::Unavailable`].
     async fn group_discard(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError>;
+
+    /// Sends `event` to all who are members now. A member whose mailbox is full misses it; the log says how many did.
+    ///
+    /// # Errors
+    /// [`LayerError::Unavailable`], never [`LayerError::ChannelFull`].
     async fn group_send(&self, group: &GroupName, event: Event) -> Result<(), LayerError>;
+
+    /// Drops all messages and memberships. Sinks stay attached and whoever waits for a message goes on waiting. When this
+    /// returns, nothing that was sent or added before the call is left.
+    ///
+    /// # Errors
+    /// [`LayerError::Unavailable`].
     async fn flush(&self) -> Result<(), LayerError>;
 }

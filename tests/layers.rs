@@ -1,0 +1,12 @@
+//! One suite for every channel layer: `layers/conformance.rs` holds what each must do, and each backend has a module
+//! here that says how it is started and what else is true of it.
+
+#![cfg(feature = "ssr")]
+
+#[path = "layers/conformance.rs"]
+#[macro_use]
+mod conformance;
+#[path = "layers/memory.rs"]
+mod memory;
+#[path = "layers/model.rs"]
+mod model;
