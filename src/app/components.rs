@@ -52,10 +52,12 @@ pub(super) fn Clock(at: Timestamp, #[prop(optional)] day: bool) -> impl IntoView
         let time = format!("{:02}:{:02}", local.hour(), local.minute());
         if day { format!("{} {time}", date(at, zone.get())) } else { time }
     };
-    let title = move || format!("{} {}", date(at, zone.get()), {
-        let local = at.civil(zone.get());
-        format!("{:02}:{:02}:{:02}", local.hour(), local.minute(), local.second())
-    });
+    let title = move || {
+        format!("{} {}", date(at, zone.get()), {
+            let local = at.civil(zone.get());
+            format!("{:02}:{:02}:{:02}", local.hour(), local.minute(), local.second())
+        })
+    };
     view! {
         <time datetime=at.to_string() title=title>
             {text}

@@ -15,7 +15,9 @@ pub enum Status {
     Connecting,
     Connected,
     /// Closed, and for how long: by the reader, who may open it again, or by the server with a reason that will not pass.
-    Closed { reason: Option<String> },
+    Closed {
+        reason: Option<String>,
+    },
 }
 
 /// What somebody wants done.

@@ -23,7 +23,9 @@ use super::{
 };
 use crate::{
     app::{Input, Intent, Loading, RoomLink, Row, RowKey, Status},
-    wire::{Answer, Code, Command, Epoch, Event, Group, Join, Key, Offset, Outcome, Push, Reply, Send, ServerFrame, Stored, Topic},
+    wire::{
+        Answer, Code, Command, Epoch, Event, Group, Join, Key, Offset, Outcome, Push, Reply, Send, ServerFrame, Stored, Topic,
+    },
 };
 
 /// How many rows a reader keeps who follows the end; more are forgotten from the top and can be read again.

@@ -197,9 +197,7 @@ pub(super) async fn rename(request: Request) -> Response {
             let response = with_cookie(Redirect::to(own_path(&next)).into_response(), Guest::of(&headers).cookie);
             with_cookie(response, Some(cookie))
         }
-        Err(reason) => {
-            notice(StatusCode::UNPROCESSABLE_ENTITY, "This name cannot be taken", &format!("{reason}."), page).await
-        }
+        Err(reason) => notice(StatusCode::UNPROCESSABLE_ENTITY, "This name cannot be taken", &format!("{reason}."), page).await,
     }
 }
 

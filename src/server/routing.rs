@@ -10,13 +10,7 @@
 //!
 //! The consumer follows from the sub-protocol: `confab.v1` where the client offers it, plain otherwise.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    ops::ControlFlow,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, net::IpAddr, ops::ControlFlow, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::{
@@ -86,7 +80,11 @@ pub fn router(services: Arc<Services>) -> Router {
 
 /// `GET /room/{group}/`: a page, or the group's WebSocket.
 async fn room(services: State<Arc<Services>>, group: Path<String>, request: Request) -> Response {
-    if is_upgrade(request.headers()) { socket(services, group, request).await } else { pages::room(services, group, request).await }
+    if is_upgrade(request.headers()) {
+        socket(services, group, request).await
+    } else {
+        pages::room(services, group, request).await
+    }
 }
 
 /// The same without the slash: programs are not sent about, browsers are.
@@ -124,7 +122,8 @@ async fn ready(State(services): State<Arc<Services>>) -> Response {
 /// Answers the handshake and leaves the connection to its consumer.
 fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request) -> Response {
     if !is_upgrade(request.headers()) {
-        let mut response = refuse(StatusCode::UPGRADE_REQUIRED, "this address is a WebSocket; the page of a room is /room/{group}/");
+        let mut response =
+            refuse(StatusCode::UPGRADE_REQUIRED, "this address is a WebSocket; the page of a room is /room/{group}/");
         response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         return response;
     }

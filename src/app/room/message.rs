@@ -29,9 +29,10 @@ impl Look {
     fn of(row: &Row, before: Option<&Row>, zone: i32) -> Self {
         let same_author = before.is_some_and(|before| before.from.id == row.from.id && before.from.name == row.from.name);
         let apart = before.and_then(|before| Some(row.at?.as_millis() - before.at?.as_millis()));
-        let day = row.at.map(|at| date(at, zone)).filter(|day| {
-            before.is_none_or(|before| before.at.is_some_and(|at| date(at, zone) != *day))
-        });
+        let day = row
+            .at
+            .map(|at| date(at, zone))
+            .filter(|day| before.is_none_or(|before| before.at.is_some_and(|at| date(at, zone) != *day)));
         let continued = same_author && day.is_none() && apart.is_none_or(|apart| apart < TOGETHER);
         Self { delivery: row.delivery.clone(), at: row.at, continued, day }
     }

@@ -110,9 +110,9 @@ async fn messages(
 ) -> Result<Json<Messages>, Error> {
     let Query(part) = part.map_err(|rejection| bad_request(rejection.body_text()))?;
     let (slice, limit) = (part.slice()?, part.limit()?);
-    let group = group
-        .parse()
-        .map_err(|reason: crate::wire::InvalidName| Error(StatusCode::NOT_FOUND, CommandError::new(Code::NotFound, reason.0)))?;
+    let group = group.parse().map_err(|reason: crate::wire::InvalidName| {
+        Error(StatusCode::NOT_FOUND, CommandError::new(Code::NotFound, reason.0))
+    })?;
     let access = services.rooms.enter(&Guest::of(&headers).person, &group)?;
     let (epoch, messages) = access.page(slice, limit).await?;
     Ok(Json(Messages { epoch, messages }))

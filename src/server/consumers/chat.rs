@@ -153,7 +153,9 @@ impl Chat {
             return Err(CommandError::new(Code::BadRequest, "the text is empty"));
         }
         access.post(send.key, send.text).await.map_err(|error| match error {
-            PostError::TooLong(longest) => CommandError::new(Code::TooLarge, format!("a text is at most {longest} bytes of UTF-8")),
+            PostError::TooLong(longest) => {
+                CommandError::new(Code::TooLarge, format!("a text is at most {longest} bytes of UTF-8"))
+            }
             PostError::Unavailable => CommandError {
                 code: Code::Unavailable,
                 message: "the message could not be kept; send it again with the same key".to_owned(),

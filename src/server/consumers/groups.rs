@@ -123,8 +123,7 @@ impl Groups {
     /// # Errors
     /// The layer cannot be reached.
     pub fn start(layer: Arc<dyn ChannelLayer>, expiry: Duration) -> Result<Arc<Self>, LayerError> {
-        let groups =
-            Arc::new(Self { layer, node: OnceLock::new(), table: RwLock::default(), next_id: AtomicU64::new(1) });
+        let groups = Arc::new(Self { layer, node: OnceLock::new(), table: RwLock::default(), next_id: AtomicU64::new(1) });
         let node = groups.layer.attach(Arc::new(Inbox(Arc::downgrade(&groups))))?;
         groups.node.get_or_init(|| node);
         tokio::spawn(renew(Arc::downgrade(&groups), expiry / 3));

@@ -250,9 +250,7 @@ fn message(opcode: u8, bytes: Vec<u8>) -> Result<Message, Violation> {
     if opcode == opcode::BINARY {
         return Ok(Message::Binary(bytes));
     }
-    String::from_utf8(bytes)
-        .map(Message::Text)
-        .map_err(|_| violation(CloseCode::INVALID_TEXT, "a text message is UTF-8"))
+    String::from_utf8(bytes).map(Message::Text).map_err(|_| violation(CloseCode::INVALID_TEXT, "a text message is UTF-8"))
 }
 
 fn close(payload: &[u8]) -> Result<Message, Violation> {

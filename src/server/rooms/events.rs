@@ -67,13 +67,12 @@ pub enum PlainMessage {
 /// the others as it is. None when it is not JSON's kind of data.
 pub fn read_event(event: &Event) -> Read {
     if event.kind() == LISTED
-        && let Some(summary) = event.get("group").and_then(Value::as_str).and_then(|group| group.parse().ok()).and_then(
-            |group: Group| {
+        && let Some(summary) =
+            event.get("group").and_then(Value::as_str).and_then(|group| group.parse().ok()).and_then(|group: Group| {
                 let latest = event.get("latest").and_then(|latest| read_message(latest.as_map()?));
                 let (message, offset) = latest?;
                 Some(RoomSummary { group, latest: Some(Stored { offset: offset?, message }) })
-            },
-        )
+            })
     {
         return Read { offset: None, plain: None, event: crate::wire::Event::Room(summary) };
     }

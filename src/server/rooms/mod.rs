@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use tracing::error;
 
-pub use self::events::{PlainMessage, Read, read_event};
 use self::events::binary;
+pub use self::events::{PlainMessage, Read, read_event};
 use super::{
     layers::{ChannelLayer, GroupName, LayerError},
     settings::{History, RoomRule},
