@@ -99,10 +99,10 @@ impl Offset {
     /// The place before the first event.
     pub const START: Self = Self(0);
 
-    /// The place one further on.
+    /// The place one further on. No stream gets as far as the last number there is, but a client may name it.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 
@@ -174,6 +174,12 @@ mod tests {
         for bad in ["", " ", "a b", "a/b", "ä", "a\n", "../x", &"x".repeat(65)] {
             assert!(bad.parse::<Group>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn there_is_nothing_after_the_last_offset() {
+        assert_eq!(Offset::START.next(), Offset(1));
+        assert_eq!(Offset(u64::MAX).next(), Offset(u64::MAX));
     }
 
     #[test]
