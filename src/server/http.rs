@@ -19,7 +19,8 @@ const HEAD: Duration = Duration::from_secs(30);
 const LAST: Duration = Duration::from_secs(8);
 /// How long to wait when no connection can be accepted, for want of file descriptors mostly.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What the head of a request may be, in bytes; hyper answers 431 beyond.
+/// What the head of a request may be, in bytes; hyper answers 431 beyond, but looks only after each read, which may bring as
+/// much again.
 const HEAD_BYTES: usize = 64 * 1024;
 
 /// Where a request came from.

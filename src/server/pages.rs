@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Form,
-    extract::{FromRequest, Path, Query, Request, State},
+    extract::{FromRequest, Query, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
@@ -17,12 +17,12 @@ use super::{
     accounts::{self, Guest},
     assets::BUILD,
     rooms::{Access, PostError, Refusal, Room},
-    routing::Services,
+    routing::{Named, Services},
     store::{Slice, StoreError},
 };
 use crate::{
     app::{LobbyPage, NoticePage, Page, RoomPage, shell},
-    wire::{Group, Key, Offset, Position, Stored},
+    wire::{Group, InvalidName, Key, Offset, Position, Stored},
 };
 
 /// How many messages a page of earlier ones shows.
@@ -72,9 +72,9 @@ struct Part {
 }
 
 /// `GET /room/{group}/`: the newest messages, or with `?before=OFFSET` those before.
-pub(super) async fn room(State(services): State<Arc<Services>>, Path(group): Path<String>, request: Request) -> Response {
+pub(super) async fn room(State(services): State<Arc<Services>>, Named(group): Named, request: Request) -> Response {
     let guest = Guest::of(request.headers());
-    let access = match enter(&services, &guest, &group) {
+    let access = match enter(&services, &guest, group) {
         Ok(access) => access,
         Err(refusal) => return refused(refusal, request).await,
     };
@@ -135,13 +135,9 @@ struct Said {
 }
 
 /// `POST /room/{group}/`: says something without a script, and leads back to the room.
-pub(super) async fn post_message(
-    State(services): State<Arc<Services>>,
-    Path(group): Path<String>,
-    request: Request,
-) -> Response {
+pub(super) async fn post_message(State(services): State<Arc<Services>>, Named(group): Named, request: Request) -> Response {
     let guest = Guest::of(request.headers());
-    let access = match enter(&services, &guest, &group) {
+    let access = match enter(&services, &guest, group) {
         Ok(access) => access,
         Err(refusal) => return refused(refusal, request).await,
     };
@@ -212,9 +208,8 @@ pub(super) async fn not_found(_: State<Arc<Services>>, request: Request) -> Resp
     refused(Refusal::NotFound, request).await
 }
 
-fn enter(services: &Services, guest: &Guest, group: &str) -> Result<Access<Room>, Refusal> {
-    let group = group.parse().map_err(|_| Refusal::NotFound)?;
-    services.rooms.enter(&guest.person, &group)
+fn enter(services: &Services, guest: &Guest, group: Result<Group, InvalidName>) -> Result<Access<Room>, Refusal> {
+    services.rooms.enter(&guest.person, &group.map_err(|_| Refusal::NotFound)?)
 }
 
 async fn refused(refusal: Refusal, request: Request) -> Response {

@@ -10,14 +10,14 @@
 //!
 //! The consumer follows from the sub-protocol: `confab.v1` where the client offers it, plain otherwise.
 
-use std::{collections::HashMap, net::IpAddr, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{collections::HashMap, convert::Infallible, net::IpAddr, ops::ControlFlow, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::{
     Router,
     body::Body,
-    extract::{DefaultBodyLimit, Path, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    extract::{DefaultBodyLimit, FromRequestParts, Path, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
@@ -36,7 +36,7 @@ use super::{
     rooms::Rooms,
     settings::{AllowedOrigin, Origin},
 };
-use crate::wire::{Group, SUBPROTOCOL};
+use crate::wire::{Group, InvalidName, SUBPROTOCOL};
 
 /// How long a request may take, its body included.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -78,8 +78,20 @@ pub fn router(services: Arc<Services>) -> Router {
         .with_state(services)
 }
 
+/// The group that an address names, or why it names none. What is not even UTF-8 is such a name too, not a bad request.
+pub(super) struct Named(pub(super) Result<Group, InvalidName>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let name = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(name.map_or_else(|_| "\u{FFFD}".parse(), |Path(name)| name.parse())))
+    }
+}
+
 /// `GET /room/{group}/`: a page, or the group's WebSocket.
-async fn room(services: State<Arc<Services>>, group: Path<String>, request: Request) -> Response {
+async fn room(services: State<Arc<Services>>, group: Named, request: Request) -> Response {
     if is_upgrade(request.headers()) {
         socket(services, group, request).await
     } else {
@@ -88,19 +100,19 @@ async fn room(services: State<Arc<Services>>, group: Path<String>, request: Requ
 }
 
 /// The same without the slash: programs are not sent about, browsers are.
-async fn room_or_slash(services: State<Arc<Services>>, Path(group): Path<String>, request: Request) -> Response {
+async fn room_or_slash(services: State<Arc<Services>>, group: Named, request: Request) -> Response {
     if is_upgrade(request.headers()) {
-        return socket(services, Path(group), request).await;
+        return socket(services, group, request).await;
     }
-    match group.parse::<Group>() {
+    match group.0 {
         Ok(group) => Redirect::permanent(&format!("/room/{group}/")).into_response(),
         Err(_) => pages::not_found(services, request).await,
     }
 }
 
 /// A WebSocket of a group.
-async fn socket(State(services): State<Arc<Services>>, Path(group): Path<String>, request: Request) -> Response {
-    match group.parse() {
+async fn socket(State(services): State<Arc<Services>>, Named(group): Named, request: Request) -> Response {
+    match group {
         Ok(group) => upgrade(&services, Some(group), request),
         Err(reason) => refuse(StatusCode::NOT_FOUND, &format!("there is no such room: {reason}")),
     }

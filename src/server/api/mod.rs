@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::get,
@@ -15,7 +15,7 @@ use tracing::error;
 use super::{
     accounts::Guest,
     rooms::Refusal,
-    routing::Services,
+    routing::{Named, Services},
     store::{Slice, StoreError},
 };
 use crate::wire::{Code, CommandError, Epoch, Offset, Stored};
@@ -104,15 +104,13 @@ struct Messages {
 /// `GET /api/v1/rooms/{group}/messages?before=|after=|around=OFFSET&limit=N`
 async fn messages(
     State(services): State<Arc<Services>>,
-    Path(group): Path<String>,
+    Named(group): Named,
     part: Result<Query<Part>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Messages>, Error> {
     let Query(part) = part.map_err(|rejection| bad_request(rejection.body_text()))?;
     let (slice, limit) = (part.slice()?, part.limit()?);
-    let group = group.parse().map_err(|reason: crate::wire::InvalidName| {
-        Error(StatusCode::NOT_FOUND, CommandError::new(Code::NotFound, reason.0))
-    })?;
+    let group = group.map_err(|reason| Error(StatusCode::NOT_FOUND, CommandError::new(Code::NotFound, reason.0)))?;
     let access = services.rooms.enter(&Guest::of(&headers).person, &group)?;
     let (epoch, messages) = access.page(slice, limit).await?;
     Ok(Json(Messages { epoch, messages }))
