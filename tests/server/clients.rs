@@ -1,0 +1,360 @@
+//! Clients: [`Plain`] and [`V1`] on an independent implementation of WebSockets, [`Raw`] on bytes.
+
+use std::{collections::VecDeque, net::SocketAddr};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Error, Message, client::IntoClientRequest as _, http::HeaderValue, protocol::CloseFrame},
+};
+
+use crate::within;
+
+/// A client without a sub-protocol.
+pub struct Plain {
+    socket: WebSocketStream<TcpStream>,
+}
+
+impl Plain {
+    pub async fn connect(address: SocketAddr, path: &str) -> Self {
+        Self { socket: connect(address, path, &[]).await.expect("a handshake") }
+    }
+
+    pub async fn send(&mut self, message: Message) {
+        within("room to send", self.socket.send(message)).await.expect("an open connection");
+    }
+
+    pub async fn say(&mut self, text: &str) {
+        self.send(Message::text(text)).await;
+    }
+
+    /// The next message, control frames included.
+    pub async fn next(&mut self) -> Message {
+        within("a message", self.socket.next()).await.expect("an open connection").expect("a well-formed frame")
+    }
+
+    /// The next message, which has to be text.
+    pub async fn text(&mut self) -> String {
+        match self.next().await {
+            Message::Text(text) => text.to_string(),
+            other => panic!("not text: {other:?}"),
+        }
+    }
+
+    /// The close frame, which has to be next, and then the end of the connection.
+    pub async fn closed(&mut self) -> (u16, String) {
+        closed(&mut self.socket).await
+    }
+}
+
+/// A client of `confab.v1`.
+pub struct V1 {
+    socket: WebSocketStream<TcpStream>,
+    pub welcome: Value,
+    last_id: u64,
+    /// What came while an answer was waited for.
+    pushes: VecDeque<Value>,
+}
+
+impl V1 {
+    pub async fn connect(address: SocketAddr, path: &str) -> Self {
+        Self::with(address, path, &[]).await
+    }
+
+    /// With further headers in the handshake.
+    pub async fn with(address: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Self {
+        Self::try_with(address, path, headers).await.expect("a welcome")
+    }
+
+    /// The same, where the server may be gone.
+    pub async fn try_with(address: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
+        let mut all = vec![("sec-websocket-protocol", "confab.v1")];
+        all.extend(headers);
+        let mut v1 =
+            Self { socket: connect(address, path, &all).await?, welcome: Value::Null, last_id: 0, pushes: VecDeque::new() };
+        let first = v1.frame().await?;
+        v1.welcome = first["welcome"].clone();
+        assert!(v1.welcome.is_object(), "not a welcome: {first}");
+        Ok(v1)
+    }
+
+    /// The position that the welcome gave for the address' topic.
+    pub fn position(&self) -> Value {
+        json!({"epoch": self.welcome["joined"]["epoch"], "offset": self.welcome["joined"]["offset"]})
+    }
+
+    async fn frame(&mut self) -> Result<Value, Error> {
+        match within("a message", self.socket.next()).await {
+            Some(Ok(Message::Text(text))) => Ok(serde_json::from_str(&text).expect("JSON")),
+            Some(Ok(Message::Close(frame))) => panic!("closed: {frame:?}"),
+            Some(Ok(other)) => panic!("not text: {other:?}"),
+            Some(Err(error)) => Err(error),
+            None => Err(Error::ConnectionClosed),
+        }
+    }
+
+    /// Sends text as it is.
+    pub async fn say(&mut self, text: &str) {
+        self.send(Message::text(text)).await;
+    }
+
+    pub async fn send(&mut self, message: Message) {
+        within("room to send", self.socket.send(message)).await.expect("an open connection");
+    }
+
+    /// Sends a command and gives its whole answer; what is pushed meanwhile is kept for [`Self::push`].
+    pub async fn ask(&mut self, command: Value) -> Value {
+        self.try_ask(command).await.expect("an open connection")
+    }
+
+    /// The same, where the server may go away.
+    pub async fn try_ask(&mut self, mut command: Value) -> Result<Value, Error> {
+        self.last_id += 1;
+        command["id"] = self.last_id.into();
+        within("room to send", self.socket.send(Message::text(command.to_string()))).await?;
+        self.answer(json!(self.last_id)).await
+    }
+
+    /// The next answer, which has to be to `id`.
+    pub async fn answer(&mut self, id: Value) -> Result<Value, Error> {
+        loop {
+            let frame = self.frame().await?;
+            if frame.get("topic").is_some() {
+                self.pushes.push_back(frame);
+                continue;
+            }
+            assert_eq!(frame["id"], id, "an answer to something else: {frame}");
+            return Ok(frame);
+        }
+    }
+
+    /// Sends a command that is carried out.
+    pub async fn ok(&mut self, command: Value) -> Value {
+        let answer = self.ask(command).await;
+        assert!(answer.get("ok").is_some() && answer.get("error").is_none(), "{answer}");
+        answer["ok"].clone()
+    }
+
+    /// Sends a command that is refused.
+    pub async fn error(&mut self, command: Value) -> Value {
+        let answer = self.ask(command).await;
+        assert!(answer.get("ok").is_none() && answer.get("error").is_some(), "{answer}");
+        answer["error"].clone()
+    }
+
+    pub async fn join(&mut self, topic: &str, since: Option<&Value>) -> Value {
+        let mut join = json!({"topic": topic});
+        if let Some(since) = since {
+            join["since"] = since.clone();
+        }
+        self.ok(json!({"join": join})).await
+    }
+
+    /// Says something and gives its offset.
+    pub async fn post(&mut self, topic: &str, key: &str, text: &str) -> Value {
+        self.ok(json!({"send": {"topic": topic, "key": key, "text": text}})).await["offset"].clone()
+    }
+
+    /// The next push.
+    pub async fn push(&mut self) -> Value {
+        if let Some(push) = self.pushes.pop_front() {
+            return push;
+        }
+        let frame = self.frame().await.expect("an open connection");
+        assert!(frame.get("topic").is_some(), "not a push: {frame}");
+        frame
+    }
+
+    /// The pushes that came before the answer to a ping, which is sent now: on one connection nothing overtakes.
+    pub async fn pushes_so_far(&mut self) -> Vec<Value> {
+        assert_eq!(self.ok(json!({"ping": {}})).await, json!({}));
+        self.pushes.drain(..).collect()
+    }
+
+    /// The close frame, which has to be next, and then the end of the connection.
+    pub async fn closed(&mut self) -> (u16, String) {
+        closed(&mut self.socket).await
+    }
+}
+
+async fn connect(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&'static str, &str)],
+) -> Result<WebSocketStream<TcpStream>, Error> {
+    let mut request = format!("ws://{address}{path}").into_client_request()?;
+    for (name, value) in headers {
+        request.headers_mut().append(*name, HeaderValue::from_str(value)?);
+    }
+    let stream = within("a connection", TcpStream::connect(address)).await?;
+    stream.set_nodelay(true)?;
+    let (socket, _) = within("a handshake", client_async(request, stream)).await?;
+    Ok(socket)
+}
+
+async fn closed(socket: &mut WebSocketStream<TcpStream>) -> (u16, String) {
+    let frame = match within("a close frame", socket.next()).await {
+        Some(Ok(Message::Close(Some(CloseFrame { code, reason })))) => (code.into(), reason.to_string()),
+        other => panic!("not a close frame: {other:?}"),
+    };
+    // The client answers it while it reads on.
+    let end = within("the end of the connection", socket.next()).await;
+    assert!(matches!(end, None | Some(Err(_))), "{end:?}");
+    frame
+}
+
+/// A TCP connection.
+pub struct Raw {
+    pub stream: TcpStream,
+    /// What was read and not yet looked at.
+    buffer: Vec<u8>,
+}
+
+/// The head of an answer.
+#[derive(Debug)]
+pub struct Head {
+    pub status: u16,
+    text: String,
+}
+
+impl Head {
+    /// A header's value; none where it is missing.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let lines = self.text.lines().skip(1).filter_map(|line| line.split_once(':'));
+        lines.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+/// What a good handshake has beside its first line, with the key of RFC 6455 section 1.3.
+pub const UPGRADE: [(&str, &str); 5] = [
+    ("Host", "confab.example"),
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
+/// A request with these headers.
+pub fn request(first_line: &str, headers: &[(&str, &str)]) -> String {
+    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("{first_line}\r\n{lines}\r\n")
+}
+
+/// A masked frame, its first byte as given.
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
+    let mut bytes = header(first, 0x80, payload.len());
+    bytes.extend(MASK);
+    bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    bytes
+}
+
+/// A frame as only a server may send it.
+pub fn unmasked_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = header(first, 0, payload.len());
+    bytes.extend(payload);
+    bytes
+}
+
+fn header(first: u8, masked: u8, length: usize) -> Vec<u8> {
+    let mut bytes = vec![first];
+    match u16::try_from(length) {
+        Ok(short @ 0..126) => bytes.push(masked | u8::try_from(short).expect("below 126")),
+        Ok(medium) => {
+            bytes.push(masked | 126);
+            bytes.extend(medium.to_be_bytes());
+        }
+        Err(_) => {
+            bytes.push(masked | 127);
+            bytes.extend((length as u64).to_be_bytes());
+        }
+    }
+    bytes
+}
+
+impl Raw {
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self::on(within("a connection", TcpStream::connect(address)).await.expect("a connection"))
+    }
+
+    pub fn on(stream: TcpStream) -> Self {
+        Self { stream, buffer: Vec::new() }
+    }
+
+    /// A plain client after its handshake.
+    pub async fn upgraded(address: SocketAddr, path: &str) -> Self {
+        let mut raw = Self::connect(address).await;
+        raw.send(request(&format!("GET {path} HTTP/1.1"), &UPGRADE).as_bytes()).await;
+        assert_eq!(raw.head().await.status, 101);
+        raw
+    }
+
+    pub async fn send(&mut self, bytes: &[u8]) {
+        within("room to send", self.stream.write_all(bytes)).await.expect("an open connection");
+    }
+
+    /// Sends what the server may refuse before it has read all of it.
+    pub async fn send_in_vain(&mut self, bytes: &[u8]) {
+        // The answer can be read even where the connection has been reset meanwhile.
+        let _ = within("room to send", self.stream.write_all(bytes)).await;
+    }
+
+    /// Reads some more; false at the end.
+    async fn read(&mut self) -> bool {
+        let read = within("bytes", self.stream.read_buf(&mut self.buffer)).await;
+        read.is_ok_and(|length| length > 0)
+    }
+
+    /// The head of an answer.
+    pub async fn head(&mut self) -> Head {
+        let end = loop {
+            match self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                Some(end) => break end,
+                None => assert!(self.read().await, "the connection ended: {:?}", String::from_utf8_lossy(&self.buffer)),
+            }
+        };
+        let text = String::from_utf8(self.buffer.drain(..end + 4).collect()).expect("a head in ASCII");
+        let status = text.get(9..12).and_then(|digits| digits.parse().ok());
+        Head { status: status.unwrap_or_else(|| panic!("no status in {text}")), text }
+    }
+
+    /// The next frame, its first byte and payload; none when the connection has ended.
+    pub async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        loop {
+            if let Some((first, start, length)) = self.next_frame()
+                && self.buffer.len() >= start + length
+            {
+                let payload = self.buffer[start..start + length].to_vec();
+                self.buffer.drain(..start + length);
+                return Some((first, payload));
+            }
+            if !self.read().await {
+                return None;
+            }
+        }
+    }
+
+    /// First byte, start of the payload and its length, once that much is there.
+    fn next_frame(&self) -> Option<(u8, usize, usize)> {
+        let [first, second, rest @ ..] = &self.buffer[..] else { return None };
+        assert!(second & 0x80 == 0, "a server's frames are not masked");
+        Some(match second {
+            126 => (*first, 4, usize::from(u16::from_be_bytes(*rest.first_chunk()?))),
+            127 => (*first, 10, usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).expect("an address")),
+            short => (*first, 2, usize::from(*short)),
+        })
+    }
+
+    /// The next frame, which has to be a close frame: its code and reason.
+    pub async fn closed(&mut self) -> (u16, String) {
+        let (first, payload) = self.frame().await.expect("a close frame");
+        assert_eq!(first, 0x88, "not a close frame: {payload:?}");
+        let (code, reason) = payload.split_first_chunk().expect("a code");
+        (u16::from_be_bytes(*code), String::from_utf8(reason.to_vec()).expect("text"))
+    }
+}

@@ -1,0 +1,33 @@
+//! The server as its clients see it: each test starts one on a free port with a data folder of its own, and speaks to it
+//! over real sockets.
+//!
+//! `app` starts servers, within this process or as the real program. `clients` has those who talk to them: a WebSocket
+//! client that shares no code with the server for what is well formed, and bytes on a TCP connection for what is not. The
+//! other modules are the tests, by what they are about.
+//!
+//! Nothing here sleeps or measures time. Every wait is for one event; the bound on it only ends a test that hangs.
+
+#![cfg(feature = "ssr")]
+
+mod app;
+mod chat;
+mod clients;
+mod durability;
+mod handshake;
+mod history;
+mod pages;
+mod plain;
+mod slow_reader;
+
+use std::{future::Future, time::Duration};
+
+/// Longer than anything takes, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for what must come.
+async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, event).await {
+        Ok(value) => value,
+        Err(_) => panic!("never came: {what}"),
+    }
+}

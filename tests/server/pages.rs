@@ -1,0 +1,279 @@
+//! Pages as they come from the server, and the forms on them, which work without a script.
+
+use std::collections::HashSet;
+
+use confab::server::settings::History;
+use reqwest::{Client, Response};
+
+use crate::{
+    app::{Http as _, TestApp, browser, rule},
+    clients::V1,
+    within,
+};
+
+const EVIL: &str = "<script>alert(1)</script>";
+
+async fn posted(client: &Client, url: &str, fields: &[(&str, &str)]) -> Response {
+    within(url, client.post(url).form(fields).send()).await.expect("an answer")
+}
+
+async fn shown(client: &Client, url: &str) -> String {
+    within(url, client.get(url).send()).await.expect("an answer").text().await.expect("a page")
+}
+
+fn location(response: &Response) -> &str {
+    response.headers()["location"].to_str().expect("ASCII")
+}
+
+/// What stands between two marks, the first time.
+fn between<'h>(html: &'h str, start: &str, end: &str) -> &'h str {
+    let (_, rest) = html.split_once(start).unwrap_or_else(|| panic!("no {start} in {html}"));
+    rest.split_once(end).unwrap_or_else(|| panic!("no {end} in {html}")).0
+}
+
+/// The texts of the messages in the markup.
+fn texts(html: &str) -> Vec<&str> {
+    html.split("class=\"text\">").skip(1).map(|rest| rest.split('<').next().unwrap_or_default()).collect()
+}
+
+async fn say(app: &TestApp, group: &str, from: u64, to: u64) {
+    let mut author = V1::connect(app.address, &format!("/room/{group}/")).await;
+    for n in from..=to {
+        assert_eq!(author.post(&format!("room/{group}"), &format!("k{n}"), &format!("message-{n:03}")).await, n);
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_a_room_has_the_newest_fifty_and_leads_to_those_before() {
+    let app = TestApp::start().await;
+    say(&app, "a", 1, 60).await;
+    let expected = |from: u64, to: u64| (from..=to).map(|n| format!("message-{n:03}")).collect::<Vec<_>>();
+    let page = shown(&browser(), &app.url("/room/a/")).await;
+    assert_eq!(texts(&page), expected(11, 60));
+    assert!(page.contains("/room/a/?before=11"), "no way to the earlier ones");
+    let earlier = shown(&browser(), &app.url("/room/a/?before=11")).await;
+    assert_eq!(texts(&earlier), expected(1, 10));
+    assert!(!earlier.contains("?before="));
+    let middle = shown(&browser(), &app.url("/room/a/?before=55")).await;
+    assert_eq!(texts(&middle), expected(5, 54));
+    assert!(texts(&shown(&browser(), &app.url("/room/a/?before=1")).await).is_empty());
+    // A number that is none shows the newest.
+    assert_eq!(texts(&shown(&browser(), &app.url("/room/a/?before=x")).await), expected(11, 60));
+}
+
+#[tokio::test]
+async fn what_people_write_is_text_wherever_it_stands() {
+    let app = TestApp::start().await;
+    let client = browser();
+    let named = posted(&client, &app.url("/me"), &[("name", EVIL), ("next", "/room/a/")]).await;
+    assert_eq!(named.status(), 303);
+    let text = format!("{EVIL}</p></li></ol></script><!-- & \" ' </textarea>");
+    assert_eq!(posted(&client, &app.url("/room/a/"), &[("key", "k1"), ("text", &text)]).await.status(), 303);
+    let lobby = app.url("/");
+    let room = app.url("/room/a/");
+    for url in [&lobby, &room] {
+        for reader in [&client, &browser()] {
+            let page = shown(reader, url).await;
+            assert!(!page.contains("<script>alert"), "{page}");
+            assert!(page.contains("&lt;script&gt;alert(1)"), "the markup has it: {page}");
+            assert!(
+                !page.contains("</script><!--") && !page.contains("</textarea>\"") && !page.contains("' </textarea>"),
+                "{page}"
+            );
+            // In the data beside the markup, too, nothing ends the script that holds it.
+            let scripts: Vec<_> = page.split("<script").skip(1).map(|rest| between(rest, ">", "</script>")).collect();
+            let data = scripts.iter().filter(|script| script.contains("alert(1)")).count();
+            assert_eq!(data, 1, "the data has it once: {page}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_form_says_something_and_leads_back() {
+    let app = TestApp::start().await;
+    let client = browser();
+    let room = app.url("/room/a/");
+    let page = shown(&client, &room).await;
+    let form = between(&page, "<form method=\"post\" action=\"/room/a/\"", "</form>");
+    let key = between(between(form, "name=\"key\"", ">"), "value=\"", "\"");
+    // The button may be pressed twice.
+    for _ in 0..2 {
+        let answer = posted(&client, &room, &[("key", key), ("text", "two\r\nlines")]).await;
+        assert_eq!((answer.status().as_u16(), location(&answer)), (303, "/room/a/"));
+    }
+    for blank in ["", "   ", "\r\n\t"] {
+        let answer = posted(&client, &room, &[("key", "blank"), ("text", blank)]).await;
+        assert_eq!((answer.status().as_u16(), location(&answer)), (303, "/room/a/"), "{blank:?}");
+    }
+    let (_, stored) = app.all_messages("a").await;
+    let said: Vec<_> = stored.iter().map(|message| (&message["key"], &message["text"])).collect();
+    assert_eq!(said, [(&key.into(), &"two\nlines".into())]);
+    let page = shown(&client, &room).await;
+    assert_eq!(texts(&page), ["two\nlines"]);
+    let next = between(between(&page, "name=\"key\"", ">"), "value=\"", "\"");
+    assert_ne!(next, key, "the next message has a key of its own");
+}
+
+#[tokio::test]
+async fn a_form_reaches_the_members_and_its_author_is_the_one_on_the_socket() {
+    let app = TestApp::start().await;
+    let client = browser();
+    let named = posted(&client, &app.url("/me"), &[("name", "Zoë 🦀"), ("next", "/room/a/?before=7")]).await;
+    assert_eq!((named.status().as_u16(), location(&named)), (303, "/room/a/?before=7"));
+    let cookies: Vec<_> = named.headers().get_all("set-cookie").iter().map(|value| value.to_str().expect("ASCII")).collect();
+    assert_eq!(cookies.len(), 2);
+    for cookie in &cookies {
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && cookie.contains("Path=/"), "{cookie}");
+    }
+    let pairs: Vec<_> = cookies.iter().filter_map(|cookie| cookie.split(';').next()).collect();
+    let mut v1 = V1::with(app.address, "/room/a/", &[("cookie", &pairs.join("; "))]).await;
+    assert_eq!(v1.welcome["you"]["name"], "Zoë 🦀");
+    posted(&client, &app.url("/room/a/"), &[("key", "k"), ("text", "from the form")]).await;
+    let push = v1.push().await;
+    assert_eq!(push["event"]["text"], "from the form");
+    assert_eq!(push["event"]["from"], v1.welcome["you"]);
+    let page = shown(&client, &app.url("/room/a/")).await;
+    assert!(page.contains("<bdi class=\"author\">Zoë 🦀</bdi>"), "{page}");
+    // Who has a cookie gets no other one.
+    let again = within("a page", client.get(app.url("/room/a/")).send()).await.expect("an answer");
+    assert_eq!(again.headers().get("set-cookie"), None);
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_long_is_not_lost() {
+    let app = TestApp::with(|settings| settings.limits.message_bytes = 100).await;
+    let text = format!("</textarea>{EVIL} & {}", "x".repeat(100));
+    let answer = posted(&browser(), &app.url("/room/a/"), &[("key", "k"), ("text", &text)]).await;
+    assert_eq!(answer.status(), 413);
+    let page = answer.text().await.expect("a page");
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let area = between(&page, "<textarea", "</textarea>");
+    assert_eq!(area.split_once('>').map(|(_, text)| text), Some(&*escaped));
+    assert!(!page.contains("<script>alert"), "{page}");
+    assert!(page.contains("at most 100"), "the bound is named: {page}");
+    assert!(app.all_messages("a").await.1.is_empty());
+}
+
+#[tokio::test]
+async fn a_form_that_is_none_or_comes_from_elsewhere_changes_nothing() {
+    let app = TestApp::start().await;
+    let room = app.url("/room/a/");
+    let client = browser();
+    for fields in [&[("text", "x")][..], &[("key", "k")], &[("key", "a b"), ("text", "x")], &[]] {
+        assert_eq!(posted(&client, &room, fields).await.status(), 422, "{fields:?}");
+    }
+    let json = client.post(&room).header("content-type", "application/json").body("{}").send();
+    assert_eq!(within("an answer", json).await.expect("an answer").status(), 415);
+    let own = app.url("");
+    for (origin, room_status) in [("https://foreign.example", 403), ("null", 403), (&*own, 303)] {
+        for (path, fields) in [("/room/a/", [("key", "k"), ("text", "x")]), ("/me", [("name", "Eve"), ("next", "/")])] {
+            let request = client.post(app.url(path)).header("origin", origin).form(&fields);
+            let answer = within("an answer", request.send()).await.expect("an answer");
+            assert_eq!(answer.status(), room_status, "{origin} {path}");
+            assert_eq!(answer.headers().contains_key("set-cookie"), room_status == 303, "{origin} {path}");
+        }
+        let stored = app.all_messages("a").await.1.len();
+        assert_eq!(stored, usize::from(room_status == 303), "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_name_leads_back_to_this_server_only() {
+    let app = TestApp::start().await;
+    for next in [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "room/a/",
+        "",
+        "/\t/evil.example",
+    ] {
+        let answer = posted(&browser(), &app.url("/me"), &[("name", "Ann"), ("next", next)]).await;
+        assert_eq!((answer.status().as_u16(), location(&answer)), (303, "/"), "{next:?}");
+    }
+    for name in ["", "   ", &"x".repeat(41)] {
+        let answer = posted(&browser(), &app.url("/me"), &[("name", name), ("next", "/")]).await;
+        assert_eq!(answer.status(), 422, "{name:?}");
+        assert!(
+            !answer.headers().contains_key("set-cookie")
+                || !answer.headers()["set-cookie"].as_bytes().starts_with(b"confab_name")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_room_is_gone_to_by_its_name() {
+    let app = TestApp::start().await;
+    let answer = app.get("/room/?group=general").await;
+    assert_eq!((answer.status().as_u16(), location(&answer)), (303, "/room/general/"));
+    for (query, shown) in [("a%20b", "a b"), ("%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E", "&lt;script"), ("%C3%A9", "é")] {
+        let answer = app.get(&format!("/room/?group={query}")).await;
+        assert_eq!(answer.status(), 422, "{query}");
+        let page = answer.text().await.expect("a page");
+        let input = between(&page, "<input id=\"group\"", ">");
+        assert!(page.contains("1 to 64"), "{page}");
+        assert!(input.contains(shown), "the text is kept: {query}: {input}");
+        assert!(!page.contains("<script>alert"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn the_lobby_shows_the_rooms_with_their_latest_message() {
+    let app = TestApp::with(|settings| {
+        settings.rooms = vec![rule("hidden", History::None), rule("*", History::Store)];
+    })
+    .await;
+    say(&app, "a", 1, 3).await;
+    let page = app.get("/").await.text().await.expect("a page");
+    assert!(page.contains("href=\"/room/a/\"") && page.contains("message-003") && !page.contains("message-002"), "{page}");
+}
+
+#[tokio::test]
+async fn every_page_has_a_policy_with_a_nonce_of_its_own() {
+    let app = TestApp::start().await;
+    let mut nonces = HashSet::new();
+    for path in ["/", "/room/a/", "/room/a/", "/nothing/here", "/room/a.b/"] {
+        let answer = app.get(path).await;
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "same-origin"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cache-control", "private, no-cache"),
+        ] {
+            assert_eq!(answer.headers().get(name).and_then(|value| value.to_str().ok()), Some(value), "{path}");
+        }
+        let policy = answer.headers()["content-security-policy"].to_str().expect("ASCII").to_owned();
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe-inline"), "{policy}");
+        let nonce = between(&policy, "'nonce-", "'").to_owned();
+        assert!(nonce.len() >= 16, "{nonce}");
+        let page = answer.text().await.expect("a page");
+        let scripts: Vec<_> = page.split("<script").skip(1).map(|rest| rest.split('>').next().unwrap_or_default()).collect();
+        assert!(!scripts.is_empty());
+        for script in scripts {
+            assert!(script.contains(&format!("nonce=\"{nonce}\"")), "{path}: <script{script}>");
+        }
+        assert!(nonces.insert(nonce), "{path}: the same nonce twice");
+    }
+}
+
+#[tokio::test]
+async fn other_addresses_and_methods() {
+    let app = TestApp::start().await;
+    for path in ["/nothing", "/room/a/nothing", "/.env", "/room//", "/static/../etc/passwd"] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status(), 404, "{path}");
+        let page = answer.text().await.expect("a page");
+        assert!(page.contains("Nothing is here") && page.contains("href=\"/\""), "{path}: {page}");
+    }
+    for (path, body) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
+        let answer = app.get(path).await;
+        assert_eq!((answer.status().as_u16(), answer.text().await.expect("a body")), (200, body.to_owned()));
+    }
+    for path in ["/healthz", "/ws/a/", "/api/v1/rooms/a/messages", "/"] {
+        assert_eq!(posted(&browser(), &app.url(path), &[]).await.status(), 405, "{path}");
+    }
+    let head = within("an answer", browser().head(app.url("/room/a/")).send()).await.expect("an answer");
+    assert_eq!(head.status(), 200);
+}
