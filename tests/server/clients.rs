@@ -1,4 +1,4 @@
-//! Clients: [`Plain`] and [`V1`] on an independent implementation of WebSockets, [`Raw`] on bytes.
+//! Clients: [`Plain`] and [`V1`] on an independent implementation of RFC 6455, [`Raw`] on bytes.
 
 use std::{collections::VecDeque, net::SocketAddr};
 
@@ -241,8 +241,8 @@ pub const UPGRADE: [(&str, &str); 5] = [
 
 /// A request with these headers.
 pub fn request(first_line: &str, headers: &[(&str, &str)]) -> String {
-    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    format!("{first_line}\r\n{lines}\r\n")
+    let lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("{first_line}\r\n{}\r\n", lines.concat())
 }
 
 /// A masked frame, its first byte as given.
@@ -266,11 +266,11 @@ fn header(first: u8, masked: u8, length: usize) -> Vec<u8> {
     match u16::try_from(length) {
         Ok(short @ 0..126) => bytes.push(masked | u8::try_from(short).expect("below 126")),
         Ok(medium) => {
-            bytes.push(masked | 126);
+            bytes.push(masked | 0x7E);
             bytes.extend(medium.to_be_bytes());
         }
         Err(_) => {
-            bytes.push(masked | 127);
+            bytes.push(masked | 0x7F);
             bytes.extend((length as u64).to_be_bytes());
         }
     }

@@ -103,9 +103,9 @@ async fn a_breach_of_the_protocol_has_its_close_code_and_nobody_else_notices() {
     let mut other = Plain::connect(app.address, "/room/a/").await;
     let two_byte_close = 1005_u16.to_be_bytes();
     let cases: [(&str, Vec<u8>, u16); 12] = [
-        ("a text over the bound", frame(0x81, &[b'x'; 65_537]), 1009),
-        ("bytes over the bound", frame(0x82, &[0; 65_537]), 1009),
-        ("fragments over the bound", [frame(0x01, &[b'x'; 65_536]), frame(0x80, b"x")].concat(), 1009),
+        ("a text over the bound", frame(0x81, &vec![b'x'; 65_537]), 1009),
+        ("bytes over the bound", frame(0x82, &vec![0; 65_537]), 1009),
+        ("fragments over the bound", [frame(0x01, &vec![b'x'; 65_536]), frame(0x80, b"x")].concat(), 1009),
         ("text that is not UTF-8", frame(0x81, b"caf\xE9"), 1007),
         ("an unmasked frame", unmasked_frame(0x81, b"hello"), 1002),
         ("a reserved bit", frame(0xC1, b"hello"), 1002),
