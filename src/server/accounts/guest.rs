@@ -40,7 +40,7 @@ impl Guest {
         let fresh = known.is_none().then(fresh_secret);
         let secret = known.or(fresh.as_deref()).unwrap_or_default();
         let id = public_id(secret);
-        let name = cookie(headers, NAME).and_then(|encoded| checked_name(&percent_decode(encoded)).ok());
+        let name = cookie(headers, NAME).and_then(|encoded| checked_name(&percent_decode(encoded)?).ok());
         let name = name.unwrap_or_else(|| format!("Guest {}", &id[1..5]));
         let cookie = fresh.map(|secret| set_cookie(headers, SECRET, &secret));
         Self { person: Person { id, name }, cookie }
@@ -113,23 +113,15 @@ fn percent_encode(text: &str) -> String {
     })
 }
 
-fn percent_decode(text: &str) -> String {
+/// None where an escape is broken or the result is not text.
+fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let escaped = match (first, tail) {
-            (b'%', [high, low, ..]) => char::from(*high).to_digit(16).zip(char::from(*low).to_digit(16)),
-            _ => None,
-        };
-        if let Some((high, low)) = escaped {
-            bytes.push((high * 16 + low) as u8);
-            rest = &tail[2..];
-        } else {
-            bytes.push(*first);
-            rest = tail;
-        }
+    let mut rest = text.bytes();
+    let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    while let Some(byte) = rest.next() {
+        bytes.push(if byte == b'%' { digit(rest.next())? * 16 + digit(rest.next())? } else { byte });
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -174,7 +166,15 @@ mod tests {
 
     #[test]
     fn broken_cookies_are_ignored() {
-        for broken in ["confab_guest=short", "confab_guest", "confab_name=%", "confab_name=%ff%0a", "=;;="] {
+        for broken in [
+            "confab_guest=short",
+            "confab_guest",
+            "confab_name=%",
+            "confab_name=%4",
+            "confab_name=%4x",
+            "confab_name=%ff%0a",
+            "=;;=",
+        ] {
             assert!(Guest::of(&headers(broken)).person.name.starts_with("Guest "), "{broken}");
         }
     }
