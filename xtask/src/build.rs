@@ -13,8 +13,12 @@ use crate::{
     tools,
 };
 
+/// Where cargo-leptos puts the site, whatever `CARGO_TARGET_DIR` says, and where `build.rs` of the server finds it.
+const SITE: &str = "target/site";
+const COMPRESS: &str = "xtask/compress.mjs";
 /// Files and folders besides the Rust sources that the site is made of.
-const SITE_INPUTS: [&str; 6] = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", "package-lock.json", "public", "style"];
+const SITE_INPUTS: [&str; 7] =
+    ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", "package-lock.json", "public", "style", COMPRESS];
 
 /// Builds `target/release/confab`.
 pub(crate) fn all() -> Result {
@@ -35,8 +39,9 @@ fn site() -> Result {
     }
     let _ = fs::remove_file(&stamp);
     let mut leptos = command("cargo");
-    leptos.args(["leptos", "build", "--release", "--frontend-only", "--precompress"]);
+    leptos.args(["leptos", "build", "--release", "--frontend-only"]);
     run("site", leptos.env("PATH", path_with_npm()?))?;
+    run("compress the site", command("node").args([COMPRESS, SITE]))?;
     write_stamp(&stamp, &compiler, started).map_err(|error| format!("{}: {error}", stamp.display()))
 }
 
@@ -58,7 +63,7 @@ fn write_stamp(stamp: &Path, compiler: &str, started: SystemTime) -> io::Result<
 }
 
 fn is_fresh(stamp: &Path, compiler: &str) -> bool {
-    let made = root().join("target/site/pkg/confab.wasm");
+    let made = root().join(SITE).join("pkg/confab.wasm");
     let sources = target_dir().join("front/wasm32-unknown-unknown/wasm-release/confab.d");
     let check = || -> io::Result<bool> {
         let sources = listed_sources(&fs::read_to_string(sources)?);
