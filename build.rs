@@ -44,7 +44,8 @@ fn table(site: &Path) -> Result<String> {
     for name in &names {
         let is_compressed_form =
             [".br", ".gz"].iter().any(|form| name.strip_suffix(form).is_some_and(|plain| names.iter().any(|n| n == plain)));
-        if is_compressed_form {
+        // Descriptions of types, which wasm-bindgen writes for other compilers, are not asked for.
+        if is_compressed_form || name.ends_with(".d.ts") {
             continue;
         }
         let path = site.join(name).into_os_string().into_string().map_err(|path| format!("not UTF-8: {}", path.display()))?;

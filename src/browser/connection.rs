@@ -137,7 +137,9 @@ async fn run(address: String, client: impl Client, line: Line, mut orders: mpsc:
             while !matches!(orders.next().await, Some(Order::Open)) {}
             continue;
         }
-        let delay = (wait * (0.5 + js_sys::Math::random() / 2.0)) as u32;
+        // Without a network there is nothing to try until it is back, which is an event.
+        let online = window().navigator().on_line();
+        let delay = if online { wait * (0.5 + js_sys::Math::random() / 2.0) } else { LONGEST_WAIT } as u32;
         wait = (wait * 2.0).min(LONGEST_WAIT);
         if pause(delay, &mut orders).await {
             client.status(Status::Closed { reason: None });

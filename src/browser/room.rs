@@ -1,11 +1,11 @@
 //! A room, live: turns intents into commands and what the server says into inputs of the state.
 //!
-//! A message is said again, with its key, whenever a connection is opened and it is not yet answered; the server takes it
-//! for the same message. So a socket that drops in the middle of sending neither loses it nor doubles it.
+//! Messages are said one after the other, each when the one before is answered, so that they arrive in the order in which they
+//! were written. One that is not answered is said again, with its key, on the next connection; the server takes it for the same
+//! message. So a socket that drops in the middle of sending neither loses it nor doubles it.
 
 use std::{
-    cell::RefCell,
-    collections::{HashMap, HashSet},
+    cell::{Cell, RefCell},
     rc::Rc,
     sync::Arc,
 };
@@ -41,23 +41,26 @@ const AGAIN: u64 = 1_000;
 pub(super) fn open(link: RoomLink) {
     let (group, you) = link.about.with_value(|about| (about.group.clone(), about.you.clone()));
     let topic = Topic::Room(group.clone());
-    let room = Rc::new(Session { link, topic, asked: RefCell::default(), scroll: Scroll::start(link) });
+    let room = Rc::new(Session {
+        link,
+        topic,
+        ready: Cell::new(false),
+        asked: RefCell::default(),
+        scroll: Scroll::start(link),
+        announcer: Announcer::new(link.announcement),
+    });
     let line = connection::start(&format!("/room/{group}/"), Rc::clone(&room));
     let draft = Draft::of(&group);
     draft.restore(link);
     let hear = SendWrapper::new(move |intent| match intent {
         Intent::Send(text) => {
-            let key = fresh_key();
             room.scroll.to_end();
-            room.apply(Input::Composed { key: key.clone(), from: you.clone(), text: text.clone() });
-            room.say(&line, RowKey { author: you.id.clone(), key: key.to_string() }, text);
+            room.apply(Input::Composed { key: fresh_key(), from: you.clone(), text });
+            room.say_next(&line);
         }
         Intent::Retry(key) => {
-            room.apply(Input::Retried(key.clone()));
-            let text = link.state.with_untracked(|state| state.row(&key).map(|row| row.text.clone()));
-            if let Some(text) = text {
-                room.say(&line, key, text);
-            }
+            room.apply(Input::Retried(key));
+            room.say_next(&line);
         }
         Intent::Discard(key) => room.apply(Input::Discarded(key)),
         Intent::Older(before) => older(Rc::clone(&room), before),
@@ -66,16 +69,19 @@ pub(super) fn open(link: RoomLink) {
         Intent::Reconnect => line.open(),
         Intent::Draft(text) => draft.keep(&text),
     });
-    link.ask.set_value(Some(Arc::new(move |intent| hear(intent))));
+    link.ask.set_value(Some(Arc::new(move |intent| (*hear)(intent))));
 }
 
 /// The page's side of the connection.
 struct Session {
     link: RoomLink,
     topic: Topic,
-    /// What the commands were about that have not been answered.
-    asked: RefCell<HashMap<u64, RowKey>>,
+    /// The connection is there and the room joined; messages may be said.
+    ready: Cell<bool>,
+    /// The message that was said and is not answered, and the number of the command.
+    asked: RefCell<Option<(u64, RowKey)>>,
     scroll: Scroll,
+    announcer: Announcer,
 }
 
 impl Session {
@@ -93,29 +99,28 @@ impl Session {
         self.link.state.with_untracked(|state| state.rows().len())
     }
 
-    fn say(&self, line: &Line, key: RowKey, text: String) {
-        // The key was made by `fresh_key` or read from the wire.
-        let Ok(name) = key.key.parse() else { return };
-        let id = line.say(Command::Send(Send { topic: self.topic.clone(), key: name, text }));
-        self.asked.borrow_mut().insert(id, key);
-    }
-
     fn join(&self, line: &Line) {
         let since = self.link.state.with_untracked(|state| state.position().clone());
         line.say(Command::Join(Join { topic: self.topic.clone(), since: Some(since) }));
     }
 
-    /// Says what nobody has been asked about on this connection.
-    fn say_pending(&self, line: &Line) {
-        let asked: HashSet<RowKey> = self.asked.borrow().values().cloned().collect();
-        let pending: Vec<Row> = self.link.state.with_untracked(|state| state.pending().cloned().collect());
-        for row in pending.into_iter().filter(|row| !asked.contains(&row.key)) {
-            self.say(line, row.key, row.text);
+    /// Says the first message that waits, unless one is under way.
+    fn say_next(&self, line: &Line) {
+        if !self.ready.get() || self.asked.borrow().is_some() {
+            return;
+        }
+        let next = self.link.state.with_untracked(|state| state.pending().next().cloned());
+        if let Some(Row { key, text, .. }) = next
+            // The key was made by `fresh_key`.
+            && let Ok(name) = key.key.parse()
+        {
+            let id = line.say(Command::Send(Send { topic: self.topic.clone(), key: name, text }));
+            self.asked.replace(Some((id, key)));
         }
     }
 
     fn answered(self: &Rc<Self>, reply: Reply, line: &Line) {
-        let about = reply.id.and_then(|id| self.asked.borrow_mut().remove(&id));
+        let about = self.asked.borrow_mut().take_if(|(id, _)| reply.id == Some(*id)).map(|(_, key)| key);
         match (reply.outcome, about) {
             (Outcome::Ok(Answer::Joined { at, state }), _) => {
                 let (before, recovered) = (self.count(), state.recovered);
@@ -123,32 +128,38 @@ impl Session {
                 let missed = self.count().saturating_sub(before);
                 if recovered && missed > 0 {
                     self.scroll.came(missed);
-                    let messages = if missed == 1 { "message" } else { "messages" };
-                    self.link.announcement.set(format!("{missed} new {messages}"));
+                    self.announcer.came(missed, None);
                 }
-                self.say_pending(line);
+                self.ready.set(true);
             }
             (Outcome::Ok(Answer::Sent { offset }), Some(key)) => self.apply(Input::Accepted { key, offset }),
             // These pass: the same is asked for until it goes through.
             (Outcome::Error(error), about) if matches!(error.code, Code::RateLimited | Code::Unavailable) => {
+                self.ready.set(false);
                 let wait = u32::try_from(error.retry_after_ms.unwrap_or(AGAIN)).unwrap_or(u32::MAX);
                 let (session, line) = (Rc::clone(self), line.clone());
                 spawn_local(async move {
                     TimeoutFuture::new(wait).await;
-                    if about.is_some() { session.say_pending(&line) } else { session.join(&line) }
+                    if about.is_none() {
+                        session.join(&line);
+                    } else {
+                        session.ready.set(true);
+                        session.say_next(&line);
+                    }
                 });
             }
             (Outcome::Error(error), Some(key)) => self.apply(Input::Refused { key, reason: error.message }),
             _ => {}
         }
+        self.say_next(line);
     }
 
     fn pushed(&self, push: Push, line: &Line) {
         let heard = match &push.event {
             Event::Message(message) if !self.is_mine(&message.from.id) => {
-                format!("{}: {}", message.from.name, message.text.chars().take(200).collect::<String>())
+                Some(format!("{}: {}", message.from.name, message.text.chars().take(200).collect::<String>()))
             }
-            _ => String::new(),
+            _ => None,
         };
         let before = self.count();
         if !self.try_apply(Input::Pushed(push)) {
@@ -156,9 +167,9 @@ impl Session {
             return;
         }
         let rows = self.count();
-        if rows > before && !heard.is_empty() {
+        if rows > before && heard.is_some() {
             self.scroll.came(1);
-            self.link.announcement.set(heard);
+            self.announcer.came(1, heard);
         }
         if rows > TOO_MANY && self.scroll.follows() {
             self.apply(Input::Trimmed(KEPT));
@@ -172,7 +183,8 @@ impl Session {
 
 impl Client for Rc<Session> {
     fn opened(&self, line: &Line) {
-        self.asked.borrow_mut().clear();
+        self.ready.set(false);
+        self.asked.replace(None);
         self.join(line);
     }
 
@@ -236,6 +248,48 @@ fn fresh_key() -> Key {
     let hex = format!("{number:032x}");
     let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
     parts.join("-").parse().expect("hexadecimal digits and dashes") // never: 36 of them
+}
+
+/// Tells a screen reader what came: the message, or only how many when they come faster than they can be read out. What was
+/// told is taken away again, so that it is not found twice by somebody who reads through the page.
+#[derive(Clone)]
+struct Announcer {
+    text: RwSignal<String>,
+    speaking: Rc<Cell<bool>>,
+    untold: Rc<Cell<usize>>,
+}
+
+/// How long an announcement stands, in milliseconds.
+const SPEAKING: u32 = 2_000;
+
+impl Announcer {
+    fn new(text: RwSignal<String>) -> Self {
+        Self { text, speaking: Rc::default(), untold: Rc::default() }
+    }
+
+    /// So many messages came; the text is for one alone.
+    fn came(&self, count: usize, text: Option<String>) {
+        self.untold.set(self.untold.get() + count);
+        if self.speaking.replace(true) {
+            return;
+        }
+        let (this, mut text) = (self.clone(), text);
+        spawn_local(async move {
+            loop {
+                let untold = this.untold.replace(0);
+                if untold == 0 {
+                    break;
+                }
+                this.text.set(text.take().unwrap_or_else(|| {
+                    let messages = if untold == 1 { "message" } else { "messages" };
+                    format!("{untold} new {messages}")
+                }));
+                TimeoutFuture::new(SPEAKING).await;
+            }
+            this.text.set(String::new());
+            this.speaking.set(false);
+        });
+    }
 }
 
 /// What is written and not yet sent, kept by the browser over reloads.

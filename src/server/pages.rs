@@ -57,13 +57,11 @@ pub(super) async fn go_to_room(
     Query(GoTo { group }): Query<GoTo>,
     request: Request,
 ) -> Response {
-    match group.trim().parse::<Group>() {
-        Ok(group) => Redirect::to(&format!("/room/{group}/")).into_response(),
-        Err(_) => {
-            let mistake = "The name of a room is 1 to 64 of the letters A to Z, digits, _ and -".to_owned();
-            lobby_with(&services, Some((mistake, group)), request).await
-        }
+    if let Ok(group) = group.trim().parse::<Group>() {
+        return Redirect::to(&format!("/room/{group}/")).into_response();
     }
+    let mistake = "The name of a room is 1 to 64 of the letters A to Z, digits, _ and -".to_owned();
+    lobby_with(&services, Some((mistake, group)), request).await
 }
 
 #[derive(Deserialize)]

@@ -160,14 +160,17 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
         groups: Arc::clone(&services.groups),
         limits: services.limits,
     };
+    // A browser drops a connection whose sub-protocol was not taken up.
+    let protocol = handshake.offers(SUBPROTOCOL).then_some(SUBPROTOCOL);
     let Some(place) = services.connections.enter(peer.ip()) else {
-        return accept(Refused { most: services.connections.most }, handshake, upgrade, (services.limits, alive));
+        let refused = Refused { most: services.connections.most };
+        return accept(refused, protocol, handshake, upgrade, (services.limits, alive));
     };
     let kept = (services.limits, (alive, place));
-    let accepted = if handshake.offers(SUBPROTOCOL) {
-        Chat::connect(scope).map(|consumer| accept(consumer, handshake, upgrade, kept))
+    let accepted = if protocol.is_some() {
+        Chat::connect(scope).map(|consumer| accept(consumer, protocol, handshake, upgrade, kept))
     } else {
-        Plain::connect(scope).map(|consumer| accept(consumer, handshake, upgrade, kept))
+        Plain::connect(scope).map(|consumer| accept(consumer, protocol, handshake, upgrade, kept))
     };
     accepted.unwrap_or_else(|Refuse { status, reason }| refuse(status, reason))
 }
@@ -175,6 +178,7 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
 /// Answers 101; `kept` lives as long as the connection.
 fn accept<C: Consumer>(
     consumer: C,
+    protocol: Option<&'static str>,
     handshake: Handshake,
     upgrade: OnUpgrade,
     (limits, kept): (Limits, impl Send + 'static),
@@ -183,7 +187,7 @@ fn accept<C: Consumer>(
         consumers::serve(consumer, upgrade, limits).await;
         drop(kept);
     });
-    handshake.response(C::PROTOCOL)
+    handshake.response(protocol)
 }
 
 fn refuse(status: StatusCode, reason: &str) -> Response {
@@ -237,7 +241,7 @@ async fn secured(mut response: Response) -> Response<Body> {
     response
 }
 
-/// How many WebSockets each address has.
+/// How many `WebSocket`s each address has.
 pub struct Connections {
     most: Option<u32>,
     open: Arc<Mutex<HashMap<IpAddr, u32>>>,
@@ -285,8 +289,6 @@ struct Refused {
 
 #[async_trait]
 impl Consumer for Refused {
-    const PROTOCOL: Option<&'static str> = None;
-
     fn connect(_scope: Scope) -> Result<Self, Refuse> {
         Ok(Self { most: None })
     }

@@ -19,8 +19,8 @@ use crate::{
         store::StoreError,
     },
     wire::{
-        Answer, Code, Command, CommandError, Epoch, Event, Join, Joined, Offset, Outcome, Position, Push, Reply, Request,
-        SUBPROTOCOL, Send, ServerFrame, State, Topic, Welcome,
+        Answer, Code, Command, CommandError, Epoch, Event, Join, Joined, Offset, Outcome, Position, Push, Reply, Request, Send,
+        ServerFrame, State, Topic, Welcome,
     },
 };
 
@@ -48,8 +48,6 @@ type Answered = Result<Option<Answer>, CommandError>;
 
 #[async_trait]
 impl Consumer for Chat {
-    const PROTOCOL: Option<&'static str> = Some(SUBPROTOCOL);
-
     fn connect(scope: Scope) -> Result<Self, Refuse> {
         let address = scope.group.as_ref().map(|group| scope.rooms.enter(&scope.person, group)).transpose()?;
         let bucket = Bucket::new(scope.limits.messages_per_second);
@@ -95,16 +93,18 @@ impl Consumer for Chat {
     async fn receive(&mut self, message: Message) -> Flow {
         let Some((socket, _)) = &self.link else { return ControlFlow::Continue(()) };
         let socket = Arc::clone(socket);
-        let text = match message {
-            Message::Text(text) => text,
-            _ => return ControlFlow::Break(Close::new(CloseCode::UNSUPPORTED, "confab.v1 is spoken in text messages")),
+        let Message::Text(text) = message else {
+            return ControlFlow::Break(Close::new(CloseCode::UNSUPPORTED, "confab.v1 is spoken in text messages"));
         };
-        let (id, answered) = match Request::parse(&text) {
-            Ok(Request { id, command }) => (Some(id), self.allowed(&command).map(|()| (id, command))),
+        let (id, command) = match Request::parse(&text) {
+            Ok(Request { id, command }) => (Some(id), Ok(command)),
             Err((id, error)) => (id, Err(error)),
         };
-        let answered = match answered {
-            Ok((id, command)) => self.carry_out(id, command, &socket).await,
+        // Pings are free, since a client needs them to know that it is not cut off; nonsense is not.
+        let free = matches!(command, Ok(Command::Ping(_)));
+        let allowed = if free { Ok(()) } else { self.take_token() };
+        let answered = match allowed.and(command) {
+            Ok(command) => self.carry_out(id, command, &socket).await,
             Err(error) => Err(error),
         };
         let outcome = match answered {
@@ -120,11 +120,7 @@ impl Consumer for Chat {
 }
 
 impl Chat {
-    /// Takes a token; pings are free, since a client needs them to know that it is not cut off.
-    fn allowed(&mut self, command: &Command) -> Result<(), CommandError> {
-        if matches!(command, Command::Ping(_)) {
-            return Ok(());
-        }
+    fn take_token(&mut self) -> Result<(), CommandError> {
         self.bucket.take().map_err(|wait| CommandError {
             code: Code::RateLimited,
             message: format!("at most {} commands a second", self.scope.limits.messages_per_second),
@@ -132,7 +128,7 @@ impl Chat {
         })
     }
 
-    async fn carry_out(&mut self, id: u64, command: Command, socket: &Arc<Socket>) -> Answered {
+    async fn carry_out(&mut self, id: Option<u64>, command: Command, socket: &Arc<Socket>) -> Answered {
         match command {
             Command::Join(join) => self.join(id, join, socket).await.map(|()| None),
             Command::Leave(leave) => match self.topics.remove(&leave.topic) {
@@ -165,7 +161,7 @@ impl Chat {
     }
 
     /// Joins and answers: the answer and what is published after it leave in one piece.
-    async fn join(&mut self, id: u64, Join { topic, since }: Join, socket: &Arc<Socket>) -> Result<(), CommandError> {
+    async fn join(&mut self, id: Option<u64>, Join { topic, since }: Join, socket: &Arc<Socket>) -> Result<(), CommandError> {
         let known = self.topics.remove(&topic);
         if known.is_none() && self.topics.len() >= MOST_TOPICS {
             return Err(CommandError::new(Code::TooLarge, format!("a connection joins at most {MOST_TOPICS} topics")));
@@ -196,7 +192,7 @@ impl Chat {
         };
         let (head, state) = state.map_err(unavailable)?;
         let at = Joined { topic: topic.clone(), epoch: head.epoch, offset: head.offset };
-        let reply = Reply { id: Some(id), outcome: Outcome::Ok(Answer::Joined { at, state }) };
+        let reply = Reply { id, outcome: Outcome::Ok(Answer::Joined { at, state }) };
         membership.release(Some(head.offset), Some(v1(&ServerFrame::Reply(reply))));
         self.topics.insert(topic, Joinery { access, membership });
         Ok(())

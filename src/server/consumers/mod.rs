@@ -91,9 +91,6 @@ pub type Flow = ControlFlow<Close>;
 /// What a connection does.
 #[async_trait]
 pub trait Consumer: Send + Sized + 'static {
-    /// The sub-protocol it speaks (RFC 6455 section 1.9).
-    const PROTOCOL: Option<&'static str>;
-
     /// Decides on the request, before the handshake is answered.
     ///
     /// # Errors

@@ -34,8 +34,6 @@ pub struct Plain {
 
 #[async_trait]
 impl Consumer for Plain {
-    const PROTOCOL: Option<&'static str> = None;
-
     fn connect(scope: Scope) -> Result<Self, Refuse> {
         let Some(group) = &scope.group else {
             let reason = "this address carries many topics: ask for the sub-protocol confab.v1, or connect to /room/{group}/";

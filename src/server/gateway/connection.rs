@@ -90,7 +90,7 @@ impl Connection {
             if self.ended.is_some() {
                 return None;
             }
-            match self.decoder.next() {
+            match self.decoder.decode() {
                 Ok(Some(message)) => {
                     if let Some(message) = self.control(message) {
                         return Some(message);

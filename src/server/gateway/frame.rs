@@ -145,9 +145,9 @@ struct Header {
     last: bool,
     opcode: u8,
     mask: [u8; 4],
-    /// Of header and payload, in bytes.
-    header_len: usize,
-    payload_len: usize,
+    /// Where the payload begins, and how long it is, in bytes.
+    start: usize,
+    payload: usize,
 }
 
 impl Decoder {
@@ -167,12 +167,12 @@ impl Decoder {
     ///
     /// # Errors
     /// The client broke the protocol; nothing after that has a meaning.
-    pub fn next(&mut self) -> Result<Option<Message>, Violation> {
+    pub fn decode(&mut self) -> Result<Option<Message>, Violation> {
         loop {
             let Some(header) = self.header()? else { return Ok(None) };
-            let whole = header.header_len + header.payload_len;
+            let whole = header.start + header.payload;
             let Some(frame) = self.buffer[self.start..].get(..whole) else { return Ok(None) };
-            let mut payload = frame[header.header_len..].to_vec();
+            let mut payload = frame[header.start..].to_vec();
             unmask(&mut payload, header.mask);
             self.start += whole;
             if self.start == self.buffer.len() {
@@ -204,15 +204,17 @@ impl Decoder {
             _ => return refuse("a reserved opcode"),
         }
         let (length_bytes, payload_len) = match (second & 0x7F, rest) {
-            (126, [a, b, ..]) => (2, u64::from(u16::from_be_bytes([*a, *b]))),
-            (127, [a, b, c, d, e, f, g, h, ..]) => (8, u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h])),
             (126 | 127, _) if control => return refuse("a control frame over 125 bytes"),
-            (126 | 127, _) => return Ok(None),
+            (126, rest) => match rest.first_chunk() {
+                Some(length) => (2, u64::from(u16::from_be_bytes(*length))),
+                None => return Ok(None),
+            },
+            (127, rest) => match rest.first_chunk() {
+                Some(length) => (8, u64::from_be_bytes(*length)),
+                None => return Ok(None),
+            },
             (short, _) => (0, u64::from(short)),
         };
-        if control && length_bytes > 0 {
-            return refuse("a control frame over 125 bytes");
-        }
         if (length_bytes == 2 && payload_len < 126) || (length_bytes == 8 && payload_len <= 0xFFFF) {
             return refuse("a length in more bytes than it needs");
         }
@@ -222,8 +224,8 @@ impl Decoder {
             let reason = format!("a message is at most {} bytes", self.longest);
             return Err(Violation { code: CloseCode::TOO_BIG, reason });
         }
-        let Some(&[a, b, c, d]) = rest.get(length_bytes..length_bytes + 4) else { return Ok(None) };
-        Ok(Some(Header { last, opcode, mask: [a, b, c, d], header_len: 2 + length_bytes + 4, payload_len }))
+        let Some(mask) = rest.get(length_bytes..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
+        Ok(Some(Header { last, opcode, mask: *mask, start: 2 + length_bytes + mask.len(), payload: payload_len }))
     }
 
     /// Takes in a whole frame; gives the message that it completes.
@@ -309,7 +311,7 @@ mod tests {
         let mut decoder = Decoder::new(LONGEST);
         decoder.feed(bytes);
         let mut messages = Vec::new();
-        while let Some(message) = decoder.next()? {
+        while let Some(message) = decoder.decode()? {
             messages.push(message);
         }
         Ok(messages)
@@ -397,7 +399,7 @@ mod tests {
                 let (now, later) = rest.split_at(cut.min(rest.len()));
                 decoder.feed(now);
                 rest = later;
-                while let Some(message) = decoder.next().expect("good frames") {
+                while let Some(message) = decoder.decode().expect("good frames") {
                     seen.push(message);
                 }
             }

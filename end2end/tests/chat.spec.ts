@@ -1,0 +1,267 @@
+// Two people in a room, from the first visit to what happens when the network or the server goes away.
+
+import { Server, axe, expect, test } from './fixtures.ts';
+import { Room, fill, freshRoom } from './room.ts';
+
+test('the first visit is rendered by the server', async ({ page, request, baseURL }) => {
+  const name = freshRoom();
+  await page.goto('/');
+  await fill(page, name, ['one', 'two', 'three']);
+  const html = await (await request.get(`${baseURL}/room/${name}/`)).text();
+  const markup = html.slice(html.indexOf('<ol'), html.indexOf('</ol>'));
+  expect(['one', 'two', 'three'].map((text) => markup.indexOf(`>${text}<`)).every((at, i, all) => at > (all[i - 1] ?? 0))).toBe(true);
+  const room = await Room.open(page, name);
+  await room.shows('one', 'two', 'three');
+});
+
+test('what one says the other sees at once, both ways', async ({ browser, baseURL }) => {
+  const name = freshRoom();
+  const ann = await Room.openAs(browser, 'Ann', name, baseURL!);
+  const bob = await Room.openAs(browser, 'Bob 王', name, baseURL!);
+  await ann.say('Hello Bob');
+  await bob.shows('Hello Bob');
+  await bob.say('Hello Ann');
+  for (const room of [ann, bob]) {
+    await room.shows('Hello Bob', 'Hello Ann');
+    await expect(room.messages.nth(0)).toContainText('Ann');
+    await expect(room.messages.nth(1)).toContainText('Bob 王');
+  }
+  await expect(ann.page.getByRole('status').getByText('Bob 王: Hello Ann')).toBeAttached();
+  await axe(ann.page);
+  await axe(bob.page);
+});
+
+test('an own message is there before the server has answered, once', async ({ page }) => {
+  const name = freshRoom();
+  const held: (() => void)[] = [];
+  await page.routeWebSocket(/\/room\//, (socket) => {
+    const server = socket.connectToServer();
+    // The first frames are the welcome and the answer to the join.
+    let frames = 0;
+    server.onMessage((message) => {
+      frames += 1;
+      if (frames <= 2) socket.send(message);
+      else held.push(() => socket.send(message));
+    });
+  });
+  const room = await Room.open(page, name);
+  await room.composer.fill('Is this shown?');
+  await room.composer.press('Enter');
+  await room.shows('Is this shown?');
+  await expect(page.getByText('Sending…')).toBeVisible();
+  await expect.poll(() => held.length).toBe(2);
+  held.forEach((pass) => pass());
+  await expect(page.getByText('Sending…')).toHaveCount(0);
+  await room.shows('Is this shown?');
+});
+
+test('a socket that drops in the middle neither loses nor doubles a message', async ({ browser, page, baseURL }) => {
+  const name = freshRoom();
+  const bob = await Room.openAs(browser, 'Bob', name, baseURL!);
+  let drops = 0;
+  let said = 0;
+  await page.routeWebSocket(/\/room\//, (socket) => {
+    const server = socket.connectToServer();
+    let alive = true;
+    const drop = () => {
+      alive = false;
+      drops += 1;
+      void server.close();
+      void socket.close({ code: 4000, reason: 'dropped by the test' });
+    };
+    socket.onMessage((message) => {
+      if (!alive) return;
+      const isSend = message.toString().includes('"send"');
+      said += isSend ? 1 : 0;
+      // Now the command gets lost, now only its answer.
+      if (isSend && said % 7 === 0) return drop();
+      server.send(message);
+      if (isSend && said % 7 === 3) drop();
+    });
+    server.onMessage((message) => {
+      if (alive) socket.send(message);
+    });
+  });
+  const ann = await Room.open(page, name);
+  const texts = Array.from({ length: 20 }, (_, i) => `message ${i + 1}`);
+  for (const text of texts) {
+    await ann.composer.fill(text);
+    await ann.composer.press('Enter');
+  }
+  await expect(page.getByText('Sending…')).toHaveCount(0, { timeout: 30_000 });
+  expect(drops).toBeGreaterThan(1);
+  await ann.shows(...texts);
+  await bob.shows(...texts);
+  await page.reload();
+  await ann.shows(...texts);
+});
+
+test('what is said while a socket is down is there when it is back, once', async ({ browser, page, baseURL, problems }) => {
+  problems.allow(/WebSocket connection to .* failed: .*ERR_INTERNET_DISCONNECTED/);
+  const name = freshRoom();
+  const sockets: { close: (options: { code: number }) => Promise<void> }[] = [];
+  await page.routeWebSocket(/\/room\//, (socket) => {
+    const server = socket.connectToServer();
+    sockets.push({
+      close: async (options) => {
+        await server.close();
+        await socket.close(options);
+      },
+    });
+  });
+  const ann = await Room.open(page, name);
+  const bob = await Room.openAs(browser, 'Bob', name, baseURL!);
+  await bob.say('before');
+  await ann.shows('before');
+  await page.context().setOffline(true);
+  await sockets[0]!.close({ code: 4000 });
+  await expect(page.getByText('Connecting…')).toBeVisible();
+  for (const text of ['during 1', 'during 2', 'during 3']) await bob.say(text);
+  await page.context().setOffline(false);
+  await ann.isConnected();
+  await ann.shows('before', 'during 1', 'during 2', 'during 3');
+});
+
+for (const how of ['kill', 'stop'] as const) {
+  test(`a server that goes away (${how}) in the middle of sending loses and doubles nothing`, async ({ browser, problems }) => {
+    problems.allow(/WebSocket connection to .* failed/);
+    const server = await Server.start();
+    const name = freshRoom();
+    const ann = await Room.openAs(browser, 'Ann', name, server.url);
+    const bob = await Room.openAs(browser, 'Bob', name, server.url);
+    const texts = Array.from({ length: 30 }, (_, i) => `message ${i + 1}`);
+    for (const [i, text] of texts.entries()) {
+      await ann.composer.fill(text);
+      await ann.composer.press('Enter');
+      if (i === 14) {
+        await server[how]();
+        await expect(ann.page.getByText('Connecting…')).toBeVisible();
+      }
+      if (i === 20) await server.restart();
+    }
+    await expect(ann.page.getByText('Sending…')).toHaveCount(0, { timeout: 45_000 });
+    await bob.isConnected();
+    await ann.shows(...texts);
+    await bob.shows(...texts);
+    await bob.page.reload();
+    await bob.shows(...texts);
+  });
+}
+
+test('the connection can be closed and opened again', async ({ browser, page, baseURL }) => {
+  const name = freshRoom();
+  const ann = await Room.open(page, name);
+  const bob = await Room.openAs(browser, 'Bob', name, baseURL!);
+  await page.getByRole('button', { name: 'Close connection' }).click();
+  await expect(page.getByText('Connection closed')).toBeVisible();
+  await bob.say('Ann does not see this');
+  await ann.composer.fill('This waits');
+  await ann.composer.press('Enter');
+  await expect(page.getByText('Sending…')).toBeVisible();
+  await ann.shows('This waits');
+  await page.getByRole('button', { name: 'Connect' }).click();
+  await ann.isConnected();
+  await ann.shows('Ann does not see this', 'This waits');
+  await bob.shows('Ann does not see this', 'This waits');
+});
+
+test('Enter sends, Shift+Enter does not, and neither does the Enter that ends a composition', async ({ page }) => {
+  const room = await Room.open(page, freshRoom());
+  await room.composer.focus();
+  await page.keyboard.type('first');
+  await page.keyboard.press('Shift+Enter');
+  await page.keyboard.type('second');
+  await expect(room.composer).toHaveValue('first\nsecond');
+  await expect(room.messages).toHaveCount(0);
+  for (const init of [{ isComposing: true, keyCode: 13 }, { isComposing: false, keyCode: 229 }]) {
+    await room.composer.evaluate((area, init) => {
+      area.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true, ...init }));
+    }, init);
+  }
+  await expect(room.messages).toHaveCount(0);
+  await page.keyboard.press('Enter');
+  await room.shows('first\nsecond');
+  await expect(room.composer).toHaveValue('');
+  await expect(room.composer).toBeFocused();
+  await room.composer.fill('   \n ');
+  await page.keyboard.press('Enter');
+  await expect(room.composer).toHaveValue('   \n ');
+  await expect(room.messages).toHaveCount(1);
+});
+
+test('long, foreign and hostile texts are shown as they are', async ({ browser, page, baseURL }) => {
+  const name = freshRoom();
+  const ann = await Room.open(page, name);
+  const bob = await Room.openAs(browser, '<b>Bob</b>', name, baseURL!);
+  const texts = [
+    '<script>document.title = "broken"</script><img src=x onerror="document.title=\'broken\'">',
+    '</script><!-- --></textarea>&amp;&lt;',
+    'שלום, this is mixed עברית',
+    'العربية فقط',
+    '👩‍👩‍👧‍👦🏳️‍🌈 🦀 中文 日本語 한국어',
+    'x'.repeat(3_000),
+    'ä'.repeat(32_768),
+  ];
+  for (const text of texts) await bob.say(text);
+  await ann.shows(...texts);
+  await page.reload();
+  await ann.isConnected();
+  expect(await ann.texts()).toEqual(texts);
+  await expect(page).toHaveTitle(/^room-/);
+  await expect(ann.messages.first()).toContainText('<b>Bob</b>');
+  await expect(ann.log.locator('.text').nth(2)).toHaveCSS('direction', 'rtl');
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+  expect(wide).toBe(false);
+});
+
+test('a text over the bound is not sent and not lost', async ({ page }) => {
+  const room = await Room.open(page, freshRoom());
+  const text = 'x'.repeat(65_537);
+  await room.composer.fill(text);
+  await room.send.click();
+  await expect(page.getByRole('alert')).toContainText('65537 bytes long; a message is at most 65536');
+  await expect(room.composer).toHaveValue(text);
+  await room.composer.fill(text.slice(1));
+  await room.send.click();
+  await room.shows(text.slice(1));
+});
+
+test('too many messages at once go out a little later, in their order', async ({ page }) => {
+  const name = freshRoom();
+  const server = await Server.start({ env: { CONFAB_LIMITS__MESSAGES_PER_SECOND: '5' } });
+  const ann = await Room.open(page, name, server.url);
+  const texts = Array.from({ length: 30 }, (_, i) => `message ${i + 1}`);
+  for (const text of texts) {
+    await ann.composer.fill(text);
+    await ann.composer.press('Enter');
+  }
+  await expect(page.getByText('Sending…')).toHaveCount(0, { timeout: 30_000 });
+  await ann.shows(...texts);
+});
+
+test('a draft survives a reload and is gone once sent', async ({ page }) => {
+  const name = freshRoom();
+  const room = await Room.open(page, name);
+  await room.composer.fill('half a thought');
+  await page.reload();
+  await room.isConnected();
+  await expect(room.composer).toHaveValue('half a thought');
+  await room.composer.press('Enter');
+  await room.shows('half a thought');
+  await page.reload();
+  await room.isConnected();
+  await expect(room.composer).toHaveValue('');
+});
+
+test('a room fits a phone, in both colour schemes', async ({ browser, baseURL }) => {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    const context = await browser.newContext({ baseURL: baseURL!, viewport: { width: 360, height: 640 }, colorScheme });
+    const page = await context.newPage();
+    const room = await Room.open(page, 'a-room-with-a-name-as-long-as-the-name-of-a-room-may-be-64-chars');
+    await room.say('a word');
+    await expect(room.send).toBeInViewport({ ratio: 1 });
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+    expect(wide).toBe(false);
+    await axe(page);
+  }
+});

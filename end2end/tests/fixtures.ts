@@ -1,0 +1,58 @@
+// The `test` of all specs. A console error, an exception or a failed request on any page of any context fails the test that
+// caused it, unless `problems.allow` expects it. Servers that a test started are ended after it.
+
+import AxeBuilder from '@axe-core/playwright';
+import { type BrowserContext, type Page, test as base, expect } from '@playwright/test';
+import { Problems } from './problems.ts';
+import { Server } from './server.ts';
+
+export { expect, Server };
+
+type Fixtures = {
+  /** What the pages of this test have got wrong so far. */
+  problems: Problems;
+  /** Ends the servers that this test started; shows what they printed when it failed. */
+  servers: void;
+};
+
+// Fixtures are torn down in the reverse of the order in which they need each other: first the pages are closed, then their
+// problems are looked at, and then the servers are ended.
+export const test = base.extend<Fixtures>({
+  servers: [
+    // Playwright wants the braces: it reads from them what a fixture needs.
+    async ({}, use, testInfo) => {
+      await use();
+      for (const server of Server.all) {
+        await server.dispose();
+        if (testInfo.status !== testInfo.expectedStatus) {
+          await testInfo.attach(`server on port ${server.port}`, { body: server.log, contentType: 'text/plain' });
+        }
+      }
+    },
+    { auto: true },
+  ],
+
+  problems: [
+    async ({ browser, servers }, use) => {
+      void servers;
+      const problems = new Problems();
+      const watch = (context: BrowserContext) => problems.watch(context);
+      browser.on('context', watch);
+      await use(problems);
+      browser.off('context', watch);
+      // Those that the test opened for other people and left open.
+      for (const context of browser.contexts()) await context.close();
+      expect.soft(problems.unexpected, 'problems on the pages of this test').toEqual([]);
+    },
+    { auto: true },
+  ],
+});
+
+/** Fails when axe finds anything wrong with the page as it is now, or with the parts of it that `include` selects. */
+export async function axe(page: Page, include: string[] = []): Promise<void> {
+  const builder = new AxeBuilder({ page });
+  for (const part of include) builder.include(part);
+  const { violations } = await builder.analyze();
+  const found = violations.map(({ id, help, nodes }) => ({ id, help, at: nodes.map((node) => node.html) }));
+  expect(found, 'what axe finds').toEqual([]);
+}

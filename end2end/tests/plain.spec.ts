@@ -1,0 +1,68 @@
+// A page of ten lines that knows nothing of Confab but an address.
+
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { Server, expect, test } from './fixtures.ts';
+
+const pageFor = (host: string, group: string) => `<!DOCTYPE html>
+<title>Ten lines</title>
+<ul id="messages"></ul>
+<input id="text"><button id="send">Send</button>
+<script>
+  const socket = new WebSocket("ws://${host}/room/${group}/");
+  socket.onopen = () => { document.title = "open"; };
+  socket.onmessage = (event) => { messages.appendChild(document.createElement("li")).textContent = event.data; };
+  socket.onclose = (event) => { document.title = "closed " + event.code; };
+  send.onclick = () => { socket.send(text.value); };
+</script>`;
+
+/** Serves the page from another origin, `/GROUP` for each group; gives the address. */
+async function serve(confab: string): Promise<{ url: string; close: () => void }> {
+  const host = new URL(confab).host;
+  const site = createServer((request, response) => {
+    response.setHeader('content-type', 'text/html; charset=utf-8');
+    // Browsers ask for an icon by themselves.
+    if (request.url === '/favicon.ico') response.writeHead(204).end();
+    else response.end(pageFor(host, request.url!.slice(1)));
+  }).listen(0, '127.0.0.1');
+  await once(site, 'listening');
+  const address = site.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return { url: `http://127.0.0.1:${address.port}`, close: () => site.close() };
+}
+
+test('the plain page works as it is, in group 123 and in others', async ({ browser }) => {
+  const server = await Server.start({ env: { CONFAB_SERVER__ALLOWED_ORIGINS: '["*"]' } });
+  const site = await serve(server.url);
+  const open = async (group: string) => {
+    const page = await (await browser.newContext()).newPage();
+    await page.goto(`${site.url}/${group}`);
+    await expect(page).toHaveTitle('open');
+    const say = async (text: string) => {
+      await page.locator('#text').fill(text);
+      await page.locator('#send').click();
+    };
+    return { say, page, messages: page.locator('#messages li') };
+  };
+  const [ann, bob, other] = [await open('123'), await open('123'), await open('general_chat-2')];
+  await ann.say('hello <b>everybody</b>');
+  await bob.say('привет 🦀');
+  await other.say('another room');
+  for (const { messages } of [ann, bob]) {
+    await expect(messages).toHaveCount(2);
+    expect((await messages.allTextContents()).toSorted()).toEqual(['hello <b>everybody</b>', 'привет 🦀']);
+  }
+  await expect(other.messages).toHaveText(['another room']);
+  await bob.say('exit');
+  await expect(bob.page).toHaveTitle('closed 1000');
+  await expect(ann.messages).toHaveCount(2);
+  site.close();
+});
+
+test('a page of another origin is not let in unless the settings allow it', async ({ page, baseURL, problems }) => {
+  problems.allow(/WebSocket connection to .* failed: .*403/);
+  const site = await serve(baseURL!);
+  await page.goto(`${site.url}/123`);
+  await expect(page).toHaveTitle('closed 1006');
+  site.close();
+});

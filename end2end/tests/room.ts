@@ -1,0 +1,84 @@
+// A room as a person sees it: the parts of its page, by role, and a few things that people do there.
+
+import { type Browser, type Locator, type Page, expect } from '@playwright/test';
+
+let rooms = 0;
+
+/** A name that no other test uses. */
+export function freshRoom(): string {
+  rooms += 1;
+  return `room-${process.pid}-${Date.now()}-${rooms}`;
+}
+
+export class Room {
+  readonly log: Locator;
+  readonly messages: Locator;
+  readonly composer: Locator;
+  readonly send: Locator;
+  readonly jump: Locator;
+
+  constructor(readonly page: Page) {
+    this.log = page.getByRole('log');
+    this.messages = this.log.getByRole('listitem');
+    this.composer = page.getByRole('textbox', { name: /^Message/ });
+    this.send = page.getByRole('button', { name: 'Send' });
+    this.jump = page.getByRole('button', { name: /^Jump to latest/ });
+  }
+
+  /** Opens the room in a page and waits until it is live. */
+  static async open(page: Page, name: string, base = ''): Promise<Room> {
+    await page.goto(`${base}/room/${name}/`);
+    const room = new Room(page);
+    await room.isConnected();
+    return room;
+  }
+
+  /** Opens the room as somebody else: another browser context has other cookies. */
+  static async openAs(browser: Browser, person: string, name: string, base: string): Promise<Room> {
+    const context = await browser.newContext({ baseURL: base });
+    const page = await context.newPage();
+    await page.goto('/');
+    await page.locator('.me summary').click();
+    await page.getByLabel('What others call you').fill(person);
+    await page.getByRole('button', { name: 'Save' }).click();
+    return Room.open(page, name);
+  }
+
+  async isConnected(): Promise<void> {
+    await expect(this.page.getByText('Connected', { exact: true })).toBeVisible();
+  }
+
+  /** Says something and waits until the server has accepted it. */
+  async say(text: string): Promise<void> {
+    await this.composer.fill(text);
+    await this.composer.press('Enter');
+    await expect(this.page.getByText('Sending…')).toHaveCount(0);
+  }
+
+  /** The texts on the page, in their order. */
+  texts(): Promise<string[]> {
+    return this.log.locator('.text').allTextContents();
+  }
+
+  async shows(...texts: string[]): Promise<void> {
+    await expect(this.log.locator('.text')).toHaveText(texts);
+  }
+}
+
+/** Says many things over a plain socket, in order and fast, and waits until all have come back. */
+export function fill(page: Page, room: string, texts: string[]): Promise<void> {
+  return page.evaluate(
+    ([room, texts]) =>
+      new Promise<void>((resolve, reject) => {
+        const socket = new WebSocket(`ws://${location.host}/room/${room}/`);
+        let back = 0;
+        socket.onopen = () => texts.forEach((text) => socket.send(text));
+        socket.onmessage = () => {
+          back += 1;
+          if (back === texts.length) socket.close();
+        };
+        socket.onclose = (event) => (back === texts.length ? resolve() : reject(new Error(`closed: ${event.code} ${event.reason}`)));
+      }),
+    [room, texts] as const,
+  );
+}

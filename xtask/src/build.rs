@@ -1,0 +1,130 @@
+//! The release build: first the site (WebAssembly, JavaScript, styles, public files, each precompressed) in `target/site`,
+//! then the server, which takes the site into itself.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use crate::{
+    Result,
+    shell::{command, output, root, run, say, target_dir},
+    tools,
+};
+
+/// Where cargo-leptos puts the site, whatever `CARGO_TARGET_DIR` says, and where `build.rs` of the server finds it.
+const SITE: &str = "target/site";
+const COMPRESS: &str = "xtask/compress.mjs";
+/// Files and folders besides the Rust sources that the site is made of.
+const SITE_INPUTS: [&str; 7] =
+    ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", "package-lock.json", "public", "style", COMPRESS];
+
+/// Builds `target/release/confab`.
+pub(crate) fn all() -> Result {
+    tools::for_build()?;
+    site()?;
+    server()
+}
+
+/// cargo-leptos empties and refills the site each time, wasm-opt and all, and the server would have to be built anew with
+/// it: so it runs only when something has changed that the site is made of.
+fn site() -> Result {
+    let stamp = target_dir().join("site.stamp");
+    let compiler = output(command("rustc").arg("--version")).unwrap_or_default();
+    let started = SystemTime::now();
+    if is_fresh(&stamp, &compiler) {
+        say("site: already built");
+        return Ok(());
+    }
+    let _ = fs::remove_file(&stamp);
+    let mut leptos = command("cargo");
+    leptos.args(["leptos", "build", "--release", "--frontend-only"]);
+    run("site", leptos.env("PATH", path_with_npm()?))?;
+    run("compress the site", command("node").args([COMPRESS, SITE]))?;
+    write_stamp(&stamp, &compiler, started).map_err(|error| format!("{}: {error}", stamp.display()))
+}
+
+fn server() -> Result {
+    run("server", command("cargo").args(["build", "--release", "--features", "ssr", "--bin", "confab"]))
+}
+
+/// The PATH, with the programs of the npm packages first: cargo-leptos takes the first wasm-opt that it finds.
+fn path_with_npm() -> Result<std::ffi::OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(root().join("node_modules/.bin")).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).map_err(|error| format!("PATH: {error}"))
+}
+
+/// The stamp is dated from before the build began, so that what was edited meanwhile is newer.
+fn write_stamp(stamp: &Path, compiler: &str, started: SystemTime) -> io::Result<()> {
+    fs::write(stamp, compiler)?;
+    fs::File::options().write(true).open(stamp)?.set_modified(started)
+}
+
+fn is_fresh(stamp: &Path, compiler: &str) -> bool {
+    let made = root().join(SITE).join("pkg/confab.wasm");
+    let sources = target_dir().join("front/wasm32-unknown-unknown/wasm-release/confab.d");
+    let check = || -> io::Result<bool> {
+        let sources = listed_sources(&fs::read_to_string(sources)?);
+        let ours = sources.contains(&root().join("src/lib.rs"));
+        if !ours || !made.exists() || fs::read_to_string(stamp)? != compiler {
+            return Ok(false);
+        }
+        let mut newest = SystemTime::UNIX_EPOCH;
+        for input in
+            sources.into_iter().chain(SITE_INPUTS.map(|input| root().join(input)).into_iter().filter(|input| input.exists()))
+        {
+            newest = newest.max(last_change(&input)?);
+        }
+        Ok(newest < fs::metadata(stamp)?.modified()?)
+    };
+    // What cannot be read is not there yet, or no longer: then the site is built.
+    check().unwrap_or(false)
+}
+
+/// The files that cargo lists, in the manner of make, as what the library was compiled from: `output: input input`. A space
+/// in a name is written `\ `.
+fn listed_sources(rule: &str) -> Vec<PathBuf> {
+    let Some((_, inputs)) = rule.lines().next().and_then(|line| line.split_once(": ")) else { return Vec::new() };
+    let words = inputs.replace("\\ ", "\0");
+    words.split(' ').filter(|word| !word.is_empty()).map(|word| word.replace('\0', " ").into()).collect()
+}
+
+/// When a file, or anything in a folder, was last changed; a folder changes when a file in it comes or goes.
+fn last_change(path: &Path) -> io::Result<SystemTime> {
+    let data = fs::metadata(path)?;
+    let mut newest = data.modified()?;
+    if data.is_dir() {
+        for entry in fs::read_dir(path)? {
+            newest = newest.max(last_change(&entry?.path())?);
+        }
+    }
+    Ok(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_read_from_the_rule_that_cargo_writes() {
+        let rule = "/t/confab.wasm: /w/a.rs /w/two\\ words.rs\n\n/w/a.rs:\n";
+        assert_eq!(listed_sources(rule), [PathBuf::from("/w/a.rs"), PathBuf::from("/w/two words.rs")]);
+        assert!(listed_sources("").is_empty());
+    }
+
+    #[test]
+    fn a_folder_is_as_new_as_the_newest_thing_in_it() {
+        let folder = std::env::temp_dir().join(format!("xtask-last-change-{}", std::process::id()));
+        fs::create_dir_all(folder.join("inner")).expect("folder");
+        let file = folder.join("inner/file");
+        fs::write(&file, "").expect("file");
+        let future = SystemTime::now() + std::time::Duration::from_hours(1);
+        fs::File::options().write(true).open(&file).and_then(|file| file.set_modified(future)).expect("date");
+        let newest = last_change(&folder);
+        let of_file = last_change(&file);
+        fs::remove_dir_all(&folder).expect("clean up");
+        assert_eq!(newest.expect("newest"), of_file.expect("file"));
+    }
+}

@@ -1,0 +1,179 @@
+//! The programs that the steps need: each is looked for, and installed when it is missing or of another version.
+//!
+//! What cannot be installed is named together with the command that would do it.
+
+use std::{env, fs, path::Path, process::Command};
+
+use crate::{
+    Result,
+    shell::{command, line, output, root, run, say},
+};
+
+/// The newest cargo-leptos that builds with the `rust-version` of the workspace.
+const CARGO_LEPTOS: &str = "0.3.10";
+const WASM: &str = "wasm32-unknown-unknown";
+/// The oldest Node.js that Playwright runs on.
+const NODE: u32 = 20;
+
+/// What the release build needs.
+pub(crate) fn for_build() -> Result {
+    wasm_target()?;
+    cargo_leptos()?;
+    wasm_bindgen()?;
+    node_packages(&root())
+}
+
+/// What the lints need.
+pub(crate) fn for_lint() -> Result {
+    wasm_target()?;
+    for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        if output(command("cargo").args([subcommand, "--version"])).is_none() {
+            install(component, command("rustup").args(["component", "add", component]))?;
+        }
+    }
+    Ok(())
+}
+
+/// What the browser tests need, besides the build.
+pub(crate) fn for_browser() -> Result {
+    let node = output(command("node").arg("--version"));
+    if node.as_deref().and_then(major).is_none_or(|major| major < NODE) {
+        let found = node.map_or_else(|| "is missing".to_owned(), |version| format!("is {version}"));
+        return Err(format!("the browser tests need Node.js {NODE} or newer with npm, and it {found}: see https://nodejs.org"));
+    }
+    node_packages(&root().join("end2end"))?;
+    chromium()
+}
+
+fn wasm_target() -> Result {
+    let there = output(command("rustc").args(["--print", "target-libdir", "--target", WASM]))
+        .is_some_and(|folder| Path::new(&folder).is_dir());
+    if there { already(WASM) } else { install(WASM, command("rustup").args(["target", "add", WASM])) }
+}
+
+fn cargo_leptos() -> Result {
+    let what = format!("cargo-leptos {CARGO_LEPTOS}");
+    if output(command("cargo").args(["leptos", "--version"])).as_deref().and_then(version) == Some(CARGO_LEPTOS) {
+        return already(&what);
+    }
+    let mut cargo = cargo_install("cargo-leptos", CARGO_LEPTOS);
+    // Its own profile takes more than twice as long to build and saves nothing in use. It finds wasm-bindgen and wasm-opt
+    // on the PATH and downloads nothing.
+    cargo.args(["--features", "no_downloads"]);
+    cargo.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
+    install(&what, cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "64"))
+}
+
+/// The command line tool and the library speak a format that changes with every version: they must be the same.
+fn wasm_bindgen() -> Result {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).map_err(|error| format!("Cargo.lock: {error}"))?;
+    let wanted = locked(&lock, "wasm-bindgen").ok_or("Cargo.lock does not name wasm-bindgen")?;
+    let what = format!("wasm-bindgen {wanted}");
+    if output(command("wasm-bindgen").arg("--version")).as_deref().and_then(version) == Some(wanted) {
+        return already(&what);
+    }
+    install(&what, &mut cargo_install("wasm-bindgen-cli", wanted))
+}
+
+fn cargo_install(package: &str, version: &str) -> Command {
+    let mut cargo = command("cargo");
+    cargo.args(["install", package, "--locked", "--version", version]).env_remove("CARGO_TARGET_DIR");
+    cargo
+}
+
+/// The npm packages that the lock file of a folder names; they are installed again when the lock is newer.
+fn node_packages(folder: &Path) -> Result {
+    let name = folder
+        .file_name()
+        .filter(|_| folder != root())
+        .map_or("npm packages".into(), |name| format!("npm packages of {}", name.to_string_lossy()));
+    let written = |file: &str| fs::metadata(folder.join(file)).and_then(|data| data.modified()).ok();
+    if written("node_modules/.package-lock.json").is_some_and(|then| Some(then) >= written("package-lock.json")) {
+        return already(&name);
+    }
+    if output(command("npm").arg("--version")).is_none() {
+        return Err(format!("{name}: Node.js with npm is missing, version {NODE} or newer: see https://nodejs.org"));
+    }
+    let mut npm = command("npm");
+    npm.args(["ci", "--no-fund", "--no-audit"]).current_dir(folder).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
+    install(&name, &mut npm)
+}
+
+/// Debian's own browser, with letters for most scripts and for emoji.
+fn chromium() -> Result {
+    if env::var_os("CHROMIUM").is_some() || Path::new("/usr/bin/chromium").exists() {
+        return already("chromium");
+    }
+    let packages = ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"];
+    if output(command("apt-get").arg("--version")).is_none() {
+        return Err("chromium is missing: install it and set CHROMIUM to its path".to_owned());
+    }
+    apt(&["update"], "the list of Debian packages")?;
+    apt(&[&["install", "--yes", "--no-install-recommends"], packages.as_slice()].concat(), "chromium")
+}
+
+fn apt(args: &[&str], what: &str) -> Result {
+    let root = output(command("id").arg("-u")).as_deref() == Some("0");
+    let mut apt = command(if root { "apt-get" } else { "sudo" });
+    if !root {
+        apt.arg("apt-get");
+    }
+    install(what, apt.args(args).env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn install(what: &str, command: &mut Command) -> Result {
+    run(&format!("install {what}"), command).map_err(|error| {
+        format!("{error}\n{what} is needed and could not be installed; this would do it:\n  {}", line(command))
+    })
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "the other outcome of `install`")]
+fn already(what: &str) -> Result {
+    say(&format!("{what}: already there"));
+    Ok(())
+}
+
+/// `0.3.10` of `cargo-leptos 0.3.10`.
+fn version(printed: &str) -> Option<&str> {
+    printed.lines().next()?.split_whitespace().nth(1)
+}
+
+/// `20` of `v20.11.1`.
+fn major(printed: &str) -> Option<u32> {
+    printed.strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+/// The version of a package that stands in a Cargo.lock once.
+fn locked<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
+    let (_, entry) = lock.split_once(&format!("\nname = \"{package}\"\nversion = \""))?;
+    entry.split_once('"').map(|(version, _)| version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_as_the_tools_print_them() {
+        assert_eq!(version("cargo-leptos 0.3.10"), Some("0.3.10"));
+        assert_eq!(version("wasm-bindgen 0.2.128 (abc)\nmore"), Some("0.2.128"));
+        assert_eq!(version(""), None);
+        assert_eq!(major("v20.11.1"), Some(20));
+        assert_eq!(major("20"), None);
+    }
+
+    #[test]
+    fn the_locked_version_is_that_of_the_very_package() {
+        let lock = "\
+[[package]]
+name = \"wasm-bindgen-futures\"
+version = \"0.4.1\"
+
+[[package]]
+name = \"wasm-bindgen\"
+version = \"0.2.128\"
+";
+        assert_eq!(locked(lock, "wasm-bindgen"), Some("0.2.128"));
+        assert_eq!(locked(lock, "leptos"), None);
+    }
+}
