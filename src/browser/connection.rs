@@ -137,6 +137,7 @@ async fn run(address: String, client: impl Client, line: Line, mut orders: mpsc:
             while !matches!(orders.next().await, Some(Order::Open)) {}
             continue;
         }
+        client.status(Status::Connecting);
         // Without a network there is nothing to try until it is back, which is an event.
         let online = window().navigator().on_line();
         let delay = if online { wait * (0.5 + js_sys::Math::random() / 2.0) } else { LONGEST_WAIT } as u32;
