@@ -342,7 +342,7 @@ mod tests {
     fn breaches_are_closed_with_the_code_of_the_rfc() {
         let m = [1, 2, 3, 4];
         let unmasked = Frame::text("hi").0.to_vec();
-        let mut wasteful = vec![0x81, 0x80 | 126, 0, 5];
+        let mut wasteful = vec![0x81, 0x80 | 0x7E, 0, 5];
         wasteful.extend([0; 9]);
         for (what, bytes, code) in [
             ("not masked", unmasked, 1002),
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_length_over_the_bound_is_refused_before_the_payload_comes() {
-        let mut head = vec![0x82, 0x80 | 127];
+        let mut head = vec![0x82, 0x80 | 0x7F];
         head.extend(u64::MAX.to_be_bytes());
         assert_eq!(all(&head).expect_err("refused").code, CloseCode::TOO_BIG);
     }

@@ -24,7 +24,8 @@ fn list(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &
     headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
 }
 
-/// A good request for a WebSocket.
+/// A good request for a `WebSocket`.
+#[derive(Debug)]
 pub struct Handshake {
     accept: HeaderValue,
     protocols: Vec<String>,
@@ -133,7 +134,7 @@ mod tests {
 
     #[test]
     fn accepts_with_the_value_of_the_rfc() {
-        let response = Handshake::read(&request(&GOOD)).ok().expect("a good handshake").response(None);
+        let response = Handshake::read(&request(&GOOD)).expect("a good handshake").response(None);
         assert_eq!(response.status(), 101);
         assert_eq!(response.headers()[header::SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
@@ -142,7 +143,7 @@ mod tests {
     fn sub_protocols_may_come_in_one_header_or_in_several() {
         let mut headers = GOOD.to_vec();
         headers.extend([("sec-websocket-protocol", "a, b"), ("sec-websocket-protocol", "confab.v1")]);
-        let handshake = Handshake::read(&request(&headers)).ok().expect("a good handshake");
+        let handshake = Handshake::read(&request(&headers)).expect("a good handshake");
         assert!(["a", "b", "confab.v1"].into_iter().all(|protocol| handshake.offers(protocol)));
         assert!(!handshake.offers("confab"));
     }
@@ -155,7 +156,7 @@ mod tests {
             ("connection", StatusCode::BAD_REQUEST),
         ] {
             let rest: Vec<_> = GOOD.into_iter().filter(|(name, _)| *name != without).collect();
-            let response = Handshake::read(&request(&rest)).err().expect(without).into_response();
+            let response = Handshake::read(&request(&rest)).expect_err(without).into_response();
             assert_eq!(response.status(), refused, "{without}");
         }
         let mut short = GOOD;
