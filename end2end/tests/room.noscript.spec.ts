@@ -25,7 +25,7 @@ test('messages are readable, and a form sends', async ({ page }) => {
 test('somebody can take a name, and the room opens at its end', async ({ page }) => {
   const name = `noscript-${process.pid}-${Date.now()}-end`;
   await page.goto(`/room/${name}/`);
-  await page.locator('.me summary').click();
+  await page.getByRole('button', { name: /^You are/ }).click();
   await page.getByLabel('What others call you').fill('Zoë');
   await page.getByRole('button', { name: 'Save' }).click();
   await expect(page).toHaveURL(new RegExp(`/room/${name}/$`));

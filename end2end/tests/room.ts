@@ -38,7 +38,7 @@ export class Room {
     const context = await browser.newContext({ baseURL: base });
     const page = await context.newPage();
     await page.goto('/');
-    await page.locator('.me summary').click();
+    await page.getByRole('button', { name: /^You are/ }).click();
     await page.getByLabel('What others call you').fill(person);
     await page.getByRole('button', { name: 'Save' }).click();
     return Room.open(page, name);

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::Zone;
+use super::{Zone, ZoneOf};
 use crate::wire::{Person, Timestamp};
 
 /// The bar at the top of every page.
@@ -18,28 +18,27 @@ pub(super) fn TopBar(title: String, #[prop(optional)] children: Option<Children>
     }
 }
 
-/// Who the reader is, and the form to be called something else.
+/// Who the reader is, and the form to be called something else. A popover of the browser's own: it closes on Escape and on a
+/// click beside it, and needs no script.
 #[component]
 pub(super) fn Me(you: Person, next: String) -> impl IntoView {
     let hue = hue(&you.id);
     view! {
-        <details class="me">
-            <summary>
-                <span class="avatar" data-hue=hue aria-hidden="true">
-                    {initial(&you.name)}
-                </span>
-                <span class="visually-hidden">"You are "</span>
-                <bdi class="name">{you.name.clone()}</bdi>
-            </summary>
-            <form method="post" action="/me">
-                <label for="name">"What others call you"</label>
-                <div class="field">
-                    <input id="name" name="name" required maxlength="40" autocomplete="nickname" value=you.name />
-                    <input type="hidden" name="next" value=next />
-                    <button type="submit">"Save"</button>
-                </div>
-            </form>
-        </details>
+        <button type="button" class="me" popovertarget="me">
+            <span class="avatar" data-hue=hue aria-hidden="true">
+                {initial(&you.name)}
+            </span>
+            <span class="visually-hidden">"You are "</span>
+            <bdi class="name">{you.name.clone()}</bdi>
+        </button>
+        <form id="me" class="me-form" method="post" action="/me" popover="auto">
+            <label for="name">"What others call you"</label>
+            <div class="field">
+                <input id="name" name="name" required maxlength="40" autocomplete="nickname" value=you.name />
+                <input type="hidden" name="next" value=next />
+                <button type="submit">"Save"</button>
+            </div>
+        </form>
     }
 }
 
@@ -48,15 +47,15 @@ pub(super) fn Me(you: Person, next: String) -> impl IntoView {
 pub(super) fn Clock(at: Timestamp, #[prop(optional)] day: bool) -> impl IntoView {
     let zone = expect_context::<Zone>().0;
     let text = move || {
-        let local = at.civil(zone.get());
+        let zone = zone.get();
+        let local = at.civil(zone(at));
         let time = format!("{:02}:{:02}", local.hour(), local.minute());
-        if day { format!("{} {time}", date(at, zone.get())) } else { time }
+        if day { format!("{} {time}", date(at, zone)) } else { time }
     };
     let title = move || {
-        format!("{} {}", date(at, zone.get()), {
-            let local = at.civil(zone.get());
-            format!("{:02}:{:02}:{:02}", local.hour(), local.minute(), local.second())
-        })
+        let zone = zone.get();
+        let local = at.civil(zone(at));
+        format!("{} {:02}:{:02}:{:02}", date(at, zone), local.hour(), local.minute(), local.second())
     };
     view! {
         <time datetime=at.to_string() title=title>
@@ -66,8 +65,8 @@ pub(super) fn Clock(at: Timestamp, #[prop(optional)] day: bool) -> impl IntoView
 }
 
 /// A calendar day, `20 Nov 2026`.
-pub(super) fn date(at: Timestamp, zone: i32) -> String {
-    let local = at.civil(zone);
+pub(super) fn date(at: Timestamp, zone: ZoneOf) -> String {
+    let local = at.civil(zone(at));
     let month = local.month().to_string();
     format!("{} {} {}", local.day(), month.get(..3).unwrap_or(&month), local.year())
 }

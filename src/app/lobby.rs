@@ -48,7 +48,7 @@ pub(super) fn Lobby(page: LobbyPage) -> impl IntoView {
     let zone = expect_context::<Zone>().0;
     Effect::new(move || {
         if let Some(outside) = outside {
-            zone.set((outside.zone)());
+            zone.set(outside.zone);
             (outside.lobby)(LobbyLink { state, status });
         }
     });

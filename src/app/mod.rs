@@ -23,6 +23,8 @@ pub use outside::{Intent, Loading, LobbyLink, Outside, RoomLink, Status};
 pub use page::{LobbyPage, NoticePage, Page, RoomPage};
 pub use room::{Delivery, Gap, Input, RoomState, Row, RowKey};
 
+use crate::wire::Timestamp;
+
 use self::{lobby::Lobby, page::Notice, room::Room};
 
 /// The whole document around a page; the server's alone.
@@ -54,7 +56,7 @@ pub fn shell(page: Page, options: LeptosOptions) -> impl IntoView {
 #[component]
 pub fn App() -> impl IntoView {
     let page = SharedValue::new(expect_context::<Page>).into_inner();
-    provide_context(Zone(RwSignal::new(0)));
+    provide_context(Zone(RwSignal::new(|_| 0)));
     match page {
         Page::Lobby(page) => view! { <Lobby page /> }.into_any(),
         Page::Room(page) => view! { <Room page /> }.into_any(),
@@ -62,6 +64,9 @@ pub fn App() -> impl IntoView {
     }
 }
 
-/// How many minutes the reader's clock is ahead of UTC: 0 while the page is as the server rendered it.
+/// How many minutes ahead of UTC the reader's clock was at a moment: it changes twice a year in many places.
+pub type ZoneOf = fn(Timestamp) -> i32;
+
+/// The reader's clock; UTC while the page is as the server rendered it.
 #[derive(Clone, Copy)]
-pub struct Zone(pub RwSignal<i32>);
+pub struct Zone(pub RwSignal<ZoneOf>);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leptos::{html, prelude::*};
 
-use super::{LobbyState, RoomState, RowKey};
+use super::{LobbyState, RoomState, RowKey, ZoneOf};
 use crate::wire::{Group, Offset, Person};
 
 /// How a live page's connection is doing.
@@ -97,8 +97,8 @@ pub struct LobbyLink {
 pub struct Outside {
     pub room: fn(RoomLink),
     pub lobby: fn(LobbyLink),
-    /// The reader's clock: minutes ahead of UTC.
-    pub zone: fn() -> i32,
+    /// The reader's clock.
+    pub zone: ZoneOf,
     /// The reader has a touch screen and nothing more precise.
     pub touch: fn() -> bool,
 }

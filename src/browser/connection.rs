@@ -4,10 +4,7 @@
 //! browsers do not come back at the same moment; when the network or the tab comes back it is made at once. A close code from
 //! 4500 on means that coming back is of no use. A connection that has gone quiet is asked with a `ping` and given up if nothing comes.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-};
+use std::{cell::Cell, rc::Rc};
 
 use futures_channel::mpsc;
 use futures_util::{FutureExt, SinkExt, StreamExt, select};
@@ -19,7 +16,7 @@ use wasm_bindgen_futures::spawn_local;
 
 use crate::{
     app::Status,
-    wire::{Command, Ping, Request, SUBPROTOCOL, ServerFrame},
+    wire::{Command, Person, Ping, Request, SUBPROTOCOL, ServerFrame},
 };
 
 /// The longest wait between attempts, in milliseconds.
@@ -33,8 +30,8 @@ const QUIET: u32 = 30_000;
 
 /// What a page does with its connection.
 pub(super) trait Client: 'static {
-    /// The connection is there: what to say first.
-    fn opened(&self, line: &Line);
+    /// The connection is there, and the server takes us for this person: what to say first.
+    fn opened(&self, you: Person, line: &Line);
     /// The server said something.
     fn received(&self, frame: ServerFrame, line: &Line);
     fn status(&self, status: Status);
@@ -98,6 +95,7 @@ pub(super) fn start(path: &str, client: impl Client) -> Line {
     let (orders, inbox) = mpsc::unbounded();
     let line = Line { orders, next_id: Rc::new(Cell::new(1)) };
     wake_on("online", &window(), &line);
+    wake_on("offline", &window(), &line);
     wake_on("visibilitychange", &document(), &line);
     spawn_local(run(super::socket_address(path), client, line.clone(), inbox));
     line
@@ -177,20 +175,22 @@ async fn converse(
     let mut stream = stream.fuse();
     // Nothing can be sent before the welcome; until then a timer watches over the handshake, afterwards over silence.
     let mut timer = TimeoutFuture::new(PATIENCE).fuse();
-    let asked = RefCell::new(false);
+    let asked = Cell::new(false);
     let heard = Cell::new(js_sys::Date::now());
     loop {
         select! {
             message = stream.next() => match message {
                 Some(Ok(Message::Text(text))) => {
                     heard.set(js_sys::Date::now());
-                    asked.replace(false);
+                    if asked.replace(false) {
+                        timer = TimeoutFuture::new(QUIET).fuse();
+                    }
                     match serde_json::from_str(&text) {
-                        Ok(ServerFrame::Welcome { .. }) => {
+                        Ok(ServerFrame::Welcome { welcome }) => {
                             welcomed.set(true);
                             timer = TimeoutFuture::new(QUIET).fuse();
                             client.status(Status::Connected);
-                            client.opened(line);
+                            client.opened(welcome.you, line);
                         }
                         Ok(frame) => client.received(frame, line),
                         // A newer server may say what this page does not know; it does without.
@@ -207,9 +207,14 @@ async fn converse(
                 Order::Say(request) => {
                     if welcomed.get()
                         && let Ok(text) = serde_json::to_string(&request)
-                        && sink.send(Message::Text(text)).await.is_err()
                     {
-                        return End::Lost;
+                        if sink.send(Message::Text(text)).await.is_err() {
+                            return End::Lost;
+                        }
+                        // Every command is answered; silence now means that the line is dead.
+                        if !asked.replace(true) {
+                            timer = TimeoutFuture::new(PATIENCE).fuse();
+                        }
                     }
                 }
                 Order::Close => {
@@ -225,20 +230,17 @@ async fn converse(
                         return End::Again;
                     }
                     // After a sleep the socket may only look open.
-                    asked.replace(true);
-                    timer = TimeoutFuture::new(PATIENCE).fuse();
                     line.say(Command::Ping(Ping {}));
                 }
             },
             () = timer => {
                 let silent = js_sys::Date::now() - heard.get();
-                if !welcomed.get() || *asked.borrow() {
+                if !welcomed.get() || asked.get() {
                     return End::Lost;
                 }
                 if silent >= f64::from(QUIET) {
-                    asked.replace(true);
-                    timer = TimeoutFuture::new(PATIENCE).fuse();
                     line.say(Command::Ping(Ping {}));
+                    timer = TimeoutFuture::new(QUIET).fuse();
                 } else {
                     timer = TimeoutFuture::new(QUIET - silent as u32).fuse();
                 }

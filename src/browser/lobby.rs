@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::connection::{self, Client, Line};
 use crate::{
     app::{LobbyLink, LobbyState, Status},
-    wire::{Answer, Command, Event, Join, Outcome, Push, Reply, ServerFrame, Topic},
+    wire::{Answer, Command, Event, Join, Outcome, Person, Push, Reply, ServerFrame, Topic},
 };
 
 /// Opens the link of the page.
@@ -17,7 +17,7 @@ pub(super) fn open(link: LobbyLink) {
 struct List(LobbyLink);
 
 impl Client for List {
-    fn opened(&self, line: &Line) {
+    fn opened(&self, _you: Person, line: &Line) {
         line.say(Command::Join(Join { topic: Topic::Me, since: None }));
     }
 

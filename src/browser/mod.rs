@@ -16,7 +16,10 @@ mod scroll;
 
 use leptos::{mount::hydrate_body, prelude::*};
 
-use crate::app::{App, Outside};
+use crate::{
+    app::{App, Outside},
+    wire::Timestamp,
+};
 
 /// Makes the page alive that the server has rendered.
 pub fn start() {
@@ -27,9 +30,9 @@ pub fn start() {
     });
 }
 
-/// Minutes ahead of UTC; JavaScript counts the other way round.
-fn zone() -> i32 {
-    -(js_sys::Date::new_0().get_timezone_offset() as i32)
+/// Minutes ahead of UTC at that moment; JavaScript counts the other way round.
+fn zone(at: Timestamp) -> i32 {
+    -(js_sys::Date::new(&(at.as_millis() as f64).into()).get_timezone_offset() as i32)
 }
 
 fn touch() -> bool {

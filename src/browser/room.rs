@@ -24,7 +24,8 @@ use super::{
 use crate::{
     app::{Input, Intent, Loading, RoomLink, Row, RowKey, Status},
     wire::{
-        Answer, Code, Command, Epoch, Event, Group, Join, Key, Offset, Outcome, Push, Reply, Send, ServerFrame, Stored, Topic,
+        Answer, Code, Command, Epoch, Event, Group, Join, Key, Offset, Outcome, Person, Push, Reply, Send, ServerFrame, Stored,
+        Timestamp, Topic,
     },
 };
 
@@ -39,37 +40,61 @@ const AGAIN: u64 = 1_000;
 
 /// Opens the link of the page.
 pub(super) fn open(link: RoomLink) {
-    let (group, you) = link.about.with_value(|about| (about.group.clone(), about.you.clone()));
+    let group = link.about.with_value(|about| about.group.clone());
     let topic = Topic::Room(group.clone());
     let room = Rc::new(Session {
         link,
         topic,
         ready: Cell::new(false),
+        joining: Cell::new(false),
         asked: RefCell::default(),
         scroll: Scroll::start(link),
         announcer: Announcer::new(link.announcement),
+        unsent: Unsent::of(&group),
     });
+    for (key, text) in room.unsent.restore() {
+        room.compose(key, text);
+    }
     let line = connection::start(&format!("/room/{group}/"), Rc::clone(&room));
     let draft = Draft::of(&group);
     draft.restore(link);
     let hear = SendWrapper::new(move |intent| match intent {
         Intent::Send(text) => {
             room.scroll.to_end();
-            room.apply(Input::Composed { key: fresh_key(), from: you.clone(), text });
+            room.compose(fresh_key(), text);
             room.say_next(&line);
         }
         Intent::Retry(key) => {
             room.apply(Input::Retried(key));
             room.say_next(&line);
+            focus(link.composer.get_untracked().as_deref());
         }
-        Intent::Discard(key) => room.apply(Input::Discarded(key)),
+        Intent::Discard(key) => {
+            room.apply(Input::Discarded(key));
+            focus(link.composer.get_untracked().as_deref());
+        }
         Intent::Older(before) => older(Rc::clone(&room), before),
-        Intent::JumpToLatest => room.scroll.to_end(),
+        Intent::JumpToLatest => {
+            room.scroll.to_end();
+            focus(link.log.get_untracked().as_deref());
+        }
         Intent::Close => line.close(),
         Intent::Reconnect => line.open(),
         Intent::Draft(text) => draft.keep(&text),
     });
     link.ask.set_value(Some(Arc::new(move |intent| (*hear)(intent))));
+    // Where there are keys, somebody who comes to write can begin; a touch keyboard would cover half of what is to be read.
+    if !super::touch() && document().active_element().is_none_or(|element| element.tag_name() == "BODY") {
+        focus(link.composer.get_untracked().as_deref());
+    }
+}
+
+/// Gives the keyboard to an element whose neighbour has just gone.
+fn focus(element: Option<&web_sys::HtmlElement>) {
+    if let Some(element) = element {
+        // An element that cannot take it leaves it where it is.
+        let _ = element.focus();
+    }
 }
 
 /// The page's side of the connection.
@@ -78,11 +103,17 @@ struct Session {
     topic: Topic,
     /// The connection is there and the room joined; messages may be said.
     ready: Cell<bool>,
+    /// A join is under way; another one would bring nothing else.
+    joining: Cell<bool>,
     /// The message that was said and is not answered, and the number of the command.
     asked: RefCell<Option<(u64, RowKey)>>,
     scroll: Scroll,
     announcer: Announcer,
+    unsent: Unsent,
 }
+
+/// Says in the tab's storage that the page was made anew for another person.
+const RELOADED: &str = "confab:reloaded";
 
 impl Session {
     fn apply(&self, input: Input) {
@@ -92,7 +123,15 @@ impl Session {
     /// Changes the state; false when an event is missing before this one.
     fn try_apply(&self, input: Input) -> bool {
         self.scroll.remember();
-        self.link.state.try_update(|state| state.apply(input)).is_none_or(|applied| applied.is_ok())
+        let applied = self.link.state.try_update(|state| state.apply(input)).is_none_or(|applied| applied.is_ok());
+        self.unsent.keep(self.link);
+        applied
+    }
+
+    fn compose(&self, key: Key, text: String) {
+        let from = self.link.about.with_value(|about| about.you.clone());
+        let at = Timestamp::from_millis(js_sys::Date::now() as i64);
+        self.apply(Input::Composed { key, from, text, at });
     }
 
     fn count(&self) -> usize {
@@ -100,6 +139,9 @@ impl Session {
     }
 
     fn join(&self, line: &Line) {
+        if self.joining.replace(true) {
+            return;
+        }
         let since = self.link.state.with_untracked(|state| state.position().clone());
         line.say(Command::Join(Join { topic: self.topic.clone(), since: Some(since) }));
     }
@@ -112,7 +154,7 @@ impl Session {
         let next = self.link.state.with_untracked(|state| state.pending().next().cloned());
         if let Some(Row { key, text, .. }) = next
             // The key was made by `fresh_key`.
-            && let Ok(name) = key.key.parse()
+            && let Ok(name) = key.key().parse()
         {
             let id = line.say(Command::Send(Send { topic: self.topic.clone(), key: name, text }));
             self.asked.replace(Some((id, key)));
@@ -123,6 +165,7 @@ impl Session {
         let about = self.asked.borrow_mut().take_if(|(id, _)| reply.id == Some(*id)).map(|(_, key)| key);
         match (reply.outcome, about) {
             (Outcome::Ok(Answer::Joined { at, state }), _) => {
+                self.joining.set(false);
                 let (before, recovered) = (self.count(), state.recovered);
                 self.apply(Input::Joined(at, state));
                 let missed = self.count().saturating_sub(before);
@@ -136,6 +179,9 @@ impl Session {
             // These pass: the same is asked for until it goes through.
             (Outcome::Error(error), about) if matches!(error.code, Code::RateLimited | Code::Unavailable) => {
                 self.ready.set(false);
+                if about.is_none() {
+                    self.joining.set(false);
+                }
                 let wait = u32::try_from(error.retry_after_ms.unwrap_or(AGAIN)).unwrap_or(u32::MAX);
                 let (session, line) = (Rc::clone(self), line.clone());
                 spawn_local(async move {
@@ -176,14 +222,31 @@ impl Session {
         }
     }
 
+    /// The server says who we are. Where that is somebody else than the page was made for (another tab came first with its
+    /// cookie, or the cookies were cleared), the page is made anew, once; what is not sent yet comes along.
+    fn are(&self, you: Person) {
+        let known = self.link.about.with_value(|about| about.you.clone());
+        if known.id != you.id
+            && let Some(storage) = session_storage()
+            && storage.get_item(RELOADED).ok().flatten().is_none()
+            && storage.set_item(RELOADED, "1").is_ok()
+        {
+            // Where it fails, the page goes on as it is.
+            let _ = window().location().reload();
+        }
+        self.link.about.update_value(|about| about.you = you);
+    }
+
     fn is_mine(&self, id: &str) -> bool {
         self.link.about.with_value(|about| about.you.id == id)
     }
 }
 
 impl Client for Rc<Session> {
-    fn opened(&self, line: &Line) {
+    fn opened(&self, you: Person, line: &Line) {
+        self.are(you);
         self.ready.set(false);
+        self.joining.set(false);
         self.asked.replace(None);
         self.join(line);
     }
@@ -316,6 +379,40 @@ impl Draft {
             composer.set_value(&text);
         }
     }
+}
+
+/// What was said and is not accepted, kept by the tab over reloads: its key makes it the same message when it is said again.
+struct Unsent {
+    place: String,
+    kept: Cell<bool>,
+}
+
+impl Unsent {
+    fn of(group: &Group) -> Self {
+        Self { place: format!("confab:unsent:{group}"), kept: Cell::new(true) }
+    }
+
+    fn keep(&self, link: RoomLink) {
+        let unsent: Vec<(String, String)> =
+            link.state.with_untracked(|state| state.unsent().map(|row| (row.key.key().to_owned(), row.text.clone())).collect());
+        // Mostly there was nothing and there is nothing.
+        if !self.kept.replace(!unsent.is_empty()) && unsent.is_empty() {
+            return;
+        }
+        if let (Some(storage), Ok(text)) = (session_storage(), serde_json::to_string(&unsent)) {
+            // A full or forbidden storage costs the copy, not the message.
+            let _ = if unsent.is_empty() { storage.remove_item(&self.place) } else { storage.set_item(&self.place, &text) };
+        }
+    }
+
+    fn restore(&self) -> Vec<(Key, String)> {
+        let kept = session_storage().and_then(|storage| storage.get_item(&self.place).ok().flatten());
+        kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+}
+
+fn session_storage() -> Option<web_sys::Storage> {
+    window().session_storage().ok().flatten()
 }
 
 fn storage() -> Option<web_sys::Storage> {

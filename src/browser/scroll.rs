@@ -131,7 +131,13 @@ impl Place {
             log.set_scroll_top(0);
             return;
         }
-        let moved = self.anchor.borrow().as_ref().map(|(row, top)| top_in(&log, row) - top);
+        let anchor = self.anchor.borrow();
+        // A fresh state has taken the row away; the reader finds the way from the end.
+        if anchor.as_ref().is_some_and(|(row, _)| !row.is_connected()) {
+            log.set_scroll_top(0);
+            return;
+        }
+        let moved = anchor.as_ref().map(|(row, top)| top_in(&log, row) - top);
         if let Some(moved) = moved.filter(|moved| moved.abs() >= 0.5) {
             log.scroll_by_with_x_and_y(0.0, moved);
         }

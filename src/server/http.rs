@@ -6,6 +6,7 @@ use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, ti
 use axum::{Router, body::Body, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
@@ -15,6 +16,8 @@ use tracing::{debug, warn};
 
 /// How long a client may take for the head of a request, which bounds an idle connection too.
 const HEAD: Duration = Duration::from_secs(30);
+/// How long what was sent may wait for the other side's acknowledgement.
+const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
 /// How long the last connections may take when the server stops.
 const LAST: Duration = Duration::from_secs(8);
 /// How long to wait when no connection can be accepted, for want of file descriptors mostly.
@@ -49,6 +52,10 @@ pub(super) async fn serve(listener: TcpListener, app: Router, shutdown: impl Fut
                 // Small answers must not wait for the client's acknowledgement of the one before.
                 if let Err(cause) = stream.set_nodelay(true) {
                     debug!(%cause, "TCP_NODELAY could not be set");
+                }
+                // A client that takes nothing of what it asked for does not hold the connection for ever.
+                if let Err(cause) = SockRef::from(&stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED)) {
+                    debug!(%cause, "TCP_USER_TIMEOUT could not be set");
                 }
                 tokio::spawn(connection(stream, Peer(peer), app.clone(), stop.clone(), alive.clone()));
             }

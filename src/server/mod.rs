@@ -18,7 +18,11 @@ pub mod settings;
 pub mod store;
 pub mod telemetry;
 
-use std::{future::Future, num::NonZeroUsize, sync::Arc};
+use std::{
+    future::Future,
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+};
 
 use any_spawner::Executor;
 use tokio::net::TcpListener;
@@ -77,12 +81,13 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Futur
     let services = Arc::new(Services {
         rooms,
         groups: Groups::start(layer, group_expiry)?,
-        connections: Connections::new(limits.connections_per_address.map(std::num::NonZeroU32::get)),
+        connections: Connections::new(limits.connections_per_address.map(NonZeroU32::get)),
+        refused: Connections::new(limits.connections_per_address.map(NonZeroU32::get)),
         origins: Origins::new(server.allowed_origins),
         limits: Limits {
             message_bytes: limits.message_bytes,
             backlog_bytes: limits.backlog_bytes.map_or(0, NonZeroUsize::get),
-            messages_per_second: limits.messages_per_second.map_or(0, std::num::NonZeroU32::get),
+            messages_per_second: limits.messages_per_second.map_or(0, NonZeroU32::get),
             ping_s: PING_S,
         },
     });

@@ -46,6 +46,8 @@ pub struct Services {
     pub rooms: Arc<Rooms>,
     pub groups: Arc<Groups>,
     pub connections: Connections,
+    /// Those that are being told that they are too many.
+    pub refused: Connections,
     pub origins: Origins,
     pub limits: Limits,
 }
@@ -125,8 +127,8 @@ async fn socket_alone(State(services): State<Arc<Services>>, request: Request) -
 
 /// Everything is there once the server accepts connections.
 async fn ready(State(services): State<Arc<Services>>) -> Response {
-    match services.rooms.list().await {
-        Ok(_) => "ready\n".into_response(),
+    match services.rooms.check().await {
+        Ok(()) => "ready\n".into_response(),
         Err(_) => refuse(StatusCode::SERVICE_UNAVAILABLE, "the store cannot be read"),
     }
 }
@@ -163,8 +165,12 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
     // A browser drops a connection whose sub-protocol was not taken up.
     let protocol = handshake.offers(SUBPROTOCOL).then_some(SUBPROTOCOL);
     let Some(place) = services.connections.enter(peer.ip()) else {
+        // Telling it takes a connection too, so those are counted as well.
+        let Some(place) = services.refused.enter(peer.ip()) else {
+            return refuse(StatusCode::TOO_MANY_REQUESTS, "this address has too many connections");
+        };
         let refused = Refused { most: services.connections.most };
-        return accept(refused, protocol, handshake, upgrade, (services.limits, alive));
+        return accept(refused, protocol, handshake, upgrade, (services.limits, (alive, place)));
     };
     let kept = (services.limits, (alive, place));
     let accepted = if protocol.is_some() {

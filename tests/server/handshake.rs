@@ -100,6 +100,7 @@ async fn a_bad_handshake_is_told_what_is_wrong_with_it() {
         assert_eq!(head.get("sec-websocket-version"), version, "{name}: {value:?}");
     }
     assert_eq!(ask(&app, "GET /room/a/ HTTP/1.0", &UPGRADE).await.status, 400);
+    assert_eq!(ask(&app, "HEAD /room/a/ HTTP/1.1", &UPGRADE).await.status, 400);
     for first_line in ["GARBAGE", "GET /room/a/ HTTP/9.9", "GET /room/\u{1}/ HTTP/1.1"] {
         assert_eq!(ask(&app, first_line, &UPGRADE).await.status, 400, "{first_line}");
     }
@@ -260,4 +261,22 @@ async fn a_stopping_server_says_goodbye_to_everybody() {
     assert_eq!(plain.closed().await.0, 4003);
     assert_eq!(v1.closed().await.0, 4003);
     within("the end", app.stopped()).await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_completed_while_the_server_stops_is_told_so() {
+    let mut app = TestApp::start().await;
+    let whole = request("GET /room/a/ HTTP/1.1", &UPGRADE);
+    let (first, rest) = whole.split_at(whole.len() / 2);
+    let mut raw = Raw::connect(app.address).await;
+    raw.send(first.as_bytes()).await;
+    // Another connection after it shows that the server has seen the first half.
+    let mut other = V1::connect(app.address, "/room/a/").await;
+    app.begin_to_stop();
+    assert_eq!(other.closed().await.0, 4003);
+    raw.send(rest.as_bytes()).await;
+    assert_eq!(raw.head().await.status, 101);
+    assert_eq!(raw.closed().await.0, 4003);
+    drop((raw, other));
+    app.stopped().await;
 }

@@ -160,3 +160,19 @@ async fn the_api_says_what_is_wrong_with_a_request() {
     let (status, body) = app.api("/api/v1/rooms/never-used/messages").await;
     assert_eq!((status, &body["messages"]), (200, &json!([])));
 }
+
+#[tokio::test]
+async fn the_list_of_rooms_shows_the_beginning_of_a_long_message() {
+    let app = TestApp::start().await;
+    let mut watcher = V1::connect(app.address, "/ws/").await;
+    watcher.join("me", None).await;
+    let long = "ä".repeat(30_000);
+    let mut author = V1::connect(app.address, "/room/a/").await;
+    author.post("room/a", "k", &long).await;
+    let shown = format!("{}…", "ä".repeat(200));
+    assert_eq!(watcher.push().await["event"]["latest"]["text"], shown);
+    let joined = V1::connect(app.address, "/ws/").await.join("me", None).await;
+    assert_eq!(joined["rooms"][0]["latest"]["text"], shown);
+    let page = app.get("/").await.text().await.expect("a page");
+    assert!(page.contains(&shown) && !page.contains(&"ä".repeat(201)));
+}

@@ -17,7 +17,9 @@ pub(super) fn Composer(
     longest: usize,
     mistake: Option<(String, String)>,
 ) -> impl IntoView {
-    let too_long = RwSignal::new(None::<String>);
+    // What the form sent in vain; the text stands in the area so that it is not lost.
+    let (refused, entered) = mistake.unzip();
+    let problem = RwSignal::new(refused);
     let use_touch = use_context::<Outside>().map(|outside| outside.touch);
     let send = move || {
         let Some(composer) = link.composer.get_untracked() else { return };
@@ -26,10 +28,10 @@ pub(super) fn Composer(
             return;
         }
         if text.len() > longest {
-            too_long.set(Some(format!("This is {} bytes long; a message is at most {longest}.", text.len())));
+            problem.set(Some(format!("This is {} bytes long; a message is at most {longest}.", text.len())));
             return;
         }
-        too_long.set(None);
+        problem.set(None);
         composer.set_value("");
         link.request(Intent::Draft(String::new()));
         link.request(Intent::Send(text));
@@ -55,13 +57,10 @@ pub(super) fn Composer(
     };
     let input = move |_| {
         if let Some(composer) = link.composer.get_untracked() {
-            too_long.set(None);
+            problem.set(None);
             link.request(Intent::Draft(composer.value()));
         }
     };
-    // What the form sent in vain; the text stands in the area so that it is not lost.
-    let (refused, entered) = mistake.unzip();
-    let problem = move || too_long.get().or_else(|| refused.clone());
     view! {
         <form class="composer" method="post" action=here on:submit=submit>
             <input type="hidden" name="key" value=form_key.to_string() />
@@ -75,7 +74,7 @@ pub(super) fn Composer(
                 required
                 dir="auto"
                 autocomplete="off"
-                placeholder=format!("Message {name}")
+                placeholder="Message"
                 aria-describedby="composer-hint"
                 inner_html=entered.map(|text| escaped(&text))
                 node_ref=link.composer
@@ -86,10 +85,11 @@ pub(super) fn Composer(
                 "Send"
             </button>
             <p id="composer-hint" class="hint">
-                {move || match problem() {
+                {move || match problem.get() {
                     Some(problem) => view! { <span class="mistake" role="alert">{problem}</span> }.into_any(),
-                    None => "Enter sends, Shift+Enter is a new line".into_any(),
+                    None => view! { <span class="keys">"Enter sends, Shift+Enter is a new line"</span> }.into_any(),
                 }}
+                <span class="scriptless">"Times are in UTC. Reload the page to see what is new."</span>
             </p>
         </form>
     }

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::{Delivery, Row, RowKey};
 use crate::{
     app::{
-        Intent, RoomLink, Zone,
+        Intent, RoomLink, Zone, ZoneOf,
         components::{Clock, date, hue, initial},
     },
     wire::Timestamp,
@@ -26,16 +26,21 @@ struct Look {
 }
 
 impl Look {
-    fn of(row: &Row, before: Option<&Row>, zone: i32) -> Self {
+    fn of(row: &Row, before: Option<&Row>, zone: ZoneOf) -> Self {
         let same_author = before.is_some_and(|before| before.from.id == row.from.id && before.from.name == row.from.name);
         let apart = before.and_then(|before| Some(row.at?.as_millis() - before.at?.as_millis()));
-        let day = row
-            .at
-            .map(|at| date(at, zone))
-            .filter(|day| before.is_none_or(|before| before.at.is_some_and(|at| date(at, zone) != *day)));
+        let begins_day = |at: &Timestamp| match before {
+            Some(before) => before.at.is_some_and(|before| day_number(before, zone) != day_number(*at, zone)),
+            None => true,
+        };
+        let day = row.at.filter(begins_day).map(|at| date(at, zone));
         let continued = same_author && day.is_none() && apart.is_none_or(|apart| apart < TOGETHER);
         Self { delivery: row.delivery.clone(), at: row.at, continued, day }
     }
+}
+
+fn day_number(at: Timestamp, zone: ZoneOf) -> i64 {
+    (at.as_millis() + i64::from(zone(at)) * 60_000).div_euclid(24 * 60 * 60 * 1000)
 }
 
 #[component]
@@ -103,7 +108,7 @@ mod tests {
 
     fn row(author: &str, at: Option<i64>) -> Row {
         let from = Person { id: author.to_owned(), name: author.to_owned() };
-        let key = RowKey { author: author.to_owned(), key: "k".to_owned() };
+        let key = RowKey::new(author, "k");
         let at = at.map(Timestamp::from_millis);
         Row { key, from, text: String::new(), at, offset: None, delivery: Delivery::Sent }
     }
@@ -119,16 +124,16 @@ mod tests {
             (row("bob", Some(1)), false),
             (row("ann", None), true),
         ] {
-            assert_eq!(Look::of(&then, Some(&first), 0).continued, continued, "{then:?}");
+            assert_eq!(Look::of(&then, Some(&first), |_| 0).continued, continued, "{then:?}");
         }
-        assert!(!Look::of(&first, None, 0).continued);
+        assert!(!Look::of(&first, None, |_| 0).continued);
     }
 
     #[test]
     fn a_day_begins_by_the_readers_clock() {
         let (evening, night) = (row("ann", Some(DAY - 90_000)), row("ann", Some(DAY - 30_000)));
-        assert_eq!(Look::of(&night, Some(&evening), 0).day, None);
-        assert_eq!(Look::of(&night, Some(&evening), 1).day, Some("2 Jan 1970".to_owned()));
-        assert_eq!(Look::of(&evening, None, 0).day, Some("1 Jan 1970".to_owned()));
+        assert_eq!(Look::of(&night, Some(&evening), |_| 0).day, None);
+        assert_eq!(Look::of(&night, Some(&evening), |_| 1).day, Some("2 Jan 1970".to_owned()));
+        assert_eq!(Look::of(&evening, None, |_| 0).day, Some("1 Jan 1970".to_owned()));
     }
 }

@@ -5,7 +5,10 @@
 //! A row's key is its author and the key that the author's client gave it, so the event of a message that we sent finds
 //! the row that is already there.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde_json::{Map, Value};
 
@@ -14,8 +17,19 @@ use crate::wire::{Event, Joined, Key, Message, Offset, Person, Position, Push, S
 /// What makes two rows the same message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowKey {
-    pub author: String,
-    pub key: String,
+    author: Arc<str>,
+    key: Arc<str>,
+}
+
+impl RowKey {
+    pub fn new(author: &str, key: &str) -> Self {
+        Self { author: author.into(), key: key.into() }
+    }
+
+    /// What the author's client called the message.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
 }
 
 /// How far a message is on its way.
@@ -35,7 +49,7 @@ pub struct Row {
     pub key: RowKey,
     pub from: Person,
     pub text: String,
-    /// None while only this browser's clock could tell.
+    /// By the server's clock, or by this browser's while it is ours and under way; none where nobody said.
     pub at: Option<Timestamp>,
     pub offset: Option<Offset>,
     pub delivery: Delivery,
@@ -50,8 +64,8 @@ pub enum Input {
     Joined(Joined, State),
     /// Earlier messages that were asked for with `before` this offset.
     Older(Offset, Vec<Stored>),
-    /// We said something.
-    Composed { key: Key, from: Person, text: String },
+    /// We said something; what is already there is not said again.
+    Composed { key: Key, from: Person, text: String, at: Timestamp },
     /// The server accepted it.
     Accepted { key: RowKey, offset: Option<Offset> },
     /// The server refused it.
@@ -119,7 +133,12 @@ impl RoomState {
 
     /// Our messages that wait for an answer, in the order in which they were said.
     pub fn pending(&self) -> impl Iterator<Item = &Row> {
-        self.rows[self.placed..].iter().filter(|row| row.delivery == Delivery::Pending)
+        self.unsent().filter(|row| row.delivery == Delivery::Pending)
+    }
+
+    /// Our messages that the server has not accepted, the refused ones too.
+    pub fn unsent(&self) -> impl Iterator<Item = &Row> {
+        self.rows[self.placed..].iter().filter(|row| row.delivery != Delivery::Sent)
     }
 
     /// Changes the state.
@@ -131,9 +150,11 @@ impl RoomState {
             Input::Pushed(push) => return self.pushed(push),
             Input::Joined(at, state) => self.joined(at, state),
             Input::Older(before, messages) => self.prepend(before, messages),
-            Input::Composed { key, from, text } => {
-                let key = RowKey { author: from.id.clone(), key: key.to_string() };
-                self.append(Row { key, from, text, at: None, offset: None, delivery: Delivery::Pending });
+            Input::Composed { key, from, text, at } => {
+                let key = RowKey::new(&from.id, key.as_str());
+                if !self.index.contains_key(&key) {
+                    self.append(Row { key, from, text, at: Some(at), offset: None, delivery: Delivery::Pending });
+                }
             }
             Input::Accepted { key, offset } => self.accepted(&key, offset),
             Input::Refused { key, reason } => self.deliver(&key, Delivery::Failed(reason)),
@@ -165,7 +186,7 @@ impl RoomState {
             (None, Event::Message(message)) => self.unnumbered(message),
             (None, Event::Other(map)) => {
                 if let Some(text) = text_of(&map) {
-                    let key = RowKey { author: String::new(), key: format!("event-{}", self.nameless) };
+                    let key = RowKey::new("", &format!("event-{}", self.nameless));
                     self.nameless += 1;
                     let from = Person { id: String::new(), name: name_of(&map).unwrap_or("Program").to_owned() };
                     let text = text.to_owned();
@@ -277,8 +298,20 @@ impl RoomState {
             self.rows.drain(..drop);
             self.placed -= drop;
             self.older = true;
-            self.reindex();
         }
+        // What has no place cannot be read again, nor could it by somebody who comes now.
+        let passing = self.rows[self.placed..].iter().filter(|row| row.delivery == Delivery::Sent).count();
+        let mut spare = passing.saturating_sub(keep);
+        if spare > 0 {
+            let mut at = 0;
+            self.rows.retain(|row| {
+                let goes = at >= self.placed && spare > 0 && row.delivery == Delivery::Sent;
+                at += 1;
+                spare -= usize::from(goes);
+                !goes
+            });
+        }
+        self.reindex();
     }
 
     fn reindex(&mut self) {
@@ -295,7 +328,7 @@ impl RoomState {
 
 fn placed(Stored { offset, message }: Stored) -> Row {
     let Message { key, from, text, at, .. } = message;
-    let key = RowKey { author: from.id.clone(), key: key.to_string() };
+    let key = RowKey::new(&from.id, key.as_str());
     Row { key, from, text, at: Some(at), offset: Some(offset), delivery: Delivery::Sent }
 }
 
@@ -358,9 +391,10 @@ mod tests {
     }
 
     fn compose(state: &mut RoomState, key: &str) -> RowKey {
-        let input = Input::Composed { key: key.parse().expect("a key"), from: me(), text: format!("mine {key}") };
+        let (text, at) = (format!("mine {key}"), Timestamp::from_millis(0));
+        let input = Input::Composed { key: key.parse().expect("a key"), from: me(), text, at };
         assert_eq!(state.apply(input), Ok(()));
-        RowKey { author: "me".to_owned(), key: key.to_owned() }
+        RowKey::new("me", key)
     }
 
     fn offsets(state: &RoomState) -> Vec<Option<u64>> {
@@ -462,6 +496,28 @@ mod tests {
         assert_eq!(state.rows().len(), 2);
         assert_eq!(state.rows()[0].key, key);
         assert_eq!(state.pending().count(), 0);
+    }
+
+    #[test]
+    fn what_is_already_there_is_not_said_again() {
+        let mut state = RoomState::new(at(1), vec![said(1, &me(), "a")]);
+        compose(&mut state, "a");
+        assert_eq!(offsets(&state), [Some(1)]);
+        assert_eq!(state.unsent().count(), 0);
+    }
+
+    #[test]
+    fn of_messages_without_a_place_the_oldest_go_too_but_none_of_ours_that_is_under_way() {
+        let mut state = RoomState::new(at(0), Vec::new());
+        let pending = compose(&mut state, "mine");
+        for number in 1..=10 {
+            let Push { topic, event, .. } = push(stored(number));
+            assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
+        }
+        assert_eq!(state.apply(Input::Trimmed(3)), Ok(()));
+        let texts: Vec<_> = state.rows().iter().map(|row| row.text.as_str()).collect();
+        assert_eq!(texts, ["mine mine", "text 8", "text 9", "text 10"]);
+        assert_eq!(state.row(&pending).map(|row| row.text.as_str()), Some("mine mine"));
     }
 
     #[test]

@@ -32,28 +32,43 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
     let zone = expect_context::<Zone>().0;
     Effect::new(move || {
         if let Some(outside) = outside {
-            zone.set((outside.zone)());
+            zone.set(outside.zone);
             if live {
                 (outside.room)(link);
             }
         }
     });
+    let reason = move || {
+        link.status.with(|status| match status {
+            Status::Closed { reason: Some(reason) } if !reason.is_empty() => Some(reason.clone()),
+            _ => None,
+        })
+    };
     view! {
         <TopBar title="‹ Rooms".to_owned()>
-            <h1 class="title">{title}</h1>
+            <h1 class="title" title=title.clone()>
+                {title.clone()}
+            </h1>
             {live.then(|| view! { <Connection link /> })}
             <Me you next />
         </TopBar>
         <main class="room">
-            <Log link name=name.clone() here=here.clone() />
-            <Show when=move || link.away.get()>
-                <button type="button" class="jump" on:click=move |_| link.request(Intent::JumpToLatest)>
-                    {move || match link.unseen.get() {
-                        0 => "Jump to latest".to_owned(),
-                        new => format!("Jump to latest ({new} new)"),
-                    }}
-                </button>
+            <Show when=move || reason().is_some()>
+                <p class="reason" role="alert">
+                    {move || reason().map(|reason| format!("The server has closed the connection: {reason}."))}
+                </p>
             </Show>
+            <div class="reading">
+                <Log link name=name.clone() here=here.clone() live />
+                <Show when=move || link.away.get()>
+                    <button type="button" class="jump" on:click=move |_| link.request(Intent::JumpToLatest)>
+                        {move || match link.unseen.get() {
+                            0 => "Jump to latest".to_owned(),
+                            new => format!("Jump to latest ({new} new)"),
+                        }}
+                    </button>
+                </Show>
+            </div>
             {if live {
                 view! { <Composer link name=name here form_key longest mistake /> }.into_any()
             } else {
@@ -81,8 +96,7 @@ fn Connection(link: RoomLink) -> impl IntoView {
             Status::Rendered => String::new(),
             Status::Connecting => "Connecting…".to_owned(),
             Status::Connected => "Connected".to_owned(),
-            Status::Closed { reason: None } => "Connection closed".to_owned(),
-            Status::Closed { reason: Some(reason) } => format!("Connection closed: {reason}"),
+            Status::Closed { .. } => "Connection closed".to_owned(),
         })
     };
     let kind = move || {
@@ -116,7 +130,7 @@ fn Connection(link: RoomLink) -> impl IntoView {
 /// The messages. The scrolling element is a reversed column, so that it stands at its end from the first paint on, with scripts
 /// or without.
 #[component]
-fn Log(link: RoomLink, name: String, here: String) -> impl IntoView {
+fn Log(link: RoomLink, name: String, here: String, live: bool) -> impl IntoView {
     let state = link.state;
     let keys = move || state.with(|state| state.rows().iter().map(|row| row.key.clone()).collect::<Vec<_>>());
     let older = Memo::new(move |_| state.with(RoomState::older_than));
@@ -147,7 +161,9 @@ fn Log(link: RoomLink, name: String, here: String) -> impl IntoView {
                     })
                 }}
                 <Show when=move || state.with(|state| state.rows().is_empty())>
-                    <p class="empty">"Nothing has been said here yet. Say the first thing."</p>
+                    <p class="empty">
+                        {if live { "Nothing has been said here yet. Say the first thing." } else { "There is nothing before this." }}
+                    </p>
                 </Show>
                 <ol class="messages">
                     <For each=keys key=Clone::clone let:key>

@@ -81,8 +81,8 @@ impl Consumer for Chat {
         };
         match joined.await {
             Ok((membership, head)) => {
-                welcome.joined = Some(Joined { topic: topic.clone(), epoch: head.epoch, offset: head.offset });
-                membership.release(Some(head.offset), Some(v1(&ServerFrame::Welcome { welcome })));
+                welcome.joined = Some(Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset });
+                membership.release(Some(head), Some(v1(&ServerFrame::Welcome { welcome })));
                 self.topics.insert(topic, Joinery { access: Some(access), membership });
                 ControlFlow::Continue(())
             }
@@ -176,6 +176,7 @@ impl Chat {
             }
             Topic::Me => (None, list_group()),
         };
+        let was_member = known.is_some();
         let membership = match known {
             Some(joined) => {
                 joined.membership.hold();
@@ -190,12 +191,23 @@ impl Chat {
                 (Position { epoch: list_epoch(), offset: Offset::START }, state)
             }),
         };
-        let (head, state) = state.map_err(unavailable)?;
-        let at = Joined { topic: topic.clone(), epoch: head.epoch, offset: head.offset };
-        let reply = Reply { id, outcome: Outcome::Ok(Answer::Joined { at, state }) };
-        membership.release(Some(head.offset), Some(v1(&ServerFrame::Reply(reply))));
-        self.topics.insert(topic, Joinery { access, membership });
-        Ok(())
+        match state {
+            Ok((head, state)) => {
+                let at = Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset };
+                let reply = Reply { id, outcome: Outcome::Ok(Answer::Joined { at, state }) };
+                membership.release(Some(head), Some(v1(&ServerFrame::Reply(reply))));
+                self.topics.insert(topic, Joinery { access, membership });
+                Ok(())
+            }
+            Err(cause) => {
+                // Who was a member before stays one, where it stood.
+                if was_member {
+                    membership.release(None, None);
+                    self.topics.insert(topic, Joinery { access, membership });
+                }
+                Err(unavailable(cause))
+            }
+        }
     }
 
     async fn join_closed(

@@ -8,7 +8,7 @@ use crate::{
         layers,
         rooms::{PlainMessage, Read, read_event},
     },
-    wire::{Offset, Push, ServerFrame, Topic},
+    wire::{Position, Push, ServerFrame, Topic},
 };
 
 /// What a connection reads.
@@ -22,7 +22,7 @@ pub enum Form {
 
 /// An event of a topic, encoded when the first member asks for its form and shared by all others that read it.
 pub(super) struct Broadcast {
-    pub(super) offset: Option<Offset>,
+    pub(super) position: Option<Position>,
     plain: Option<PlainMessage>,
     push: Push,
     plain_frame: OnceCell<Option<Frame>>,
@@ -31,9 +31,10 @@ pub(super) struct Broadcast {
 
 impl Broadcast {
     pub(super) fn new(topic: &Topic, event: &Arc<layers::Event>) -> Self {
-        let Read { offset, plain, event } = read_event(event);
+        let Read { position, plain, event } = read_event(event);
+        let offset = position.as_ref().map(|position| position.offset);
         let push = Push { topic: topic.clone(), offset, event };
-        Self { offset, plain, push, plain_frame: OnceCell::new(), v1_frame: OnceCell::new() }
+        Self { position, plain, push, plain_frame: OnceCell::new(), v1_frame: OnceCell::new() }
     }
 
     /// The frame for a form; none where the event is nothing to its readers.

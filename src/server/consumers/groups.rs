@@ -32,7 +32,7 @@ use crate::{
         gateway::{CloseCode, Frame, Socket, SocketId},
         layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
     },
-    wire::{Offset, Topic},
+    wire::{Position, Topic},
 };
 
 /// What may wait at a closed gate, in bytes; a member that needs longer is closed and comes back.
@@ -52,6 +52,8 @@ struct Table {
     by_name: HashMap<GroupName, Arc<LocalGroup>>,
     by_id: HashMap<u64, Arc<LocalGroup>>,
     sockets: HashMap<SocketId, (Arc<Socket>, Form)>,
+    /// The server is stopping: what every socket is told, also one that comes only now.
+    goodbye: Option<(CloseCode, &'static str)>,
 }
 
 /// A group's members on this node.
@@ -86,10 +88,31 @@ struct Member {
 }
 
 struct Gate {
-    /// The member has everything up to here from elsewhere.
-    seen: Offset,
+    /// The member has everything up to here from elsewhere; none for a plain client, which is never brought level.
+    seen: Option<Position>,
     /// Closed: what waits.
-    held: Option<Vec<(Option<Offset>, Frame)>>,
+    held: Option<Vec<(Option<Position>, Frame)>>,
+}
+
+/// What an event is to a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// New.
+    Send,
+    /// It has it already.
+    Skip,
+    /// The stream was begun anew since it joined: what it has is void, and only a new join can tell it so.
+    Lost,
+}
+
+impl Gate {
+    fn verdict(&self, position: Option<&Position>) -> Verdict {
+        match (&self.seen, position) {
+            (Some(seen), Some(position)) if seen.epoch != position.epoch => Verdict::Lost,
+            (Some(seen), Some(position)) if position.offset <= seen.offset => Verdict::Skip,
+            _ => Verdict::Send,
+        }
+    }
 }
 
 /// Being a member; ends when it is dropped.
@@ -138,7 +161,11 @@ impl Groups {
 
     /// Makes a socket reachable under a channel of its own.
     pub fn register(self: &Arc<Self>, socket: &Arc<Socket>, form: Form) -> Reachable {
-        self.table.write().sockets.insert(socket.id(), (Arc::clone(socket), form));
+        let mut table = self.table.write();
+        table.sockets.insert(socket.id(), (Arc::clone(socket), form));
+        if let Some((code, reason)) = table.goodbye {
+            socket.close(code, reason);
+        }
         Reachable { groups: Arc::clone(self), socket: socket.id(), channel: self.channel('s', socket.id().0) }
     }
 
@@ -154,7 +181,7 @@ impl Groups {
         form: Form,
         closed: bool,
     ) -> Result<Membership, LayerError> {
-        let gate = Mutex::new(Gate { seen: Offset::START, held: closed.then(Vec::new) });
+        let gate = Mutex::new(Gate { seen: None, held: closed.then(Vec::new) });
         let member = Arc::new(Member { socket: Arc::clone(socket), form, gate });
         let group = {
             let mut table = self.table.write();
@@ -207,9 +234,13 @@ impl Groups {
         }
     }
 
-    /// Says goodbye to every socket of this node.
-    pub fn close_all(&self, code: CloseCode, reason: &str) {
-        let sockets: Vec<_> = self.table.read().sockets.values().map(|(socket, _)| Arc::clone(socket)).collect();
+    /// Says goodbye to every socket of this node, and to those that are still in their handshake once they are there.
+    pub fn close_all(&self, code: CloseCode, reason: &'static str) {
+        let sockets: Vec<_> = {
+            let mut table = self.table.write();
+            table.goodbye = Some((code, reason));
+            table.sockets.values().map(|(socket, _)| Arc::clone(socket)).collect()
+        };
         for socket in sockets {
             socket.close(code, reason);
         }
@@ -256,7 +287,6 @@ impl LocalGroup {
     fn hand_out(&self, events: &[Arc<Event>]) {
         let members = self.members.lock().snapshot();
         let broadcasts: Vec<_> = events.iter().map(|event| Broadcast::new(&self.topic, event)).collect();
-        let lowest = broadcasts.iter().filter_map(|broadcast| broadcast.offset).min();
         let whole = |form| -> Vec<Frame> { broadcasts.iter().filter_map(|b| b.frame(form).cloned()).collect() };
         let (mut plain, mut v1) = (None, None);
         for member in members.iter() {
@@ -266,20 +296,39 @@ impl LocalGroup {
             };
             let frames = cache.get_or_insert_with(|| whole(member.form));
             let mut gate = member.gate.lock();
-            let Gate { seen, held } = &mut *gate;
-            if let Some(held) = held {
-                held.extend(broadcasts.iter().filter_map(|b| Some((b.offset, b.frame(member.form)?.clone()))));
+            if let Some(held) = &mut gate.held {
+                held.extend(broadcasts.iter().filter_map(|b| Some((b.position.clone(), b.frame(member.form)?.clone()))));
                 if held.iter().map(|(_, frame)| frame.bytes().len()).sum::<usize>() > HELD_BYTES {
                     held.clear();
                     member.socket.close(CloseCode::SLOW_READER, "too much happened while catching up");
                 }
-            } else if lowest.is_none_or(|first| first > *seen) {
+            } else if broadcasts.iter().all(|b| gate.verdict(b.position.as_ref()) == Verdict::Send) {
                 member.socket.send(frames);
             } else {
-                let after = broadcasts.iter().filter(|b| b.offset.is_none_or(|offset| offset > *seen));
-                let rest: Vec<Frame> = after.filter_map(|b| b.frame(member.form).cloned()).collect();
-                member.socket.send(&rest);
+                let each = broadcasts.iter().filter_map(|b| Some((b.position.clone(), b.frame(member.form)?.clone())));
+                member.send_new(&gate, None, each);
             }
+        }
+    }
+}
+
+impl Member {
+    /// Sends `answer` and those of the frames that are new to the member.
+    fn send_new(&self, gate: &Gate, answer: Option<Frame>, each: impl IntoIterator<Item = (Option<Position>, Frame)>) {
+        let mut frames = Vec::from_iter(answer);
+        let mut lost = false;
+        for (position, frame) in each {
+            match gate.verdict(position.as_ref()) {
+                Verdict::Send => frames.push(frame),
+                Verdict::Skip => {}
+                Verdict::Lost => lost = true,
+            }
+        }
+        if !frames.is_empty() {
+            self.socket.send(&frames);
+        }
+        if lost {
+            self.socket.close(CloseCode::LOST_POSITION, "the stream was begun anew");
         }
     }
 }
@@ -302,18 +351,14 @@ impl Membership {
     }
 
     /// Sends `answer`, then what waited at the gate, and opens it. `seen` is what the answer brought the member up to: events up
-    /// to there are not sent again, now or later.
-    pub fn release(&self, seen: Option<Offset>, answer: Option<Frame>) {
+    /// to there are not sent again, now or later. Without it the member stands where it stood.
+    pub fn release(&self, seen: Option<Position>, answer: Option<Frame>) {
         let mut gate = self.member.gate.lock();
-        if let Some(seen) = seen {
-            gate.seen = gate.seen.max(seen);
+        if seen.is_some() {
+            gate.seen = seen;
         }
         let held = gate.held.take().unwrap_or_default();
-        let after = held.into_iter().filter(|(offset, _)| offset.is_none_or(|offset| offset > gate.seen));
-        let frames: Vec<Frame> = answer.into_iter().chain(after.map(|(_, frame)| frame)).collect();
-        if !frames.is_empty() {
-            self.member.socket.send(&frames);
-        }
+        self.member.send_new(&gate, answer, held);
     }
 }
 
@@ -342,5 +387,30 @@ impl Drop for Membership {
 impl Drop for Reachable {
     fn drop(&mut self) {
         self.groups.table.write().sockets.remove(&self.socket);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(epoch: &str, offset: u64) -> Position {
+        Position { epoch: epoch.parse().expect("an epoch"), offset: crate::wire::Offset(offset) }
+    }
+
+    #[test]
+    fn a_member_is_sent_what_it_has_not_and_a_stream_begun_anew_is_lost_to_it() {
+        let level = Gate { seen: Some(at("e", 5)), held: None };
+        let plain = Gate { seen: None, held: None };
+        for (position, by_level) in [
+            (Some(at("e", 5)), Verdict::Skip),
+            (Some(at("e", 6)), Verdict::Send),
+            (Some(at("f", 1)), Verdict::Lost),
+            (Some(at("f", 9)), Verdict::Lost),
+            (None, Verdict::Send),
+        ] {
+            assert_eq!(level.verdict(position.as_ref()), by_level, "{position:?}");
+            assert_eq!(plain.verdict(position.as_ref()), Verdict::Send, "{position:?}");
+        }
     }
 }

@@ -21,7 +21,7 @@ pub struct ConnectionLimits {
     pub message_bytes: usize,
     /// How much may wait for a slow reader, in bytes; 0 for no bound.
     pub backlog_bytes: usize,
-    /// A client that has been silent for this long is pinged, and one that is silent for more than twice as long is gone.
+    /// A client that has been silent for this long is pinged, and one from which nothing comes for as long again is gone.
     pub ping: Duration,
 }
 
@@ -38,8 +38,8 @@ pub struct Connection {
     ping: Duration,
     /// When something last came from the client.
     heard: Instant,
-    /// A ping is out since then.
-    pinged: bool,
+    /// A ping is out since this moment, and nothing has come after it.
+    pinged: Option<Instant>,
     /// The timer runs for the closing handshake.
     closing: bool,
     timer: Pin<Box<Sleep>>,
@@ -66,7 +66,7 @@ impl Connection {
             decoder,
             ping: limits.ping,
             heard: now,
-            pinged: false,
+            pinged: None,
             closing: false,
             timer: Box::pin(sleep_until(now + limits.ping)),
             ended: None,
@@ -171,7 +171,7 @@ impl Connection {
             Ok(0) => self.ended = Some(CloseCode::ABNORMAL),
             Ok(length) => {
                 self.heard = Instant::now();
-                self.pinged = false;
+                self.pinged = None;
                 self.decoder.feed(&buffer[..length]);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -179,18 +179,28 @@ impl Connection {
         }
     }
 
-    /// The timer went off: the closing handshake took too long, or the client is silent.
+    /// The timer went off: the closing handshake took too long, or the client seems to be silent.
     fn tick(&mut self) {
-        let silent = self.heard.elapsed();
-        if self.closing || silent >= self.ping.saturating_mul(2) {
+        if self.closing {
             self.ended = Some(CloseCode::ABNORMAL);
             return;
         }
-        if silent >= self.ping && !self.pinged {
-            self.socket.send(&[Frame::ping(&[])]);
-            self.pinged = true;
-        }
-        let next = if self.pinged { self.heard + self.ping.saturating_mul(2) } else { self.heard + self.ping };
+        // While a consumer was at work nobody listened: what has come meanwhile counts.
+        self.read();
+        let now = Instant::now();
+        let next = match self.pinged {
+            Some(pinged) if now >= pinged + self.ping => {
+                self.ended = Some(CloseCode::ABNORMAL);
+                return;
+            }
+            Some(pinged) => pinged + self.ping,
+            None if now >= self.heard + self.ping => {
+                self.socket.send(&[Frame::ping(&[])]);
+                self.pinged = Some(now);
+                now + self.ping
+            }
+            None => self.heard + self.ping,
+        };
         self.timer.as_mut().reset(next);
     }
 

@@ -23,6 +23,8 @@ impl CloseCode {
     pub const TRY_AGAIN: Self = Self(1013);
     /// The client reads too slowly; what it missed it gets when it returns.
     pub const SLOW_READER: Self = Self(4001);
+    /// What the client has of a stream is void; joining anew gives it the present state.
+    pub const LOST_POSITION: Self = Self(4002);
     /// The server stops; another or the same one will be there in a moment.
     pub const SHUTTING_DOWN: Self = Self(4003);
     /// The address has as many connections as it may have.

@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header},
+    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use sha1::{Digest, Sha1};
@@ -67,7 +67,7 @@ impl Handshake {
     /// What a client has to mend.
     pub fn read<B>(request: &Request<B>) -> Result<Self, Refused> {
         let headers = request.headers();
-        if request.version() < Version::HTTP_11 {
+        if request.version() < Version::HTTP_11 || request.method() != Method::GET {
             return Err(Refused::Malformed("a WebSocket handshake is a GET of HTTP/1.1 or later"));
         }
         if !has_token(headers, header::CONNECTION, "upgrade") {

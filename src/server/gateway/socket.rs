@@ -51,6 +51,8 @@ struct Outbound {
     /// What the socket has not taken yet; the front one may be partly written.
     queue: VecDeque<Bytes>,
     bytes: usize,
+    /// So many of the bytes were sent into an empty queue: however large one answer is, its reader is not slow for it.
+    grace: usize,
     /// The front of the queue has begun to go out: it must be finished whatever happens, or the stream is garbage.
     front_begun: bool,
     phase: Phase,
@@ -58,7 +60,7 @@ struct Outbound {
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, backlog: usize) -> Self {
-        let outbound = Outbound { queue: VecDeque::new(), bytes: 0, front_begun: false, phase: Phase::Open };
+        let outbound = Outbound { queue: VecDeque::new(), bytes: 0, grace: 0, front_begun: false, phase: Phase::Open };
         Self { id: SocketId::fresh(), stream, outbound: Mutex::new(outbound), wake: Notify::new(), backlog }
     }
 
@@ -77,8 +79,9 @@ impl Socket {
         outbound.bytes += frames.iter().map(|frame| frame.bytes().len()).sum::<usize>();
         if was_idle {
             outbound.write(&self.stream);
+            outbound.grace = outbound.bytes;
         }
-        if self.backlog > 0 && outbound.bytes > self.backlog {
+        if self.backlog > 0 && outbound.bytes - outbound.grace > self.backlog {
             let reason = format!("more than {} bytes are waiting to be read", self.backlog);
             outbound.abandon();
             outbound.close(&self.stream, CloseCode::SLOW_READER, &reason);
@@ -134,7 +137,7 @@ impl Outbound {
                     // The reading side meets the same error and ends the connection.
                     self.phase = Phase::Broken;
                     self.queue = VecDeque::new();
-                    self.bytes = 0;
+                    (self.bytes, self.grace) = (0, 0);
                 }
             }
         }
@@ -146,6 +149,7 @@ impl Outbound {
 
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
+        self.grace = self.grace.saturating_sub(written);
         while let Some(front) = self.queue.front_mut() {
             if written < front.len() {
                 front.advance(written);
@@ -162,6 +166,7 @@ impl Outbound {
     fn abandon(&mut self) {
         self.queue.truncate(usize::from(self.front_begun));
         self.bytes = self.queue.iter().map(Bytes::len).sum();
+        self.grace = self.bytes;
     }
 
     fn close(&mut self, stream: &TcpStream, code: CloseCode, reason: &str) {

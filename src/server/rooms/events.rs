@@ -5,7 +5,7 @@
 
 use crate::{
     server::layers::{Event, Value},
-    wire::{Epoch, Group, Message, Offset, Person, RoomSummary, Stored, Timestamp},
+    wire::{Epoch, Group, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp},
 };
 
 /// A room's text message.
@@ -35,10 +35,23 @@ pub(super) fn message(place: Option<(&Epoch, Offset)>, message: &Message) -> Eve
     }
 }
 
-/// Says that a room has a new latest message.
+/// Says that a room has a new latest message, of which the list shows the beginning.
 pub(super) fn listed(group: &Group, epoch: &Epoch, stored: &Stored) -> Event {
-    let message = message(Some((epoch, stored.offset)), &stored.message);
+    let mut shown = stored.message.clone();
+    shorten(&mut shown.text);
+    let message = message(Some((epoch, stored.offset)), &shown);
     Event::new(LISTED).with("group", group.as_str()).with("latest", Value::Map(message.fields().clone()))
+}
+
+/// How much of a message the list of rooms shows, in characters.
+const SHOWN: usize = 200;
+
+/// Cuts a text to what the list of rooms shows.
+pub(super) fn shorten(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(SHOWN) {
+        text.truncate(end);
+        text.push('…');
+    }
 }
 
 /// Bytes for the members.
@@ -49,7 +62,7 @@ pub(super) fn binary(bytes: Vec<u8>) -> Event {
 /// What an event of the layer is to the members of a topic.
 pub struct Read {
     /// Where it stands in the room's stream, if it does.
-    pub offset: Option<Offset>,
+    pub position: Option<Position>,
     /// What a plain client is sent: the text, or the bytes.
     pub plain: Option<PlainMessage>,
     /// What a `confab.v1` client is sent.
@@ -74,13 +87,15 @@ pub fn read_event(event: &Event) -> Read {
                 Some(RoomSummary { group, latest: Some(Stored { offset: offset?, message }) })
             })
     {
-        return Read { offset: None, plain: None, event: crate::wire::Event::Room(summary) };
+        return Read { position: None, plain: None, event: crate::wire::Event::Room(summary) };
     }
     if event.kind() == MESSAGE
         && let Some((message, offset)) = read_message(event.fields())
     {
         let plain = Some(PlainMessage::Text(message.text.clone()));
-        return Read { offset, plain, event: crate::wire::Event::Message(message) };
+        let epoch = event.get_str("epoch").and_then(|epoch| epoch.parse().ok());
+        let position = epoch.zip(offset).map(|(epoch, offset)| Position { epoch, offset });
+        return Read { position, plain, event: crate::wire::Event::Message(message) };
     }
     let plain = match event.get("bytes") {
         Some(Value::Bytes(bytes)) if event.kind() == BINARY => Some(PlainMessage::Binary(bytes.clone())),
@@ -89,7 +104,7 @@ pub fn read_event(event: &Event) -> Read {
     let serde_json::Value::Object(map) = event.to_json() else {
         unreachable!("an event is an object") // never: see its `to_json`
     };
-    Read { offset: None, plain, event: crate::wire::Event::Other(map) }
+    Read { position: None, plain, event: crate::wire::Event::Other(map) }
 }
 
 type Map = std::collections::BTreeMap<String, Value>;

@@ -117,11 +117,20 @@ impl Rooms {
         Ok(Access { subject, person: person.clone(), rooms: Arc::clone(self) })
     }
 
+    /// Whether the store can be read.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.durable.rooms(1).await.map(|_| ())
+    }
+
     fn rule(&self, group: &Group) -> Option<&RoomRule> {
         self.rules.iter().find(|rule| rule.matches.matches(group.as_str()))
     }
 
-    /// The rooms that guests may enter and that have been used, newest activity first.
+    /// The rooms that guests may enter and that have been used, newest activity first, each with the beginning of its latest
+    /// message.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -129,6 +138,9 @@ impl Rooms {
         let mut rooms = self.durable.rooms(LISTED).await?;
         rooms.extend(self.volatile.rooms(LISTED).await?);
         rooms.retain(|room| self.rule(&room.group).is_some_and(|rule| rule.guests));
+        for latest in rooms.iter_mut().filter_map(|room| room.latest.as_mut()) {
+            events::shorten(&mut latest.message.text);
+        }
         rooms.sort_by_key(|room| std::cmp::Reverse(room.latest.as_ref().map(|latest| latest.message.at)));
         rooms.truncate(LISTED);
         Ok(rooms)
