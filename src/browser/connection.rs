@@ -170,7 +170,8 @@ async fn converse(
     orders: &mut mpsc::UnboundedReceiver<Order>,
     welcomed: &Cell<bool>,
 ) -> End {
-    let Ok(socket) = WebSocket::open_with_protocol(address, SUBPROTOCOL) else { return End::Lost };
+    let Ok(raw) = web_sys::WebSocket::new_with_str(address, SUBPROTOCOL) else { return End::Lost };
+    let Ok(socket) = WebSocket::try_from(raw.clone()) else { return End::Lost };
     let (mut sink, stream) = socket.split();
     let mut stream = stream.fuse();
     // Nothing can be sent before the welcome; until then a timer watches over the handshake, afterwards over silence.
@@ -205,7 +206,9 @@ async fn converse(
             },
             order = orders.select_next_some() => match order {
                 Order::Say(request) => {
+                    // Into a closing socket nothing is said; that it closes is what the stream says next.
                     if welcomed.get()
+                        && raw.ready_state() == web_sys::WebSocket::OPEN
                         && let Ok(text) = serde_json::to_string(&request)
                     {
                         if sink.send(Message::Text(text)).await.is_err() {
