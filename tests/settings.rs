@@ -12,7 +12,7 @@ use std::{
 
 use confab::server::settings::{
     AllowedOrigin, Backend, ConfigFile, Durability, Flag, History, LARGEST_MESSAGE, Loaded, Settings, Sources, StoreUrl,
-    known_keys,
+    TokenRule, known_keys,
 };
 
 const CHECKED_IN: &str = include_str!("../Leptos.toml");
@@ -45,7 +45,7 @@ fn the_checked_in_file_sets_every_key_to_its_default() {
     for key in known_keys() {
         assert!(loaded.origin(key).is_some(), "{key} is missing");
     }
-    for field in ["match = ", "history = ", "guests = "] {
+    for field in ["#   name = ", "#   token = ", "#   groups = ", "#   channels = ", "match = ", "history = ", "guests = "] {
         assert!(CHECKED_IN.lines().any(|line| line.starts_with(field)), "{field} is missing");
     }
 }
@@ -95,6 +95,14 @@ fn every_key_is_read_from_a_file() {
         [[rooms]]
         match = "*"
         history = "none"
+        [[tokens]]
+        name = "cron"
+        token = "0123456789abcdef"
+        [[tokens]]
+        name = "Zoë's shop"
+        token = "A-z.0_9~+/======"
+        groups = ["orders-*", "lobby"]
+        channels = true
         [limits]
         message_bytes = 1
         connections_per_address = 2
@@ -120,6 +128,11 @@ fn every_key_is_read_from_a_file() {
     assert_eq!(layer.symmetric_encryption_keys, ["new".parse().unwrap(), "old".parse().unwrap()]);
     let rooms: Vec<_> = settings.rooms.iter().map(|rule| (rule.matches.to_string(), rule.history, rule.guests)).collect();
     assert_eq!(rooms, [("team-*".to_owned(), History::Store, false), ("*".to_owned(), History::None, true)]);
+    let [cron, shop] = &settings.tokens[..] else { panic!("two tokens") };
+    assert_eq!((cron.name.as_str(), cron.channels, shop.name.as_str(), shop.channels), ("cron", false, "Zoë's shop", true));
+    let patterns = |rule: &TokenRule| rule.groups.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!((patterns(cron), patterns(shop)), (vec!["*".to_owned()], vec!["orders-*".to_owned(), "lobby".to_owned()]));
+    assert_eq!((&cron.token, &shop.token), (&"0123456789abcdef".parse().unwrap(), &"A-z.0_9~+/======".parse().unwrap()));
     let limits = &settings.limits;
     assert_eq!(limits.message_bytes, 1);
     assert_eq!(limits.connections_per_address.map(u32::from), Some(2));
@@ -138,13 +151,15 @@ fn variables_write_texts_and_numbers_plainly_and_the_rest_as_json() {
             ("CONFAB_SERVER__ALLOWED_ORIGINS", r#"["http://a"]"#),
             ("CONFAB_CHANNEL_LAYERS__DEFAULT__CHANNEL_CAPACITY", r#"{"z*": 1, "a*": 2}"#),
             ("CONFAB_ROOMS", r#"[{"match": "x", "guests": false}]"#),
+            ("CONFAB_TOKENS", r#"[{"name": "cron", "token": "0123456789abcdef"}]"#),
+            ("CONFAB_TOKEN", "of whoever sends"),
             ("CONFAB_LOG", "debug"),
             ("CONFAB_LOG_FORMAT", "json"),
         ],
         &[],
     )
     .unwrap();
-    let Settings { server, store, channel_layers, rooms, limits } = &loaded.settings;
+    let Settings { server, store, channel_layers, rooms, tokens, limits } = &loaded.settings;
     assert_eq!(store.durability, Durability::Process);
     assert_eq!(limits.message_bytes, 5, "the key's own variable goes over that of its section");
     assert_eq!(limits.messages_per_second.map(u32::from), Some(6));
@@ -153,6 +168,7 @@ fn variables_write_texts_and_numbers_plainly_and_the_rest_as_json() {
     let first = channel_layers.default.channel_capacity.first().map(|(pattern, _)| pattern.to_string());
     assert_eq!(first.as_deref(), Some("z*"));
     assert_eq!((rooms.len(), rooms[0].guests), (1, false), "the default rule is replaced");
+    assert_eq!(tokens.len(), 1);
 }
 
 #[test]
@@ -194,7 +210,10 @@ fn unknown_keys_are_named_with_what_may_be_meant() {
             "Leptos.toml:2: server.durability is not a setting; did you mean store.durability?",
         ),
         ("[store]\ncolour = 1\n", "Leptos.toml:2: store.colour is not a setting; store has url, durability"),
-        ("colour = 1\n", "Leptos.toml:1: colour is not a setting; the file has server, store, channel_layers, rooms, limits"),
+        (
+            "colour = 1\n",
+            "Leptos.toml:1: colour is not a setting; the file has server, store, channel_layers, rooms, tokens, limits",
+        ),
         (
             "[channel_layers.events]\nbackend = \"memory\"\n",
             "Leptos.toml:1: channel_layers.events is not a setting; channel_layers has default",
@@ -209,7 +228,7 @@ fn unknown_keys_are_named_with_what_may_be_meant() {
         ),
         (
             "\"a\\nb\" = 1\n",
-            r#"Leptos.toml:1: "a\nb" is not a setting; the file has server, store, channel_layers, rooms, limits"#,
+            r#"Leptos.toml:1: "a\nb" is not a setting; the file has server, store, channel_layers, rooms, tokens, limits"#,
         ),
         ("[store]\n\"a.b\" = 1\n", r#"Leptos.toml:2: store."a.b" is not a setting; store has url, durability"#),
         ("\"server.listen\" = 1\n", r#"Leptos.toml:1: "server.listen" is not a setting; did you mean server.listen?"#),
@@ -338,6 +357,79 @@ fn bad_layers_and_rules_are_named_with_what_would_be_right() {
     ] {
         says(file, &expected);
     }
+}
+
+#[test]
+fn bad_tokens_are_named_with_what_would_be_right_and_without_the_secret() {
+    const LETTERS: &str = "at least 16 of A-Z a-z 0-9 - . _ ~ + / = are needed, such as `openssl rand -hex 32` prints";
+    let good = "[[tokens]]\nname = \"a\"\ntoken = \"0123456789abcdef\"\n";
+    for (file, expected) in [
+        (
+            "[[tokens]]\ntoken = \"0123456789abcdef\"\n".to_owned(),
+            r#"Leptos.toml:1: tokens[0] needs a name, who the program speaks as, like name = "cron""#.to_owned(),
+        ),
+        (
+            "[[tokens]]\nname = \"a\"\n".to_owned(),
+            "Leptos.toml:1: tokens[0] needs a token, the secret that the program sends".to_owned(),
+        ),
+        (
+            "[[tokens]]\nname = \" a\"\ntoken = \"0123456789abcdef\"\n".to_owned(),
+            r#"Leptos.toml:2: tokens[0].name cannot be " a": a name of 1 to 40 characters is needed, without spaces around it or control characters"#.to_owned(),
+        ),
+        (
+            "[[tokens]]\nname = \"a\"\ntoken = \"0123456789hush!\"\n".to_owned(),
+            format!("Leptos.toml:3: tokens[0].token cannot be what it is: {LETTERS}"),
+        ),
+        (
+            "[[tokens]]\nname = \"a\"\ntoken = \"0123456789 hush hush\"\n".to_owned(),
+            format!("Leptos.toml:3: tokens[0].token cannot be what it is: {LETTERS}"),
+        ),
+        (
+            "[[tokens]]\nname = \"a\"\ntoken = 1\n".to_owned(),
+            "Leptos.toml:3: tokens[0].token must be a text in quotes, not a number".to_owned(),
+        ),
+        (
+            format!("{good}groups = [\"a/b\"]\n"),
+            r#"Leptos.toml:4: tokens[0].groups[0] cannot be "a/b": a room pattern is made of A-Z a-z 0-9 _ - with * for any letters and ? for any one"#.to_owned(),
+        ),
+        (
+            format!("{good}groups = []\n"),
+            r#"Leptos.toml:1: tokens[0] may send nowhere: it needs groups, like groups = ["*"], or channels = true"#.to_owned(),
+        ),
+        (format!("{good}channels = 1\n"), "Leptos.toml:4: tokens[0].channels must be true or false, not a number".to_owned()),
+        (
+            format!("{good}group = [\"a\"]\n"),
+            "Leptos.toml:4: tokens[0].group is not a setting; did you mean tokens[0].groups?".to_owned(),
+        ),
+        (
+            format!("{good}colour = 1\n"),
+            "Leptos.toml:4: tokens[0].colour is not a setting; tokens[0] has name, token, groups, channels".to_owned(),
+        ),
+        (format!("{good}{good}"), "Leptos.toml:4: tokens[1] has the token of tokens[0]: give each its own".to_owned()),
+        (
+            "[tokens]\nname = \"a\"\n".to_owned(),
+            "Leptos.toml:1: tokens must be a list of tables, each begun with [[tokens]], not a table".to_owned(),
+        ),
+    ] {
+        says(&file, &expected);
+    }
+}
+
+#[test]
+fn tokens_are_printed_masked_and_what_is_printed_is_no_token() {
+    let file = "[[tokens]]\nname = \"cron\"\ntoken = \"hush-hush-hush-hush\"\ngroups = [\"a-*\"]\nchannels = true\n";
+    let loaded = load(file, &[], &[]).unwrap();
+    let effective = loaded.effective();
+    for text in [&effective, &format!("{loaded:?}"), &format!("{:#?}", loaded.settings)] {
+        assert!(!text.contains("hush") && text.contains("***"), "{text}");
+    }
+    let shown = "\n# from Leptos.toml:1\n[[tokens]]\nname = \"cron\"\ntoken = \"***\"\ngroups = [\"a-*\"]\nchannels = true\n\n[limits]\n";
+    assert!(effective.contains(shown), "{effective}");
+    let mistakes = load(&effective, &[], &[]).err().unwrap();
+    assert!(mistakes.contains("tokens[0].token cannot be what it is") && mistakes.lines().count() == 1, "{mistakes}");
+    assert!(
+        load(&effective.replace("***", "hush-hush-hush-hush"), &[], &[]).is_ok_and(|again| again.settings == loaded.settings)
+    );
 }
 
 #[test]

@@ -1,8 +1,10 @@
-//! The command line: `serve` (also what `confab` alone does) and `check`.
+//! The command line: `serve` (also what `confab` alone does), `check`, and `send`, which is a client of a running server.
 //!
-//! The flags and the environment become the [sources](Sources) of the settings; both commands load them, so a start fails
+//! The flags and the environment become the [sources](Sources) of the settings; the commands load them, so a start fails
 //! exactly where `check` does. The process ends with 0 when all went well, 1 when the server failed, and 2 when the flags
 //! or the settings are wrong.
+
+mod send;
 
 use std::{
     error::Error,
@@ -30,8 +32,10 @@ const WRONG_USE: u8 = 2;
 /// A self-hosted real-time group server and web application
 #[derive(Parser)]
 #[command(name = "confab", version, args_conflicts_with_subcommands = true)]
-#[command(after_help = "Without a command, confab serves. It exits with 0 when all went well, 1 when the server failed and \
-                        2 when flags or settings are wrong.")]
+#[command(
+    after_help = "Without a command, confab serves. It exits with 0 when all went well, 1 when the server failed or refused and \
+                        2 when flags or settings are wrong."
+)]
 struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
@@ -45,6 +49,8 @@ enum Command {
     Serve(Flags),
     /// Check the settings and print those in effect as TOML, secrets masked
     Check(Flags),
+    /// Say something in a room of a running server, with a token of its settings
+    Send(send::Flags),
 }
 
 #[derive(Args)]
@@ -83,6 +89,7 @@ pub fn main() -> ExitCode {
     let done = match command.unwrap_or(Command::Serve(flags)) {
         Command::Serve(flags) => with_settings(flags, |loaded, log| run(loaded.settings, log)),
         Command::Check(flags) => with_settings(flags, |loaded, _| Ok(io::stdout().write_all(loaded.effective().as_bytes())?)),
+        Command::Send(flags) => send::run(flags),
     };
     done.unwrap_or_else(|error| {
         complain(format_args!("confab: {error}"));

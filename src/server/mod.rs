@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod api;
 pub mod assets;
+mod bucket;
 pub mod cli;
 pub mod consumers;
 pub mod gateway;
@@ -29,6 +30,7 @@ use tokio::net::TcpListener;
 use tracing::info;
 
 use self::{
+    accounts::Programs,
     consumers::{Groups, Limits},
     gateway::CloseCode,
     layers::{ChannelLayer, MemoryLayer, MemoryOptions},
@@ -54,7 +56,8 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
     // Leptos renders on this runtime. The only error is that a server in the same process has said so before.
     let _ = Executor::init_tokio();
-    let Settings { server, store, channel_layers, rooms, limits } = settings;
+    let Settings { server, store, channel_layers, rooms, tokens, limits } = settings;
+    let messages_per_second = limits.messages_per_second.map_or(0, NonZeroU32::get);
     let layer = channel_layers.default;
     let group_expiry = layer.group_expiry;
     let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions {
@@ -80,14 +83,16 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Futur
     );
     let services = Arc::new(Services {
         rooms,
-        groups: Groups::start(layer, group_expiry)?,
+        groups: Groups::start(Arc::clone(&layer), group_expiry)?,
+        layer,
+        programs: Programs::new(tokens, messages_per_second),
         connections: Connections::new(limits.connections_per_address.map(NonZeroU32::get)),
         refused: Connections::new(limits.connections_per_address.map(NonZeroU32::get)),
         origins: Origins::new(server.allowed_origins),
         limits: Limits {
             message_bytes: limits.message_bytes,
             backlog_bytes: limits.backlog_bytes.map_or(0, NonZeroUsize::get),
-            messages_per_second: limits.messages_per_second.map_or(0, NonZeroU32::get),
+            messages_per_second,
             ping_s: PING_S,
         },
     });

@@ -27,11 +27,12 @@ use parking_lot::Mutex;
 use tower_http::timeout::TimeoutLayer;
 
 use super::{
-    accounts::Guest,
+    accounts::{Guest, Programs},
     api, assets,
     consumers::{self, Chat, Close, Consumer, Flow, Groups, Limits, Plain, Refuse, Scope},
     gateway::{CloseCode, Handshake, Message, Socket, is_upgrade},
     http::{Alive, Peer},
+    layers::ChannelLayer,
     pages,
     rooms::Rooms,
     settings::{AllowedOrigin, Origin},
@@ -45,6 +46,8 @@ const REQUEST: Duration = Duration::from_secs(30);
 pub struct Services {
     pub rooms: Arc<Rooms>,
     pub groups: Arc<Groups>,
+    pub layer: Arc<dyn ChannelLayer>,
+    pub programs: Programs,
     pub connections: Connections,
     /// Those that are being told that they are too many.
     pub refused: Connections,
@@ -68,7 +71,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/ws/{group}/", get(socket))
         .route("/chat/{group}", get(socket))
         .route("/chat/{group}/", get(socket))
-        .nest("/api/v1", api::router())
+        .nest("/api/v1", api::router(&services.limits))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .merge(assets::router())

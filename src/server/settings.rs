@@ -7,7 +7,7 @@
 //! together, those too in values that a later source replaces, since they are wrong all the same.
 //!
 //! What is in [`Settings`] has been checked and has a type of its own, so nobody parses or checks it again. A list or a
-//! table of a later source replaces the earlier one; `[[rooms]]` is such a list.
+//! table of a later source replaces the earlier one; `[[rooms]]` and `[[tokens]]` are such lists.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -27,8 +27,10 @@ mod values;
 
 pub use keys::known_keys;
 pub use mistakes::{Mistake, Mistakes, Place};
-pub use sources::{ConfigFile, Flag, Loaded, Sources};
-pub use types::{AllowedOrigin, Backend, Durability, History, Invalid, Origin, Pattern, RedisUrl, Secret, StoreUrl};
+pub use sources::{ConfigFile, Flag, Loaded, Sources, TOKEN_VARIABLE};
+pub use types::{
+    AllowedOrigin, Backend, Durability, History, Invalid, Origin, Pattern, ProgramName, PushToken, RedisUrl, Secret, StoreUrl,
+};
 
 /// A message is never longer than this, whatever `limits.message_bytes` says: 64 MiB. One frame has to fit into memory.
 pub const LARGEST_MESSAGE: usize = 64 << 20;
@@ -41,6 +43,8 @@ pub struct Settings {
     pub channel_layers: ChannelLayers,
     /// The first rule that matches a room's name holds for it. Never empty.
     pub rooms: Vec<RoomRule>,
+    /// The programs that may push over the HTTP API; no two have the same token.
+    pub tokens: Vec<TokenRule>,
     pub limits: Limits,
 }
 
@@ -58,6 +62,7 @@ impl Default for Settings {
             store: StoreSettings::default(),
             channel_layers: ChannelLayers::default(),
             rooms: vec![RoomRule { matches: Pattern::everything(), history: History::Store, guests: true }],
+            tokens: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -138,6 +143,18 @@ pub struct RoomRule {
     pub history: History,
     /// Whether people who are not signed in may enter.
     pub guests: bool,
+}
+
+/// One `[[tokens]]`: a program that may push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRule {
+    /// Who it speaks as.
+    pub name: ProgramName,
+    pub token: PushToken,
+    /// The groups that it may send to.
+    pub groups: Vec<Pattern>,
+    /// Whether it may send to single channels too.
+    pub channels: bool,
 }
 
 /// `[limits]`: 0 in the file is `None` here.

@@ -12,6 +12,8 @@ pub enum Code {
     BadRequest,
     /// There is no such command.
     UnknownCommand,
+    /// The request needs a token that the server knows (HTTP API only).
+    Unauthorized,
     /// The person may not do this.
     Forbidden,
     /// There is no such thing.

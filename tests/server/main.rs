@@ -17,6 +17,7 @@ mod handshake;
 mod history;
 mod pages;
 mod plain;
+mod push;
 mod slow_reader;
 
 use std::{future::Future, time::Duration};

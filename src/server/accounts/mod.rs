@@ -1,6 +1,9 @@
 //! Who somebody is. Today everybody is a guest: a random secret in a cookie makes a person the same one on every page, tab
-//! and socket of a browser, and a name in a second cookie is what the others see. The server keeps nothing of it.
+//! and socket of a browser, and a name in a second cookie is what the others see. The server keeps nothing of it. A program
+//! that pushes over the HTTP API is known by its token, which the settings have.
 
 mod guest;
+mod program;
 
 pub use guest::{Guest, InvalidName, name_cookie};
+pub use program::{Program, Programs, Unknown};

@@ -1,32 +1,71 @@
-//! The HTTP API for programs. Errors are JSON: `{"error": {"code", "message"}}`.
+//! The HTTP API for programs: reading a room ([`messages`]) and pushing from outside ([`push`]). Errors are JSON:
+//! `{"error": {"code", "message", "retry_after_ms"}}`.
+//!
+//! Each address stands once, in [`ADDRESSES`], with its handler and its description; the router and the document at
+//! `/api/v1/openapi.json` are both made of that table.
+
+mod messages;
+mod openapi;
+mod push;
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Query, State, rejection::QueryRejection},
-    http::{HeaderMap, StatusCode},
+    extract::FromRequestParts,
+    http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get, post},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tracing::error;
 
 use super::{
-    accounts::Guest,
+    accounts::{Program, Unknown},
+    consumers::Limits,
     rooms::Refusal,
-    routing::{Named, Services},
-    store::{Slice, StoreError},
+    routing::Services,
+    store::StoreError,
 };
-use crate::wire::{Code, CommandError, Epoch, Offset, Stored};
+use crate::wire::{Code, CommandError};
 
-/// How many messages an answer has at most, and how many when nothing is said.
-const MOST: usize = 200;
-const USUAL: usize = 50;
+/// An address of the API.
+struct Address {
+    /// Below `/api/v1`; axum and `OpenAPI` write parameters alike.
+    path: &'static str,
+    /// In lower case, as `OpenAPI` has it.
+    method: &'static str,
+    handler: fn() -> MethodRouter<Arc<Services>>,
+    /// The operation object of `OpenAPI`.
+    operation: fn(&Limits) -> serde_json::Value,
+}
 
-pub(super) fn router() -> Router<Arc<Services>> {
-    Router::new()
-        .route("/rooms/{group}/messages", get(messages))
+const ADDRESSES: [Address; 4] = [
+    Address {
+        path: "/rooms/{group}/messages",
+        method: "get",
+        handler: || get(messages::messages),
+        operation: messages::operation,
+    },
+    Address {
+        path: "/groups/{group}/send",
+        method: "post",
+        handler: || post(push::to_group),
+        operation: push::group_operation,
+    },
+    Address {
+        path: "/channels/{channel}/send",
+        method: "post",
+        handler: || post(push::to_channel),
+        operation: push::channel_operation,
+    },
+    Address { path: "/openapi.json", method: "get", handler: || get(openapi::document), operation: openapi::operation },
+];
+
+pub(super) fn router(limits: &Limits) -> Router<Arc<Services>> {
+    let routes = ADDRESSES.iter().fold(Router::new(), |router, address| router.route(address.path, (address.handler)()));
+    routes
+        .layer(push::body_limit(limits))
         .fallback(|| async { Error(StatusCode::NOT_FOUND, CommandError::new(Code::NotFound, "there is no such address")) })
 }
 
@@ -39,17 +78,24 @@ impl IntoResponse for Error {
         struct Body {
             error: CommandError,
         }
-        (self.0, Json(Body { error: self.1 })).into_response()
+        let Self(status, error) = self;
+        let retry_after = error.retry_after_ms.map(|ms| HeaderValue::from(ms.div_ceil(1_000)));
+        let mut response = (status, Json(Body { error })).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
     }
 }
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotFound => Self(StatusCode::NOT_FOUND, CommandError::new(Code::NotFound, "there is no such room")),
-            Refusal::Forbidden => {
-                Self(StatusCode::FORBIDDEN, CommandError::new(Code::Forbidden, "this room is not open to guests"))
-            }
+            Refusal::NotFound => not_found("there is no such room"),
+            Refusal::Forbidden => forbidden("this room is not open to guests"),
         }
     }
 }
@@ -61,57 +107,31 @@ impl From<StoreError> for Error {
     }
 }
 
-/// Which messages: at most one of `before`, `after` and `around`; none of them for the newest.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Part {
-    before: Option<u64>,
-    after: Option<u64>,
-    around: Option<u64>,
-    limit: Option<usize>,
-}
-
-impl Part {
-    fn slice(&self) -> Result<Slice, Error> {
-        match (self.before, self.after, self.around) {
-            (None, None, None) => Ok(Slice::Latest),
-            (Some(offset), None, None) => Ok(Slice::Before(Offset(offset))),
-            (None, Some(offset), None) => Ok(Slice::After(Offset(offset))),
-            (None, None, Some(offset)) => Ok(Slice::Around(Offset(offset))),
-            _ => Err(bad_request("at most one of before, after and around")),
-        }
-    }
-
-    fn limit(&self) -> Result<usize, Error> {
-        match self.limit {
-            None => Ok(USUAL),
-            Some(limit) if (1..=MOST).contains(&limit) => Ok(limit),
-            Some(_) => Err(bad_request(format!("limit is 1 to {MOST}"))),
-        }
-    }
-}
-
 fn bad_request(message: impl Into<String>) -> Error {
     Error(StatusCode::BAD_REQUEST, CommandError::new(Code::BadRequest, message))
 }
 
-#[derive(Serialize)]
-struct Messages {
-    epoch: Epoch,
-    messages: Vec<Stored>,
+fn not_found(message: impl Into<String>) -> Error {
+    Error(StatusCode::NOT_FOUND, CommandError::new(Code::NotFound, message))
 }
 
-/// `GET /api/v1/rooms/{group}/messages?before=|after=|around=OFFSET&limit=N`
-async fn messages(
-    State(services): State<Arc<Services>>,
-    Named(group): Named,
-    part: Result<Query<Part>, QueryRejection>,
-    headers: HeaderMap,
-) -> Result<Json<Messages>, Error> {
-    let Query(part) = part.map_err(|rejection| bad_request(rejection.body_text()))?;
-    let (slice, limit) = (part.slice()?, part.limit()?);
-    let group = group.map_err(|reason| Error(StatusCode::NOT_FOUND, CommandError::new(Code::NotFound, reason.0)))?;
-    let access = services.rooms.enter(&Guest::of(&headers).person, &group)?;
-    let (epoch, messages) = access.page(slice, limit).await?;
-    Ok(Json(Messages { epoch, messages }))
+fn forbidden(message: impl Into<String>) -> Error {
+    Error(StatusCode::FORBIDDEN, CommandError::new(Code::Forbidden, message))
+}
+
+/// The program that a request comes from; without one there is no push.
+struct Caller(Arc<Program>);
+
+impl FromRequestParts<Arc<Services>> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, Error> {
+        services.programs.of(&parts.headers).map(Self).map_err(|unknown| {
+            let message = match unknown {
+                Unknown::NoToken => "a token is needed: Authorization: Bearer TOKEN",
+                Unknown::WrongToken => "the server knows no such token; the setting tokens has those that it knows",
+            };
+            Error(StatusCode::UNAUTHORIZED, CommandError::new(Code::Unauthorized, message))
+        })
+    }
 }

@@ -7,13 +7,13 @@ use tracing::error;
 
 use super::{
     Close, Consumer, Flow, Form, Refuse, Scope,
-    bucket::Bucket,
     form::v1,
     groups::{Membership, Reachable},
 };
 use crate::{
     server::{
         assets::BUILD,
+        bucket::Bucket,
         gateway::{CloseCode, Message, Socket},
         rooms::{Access, CatchUp, PostError, Refusal, Room, layer_group, list_group},
         store::StoreError,
@@ -55,8 +55,7 @@ impl Consumer for Chat {
     }
 
     fn longest_message(&self) -> usize {
-        // JSON writes a control character in six bytes; around the text there is a command.
-        self.scope.limits.message_bytes.saturating_mul(6).saturating_add(1024)
+        self.scope.limits.json_bytes()
     }
 
     async fn open(&mut self, socket: &Arc<Socket>) -> Flow {

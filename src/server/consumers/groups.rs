@@ -140,6 +140,12 @@ impl Sink for Inbox {
     }
 }
 
+/// Whether a channel is one under which a node is a member of a group: what is sent there reaches the group, not one connection.
+pub fn is_groups_own(channel: &Channel) -> bool {
+    let number = channel.local().and_then(|local| local.strip_prefix('g'));
+    number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+}
+
 impl Groups {
     /// Attaches this node to the layer. The layer forgets memberships after `expiry`; they are renewed in time.
     ///

@@ -7,7 +7,6 @@
 //! Events of the groups do not pass through the consumers: a thousand members of a group would do the same work a thousand
 //! times. [`Groups`] encodes an event once for each [`Form`] that its members read, and writes the same bytes to all.
 
-mod bucket;
 mod chat;
 mod form;
 mod groups;
@@ -23,7 +22,7 @@ use tracing::debug;
 pub use self::{
     chat::Chat,
     form::Form,
-    groups::{Groups, Membership},
+    groups::{Groups, Membership, is_groups_own},
     plain::Plain,
 };
 use super::{
@@ -54,6 +53,14 @@ pub struct Limits {
     pub messages_per_second: u32,
     /// The interval of pings, in seconds.
     pub ping_s: u64,
+}
+
+impl Limits {
+    /// The longest JSON that carries one message, in bytes: JSON may write a character in six bytes; around the text there are
+    /// a command's or an event's other fields.
+    pub fn json_bytes(&self) -> usize {
+        self.message_bytes.saturating_mul(6).saturating_add(1024)
+    }
 }
 
 /// Refused before the handshake is answered.

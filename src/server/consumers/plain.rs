@@ -8,11 +8,11 @@ use tracing::error;
 
 use super::{
     Close, Consumer, Flow, Form, Refuse, Scope,
-    bucket::Bucket,
     groups::{Membership, Reachable},
 };
 use crate::{
     server::{
+        bucket::Bucket,
         gateway::{CloseCode, Message, Socket},
         rooms::{Access, PostError, Room, layer_group},
     },

@@ -3,8 +3,10 @@
 //! A message is `{"type": "chat.message", "message": "<text>", ...}`: what a Python consumer of the Channels tutorial
 //! understands, with further keys that it may ignore (`offset` and `epoch` of the stream, `id`, `key`, `from`, `at`).
 
+use std::fmt;
+
 use crate::{
-    server::layers::{Event, Value},
+    server::layers::{Event, InvalidEvent, Value},
     wire::{Epoch, Group, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp},
 };
 
@@ -14,6 +16,54 @@ const MESSAGE: &str = "chat.message";
 const BINARY: &str = "chat.binary";
 /// A room of the list has a new latest message.
 const LISTED: &str = "confab.room";
+
+/// What the types of events begin with that are the server's own business.
+const OWN: &str = "confab.";
+/// The types that our messages and rooms have in the layer and on the wire.
+const ALIKE: [&str; 4] = [MESSAGE, BINARY, "message", "room"];
+/// What says in such events who has spoken and where it stands.
+const OURS: [&str; 5] = ["offset", "epoch", "id", "from", "latest"];
+
+/// Why an event from outside is not passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// It is none.
+    Invalid(InvalidEvent),
+    /// Its type is the server's own.
+    Kind,
+    /// It has this field, which the server alone sets in events of this type.
+    Field(String, &'static str),
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(invalid) => invalid.fmt(f),
+            Self::Kind => write!(f, "types that begin with {OWN} are the server's own; use another"),
+            Self::Field(kind, field) => {
+                write!(f, "an event of type {kind} has no `{field}` from outside: the server alone sets it; leave it out")
+            }
+        }
+    }
+}
+
+/// An event from outside, checked: nothing that clients take for a message of somebody, or for a place in a stream, can be
+/// made in this way. Consumers in Python take `_` for `.` in types, and so does this.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn foreign_event(json: serde_json::Value) -> Result<Event, Foreign> {
+    let event = Event::from_json(json).map_err(Foreign::Invalid)?;
+    let kind = event.kind().replace('_', ".");
+    if kind.starts_with(OWN) {
+        return Err(Foreign::Kind);
+    }
+    let ours = OURS.into_iter().find(|field| event.get(field).is_some());
+    match ours {
+        Some(field) if ALIKE.contains(&kind.as_str()) => Err(Foreign::Field(event.kind().to_owned(), field)),
+        _ => Ok(event),
+    }
+}
 
 /// Says a message; `place` where the room keeps history.
 pub(super) fn message(place: Option<(&Epoch, Offset)>, message: &Message) -> Event {

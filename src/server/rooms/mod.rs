@@ -18,9 +18,9 @@ use std::sync::Arc;
 use tracing::error;
 
 use self::events::binary;
-pub use self::events::{PlainMessage, Read, read_event};
+pub use self::events::{Foreign, PlainMessage, Read, foreign_event, read_event};
 use super::{
-    layers::{ChannelLayer, GroupName, LayerError},
+    layers::{ChannelLayer, Event, GroupName, LayerError},
     settings::{History, RoomRule},
     store::{Commits, NewMessage, Slice, Store, StoreError},
 };
@@ -42,7 +42,7 @@ pub struct Room {
     pub history: History,
 }
 
-/// Proof that `person` may use `subject`; made by [`Rooms::enter`] alone.
+/// Proof that `person` may use `subject`; made by [`Rooms::enter`] and, for programs, [`Rooms::admit`] alone.
 #[derive(Clone)]
 pub struct Access<T> {
     subject: T,
@@ -115,6 +115,16 @@ impl Rooms {
         }
         let subject = Room { group: group.clone(), history: rule.history };
         Ok(Access { subject, person: person.clone(), rooms: Arc::clone(self) })
+    }
+
+    /// The room of a group, for a program to which the settings give this group. It is no guest: what a rule says of guests does
+    /// not hold for it.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn admit(self: &Arc<Self>, program: &Person, group: &Group) -> Result<Access<Room>, Refusal> {
+        let history = self.rule(group).ok_or(Refusal::NotFound)?.history;
+        Ok(Access { subject: Room { group: group.clone(), history }, person: program.clone(), rooms: Arc::clone(self) })
     }
 
     /// Whether the store can be read.
@@ -225,7 +235,15 @@ impl Access<Room> {
         self.hand_on(binary(bytes)).await
     }
 
-    async fn hand_on(&self, event: super::layers::Event) -> Result<(), PostError> {
+    /// Hands an event to the members as it is; it is not kept. Make it with [`foreign_event`] where it comes from outside.
+    ///
+    /// # Errors
+    /// It cannot be handed on now.
+    pub async fn relay(&self, event: Event) -> Result<(), PostError> {
+        self.hand_on(event).await
+    }
+
+    async fn hand_on(&self, event: Event) -> Result<(), PostError> {
         let group = layer_group(&self.subject.group);
         self.rooms.layer.group_send(&group, event).await.map_err(|cause: LayerError| {
             error!(%group, %cause, "a message could not be handed to the channel layer");

@@ -4,9 +4,9 @@
 use std::{net::SocketAddr, num::NonZero, path::PathBuf, time::Duration};
 
 use super::{
-    History, LARGEST_MESSAGE, Pattern, RoomRule, Settings,
+    History, LARGEST_MESSAGE, Pattern, RoomRule, Settings, TokenRule,
     mistakes::{Mistake, Mistakes},
-    show::{list, quoted, rooms, table},
+    show::{list, quoted, rooms, table, tokens},
     types::Invalid,
     values::Node,
 };
@@ -33,12 +33,12 @@ pub(super) struct Key {
     pub(super) form: Form,
     /// Checks a value and, if it is right, takes it over.
     pub(super) set: fn(&mut Settings, &Node) -> Result<(), Mistakes>,
-    /// The value as it stands after `=` in TOML, secrets masked; for `rooms`, all its tables.
+    /// The value as it stands after `=` in TOML, secrets masked; for `rooms` and `tokens`, all their tables.
     pub(super) show: fn(&Settings) -> String,
 }
 
 /// In the order in which they are printed.
-pub(super) static KEYS: [Key; 18] = [
+pub(super) static KEYS: [Key; 19] = [
     Key {
         path: "server.listen",
         form: Form::Text,
@@ -122,6 +122,7 @@ pub(super) static KEYS: [Key; 18] = [
         show: |s| list(s.channel_layers.default.symmetric_encryption_keys.iter().map(quoted)),
     },
     Key { path: "rooms", form: Form::Json, set: |s, n| room_rules(n).map(|v| s.rooms = v), show: |s| rooms(&s.rooms) },
+    Key { path: "tokens", form: Form::Json, set: |s, n| token_rules(n).map(|v| s.tokens = v), show: |s| tokens(&s.tokens) },
     Key {
         path: "limits.message_bytes",
         form: Form::Whole,
@@ -152,7 +153,8 @@ pub(super) static KEYS: [Key; 18] = [
 
 const TEXTS: &str = r#"a list of texts, like ["...", "..."]"#;
 
-/// Every key that can be set, `server.listen` and so on; those of a rule for rooms are under `rooms`.
+/// Every key that can be set, `server.listen` and so on; those of a rule for rooms are under `rooms`, those of a token
+/// under `tokens`.
 pub fn known_keys() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|key| key.path)
 }
@@ -242,6 +244,55 @@ fn room_rule(node: &Node) -> Result<RoomRule, Mistakes> {
     }
     match matches {
         Some(matches) => mistakes.or(RoomRule { matches, history, guests }),
+        None => Err(mistakes),
+    }
+}
+
+fn token_rules(node: &Node) -> Result<Vec<TokenRule>, Mistakes> {
+    let rules =
+        node.list("a list of tables, each begun with [[tokens]]", |item| Ok((item.place.clone(), token_rule(item)?)))?;
+    for (at, (place, rule)) in rules.iter().enumerate() {
+        if let Some(before) = rules[..at].iter().position(|(_, other)| other.token == rule.token) {
+            let says = format!("tokens[{at}] has the token of tokens[{before}]: give each its own");
+            return Err(Mistake { place: place.clone(), says }.into());
+        }
+    }
+    Ok(rules.into_iter().map(|(_, rule)| rule).collect())
+}
+
+fn token_rule(node: &Node) -> Result<TokenRule, Mistakes> {
+    const NAMES: [&str; 4] = ["name", "token", "groups", "channels"];
+    let fields = node.fields(r#"a table, like { name = "cron", token = "...", groups = ["*"], channels = false }"#)?;
+    let mut mistakes = Mistakes::default();
+    let (mut name, mut token, mut groups, mut channels) = (None, None, vec![Pattern::everything()], false);
+    for (key, field) in fields {
+        match key.as_str() {
+            "name" => name = mistakes.keep(field.parsed(str::parse)),
+            "token" => token = mistakes.keep(field.secret(str::parse)),
+            "groups" => {
+                let patterns = field.list(TEXTS, |item| item.parsed(Pattern::for_rooms));
+                groups = mistakes.keep(patterns).unwrap_or(groups);
+            }
+            "channels" => channels = mistakes.keep(field.truth()).unwrap_or(channels),
+            _ => {
+                let siblings = NAMES.map(|name| format!("{}.{name}", node.path));
+                mistakes.add(field.unknown(&node.path, &NAMES, siblings.iter().map(String::as_str)));
+            }
+        }
+    }
+    for (key, needed) in [
+        ("name", r#"needs a name, who the program speaks as, like name = "cron""#),
+        ("token", "needs a token, the secret that the program sends"),
+    ] {
+        if !fields.iter().any(|(name, _)| name == key) {
+            mistakes.add(node.mistake(needed));
+        }
+    }
+    if groups.is_empty() && !channels {
+        mistakes.add(node.mistake(r#"may send nowhere: it needs groups, like groups = ["*"], or channels = true"#));
+    }
+    match name.zip(token) {
+        Some((name, token)) => mistakes.or(TokenRule { name, token, groups, channels }),
         None => Err(mistakes),
     }
 }

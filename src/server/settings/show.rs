@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Loaded, RoomRule, Settings, keys::KEYS};
+use super::{Loaded, RoomRule, Settings, TokenRule, keys::KEYS};
 
 impl Loaded {
     /// All settings as they are in effect, as TOML. What is not the default has a comment that names its source.
@@ -21,7 +21,7 @@ impl Loaded {
                 }
                 let comment = source.map(|source| format!("  {source}")).unwrap_or_default();
                 lines.push(format!("{name} = {shown}{comment}"));
-            } else {
+            } else if !shown.is_empty() {
                 lines.push(String::new());
                 lines.extend(source);
                 lines.push(shown);
@@ -51,6 +51,15 @@ pub(super) fn table(fields: impl Iterator<Item = (String, impl Display)>) -> Str
 pub(super) fn rooms(rules: &[RoomRule]) -> String {
     let rule = |RoomRule { matches, history, guests }: &RoomRule| {
         format!("[[rooms]]\nmatch = {}\nhistory = {}\nguests = {guests}", quoted(matches), quoted(history))
+    };
+    rules.iter().map(rule).collect::<Vec<_>>().join("\n\n")
+}
+
+/// One `[[tokens]]` for each program, its token masked.
+pub(super) fn tokens(rules: &[TokenRule]) -> String {
+    let rule = |TokenRule { name, token, groups, channels }: &TokenRule| {
+        let (name, token, groups) = (quoted(name), quoted(token), list(groups.iter().map(quoted)));
+        format!("[[tokens]]\nname = {name}\ntoken = {token}\ngroups = {groups}\nchannels = {channels}")
     };
     rules.iter().map(rule).collect::<Vec<_>>().join("\n\n")
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
+use sha2::{Digest, Sha256};
+
 /// Why a text was refused: what is needed instead, to be read after `cannot be "...": `.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid(pub &'static str);
@@ -345,6 +347,72 @@ impl fmt::Display for Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(***)")
+    }
+}
+
+/// The name that a program speaks under: 1 to 40 characters, as a guest's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramName(String);
+
+impl ProgramName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ProgramName {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let good = (1..=40).contains(&text.chars().count()) && text.trim() == text && !text.contains(char::is_control);
+        good.then(|| Self(text.to_owned()))
+            .ok_or(Invalid("a name of 1 to 40 characters is needed, without spaces around it or control characters"))
+    }
+}
+
+impl fmt::Display for ProgramName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The token of a program, as its SHA-256: the token itself is not held and never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PushToken([u8; 32]);
+
+impl PushToken {
+    /// What [`Self::is`] compares.
+    pub fn digest(token: &str) -> [u8; 32] {
+        Sha256::digest(token).into()
+    }
+
+    /// Whether this is the token with the digest; takes the same time whether it is or not.
+    pub fn is(&self, digest: &[u8; 32]) -> bool {
+        self.0.iter().zip(digest).fold(0, |differs, (one, other)| differs | (one ^ other)) == 0
+    }
+}
+
+impl FromStr for PushToken {
+    type Err = Invalid;
+
+    /// The letters are those of RFC 6750 section 2.1, which leaves out what `confab check` prints in the token's place.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let good = text.len() >= 16 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b));
+        good.then(|| Self(Self::digest(text)))
+            .ok_or(Invalid("at least 16 of A-Z a-z 0-9 - . _ ~ + / = are needed, such as `openssl rand -hex 32` prints"))
+    }
+}
+
+impl fmt::Display for PushToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Debug for PushToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PushToken(***)")
     }
 }
 

@@ -111,6 +111,12 @@ impl Node {
         parse(text).map_err(|needed| self.mistake(format_args!("cannot be {}: {needed}", shown(text))))
     }
 
+    /// A secret that `parse` accepts: the mistake does not show it.
+    pub(super) fn secret<T, E: Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<T, Mistakes> {
+        let Raw::Text(text) = &self.raw else { return Err(self.must_be("a text in quotes")) };
+        parse(text).map_err(|needed| self.mistake(format_args!("cannot be what it is: {needed}")))
+    }
+
     /// A whole number in a range; a range from 0 is that of a limit.
     pub(super) fn whole<T: TryFrom<u64>>(&self, range: RangeInclusive<u64>) -> Result<T, Mistakes> {
         let found = match &self.raw {

@@ -1,0 +1,109 @@
+//! Reading a room.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    http::HeaderMap,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Error, bad_request, not_found, openapi};
+use crate::{
+    server::{
+        accounts::Guest,
+        consumers::Limits,
+        routing::{Named, Services},
+        store::Slice,
+    },
+    wire::{Epoch, Offset, Stored},
+};
+
+/// How many messages an answer has at most, and how many when nothing is said.
+const MOST: usize = 200;
+const USUAL: usize = 50;
+
+/// Which messages: at most one of `before`, `after` and `around`; none of them for the newest.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Part {
+    before: Option<u64>,
+    after: Option<u64>,
+    around: Option<u64>,
+    limit: Option<usize>,
+}
+
+impl Part {
+    fn slice(&self) -> Result<Slice, Error> {
+        match (self.before, self.after, self.around) {
+            (None, None, None) => Ok(Slice::Latest),
+            (Some(offset), None, None) => Ok(Slice::Before(Offset(offset))),
+            (None, Some(offset), None) => Ok(Slice::After(Offset(offset))),
+            (None, None, Some(offset)) => Ok(Slice::Around(Offset(offset))),
+            _ => Err(bad_request("at most one of before, after and around")),
+        }
+    }
+
+    fn limit(&self) -> Result<usize, Error> {
+        match self.limit {
+            None => Ok(USUAL),
+            Some(limit) if (1..=MOST).contains(&limit) => Ok(limit),
+            Some(_) => Err(bad_request(format!("limit is 1 to {MOST}"))),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Messages {
+    epoch: Epoch,
+    messages: Vec<Stored>,
+}
+
+/// `GET /api/v1/rooms/{group}/messages?before=|after=|around=OFFSET&limit=N`
+pub(super) async fn messages(
+    State(services): State<Arc<Services>>,
+    Named(group): Named,
+    part: Result<Query<Part>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Json<Messages>, Error> {
+    let Query(part) = part.map_err(|rejection| bad_request(rejection.body_text()))?;
+    let (slice, limit) = (part.slice()?, part.limit()?);
+    let group = group.map_err(|reason| not_found(reason.0))?;
+    let access = services.rooms.enter(&Guest::of(&headers).person, &group)?;
+    let (epoch, messages) = access.page(slice, limit).await?;
+    Ok(Json(Messages { epoch, messages }))
+}
+
+/// How `OpenAPI` describes it.
+pub(super) fn operation(_limits: &Limits) -> Value {
+    let offset = |name: &str, what: &str| openapi::parameter("query", name, what, &json!({"type": "integer", "minimum": 0}));
+    json!({
+        "operationId": "messages",
+        "summary": "A part of a room's messages, in rising order of offset",
+        "parameters": [
+            openapi::group(),
+            offset("before", "The newest messages before this offset"),
+            offset("after", "The oldest messages after this offset"),
+            offset("around", "Half from before this offset, the rest from it on"),
+            openapi::parameter(
+                "query",
+                "limit",
+                "How many messages at most",
+                &json!({"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL}),
+            ),
+        ],
+        "responses": openapi::responses(
+            &json!({
+                "type": "object",
+                "required": ["epoch", "messages"],
+                "properties": {
+                    "epoch": {"type": "string"},
+                    "messages": {"type": "array", "items": {"$ref": "#/components/schemas/Message"}},
+                },
+            }),
+            &[400, 403, 404, 503],
+        ),
+    })
+}

@@ -1,0 +1,353 @@
+//! Pushing from outside: a program with a token sends to a group, or to one channel.
+//!
+//! A request goes through the token, the address and the permission before its body is read. The whole body is checked
+//! before anything of it is done: either an item is wrong, and nothing happens, or all are sent in their order. Texts become
+//! messages of the room like anybody's; events go to the members through the channel layer.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, RequestExt as _,
+    body::Bytes,
+    extract::{
+        DefaultBodyLimit, Path, Request, State,
+        rejection::{BytesRejection, PathRejection},
+    },
+    http::{HeaderMap, StatusCode, header},
+};
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tracing::error;
+
+use super::{Caller, Error, bad_request, forbidden, not_found, openapi};
+use crate::{
+    server::{
+        accounts::Program,
+        consumers::{Limits, fresh_key, is_groups_own},
+        layers::{Channel, Event, LayerError},
+        rooms::{Access, PostError, Room, foreign_event},
+        routing::{Named, Services},
+    },
+    wire::{Code, CommandError, InvalidName, Key, Offset},
+};
+
+/// How many items a batch has at most.
+const BATCH: usize = 1_000;
+/// How long a body may be at least, in bytes; it may be longer where one message may.
+const BODY_BYTES: usize = 4 << 20;
+/// How many texts are on their way to the store at a time: they share a commit.
+const ABREAST: usize = 30;
+/// The header that has the key of a single text.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// When to try again what the server cannot do now, in milliseconds.
+const LATER_MS: u64 = 1_000;
+
+fn body_bytes(limits: &Limits) -> usize {
+    limits.json_bytes().max(BODY_BYTES)
+}
+
+/// Bounds the body of a request.
+pub(super) fn body_limit(limits: &Limits) -> DefaultBodyLimit {
+    DefaultBodyLimit::max(body_bytes(limits))
+}
+
+/// One thing to send.
+enum Item {
+    /// A message of the room.
+    Text { key: Key, text: String },
+    /// Anything else.
+    Event(Event),
+}
+
+/// What became of an item.
+#[derive(Serialize)]
+struct Done {
+    /// Null where the room keeps none.
+    offset: Option<Offset>,
+}
+
+/// What became of all of them, in their order.
+#[derive(Serialize)]
+pub(super) struct Sent {
+    results: Vec<Done>,
+}
+
+/// `POST /api/v1/groups/{group}/send`
+pub(super) async fn to_group(
+    State(services): State<Arc<Services>>,
+    Caller(program): Caller,
+    Named(group): Named,
+    request: Request,
+) -> Result<Json<Sent>, Error> {
+    let group = group.map_err(|reason| not_found(reason.0))?;
+    if !program.may_send_to(&group) {
+        return Err(forbidden(format!("this token may not send to {group}; it may send to {}", allowed(&program))));
+    }
+    let access = services.rooms.admit(&program.person, &group)?;
+    let key = idempotency_key(request.headers())?;
+    let items = match read_body(request, &services.limits).await? {
+        Body::Text(text) => vec![Item::text(text, key, &services.limits)?],
+        Body::Json(json) => items(json, key, &services.limits)?,
+    };
+    spend(&program, items.len(), &services.limits)?;
+    Ok(Json(send_all(&access, &items).await?))
+}
+
+/// `POST /api/v1/channels/{channel}/send`
+pub(super) async fn to_channel(
+    State(services): State<Arc<Services>>,
+    Caller(program): Caller,
+    channel: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Json<Value>, Error> {
+    let channel: Channel = channel
+        .map_err(|_| not_found("a channel's name is ASCII"))?
+        .0
+        .parse()
+        .map_err(|reason: InvalidName| not_found(reason.0))?;
+    if !program.may_send_to_channels() {
+        return Err(forbidden("this token may not send to single channels; the setting channels = true of a token lets it"));
+    }
+    if is_groups_own(&channel) {
+        return Err(not_found("this channel is no connection's; send to the group by its name"));
+    }
+    let Body::Json(json) = read_body(request, &services.limits).await? else {
+        return Err(unsupported("a channel takes one event, as application/json"));
+    };
+    let event = event(json, &services.limits)?;
+    spend(&program, 1, &services.limits)?;
+    services.layer.send(&channel, event).await.map_err(|cause| match cause {
+        LayerError::ChannelFull { .. } => later(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, cause.to_string(), LATER_MS),
+        cause => {
+            error!(%channel, %cause, "an event could not be handed to the channel layer");
+            unavailable("the channel layer cannot be reached; nothing was sent")
+        }
+    })?;
+    Ok(Json(json!({})))
+}
+
+/// A body by its type.
+enum Body {
+    Text(String),
+    Json(Value),
+}
+
+async fn read_body(request: Request, limits: &Limits) -> Result<Body, Error> {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let json = match kind.as_str() {
+        "application/json" => true,
+        "text/plain" => false,
+        _ => return Err(unsupported("the body's Content-Type has to be application/json or text/plain")),
+    };
+    let bytes = request.extract::<Bytes, _>().await.map_err(|rejection: BytesRejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            too_large(format!("a body is at most {} bytes", body_bytes(limits)))
+        } else {
+            bad_request(rejection.body_text())
+        }
+    })?;
+    if json {
+        serde_json::from_slice(&bytes).map(Body::Json).map_err(|error| bad_request(format!("the body is not JSON: {error}")))
+    } else {
+        let text = String::from_utf8(bytes.into()).map_err(|_| bad_request("the body is not UTF-8"))?;
+        Ok(Body::Text(text))
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Error> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = value.to_str().unwrap_or_default().parse();
+    key.map(Some).map_err(|reason: InvalidName| unprocessable(format!("Idempotency-Key: {reason}")))
+}
+
+/// One object, or a list of them.
+fn items(json: Value, key: Option<Key>, limits: &Limits) -> Result<Vec<Item>, Error> {
+    let Value::Array(list) = json else { return Ok(vec![Item::read(json, key, limits)?]) };
+    if key.is_some() {
+        return Err(unprocessable("Idempotency-Key is for a single text; in a list each has its own `key`"));
+    }
+    if list.len() > BATCH {
+        return Err(too_large(format!("a list has at most {BATCH} items, not {}", list.len())));
+    }
+    let read = |(at, json)| {
+        Item::read(json, None, limits).map_err(|Error(status, mut error)| {
+            error.message = format!("item {at}: {}", error.message);
+            Error(status, error)
+        })
+    };
+    list.into_iter().enumerate().map(read).collect()
+}
+
+/// A text as a program writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    text: String,
+    key: Option<Key>,
+}
+
+impl Item {
+    /// An object with a `type` is an event, any other a text; `key` is the header's.
+    fn read(json: Value, key: Option<Key>, limits: &Limits) -> Result<Self, Error> {
+        let Some(object) = json.as_object() else {
+            return Err(unprocessable("an item is an object with a `text` or a `type`"));
+        };
+        if object.contains_key("type") {
+            return match key {
+                None => event(json, limits).map(Self::Event),
+                Some(_) => Err(unprocessable("Idempotency-Key is for a text; an event has no key")),
+            };
+        }
+        let text: Text = serde_json::from_value(json).map_err(|error| unprocessable(error.to_string()))?;
+        match (&key, &text.key) {
+            (Some(header), Some(own)) if header != own => {
+                Err(unprocessable("`key` and Idempotency-Key are not the same; one is enough"))
+            }
+            _ => Self::text(text.text, text.key.or(key), limits),
+        }
+    }
+
+    /// A text; without a key it gets one.
+    fn text(text: String, key: Option<Key>, limits: &Limits) -> Result<Self, Error> {
+        if text.is_empty() {
+            return Err(unprocessable("the text is empty"));
+        }
+        if text.len() > limits.message_bytes {
+            return Err(too_long(limits.message_bytes));
+        }
+        Ok(Self::Text { key: key.unwrap_or_else(fresh_key), text })
+    }
+}
+
+/// An event as it is, checked.
+fn event(json: Value, limits: &Limits) -> Result<Event, Error> {
+    let most = limits.json_bytes();
+    if json.to_string().len() > most {
+        return Err(too_large(format!("an event is at most {most} bytes of JSON")));
+    }
+    foreign_event(json).map_err(|reason| unprocessable(reason.to_string()))
+}
+
+/// Counts the items against the program's rate.
+fn spend(program: &Program, items: usize, limits: &Limits) -> Result<(), Error> {
+    program.spend(u32::try_from(items).unwrap_or(u32::MAX)).map_err(|wait| {
+        let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        let message = format!("at most {} messages a second for one token", limits.messages_per_second);
+        later(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, message, wait)
+    })
+}
+
+/// Sends everything in order, and stops where something fails.
+async fn send_all(access: &Access<Room>, items: &[Item]) -> Result<Sent, Error> {
+    let mut results = Vec::with_capacity(items.len());
+    let texts = |one: &Item, next: &Item| matches!((one, next), (Item::Text { .. }, Item::Text { .. }));
+    for run in items.chunk_by(texts).flat_map(|run| run.chunks(ABREAST)) {
+        // They enter the store's queue when they are first polled, which is in their order.
+        let ended = join_all(run.iter().map(|item| send(access, item))).await;
+        let failed = ended.iter().any(Result::is_err);
+        results.extend(ended.into_iter().filter_map(Result::ok).map(|offset| Done { offset }));
+        if failed {
+            let (done, all) = (results.len(), items.len());
+            return Err(unavailable(format!(
+                "{done} of {all} items were done, the others were not; a text that is sent again with its key is not doubled"
+            )));
+        }
+    }
+    Ok(Sent { results })
+}
+
+async fn send(access: &Access<Room>, item: &Item) -> Result<Option<Offset>, PostError> {
+    match item {
+        Item::Text { key, text } => access.post(key.clone(), text.clone()).await,
+        Item::Event(event) => access.relay(event.clone()).await.map(|()| None),
+    }
+}
+
+fn allowed(program: &Program) -> String {
+    let patterns: Vec<String> = program.groups().iter().map(ToString::to_string).collect();
+    if patterns.is_empty() { "no group".to_owned() } else { patterns.join(", ") }
+}
+
+fn unsupported(message: &str) -> Error {
+    Error(StatusCode::UNSUPPORTED_MEDIA_TYPE, CommandError::new(Code::BadRequest, message))
+}
+
+fn unprocessable(message: impl Into<String>) -> Error {
+    Error(StatusCode::UNPROCESSABLE_ENTITY, CommandError::new(Code::BadRequest, message))
+}
+
+fn too_large(message: String) -> Error {
+    Error(StatusCode::PAYLOAD_TOO_LARGE, CommandError::new(Code::TooLarge, message))
+}
+
+fn too_long(longest: usize) -> Error {
+    too_large(format!("a text is at most {longest} bytes of UTF-8"))
+}
+
+fn unavailable(message: impl Into<String>) -> Error {
+    later(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message.into(), LATER_MS)
+}
+
+fn later(status: StatusCode, code: Code, message: String, after_ms: u64) -> Error {
+    Error(status, CommandError { code, message, retry_after_ms: Some(after_ms) })
+}
+
+/// How `OpenAPI` describes sending to a group.
+pub(super) fn group_operation(limits: &Limits) -> Value {
+    let text = json!({
+        "type": "object",
+        "required": ["text"],
+        "additionalProperties": false,
+        "properties": {
+            "text": {"type": "string", "minLength": 1, "description": format!("At most {} bytes of UTF-8", limits.message_bytes)},
+            "key": openapi::key(),
+        },
+    });
+    let item = json!({"anyOf": [text, {"$ref": "#/components/schemas/Event"}]});
+    let list = json!({"type": "array", "maxItems": BATCH, "items": item});
+    let results = json!({
+        "type": "object",
+        "required": ["results"],
+        "properties": {"results": {"type": "array", "items": {
+            "type": "object",
+            "required": ["offset"],
+            "properties": {"offset": {"type": ["integer", "null"]}},
+        }}},
+    });
+    json!({
+        "operationId": "sendToGroup",
+        "summary": "Says something in a room, or sends events to a group's members",
+        "security": [{"token": []}],
+        "parameters": [
+            openapi::group(),
+            openapi::parameter("header", "Idempotency-Key", "The key of a single text", &openapi::key()),
+        ],
+        "requestBody": {
+            "required": true,
+            "description": format!("At most {} bytes", body_bytes(limits)),
+            "content": {
+                "application/json": {"schema": {"anyOf": [item, list]}},
+                "text/plain": {"schema": {"type": "string", "minLength": 1}},
+            },
+        },
+        "responses": openapi::responses(&results, &[400, 401, 403, 404, 413, 415, 422, 429, 503]),
+    })
+}
+
+/// How `OpenAPI` describes sending to a channel.
+pub(super) fn channel_operation(_limits: &Limits) -> Value {
+    let name = json!({"type": "string", "pattern": "^[A-Za-z0-9_.-]+(![A-Za-z0-9_.-]*)?$", "maxLength": 99});
+    json!({
+        "operationId": "sendToChannel",
+        "summary": "Sends an event to one connection, at most once",
+        "security": [{"token": []}],
+        "parameters": [openapi::parameter("path", "channel", "The name that the connection's welcome says", &name)],
+        "requestBody": {
+            "required": true,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Event"}}},
+        },
+        "responses": openapi::responses(&json!({"type": "object"}), &[400, 401, 403, 404, 413, 415, 422, 429, 503]),
+    })
+}
