@@ -86,7 +86,7 @@ impl Programs {
         }
         let presented = PushToken::digest(token.trim());
         // To the end, wherever it is found.
-        let found = self.0.iter().filter(|program| program.token.is(&presented)).last();
+        let found = self.0.iter().fold(None, |found, program| if program.token.is(&presented) { Some(program) } else { found });
         found.cloned().ok_or(Unknown::WrongToken)
     }
 }

@@ -351,3 +351,81 @@ pub(super) fn channel_operation(_limits: &Limits) -> Value {
         "responses": openapi::responses(&json!({"type": "object"}), &[400, 401, 403, 404, 413, 415, 422, 429, 503]),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicU64, Ordering},
+        time::Duration,
+    };
+
+    use async_trait::async_trait;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{
+        server::{
+            layers::{MemoryLayer, MemoryOptions},
+            rooms::Rooms,
+            settings::Settings,
+            store::{Appended, NewMessage, Page, Slice, Store, StoreError},
+        },
+        wire::{Group, Person, Position, RoomSummary},
+    };
+
+    /// A disk with room for so many messages.
+    struct Small(u64, AtomicU64);
+
+    #[async_trait]
+    impl Store for Small {
+        async fn append(&self, _: NewMessage) -> Result<Appended, StoreError> {
+            let count = self.1.fetch_add(1, Ordering::Relaxed) + 1;
+            if count > self.0 {
+                return Err(StoreError::Unavailable("full".into()));
+            }
+            let position = Position { epoch: "e".parse().unwrap(), offset: Offset(count) };
+            Ok(Appended { position, fresh: true })
+        }
+
+        async fn read(&self, _: &Group, _: Slice, _: usize, _: usize) -> Result<Page, StoreError> {
+            Err(StoreError::Unavailable("not asked".into()))
+        }
+
+        async fn rooms(&self, _: usize) -> Result<Vec<RoomSummary>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn close(&self) {}
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_the_store_cannot_hold_says_how_much_of_it_was_done() {
+        let layer = MemoryLayer::new(MemoryOptions {
+            capacity: 1,
+            channel_capacity: Vec::new(),
+            expiry: Duration::from_secs(1),
+            group_expiry: Duration::from_secs(1),
+        });
+        let store: Arc<dyn Store> = Arc::new(Small(37, AtomicU64::new(0)));
+        let commits = || mpsc::unbounded_channel().1;
+        let rooms = Rooms::start(
+            Settings::default().rooms,
+            (Arc::clone(&store), commits()),
+            (store, commits()),
+            Arc::new(layer.unwrap()),
+            10,
+        );
+        let person = Person { id: "t1".to_owned(), name: "Cron".to_owned() };
+        let access = rooms.admit(&person, &"a".parse().unwrap()).unwrap();
+        let texts =
+            |count| -> Vec<Item> { (0..count).map(|_| Item::Text { key: fresh_key(), text: "x".to_owned() }).collect() };
+        let offsets: Vec<_> = send_all(&access, &texts(2)).await.ok().unwrap().results.iter().map(|done| done.offset).collect();
+        assert_eq!(offsets, [Some(Offset(1)), Some(Offset(2))]);
+        let Err(Error(status, error)) = send_all(&access, &texts(100)).await else { panic!("37 is less than 102") };
+        assert_eq!(
+            (status, error.code, error.retry_after_ms),
+            (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, Some(LATER_MS))
+        );
+        assert!(error.message.starts_with("35 of 100 items were done"), "{}", error.message);
+    }
+}
