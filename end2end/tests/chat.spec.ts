@@ -253,6 +253,29 @@ test('a draft survives a reload and is gone once sent', async ({ page }) => {
   await expect(room.composer).toHaveValue('');
 });
 
+test('what could not be sent yet survives a reload and is sent then, once', async ({ browser, page, baseURL }) => {
+  const name = freshRoom();
+  const ann = await Room.open(page, name);
+  const bob = await Room.openAs(browser, 'Bob', name, baseURL!);
+  await page.getByRole('button', { name: 'Close connection' }).click();
+  await expect(page.getByText('Connection closed')).toBeVisible();
+  for (const text of ['first', 'second']) {
+    await ann.composer.fill(text);
+    await ann.composer.press('Enter');
+  }
+  await ann.shows('first', 'second');
+  await expect(bob.messages).toHaveCount(0);
+  await page.reload();
+  await ann.isConnected();
+  await ann.shows('first', 'second');
+  await bob.shows('first', 'second');
+  await expect(page.getByText('Sending…')).toHaveCount(0);
+  await page.reload();
+  await ann.isConnected();
+  await ann.shows('first', 'second');
+  await bob.shows('first', 'second');
+});
+
 test('a room fits a phone, in both colour schemes', async ({ browser, baseURL }) => {
   for (const colorScheme of ['light', 'dark'] as const) {
     const context = await browser.newContext({ baseURL: baseURL!, viewport: { width: 360, height: 640 }, colorScheme });

@@ -1,5 +1,6 @@
 //! The server. Who may know whom: `gateway` knows bytes, not rooms; `layers` knows neither store nor gateway; `rooms`
-//! knows `store` and `layers`; `consumers` joins them; `routing` names them all. No arrow runs back.
+//! knows `store` and `layers`; `consumers` joins them; `services` holds what a server is made of, `pages` and `api` answer
+//! with it, and `routing` names them all. No arrow runs back.
 //!
 //! [`run`] puts them together for one process and takes it from the first connection to the last.
 
@@ -15,6 +16,7 @@ pub mod layers;
 mod pages;
 pub mod rooms;
 pub mod routing;
+pub mod services;
 pub mod settings;
 pub mod store;
 pub mod telemetry;
@@ -35,7 +37,7 @@ use self::{
     gateway::CloseCode,
     layers::{ChannelLayer, MemoryLayer, MemoryOptions},
     rooms::Rooms,
-    routing::{Connections, Origins, Services},
+    services::{Connections, Origins, Services},
     settings::Settings,
     store::{Durability, MemoryStore, SqliteStore, Store as _},
 };

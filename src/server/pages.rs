@@ -17,7 +17,7 @@ use super::{
     accounts::{self, Guest},
     assets::BUILD,
     rooms::{Access, PostError, Refusal, Room},
-    routing::{Named, Services},
+    services::{Named, Services},
     store::{Slice, StoreError},
 };
 use crate::{

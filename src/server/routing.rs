@@ -10,50 +10,33 @@
 //!
 //! The consumer follows from the sub-protocol: `confab.v1` where the client offers it, plain otherwise.
 
-use std::{collections::HashMap, convert::Infallible, net::IpAddr, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use axum::{
     Router,
     body::Body,
-    extract::{DefaultBodyLimit, FromRequestParts, Path, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use hyper::upgrade::OnUpgrade;
-use parking_lot::Mutex;
 use tower_http::timeout::TimeoutLayer;
 
 use super::{
-    accounts::{Guest, Programs},
+    accounts::Guest,
     api, assets,
-    consumers::{self, Chat, Close, Consumer, Flow, Groups, Limits, Plain, Refuse, Scope},
-    gateway::{CloseCode, Handshake, Message, Socket, is_upgrade},
+    consumers::{self, Chat, Consumer, Limits, Plain, Refuse, Scope, TooMany},
+    gateway::{Handshake, is_upgrade},
     http::{Alive, Peer},
-    layers::ChannelLayer,
     pages,
-    rooms::Rooms,
-    settings::{AllowedOrigin, Origin},
+    services::{Named, Services},
 };
-use crate::wire::{Group, InvalidName, SUBPROTOCOL};
+use crate::wire::{Group, SUBPROTOCOL};
 
 /// How long a request may take, its body included.
 const REQUEST: Duration = Duration::from_secs(30);
-
-/// What the handlers work with.
-pub struct Services {
-    pub rooms: Arc<Rooms>,
-    pub groups: Arc<Groups>,
-    pub layer: Arc<dyn ChannelLayer>,
-    pub programs: Programs,
-    pub connections: Connections,
-    /// Those that are being told that they are too many.
-    pub refused: Connections,
-    pub origins: Origins,
-    pub limits: Limits,
-}
 
 /// All addresses.
 pub fn router(services: Arc<Services>) -> Router {
@@ -81,18 +64,6 @@ pub fn router(services: Arc<Services>) -> Router {
         .layer(DefaultBodyLimit::max(form_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST))
         .with_state(services)
-}
-
-/// The group that an address names, or why it names none. What is not even UTF-8 is such a name too, not a bad request.
-pub(super) struct Named(pub(super) Result<Group, InvalidName>);
-
-impl<S: Send + Sync> FromRequestParts<S> for Named {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let name = Path::<String>::from_request_parts(parts, state).await;
-        Ok(Self(name.map_or_else(|_| "\u{FFFD}".parse(), |Path(name)| name.parse())))
-    }
 }
 
 /// `GET /room/{group}/`: a page, or the group's WebSocket.
@@ -172,7 +143,7 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
         let Some(place) = services.refused.enter(peer.ip()) else {
             return refuse(StatusCode::TOO_MANY_REQUESTS, "this address has too many connections");
         };
-        let refused = Refused { most: services.connections.most };
+        let refused = TooMany { most: services.connections.most };
         return accept(refused, protocol, handshake, upgrade, (services.limits, (alive, place)));
     };
     let kept = (services.limits, (alive, place));
@@ -203,28 +174,6 @@ fn refuse(status: StatusCode, reason: &str) -> Response {
     (status, format!("{reason}\n")).into_response()
 }
 
-/// Which pages may open a socket or send a form, besides the server's own.
-pub struct Origins(Vec<AllowedOrigin>);
-
-impl Origins {
-    pub fn new(allowed: Vec<AllowedOrigin>) -> Self {
-        Self(allowed)
-    }
-
-    /// Programs other than browsers send no `Origin`; what a browser sends, a page cannot forge.
-    fn allow(&self, headers: &HeaderMap) -> bool {
-        let Some(origin) = headers.get(header::ORIGIN) else { return true };
-        let Ok(origin) = origin.to_str() else { return false };
-        let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        // A proxy may end TLS: the scheme is not compared.
-        let same = origin.split_once("://").zip(own).is_some_and(|((_, authority), own)| authority.eq_ignore_ascii_case(own));
-        same || self.0.iter().any(|allowed| match allowed {
-            AllowedOrigin::Any => true,
-            AllowedOrigin::Only(allowed) => origin.parse().is_ok_and(|origin: Origin| origin == *allowed),
-        })
-    }
-}
-
 /// Whatever changes something comes from an own page or from no page at all.
 async fn own_pages_only(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
     if request.method().is_safe() || services.origins.allow(request.headers()) {
@@ -248,116 +197,4 @@ async fn secured(mut response: Response) -> Response<Body> {
         }
     }
     response
-}
-
-/// How many `WebSocket`s each address has.
-pub struct Connections {
-    most: Option<u32>,
-    open: Arc<Mutex<HashMap<IpAddr, u32>>>,
-}
-
-/// A connection's place among those of its address, given back when dropped.
-struct Place {
-    address: IpAddr,
-    open: Arc<Mutex<HashMap<IpAddr, u32>>>,
-}
-
-impl Connections {
-    /// At most so many for each address; none for no bound.
-    pub fn new(most: Option<u32>) -> Self {
-        Self { most, open: Arc::default() }
-    }
-
-    fn enter(&self, address: IpAddr) -> Option<Place> {
-        let mut open = self.open.lock();
-        let count = open.entry(address).or_default();
-        if self.most.is_some_and(|most| *count >= most) {
-            return None;
-        }
-        *count += 1;
-        Some(Place { address, open: Arc::clone(&self.open) })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.open.lock();
-        if let Some(count) = open.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.address);
-            }
-        }
-    }
-}
-
-/// Tells a client that its address has too many connections; a browser's script sees the reason only after a handshake.
-struct Refused {
-    most: Option<u32>,
-}
-
-#[async_trait]
-impl Consumer for Refused {
-    fn connect(_scope: Scope) -> Result<Self, Refuse> {
-        Ok(Self { most: None })
-    }
-
-    fn longest_message(&self) -> usize {
-        0
-    }
-
-    async fn open(&mut self, _socket: &Arc<Socket>) -> Flow {
-        let most = self.most.unwrap_or_default();
-        ControlFlow::Break(Close::new(CloseCode::TOO_MANY_CONNECTIONS, format!("an address has at most {most} connections")))
-    }
-
-    async fn receive(&mut self, _message: Message) -> Flow {
-        ControlFlow::Continue(())
-    }
-
-    async fn disconnect(self, _code: CloseCode) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
-    }
-
-    #[test]
-    fn origins() {
-        let own = (header::HOST, "chat.example:3000");
-        let none = Origins::new(Vec::new());
-        let some = Origins::new(vec!["https://friend.example".parse().expect("an origin")]);
-        let any = Origins::new(vec![AllowedOrigin::Any]);
-        for (origin, by_none, by_some) in [
-            ("http://chat.example:3000", true, true),
-            ("https://chat.example:3000", true, true),
-            ("http://chat.example", false, false),
-            ("https://friend.example", false, true),
-            ("http://friend.example", false, false),
-            ("null", false, false),
-        ] {
-            let headers = headers(&[own.clone(), (header::ORIGIN, origin)]);
-            assert_eq!(none.allow(&headers), by_none, "{origin}");
-            assert_eq!(some.allow(&headers), by_some, "{origin}");
-            assert!(any.allow(&headers));
-        }
-        assert!(none.allow(&headers(&[own])));
-    }
-
-    #[test]
-    fn an_address_gets_its_places_back() {
-        let connections = Connections::new(Some(2));
-        let (one, other) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let first = connections.enter(one);
-        let second = connections.enter(one);
-        assert!(first.is_some() && second.is_some() && connections.enter(one).is_none() && connections.enter(other).is_some());
-        drop(first);
-        assert!(connections.enter(one).is_some());
-        drop(second);
-        assert!(connections.open.lock().is_empty());
-    }
 }

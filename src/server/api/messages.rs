@@ -15,7 +15,7 @@ use crate::{
     server::{
         accounts::Guest,
         consumers::Limits,
-        routing::{Named, Services},
+        services::{Named, Services},
         store::Slice,
     },
     wire::{Epoch, Offset, Stored},

@@ -24,7 +24,7 @@ use super::{
     accounts::{Program, Unknown},
     consumers::Limits,
     rooms::Refusal,
-    routing::Services,
+    services::Services,
     store::StoreError,
 };
 use crate::wire::{Code, CommandError};

@@ -7,7 +7,7 @@ use axum::{Json, extract::State};
 use serde_json::{Map, Value, json};
 
 use super::ADDRESSES;
-use crate::server::{consumers::Limits, routing::Services};
+use crate::server::{consumers::Limits, services::Services};
 
 /// `GET /api/v1/openapi.json`
 pub(super) async fn document(State(services): State<Arc<Services>>) -> Json<Value> {

@@ -27,7 +27,7 @@ use crate::{
         consumers::{Limits, fresh_key, is_groups_own},
         layers::{Channel, Event, LayerError},
         rooms::{Access, PostError, Room, foreign_event},
-        routing::{Named, Services},
+        services::{Named, Services},
     },
     wire::{Code, CommandError, InvalidName, Key, Offset},
 };

@@ -11,6 +11,7 @@ mod chat;
 mod form;
 mod groups;
 mod plain;
+mod too_many;
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -24,6 +25,7 @@ pub use self::{
     form::Form,
     groups::{Groups, Membership, is_groups_own},
     plain::Plain,
+    too_many::TooMany,
 };
 use super::{
     gateway::{CloseCode, Connection, ConnectionLimits, Message, Socket},
