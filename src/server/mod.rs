@@ -14,6 +14,7 @@ pub mod gateway;
 mod http;
 pub mod layers;
 mod pages;
+mod random;
 pub mod rooms;
 pub mod routing;
 pub mod services;

@@ -5,7 +5,7 @@ use std::fmt;
 use axum::http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
 
-use crate::wire::Person;
+use crate::{server::random, wire::Person};
 
 /// Holds the secret: 32 hexadecimal digits. Whoever has it is that guest.
 const SECRET: &str = "confab_guest";
@@ -37,7 +37,7 @@ impl Guest {
     /// Reads the cookies of a request.
     pub fn of(headers: &HeaderMap) -> Self {
         let known = cookie(headers, SECRET).filter(|secret| is_secret(secret));
-        let fresh = known.is_none().then(fresh_secret);
+        let fresh = known.is_none().then(random::hex_128);
         let secret = known.or(fresh.as_deref()).unwrap_or_default();
         let id = public_id(secret);
         let name = cookie(headers, NAME).and_then(|encoded| checked_name(&percent_decode(encoded)?).ok());
@@ -76,13 +76,6 @@ fn set_cookie(headers: &HeaderMap, name: &str, value: &str) -> HeaderValue {
 
 fn is_secret(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
-}
-
-fn fresh_secret() -> String {
-    let mut bytes = [0; 16];
-    // never: the system's source of randomness does not fail on a machine that has booted
-    getrandom::fill(&mut bytes).expect("randomness"); // never: see above
-    hex(&bytes)
 }
 
 /// What the others may know of a secret: enough to tell guests apart, not enough to be one.

@@ -294,6 +294,7 @@ impl LocalGroup {
         let members = self.members.lock().snapshot();
         let broadcasts: Vec<_> = events.iter().map(|event| Broadcast::new(&self.topic, event)).collect();
         let whole = |form| -> Vec<Frame> { broadcasts.iter().filter_map(|b| b.frame(form).cloned()).collect() };
+        let each = |form| broadcasts.iter().filter_map(move |b| Some((b.position.clone(), b.frame(form)?.clone())));
         let (mut plain, mut v1) = (None, None);
         for member in members.iter() {
             let cache = match member.form {
@@ -303,7 +304,7 @@ impl LocalGroup {
             let frames = cache.get_or_insert_with(|| whole(member.form));
             let mut gate = member.gate.lock();
             if let Some(held) = &mut gate.held {
-                held.extend(broadcasts.iter().filter_map(|b| Some((b.position.clone(), b.frame(member.form)?.clone()))));
+                held.extend(each(member.form));
                 if held.iter().map(|(_, frame)| frame.bytes().len()).sum::<usize>() > HELD_BYTES {
                     held.clear();
                     member.socket.close(CloseCode::SLOW_READER, "too much happened while catching up");
@@ -311,8 +312,7 @@ impl LocalGroup {
             } else if broadcasts.iter().all(|b| gate.verdict(b.position.as_ref()) == Verdict::Send) {
                 member.socket.send(frames);
             } else {
-                let each = broadcasts.iter().filter_map(|b| Some((b.position.clone(), b.frame(member.form)?.clone())));
-                member.send_new(&gate, None, each);
+                member.send_new(&gate, None, each(member.form));
             }
         }
     }

@@ -29,6 +29,7 @@ pub use self::{
 };
 use super::{
     gateway::{CloseCode, Connection, ConnectionLimits, Message, Socket},
+    random,
     rooms::{Refusal, Rooms},
 };
 use crate::wire::{Group, Key, Person};
@@ -119,16 +120,9 @@ pub trait Consumer: Send + Sized + 'static {
     async fn disconnect(self, code: CloseCode);
 }
 
-/// Sixteen random bytes as text; the system's randomness fails on no machine that has booted.
-fn random_hex() -> String {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).expect("randomness"); // never: see above
-    format!("{:032x}", u128::from_ne_bytes(bytes))
-}
-
 /// A key for a message whose author made none.
 pub fn fresh_key() -> Key {
-    random_hex().parse().expect("hexadecimal digits") // never: 32 of them
+    random::hex_128().parse().expect("hexadecimal digits") // never: 32 of them
 }
 
 /// Takes a connection through its life.

@@ -14,6 +14,7 @@ use crate::{
     server::{
         bucket::Bucket,
         gateway::{CloseCode, Message, Socket},
+        random,
         rooms::{Access, PostError, Room, layer_group},
     },
     wire::{Key, Topic},
@@ -41,7 +42,7 @@ impl Consumer for Plain {
         };
         let access = scope.rooms.enter(&scope.person, group)?;
         let bucket = Bucket::new(scope.limits.messages_per_second);
-        let keys = (super::random_hex(), 0);
+        let keys = (random::hex_128(), 0);
         Ok(Self { scope, access, bucket, keys, membership: None })
     }
 

@@ -9,7 +9,6 @@ pub struct CloseCode(pub u16);
 
 impl CloseCode {
     pub const NORMAL: Self = Self(1000);
-    pub const GOING_AWAY: Self = Self(1001);
     pub const PROTOCOL_ERROR: Self = Self(1002);
     pub const UNSUPPORTED: Self = Self(1003);
     /// Never sent: the peer's close frame had no code.
@@ -18,7 +17,6 @@ impl CloseCode {
     pub const ABNORMAL: Self = Self(1006);
     pub const INVALID_TEXT: Self = Self(1007);
     pub const TOO_BIG: Self = Self(1009);
-    pub const INTERNAL: Self = Self(1011);
     /// The server cannot now; the same may go through later (registered with IANA).
     pub const TRY_AGAIN: Self = Self(1013);
     /// The client reads too slowly; what it missed it gets when it returns.

@@ -87,8 +87,8 @@ pub(super) fn message(place: Option<(&Epoch, Offset)>, message: &Message) -> Eve
 
 /// Says that a room has a new latest message, of which the list shows the beginning.
 pub(super) fn listed(group: &Group, epoch: &Epoch, stored: &Stored) -> Event {
-    let mut shown = stored.message.clone();
-    shorten(&mut shown.text);
+    let Message { id, key, from, text, at } = &stored.message;
+    let shown = Message { id: id.clone(), key: key.clone(), from: from.clone(), text: beginning(text), at: *at };
     let message = message(Some((epoch, stored.offset)), &shown);
     Event::new(LISTED).with("group", group.as_str()).with("latest", Value::Map(message.fields().clone()))
 }
@@ -96,11 +96,11 @@ pub(super) fn listed(group: &Group, epoch: &Epoch, stored: &Stored) -> Event {
 /// How much of a message the list of rooms shows, in characters.
 const SHOWN: usize = 200;
 
-/// Cuts a text to what the list of rooms shows.
-pub(super) fn shorten(text: &mut String) {
-    if let Some((end, _)) = text.char_indices().nth(SHOWN) {
-        text.truncate(end);
-        text.push('…');
+/// Of a text what the list of rooms shows.
+pub(super) fn beginning(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

@@ -149,7 +149,7 @@ impl Rooms {
         rooms.extend(self.volatile.rooms(LISTED).await?);
         rooms.retain(|room| self.rule(&room.group).is_some_and(|rule| rule.guests));
         for latest in rooms.iter_mut().filter_map(|room| room.latest.as_mut()) {
-            events::shorten(&mut latest.message.text);
+            latest.message.text = events::beginning(&latest.message.text);
         }
         rooms.sort_by_key(|room| std::cmp::Reverse(room.latest.as_ref().map(|latest| latest.message.at)));
         rooms.truncate(LISTED);
