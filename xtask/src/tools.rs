@@ -53,7 +53,8 @@ fn wasm_target() -> Result {
 
 fn cargo_leptos() -> Result {
     let what = format!("cargo-leptos {CARGO_LEPTOS}");
-    if output(command("cargo").args(["leptos", "--version"])).as_deref().and_then(version) == Some(CARGO_LEPTOS) {
+    let there = || output(command("cargo").args(["leptos", "--version"])).as_deref().and_then(version) == Some(CARGO_LEPTOS);
+    if there() {
         return already(&what);
     }
     let mut cargo = cargo_install("cargo-leptos", CARGO_LEPTOS);
@@ -61,7 +62,8 @@ fn cargo_leptos() -> Result {
     // on the PATH and downloads nothing.
     cargo.args(["--features", "no_downloads"]);
     cargo.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
-    install(&what, cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "64"))
+    install(&what, cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "64"))?;
+    on_path(&what, there())
 }
 
 /// The command line tool and the library speak a format that changes with every version: they must be the same.
@@ -69,15 +71,26 @@ fn wasm_bindgen() -> Result {
     let lock = fs::read_to_string(root().join("Cargo.lock")).map_err(|error| format!("Cargo.lock: {error}"))?;
     let wanted = locked(&lock, "wasm-bindgen").ok_or("Cargo.lock does not name wasm-bindgen")?;
     let what = format!("wasm-bindgen {wanted}");
-    if output(command("wasm-bindgen").arg("--version")).as_deref().and_then(version) == Some(wanted) {
+    let there = || output(command("wasm-bindgen").arg("--version")).as_deref().and_then(version) == Some(wanted);
+    if there() {
         return already(&what);
     }
-    install(&what, &mut cargo_install("wasm-bindgen-cli", wanted))
+    install(&what, &mut cargo_install("wasm-bindgen-cli", wanted))?;
+    on_path(&what, there())
+}
+
+/// What was just installed must answer, or the build fails later and says less.
+fn on_path(what: &str, there: bool) -> Result {
+    let home = || env::var("CARGO_HOME").unwrap_or_else(|_| "~/.cargo".to_owned());
+    there.then_some(()).ok_or_else(|| {
+        format!("{what} was installed, but it is not the one that PATH finds: put {}/bin first in PATH", home())
+    })
 }
 
 fn cargo_install(package: &str, version: &str) -> Command {
     let mut cargo = command("cargo");
-    cargo.args(["install", package, "--locked", "--version", version]).env_remove("CARGO_TARGET_DIR");
+    // Cargo goes by its own list of what it installed, even when the file is no longer there: only `--force` looks past it.
+    cargo.args(["install", package, "--locked", "--force", "--version", version]).env_remove("CARGO_TARGET_DIR");
     cargo
 }
 
