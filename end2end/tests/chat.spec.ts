@@ -104,8 +104,9 @@ test('what is said while a socket is down is there when it is back, once', async
     const server = socket.connectToServer();
     sockets.push({
       close: async (options) => {
-        await server.close();
+        // The page's end first: between the two it would say something into a socket that only looks open.
         await socket.close(options);
+        await server.close();
       },
     });
   });

@@ -82,9 +82,9 @@ fn wasm_bindgen() -> Result {
 /// What was just installed must answer, or the build fails later and says less.
 fn on_path(what: &str, there: bool) -> Result {
     let home = || env::var("CARGO_HOME").unwrap_or_else(|_| "~/.cargo".to_owned());
-    there.then_some(()).ok_or_else(|| {
-        format!("{what} was installed, but it is not the one that PATH finds: put {}/bin first in PATH", home())
-    })
+    there
+        .then_some(())
+        .ok_or_else(|| format!("{what} was installed, but it is not the one that PATH finds: put {}/bin first in PATH", home()))
 }
 
 fn cargo_install(package: &str, version: &str) -> Command {

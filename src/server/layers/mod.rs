@@ -17,6 +17,7 @@ mod capacity;
 mod event;
 mod memory;
 mod names;
+pub mod redis;
 
 pub use capacity::Capacities;
 pub use event::{Event, InvalidEvent, Value};
@@ -37,6 +38,8 @@ pub enum LayerError {
     NotOurs { channel: Channel },
     /// The name that was asked for cannot be a channel's.
     InvalidName(InvalidName),
+    /// The event has something in it that the backend's serializer has no form for; says what.
+    Unserializable(String),
     /// The backend, or the system's source of random numbers, cannot be reached; the cause is for the log.
     Unavailable(Box<dyn Error + Send + Sync>),
 }
@@ -54,6 +57,7 @@ impl fmt::Display for LayerError {
                 )
             }
             Self::InvalidName(error) => error.fmt(f),
+            Self::Unserializable(what) => write!(f, "the event cannot be sent: {what}"),
             Self::Unavailable(_) => f.write_str("the channel layer cannot be reached"),
         }
     }
@@ -63,7 +67,7 @@ impl Error for LayerError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Unavailable(cause) => Some(&**cause),
-            Self::ChannelFull { .. } | Self::NotOurs { .. } | Self::InvalidName(_) => None,
+            Self::ChannelFull { .. } | Self::NotOurs { .. } | Self::InvalidName(_) | Self::Unserializable(_) => None,
         }
     }
 }
@@ -82,6 +86,10 @@ pub trait Sink: Send + Sync {
     /// overlap. Where the backend is in this process the sender's task makes the call, under no lock of the layer: it may
     /// use the layer, but must not block. One `group_send` gives the same `Arc` to all members that are in this process.
     fn deliver(&self, local: &str, event: &Arc<Event>);
+
+    /// Something that was sent to channels behind the attached name may have been lost: the connection to the backend was
+    /// down and is back. What is sent from now on arrives. A backend in this process never calls this.
+    fn gap(&self) {}
 }
 
 /// A backend that carries events between channels, in one process or between many.
@@ -163,4 +171,9 @@ pub trait ChannelLayer: Send + Sync {
     /// # Errors
     /// [`LayerError::Unavailable`].
     async fn flush(&self) -> Result<(), LayerError>;
+
+    /// What keeps the layer from its backend right now, in words for an operator; none while all is well.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }
