@@ -5,6 +5,7 @@ use std::time::Duration;
 mod codec;
 mod host;
 mod ring;
+mod shard;
 
 pub use codec::Serializer;
 pub use host::Host;
