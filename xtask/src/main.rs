@@ -22,7 +22,8 @@ Build, run and test Confab. What is missing on this machine is installed first.
   cargo xtask test rust [ARGS]        Rust tests; ARGS go to `cargo test`, for instance a part of a test's name
   cargo xtask test browser [ARGS]     build, then the browser tests; ARGS go to `playwright test`
 
-CARGO_TARGET_DIR is respected. CHROMIUM names the browser of the tests, /usr/bin/chromium when it is not set.
+CARGO_TARGET_DIR is respected. CHROMIUM names the browser of the tests, /usr/bin/chromium when it is not set, and
+PEER_PYTHON the interpreter of the Python programs that the Rust tests talk with, target/python/bin/python when it is not set.
 ";
 
 /// What a step comes to. The error is a sentence for the person at the terminal.

@@ -83,6 +83,9 @@ fn clippy(args: &[&str]) -> Command {
 
 /// The Rust tests, of xtask too.
 pub(crate) fn rust(report: &mut Report, args: &[&str]) {
+    if let Err(error) = tools::for_rust_tests() {
+        return report.check(Err(error));
+    }
     let mut cargo = command("cargo");
     cargo.args(["test", "--no-fail-fast", "--workspace", "--features", "confab/ssr"]).args(args);
     let (tally, outcome) = run_libtest("Rust tests", &mut cargo, &mut io::stdout());

@@ -6,7 +6,7 @@ use std::{env, fs, path::Path, process::Command};
 
 use crate::{
     Result,
-    shell::{command, line, output, root, run, say},
+    shell::{command, line, output, root, run, say, target_dir},
 };
 
 /// The newest cargo-leptos that builds with the `rust-version` of the workspace.
@@ -32,6 +32,12 @@ pub(crate) fn for_lint() -> Result {
         }
     }
     Ok(())
+}
+
+/// What the Rust tests need: Redis, and Python with the packages of those that Confab talks with through Redis.
+pub(crate) fn for_rust_tests() -> Result {
+    redis()?;
+    python()
 }
 
 /// What the browser tests need, besides the build.
@@ -118,20 +124,64 @@ fn chromium() -> Result {
         return already("chromium");
     }
     let packages = ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"];
+    debian_packages("chromium", &packages, "install it and set CHROMIUM to its path")
+}
+
+/// Debian's `redis-server`, which is Sentinel too. The tests start servers of their own, so the one that the package
+/// starts, and would start with every boot, is stopped.
+fn redis() -> Result {
+    if output(command("redis-server").arg("--version")).is_some() {
+        return already("redis-server");
+    }
+    debian_packages("redis-server", &["redis-server"], "install it, so that PATH finds it")?;
+    run("stop the system's own redis-server", as_root("invoke-rc.d").args(["redis-server", "stop"]))?;
+    run("keep it from starting with the system", as_root("update-rc.d").args(["redis-server", "disable"]))
+}
+
+/// A virtual environment with the packages that `tests/python/requirements.txt` names. It is made anew when that file has
+/// changed: a copy of it stands in the folder once all is installed.
+fn python() -> Result {
+    let (folder, wanted) = (target_dir().join("python"), root().join("tests/python/requirements.txt"));
+    let (interpreter, installed) = (folder.join("bin/python"), folder.join("requirements.txt"));
+    let requirements = fs::read(&wanted).map_err(|error| format!("{}: {error}", wanted.display()))?;
+    // The interpreter is a link to the system's, which may have gone.
+    if fs::read(&installed).is_ok_and(|then| then == requirements) && output(command(&interpreter).arg("--version")).is_some() {
+        return already("Python packages of the tests");
+    }
+    if output(command("python3").args(["-c", "import ensurepip, venv"])).is_none() {
+        let otherwise = "install Python 3.10 or newer with venv and pip, so that PATH finds python3";
+        debian_packages("python3 with venv", &["python3", "python3-venv"], otherwise)?;
+    }
+    install("a Python environment", command("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let mut pip = command(&interpreter);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"]);
+    install("Python packages of the tests", pip.arg(&wanted))?;
+    // What is not pinned is not installed; this names it.
+    run("check the Python packages", command(&interpreter).args(["-m", "pip", "check"]))?;
+    fs::write(&installed, requirements).map_err(|error| format!("{}: {error}", installed.display()))
+}
+
+/// Installs packages where there is Debian's package manager; elsewhere says what to do `otherwise`.
+fn debian_packages(what: &str, packages: &[&str], otherwise: &str) -> Result {
     if output(command("apt-get").arg("--version")).is_none() {
-        return Err("chromium is missing: install it and set CHROMIUM to its path".to_owned());
+        return Err(format!("{what} is missing: {otherwise}"));
     }
     apt(&["update"], "the list of Debian packages")?;
-    apt(&[&["install", "--yes", "--no-install-recommends"], packages.as_slice()].concat(), "chromium")
+    apt(&[&["install", "--yes", "--no-install-recommends"], packages].concat(), what)
 }
 
 fn apt(args: &[&str], what: &str) -> Result {
-    let root = output(command("id").arg("-u")).as_deref() == Some("0");
-    let mut apt = command(if root { "apt-get" } else { "sudo" });
-    if !root {
-        apt.arg("apt-get");
+    install(what, as_root("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// A program that only root may run.
+fn as_root(program: &str) -> Command {
+    if output(command("id").arg("-u")).as_deref() == Some("0") {
+        return command(program);
     }
-    install(what, apt.args(args).env("DEBIAN_FRONTEND", "noninteractive"))
+    let mut sudo = command("sudo");
+    sudo.arg(program);
+    sudo
 }
 
 fn install(what: &str, command: &mut Command) -> Result {
