@@ -41,13 +41,12 @@ const SKEW: Duration = Duration::from_secs(1);
 
 /// A Lua script, known to the server by its digest.
 pub(super) struct Script {
-    text: &'static str,
     digest: String,
 }
 
 impl Script {
     pub(super) fn new(text: &'static str) -> Self {
-        Self { text, digest: redis::Script::new(text).get_hash().to_owned() }
+        Self { digest: redis::Script::new(text).get_hash().to_owned() }
     }
 
     /// A call with so many keys; keys and arguments follow.
@@ -64,6 +63,17 @@ pub(super) struct Shard {
     queue: mpsc::Sender<Job>,
     health: Arc<Health>,
     worker: JoinHandle<()>,
+}
+
+/// What will be the answer to a command.
+pub(super) struct Answer(oneshot::Receiver<Result<Value, LayerError>>);
+
+impl Answer {
+    /// # Errors
+    /// As for [`Shard::query`].
+    pub(super) async fn value(self) -> Result<Value, LayerError> {
+        self.0.await.map_err(|_| closed())?
+    }
 }
 
 struct Job {
@@ -104,21 +114,22 @@ impl Shard {
         &self.source
     }
 
-    /// Sends a command. Commands of one caller go out in the order in which their futures are first polled.
+    /// Puts a command into the queue; the answer is waited for apart, so that several can be on their way in a known order.
+    ///
+    /// # Errors
+    /// [`LayerError::Unavailable`]: the shard is being dropped.
+    pub(super) async fn submit(&self, cmd: Cmd) -> Result<Answer, LayerError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.send(Job { cmd, since: Instant::now(), answer }).await.map_err(|_| closed())?;
+        Ok(Answer(answered))
+    }
+
+    /// Sends a command and waits for its answer.
     ///
     /// # Errors
     /// [`LayerError::Unavailable`]: the server is away, was lost before it answered, or refused.
     pub(super) async fn query(&self, cmd: Cmd) -> Result<Value, LayerError> {
-        let (answer, answered) = oneshot::channel();
-        let job = Job { cmd, since: Instant::now(), answer };
-        // Both fail only when the worker is gone, with the shard.
-        self.queue.send(job).await.map_err(|_| unavailable("the connection is closed"))?;
-        answered.await.map_err(|_| unavailable("the connection is closed"))?
-    }
-
-    /// Several commands, in order; all are sent, the first error is given.
-    pub(super) async fn query_all(&self, cmds: impl IntoIterator<Item = Cmd>) -> Result<Vec<Value>, LayerError> {
-        futures_util::future::join_all(cmds.into_iter().map(|cmd| self.query(cmd))).await.into_iter().collect()
+        self.submit(cmd).await?.value().await
     }
 
     /// What keeps us from the server now.
@@ -136,6 +147,10 @@ impl Drop for Shard {
     fn drop(&mut self) {
         self.worker.abort();
     }
+}
+
+fn closed() -> LayerError {
+    unavailable("the connection to Redis is closed")
 }
 
 pub(super) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> LayerError {
