@@ -251,8 +251,8 @@ fn overlap(one: &RoomRule, other: &RoomRule) -> bool {
             rests[j] = match (one.get(i), other.get(j)) {
                 (None, None) => true,
                 // A star is for nothing more, or takes the other's letter.
-                (Some(Letter::Star), letter) => before[j] || (letter.is_some_and(is_in_rooms) && next(&rests)),
-                (letter, Some(Letter::Star)) => next(&rests) || (letter.is_some_and(is_in_rooms) && before[j]),
+                (Some(Letter::Star), letter) => before[j] || (letter.copied().is_some_and(is_in_rooms) && next(&rests)),
+                (letter, Some(Letter::Star)) => next(&rests) || (letter.copied().is_some_and(is_in_rooms) && before[j]),
                 (Some(Letter::Is(a)), Some(Letter::Is(b))) => a == b && next(&before),
                 (Some(Letter::Any), Some(Letter::Any)) => next(&before),
                 (Some(Letter::Any), Some(Letter::Is(letter))) | (Some(Letter::Is(letter)), Some(Letter::Any)) => {
@@ -265,8 +265,8 @@ fn overlap(one: &RoomRule, other: &RoomRule) -> bool {
     rests[0]
 }
 
-fn is_in_rooms(letter: &Letter) -> bool {
-    if let Letter::Is(letter) = letter { in_rooms(*letter) } else { true }
+fn is_in_rooms(letter: Letter) -> bool {
+    if let Letter::Is(letter) = letter { in_rooms(letter) } else { true }
 }
 
 #[cfg(test)]
