@@ -12,5 +12,9 @@ mod memory;
 mod model;
 #[path = "layers/redis_core.rs"]
 mod redis_core;
+#[path = "layers/redis_pubsub.rs"]
+mod redis_pubsub;
+#[path = "layers/sink.rs"]
+mod sink;
 #[path = "support/mod.rs"]
 mod support;

@@ -6,7 +6,7 @@ use super::{
     Error,
     layers::{
         ChannelLayer, MemoryLayer, MemoryOptions,
-        redis::{Host, RedisOptions, Serializer},
+        redis::{Host, RedisCoreLayer, RedisOptions, RedisPubSubLayer, Serializer},
     },
     percent::percent_encode,
     settings::{Backend, LayerSettings, Login, RedisHost, RedisPlace, RedisServer, Secret, SentinelMaster, SerializerFormat},
@@ -24,10 +24,8 @@ pub(super) fn start(settings: &LayerSettings) -> Result<Arc<dyn ChannelLayer>, E
             expiry: settings.expiry,
             group_expiry: settings.group_expiry,
         })?)),
-        Backend::RedisCore | Backend::RedisPubSub => {
-            let hosts = redis_options(settings).hosts;
-            Err(format!("this build cannot reach {hosts:?}: it does not have {}", settings.backend).into())
-        }
+        Backend::RedisCore => Ok(RedisCoreLayer::start(redis_options(settings))?),
+        Backend::RedisPubSub => Ok(RedisPubSubLayer::start(redis_options(settings))?),
     }
 }
 

@@ -51,8 +51,21 @@ impl Limits {
     }
 }
 
+/// What a backend makes of channels without `!`, which any process may receive from.
+#[derive(PartialEq)]
+pub(crate) enum General {
+    /// One queue, like the others.
+    InOnePlace,
+    /// A queue on each of several servers: without order, and with the capacity of all of them.
+    Spread,
+    /// No queue: what is sent before anybody listens is lost.
+    Heard,
+}
+
 /// A backend under test: an empty layer of its own, and what it needs, for as long as this lives.
 pub(crate) trait Backend: Sized {
+    const GENERAL: General = General::InOnePlace;
+
     fn start(limits: Limits) -> impl Future<Output = Self>;
 
     fn layer(&self) -> Arc<dyn ChannelLayer>;
@@ -61,10 +74,19 @@ pub(crate) trait Backend: Sized {
     fn pass_time(&self, time: Duration) -> impl Future<Output = ()>;
 }
 
-/// Stamps out a test for each invariant; arguments for `#[tokio::test]` may follow the backend. One that is missing here is never called, which the compiler reports.
+/// Stamps out a test for each invariant; arguments for `#[tokio::test]` may follow the backend. One that is missing here is
+/// never called, which the compiler reports. A backend that spreads general channels over servers says `spread` before its
+/// name, and one without queues `heard`: they leave out what can be true of no such backend.
 macro_rules! conformance {
-    ($backend:ty $(, $($runtime:tt)*)?) => {
-        conformance! { @each $backend, ($($($runtime)*)?):
+    (heard $backend:ty) => {
+        conformance! { @everywhere $backend, () }
+    };
+    (spread $backend:ty) => {
+        conformance! { @everywhere $backend, () }
+        conformance! { @queues $backend, () }
+    };
+    (@everywhere $backend:ty, $runtime:tt) => {
+        conformance! { @each $backend, $runtime:
             a_message_arrives_unchanged
             a_large_message_arrives
             messages_wait_for_their_reader_in_order
@@ -77,33 +99,22 @@ macro_rules! conformance {
             only_its_own_specific_channels_are_received_from
             new_channels_have_long_random_names
             no_channel_is_made_from_a_bad_prefix
-            a_full_channel_refuses
-            reading_makes_room
-            a_pattern_sets_the_capacity
-            virtual_channels_share_their_capacity
-            each_channel_has_its_own_capacity
             a_group_reaches_its_members
             a_channel_is_in_a_group_once
             groups_are_told_apart
             a_discard_before_any_add_is_no_error
-            a_channel_may_come_back
             a_large_group_gets_one_message_each
             group_messages_arrive_in_order
             virtual_channels_of_one_process_all_get_a_group_message
-            a_group_message_counts_once_behind_an_exclamation_mark
             a_group_send_to_a_full_channel_is_no_error
-            a_group_send_keeps_the_oldest_and_says_how_many_missed_it
-            a_full_member_does_not_cost_the_others_theirs
             a_message_expires
             only_what_is_due_expires
             nothing_expires_before_its_time
             a_group_message_expires
             expiry_on_one_channel_leaves_the_others
-            expiry_makes_room
             expiry_does_not_end_a_membership
             a_membership_ends_in_time
             a_membership_is_renewed_by_adding_again
-            a_flush_leaves_nothing
             a_flush_wakes_nobody
             a_sink_gets_what_is_sent_behind_its_name
             a_sink_has_no_capacity
@@ -116,6 +127,27 @@ macro_rules! conformance {
             a_detached_sink_is_in_no_group
         }
     };
+    // What is sent has its place at once, and the sender hears of the capacity.
+    (@queues $backend:ty, $runtime:tt) => {
+        conformance! { @each $backend, $runtime:
+            a_full_channel_refuses
+            a_channel_may_come_back
+            a_flush_leaves_nothing
+            reading_makes_room
+            virtual_channels_share_their_capacity
+            a_group_message_counts_once_behind_an_exclamation_mark
+            expiry_makes_room
+        }
+    };
+    // General channels are like those of a process.
+    (@in_one_place $backend:ty, $runtime:tt) => {
+        conformance! { @each $backend, $runtime:
+            a_pattern_sets_the_capacity
+            each_channel_has_its_own_capacity
+            a_group_send_keeps_the_oldest_and_says_how_many_missed_it
+            a_full_member_does_not_cost_the_others_theirs
+        }
+    };
     (@each $backend:ty, $runtime:tt: $($invariant:ident)*) => {$(
         conformance! { @one $backend, $runtime, $invariant }
     )*};
@@ -124,6 +156,11 @@ macro_rules! conformance {
         async fn $invariant() {
             $crate::conformance::$invariant::<$backend>().await;
         }
+    };
+    ($backend:ty $(, $($runtime:tt)*)?) => {
+        conformance! { @everywhere $backend, ($($($runtime)*)?) }
+        conformance! { @queues $backend, ($($($runtime)*)?) }
+        conformance! { @in_one_place $backend, ($($($runtime)*)?) }
     };
 }
 
@@ -147,6 +184,12 @@ fn number(event: &Event) -> i64 {
 
 fn own(layer: &Arc<dyn ChannelLayer>) -> Channel {
     layer.new_channel(DEFAULT_PREFIX).expect("a new channel")
+}
+
+/// A channel of the layer itself, and one that any process may receive from, where the backend keeps that in a queue.
+fn subjects<B: Backend>(layer: &Arc<dyn ChannelLayer>, general: &str) -> Vec<Channel> {
+    let general = (B::GENERAL == General::InOnePlace).then(|| channel(general));
+    general.into_iter().chain([own(layer)]).collect()
 }
 
 async fn send(layer: &Arc<dyn ChannelLayer>, channel: &Channel, numbers: impl IntoIterator<Item = i64>) {
@@ -271,7 +314,7 @@ pub(crate) async fn a_message_arrives_unchanged<B: Backend>() {
         .with("list", vec![1.into(), "a".into(), map.clone().into()])
         .with("map", map)
         .with("\u{e9}", "");
-    for channel in [channel("test-channel-1"), own(&layer)] {
+    for channel in subjects::<B>(&layer, "test-channel-1") {
         layer.send(&channel, event.clone()).await.expect("room");
         assert_eq!(next(&layer, &channel).await, event);
     }
@@ -281,7 +324,7 @@ pub(crate) async fn a_large_message_arrives<B: Backend>() {
     let backend = B::start(Limits::default()).await;
     let layer = backend.layer();
     let event = Event::new("test.message").with("text", "x".repeat(1 << 20));
-    for channel in [channel("test-channel-1"), own(&layer)] {
+    for channel in subjects::<B>(&layer, "test-channel-1") {
         layer.send(&channel, event.clone()).await.expect("room");
         assert_eq!(next(&layer, &channel).await, event);
     }
@@ -290,7 +333,7 @@ pub(crate) async fn a_large_message_arrives<B: Backend>() {
 pub(crate) async fn messages_wait_for_their_reader_in_order<B: Backend>() {
     let backend = B::start(Limits::default()).await;
     let layer = backend.layer();
-    for channel in [channel("test-channel-3"), own(&layer)] {
+    for channel in subjects::<B>(&layer, "test-channel-3") {
         send(&layer, &channel, 1..=50).await;
         assert_eq!(all(&layer, &channel, 50).await, (1..=50).collect::<Vec<_>>());
     }
@@ -299,7 +342,7 @@ pub(crate) async fn messages_wait_for_their_reader_in_order<B: Backend>() {
 pub(crate) async fn a_waiting_reader_is_woken<B: Backend>() {
     let backend = B::start(Limits::default()).await;
     let layer = backend.layer();
-    for channel in [channel("test-channel-1"), own(&layer)] {
+    for channel in subjects::<B>(&layer, "test-channel-1") {
         let mut reader = layer.receive(&channel);
         assert!(poll!(&mut reader).is_pending());
         send(&layer, &channel, [7]).await;
@@ -329,7 +372,7 @@ pub(crate) async fn process_specific_channels_are_told_apart<B: Backend>() {
 pub(crate) async fn a_busy_channel_does_not_hide_a_quiet_one<B: Backend>() {
     let backend = B::start(Limits::default()).await;
     let layer = backend.layer();
-    for [busy, quiet] in [["busy", "quiet"].map(channel), [(); 2].map(|()| own(&layer))] {
+    for (busy, quiet) in subjects::<B>(&layer, "busy").into_iter().zip(subjects::<B>(&layer, "quiet")) {
         send(&layer, &busy, 0..60).await;
         send(&layer, &quiet, [7]).await;
         assert_eq!(all(&layer, &quiet, 1).await, [7]);
@@ -340,7 +383,7 @@ pub(crate) async fn a_busy_channel_does_not_hide_a_quiet_one<B: Backend>() {
 pub(crate) async fn each_message_reaches_one_of_many_readers<B: Backend>() {
     let backend = B::start(Limits::default()).await;
     let layer = backend.layer();
-    for channel in [channel("jobs"), own(&layer)] {
+    for channel in subjects::<B>(&layer, "jobs") {
         let mut readers = JoinSet::new();
         for _ in 0..20 {
             let (layer, channel) = (Arc::clone(&layer), channel.clone());
@@ -437,7 +480,7 @@ pub(crate) async fn no_channel_is_made_from_a_bad_prefix<B: Backend>() {
 pub(crate) async fn a_full_channel_refuses<B: Backend>() {
     let backend = B::start(Limits::capacity(3)).await;
     let layer = backend.layer();
-    for channel in [channel("test-channel-1"), own(&layer)] {
+    for channel in subjects::<B>(&layer, "test-channel-1") {
         send(&layer, &channel, 1..=3).await;
         assert_full(&layer, &channel, 3).await;
         assert_full(&layer, &channel, 3).await;
@@ -448,7 +491,7 @@ pub(crate) async fn a_full_channel_refuses<B: Backend>() {
 pub(crate) async fn reading_makes_room<B: Backend>() {
     let backend = B::start(Limits::capacity(1)).await;
     let layer = backend.layer();
-    for channel in [channel("test-channel-1"), own(&layer)] {
+    for channel in subjects::<B>(&layer, "test-channel-1") {
         send(&layer, &channel, [1]).await;
         assert_full(&layer, &channel, 1).await;
         assert_eq!(number(&next(&layer, &channel).await), 1);
@@ -699,7 +742,7 @@ pub(crate) async fn a_full_member_does_not_cost_the_others_theirs<B: Backend>() 
 pub(crate) async fn a_message_expires<B: Backend>() {
     let backend = B::start(Limits::expiry(SHORT)).await;
     let layer = backend.layer();
-    let channels = [channel("test-channel-1"), own(&layer)];
+    let channels = subjects::<B>(&layer, "test-channel-1");
     for channel in &channels {
         send(&layer, channel, [1, 2]).await;
     }
@@ -714,7 +757,7 @@ pub(crate) async fn a_message_expires<B: Backend>() {
 pub(crate) async fn only_what_is_due_expires<B: Backend>() {
     let backend = B::start(Limits::expiry(3 * SHORT)).await;
     let layer = backend.layer();
-    let channels = [channel("test-channel-1"), own(&layer)];
+    let channels = subjects::<B>(&layer, "test-channel-1");
     for n in [1, 2] {
         for channel in &channels {
             send(&layer, channel, [n]).await;
@@ -729,7 +772,7 @@ pub(crate) async fn only_what_is_due_expires<B: Backend>() {
 pub(crate) async fn nothing_expires_before_its_time<B: Backend>() {
     let backend = B::start(Limits::expiry(10 * SHORT)).await;
     let layer = backend.layer();
-    let channels = [channel("test-channel-1"), own(&layer)];
+    let channels = subjects::<B>(&layer, "test-channel-1");
     for channel in &channels {
         send(&layer, channel, [1, 2]).await;
     }
@@ -755,7 +798,7 @@ pub(crate) async fn a_group_message_expires<B: Backend>() {
 pub(crate) async fn expiry_on_one_channel_leaves_the_others<B: Backend>() {
     let backend = B::start(Limits::expiry(3 * SHORT)).await;
     let layer = backend.layer();
-    for [early, late] in [["early", "late"].map(channel), [(); 2].map(|()| own(&layer))] {
+    for (early, late) in subjects::<B>(&layer, "early").into_iter().zip(subjects::<B>(&layer, "late")) {
         send(&layer, &early, [1]).await;
         backend.pass_time(2 * SHORT).await;
         send(&layer, &late, [2]).await;
@@ -829,8 +872,8 @@ pub(crate) async fn a_flush_leaves_nothing<B: Backend>() {
     let backend = B::start(Limits::capacity(2)).await;
     let layer = backend.layer();
     let group = group("test-group");
-    let channels = [channel("test-channel-1"), own(&layer)];
-    add(&layer, &group, &channels.each_ref()).await;
+    let channels = subjects::<B>(&layer, "test-channel-1");
+    add(&layer, &group, &channels.iter().collect::<Vec<_>>()).await;
     group_send(&layer, &group, [1]).await;
     send(&layer, &channels[0], [2]).await;
     layer.flush().await.expect("a flush");
@@ -846,7 +889,7 @@ pub(crate) async fn a_flush_leaves_nothing<B: Backend>() {
 pub(crate) async fn a_flush_wakes_nobody<B: Backend>() {
     let backend = B::start(Limits::default()).await;
     let layer = backend.layer();
-    for channel in [channel("test-channel-1"), own(&layer)] {
+    for channel in subjects::<B>(&layer, "test-channel-1") {
         let mut reader = layer.receive(&channel);
         assert!(poll!(&mut reader).is_pending());
         layer.flush().await.expect("a flush");

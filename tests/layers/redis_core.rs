@@ -3,14 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use confab::server::layers::{
-    Channel, ChannelLayer, DEFAULT_PREFIX, Event, GroupName, LayerError, Sink,
+    Channel, ChannelLayer, DEFAULT_PREFIX, LayerError,
     redis::{Host, RedisCoreLayer, RedisOptions},
 };
 use futures_util::future::join_all;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
-    conformance::{Backend, Limits},
+    conformance::{Backend, General, Limits},
+    sink::{Told, attach, group, next, numbered},
     support::redis::Redis,
 };
 
@@ -51,6 +52,8 @@ impl Backend for Core {
 }
 
 impl Backend for Core4 {
+    const GENERAL: General = General::Spread;
+
     async fn start(limits: Limits) -> Self {
         Self(Core::over(4, limits).await)
     }
@@ -69,49 +72,11 @@ mod one_server {
 }
 
 mod four_servers {
-    conformance!(super::Core4);
+    conformance!(spread super::Core4);
 }
 
 fn start(redis: &Redis) -> Arc<RedisCoreLayer> {
     RedisCoreLayer::start(RedisOptions { hosts: vec![Host::Url(redis.url())], ..RedisOptions::default() }).expect("a layer")
-}
-
-fn group() -> GroupName {
-    "test-group".parse().expect("a group's name")
-}
-
-fn numbered(n: i64) -> Event {
-    Event::new("test.message").with("n", n)
-}
-
-/// What a sink was told.
-#[derive(Debug, PartialEq)]
-enum Told {
-    Number(String, i64),
-    Gap,
-}
-
-struct Outlet(mpsc::UnboundedSender<Told>);
-
-impl Sink for Outlet {
-    fn deliver(&self, local: &str, event: &Arc<Event>) {
-        let number = event.get_i64("n").expect("a numbered event");
-        // The test may have ended.
-        let _ = self.0.send(Told::Number(local.to_owned(), number));
-    }
-
-    fn gap(&self) {
-        let _ = self.0.send(Told::Gap);
-    }
-}
-
-fn attach(layer: &RedisCoreLayer) -> (Channel, mpsc::UnboundedReceiver<Told>) {
-    let (outlet, told) = mpsc::unbounded_channel();
-    (layer.attach(Arc::new(Outlet(outlet))).expect("an attached sink"), told)
-}
-
-async fn next(told: &mut mpsc::UnboundedReceiver<Told>) -> Told {
-    timeout(SOON, told.recv()).await.expect("something for the sink").expect("a sink that is attached")
 }
 
 #[tokio::test]
@@ -138,7 +103,7 @@ async fn keys_are_those_of_channels_redis() {
 async fn a_burst_of_many_senders_reaches_a_sink_whole_and_in_each_senders_order() {
     let redis = Redis::start().await;
     let (sending, receiving) = (start(&redis), start(&redis));
-    let (name, mut told) = attach(&receiving);
+    let (name, mut told) = attach(&*receiving);
     receiving.group_add(&group(), &name.with_local("g1").expect("a name")).await.expect("a member");
     let senders = (0..20_i64).map(|sender| {
         let sending = Arc::clone(&sending);
@@ -166,7 +131,7 @@ async fn a_burst_of_many_senders_reaches_a_sink_whole_and_in_each_senders_order(
 async fn a_redis_that_comes_back_empty_gets_its_memberships_again_and_sinks_hear_of_the_gap() {
     let mut redis = Redis::start().await;
     let layer = start(&redis);
-    let (name, mut told) = attach(&layer);
+    let (name, mut told) = attach(&*layer);
     layer.group_add(&group(), &name.with_local("g1").expect("a name")).await.expect("a member");
     layer.group_send(&group(), numbered(1)).await.expect("sent");
     assert_eq!(next(&mut told).await, Told::Number("g1".to_owned(), 1));
@@ -188,7 +153,7 @@ async fn a_redis_that_comes_back_empty_gets_its_memberships_again_and_sinks_hear
 async fn a_receiver_whose_connection_is_cut_connects_again_and_tells_of_the_gap() {
     let redis = Redis::start().await;
     let layer = start(&redis);
-    let (name, mut told) = attach(&layer);
+    let (name, mut told) = attach(&*layer);
     let socket = name.with_local("s1").expect("a name");
     layer.send(&socket, numbered(1)).await.expect("sent");
     assert_eq!(next(&mut told).await, Told::Number("s1".to_owned(), 1));
@@ -220,7 +185,7 @@ async fn scripts_that_redis_has_forgotten_are_loaded_again() {
 async fn what_cannot_be_read_stops_nothing() {
     let redis = Redis::start().await;
     let layer = start(&redis);
-    let (name, mut told) = attach(&layer);
+    let (name, mut told) = attach(&*layer);
     let queue = format!("asgi{name}");
     for (score, garbage) in [("1", "short"), ("2", "twelve bytes and no msgpack"), ("3", "twelve bytes\u{1}")] {
         redis.cli::<()>(&["ZADD", &queue, score, garbage]).await;

@@ -1,0 +1,170 @@
+//! The published messages of `channels_redis.pubsub`: the suite on one server and on four, and what is true beyond the suite.
+
+use std::{sync::Arc, time::Duration};
+
+use confab::server::layers::{
+    ChannelLayer, DEFAULT_PREFIX, LayerError,
+    redis::{Host, RedisOptions, RedisPubSubLayer},
+};
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
+use crate::{
+    conformance::{Backend, General, Limits},
+    sink::{Told, attach, group, next, numbered},
+    support::redis::Redis,
+};
+
+/// One server.
+struct PubSub {
+    layer: Arc<RedisPubSubLayer>,
+    _redis: Vec<Redis>,
+}
+
+/// Four servers: published messages know no databases.
+struct PubSub4(PubSub);
+
+impl PubSub {
+    async fn over(servers: usize, limits: Limits) -> Self {
+        let redis = join_all((0..servers).map(|_| Redis::start())).await;
+        let Limits { capacity, channel_capacity, expiry, group_expiry } = limits;
+        let hosts = redis.iter().map(|redis| Host::Url(redis.url())).collect();
+        let options = RedisOptions { hosts, capacity, channel_capacity, expiry, group_expiry, ..RedisOptions::default() };
+        Self { layer: RedisPubSubLayer::start(options).expect("a layer"), _redis: redis }
+    }
+}
+
+impl Backend for PubSub {
+    const GENERAL: General = General::Heard;
+
+    async fn start(limits: Limits) -> Self {
+        Self::over(1, limits).await
+    }
+
+    fn layer(&self) -> Arc<dyn ChannelLayer> {
+        Arc::clone(&self.layer) as Arc<dyn ChannelLayer>
+    }
+
+    async fn pass_time(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+}
+
+impl Backend for PubSub4 {
+    const GENERAL: General = General::Heard;
+
+    async fn start(limits: Limits) -> Self {
+        Self(PubSub::over(4, limits).await)
+    }
+
+    fn layer(&self) -> Arc<dyn ChannelLayer> {
+        self.0.layer()
+    }
+
+    async fn pass_time(&self, time: Duration) {
+        self.0.pass_time(time).await;
+    }
+}
+
+mod one_server {
+    conformance!(heard super::PubSub);
+}
+
+mod four_servers {
+    conformance!(heard super::PubSub4);
+}
+
+fn start(redis: &Redis) -> Arc<RedisPubSubLayer> {
+    RedisPubSubLayer::start(RedisOptions { hosts: vec![Host::Url(redis.url())], ..RedisOptions::default() }).expect("a layer")
+}
+
+#[tokio::test]
+async fn a_group_with_many_members_is_one_subscription() {
+    let redis = Redis::start().await;
+    let layer = start(&redis);
+    let (name, _told) = attach(&*layer);
+    for n in 0..10 {
+        layer.group_add(&group(), &name.with_local(&format!("s{n}")).expect("a name")).await.expect("a member");
+    }
+    let count: (String, usize) = redis.cli(&["PUBSUB", "NUMSUB", "asgi__group__test-group"]).await;
+    assert_eq!(count.1, 1);
+    for n in 0..10 {
+        layer.group_discard(&group(), &name.with_local(&format!("s{n}")).expect("a name")).await.expect("no member");
+    }
+    // A flush waits for all that was asked for before.
+    layer.flush().await.expect("flushed");
+    let count: (String, usize) = redis.cli(&["PUBSUB", "NUMSUB", "asgi__group__test-group"]).await;
+    assert_eq!(count.1, 0);
+}
+
+#[tokio::test]
+async fn nobody_adds_the_channels_of_others() {
+    let redis = Redis::start().await;
+    let (layer, other) = (start(&redis), start(&redis));
+    let strange = other.new_channel(DEFAULT_PREFIX).expect("a channel");
+    assert!(matches!(layer.group_add(&group(), &strange).await, Err(LayerError::NotOurs { .. })));
+}
+
+#[tokio::test]
+async fn what_finds_a_full_mailbox_is_dropped() {
+    let backend = PubSub::over(1, Limits { capacity: 2, ..Limits::default() }).await;
+    let own = backend.layer.new_channel(DEFAULT_PREFIX).expect("a channel");
+    for n in 0..5 {
+        backend.layer.send(&own, numbered(n)).await.expect("sending hears of no capacity");
+    }
+    // Published after them, so heard after them.
+    let (name, mut told) = attach(&*backend.layer);
+    backend.layer.send(&name, numbered(9)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number(String::new(), 9));
+    for n in 0..2 {
+        assert_eq!(backend.layer.receive(&own).await.expect("a message").get_i64("n"), Some(n));
+    }
+    assert!(timeout(Duration::from_millis(200), backend.layer.receive(&own)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_cut_comes_back_and_sinks_hear_of_the_gap() {
+    let redis = Redis::start().await;
+    let layer = start(&redis);
+    let (name, mut told) = attach(&*layer);
+    layer.group_add(&group(), &name.with_local("g1").expect("a name")).await.expect("a member");
+    layer.group_send(&group(), numbered(1)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number("g1".to_owned(), 1));
+    redis.close_connections("pubsub").await;
+    assert_eq!(next(&mut told).await, Told::Gap);
+    layer.group_send(&group(), numbered(2)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number("g1".to_owned(), 2));
+}
+
+#[tokio::test]
+async fn a_redis_that_is_killed_and_comes_back_is_listened_to_again() {
+    let mut redis = Redis::start().await;
+    let layer = start(&redis);
+    let (name, mut told) = attach(&*layer);
+    layer.group_add(&group(), &name.with_local("g1").expect("a name")).await.expect("a member");
+    layer.group_send(&group(), numbered(1)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number("g1".to_owned(), 1));
+    redis.kill();
+    let lost = layer.group_send(&group(), numbered(2)).await;
+    assert!(matches!(lost, Err(LayerError::Unavailable(_))), "{lost:?}");
+    assert!(layer.trouble().is_some());
+    redis.restart().await;
+    assert_eq!(next(&mut told).await, Told::Gap);
+    assert_eq!(next(&mut told).await, Told::Gap);
+    layer.group_send(&group(), numbered(3)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number("g1".to_owned(), 3));
+    assert_eq!(layer.trouble(), None);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_stops_nothing() {
+    let redis = Redis::start().await;
+    let layer = start(&redis);
+    let (name, mut told) = attach(&*layer);
+    layer.group_add(&group(), &name.with_local("g1").expect("a name")).await.expect("a member");
+    for garbage in ["", "no msgpack", "\u{1}"] {
+        redis.cli::<()>(&["PUBLISH", "asgi__group__test-group", garbage]).await;
+    }
+    layer.group_send(&group(), numbered(1)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number("g1".to_owned(), 1));
+}
