@@ -4,5 +4,7 @@
 
 #[path = "peers/harness.rs"]
 mod harness;
+#[path = "peers/python.rs"]
+mod python;
 #[path = "support/mod.rs"]
 mod support;
