@@ -2,6 +2,8 @@
 
 #![cfg(feature = "ssr")]
 
+#[path = "peers/django.rs"]
+mod django;
 #[path = "peers/harness.rs"]
 mod harness;
 #[path = "peers/python.rs"]

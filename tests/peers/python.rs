@@ -25,7 +25,7 @@ async fn values_come_through_a_peer_as_they_are() {
         .with("text", "Grüße \u{1f980} \u{0} \"\n")
         .with("bytes", Bytes::from_static(&[0, 255, 254]))
         .with("list", vec![Value::Int(1), Value::List(Vec::new()), Value::Bytes(Bytes::new())])
-        .with("map", BTreeMap::from([("".to_owned(), Value::Map(BTreeMap::new()))]));
+        .with("map", BTreeMap::from([(String::new(), Value::Map(BTreeMap::new()))]));
     peer.send(&channel, &[event.clone(), Event::new("other")]).await;
     assert_eq!(peer.receive(&channel, 2).await, [event, Event::new("other")]);
 }

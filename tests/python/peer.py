@@ -63,11 +63,15 @@ class Peer:
         time.time = lambda: truth() + ahead
 
     async def do_new_channel(self, layer, well_hashed):
-        """With more than one host channels_redis.core sends to most specific channels on one and listens on another; it
-        hashes the whole name to send, and what comes before the local part to listen. A well hashed name is free of that."""
+        """With several hosts the core layer sends to most specific channels at one and listens at another: it hashes the whole
+        name to send, and what comes before the local part to listen. A well hashed name is free of that."""
         while True:
             channel = await layer.new_channel()
-            if not well_hashed or layer.consistent_hash(channel) == layer.consistent_hash(layer.non_local_name(channel)):
+            if (
+                not well_hashed
+                or isinstance(layer, RedisPubSubChannelLayer)
+                or layer.consistent_hash(channel) == layer.consistent_hash(layer.non_local_name(channel))
+            ):
                 await self.subscribed(layer)
                 return channel
 

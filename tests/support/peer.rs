@@ -32,7 +32,7 @@ pub struct Options {
     pub backend: Backend,
     /// In the notation of `channels_redis`: URLs, or tables such as `{"sentinels": [["127.0.0.1", 26379]], "master_name": "mymaster"}`.
     pub hosts: Vec<Json>,
-    pub prefix: Option<&'static str>,
+    pub prefix: Option<String>,
     /// `msgpack` or `json`.
     pub serializer: Option<&'static str>,
     pub keys: Vec<String>,
