@@ -10,3 +10,7 @@ mod conformance;
 mod memory;
 #[path = "layers/model.rs"]
 mod model;
+#[path = "layers/redis_core.rs"]
+mod redis_core;
+#[path = "support/mod.rs"]
+mod support;

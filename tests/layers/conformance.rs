@@ -863,7 +863,8 @@ pub(crate) async fn a_sink_gets_what_is_sent_behind_its_name<B: Backend>() {
     let backend = B::start(Limits::default()).await;
     let layer = backend.layer();
     let (name, mut delivered) = attach(&layer);
-    assert!(name.as_str().starts_with("specific.") && name.local() == Some(""), "{name}");
+    let id = name.as_str().strip_suffix('!').and_then(|name| Some(name.split_once('.')?.1));
+    assert!(id.is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())), "{name}");
     send(&layer, &behind(&name, "a"), [1]).await;
     send(&layer, &behind(&name, "b"), [2]).await;
     send(&layer, &name, [3]).await;
@@ -981,7 +982,6 @@ pub(crate) async fn a_detached_sink_is_in_no_group<B: Backend>() {
     layer.detach(&name).await.expect("a detach");
     group_send(&layer, &group, [1]).await;
     send(&layer, &member, [2]).await;
-    assert_full(&layer, &member, 1).await;
     assert_eq!(all(&layer, &other, 1).await, [1]);
     delivered.nothing().await;
 }

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 mod codec;
+mod core;
 mod host;
+mod msgpack;
 mod ring;
+mod shard;
 
 pub use codec::Serializer;
+pub use core::RedisCoreLayer;
 pub use host::Host;
 
 /// How a layer on Redis works; names, meanings and defaults are those of `channels_redis`, and what is told apart on the wire

@@ -1,4 +1,4 @@
-//! Unread messages, and who waits for one.
+//! Unread messages of this process, and who waits for one; the backends share it.
 //!
 //! Each channel has a line of messages and a line of readers. A message stays in its line until a reader takes it, so a
 //! reader may give up at any time and nothing is lost. The readers' line is a semaphore with one permit for each message: it is
@@ -84,14 +84,29 @@ impl Mailboxes {
         line.turns.add_permits(1);
     }
 
-    /// The oldest message of `channel`, for a reader that had its turn.
+    /// Whether a reader waits for whom there is no message.
+    pub(super) fn is_hungry(&self) -> bool {
+        self.lines.values().any(|line| line.readers > line.letters.len())
+    }
+
+    /// How many messages with this non-local part are unread.
+    pub(super) fn unread(&mut self, non_local: &str) -> usize {
+        self.expire();
+        self.unread.get(non_local).copied().unwrap_or(0)
+    }
+
+    /// The oldest message of `channel`, for a reader that had its turn; with it the reader has left the line.
     fn take(&mut self, channel: &Channel) -> Option<Arc<Event>> {
         self.expire();
         let line = self.lines.get_mut(channel)?;
         let letter = line.letters.pop_front()?;
+        line.readers -= 1;
         self.due.remove(&(letter.expires, channel.clone()));
         if let Some(next) = line.letters.front() {
             self.due.insert((next.expires, channel.clone()));
+        }
+        if line.is_unused() {
+            self.lines.remove(channel);
         }
         let event = Arc::clone(&letter.event);
         self.release(channel, letter);
@@ -159,6 +174,8 @@ pub(super) struct Reader<'a> {
     mailboxes: &'a Mutex<Mailboxes>,
     channel: &'a Channel,
     turns: Arc<Semaphore>,
+    /// Until it has its message.
+    in_line: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -166,17 +183,18 @@ impl<'a> Reader<'a> {
         let mut guard = mailboxes.lock();
         let line = guard.lines.entry(channel.clone()).or_insert_with(Line::new);
         line.readers += 1;
-        Self { mailboxes, channel, turns: Arc::clone(&line.turns) }
+        Self { mailboxes, channel, turns: Arc::clone(&line.turns), in_line: true }
     }
 
     /// The channel's next message. Between getting the turn and taking the message there is no await, so that nobody can give
     /// up there.
-    pub(super) async fn next(self) -> Arc<Event> {
+    pub(super) async fn next(mut self) -> Arc<Event> {
         loop {
             let turn = self.turns.acquire().await.expect("the semaphore is open"); // never: nobody closes it
             turn.forget();
             let taken = self.mailboxes.lock().take(self.channel);
             if let Some(event) = taken {
+                self.in_line = false;
                 return event;
             }
         }
@@ -185,6 +203,9 @@ impl<'a> Reader<'a> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
+        if !self.in_line {
+            return;
+        }
         let mut guard = self.mailboxes.lock();
         let Some(line) = guard.lines.get_mut(self.channel) else { return };
         line.readers -= 1;

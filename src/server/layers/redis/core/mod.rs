@@ -1,0 +1,393 @@
+//! The channel layer on sorted sets, `channels_redis.core`: what is sent waits in Redis until its reader takes it.
+//!
+//! ```text
+//!   send ───────────────────────► PUT ──► {prefix}{name up to the !} ──► inbox: BZPOPMIN while a reader waits ──► receive
+//!   group_send ──► outbox:                        (one queue a process)
+//!                  MEMBERS of the batch's groups      └──► receiver of an attached sink: drains at once ──► Sink::deliver
+//!                  PUT, one copy for each process
+//! ```
+//!
+//! A group is a sorted set `{prefix}:group:{group}` of channel names. A message in the queue of a process says in
+//! `__asgi_channel__` for which of its channels it is.
+//!
+//! What differs from the Python package, all of it invisible on the wire: scores rise strictly and come from the clock of Redis;
+//! capacity is checked and the message written in one step; queues of sinks are drained in batches, without a second
+//! set of messages in flight; every process listens on *every* server for its own queue, because Python sends to specific channels
+//! by the hash of the full name and reads by that of the first part.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use redis::{Cmd, Value};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+use tracing::warn;
+
+use super::{
+    RedisOptions,
+    codec::{Address, Codec},
+    ring::ring,
+    shard::{Shard, unavailable},
+};
+use crate::server::layers::{
+    Capacities, Channel, ChannelLayer, Event, GroupName, LayerError, Sink,
+    mailboxes::Reader,
+    names::{ClientId, new_process_name},
+};
+use envelope::Envelope;
+use inbox::Inbox;
+use outbox::Outgoing;
+use receiver::Receiver;
+use scripts::Scripts;
+
+mod envelope;
+mod inbox;
+mod outbox;
+mod receiver;
+mod scripts;
+
+/// What the names of attached sinks begin with.
+const SINK: &str = "confab";
+/// What may wait in the queue of a sink. It is drained as fast as it fills, so this is for a node that has died: its queue
+/// ends here, and for good when nothing is written any more.
+const SINK_CAPACITY: usize = 16_384;
+/// How much older than a message's expiry an encrypted one may be, as in Python.
+const GRACE: Duration = Duration::from_secs(10);
+/// Group messages that wait for the outbox.
+const OUTBOX: usize = 4_096;
+
+/// A [`ChannelLayer`] on sorted sets in Redis; see the module.
+pub struct RedisCoreLayer {
+    shared: Arc<Shared>,
+    outbox: mpsc::Sender<Outgoing>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// What the layer and its tasks know.
+struct Shared {
+    client: ClientId,
+    prefix: String,
+    codec: Codec,
+    envelope: Envelope,
+    capacities: Capacities,
+    expiry: Duration,
+    group_expiry: Duration,
+    scripts: Scripts,
+    shards: Vec<Arc<Shard>>,
+    /// Where the next message to a channel that any process reads goes.
+    next: AtomicUsize,
+    /// The memberships of this process's channels, to be made anew where Redis has lost them.
+    memberships: Mutex<BTreeMap<GroupName, BTreeSet<Channel>>>,
+    sinks: Mutex<HashMap<Channel, Attached>>,
+    /// By the non-local name.
+    inboxes: Mutex<HashMap<String, Arc<Inbox>>>,
+}
+
+struct Attached {
+    sink: Arc<dyn Sink>,
+    /// One for each shard.
+    receivers: Vec<Receiver>,
+}
+
+impl RedisCoreLayer {
+    /// Begins to connect, inside a tokio runtime, and does not wait for it: what is sent before waits for a moment.
+    ///
+    /// # Errors
+    /// [`LayerError::Unavailable`] if a host's address is none or the system has no random numbers.
+    pub fn start(options: RedisOptions) -> Result<Arc<Self>, LayerError> {
+        let shards = options.hosts.iter().map(|host| Shard::start(host.clone(), &scripts::ALL).map(Arc::new));
+        let shards: Vec<_> = shards.collect::<Result<_, _>>()?;
+        if shards.is_empty() {
+            return Err(unavailable("no Redis host is given"));
+        }
+        let max_age = Some(options.expiry.saturating_add(GRACE));
+        let shared = Arc::new(Shared {
+            client: ClientId::draw()?,
+            prefix: options.prefix,
+            codec: Codec::new(options.serializer, &options.symmetric_encryption_keys, max_age),
+            envelope: Envelope::new(options.random_prefix_length),
+            capacities: Capacities::new(options.capacity, options.channel_capacity),
+            expiry: options.expiry,
+            group_expiry: options.group_expiry,
+            scripts: Scripts::new(),
+            shards,
+            next: AtomicUsize::new(0),
+            memberships: Mutex::default(),
+            sinks: Mutex::default(),
+            inboxes: Mutex::default(),
+        });
+        let (outbox, outgoing) = mpsc::channel(OUTBOX);
+        let mut tasks = vec![tokio::spawn(outbox::run(Arc::clone(&shared), outgoing))];
+        tasks.extend((0..shared.shards.len()).map(|shard| tokio::spawn(restore(Arc::clone(&shared), shard))));
+        Ok(Arc::new(Self { shared, outbox, tasks }))
+    }
+}
+
+impl Drop for RedisCoreLayer {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.shared.sinks.lock().clear();
+        for (_, inbox) in self.shared.inboxes.lock().drain() {
+            inbox.stop();
+        }
+    }
+}
+
+/// Each time a server is back: it may have lost the groups that this process's channels are in, and what was sent to them.
+async fn restore(shared: Arc<Shared>, shard: usize) {
+    let mut generation = shared.shards[shard].generation();
+    // Fails when the shard is gone, and this task with it.
+    while generation.changed().await.is_ok() {
+        let ours: Vec<_> = {
+            let memberships = shared.memberships.lock();
+            let here = memberships.iter().filter(|(group, _)| shared.shard_of(group.as_str()) == shard);
+            here.map(|(group, channels)| shared.join(group, channels)).collect()
+        };
+        for cmd in ours {
+            if let Err(cause) = shared.shards[shard].query(cmd).await {
+                // The connection is lost again, and the next one begins again.
+                warn!(%cause, "memberships could not be made anew");
+                break;
+            }
+        }
+        if *generation.borrow() > 1 {
+            shared.gap();
+        }
+    }
+}
+
+impl Shared {
+    fn shard_of(&self, name: &str) -> usize {
+        ring(name, self.shards.len())
+    }
+
+    fn queue(&self, non_local: &str) -> String {
+        [&self.prefix, non_local].concat()
+    }
+
+    fn group(&self, group: &GroupName) -> String {
+        format!("{}:group:{group}", self.prefix)
+    }
+
+    fn capacity(&self, channel: &Channel) -> usize {
+        let is_sinks =
+            channel.as_str().strip_prefix(SINK).is_some_and(|rest| rest.starts_with('.')) && channel.local().is_some();
+        if is_sinks { SINK_CAPACITY } else { self.capacities.of(channel) }
+    }
+
+    fn join<'a>(&self, group: &GroupName, channels: impl IntoIterator<Item = &'a Channel>) -> Cmd {
+        let mut cmd = self.scripts.join.call(1);
+        cmd.arg(self.group(group)).arg(self.group_expiry.as_secs_f64());
+        for channel in channels {
+            cmd.arg(channel.as_str());
+        }
+        cmd
+    }
+
+    /// Whether the channel is read in this process, so that a membership of it is ours to keep.
+    fn is_ours(&self, channel: &Channel) -> bool {
+        channel.local().is_some() && (self.client.may_read(channel) || self.is_attached(channel))
+    }
+
+    fn is_attached(&self, channel: &Channel) -> bool {
+        self.sinks.lock().keys().any(|name| name.as_str() == channel.non_local())
+    }
+
+    fn gap(&self) {
+        let sinks: Vec<_> = self.sinks.lock().values().map(|attached| Arc::clone(&attached.sink)).collect();
+        for sink in sinks {
+            sink.gap();
+        }
+    }
+
+    /// The queue of a process from which this process receives.
+    fn inbox(self: &Arc<Self>, non_local: &str) -> Arc<Inbox> {
+        let mut inboxes = self.inboxes.lock();
+        let inbox = inboxes.entry(non_local.to_owned()).or_insert_with(|| Inbox::open(self, non_local));
+        Arc::clone(inbox)
+    }
+
+    /// How many messages of a queue wait in this process already; no pop is under way when this resolves, unless for a reader.
+    async fn unread(&self, non_local: &str) -> usize {
+        let inbox = self.inboxes.lock().get(non_local).map(Arc::clone);
+        match inbox {
+            Some(inbox) => {
+                inbox.settle().await;
+                inbox.unread()
+            }
+            None => 0,
+        }
+    }
+
+    /// Tells Redis that channels have left.
+    async fn leave(&self, group: &GroupName, channels: impl IntoIterator<Item = Channel>) -> Result<(), LayerError> {
+        let mut cmd = redis::cmd("ZREM");
+        cmd.arg(self.group(group));
+        for channel in channels {
+            cmd.arg(channel.as_str());
+        }
+        self.shards[self.shard_of(group.as_str())].query(cmd).await.map(drop)
+    }
+
+    /// Removes everything under the prefix from a server.
+    async fn clear(&self, shard: &Shard) -> Result<(), LayerError> {
+        let pattern = format!("{}*", escape_glob(&self.prefix));
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1_000);
+            let found = shard.query(scan).await?;
+            let (next, keys): (u64, Vec<Vec<u8>>) = redis::from_redis_value(found).map_err(|cause| unavailable(cause))?;
+            if !keys.is_empty() {
+                let mut unlink = redis::cmd("UNLINK");
+                unlink.arg(keys);
+                shard.query(unlink).await?;
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+}
+
+fn escape_glob(text: &str) -> String {
+    text.chars().flat_map(|c| r"\*?[]^-".contains(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// Whether a queue had no room, for each key of a [`scripts::PUT`].
+fn full(answer: &Value) -> Result<Vec<bool>, LayerError> {
+    let flags: Vec<i64> = redis::from_redis_value_ref(answer).map_err(|cause| unavailable(cause))?;
+    Ok(flags.into_iter().map(|flag| flag == 1).collect())
+}
+
+#[async_trait]
+impl ChannelLayer for RedisCoreLayer {
+    async fn send(&self, channel: &Channel, event: Event) -> Result<(), LayerError> {
+        let shared = &self.shared;
+        let address = channel.local().map(|_| Address::One(channel.as_str().to_owned()));
+        let message = shared.envelope.seal(shared.codec.encode(&event, address.as_ref())?)?;
+        let shard = match channel.local() {
+            Some(_) => shared.shard_of(channel.non_local()),
+            None => shared.next.fetch_add(1, Ordering::Relaxed) % shared.shards.len(),
+        };
+        let capacity = shared.capacity(channel);
+        let unread = shared.unread(channel.non_local()).await;
+        let mut put = shared.scripts.put.call(1);
+        put.arg(shared.queue(channel.non_local())).arg(shared.expiry.as_secs_f64()).arg(message).arg(capacity).arg(unread);
+        match full(&shared.shards[shard].query(put).await?)?.first() {
+            Some(true) => Err(LayerError::ChannelFull { channel: channel.clone(), capacity }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn receive(&self, channel: &Channel) -> Result<Event, LayerError> {
+        if !self.shared.client.may_read(channel) {
+            return Err(LayerError::NotOurs { channel: channel.clone() });
+        }
+        let inbox = self.shared.inbox(channel.non_local());
+        // Declared first, dropped last: then the reader has left the line.
+        let settled = inbox::SettleOnDrop(Arc::clone(&inbox));
+        let reader = Reader::join(inbox.mailboxes(), channel);
+        inbox.wake();
+        let event = reader.next().await;
+        drop(settled);
+        Ok(Arc::unwrap_or_clone(event))
+    }
+
+    fn new_channel(&self, prefix: &str) -> Result<Channel, LayerError> {
+        self.shared.client.new_channel(prefix)
+    }
+
+    fn attach(&self, sink: Arc<dyn Sink>) -> Result<Channel, LayerError> {
+        let name = new_process_name(SINK)?;
+        let receivers = self.shared.shards.iter().map(|shard| Receiver::start(&self.shared, shard, &name, &sink)).collect();
+        self.shared.sinks.lock().insert(name.clone(), Attached { sink, receivers });
+        Ok(name)
+    }
+
+    async fn detach(&self, name: &Channel) -> Result<(), LayerError> {
+        let Some(attached) = self.shared.sinks.lock().remove(name) else { return Ok(()) };
+        drop(attached);
+        let left: Vec<(GroupName, Vec<Channel>)> = {
+            let mut memberships = self.shared.memberships.lock();
+            let is_behind = |channel: &Channel| channel.non_local() == name.as_str();
+            let left = memberships
+                .iter_mut()
+                .map(|(group, channels)| {
+                    (group.clone(), channels.extract_if(.., |channel| is_behind(channel)).collect::<Vec<_>>())
+                })
+                .filter(|(_, channels)| !channels.is_empty())
+                .collect();
+            memberships.retain(|_, channels| !channels.is_empty());
+            left
+        };
+        let leaving = left.into_iter().map(|(group, channels)| async move { self.shared.leave(&group, channels).await });
+        futures_util::future::try_join_all(leaving).await?;
+        let queue = self.shared.queue(name.as_str());
+        let clearing = self.shared.shards.iter().map(|shard| {
+            let mut unlink = redis::cmd("UNLINK");
+            unlink.arg(&queue);
+            shard.query(unlink)
+        });
+        futures_util::future::try_join_all(clearing).await.map(drop)
+    }
+
+    async fn group_add(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError> {
+        let shared = &self.shared;
+        // Before Redis is asked: if it is away now, the membership is made when it is back.
+        if shared.is_ours(channel) {
+            shared.memberships.lock().entry(group.clone()).or_default().insert(channel.clone());
+        }
+        shared.shards[shared.shard_of(group.as_str())].query(shared.join(group, [channel])).await.map(drop)
+    }
+
+    async fn group_discard(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError> {
+        {
+            let mut memberships = self.shared.memberships.lock();
+            if let Some(channels) = memberships.get_mut(group) {
+                channels.remove(channel);
+                if channels.is_empty() {
+                    memberships.remove(group);
+                }
+            }
+        }
+        self.shared.leave(group, [channel.clone()]).await
+    }
+
+    async fn group_send(&self, group: &GroupName, event: Event) -> Result<(), LayerError> {
+        let (answer, answered) = oneshot::channel();
+        let gone = || unavailable("the channel layer is closed");
+        self.outbox.send(Outgoing { group: group.clone(), event, answer }).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    async fn flush(&self) -> Result<(), LayerError> {
+        let inboxes: Vec<_> = self.shared.inboxes.lock().values().map(Arc::clone).collect();
+        for inbox in &inboxes {
+            inbox.settle().await;
+        }
+        self.shared.memberships.lock().clear();
+        futures_util::future::try_join_all(self.shared.shards.iter().map(|shard| self.shared.clear(shard))).await?;
+        for inbox in &inboxes {
+            inbox.clear();
+        }
+        Ok(())
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let shard = self.shared.shards.iter().find_map(|shard| shard.trouble());
+        let receiver =
+            || self.shared.sinks.lock().values().flat_map(|attached| &attached.receivers).find_map(Receiver::trouble);
+        shard.or_else(receiver)
+    }
+}

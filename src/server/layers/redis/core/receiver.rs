@@ -1,0 +1,163 @@
+//! Drains the queue of an attached sink on one server.
+//!
+//! A connection of its own waits for the first message (`BZPOPMIN`, for five seconds at a time, so that a server that says nothing
+//! any more is found soon), then takes what else there is in large bites. When the connection was lost, what was on it
+//! may be lost too, and the sink is told that there is a gap.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use redis::{RedisError, aio::MultiplexedConnection};
+use tokio::{task::JoinHandle, time::sleep};
+use tracing::{debug, warn};
+
+use super::{
+    super::{codec::Address, shard::Shard},
+    Shared,
+};
+use crate::server::layers::{Channel, Event, Sink};
+
+/// How long Redis keeps us waiting for a message before it says that there is none, in seconds.
+pub(super) const WAIT_S: u64 = 5;
+/// How much longer than that an answer may take.
+pub(super) const LATE: Duration = Duration::from_secs(3);
+/// Messages in one bite.
+const BITE: usize = 256;
+/// Between attempts to connect.
+pub(super) const PAUSE: Duration = Duration::from_millis(250);
+
+/// Ends when dropped.
+pub(super) struct Receiver {
+    task: JoinHandle<()>,
+    shard: Arc<Shard>,
+    lost: Arc<AtomicBool>,
+}
+
+impl Receiver {
+    pub(super) fn start(shared: &Arc<Shared>, shard: &Arc<Shard>, name: &Channel, sink: &Arc<dyn Sink>) -> Self {
+        let lost = Arc::new(AtomicBool::new(false));
+        let drain = Drain {
+            shared: Arc::downgrade(shared),
+            shard: Arc::clone(shard),
+            queue: shared.queue(name.as_str()),
+            name: name.clone(),
+            sink: Arc::clone(sink),
+            lost: Arc::clone(&lost),
+        };
+        Self { task: tokio::spawn(drain.run()), shard: Arc::clone(shard), lost }
+    }
+
+    /// What keeps us from the queue now.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let host = self.shard.source().host();
+        self.lost.load(Ordering::Relaxed).then(|| format!("the connection that receives from {host} is lost"))
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Drain {
+    shared: Weak<Shared>,
+    shard: Arc<Shard>,
+    queue: String,
+    name: Channel,
+    sink: Arc<dyn Sink>,
+    lost: Arc<AtomicBool>,
+}
+
+impl Drain {
+    async fn run(self) {
+        let mut connected_before = false;
+        loop {
+            match self.shard.source().connect(Duration::from_secs(WAIT_S) + LATE).await {
+                Ok(connection) => {
+                    self.lost.store(false, Ordering::Relaxed);
+                    if connected_before {
+                        self.sink.gap();
+                    }
+                    connected_before = true;
+                    let cause = self.drain(connection).await;
+                    self.lost.store(true, Ordering::Relaxed);
+                    warn!(host = %self.shard.source().host(), %cause, "the connection that receives from Redis is lost");
+                }
+                // The shard's own connection says so in the log.
+                Err(cause) => debug!(%cause, "no connection to receive from"),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn drain(&self, mut connection: MultiplexedConnection) -> RedisError {
+        loop {
+            if let Err(cause) = self.bite(&mut connection).await {
+                return cause;
+            }
+        }
+    }
+
+    /// Waits for a message, and takes what else there is.
+    async fn bite(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        let mut wait = redis::cmd("BZPOPMIN");
+        wait.arg(&self.queue).arg(WAIT_S);
+        let first: Option<(Vec<u8>, Vec<u8>, f64)> = wait.query_async(connection).await?;
+        let Some((_, message, _)) = first else { return Ok(()) };
+        self.deliver(&message);
+        loop {
+            let mut take = redis::cmd("ZPOPMIN");
+            take.arg(&self.queue).arg(BITE);
+            let more: Vec<(Vec<u8>, f64)> = take.query_async(connection).await?;
+            for (message, _) in &more {
+                self.deliver(message);
+            }
+            if more.len() < BITE {
+                return Ok(());
+            }
+        }
+    }
+
+    fn deliver(&self, message: &[u8]) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        let Some((event, channels)) = read(&shared, message) else { return };
+        let event = Arc::new(event);
+        for channel in channels {
+            if let Some(local) = channel.strip_prefix(self.name.as_str()) {
+                self.sink.deliver(local, &event);
+            }
+        }
+    }
+}
+
+/// Opens a message from the queue of a process: the event, and for which channels it is. What cannot be read is logged and dropped:
+/// it is a peer's mistake, and nothing that is received may stop the receiving.
+pub(super) fn read(shared: &Shared, message: &[u8]) -> Option<(Event, Vec<String>)> {
+    let Some(body) = shared.envelope.open(message) else {
+        warn!(
+            bytes = message.len(),
+            "a message from Redis is shorter than its random prefix: is random_prefix_length the same everywhere?"
+        );
+        return None;
+    };
+    match shared.codec.decode(body) {
+        Ok((event, address)) => {
+            let channels = match address {
+                Some(Address::One(channel)) => vec![channel],
+                Some(Address::Many(channels)) => channels,
+                None => Vec::new(),
+            };
+            Some((event, channels))
+        }
+        Err(cause) => {
+            warn!(%cause, "a message from Redis cannot be read");
+            None
+        }
+    }
+}

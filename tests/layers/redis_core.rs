@@ -1,0 +1,249 @@
+//! The sorted sets of `channels_redis.core`: the suite on one server and on four, and what is true beyond the suite.
+
+use std::{sync::Arc, time::Duration};
+
+use confab::server::layers::{
+    Channel, ChannelLayer, DEFAULT_PREFIX, Event, GroupName, LayerError, Sink,
+    redis::{Host, RedisCoreLayer, RedisOptions},
+};
+use futures_util::future::join_all;
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::{
+    conformance::{Backend, Limits},
+    support::redis::Redis,
+};
+
+/// How long to wait for what must come. Only a test that fails waits so long.
+const SOON: Duration = Duration::from_secs(20);
+
+/// One server.
+struct Core {
+    layer: Arc<RedisCoreLayer>,
+    _redis: Redis,
+}
+
+/// Four databases of a server, which are as good as four servers here.
+struct Core4(Core);
+
+impl Core {
+    async fn over(dbs: u8, limits: Limits) -> Self {
+        let redis = Redis::start().await;
+        let Limits { capacity, channel_capacity, expiry, group_expiry } = limits;
+        let hosts = (0..dbs).map(|db| Host::Url(redis.url_of_db(db))).collect();
+        let options = RedisOptions { hosts, capacity, channel_capacity, expiry, group_expiry, ..RedisOptions::default() };
+        Self { layer: RedisCoreLayer::start(options).expect("a layer"), _redis: redis }
+    }
+}
+
+impl Backend for Core {
+    async fn start(limits: Limits) -> Self {
+        Self::over(1, limits).await
+    }
+
+    fn layer(&self) -> Arc<dyn ChannelLayer> {
+        Arc::clone(&self.layer) as Arc<dyn ChannelLayer>
+    }
+
+    async fn pass_time(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+}
+
+impl Backend for Core4 {
+    async fn start(limits: Limits) -> Self {
+        Self(Core::over(4, limits).await)
+    }
+
+    fn layer(&self) -> Arc<dyn ChannelLayer> {
+        self.0.layer()
+    }
+
+    async fn pass_time(&self, time: Duration) {
+        self.0.pass_time(time).await;
+    }
+}
+
+mod one_server {
+    conformance!(super::Core);
+}
+
+mod four_servers {
+    conformance!(super::Core4);
+}
+
+fn start(redis: &Redis) -> Arc<RedisCoreLayer> {
+    RedisCoreLayer::start(RedisOptions { hosts: vec![Host::Url(redis.url())], ..RedisOptions::default() }).expect("a layer")
+}
+
+fn group() -> GroupName {
+    "test-group".parse().expect("a group's name")
+}
+
+fn numbered(n: i64) -> Event {
+    Event::new("test.message").with("n", n)
+}
+
+/// What a sink was told.
+#[derive(Debug, PartialEq)]
+enum Told {
+    Number(String, i64),
+    Gap,
+}
+
+struct Outlet(mpsc::UnboundedSender<Told>);
+
+impl Sink for Outlet {
+    fn deliver(&self, local: &str, event: &Arc<Event>) {
+        let number = event.get_i64("n").expect("a numbered event");
+        // The test may have ended.
+        let _ = self.0.send(Told::Number(local.to_owned(), number));
+    }
+
+    fn gap(&self) {
+        let _ = self.0.send(Told::Gap);
+    }
+}
+
+fn attach(layer: &RedisCoreLayer) -> (Channel, mpsc::UnboundedReceiver<Told>) {
+    let (outlet, told) = mpsc::unbounded_channel();
+    (layer.attach(Arc::new(Outlet(outlet))).expect("an attached sink"), told)
+}
+
+async fn next(told: &mut mpsc::UnboundedReceiver<Told>) -> Told {
+    timeout(SOON, told.recv()).await.expect("something for the sink").expect("a sink that is attached")
+}
+
+#[tokio::test]
+async fn keys_are_those_of_channels_redis() {
+    let redis = Redis::start().await;
+    let layer = start(&redis);
+    let own = layer.new_channel(DEFAULT_PREFIX).expect("a channel");
+    layer.group_add(&group(), &own).await.expect("a member");
+    layer.group_send(&group(), numbered(1)).await.expect("sent");
+    layer.send(&"general-chan".parse().expect("a name"), numbered(2)).await.expect("sent");
+    let mut keys: Vec<String> = redis.cli(&["KEYS", "*"]).await;
+    keys.sort();
+    assert_eq!(
+        keys,
+        ["asgi:group:test_group".replace('_', "-"), "asgigeneral-chan".to_owned(), format!("asgi{}", own.non_local())]
+    );
+    let ttl: i64 = redis.cli(&["TTL", &keys[2]]).await;
+    assert!((1..=60).contains(&ttl), "{ttl}");
+    let ttl: i64 = redis.cli(&["TTL", &keys[0]]).await;
+    assert!((86_000..=86_400).contains(&ttl), "{ttl}");
+}
+
+#[tokio::test]
+async fn a_burst_of_many_senders_reaches_a_sink_whole_and_in_each_senders_order() {
+    let redis = Redis::start().await;
+    let (sending, receiving) = (start(&redis), start(&redis));
+    let (name, mut told) = attach(&receiving);
+    receiving.group_add(&group(), &name.with_local("g1").expect("a name")).await.expect("a member");
+    let senders = (0..20_i64).map(|sender| {
+        let sending = Arc::clone(&sending);
+        async move {
+            for n in 0..100 {
+                sending.group_send(&group(), numbered(sender * 1_000 + n)).await.expect("sent");
+            }
+        }
+    });
+    let mut received = vec![Vec::new(); 20];
+    let receive = async {
+        for _ in 0..2_000 {
+            let Told::Number(local, number) = next(&mut told).await else { panic!("nothing was lost") };
+            assert_eq!(local, "g1");
+            received[usize::try_from(number / 1_000).expect("a sender")].push(number % 1_000);
+        }
+    };
+    tokio::join!(join_all(senders), receive);
+    for numbers in received {
+        assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_back_empty_gets_its_memberships_again_and_sinks_hear_of_the_gap() {
+    let mut redis = Redis::start().await;
+    let layer = start(&redis);
+    let (name, mut told) = attach(&layer);
+    layer.group_add(&group(), &name.with_local("g1").expect("a name")).await.expect("a member");
+    layer.group_send(&group(), numbered(1)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number("g1".to_owned(), 1));
+
+    redis.kill();
+    let lost = layer.group_send(&group(), numbered(2)).await;
+    assert!(matches!(lost, Err(LayerError::Unavailable(_))), "{lost:?}");
+    assert!(layer.trouble().is_some());
+    redis.restart().await;
+    assert_eq!(next(&mut told).await, Told::Gap);
+    // Both connections have to come back, in either order; after the second gap all is restored.
+    assert_eq!(next(&mut told).await, Told::Gap);
+    assert_eq!(layer.trouble(), None);
+    layer.group_send(&group(), numbered(3)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number("g1".to_owned(), 3));
+}
+
+#[tokio::test]
+async fn a_receiver_whose_connection_is_cut_connects_again_and_tells_of_the_gap() {
+    let redis = Redis::start().await;
+    let layer = start(&redis);
+    let (name, mut told) = attach(&layer);
+    let socket = name.with_local("s1").expect("a name");
+    layer.send(&socket, numbered(1)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number("s1".to_owned(), 1));
+    redis.close_connections("normal").await;
+    assert_eq!(next(&mut told).await, Told::Gap);
+    // The shared connection was cut too: what is sent while it is made again may fail.
+    while layer.send(&socket, numbered(2)).await.is_err() {}
+    loop {
+        match next(&mut told).await {
+            Told::Gap => {}
+            Told::Number(..) => break,
+        }
+    }
+}
+
+#[tokio::test]
+async fn scripts_that_redis_has_forgotten_are_loaded_again() {
+    let redis = Redis::start().await;
+    let layer = start(&redis);
+    let channel: Channel = "general".parse().expect("a name");
+    layer.send(&channel, numbered(1)).await.expect("sent");
+    redis.cli::<()>(&["SCRIPT", "FLUSH"]).await;
+    layer.send(&channel, numbered(2)).await.expect("sent");
+    let count: usize = redis.cli(&["ZCARD", "asgigeneral"]).await;
+    assert_eq!(count, 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_stops_nothing() {
+    let redis = Redis::start().await;
+    let layer = start(&redis);
+    let (name, mut told) = attach(&layer);
+    let queue = format!("asgi{name}");
+    for (score, garbage) in [("1", "short"), ("2", "twelve bytes and no msgpack"), ("3", "twelve bytes\u{1}")] {
+        redis.cli::<()>(&["ZADD", &queue, score, garbage]).await;
+    }
+    layer.send(&name.with_local("s1").expect("a name"), numbered(1)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number("s1".to_owned(), 1));
+}
+
+#[tokio::test]
+async fn nobody_is_served_from_an_address_that_is_none() {
+    let options = RedisOptions { hosts: vec![Host::Url("redis://localhost:port".to_owned())], ..RedisOptions::default() };
+    assert!(matches!(RedisCoreLayer::start(options).map(drop), Err(LayerError::Unavailable(_))));
+    let options = RedisOptions { hosts: Vec::new(), ..RedisOptions::default() };
+    assert!(matches!(RedisCoreLayer::start(options).map(drop), Err(LayerError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn without_a_redis_a_call_fails_within_a_bound_and_says_why() {
+    let mut redis = Redis::start().await;
+    redis.kill();
+    let layer = start(&redis);
+    let sent = timeout(SOON, layer.send(&"a".parse().expect("a name"), numbered(1))).await.expect("an answer");
+    assert!(matches!(sent, Err(LayerError::Unavailable(_))), "{sent:?}");
+    let trouble = layer.trouble().expect("trouble");
+    assert!(trouble.contains(&format!("127.0.0.1:{}", redis.port())), "{trouble}");
+}
