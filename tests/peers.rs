@@ -6,6 +6,8 @@
 mod django;
 #[path = "peers/harness.rs"]
 mod harness;
+#[path = "peers/matrix.rs"]
+mod matrix;
 #[path = "peers/python.rs"]
 mod python;
 #[path = "support/mod.rs"]

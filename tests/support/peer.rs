@@ -279,7 +279,7 @@ impl Drop for Process {
 impl Heard {
     /// A line of the peer.
     fn line(&self, line: &str) {
-        let mut line: Json = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let mut line: Json = line.parse().unwrap_or_else(|error| panic!("{line}: {error}"));
         if let Some(id) = line["id"].as_u64() {
             let answer = match line.get("error") {
                 Some(error) => Err(text(error.clone())),
