@@ -11,8 +11,8 @@ use std::{
 };
 
 use confab::server::settings::{
-    AllowedOrigin, Backend, ConfigFile, Durability, Flag, History, LARGEST_MESSAGE, Loaded, Settings, Sources, StoreUrl,
-    TokenRule, known_keys,
+    AllowedOrigin, Backend, ConfigFile, Durability, Flag, History, LARGEST_MESSAGE, Loaded, RedisHost, SerializerFormat,
+    Settings, Sources, StoreUrl, TokenRule, known_keys,
 };
 
 const CHECKED_IN: &str = include_str!("../Leptos.toml");
@@ -45,7 +45,18 @@ fn the_checked_in_file_sets_every_key_to_its_default() {
     for key in known_keys() {
         assert!(loaded.origin(key).is_some(), "{key} is missing");
     }
-    for field in ["#   name = ", "#   token = ", "#   groups = ", "#   channels = ", "match = ", "history = ", "guests = "] {
+    for field in [
+        "#   name = ",
+        "#   token = ",
+        "#   groups = ",
+        "#   channels = ",
+        "match = ",
+        "history = ",
+        "guests = ",
+        "event_type = ",
+        "text_key = ",
+        "group = ",
+    ] {
         assert!(CHECKED_IN.lines().any(|line| line.starts_with(field)), "{field} is missing");
     }
 }
@@ -81,7 +92,7 @@ fn every_key_is_read_from_a_file() {
         url = "sqlite"
         durability = "process"
         [channel_layers.default]
-        backend = "memory"
+        backend = "channels_redis.core"
         hosts = ["redis://a", "rediss://:pw@b:6380/1"]
         prefix = "chat:"
         capacity = 7
@@ -89,9 +100,14 @@ fn every_key_is_read_from_a_file() {
         expiry = 5
         group_expiry = 6
         symmetric_encryption_keys = ["new", "old"]
+        serializer_format = "json"
+        random_prefix_length = 0
         [[rooms]]
+        group = "chat.{group}"
         match = "team-*"
         guests = false
+        event_type = "room_said"
+        text_key = "body"
         [[rooms]]
         match = "*"
         history = "none"
@@ -118,8 +134,9 @@ fn every_key_is_read_from_a_file() {
     );
     assert_eq!((settings.store.url, settings.store.durability), (StoreUrl::Sqlite, Durability::Process));
     let layer = &settings.channel_layers.default;
-    assert_eq!(layer.backend, Backend::Memory);
-    assert_eq!(layer.hosts, ["redis://a".parse().unwrap(), "rediss://:pw@b:6380/1".parse().unwrap()]);
+    assert_eq!(layer.backend, Backend::RedisCore);
+    assert_eq!(layer.hosts, ["redis://a", "rediss://:pw@b:6380/1"].map(|url| RedisHost::Server(url.parse().unwrap())));
+    assert_eq!((layer.serializer_format, layer.random_prefix_length), (SerializerFormat::Json, 0));
     assert_eq!((layer.prefix.as_str(), layer.capacity), ("chat:", 7));
     let capacities: Vec<_> =
         layer.channel_capacity.iter().map(|(pattern, capacity)| (pattern.to_string(), *capacity)).collect();
@@ -128,6 +145,12 @@ fn every_key_is_read_from_a_file() {
     assert_eq!(layer.symmetric_encryption_keys, ["new".parse().unwrap(), "old".parse().unwrap()]);
     let rooms: Vec<_> = settings.rooms.iter().map(|rule| (rule.matches.to_string(), rule.history, rule.guests)).collect();
     assert_eq!(rooms, [("team-*".to_owned(), History::Store, false), ("*".to_owned(), History::None, true)]);
+    let events = &settings.rooms[0].events;
+    assert_eq!((events.event_type.as_str(), events.text_key.as_str()), ("room_said", "body"));
+    assert_eq!((events.group.to_string().as_str(), events.group.group_of("team-a").as_str()), ("chat.{group}", "chat.team-a"));
+    let default = &settings.rooms[1].events;
+    assert_eq!((default.event_type.as_str(), default.text_key.as_str()), ("chat.message", "message"));
+    assert_eq!(default.group.group_of("lobby"), "lobby");
     let [cron, shop] = &settings.tokens[..] else { panic!("two tokens") };
     assert_eq!((cron.name.as_str(), cron.channels, shop.name.as_str(), shop.channels), ("cron", false, "Zoë's shop", true));
     let patterns = |rule: &TokenRule| rule.groups.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -224,7 +247,7 @@ fn unknown_keys_are_named_with_what_may_be_meant() {
         ),
         (
             "[[rooms]]\nmatch = \"*\"\ncolour = \"red\"\n",
-            "Leptos.toml:3: rooms[0].colour is not a setting; rooms[0] has match, history, guests",
+            "Leptos.toml:3: rooms[0].colour is not a setting; rooms[0] has match, history, guests, event_type, text_key, group",
         ),
         (
             "\"a\\nb\" = 1\n",
@@ -290,16 +313,8 @@ fn bad_layers_and_rules_are_named_with_what_would_be_right() {
     const CHANNEL: &str = "a channel pattern is made of A-Z a-z 0-9 _ - . ! with * for any letters and ? for any one";
     for (file, expected) in [
         (
-            "[channel_layers.default]\nbackend = \"channels_redis.core\"\n",
-            r#"Leptos.toml:2: channel_layers.default.backend cannot be "channels_redis.core": this build does not have that backend yet, only "memory""#.to_owned(),
-        ),
-        (
-            "[channel_layers.default]\nbackend = \"channels_redis.pubsub\"\n",
-            r#"Leptos.toml:2: channel_layers.default.backend cannot be "channels_redis.pubsub": this build does not have that backend yet, only "memory""#.to_owned(),
-        ),
-        (
             "[channel_layers.default]\nbackend = \"kafka\"\n",
-            r#"Leptos.toml:2: channel_layers.default.backend cannot be "kafka": "memory" is needed"#.to_owned(),
+            r#"Leptos.toml:2: channel_layers.default.backend cannot be "kafka": "memory", "channels_redis.core" or "channels_redis.pubsub" is needed"#.to_owned(),
         ),
         (
             "[channel_layers.default]\nhosts = []\n",
@@ -327,7 +342,7 @@ fn bad_layers_and_rules_are_named_with_what_would_be_right() {
         ),
         (
             "[channel_layers.default]\nsymmetric_encryption_keys = [\"\"]\n",
-            r#"Leptos.toml:2: channel_layers.default.symmetric_encryption_keys[0] cannot be "": a key of at least one letter is needed"#.to_owned(),
+            r#"Leptos.toml:2: channel_layers.default.symmetric_encryption_keys[0] cannot be "": at least one letter is needed"#.to_owned(),
         ),
         ("rooms = []\n", "Leptos.toml:1: rooms cannot be empty: at least one is needed".to_owned()),
         (
@@ -357,6 +372,110 @@ fn bad_layers_and_rules_are_named_with_what_would_be_right() {
     ] {
         says(file, &expected);
     }
+}
+
+#[test]
+fn backends_have_the_names_of_the_python_packages_too() {
+    for (name, backend, printed) in [
+        ("memory", Backend::Memory, "memory"),
+        ("channels.layers.InMemoryChannelLayer", Backend::Memory, "memory"),
+        ("channels_redis.core", Backend::RedisCore, "channels_redis.core"),
+        ("channels_redis.core.RedisChannelLayer", Backend::RedisCore, "channels_redis.core"),
+        ("channels_redis.pubsub", Backend::RedisPubSub, "channels_redis.pubsub"),
+        ("channels_redis.pubsub.RedisPubSubChannelLayer", Backend::RedisPubSub, "channels_redis.pubsub"),
+    ] {
+        let found = settings(&format!("[channel_layers.default]\nbackend = \"{name}\"\n")).channel_layers.default.backend;
+        assert_eq!((found, found.to_string().as_str()), (backend, printed), "{name}");
+    }
+}
+
+#[test]
+fn bad_hosts_are_named_with_what_would_be_right() {
+    const KEYS: &str =
+        "address, host, port, db, username, password, ssl, ssl_cert_reqs, sentinels, master_name, sentinel_kwargs";
+    const WHICH: &str = " needs either an address, or host and perhaps port, or sentinels and master_name";
+    const PLACE: &str = r#" must be an address like "redis://127.0.0.1:6379/0" or a pair like ["127.0.0.1", 6379], not "#;
+    for (host, expected) in [
+        ("1", format!("{PLACE}a number")),
+        (r#"["h"]"#, format!("{PLACE}a list")),
+        (r#"["h", 1, 2]"#, format!("{PLACE}a list")),
+        (r#"["a b", 1]"#, r#"[0] cannot be "a b": the name or the address of a machine is needed, like "127.0.0.1""#.to_owned()),
+        (r#"["h", 65536]"#, "[1] cannot be 65536: a whole number from 1 to 65535 is needed".to_owned()),
+        ("{}", WHICH.to_owned()),
+        ("{ port = 1 }", WHICH.to_owned()),
+        (r#"{ address = "redis://h", host = "h" }"#, WHICH.to_owned()),
+        (r#"{ address = "redis://h", port = 1 }"#, WHICH.to_owned()),
+        (r#"{ address = "redis://h", master_name = "m" }"#, WHICH.to_owned()),
+        (r#"{ host = "h", sentinel_kwargs = {} }"#, WHICH.to_owned()),
+        (r#"{ sentinels = [["h", 1]] }"#, WHICH.to_owned()),
+        (r#"{ master_name = "m" }"#, WHICH.to_owned()),
+        (r#"{ sentinels = [], master_name = "m" }"#, ".sentinels cannot be empty: at least one is needed".to_owned()),
+        (
+            r#"{ sentinels = ["unix:///a"], master_name = "m" }"#,
+            r#".sentinels[0] must be a sentinel's host and port, like ["127.0.0.1", 26379]"#.to_owned(),
+        ),
+        (r#"{ address = "unix:///a", ssl = true }"#, " has ssl = true, which a unix socket has not".to_owned()),
+        (r#"{ host = "h", db = -1 }"#, ".db cannot be -1: a whole number from 0 to 2147483647 is needed".to_owned()),
+        (r#"{ host = "h", password = "" }"#, ".password cannot be what it is: at least one letter is needed".to_owned()),
+        (r#"{ host = "h", colour = 1 }"#, format!(".colour is not a setting; channel_layers.default.hosts[0] has {KEYS}")),
+        (
+            r#"{ sentinels = [["h", 1]], master_name = "m", sentinel_kwargs = { colour = 1 } }"#,
+            ".sentinel_kwargs.colour is not a setting; channel_layers.default.hosts[0].sentinel_kwargs has username, password, ssl, ssl_cert_reqs".to_owned(),
+        ),
+        (r#""redis://h?colour=1""#, r#" cannot be "redis://h?colour=1": the options of a Redis address are db, username and password"#.to_owned()),
+        (
+            r#"{ host = "h", ssl_cert_reqs = "none" }"#,
+            r#".ssl_cert_reqs cannot be "none": only "required" is possible: put the authority of a certificate of your own among the system's, or name its file in the variable SSL_CERT_FILE"#.to_owned(),
+        ),
+    ] {
+        let file = format!("[channel_layers.default]\nhosts = [{host}]\n");
+        says(&file, &format!("Leptos.toml:2: channel_layers.default.hosts[0]{expected}"));
+    }
+    says(
+        "[channel_layers.default]\nserializer_format = \"yaml\"\nrandom_prefix_length = 65\n",
+        "Leptos.toml:2: channel_layers.default.serializer_format cannot be \"yaml\": \"msgpack\" or \"json\" is needed\n\
+         Leptos.toml:3: channel_layers.default.random_prefix_length cannot be 65: a whole number from 0 to 64 is needed",
+    );
+}
+
+#[test]
+fn hosts_may_be_written_in_a_variable() {
+    let hosts = r#"["redis://a", ["b", 1], {"sentinels": [["c", 2]], "master_name": "m"}]"#;
+    let loaded = load("", &[("CONFAB_CHANNEL_LAYERS__DEFAULT__HOSTS", hosts)], &[]).unwrap();
+    let shown = r#"hosts = ["redis://a:6379/0", "redis://b:1/0", { sentinels = ["redis://c:2"], master_name = "m", db = 0, ssl = false }]  # from CONFAB_CHANNEL_LAYERS__DEFAULT__HOSTS"#;
+    assert!(loaded.effective().lines().any(|line| line == shown), "{}", loaded.effective());
+}
+
+#[test]
+fn bad_events_of_rooms_are_named_with_what_would_be_right() {
+    const TYPE: &str = "an event type is 1 to 100 of A-Z a-z 0-9 _ . and begins with a letter or a digit, like chat.message";
+    const GROUP: &str = "a group is made of A-Z a-z 0-9 - _ . with {group} once for the room's name, like chat_{group}";
+    for (key, value, expected) in [
+        ("event_type", "_private", TYPE),
+        ("event_type", "chat message", TYPE),
+        ("event_type", "confab.chat", "types that begin with confab. are the server's own"),
+        ("text_key", "from", "that key has another meaning in a message"),
+        ("text_key", "msg.text", "a key is 1 to 64 of A-Z a-z 0-9 _ -, like message"),
+        ("group", "chat_%s", GROUP),
+        ("group", "{group}{group}", GROUP),
+        ("group", "coins", "without {group} several rooms would have one group: write it where the room's name belongs"),
+        (
+            "group",
+            "an-application-with-a-rather-long-name-{group}",
+            "a group has at most 99 letters, of which the room's name may be 64",
+        ),
+        ("group", "confab.{group}", "groups that begin with confab. are the server's own"),
+    ] {
+        // The pattern may stand after what depends on it.
+        let file = format!("[[rooms]]\n{key} = \"{value}\"\nmatch = \"*\"\n");
+        says(&file, &format!("Leptos.toml:2: rooms[0].{key} cannot be \"{value}\": {expected}"));
+    }
+    says(
+        "[[rooms]]\nmatch = \"lobby\"\ngroup = \"chat_lobby\"\n[[rooms]]\nmatch = \"*\"\n",
+        "Leptos.toml:4: rooms[1] may give a room the group of another room, of rooms[0], and each would hear the other: give both the same group, or one of them a dot, which no room's name has",
+    );
+    let same = "[[rooms]]\nmatch = \"lobby\"\nguests = false\ngroup = \"chat_{group}\"\n[[rooms]]\nmatch = \"*\"\ngroup = \"chat_{group}\"\n";
+    assert_eq!(settings(same).rooms.len(), 2);
 }
 
 #[test]
@@ -487,7 +606,11 @@ fn all_mistakes_of_all_sources_are_told_at_once() {
 /// Settings with a secret in each place that can have one, all of them the word `hush`.
 const SECRETS: &str = r#"
     [channel_layers.default]
-    hosts = ["redis://me:hush@a:6379/0", "redis://:hush@b", "redis://hush@c", "redis://d?password=hush&protocol=resp3"]
+    hosts = [
+        "redis://me:hush@a:6379/0", "redis://:hush@b", "redis://hush@c", "redis://d?password=hush&db=1", "unix://:hush@/e",
+        { address = "redis://f", password = "hush" }, { host = "g", username = "me", password = "hush" },
+        { sentinels = [["h", 1]], master_name = "m", username = "me", password = "hush", sentinel_kwargs = { password = "hush" } },
+    ]
     symmetric_encryption_keys = ["hush", "hush"]
 "#;
 
@@ -500,9 +623,9 @@ fn secrets_are_printed_nowhere() {
     }
     let shown = |line: &str| assert!(effective.lines().any(|other| other == line), "{line}\nin\n{effective}");
     shown(
-        r#"hosts = ["redis://me:***@a:6379/0", "redis://:***@b", "redis://***@c", "redis://d?password=***&protocol=resp3"]  # from Leptos.toml:3"#,
+        r#"hosts = ["redis://me:***@a:6379/0", "redis://:***@b:6379/0", "redis://***@c:6379/0", "redis://:***@d:6379/1", "unix://:***@/e?db=0", "redis://:***@f:6379/0", "redis://me:***@g:6379/0", { sentinels = ["redis://:***@h:1"], master_name = "m", username = "me", password = "***", db = 0, ssl = false }]  # from Leptos.toml:3"#,
     );
-    shown(r#"symmetric_encryption_keys = ["***", "***"]  # from Leptos.toml:4"#);
+    shown(r#"symmetric_encryption_keys = ["***", "***"]  # from Leptos.toml:8"#);
 }
 
 #[test]
@@ -511,6 +634,9 @@ fn mistakes_do_not_show_secrets() {
         ("[store]\nurl = \"postgres://me:hush@db/confab\"\n", r#"store.url cannot be "postgres://me:***@db/confab": "#),
         ("[channel_layers.default]\nhosts = [\"me:hush@h\"]\n", r#"hosts[0] cannot be "me:***@h": "#),
         ("[channel_layers.default]\nhosts = \"redis://:hush@h\"\n", "hosts must be a list"),
+        ("[channel_layers.default]\nhosts = [{ address = \"me:hush@h\" }]\n", r#"hosts[0].address cannot be "me:***@h": "#),
+        ("[channel_layers.default]\nhosts = [{ host = \"h\", password = [\"hush\"] }]\n", "hosts[0].password must be a text"),
+        ("[channel_layers.default]\nhosts = [{ host = \"h\", pasword = \"hush\" }]\n", "did you mean"),
         ("[channel_layers.default]\nsymmetric_encryption_keys = \"hush\"\n", "symmetric_encryption_keys must be a list"),
         ("[channel_layers.default]\nsymmetric_encryption_keys = [\"hush]\n", "this is not TOML"),
         ("[channel_layers.default]\nsymmetric_encryption_key = [\"hush\"]\n", "did you mean"),
@@ -531,10 +657,16 @@ fn the_effective_settings_load_again() {
         allowed_origins = ["http://a", "*"]
         [channel_layers.default]
         channel_capacity = { "z*" = 1, "a.b!" = 2 }
+        serializer_format = "json"
+        random_prefix_length = 64
+        hosts = ["rediss://a", ["::1", 1], "unix:///a%20b.sock", { sentinels = ["rediss://b"], master_name = "m", db = 2, ssl = true }]
         [[rooms]]
         match = "a"
         history = "none"
         guests = false
+        event_type = "a.b_c"
+        text_key = "text"
+        group = "a"
         [[rooms]]
         match = "b"
         [limits]

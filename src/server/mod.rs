@@ -12,8 +12,10 @@ pub mod cli;
 pub mod consumers;
 pub mod gateway;
 mod http;
+mod layer;
 pub mod layers;
 mod pages;
+mod percent;
 mod random;
 pub mod rooms;
 pub mod routing;
@@ -36,7 +38,6 @@ use self::{
     accounts::Programs,
     consumers::{Groups, Limits},
     gateway::CloseCode,
-    layers::{ChannelLayer, MemoryLayer, MemoryOptions},
     rooms::Rooms,
     services::{Connections, Origins, Services},
     settings::Settings,
@@ -55,20 +56,14 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// Serves on `listener` until `shutdown` resolves, says goodbye to every connection and puts the store away.
 ///
 /// # Errors
-/// The store cannot be opened.
+/// The store cannot be opened, or the channel layer not started.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
     // Leptos renders on this runtime. The only error is that a server in the same process has said so before.
     let _ = Executor::init_tokio();
     let Settings { server, store, channel_layers, rooms, tokens, limits } = settings;
     let messages_per_second = limits.messages_per_second.map_or(0, NonZeroU32::get);
-    let layer = channel_layers.default;
-    let group_expiry = layer.group_expiry;
-    let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions {
-        capacity: layer.capacity,
-        channel_capacity: layer.channel_capacity.iter().map(|(pattern, bound)| (pattern.to_string(), *bound)).collect(),
-        expiry: layer.expiry,
-        group_expiry: layer.group_expiry,
-    })?);
+    let group_expiry = channel_layers.default.group_expiry;
+    let layer = layer::start(&channel_layers.default)?;
     let folder = server.data.clone();
     let durability = match store.durability {
         settings::Durability::Power => Durability::Power,

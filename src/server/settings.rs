@@ -13,23 +13,29 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
 use crate::wire::Group;
 
+mod hosts;
 mod keys;
 mod mistakes;
+mod room_events;
 mod show;
 mod sources;
 mod types;
 mod values;
 
+pub use hosts::{Login, RedisHost, RedisPlace, RedisServer, SentinelMaster};
 pub use keys::known_keys;
 pub use mistakes::{Mistake, Mistakes, Place};
+pub use room_events::{EventType, GroupTemplate, RoomEvents, TextKey};
 pub use sources::{ConfigFile, Flag, Loaded, Sources, TOKEN_VARIABLE};
 pub use types::{
-    AllowedOrigin, Backend, Durability, History, Invalid, Origin, Pattern, ProgramName, PushToken, RedisUrl, Secret, StoreUrl,
+    AllowedOrigin, Backend, Durability, History, Invalid, Origin, Pattern, ProgramName, PushToken, Secret, SerializerFormat,
+    StoreUrl,
 };
 
 /// A message is never longer than this, whatever `limits.message_bytes` says: 64 MiB. One frame has to fit into memory.
@@ -61,7 +67,7 @@ impl Default for Settings {
             server: ServerSettings::default(),
             store: StoreSettings::default(),
             channel_layers: ChannelLayers::default(),
-            rooms: vec![RoomRule { matches: Pattern::everything(), history: History::Store, guests: true }],
+            rooms: vec![RoomRule::default()],
             tokens: Vec::new(),
             limits: Limits::default(),
         }
@@ -104,7 +110,7 @@ pub struct LayerSettings {
     pub backend: Backend,
     /// The Redis servers, in the same order on every node. The memory backend does not read them: the key is checked all
     /// the same, so that one variable can change the backend while the rest of the file stays as it is.
-    pub hosts: Vec<RedisUrl>,
+    pub hosts: Vec<RedisHost>,
     /// What the layer's keys in Redis begin with. The memory backend has none and does not read it.
     pub prefix: String,
     /// How many unread messages a channel holds.
@@ -118,19 +124,25 @@ pub struct LayerSettings {
     /// The first one encrypts, all are tried to decrypt; empty: nothing is encrypted. The memory backend puts nothing on a
     /// network and does not read them.
     pub symmetric_encryption_keys: Vec<Secret>,
+    /// The same on every node. The memory backend serializes nothing and does not read it.
+    pub serializer_format: SerializerFormat,
+    /// How many bytes stand before each message in a sorted set, 0 to 64; the same on every node. Only `channels_redis.core` reads it.
+    pub random_prefix_length: usize,
 }
 
 impl Default for LayerSettings {
     fn default() -> Self {
         Self {
             backend: Backend::Memory,
-            hosts: vec![RedisUrl::local()],
+            hosts: vec![RedisHost::local()],
             prefix: "asgi".to_owned(),
             capacity: 100,
             channel_capacity: Vec::new(),
             expiry: Duration::from_mins(1),
             group_expiry: Duration::from_hours(24),
             symmetric_encryption_keys: Vec::new(),
+            serializer_format: SerializerFormat::Msgpack,
+            random_prefix_length: 12,
         }
     }
 }
@@ -143,6 +155,15 @@ pub struct RoomRule {
     pub history: History,
     /// Whether people who are not signed in may enter.
     pub guests: bool,
+    /// `event_type`, `text_key` and `group` in the file.
+    pub events: Arc<RoomEvents>,
+}
+
+/// The rule without `[[rooms]]`, and what a rule has that says nothing more than `match = "*"`.
+impl Default for RoomRule {
+    fn default() -> Self {
+        Self { matches: Pattern::everything(), history: History::Store, guests: true, events: Arc::default() }
+    }
 }
 
 /// One `[[tokens]]`: a program that may push.

@@ -116,7 +116,7 @@ pub fn browser() -> Client {
 
 /// A rule for rooms, open to guests.
 pub fn rule(pattern: &str, history: History) -> RoomRule {
-    RoomRule { matches: Pattern::for_rooms(pattern).expect("a pattern"), history, guests: true }
+    RoomRule { matches: Pattern::for_rooms(pattern).expect("a pattern"), history, ..RoomRule::default() }
 }
 
 /// The real program; killed when the test ends.

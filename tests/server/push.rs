@@ -4,9 +4,10 @@ use std::{
     io::Write as _,
     num::NonZeroU32,
     process::{Command, Output, Stdio},
+    sync::Arc,
 };
 
-use confab::server::settings::{History, Pattern, Settings, TokenRule};
+use confab::server::settings::{GroupTemplate, History, Pattern, RoomEvents, RoomRule, Settings, TokenRule};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 
@@ -171,6 +172,38 @@ async fn an_event_reaches_the_members_as_it_is() {
         assert_eq!(plain.text().await, text);
     }
     assert_eq!(app.all_messages("coins").await.1, [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn the_rule_of_a_room_says_how_a_python_message_looks_and_members_see_no_difference() {
+    let app = TestApp::with(|settings| {
+        programs(settings);
+        let events = RoomEvents {
+            event_type: "room.said".parse().expect("a type"),
+            text_key: "body".parse().expect("a key"),
+            group: GroupTemplate::new("chat_{group}", &Pattern::everything()).expect("a template"),
+        };
+        settings.rooms = vec![RoomRule { events: Arc::new(events), ..rule("*", History::Store) }];
+    })
+    .await;
+    let mut v1 = V1::connect(app.address, "/room/a/").await;
+    let mut plain = Plain::connect(app.address, "/room/a/").await;
+    // The group is named after the room, whatever carries it.
+    assert_eq!(
+        offsets(&app, "a", json!([{"text": "one"}, {"type": "room_said", "body": "two"}])).await,
+        [json!(1), Value::Null]
+    );
+    let message = v1.push().await;
+    assert_eq!(
+        (&message["offset"], &message["event"]["type"], &message["event"]["text"]),
+        (&json!(1), &json!("message"), &json!("one"))
+    );
+    let event = json!({"type": "room_said", "body": "two", "text": "two"});
+    assert_eq!(v1.push().await, json!({"topic": "room/a", "event": event}));
+    assert_eq!((plain.text().await, plain.text().await), ("one".to_owned(), "two".to_owned()));
+    let (status, message) =
+        refused(post(&app, "groups/a", ALL).json(&json!({"type": "room_said", "body": "x", "from": "y"}))).await;
+    assert!(status == 422 && message.contains("`from`"), "{status} {message}");
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ use crate::{
         layers::{Channel, Event, LayerError},
         rooms::{Access, PostError, Room, foreign_event},
         services::{Named, Services},
+        settings::RoomEvents,
     },
     wire::{Code, CommandError, InvalidName, Key, Offset},
 };
@@ -88,7 +89,7 @@ pub(super) async fn to_group(
     let key = idempotency_key(request.headers())?;
     let items = match read_body(request, &services.limits).await? {
         Body::Text(text) => vec![Item::text(text, key, &services.limits)?],
-        Body::Json(json) => items(json, key, &services.limits)?,
+        Body::Json(json) => items(json, key, &services.limits, access.room())?,
     };
     spend(&program, items.len(), &services.limits)?;
     Ok(Json(send_all(&access, &items).await?))
@@ -115,7 +116,7 @@ pub(super) async fn to_channel(
     let Body::Json(json) = read_body(request, &services.limits).await? else {
         return Err(unsupported("a channel takes one event, as application/json"));
     };
-    let event = event(json, &services.limits)?;
+    let event = event(json, &services.limits, None)?;
     spend(&program, 1, &services.limits)?;
     services.layer.send(&channel, event).await.map_err(|cause| match cause {
         LayerError::ChannelFull { .. } => later(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, cause.to_string(), LATER_MS),
@@ -163,8 +164,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Error> {
 }
 
 /// One object, or a list of them.
-fn items(json: Value, key: Option<Key>, limits: &Limits) -> Result<Vec<Item>, Error> {
-    let Value::Array(list) = json else { return Ok(vec![Item::read(json, key, limits)?]) };
+fn items(json: Value, key: Option<Key>, limits: &Limits, room: &Room) -> Result<Vec<Item>, Error> {
+    let Value::Array(list) = json else { return Ok(vec![Item::read(json, key, limits, room)?]) };
     if key.is_some() {
         return Err(unprocessable("Idempotency-Key is for a single text; in a list each has its own `key`"));
     }
@@ -172,7 +173,7 @@ fn items(json: Value, key: Option<Key>, limits: &Limits) -> Result<Vec<Item>, Er
         return Err(too_large(format!("a list has at most {BATCH} items, not {}", list.len())));
     }
     let read = |(at, json)| {
-        Item::read(json, None, limits).map_err(|Error(status, mut error)| {
+        Item::read(json, None, limits, room).map_err(|Error(status, mut error)| {
             error.message = format!("item {at}: {}", error.message);
             Error(status, error)
         })
@@ -190,13 +191,13 @@ struct Text {
 
 impl Item {
     /// An object with a `type` is an event, any other a text; `key` is the header's.
-    fn read(json: Value, key: Option<Key>, limits: &Limits) -> Result<Self, Error> {
+    fn read(json: Value, key: Option<Key>, limits: &Limits, room: &Room) -> Result<Self, Error> {
         let Some(object) = json.as_object() else {
             return Err(unprocessable("an item is an object with a `text` or a `type`"));
         };
         if object.contains_key("type") {
             return match key {
-                None => event(json, limits).map(Self::Event),
+                None => event(json, limits, Some(&room.events)).map(Self::Event),
                 Some(_) => Err(unprocessable("Idempotency-Key is for a text; an event has no key")),
             };
         }
@@ -222,12 +223,12 @@ impl Item {
 }
 
 /// An event as it is, checked.
-fn event(json: Value, limits: &Limits) -> Result<Event, Error> {
+fn event(json: Value, limits: &Limits, events: Option<&RoomEvents>) -> Result<Event, Error> {
     let most = limits.json_bytes();
     if json.to_string().len() > most {
         return Err(too_large(format!("an event is at most {most} bytes of JSON")));
     }
-    foreign_event(json).map_err(|reason| unprocessable(reason.to_string()))
+    foreign_event(json, events).map_err(|reason| unprocessable(reason.to_string()))
 }
 
 /// Counts the items against the program's rate.

@@ -15,7 +15,7 @@ use crate::{
         assets::BUILD,
         bucket::Bucket,
         gateway::{CloseCode, Message, Socket},
-        rooms::{Access, CatchUp, PostError, Refusal, Room, layer_group, list_group},
+        rooms::{Access, CatchUp, LayerGroup, PostError, Refusal, Room, layer_group, list_group},
         store::StoreError,
     },
     wire::{
@@ -74,7 +74,7 @@ impl Consumer for Chat {
         };
         let topic = Topic::Room(access.room().group.clone());
         let joined = async {
-            let membership = self.join_closed(layer_group(&access.room().group), &topic, socket).await?;
+            let membership = self.join_closed(layer_group(access.room()), &topic, socket).await?;
             let head = access.head().await.map_err(unavailable)?;
             Ok::<_, CommandError>((membership, head))
         };
@@ -165,13 +165,14 @@ impl Chat {
         if known.is_none() && self.topics.len() >= MOST_TOPICS {
             return Err(CommandError::new(Code::TooLarge, format!("a connection joins at most {MOST_TOPICS} topics")));
         }
-        let (access, name) = match &topic {
+        let (access, group) = match &topic {
             Topic::Room(group) => {
                 let access = self.scope.rooms.enter(&self.scope.person, group).map_err(|refusal| match refusal {
                     Refusal::NotFound => CommandError::new(Code::NotFound, format!("there is no room {group}")),
                     Refusal::Forbidden => CommandError::new(Code::Forbidden, format!("the room {group} is not open to guests")),
                 })?;
-                (Some(access), layer_group(group))
+                let layer_group = layer_group(access.room());
+                (Some(access), layer_group)
             }
             Topic::Me => (None, list_group()),
         };
@@ -181,7 +182,7 @@ impl Chat {
                 joined.membership.hold();
                 joined.membership
             }
-            None => self.join_closed(name, &topic, socket).await?,
+            None => self.join_closed(group, &topic, socket).await?,
         };
         let state = match &access {
             Some(access) => access.catch_up(since.as_ref()).await.map(|caught_up| room_state(&topic, caught_up)),
@@ -209,13 +210,8 @@ impl Chat {
         }
     }
 
-    async fn join_closed(
-        &self,
-        name: crate::server::layers::GroupName,
-        topic: &Topic,
-        socket: &Arc<Socket>,
-    ) -> Result<Membership, CommandError> {
-        self.scope.groups.join(name, topic, socket, Form::V1, true).await.map_err(|cause| {
+    async fn join_closed(&self, group: LayerGroup, topic: &Topic, socket: &Arc<Socket>) -> Result<Membership, CommandError> {
+        self.scope.groups.join(group, topic, socket, Form::V1, true).await.map_err(|cause| {
             error!(%topic, %cause, "a connection could not join its group");
             unavailable_now()
         })

@@ -7,6 +7,7 @@ use crate::{
         gateway::Frame,
         layers,
         rooms::{PlainMessage, Read, read_event},
+        settings::RoomEvents,
     },
     wire::{Position, Push, ServerFrame, Topic},
 };
@@ -30,8 +31,9 @@ pub(super) struct Broadcast {
 }
 
 impl Broadcast {
-    pub(super) fn new(topic: &Topic, event: &Arc<layers::Event>) -> Self {
-        let Read { position, plain, event } = read_event(event);
+    /// `events` says how a room's events are read; none elsewhere.
+    pub(super) fn new(topic: &Topic, event: &Arc<layers::Event>, events: Option<&RoomEvents>) -> Self {
+        let Read { position, plain, event } = read_event(event, events);
         let offset = position.as_ref().map(|position| position.offset);
         let push = Push { topic: topic.clone(), offset, event };
         Self { position, plain, push, plain_frame: OnceCell::new(), v1_frame: OnceCell::new() }

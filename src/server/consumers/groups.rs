@@ -31,6 +31,8 @@ use crate::{
     server::{
         gateway::{CloseCode, Frame, Socket, SocketId},
         layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
+        rooms::LayerGroup,
+        settings::RoomEvents,
     },
     wire::{Position, Topic},
 };
@@ -60,6 +62,7 @@ struct Table {
 struct LocalGroup {
     id: u64,
     name: GroupName,
+    events: Option<Arc<RoomEvents>>,
     topic: Topic,
     /// Done once the layer knows that this node wants the group's events.
     added: OnceCell<()>,
@@ -181,7 +184,7 @@ impl Groups {
     /// The layer cannot be told.
     pub async fn join(
         self: &Arc<Self>,
-        name: GroupName,
+        LayerGroup { name, events }: LayerGroup,
         topic: &Topic,
         socket: &Arc<Socket>,
         form: Form,
@@ -195,7 +198,7 @@ impl Groups {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
                 let (members, turn) = Default::default();
                 let (topic, added) = (topic.clone(), OnceCell::new());
-                let group = Arc::new(LocalGroup { id, name: name.clone(), topic, added, members, turn });
+                let group = Arc::new(LocalGroup { id, name: name.clone(), events, topic, added, members, turn });
                 table.by_name.insert(name, Arc::clone(&group));
                 table.by_id.insert(id, Arc::clone(&group));
                 group
@@ -224,7 +227,7 @@ impl Groups {
             ("s", Ok(id)) => {
                 let socket = self.table.read().sockets.get(&SocketId(id)).cloned();
                 if let Some((socket, form)) = socket
-                    && let Some(frame) = Broadcast::new(&Topic::Me, event).frame(form)
+                    && let Some(frame) = Broadcast::new(&Topic::Me, event, None).frame(form)
                 {
                     socket.send(std::slice::from_ref(frame));
                 }
@@ -292,7 +295,8 @@ impl LocalGroup {
 
     fn hand_out(&self, events: &[Arc<Event>]) {
         let members = self.members.lock().snapshot();
-        let broadcasts: Vec<_> = events.iter().map(|event| Broadcast::new(&self.topic, event)).collect();
+        let rule = self.events.as_deref();
+        let broadcasts: Vec<_> = events.iter().map(|event| Broadcast::new(&self.topic, event, rule)).collect();
         let whole = |form| -> Vec<Frame> { broadcasts.iter().filter_map(|b| b.frame(form).cloned()).collect() };
         let each = |form| broadcasts.iter().filter_map(move |b| Some((b.position.clone(), b.frame(form)?.clone())));
         let (mut plain, mut v1) = (None, None);

@@ -51,9 +51,10 @@ impl Consumer for Plain {
     }
 
     async fn open(&mut self, socket: &Arc<Socket>) -> Flow {
-        let group = &self.access.room().group;
+        let room = self.access.room();
+        let group = &room.group;
         let topic = Topic::Room(group.clone());
-        match self.scope.groups.join(layer_group(group), &topic, socket, Form::Plain, false).await {
+        match self.scope.groups.join(layer_group(room), &topic, socket, Form::Plain, false).await {
             Ok(membership) => {
                 let reachable = self.scope.groups.register(socket, Form::Plain);
                 self.membership = Some((membership, reachable));

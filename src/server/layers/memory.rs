@@ -25,12 +25,10 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{
     Capacities, Channel, ChannelLayer, DEFAULT_PREFIX, Event, GroupName, LayerError, Sink,
+    groups::Groups,
     mailboxes::{Mailboxes, Reader},
     names::{ClientId, new_process_name},
 };
-use groups::Groups;
-
-mod groups;
 
 /// A time span longer than this is cut to it, so that adding it to the present cannot overflow: 30 years.
 const LONGEST_TIME: Duration = Duration::from_hours(30 * 365 * 24);

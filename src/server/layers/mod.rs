@@ -15,6 +15,7 @@ use async_trait::async_trait;
 
 mod capacity;
 mod event;
+mod groups;
 mod mailboxes;
 mod memory;
 mod names;

@@ -113,6 +113,11 @@ impl ClientId {
         Ok(format!("{prefix}.{}!{}", self.0, random_id()?).parse()?)
     }
 
+    /// The glob for all channels of this process.
+    pub(super) fn pattern(&self) -> String {
+        format!("*.{}!*", self.0)
+    }
+
     /// Whether this process reads `channel`: anybody reads one without `!`.
     pub(super) fn may_read(&self, channel: &Channel) -> bool {
         channel.0.split_once('!').is_none_or(|(process, _)| process.ends_with(&self.0))

@@ -1,18 +1,34 @@
 //! Room messages as events of the channel layer, and back.
 //!
 //! A message is `{"type": "chat.message", "message": "<text>", ...}`: what a Python consumer of the Channels tutorial
-//! understands, with further keys that it may ignore (`offset` and `epoch` of the stream, `id`, `key`, `from`, `at`).
+//! understands, with further keys that it may ignore (`offset` and `epoch` of the stream, `id`, `key`, `from`, `at`). The type and
+//! the key of the text are the rule's. A message says itself under which key its text is, where that is not `message`:
+//! so it is read the same way on a node whose rule is another.
+//!
+//! Whatever goes to a room's group has the rule's type, also bytes, since a consumer without a method for a type fails. Clients
+//! see nothing of all this: to them a message is a `message` and bytes are `chat.binary`.
 
 use std::fmt;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
 use crate::{
-    server::layers::{Event, InvalidEvent, Value},
+    server::{
+        layers::{Event, InvalidEvent, Value},
+        settings::RoomEvents,
+    },
     wire::{Epoch, Group, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp},
 };
 
-/// A room's text message.
+/// A room's text message, where its rule says nothing else.
 const MESSAGE: &str = "chat.message";
-/// Bytes that a plain client sent.
+/// The key of its text, where its rule says nothing else.
+const TEXT: &str = "message";
+/// Says which key the text has, where it has another one.
+const TEXT_KEY: &str = "text_key";
+/// Has the bytes that a plain client sent; the text is empty then.
+const BYTES: &str = "bytes";
+/// What such bytes are to clients that read events.
 const BINARY: &str = "chat.binary";
 /// A room of the list has a new latest message.
 const LISTED: &str = "confab.room";
@@ -33,6 +49,8 @@ pub enum Foreign {
     Kind,
     /// It has this field, which the server alone sets in events of this type.
     Field(String, &'static str),
+    /// It has all that a message of somebody has.
+    Message,
 }
 
 impl fmt::Display for Foreign {
@@ -43,38 +61,49 @@ impl fmt::Display for Foreign {
             Self::Field(kind, field) => {
                 write!(f, "an event of type {kind} has no `{field}` from outside: the server alone sets it; leave it out")
             }
+            Self::Message => {
+                f.write_str("with `id`, `key`, `from` and `at` it would be somebody's message; leave one of them out")
+            }
         }
     }
 }
 
 /// An event from outside, checked: nothing that clients take for a message of somebody, or for a place in a stream, can be
-/// made in this way. Consumers in Python take `_` for `.` in types, and so does this.
+/// made in this way. Consumers in Python take `_` for `.` in types, and so does this. `events` is what the rule of the room
+/// says that the event is for, if it is for one.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn foreign_event(json: serde_json::Value) -> Result<Event, Foreign> {
+pub fn foreign_event(json: serde_json::Value, events: Option<&RoomEvents>) -> Result<Event, Foreign> {
     let event = Event::from_json(json).map_err(Foreign::Invalid)?;
     let kind = event.kind().replace('_', ".");
     if kind.starts_with(OWN) {
         return Err(Foreign::Kind);
     }
+    let alike = ALIKE.contains(&kind.as_str()) || events.is_some_and(|events| events.event_type.is(event.kind()));
     let ours = OURS.into_iter().find(|field| event.get(field).is_some());
     match ours {
-        Some(field) if ALIKE.contains(&kind.as_str()) => Err(Foreign::Field(event.kind().to_owned(), field)),
+        Some(field) if alike => Err(Foreign::Field(event.kind().to_owned(), field)),
+        _ if read_message(event.fields()).is_some() => Err(Foreign::Message),
         _ => Ok(event),
     }
 }
 
-/// Says a message; `place` where the room keeps history.
-pub(super) fn message(place: Option<(&Epoch, Offset)>, message: &Message) -> Event {
+/// Says a message in a room; `place` where it keeps history.
+pub(super) fn message(place: Option<(&Epoch, Offset)>, message: &Message, events: &RoomEvents) -> Event {
+    let event = in_full(events.event_type.as_str(), events.text_key.as_str(), place, message);
+    if events.text_key.is_usual() { event } else { event.with(TEXT_KEY, events.text_key.as_str()) }
+}
+
+fn in_full(kind: &str, text_key: &str, place: Option<(&Epoch, Offset)>, message: &Message) -> Event {
     let from = Value::Map(
         [("id", &message.from.id), ("name", &message.from.name)]
             .into_iter()
             .map(|(key, text)| (key.to_owned(), Value::from(text.as_str())))
             .collect(),
     );
-    let event = Event::new(MESSAGE)
-        .with("message", message.text.as_str())
+    let event = Event::new(kind)
+        .with(text_key, message.text.as_str())
         .with("id", message.id.as_str())
         .with("key", message.key.as_str())
         .with("from", from)
@@ -89,7 +118,7 @@ pub(super) fn message(place: Option<(&Epoch, Offset)>, message: &Message) -> Eve
 pub(super) fn listed(group: &Group, epoch: &Epoch, stored: &Stored) -> Event {
     let Message { id, key, from, text, at } = &stored.message;
     let shown = Message { id: id.clone(), key: key.clone(), from: from.clone(), text: beginning(text), at: *at };
-    let message = message(Some((epoch, stored.offset)), &shown);
+    let message = in_full(MESSAGE, TEXT, Some((epoch, stored.offset)), &shown);
     Event::new(LISTED).with("group", group.as_str()).with("latest", Value::Map(message.fields().clone()))
 }
 
@@ -104,9 +133,18 @@ pub(super) fn beginning(text: &str) -> String {
     }
 }
 
-/// Bytes for the members.
-pub(super) fn binary(bytes: Vec<u8>) -> Event {
-    Event::new(BINARY).with("bytes", Value::Bytes(bytes.into()))
+/// Bytes for the members of a room.
+pub(super) fn binary(bytes: Vec<u8>, events: &RoomEvents) -> Event {
+    in_room("", events).with(BYTES, Value::Bytes(bytes.into()))
+}
+
+/// The same bytes for a layer that has no form for bytes: as base64 (standard alphabet, padded).
+pub(super) fn binary_as_text(bytes: &[u8], events: &RoomEvents) -> Event {
+    in_room("", events).with(BYTES, BASE64_STANDARD.encode(bytes))
+}
+
+fn in_room(text: &str, events: &RoomEvents) -> Event {
+    Event::new(events.event_type.as_str()).with(events.text_key.as_str(), text)
 }
 
 /// What an event of the layer is to the members of a topic.
@@ -127,8 +165,9 @@ pub enum PlainMessage {
 }
 
 /// Reads any event: our own messages in full; of a program's, the text is shown to plain clients and the whole reaches
-/// the others as it is. None when it is not JSON's kind of data.
-pub fn read_event(event: &Event) -> Read {
+/// the others as it is. `events` is what the rule of the room says that the event came to, if it came to one: a message of
+/// a consumer in Python has its text where the rule says, and the others, who do not know the rule, find it under `text` too.
+pub fn read_event(event: &Event, events: Option<&RoomEvents>) -> Read {
     if event.kind() == LISTED
         && let Some(summary) =
             event.get("group").and_then(Value::as_str).and_then(|group| group.parse().ok()).and_then(|group: Group| {
@@ -139,7 +178,7 @@ pub fn read_event(event: &Event) -> Read {
     {
         return Read { position: None, plain: None, event: crate::wire::Event::Room(summary) };
     }
-    if event.kind() == MESSAGE
+    if !event.kind().starts_with(OWN)
         && let Some((message, offset)) = read_message(event.fields())
     {
         let plain = Some(PlainMessage::Text(message.text.clone()));
@@ -147,14 +186,37 @@ pub fn read_event(event: &Event) -> Read {
         let position = epoch.zip(offset).map(|(epoch, offset)| Position { epoch, offset });
         return Read { position, plain, event: crate::wire::Event::Message(message) };
     }
-    let plain = match event.get("bytes") {
-        Some(Value::Bytes(bytes)) if event.kind() == BINARY => Some(PlainMessage::Binary(bytes.clone())),
-        _ => text(event.fields()).map(|text| PlainMessage::Text(text.to_owned())),
-    };
+    let own = events.filter(|events| events.event_type.is(event.kind()));
+    let own = own.and_then(|events| event.get_str(events.text_key.as_str()));
+    if own == Some("")
+        && let Some(bytes) = read_bytes(event)
+    {
+        let event = crate::wire::Event::Other(object(&Event::new(BINARY).with(BYTES, bytes.clone())));
+        return Read { position: None, plain: Some(PlainMessage::Binary(bytes)), event };
+    }
+    let usual = text(event.fields());
+    let mut map = object(event);
+    if let Some(own) = own.filter(|own| usual != Some(own)) {
+        map.insert("text".to_owned(), own.into());
+    }
+    let plain = own.or(usual).map(|text| PlainMessage::Text(text.to_owned()));
+    Read { position: None, plain, event: crate::wire::Event::Other(map) }
+}
+
+fn object(event: &Event) -> serde_json::Map<String, serde_json::Value> {
     let serde_json::Value::Object(map) = event.to_json() else {
         unreachable!("an event is an object") // never: see its `to_json`
     };
-    Read { position: None, plain, event: crate::wire::Event::Other(map) }
+    map
+}
+
+/// The bytes of a plain client, as a layer with or without a form for bytes has them.
+fn read_bytes(event: &Event) -> Option<bytes::Bytes> {
+    match event.get(BYTES)? {
+        Value::Bytes(bytes) => Some(bytes.clone()),
+        Value::Str(base64) => BASE64_STANDARD.decode(base64).ok().map(Into::into),
+        _ => None,
+    }
 }
 
 type Map = std::collections::BTreeMap<String, Value>;
@@ -168,7 +230,7 @@ fn read_message(map: &Map) -> Option<(Message, Option<Offset>)> {
         id: str("id")?.to_owned(),
         key: str("key")?.parse().ok()?,
         from: Person { id: from_str("id")?, name: from_str("name")? },
-        text: str("message")?.to_owned(),
+        text: str(str(TEXT_KEY).unwrap_or(TEXT))?.to_owned(),
         at: Timestamp::from_millis(map.get("at")?.as_i64()?),
     };
     let offset = map.get("offset").and_then(Value::as_i64).and_then(|offset| u64::try_from(offset).ok()).map(Offset);
@@ -179,4 +241,141 @@ fn read_message(map: &Map) -> Option<(Message, Option<Offset>)> {
 fn text(map: &Map) -> Option<&str> {
     let nested = |key: &str| map.get(key).and_then(Value::as_map).and_then(|inner| inner.get("text"));
     [map.get("text"), map.get("message"), nested("message"), nested("msg")].into_iter().flatten().find_map(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::server::settings::{GroupTemplate, Pattern};
+
+    fn said() -> Message {
+        let (id, name) = ("g1".to_owned(), "Ann".to_owned());
+        let (from, at) = (Person { id, name }, Timestamp::from_millis(7));
+        Message { id: "e-3".to_owned(), key: "k".parse().unwrap(), from, text: "hello".to_owned(), at }
+    }
+
+    fn rule(event_type: &str, text_key: &str) -> RoomEvents {
+        let group = GroupTemplate::new("chat_{group}", &Pattern::everything()).unwrap();
+        RoomEvents { event_type: event_type.parse().unwrap(), text_key: text_key.parse().unwrap(), group }
+    }
+
+    fn event(json: serde_json::Value) -> Event {
+        Event::from_json(json).unwrap()
+    }
+
+    /// What plain clients and the others are sent.
+    fn shown(json: serde_json::Value, events: Option<&RoomEvents>) -> (Option<PlainMessage>, serde_json::Value) {
+        let Read { position, plain, event } = read_event(&event(json), events);
+        assert_eq!(position, None);
+        (plain, serde_json::to_value(event).unwrap())
+    }
+
+    fn plain(text: &str) -> PlainMessage {
+        PlainMessage::Text(text.to_owned())
+    }
+
+    #[test]
+    fn a_message_has_the_type_and_the_key_of_its_rule() {
+        let epoch: Epoch = "e".parse().unwrap();
+        let ours = json!({"id": "e-3", "key": "k", "from": {"id": "g1", "name": "Ann"}, "at": 7, "epoch": "e", "offset": 3});
+        for (rule, more) in [
+            (RoomEvents::default(), json!({"type": "chat.message", "message": "hello"})),
+            (rule("room_said", "body"), json!({"type": "room_said", "body": "hello", "text_key": "body"})),
+        ] {
+            let mut expected = ours.clone();
+            expected.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            assert_eq!(message(Some((&epoch, Offset(3))), &said(), &rule).to_json(), expected);
+        }
+    }
+
+    #[test]
+    fn a_message_is_read_the_same_whatever_the_rule_of_the_reader() {
+        let epoch: Epoch = "e".parse().unwrap();
+        for writer in [RoomEvents::default(), rule("room.said", "body"), rule("room.said", "text"), rule("chat.message", "msg")]
+        {
+            let event = message(Some((&epoch, Offset(3))), &said(), &writer);
+            for reader in [None, Some(RoomEvents::default()), Some(writer), Some(rule("other", "else"))] {
+                let read = read_event(&event, reader.as_ref());
+                assert_eq!(read.position, Some(Position { epoch: epoch.clone(), offset: Offset(3) }));
+                assert_eq!(read.plain, Some(plain("hello")));
+                assert_eq!(read.event, crate::wire::Event::Message(said()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_list_of_rooms_does_not_depend_on_rules() {
+        let stored = Stored { offset: Offset(3), message: said() };
+        let group: Group = "lobby".parse().unwrap();
+        let read = read_event(&listed(&group, &"e".parse().unwrap(), &stored), None);
+        assert_eq!(read.event, crate::wire::Event::Room(RoomSummary { group, latest: Some(stored) }));
+        assert_eq!(read.plain, None);
+    }
+
+    #[test]
+    fn a_python_consumers_message_has_its_text_where_the_rule_says() {
+        let rule = rule("room.said", "body");
+        let said = json!({"type": "room_said", "body": "hello", "msg": {"text": "no"}});
+        let with_text = json!({"type": "room_said", "body": "hello", "msg": {"text": "no"}, "text": "hello"});
+        assert_eq!(shown(said.clone(), Some(&rule)), (Some(plain("hello")), with_text));
+        assert_eq!(shown(said.clone(), None), (Some(plain("no")), said), "no room, no rule");
+        let both = json!({"type": "room.said", "text": "no", "body": "hello"});
+        assert_eq!(
+            shown(both, Some(&rule)),
+            (Some(plain("hello")), json!({"type": "room.said", "text": "hello", "body": "hello"}))
+        );
+        for (other, text) in [
+            (json!({"type": "else", "body": "hidden"}), None),
+            (json!({"type": "room.said", "body": 5}), None),
+            (json!({"type": "else", "text": "a", "message": "b"}), Some(plain("a"))),
+            (json!({"type": "room.said", "message": {"text": "a"}}), Some(plain("a"))),
+            (json!({"type": "room.said", "msg": {"text": "a"}}), Some(plain("a"))),
+        ] {
+            assert_eq!(shown(other.clone(), Some(&rule)), (text, other));
+        }
+        let tutorial = json!({"type": "chat.message", "message": "hello"});
+        assert_eq!(shown(tutorial.clone(), Some(&RoomEvents::default())), (Some(plain("hello")), tutorial));
+    }
+
+    #[test]
+    fn bytes_are_a_message_without_text_to_consumers_and_bytes_to_members() {
+        let rule = rule("room.said", "body");
+        let bytes = vec![1, 2, 255];
+        let as_bytes = binary(bytes.clone(), &rule);
+        assert_eq!((as_bytes.kind(), as_bytes.get_str("body"), as_bytes.fields().len()), ("room.said", Some(""), 2));
+        for event in [as_bytes, binary_as_text(&bytes, &rule)] {
+            let Read { position, plain, event } = read_event(&event, Some(&rule));
+            assert_eq!((position, plain), (None, Some(PlainMessage::Binary(bytes.clone().into()))));
+            assert_eq!(serde_json::to_value(event).unwrap(), json!({"type": "chat.binary", "bytes": "AQL/"}));
+        }
+        for event in [
+            json!({"type": "room.said", "body": "x", "bytes": "AQL/"}),
+            json!({"type": "room.said", "body": "", "bytes": "no base64"}),
+            json!({"type": "room.said", "body": "", "bytes": 5}),
+            json!({"type": "else", "body": "", "bytes": "AQL/"}),
+        ] {
+            let binary = matches!(shown(event.clone(), Some(&rule)).0, Some(PlainMessage::Binary(_)));
+            assert!(!binary, "{event}");
+        }
+    }
+
+    #[test]
+    fn nothing_from_outside_is_read_as_somebodys_message() {
+        let rule = rule("room.said", "body");
+        let epoch: Epoch = "e".parse().unwrap();
+        for kind in ["chat.message", "room_said", "else"] {
+            for writer in [RoomEvents::default(), rule.clone()] {
+                let mut forged = message(Some((&epoch, Offset(3))), &said(), &writer).to_json();
+                forged["type"] = kind.into();
+                assert!(foreign_event(forged.clone(), Some(&rule)).is_err(), "{forged}");
+                assert!(foreign_event(forged.clone(), None).is_err(), "{forged}");
+            }
+        }
+        let partly = |kind: &str| json!({"type": kind, "body": "x", "from": "Django"});
+        assert_eq!(foreign_event(partly("room_said"), Some(&rule)), Err(Foreign::Field("room_said".to_owned(), "from")));
+        assert!(foreign_event(partly("room_said"), None).is_ok());
+        assert!(foreign_event(partly("else"), Some(&rule)).is_ok());
+    }
 }

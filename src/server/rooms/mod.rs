@@ -17,11 +17,10 @@ use std::sync::Arc;
 
 use tracing::error;
 
-use self::events::binary;
 pub use self::events::{Foreign, PlainMessage, Read, foreign_event, read_event};
 use super::{
     layers::{ChannelLayer, Event, GroupName, LayerError},
-    settings::{History, RoomRule},
+    settings::{History, RoomEvents, RoomRule},
     store::{Commits, NewMessage, Slice, Store, StoreError},
 };
 use crate::wire::{Epoch, Group, Key, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp};
@@ -40,6 +39,22 @@ const LISTED: usize = 100;
 pub struct Room {
     pub group: Group,
     pub history: History,
+    /// How it looks in the channel layer.
+    pub events: Arc<RoomEvents>,
+}
+
+impl Room {
+    fn new(group: &Group, rule: &RoomRule) -> Self {
+        Self { group: group.clone(), history: rule.history, events: Arc::clone(&rule.events) }
+    }
+}
+
+/// A group of the channel layer that members join.
+#[derive(Clone, Debug)]
+pub struct LayerGroup {
+    pub name: GroupName,
+    /// How the events of a room are read there; none in the list of rooms.
+    pub events: Option<Arc<RoomEvents>>,
 }
 
 /// Proof that `person` may use `subject`; made by [`Rooms::enter`] and, for programs, [`Rooms::admit`] alone.
@@ -79,7 +94,7 @@ pub struct CatchUp {
 
 /// All rooms of this server.
 pub struct Rooms {
-    rules: Vec<RoomRule>,
+    rules: Arc<[RoomRule]>,
     durable: Arc<dyn Store>,
     volatile: Arc<dyn Store>,
     layer: Arc<dyn ChannelLayer>,
@@ -98,8 +113,9 @@ impl Rooms {
         layer: Arc<dyn ChannelLayer>,
         longest: usize,
     ) -> Arc<Self> {
-        tokio::spawn(publish(durable.1, Arc::clone(&layer)));
-        tokio::spawn(publish(volatile.1, Arc::clone(&layer)));
+        let rules: Arc<[RoomRule]> = rules.into();
+        tokio::spawn(publish(durable.1, Arc::clone(&layer), Arc::clone(&rules)));
+        tokio::spawn(publish(volatile.1, Arc::clone(&layer), Arc::clone(&rules)));
         let passing = format!("n{:x}", Timestamp::now().as_millis()).parse().expect("hexadecimal digits"); // never: 12 of them
         Arc::new(Self { rules, durable: durable.0, volatile: volatile.0, layer, longest, passing })
     }
@@ -109,12 +125,11 @@ impl Rooms {
     /// # Errors
     /// The settings have no such room, or not for guests.
     pub fn enter(self: &Arc<Self>, person: &Person, group: &Group) -> Result<Access<Room>, Refusal> {
-        let rule = self.rule(group).ok_or(Refusal::NotFound)?;
+        let rule = rule(&self.rules, group).ok_or(Refusal::NotFound)?;
         if !rule.guests {
             return Err(Refusal::Forbidden);
         }
-        let subject = Room { group: group.clone(), history: rule.history };
-        Ok(Access { subject, person: person.clone(), rooms: Arc::clone(self) })
+        Ok(Access { subject: Room::new(group, rule), person: person.clone(), rooms: Arc::clone(self) })
     }
 
     /// The room of a group, for a program to which the settings give this group. It is no guest: what a rule says of guests does
@@ -123,8 +138,8 @@ impl Rooms {
     /// # Errors
     /// [`Refusal::NotFound`].
     pub fn admit(self: &Arc<Self>, program: &Person, group: &Group) -> Result<Access<Room>, Refusal> {
-        let history = self.rule(group).ok_or(Refusal::NotFound)?.history;
-        Ok(Access { subject: Room { group: group.clone(), history }, person: program.clone(), rooms: Arc::clone(self) })
+        let rule = rule(&self.rules, group).ok_or(Refusal::NotFound)?;
+        Ok(Access { subject: Room::new(group, rule), person: program.clone(), rooms: Arc::clone(self) })
     }
 
     /// Whether the store can be read.
@@ -135,10 +150,6 @@ impl Rooms {
         self.durable.rooms(1).await.map(|_| ())
     }
 
-    fn rule(&self, group: &Group) -> Option<&RoomRule> {
-        self.rules.iter().find(|rule| rule.matches.matches(group.as_str()))
-    }
-
     /// The rooms that guests may enter and that have been used, newest activity first, each with the beginning of its latest
     /// message.
     ///
@@ -147,7 +158,7 @@ impl Rooms {
     pub async fn list(&self) -> Result<Vec<RoomSummary>, StoreError> {
         let mut rooms = self.durable.rooms(LISTED).await?;
         rooms.extend(self.volatile.rooms(LISTED).await?);
-        rooms.retain(|room| self.rule(&room.group).is_some_and(|rule| rule.guests));
+        rooms.retain(|room| rule(&self.rules, &room.group).is_some_and(|rule| rule.guests));
         for latest in rooms.iter_mut().filter_map(|room| room.latest.as_mut()) {
             latest.message.text = events::beginning(&latest.message.text);
         }
@@ -165,22 +176,38 @@ impl Rooms {
     }
 }
 
-/// The group of the channel layer that carries a room.
-pub fn layer_group(group: &Group) -> GroupName {
-    group.as_str().parse().expect("a group's name is stricter than the layer's") // never: fewer characters, shorter
+/// The first rule that matches.
+fn rule<'r>(rules: &'r [RoomRule], group: &Group) -> Option<&'r RoomRule> {
+    rules.iter().find(|rule| rule.matches.matches(group.as_str()))
 }
 
-/// The group of the channel layer that carries the list of rooms; no room can have this name.
-pub fn list_group() -> GroupName {
+/// The group of the channel layer that carries a room.
+pub fn layer_group(room: &Room) -> LayerGroup {
+    LayerGroup { name: group_name(&room.group, &room.events), events: Some(Arc::clone(&room.events)) }
+}
+
+fn group_name(group: &Group, events: &RoomEvents) -> GroupName {
+    events.group.group_of(group.as_str()).parse().expect("a template gives valid names") // never: it is made for its rule's rooms
+}
+
+/// The group of the channel layer that carries the list of rooms; no template of the settings gives this name.
+pub fn list_group() -> LayerGroup {
+    LayerGroup { name: list_name(), events: None }
+}
+
+fn list_name() -> GroupName {
     "confab.rooms".parse().expect("a constant") // never: letters and a dot
 }
 
 /// Hands on what was committed, in order.
-async fn publish(mut commits: Commits, layer: Arc<dyn ChannelLayer>) {
+async fn publish(mut commits: Commits, layer: Arc<dyn ChannelLayer>, rules: Arc<[RoomRule]>) {
     while let Some(commit) = commits.recv().await {
-        let message = events::message(Some((&commit.epoch, commit.stored.offset)), &commit.stored.message);
-        let listed = events::listed(&commit.group, &commit.epoch, &commit.stored);
-        for (group, event) in [(layer_group(&commit.group), message), (list_group(), listed)] {
+        let (group, stored) = (&commit.group, &commit.stored);
+        // Whoever has said it was let in by a rule, so there is one.
+        let events = rule(&rules, group).map(|rule| Arc::clone(&rule.events)).unwrap_or_default();
+        let message = events::message(Some((&commit.epoch, stored.offset)), &stored.message, &events);
+        let listed = events::listed(group, &commit.epoch, stored);
+        for (group, event) in [(group_name(group, &events), message), (list_name(), listed)] {
             if let Err(cause) = layer.group_send(&group, event).await {
                 // It is durable: readers find the hole in the offsets and read it from the store.
                 error!(%group, %cause, "a committed message could not be handed to the channel layer");
@@ -188,6 +215,11 @@ async fn publish(mut commits: Commits, layer: Arc<dyn ChannelLayer>) {
         }
         commit.acknowledge();
     }
+}
+
+fn not_handed_on(group: &GroupName, cause: &LayerError) -> PostError {
+    error!(%group, %cause, "a message could not be handed to the channel layer");
+    PostError::Unavailable
 }
 
 impl Access<Room> {
@@ -208,7 +240,7 @@ impl Access<Room> {
         if text.len() > self.rooms.longest {
             return Err(PostError::TooLong(self.rooms.longest));
         }
-        let Room { group, history } = &self.subject;
+        let Room { group, history, events } = &self.subject;
         let (from, at) = (self.person.clone(), Timestamp::now());
         if let Some(store) = self.rooms.store(*history) {
             let message = NewMessage { group: group.clone(), key, from, text, at };
@@ -219,7 +251,7 @@ impl Access<Room> {
             return Ok(Some(appended.position.offset));
         }
         let id = format!("{}-{}", from.id, key);
-        let event = events::message(None, &Message { id, key, from, text, at });
+        let event = events::message(None, &Message { id, key, from, text, at }, events);
         self.hand_on(event).await?;
         Ok(None)
     }
@@ -232,7 +264,15 @@ impl Access<Room> {
         if bytes.len() > self.rooms.longest {
             return Err(PostError::TooLong(self.rooms.longest));
         }
-        self.hand_on(binary(bytes)).await
+        let Room { group, events, .. } = &self.subject;
+        let group = group_name(group, events);
+        let sent = match self.rooms.layer.group_send(&group, events::binary(bytes.clone(), events)).await {
+            Err(LayerError::Unserializable(_)) => {
+                self.rooms.layer.group_send(&group, events::binary_as_text(&bytes, events)).await
+            }
+            sent => sent,
+        };
+        sent.map_err(|cause| not_handed_on(&group, &cause))
     }
 
     /// Hands an event to the members as it is; it is not kept. Make it with [`foreign_event`] where it comes from outside.
@@ -244,11 +284,8 @@ impl Access<Room> {
     }
 
     async fn hand_on(&self, event: Event) -> Result<(), PostError> {
-        let group = layer_group(&self.subject.group);
-        self.rooms.layer.group_send(&group, event).await.map_err(|cause: LayerError| {
-            error!(%group, %cause, "a message could not be handed to the channel layer");
-            PostError::Unavailable
-        })
+        let group = group_name(&self.subject.group, &self.subject.events);
+        self.rooms.layer.group_send(&group, event).await.map_err(|cause| not_handed_on(&group, &cause))
     }
 
     /// Where the room's stream stands.
@@ -293,5 +330,103 @@ impl Access<Room> {
         };
         let page = store.read(&self.subject.group, slice, count, ANSWER_BYTES).await?;
         Ok((page.head.epoch, page.messages))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::server::{
+        layers::{Channel, MemoryLayer, MemoryOptions, Sink},
+        settings::{GroupTemplate, Pattern},
+        store::MemoryStore,
+    };
+
+    /// A layer that, as one that writes JSON, has no form for bytes.
+    struct NoBytes(MemoryLayer);
+
+    #[async_trait]
+    impl ChannelLayer for NoBytes {
+        async fn send(&self, channel: &Channel, event: Event) -> Result<(), LayerError> {
+            self.0.send(channel, event).await
+        }
+
+        async fn receive(&self, channel: &Channel) -> Result<Event, LayerError> {
+            self.0.receive(channel).await
+        }
+
+        fn new_channel(&self, prefix: &str) -> Result<Channel, LayerError> {
+            self.0.new_channel(prefix)
+        }
+
+        fn attach(&self, sink: Arc<dyn Sink>) -> Result<Channel, LayerError> {
+            self.0.attach(sink)
+        }
+
+        async fn detach(&self, name: &Channel) -> Result<(), LayerError> {
+            self.0.detach(name).await
+        }
+
+        async fn group_add(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError> {
+            self.0.group_add(group, channel).await
+        }
+
+        async fn group_discard(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError> {
+            self.0.group_discard(group, channel).await
+        }
+
+        async fn group_send(&self, group: &GroupName, event: Event) -> Result<(), LayerError> {
+            if event.get_bytes("bytes").is_some() {
+                return Err(LayerError::Unserializable("bytes".to_owned()));
+            }
+            self.0.group_send(group, event).await
+        }
+
+        async fn flush(&self) -> Result<(), LayerError> {
+            self.0.flush().await
+        }
+    }
+
+    /// A consumer in Python as far as the layer sees it: what it receives of a text, bytes and an event in the room `lobby`.
+    async fn received(layer: Arc<dyn ChannelLayer>, history: History) -> [Event; 3] {
+        let template = GroupTemplate::new("chat_{group}", &Pattern::everything()).unwrap();
+        let events =
+            RoomEvents { event_type: "room.said".parse().unwrap(), text_key: "body".parse().unwrap(), group: template };
+        let rule = RoomRule { history, events: Arc::new(events), ..RoomRule::default() };
+        let [durable, volatile] =
+            [MemoryStore::new(10), MemoryStore::new(10)].map(|(store, commits)| (Arc::new(store) as Arc<dyn Store>, commits));
+        let consumer = layer.new_channel("specific").unwrap();
+        layer.group_add(&"chat_lobby".parse().unwrap(), &consumer).await.unwrap();
+        let rooms = Rooms::start(vec![rule], durable, volatile, Arc::clone(&layer), 100);
+        let person = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
+        let access = rooms.enter(&person, &"lobby".parse().unwrap()).ok().unwrap();
+        access.post("k".parse().unwrap(), "hello".to_owned()).await.unwrap();
+        access.post_binary(vec![1, 2]).await.unwrap();
+        access.relay(Event::new("tick")).await.unwrap();
+        let next = || async { timeout(Duration::from_secs(5), layer.receive(&consumer)).await.expect("an event").unwrap() };
+        [next().await, next().await, next().await]
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_to_a_room_goes_to_the_group_and_in_the_type_of_its_rule() {
+        for history in [History::Store, History::Memory, History::None] {
+            let layer = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
+            let events = received(layer, history).await;
+            let seen: Vec<_> = events.iter().map(|event| (event.kind(), event.get_str("body"))).collect();
+            assert_eq!(seen, [("room.said", Some("hello")), ("room.said", Some("")), ("tick", None)], "{history:?}");
+            assert_eq!(events[1].get_bytes("bytes").map(|bytes| &bytes[..]), Some(&[1, 2][..]));
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_go_through_a_layer_that_has_no_bytes() {
+        let layer = Arc::new(NoBytes(MemoryLayer::new(MemoryOptions::default()).unwrap()));
+        let events = received(layer, History::None).await;
+        assert_eq!((events[1].kind(), events[1].get_str("bytes")), ("room.said", Some("AQI=")));
     }
 }

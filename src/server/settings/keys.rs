@@ -1,11 +1,12 @@
 //! The table of all keys: what each reads from a value and how it prints. Reading the sources, naming unknown keys and
 //! `confab check` go by this table, so a key that is added here is known everywhere.
 
-use std::{net::SocketAddr, num::NonZero, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZero, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
-    History, LARGEST_MESSAGE, Pattern, RoomRule, Settings, TokenRule,
+    GroupTemplate, LARGEST_MESSAGE, Pattern, RedisHost, RoomEvents, RoomRule, Settings, TokenRule, hosts,
     mistakes::{Mistake, Mistakes},
+    room_events,
     show::{list, quoted, rooms, table, tokens},
     types::Invalid,
     values::Node,
@@ -38,7 +39,7 @@ pub(super) struct Key {
 }
 
 /// In the order in which they are printed.
-pub(super) static KEYS: [Key; 19] = [
+pub(super) static KEYS: [Key; 21] = [
     Key {
         path: "server.listen",
         form: Form::Text,
@@ -78,8 +79,8 @@ pub(super) static KEYS: [Key; 19] = [
     Key {
         path: "channel_layers.default.hosts",
         form: Form::Json,
-        set: |s, n| at_least_one(n, n.list(TEXTS, |item| item.parsed(str::parse))?).map(|v| s.channel_layers.default.hosts = v),
-        show: |s| list(s.channel_layers.default.hosts.iter().map(quoted)),
+        set: |s, n| at_least_one(n, n.list(HOSTS, hosts::read)?).map(|v| s.channel_layers.default.hosts = v),
+        show: |s| list(s.channel_layers.default.hosts.iter().map(RedisHost::toml)),
     },
     Key {
         path: "channel_layers.default.prefix",
@@ -121,37 +122,48 @@ pub(super) static KEYS: [Key; 19] = [
         },
         show: |s| list(s.channel_layers.default.symmetric_encryption_keys.iter().map(quoted)),
     },
+    Key {
+        path: "channel_layers.default.serializer_format",
+        form: Form::Text,
+        set: |s, n| n.parsed(str::parse).map(|v| s.channel_layers.default.serializer_format = v),
+        show: |s| quoted(s.channel_layers.default.serializer_format),
+    },
+    Key {
+        path: "channel_layers.default.random_prefix_length",
+        form: Form::Whole,
+        set: |s, n| n.whole(0..=64).map(|v| s.channel_layers.default.random_prefix_length = v),
+        show: |s| s.channel_layers.default.random_prefix_length.to_string(),
+    },
     Key { path: "rooms", form: Form::Json, set: |s, n| room_rules(n).map(|v| s.rooms = v), show: |s| rooms(&s.rooms) },
     Key { path: "tokens", form: Form::Json, set: |s, n| token_rules(n).map(|v| s.tokens = v), show: |s| tokens(&s.tokens) },
     Key {
         path: "limits.message_bytes",
         form: Form::Whole,
-        set: |s, n| {
-            n.whole(0..=LARGEST_MESSAGE as u64).map(|v| s.limits.message_bytes = if v == 0 { LARGEST_MESSAGE } else { v })
-        },
+        set: |s, n| n.limit(LARGEST_MESSAGE as u64).map(|v| s.limits.message_bytes = if v == 0 { LARGEST_MESSAGE } else { v }),
         show: |s| s.limits.message_bytes.to_string(),
     },
     Key {
         path: "limits.connections_per_address",
         form: Form::Whole,
-        set: |s, n| n.whole(0..=MOST).map(|v| s.limits.connections_per_address = NonZero::new(v)),
+        set: |s, n| n.limit(MOST).map(|v| s.limits.connections_per_address = NonZero::new(v)),
         show: |s| s.limits.connections_per_address.map_or(0, NonZero::get).to_string(),
     },
     Key {
         path: "limits.messages_per_second",
         form: Form::Whole,
-        set: |s, n| n.whole(0..=MOST).map(|v| s.limits.messages_per_second = NonZero::new(v)),
+        set: |s, n| n.limit(MOST).map(|v| s.limits.messages_per_second = NonZero::new(v)),
         show: |s| s.limits.messages_per_second.map_or(0, NonZero::get).to_string(),
     },
     Key {
         path: "limits.backlog_bytes",
         form: Form::Whole,
-        set: |s, n| n.whole(0..=MOST).map(|v| s.limits.backlog_bytes = NonZero::new(v)),
+        set: |s, n| n.limit(MOST).map(|v| s.limits.backlog_bytes = NonZero::new(v)),
         show: |s| s.limits.backlog_bytes.map_or(0, NonZero::get).to_string(),
     },
 ];
 
 const TEXTS: &str = r#"a list of texts, like ["...", "..."]"#;
+const HOSTS: &str = r#"a list, like ["redis://127.0.0.1:6379/0"]"#;
 
 /// Every key that can be set, `server.listen` and so on; those of a rule for rooms are under `rooms`, those of a token
 /// under `tokens`.
@@ -220,32 +232,47 @@ fn room_rules(node: &Node) -> Result<Vec<RoomRule>, Mistakes> {
         let says = format!("rooms[{all}] matches every room, so the rules after it are never used: put it last");
         return Err(Mistake { place: rules[all].0.clone(), says }.into());
     }
-    Ok(rules.into_iter().map(|(_, rule)| rule).collect())
+    let (places, rules): (Vec<_>, Vec<_>) = rules.into_iter().unzip();
+    if let Some((one, other)) = room_events::collision(&rules) {
+        let says = format!(
+            "rooms[{other}] may give a room the group of another room, of rooms[{one}], and each would hear the other: give both the same group, or one of them a dot, which no room's name has"
+        );
+        return Err(Mistake { place: places[other].clone(), says }.into());
+    }
+    Ok(rules)
 }
 
 fn room_rule(node: &Node) -> Result<RoomRule, Mistakes> {
-    const NAMES: [&str; 3] = ["match", "history", "guests"];
+    const NAMES: [&str; 6] = ["match", "history", "guests", "event_type", "text_key", "group"];
     let fields = node.fields(r#"a table, like { match = "*", history = "store", guests = true }"#)?;
     let mut mistakes = Mistakes::default();
-    let (mut matches, mut history, mut guests) = (None, History::Store, true);
+    let RoomRule { history: mut kept, mut guests, .. } = RoomRule::default();
+    let RoomEvents { mut event_type, mut text_key, .. } = RoomEvents::default();
+    let mut matches = None;
     for (name, field) in fields {
         match name.as_str() {
             "match" => matches = mistakes.keep(field.parsed(Pattern::for_rooms)),
-            "history" => history = mistakes.keep(field.parsed(str::parse)).unwrap_or(history),
+            "history" => kept = mistakes.keep(field.parsed(str::parse)).unwrap_or(kept),
             "guests" => guests = mistakes.keep(field.truth()).unwrap_or(guests),
+            "event_type" => event_type = mistakes.keep(field.parsed(str::parse)).unwrap_or(event_type),
+            "text_key" => text_key = mistakes.keep(field.parsed(str::parse)).unwrap_or(text_key),
+            // What it may be depends on the pattern, which may stand after it.
+            "group" => {}
             _ => {
                 let siblings = NAMES.map(|name| format!("{}.{name}", node.path));
                 mistakes.add(field.unknown(&node.path, &NAMES, siblings.iter().map(String::as_str)));
             }
         }
     }
-    if !fields.iter().any(|(name, _)| name == "match") {
+    let named = |key: &str| fields.iter().find(|(name, _)| name == key).map(|(_, field)| field);
+    if named("match").is_none() {
         mistakes.add(node.mistake(r#"needs a match, the pattern of the rooms it is for, like match = "*""#));
     }
-    match matches {
-        Some(matches) => mistakes.or(RoomRule { matches, history, guests }),
-        None => Err(mistakes),
-    }
+    let Some(matches) = matches else { return Err(mistakes) };
+    let group = named("group").map(|field| field.parsed(|text| GroupTemplate::new(text, &matches)));
+    let group = group.and_then(|group| mistakes.keep(group)).unwrap_or_default();
+    let events = Arc::new(RoomEvents { event_type, text_key, group });
+    mistakes.or(RoomRule { matches, history: kept, guests, events })
 }
 
 fn token_rules(node: &Node) -> Result<Vec<TokenRule>, Mistakes> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Loaded, RoomRule, Settings, TokenRule, keys::KEYS};
+use super::{Loaded, RoomEvents, RoomRule, Settings, TokenRule, keys::KEYS};
 
 impl Loaded {
     /// All settings as they are in effect, as TOML. What is not the default has a comment that names its source.
@@ -49,8 +49,13 @@ pub(super) fn table(fields: impl Iterator<Item = (String, impl Display)>) -> Str
 
 /// One `[[rooms]]` for each rule.
 pub(super) fn rooms(rules: &[RoomRule]) -> String {
-    let rule = |RoomRule { matches, history, guests }: &RoomRule| {
-        format!("[[rooms]]\nmatch = {}\nhistory = {}\nguests = {guests}", quoted(matches), quoted(history))
+    let rule = |RoomRule { matches, history, guests, events }: &RoomRule| {
+        let RoomEvents { event_type, text_key, group } = &**events;
+        let (matches, history) = (quoted(matches), quoted(history));
+        let (event_type, text_key, group) = (quoted(event_type), quoted(text_key), quoted(group));
+        format!(
+            "[[rooms]]\nmatch = {matches}\nhistory = {history}\nguests = {guests}\nevent_type = {event_type}\ntext_key = {text_key}\ngroup = {group}"
+        )
     };
     rules.iter().map(rule).collect::<Vec<_>>().join("\n\n")
 }

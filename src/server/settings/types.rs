@@ -68,29 +68,46 @@ word!(History, r#""store", "memory" or "none" is needed"#, "store" => Store, "me
 pub enum Backend {
     /// Within this process: one node.
     Memory,
+    /// Through sorted sets in Redis.
+    RedisCore,
+    /// Through publishing and subscribing in Redis.
+    RedisPubSub,
 }
 
 impl FromStr for Backend {
     type Err = Invalid;
 
+    /// The classes are what Django's settings have.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text {
-            "memory" => Ok(Self::Memory),
-            "channels_redis.core" | "channels_redis.pubsub" => {
-                Err(Invalid(r#"this build does not have that backend yet, only "memory""#))
-            }
-            _ => Err(Invalid(r#""memory" is needed"#)),
+            "memory" | "channels.layers.InMemoryChannelLayer" => Ok(Self::Memory),
+            "channels_redis.core" | "channels_redis.core.RedisChannelLayer" => Ok(Self::RedisCore),
+            "channels_redis.pubsub" | "channels_redis.pubsub.RedisPubSubChannelLayer" => Ok(Self::RedisPubSub),
+            _ => Err(Invalid(r#""memory", "channels_redis.core" or "channels_redis.pubsub" is needed"#)),
         }
     }
 }
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory => f.write_str("memory"),
-        }
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::RedisCore => "channels_redis.core",
+            Self::RedisPubSub => "channels_redis.pubsub",
+        })
     }
 }
+
+/// How events become bytes on their way through Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SerializerFormat {
+    /// `MessagePack`.
+    Msgpack,
+    /// JSON, which has no bytes.
+    Json,
+}
+
+word!(SerializerFormat, r#""msgpack" or "json" is needed"#, "msgpack" => Msgpack, "json" => Json);
 
 /// Where durable data is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -191,7 +208,7 @@ impl fmt::Display for Origin {
 }
 
 /// The host and, if there is one, the port; `None` if what follows the colon is not a port.
-fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+pub(super) fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     match authority.rsplit_once(':') {
         // The last colon of a bare IPv6 address is inside the brackets.
         Some((host, port)) if !port.ends_with(']') => {
@@ -203,7 +220,7 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
         None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)),
@@ -266,6 +283,11 @@ impl Pattern {
         pattern[p..].iter().all(|letter| *letter == b'*')
     }
 
+    /// The one name that it matches, if it has no `*` and no `?`.
+    pub fn only(&self) -> Option<&str> {
+        (!self.0.contains(['*', '?'])).then_some(&*self.0)
+    }
+
     /// Whether there is no name that it does not match.
     pub fn matches_everything(&self) -> bool {
         self.0.bytes().all(|letter| letter == b'*')
@@ -278,63 +300,22 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// The address of a Redis server; its password is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RedisUrl(String);
-
-impl RedisUrl {
-    /// The default of `channels_redis`.
-    pub fn local() -> Self {
-        Self("redis://127.0.0.1:6379/0".to_owned())
-    }
-}
-
-impl FromStr for RedisUrl {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let good = match text.split_once("://") {
-            Some(("redis" | "rediss", rest)) => is_redis_server(rest),
-            Some(("unix", path)) => path.starts_with('/'),
-            _ => false,
-        } && !text.contains(|c: char| c.is_whitespace() || c.is_control());
-        good.then(|| Self(text.to_owned())).ok_or(Invalid(
-            r#"a Redis address is redis://, rediss:// (TLS) or unix:// with a host, a port and the number of a database, like "redis://127.0.0.1:6379/0""#,
-        ))
-    }
-}
-
-/// `[[user]:password@]host[:port][/database][?options]`
-fn is_redis_server(rest: &str) -> bool {
-    let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
-    split_port(address).is_some_and(|(host, _)| is_host(host)) && database.bytes().all(|b| b.is_ascii_digit())
-        // Then the mark is part of a password, which has to be percent-encoded.
-        && !options.contains('@')
-}
-
-impl fmt::Display for RedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&masked(&self.0))
-    }
-}
-
-impl fmt::Debug for RedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RedisUrl({self})")
-    }
-}
-
 /// A text that is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
+
+impl Secret {
+    /// The text, for who needs it: not to be printed.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
 
 impl FromStr for Secret {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        if text.is_empty() { Err(Invalid("a key of at least one letter is needed")) } else { Ok(Self(text.to_owned())) }
+        if text.is_empty() { Err(Invalid("at least one letter is needed")) } else { Ok(Self(text.to_owned())) }
     }
 }
 
@@ -503,34 +484,6 @@ mod tests {
             ("a**", "a", true),
         ] {
             assert_eq!(Pattern::for_rooms(pattern).map(|pattern| pattern.matches(name)), Ok(expected), "{pattern} {name}");
-        }
-    }
-
-    #[test]
-    fn redis_addresses() {
-        for good in [
-            "redis://127.0.0.1:6379/0",
-            "redis://h",
-            "rediss://:pw@h:1/15",
-            "redis://u:p@[::1]:6379",
-            "unix:///run/redis.sock",
-            "redis://h/?protocol=resp3",
-        ] {
-            assert!(good.parse::<RedisUrl>().is_ok(), "{good}");
-        }
-        for bad in [
-            "",
-            "h:6379",
-            "http://h",
-            "redis://",
-            "redis://:6379",
-            "redis://h:x",
-            "redis://h/a",
-            "redis://h h",
-            "unix://run",
-            "redis://me:1?w@h",
-        ] {
-            assert!(bad.parse::<RedisUrl>().is_err(), "{bad}");
         }
     }
 

@@ -117,8 +117,18 @@ impl Node {
         parse(text).map_err(|needed| self.mistake(format_args!("cannot be what it is: {needed}")))
     }
 
-    /// A whole number in a range; a range from 0 is that of a limit.
+    /// A whole number in a range.
     pub(super) fn whole<T: TryFrom<u64>>(&self, range: RangeInclusive<u64>) -> Result<T, Mistakes> {
+        self.number(range, "")
+    }
+
+    /// A whole number up to `most`, of which 0 means that there is no limit.
+    pub(super) fn limit<T: TryFrom<u64>>(&self, most: u64) -> Result<T, Mistakes> {
+        self.number(0..=most, " (no limit)")
+    }
+
+    /// `first` is what the start of the range means.
+    fn number<T: TryFrom<u64>>(&self, range: RangeInclusive<u64>, first: &str) -> Result<T, Mistakes> {
         let found = match &self.raw {
             Raw::Whole(number) => {
                 let fits = u64::try_from(*number).ok().filter(|number| range.contains(number));
@@ -131,8 +141,7 @@ impl Node {
             other => other.name().to_owned(),
         };
         let (least, most) = (range.start(), range.end());
-        let zero = if *least == 0 { " (no limit)" } else { "" };
-        Err(self.mistake(format_args!("cannot be {found}: a whole number from {least}{zero} to {most} is needed")))
+        Err(self.mistake(format_args!("cannot be {found}: a whole number from {least}{first} to {most} is needed")))
     }
 
     pub(super) fn truth(&self) -> Result<bool, Mistakes> {

@@ -6,9 +6,9 @@
 use std::{fmt, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, RedisError, TlsMode,
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo as _, RedisConnectionInfo, RedisError, TlsMode,
     aio::{MultiplexedConnection, PubSub},
-    sentinel::{SentinelClientBuilder, SentinelServerType},
+    sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
 };
 use tokio::time::timeout;
 
@@ -20,7 +20,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 pub enum Host {
     /// `redis://[user:password@]host:port/db`, `rediss://` for TLS, `unix:///path?db=1`.
     Url(String),
-    /// The master of this name; each sentinel is a URL like those above. The master is reached with these credentials.
+    /// The master of this name; each sentinel is a URL like those above, with its own credentials. The master is reached with those here.
     Sentinel {
         sentinels: Vec<String>,
         master_name: String,
@@ -67,7 +67,7 @@ pub(super) struct Source {
 
 enum Way {
     Direct(Client),
-    Sentinels(Vec<ConnectionAddr>),
+    Sentinels(Vec<ConnectionInfo>),
 }
 
 impl Source {
@@ -77,12 +77,9 @@ impl Source {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let way = match &host {
             Host::Url(url) => Way::Direct(Client::open(url.as_str())?),
-            Host::Sentinel { sentinels, .. } => Way::Sentinels(
-                sentinels
-                    .iter()
-                    .map(|url| Ok(url.as_str().into_connection_info()?.addr().clone()))
-                    .collect::<Result<_, RedisError>>()?,
-            ),
+            Host::Sentinel { sentinels, .. } => {
+                Way::Sentinels(sentinels.iter().map(|url| url.as_str().into_connection_info()).collect::<Result<_, _>>()?)
+            }
         };
         Ok(Self { host, way })
     }
@@ -94,18 +91,19 @@ impl Source {
     async fn client(&self) -> Result<Client, RedisError> {
         match (&self.way, &self.host) {
             (Way::Sentinels(addresses), Host::Sentinel { master_name, username, password, db, tls, .. }) => {
-                let mut builder = SentinelClientBuilder::new(addresses.clone(), master_name, SentinelServerType::Master)?
-                    .set_client_to_redis_db(*db);
+                let mut login = RedisConnectionInfo::default().set_db(*db);
                 if let Some(username) = username {
-                    builder = builder.set_client_to_redis_username(username);
+                    login = login.set_username(username);
                 }
                 if let Some(password) = password {
-                    builder = builder.set_client_to_redis_password(password);
+                    login = login.set_password(password);
                 }
+                let mut master = SentinelNodeConnectionInfo::default().set_redis_connection_info(login);
                 if *tls {
-                    builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+                    master = master.set_tls_mode(TlsMode::Secure);
                 }
-                builder.build()?.async_get_client().await
+                let kind = SentinelServerType::Master;
+                SentinelClient::build(addresses.clone(), master_name, Some(master), kind)?.async_get_client().await
             }
             (Way::Direct(client), _) => Ok(client.clone()),
             (Way::Sentinels(_), Host::Url(_)) => unreachable!("made together"), // never: see `new`

@@ -6,12 +6,14 @@ mod codec;
 mod core;
 mod host;
 mod msgpack;
+mod pubsub;
 mod ring;
 mod shard;
 
 pub use codec::Serializer;
 pub use core::RedisCoreLayer;
 pub use host::Host;
+pub use pubsub::RedisPubSubLayer;
 
 /// How a layer on Redis works; names, meanings and defaults are those of `channels_redis`, and what is told apart on the wire
 /// must be the same on every peer: hosts and their order, prefix, serializer, keys, the length of the random prefix.

@@ -1,4 +1,4 @@
-//! Who is a member of which group, and until when.
+//! Who in this process is a member of which group, and until when; the backends that keep this themselves share it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -51,13 +51,19 @@ impl Groups {
         }
     }
 
-    /// Ends all memberships of channels with this non-local part. Looks at every membership there is: not for every day.
-    pub(super) fn discard_process(&mut self, non_local: &str) {
+    /// Ends all memberships of channels with this non-local part and returns the groups that have no member any more. Looks at
+    /// every membership there is: not for every day.
+    pub(super) fn discard_process(&mut self, non_local: &str) -> Vec<GroupName> {
         self.expire();
         let gone: Vec<_> = self.due.extract_if(.., |(_, _, channel)| channel.non_local() == non_local).collect();
+        let mut empty = Vec::new();
         for (_, group, channel) in gone {
             self.remove(&group, &channel);
+            if !self.by_name.contains_key(&group) {
+                empty.push(group);
+            }
         }
+        empty
     }
 
     /// The members in the order of their names.
@@ -67,9 +73,10 @@ impl Groups {
         Arc::clone(group.list.get_or_insert_with(|| group.members.keys().cloned().collect()))
     }
 
-    pub(super) fn clear(&mut self) {
-        self.by_name.clear();
+    /// Ends all memberships and returns the groups that had any.
+    pub(super) fn clear(&mut self) -> Vec<GroupName> {
         self.due.clear();
+        self.by_name.drain().map(|(group, _)| group).collect()
     }
 
     /// Ends the memberships that are due, and returns the present.

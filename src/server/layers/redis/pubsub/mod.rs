@@ -1,0 +1,328 @@
+//! The channel layer on published messages, `channels_redis.pubsub`: what is sent reaches who listens, and is nowhere kept.
+//!
+//! ```text
+//!   send ───────► PUBLISH {channel}                   ┐                   ┌─► sinks, at once
+//!   group_send ─► PUBLISH {prefix}__group__{group} ───┴─► subscriber ─────┴─► mailboxes ──► receive
+//! ```
+//!
+//! One message costs one `PUBLISH`, however many members there are: who is a member is known to each process alone, which
+//! listens to a group as long as it has members there. A process listens to all channels of its own by one pattern, on every
+//! server, since a name may belong to any of them.
+//!
+//! There is no queue in Redis, so a sender hears nothing of capacity: mailboxes are in the process that reads, and what finds one
+//! full is dropped there. What is sent to a channel without `!` that nobody has begun to receive from is lost.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::future::try_join_all;
+use parking_lot::{Mutex, RwLock};
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use super::{
+    RedisOptions,
+    codec::Codec,
+    ring::ring,
+    shard::{Shard, unavailable},
+};
+use crate::server::layers::{
+    Capacities, Channel, ChannelLayer, Event, GroupName, LayerError, Sink,
+    groups::Groups,
+    mailboxes::{Mailboxes, Reader},
+    names::{ClientId, new_process_name},
+};
+use subscriber::{Listener, Subscriber, Topic};
+
+mod subscriber;
+
+/// What the names of attached sinks begin with.
+const SINK: &str = "confab";
+/// A time span longer than this is cut to it, so that adding it to the present cannot overflow: 30 years.
+const LONGEST_TIME: Duration = Duration::from_hours(30 * 365 * 24);
+
+/// A [`ChannelLayer`] on published messages in Redis; see the module.
+pub struct RedisPubSubLayer {
+    local: Arc<Local>,
+    codec: Codec,
+    servers: Arc<Vec<Server>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+struct Server {
+    shard: Arc<Shard>,
+    subscriber: Subscriber,
+}
+
+/// What is in this process.
+struct Local {
+    client: ClientId,
+    /// What the Redis channels of groups begin with.
+    group_prefix: String,
+    codec: Codec,
+    capacities: Capacities,
+    /// By the name they are attached to.
+    sinks: RwLock<HashMap<Channel, Arc<dyn Sink>>>,
+    groups: Mutex<Groups>,
+    mailboxes: Mutex<Mailboxes>,
+}
+
+impl RedisPubSubLayer {
+    /// Begins to connect, inside a tokio runtime, and does not wait for it: what is sent before waits for a moment.
+    ///
+    /// # Errors
+    /// [`LayerError::Unavailable`] if a host's address is none or the system has no random numbers.
+    pub fn start(options: RedisOptions) -> Result<Arc<Self>, LayerError> {
+        let codec = || Codec::new(options.serializer, &options.symmetric_encryption_keys, None);
+        let client = ClientId::draw()?;
+        let own = client.pattern();
+        let local = Arc::new(Local {
+            client,
+            group_prefix: format!("{}__group__", options.prefix),
+            codec: codec(),
+            capacities: Capacities::new(options.capacity, options.channel_capacity.clone()),
+            sinks: RwLock::default(),
+            groups: Mutex::new(Groups::new(options.group_expiry.min(LONGEST_TIME))),
+            mailboxes: Mutex::new(Mailboxes::new(options.expiry.min(LONGEST_TIME))),
+        });
+        let server = |host: &super::Host| {
+            let shard = Arc::new(Shard::start(host.clone(), &[])?);
+            let listener = Arc::new(Hearing(Arc::downgrade(&local)));
+            let subscriber = Subscriber::start(&shard, &options.prefix, listener);
+            subscriber.begin(Topic::Pattern(own.clone()));
+            Ok::<_, LayerError>(Server { shard, subscriber })
+        };
+        let servers: Vec<_> = options.hosts.iter().map(server).collect::<Result<_, _>>()?;
+        if servers.is_empty() {
+            return Err(unavailable("no Redis host is given"));
+        }
+        let servers = Arc::new(servers);
+        let watch = |index| tokio::spawn(tell_of_outages(Arc::downgrade(&servers), index, Arc::downgrade(&local)));
+        let tasks = (0..servers.len()).map(watch).collect();
+        Ok(Arc::new(Self { local, codec: codec(), servers, tasks }))
+    }
+
+    fn server_of(&self, redis_channel: &str) -> &Server {
+        &self.servers[ring(redis_channel, self.servers.len())]
+    }
+
+    /// Resolves when this process listens to all that it wants to by now.
+    async fn ready(&self) -> Result<(), LayerError> {
+        try_join_all(self.servers.iter().map(|server| server.subscriber.ready())).await.map(drop)
+    }
+
+    async fn publish(&self, redis_channel: &str, event: &Event) -> Result<(), LayerError> {
+        let payload = self.codec.encode(event, None)?;
+        self.ready().await?;
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg(redis_channel).arg(payload);
+        self.server_of(redis_channel).shard.query(publish).await.map(drop)
+    }
+
+    fn listen_to_group(&self, group: &GroupName) {
+        let name = self.local.redis_channel(group);
+        self.server_of(&name).subscriber.begin(Topic::Channel(name.clone()));
+    }
+
+    fn leave_group(&self, group: &GroupName) {
+        let name = self.local.redis_channel(group);
+        self.server_of(&name).subscriber.end(Topic::Channel(name.clone()));
+    }
+
+    /// Listens to a channel that others may write to and that no pattern covers.
+    fn listen_to(&self, channel: &Channel) {
+        if channel.local().is_none() {
+            self.server_of(channel.as_str()).subscriber.begin(Topic::Channel(channel.as_str().to_owned()));
+        }
+    }
+}
+
+impl Drop for RedisPubSubLayer {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// While a server was away, others could not publish there either: even where the subscription has survived, there is a gap.
+async fn tell_of_outages(servers: Weak<Vec<Server>>, index: usize, local: Weak<Local>) {
+    let Some(mut generation) = servers.upgrade().map(|servers| servers[index].shard.generation()) else { return };
+    while generation.changed().await.is_ok() {
+        let (Some(servers), Some(local)) = (servers.upgrade(), local.upgrade()) else { return };
+        if *generation.borrow() > 1 {
+            // What is published from now on must be heard before anybody looks for what was not.
+            if let Err(cause) = servers[index].subscriber.level().await {
+                warn!(%cause, "the subscription is not back yet");
+            }
+            local.gap();
+        }
+    }
+}
+
+impl Local {
+    fn redis_channel(&self, group: &GroupName) -> String {
+        format!("{}{group}", self.group_prefix)
+    }
+
+    fn may_receive(&self, channel: &Channel) -> bool {
+        self.client.may_read(channel)
+    }
+
+    fn is_attached(&self, channel: &Channel) -> bool {
+        self.sink_of(channel).is_some()
+    }
+
+    fn sink_of(&self, channel: &Channel) -> Option<Arc<dyn Sink>> {
+        channel.local()?;
+        let sinks = self.sinks.read();
+        sinks.iter().find(|(name, _)| name.as_str() == channel.non_local()).map(|(_, sink)| Arc::clone(sink))
+    }
+
+    /// Gives an event to channels, those of one process standing together; returns how many had no room for it.
+    fn deliver(&self, channels: &[Channel], event: &Arc<Event>) -> usize {
+        let processes = channels.chunk_by(|a, b| a.non_local() == b.non_local());
+        let given = processes.map(|channels| match channels.first().and_then(|first| self.sink_of(first)) {
+            Some(sink) => {
+                for channel in channels {
+                    sink.deliver(channel.local().unwrap_or_default(), event);
+                }
+                0
+            }
+            None => self.mailboxes.lock().put(channels, event, &self.capacities),
+        });
+        given.sum()
+    }
+
+    fn gap(&self) {
+        let sinks: Vec<_> = self.sinks.read().values().map(Arc::clone).collect();
+        for sink in sinks {
+            sink.gap();
+        }
+    }
+}
+
+/// Takes what the subscribers hear, as long as the layer is there.
+struct Hearing(Weak<Local>);
+
+impl Listener for Hearing {
+    fn message(&self, redis_channel: &str, payload: &[u8]) {
+        let Some(local) = self.0.upgrade() else { return };
+        let group = redis_channel.strip_prefix(&local.group_prefix).and_then(|group| group.parse::<GroupName>().ok());
+        let channels: Arc<[Channel]> = match &group {
+            Some(group) => local.groups.lock().members(group),
+            None => redis_channel.parse().into_iter().collect(),
+        };
+        if channels.is_empty() {
+            return;
+        }
+        // A peer's mistake; nothing that is received may stop the receiving.
+        let event = match local.codec.decode(payload) {
+            Ok((event, _)) => Arc::new(event),
+            Err(cause) => return warn!(%cause, channel = redis_channel, "a message from Redis cannot be read"),
+        };
+        let full = local.deliver(&channels, &event);
+        match group {
+            Some(group) if full > 0 => info!("{full} of {} channels over capacity in group {group}", channels.len()),
+            None if full > 0 => info!("channel {redis_channel} over capacity"),
+            _ => {}
+        }
+    }
+
+    fn gap(&self) {
+        if let Some(local) = self.0.upgrade() {
+            local.gap();
+        }
+    }
+}
+
+#[async_trait]
+impl ChannelLayer for RedisPubSubLayer {
+    async fn send(&self, channel: &Channel, event: Event) -> Result<(), LayerError> {
+        self.publish(channel.as_str(), &event).await
+    }
+
+    async fn receive(&self, channel: &Channel) -> Result<Event, LayerError> {
+        if !self.local.may_receive(channel) {
+            return Err(LayerError::NotOurs { channel: channel.clone() });
+        }
+        self.listen_to(channel);
+        let event = Reader::join(&self.local.mailboxes, channel).next().await;
+        Ok(Arc::unwrap_or_clone(event))
+    }
+
+    fn new_channel(&self, prefix: &str) -> Result<Channel, LayerError> {
+        self.local.client.new_channel(prefix)
+    }
+
+    fn attach(&self, sink: Arc<dyn Sink>) -> Result<Channel, LayerError> {
+        let name = new_process_name(SINK)?;
+        self.local.sinks.write().insert(name.clone(), sink);
+        for server in self.servers.iter() {
+            server.subscriber.begin(Topic::Pattern(format!("{name}*")));
+        }
+        Ok(name)
+    }
+
+    async fn detach(&self, name: &Channel) -> Result<(), LayerError> {
+        if self.local.sinks.write().remove(name).is_none() {
+            return Ok(());
+        }
+        for server in self.servers.iter() {
+            server.subscriber.end(Topic::Pattern(format!("{name}*")));
+        }
+        {
+            let mut groups = self.local.groups.lock();
+            for left in groups.discard_process(name.non_local()) {
+                self.leave_group(&left);
+            }
+        }
+        self.ready().await
+    }
+
+    async fn group_add(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError> {
+        if !self.local.may_receive(channel) && !self.local.is_attached(channel) {
+            return Err(LayerError::NotOurs { channel: channel.clone() });
+        }
+        {
+            // Under the lock, so that the order of a last member that leaves and a first one that comes is that of their orders.
+            let mut groups = self.local.groups.lock();
+            groups.add(group, channel);
+            self.listen_to_group(group);
+        }
+        self.listen_to(channel);
+        self.ready().await
+    }
+
+    async fn group_discard(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError> {
+        let mut groups = self.local.groups.lock();
+        groups.discard(group, channel);
+        if groups.members(group).is_empty() {
+            self.leave_group(group);
+        }
+        Ok(())
+    }
+
+    async fn group_send(&self, group: &GroupName, event: Event) -> Result<(), LayerError> {
+        self.publish(&self.local.redis_channel(group), &event).await
+    }
+
+    async fn flush(&self) -> Result<(), LayerError> {
+        try_join_all(self.servers.iter().map(|server| server.subscriber.level())).await?;
+        let mut groups = self.local.groups.lock();
+        for group in groups.clear() {
+            self.leave_group(&group);
+        }
+        self.local.mailboxes.lock().clear();
+        Ok(())
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let mut servers = self.servers.iter();
+        servers.find_map(|server| server.shard.trouble().or_else(|| server.subscriber.trouble()))
+    }
+}
