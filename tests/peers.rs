@@ -1,4 +1,7 @@
-//! Confab and Python on one Redis.
+//! Python beside us on one Redis: what either side sends, the other gets.
+//!
+//! `support` starts real Redis servers, real `channels_redis` layers and a real Django project; `harness` and `python` show that these
+//! do what their names say. `matrix` goes through every way in which messages travel, `django` through what a project does.
 
 #![cfg(feature = "ssr")]
 

@@ -1,6 +1,9 @@
 //! A Django Channels project beside us: the chat of the Channels tutorial, and a program that pushes into a group.
 
-use confab::server::layers::Event;
+use confab::server::layers::{
+    ChannelLayer as _, DEFAULT_PREFIX, Event,
+    redis::{Host, RedisCoreLayer, RedisOptions},
+};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value as Json, json};
 use tokio::net::TcpStream;
@@ -72,4 +75,32 @@ async fn a_program_of_the_project_pushes_into_a_group() {
         django.push("{\"BTC\": 1}").await;
         assert_eq!(listener.next().await, Event::new("send_new_data").with("text", "{\"BTC\": 1}"));
     }
+}
+
+#[tokio::test]
+async fn a_rust_layer_is_in_the_groups_of_the_project() {
+    let redis = Redis::start().await;
+    let django = Django::start("channels_redis.core.RedisChannelLayer", [redis.url()]).await;
+    let options = RedisOptions { hosts: vec![Host::Url(redis.url())], ..RedisOptions::default() };
+    let layer = RedisCoreLayer::start(options).unwrap();
+    let (chat, coins) = ("chat_lobby".parse().unwrap(), "coins".parse().unwrap());
+    let channel = layer.new_channel(DEFAULT_PREFIX).unwrap();
+    layer.group_add(&chat, &channel).await.unwrap();
+    layer.group_add(&coins, &channel).await.unwrap();
+    let mut ann = Browser::open(&django.websocket("lobby")).await;
+
+    ann.say("Grüße").await;
+    assert_eq!(ann.hear().await, "Grüße");
+    let from_ann = within("what Ann says", layer.receive(&channel)).await.unwrap();
+    assert_eq!(from_ann, Event::new("chat.message").with("message", "Grüße"));
+
+    // A key that the consumer does not ask for is none of its business.
+    let ours = Event::new("chat.message").with("message", "from Rust").with("offset", 7);
+    layer.group_send(&chat, ours.clone()).await.unwrap();
+    assert_eq!(ann.hear().await, "from Rust");
+    assert_eq!(within("our own message", layer.receive(&channel)).await.unwrap(), ours);
+
+    django.push("{\"BTC\": 1}").await;
+    let pushed = within("what is pushed", layer.receive(&channel)).await.unwrap();
+    assert_eq!(pushed, Event::new("send_new_data").with("text", "{\"BTC\": 1}"));
 }
