@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use confab::server::layers::{
     Channel, ChannelLayer, DEFAULT_PREFIX, Event, Sink, Value,
-    redis::{Host, RedisCoreLayer, RedisOptions, Serializer},
+    redis::{Host, RedisCoreLayer, RedisOptions, RedisPubSubLayer, Serializer},
 };
 use futures_util::future::join_all;
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
@@ -138,11 +138,7 @@ impl Cell {
 
     /// One in each language.
     async fn nodes(&self, process: &Peer, keys: Vec<String>) -> Vec<Node> {
-        let mut nodes = vec![self.python(process, keys.clone()).await];
-        if self.backend == Backend::Core {
-            nodes.push(self.rust(keys));
-        }
-        nodes
+        vec![self.python(process, keys.clone()).await, self.rust(keys)]
     }
 
     async fn python(&self, process: &Peer, keys: Vec<String>) -> Node {
@@ -169,7 +165,10 @@ impl Cell {
             serializer: self.serializer,
             ..RedisOptions::default()
         };
-        Node::Rust(RedisCoreLayer::start(options).expect("a layer"))
+        Node::Rust(match self.backend {
+            Backend::Core => RedisCoreLayer::start(options).expect("a layer"),
+            Backend::PubSub => RedisPubSubLayer::start(options).expect("a layer"),
+        })
     }
 
     /// What goes over a route: a burst of short messages, and one of each size.
