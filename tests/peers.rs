@@ -1,8 +1,17 @@
-//! Confab and Python on one Redis.
+//! Python beside us on one Redis: what either side sends, the other gets.
+//!
+//! `support` starts real Redis servers, real `channels_redis` layers and a real Django project; `harness` and `python` show that these
+//! do what their names say. `matrix` goes through every way in which messages travel, `django` through what a project does.
 
 #![cfg(feature = "ssr")]
 
+#[path = "peers/django.rs"]
+mod django;
 #[path = "peers/harness.rs"]
 mod harness;
+#[path = "peers/matrix.rs"]
+mod matrix;
+#[path = "peers/python.rs"]
+mod python;
 #[path = "support/mod.rs"]
 mod support;

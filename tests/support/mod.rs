@@ -7,6 +7,8 @@
 
 use std::{env, ffi::OsString, future::Future, path::Path, time::Duration};
 
+pub mod django;
+pub mod peer;
 mod process;
 pub mod redis;
 
