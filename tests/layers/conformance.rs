@@ -76,13 +76,18 @@ pub(crate) trait Backend: Sized {
 
 /// Stamps out a test for each invariant; arguments for `#[tokio::test]` may follow the backend. One that is missing here is
 /// never called, which the compiler reports. A backend that spreads general channels over servers says `spread` before its
-/// name, and one without queues `heard`: they leave out what can be true of no such backend.
+/// name, one without queues `heard`, and one without queues on several servers both: they leave out what can be true of no such backend.
 macro_rules! conformance {
+    (heard spread $backend:ty) => {
+        conformance! { @everywhere $backend, () }
+    };
     (heard $backend:ty) => {
         conformance! { @everywhere $backend, () }
+        conformance! { @on_one_way $backend, () }
     };
     (spread $backend:ty) => {
         conformance! { @everywhere $backend, () }
+        conformance! { @on_one_way $backend, () }
         conformance! { @queues $backend, () }
     };
     (@everywhere $backend:ty, $runtime:tt) => {
@@ -104,7 +109,6 @@ macro_rules! conformance {
             groups_are_told_apart
             a_discard_before_any_add_is_no_error
             a_large_group_gets_one_message_each
-            group_messages_arrive_in_order
             virtual_channels_of_one_process_all_get_a_group_message
             a_group_send_to_a_full_channel_is_no_error
             a_message_expires
@@ -119,12 +123,18 @@ macro_rules! conformance {
             a_sink_gets_what_is_sent_behind_its_name
             a_sink_has_no_capacity
             sinks_are_told_apart
-            a_sink_is_reached_through_groups
             a_group_send_shares_one_event
             a_sink_is_not_received_from
             a_sink_outlives_a_flush
             a_detached_sink_gets_nothing_more
             a_detached_sink_is_in_no_group
+        }
+    };
+    // What is sent to a group and what is sent to a channel itself do not go over different servers.
+    (@on_one_way $backend:ty, $runtime:tt) => {
+        conformance! { @each $backend, $runtime:
+            group_messages_arrive_in_order
+            a_sink_is_reached_through_groups
         }
     };
     // What is sent has its place at once, and the sender hears of the capacity.
@@ -159,6 +169,7 @@ macro_rules! conformance {
     };
     ($backend:ty $(, $($runtime:tt)*)?) => {
         conformance! { @everywhere $backend, ($($($runtime)*)?) }
+        conformance! { @on_one_way $backend, ($($($runtime)*)?) }
         conformance! { @queues $backend, ($($($runtime)*)?) }
         conformance! { @in_one_place $backend, ($($($runtime)*)?) }
     };

@@ -71,7 +71,7 @@ mod one_server {
 }
 
 mod four_servers {
-    conformance!(heard super::PubSub4);
+    conformance!(heard spread super::PubSub4);
 }
 
 fn start(redis: &Redis) -> Arc<RedisPubSubLayer> {

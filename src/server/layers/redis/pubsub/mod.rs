@@ -10,7 +10,8 @@
 //! server, since a name may belong to any of them.
 //!
 //! There is no queue in Redis, so a sender hears nothing of capacity: mailboxes are in the process that reads, and what finds one
-//! full is dropped there. What is sent to a channel without `!` that nobody has begun to receive from is lost.
+//! full is dropped there. On several servers, what goes to a group and what goes to a channel itself take different ways and may
+//! overtake each other. What is sent to a channel without `!` that nobody has begun to receive from is lost.
 
 use std::{
     collections::HashMap,
