@@ -57,18 +57,30 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// # Errors
 /// The store cannot be opened.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-    // Leptos renders on this runtime. The only error is that a server in the same process has said so before.
-    let _ = Executor::init_tokio();
-    let Settings { server, store, channel_layers, rooms, tokens, limits } = settings;
-    let messages_per_second = limits.messages_per_second.map_or(0, NonZeroU32::get);
-    let layer = channel_layers.default;
-    let group_expiry = layer.group_expiry;
-    let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions {
+    let layer = &settings.channel_layers.default;
+    let layer = MemoryLayer::new(MemoryOptions {
         capacity: layer.capacity,
         channel_capacity: layer.channel_capacity.iter().map(|(pattern, bound)| (pattern.to_string(), *bound)).collect(),
         expiry: layer.expiry,
         group_expiry: layer.group_expiry,
-    })?);
+    })?;
+    run_on(Arc::new(layer), settings, listener, shutdown).await
+}
+
+/// The same on a channel layer that is there already, whatever the settings say of the layer except for `group_expiry`.
+///
+/// # Errors
+/// The store cannot be opened.
+pub async fn run_on(
+    layer: Arc<dyn ChannelLayer>,
+    settings: Settings,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), Error> {
+    // Leptos renders on this runtime. The only error is that a server in the same process has said so before.
+    let _ = Executor::init_tokio();
+    let Settings { server, store, channel_layers, rooms, tokens, limits } = settings;
+    let messages_per_second = limits.messages_per_second.map_or(0, NonZeroU32::get);
     let folder = server.data.clone();
     let durability = match store.durability {
         settings::Durability::Power => Durability::Power,
@@ -77,7 +89,7 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Futur
     let (durable, commits) = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, durability)).await??;
     let durable = Arc::new(durable);
     let (volatile, volatile_commits) = MemoryStore::new(REMEMBERED);
-    let rooms = Rooms::start(
+    let (rooms, strandings) = Rooms::start(
         rooms,
         (Arc::clone(&durable) as _, commits),
         (Arc::new(volatile), volatile_commits),
@@ -86,7 +98,7 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Futur
     );
     let services = Arc::new(Services {
         rooms,
-        groups: Groups::start(Arc::clone(&layer), group_expiry)?,
+        groups: Groups::start(Arc::clone(&layer), strandings, channel_layers.default.group_expiry)?,
         layer,
         programs: Programs::new(tokens, messages_per_second),
         connections: Connections::new(limits.connections_per_address.map(NonZeroU32::get)),

@@ -15,7 +15,8 @@ use crate::{
         assets::BUILD,
         bucket::Bucket,
         gateway::{CloseCode, Message, Socket},
-        rooms::{Access, CatchUp, PostError, Refusal, Room, layer_group, list_group},
+        layers::GroupName,
+        rooms::{Access, CatchUp, PostError, Refusal, Room, Stream, layer_group, list_group},
         store::StoreError,
     },
     wire::{
@@ -74,7 +75,7 @@ impl Consumer for Chat {
         };
         let topic = Topic::Room(access.room().group.clone());
         let joined = async {
-            let membership = self.join_closed(layer_group(&access.room().group), &topic, socket).await?;
+            let membership = self.join_closed(layer_group(&access.room().group), &topic, access.stream(), socket).await?;
             let head = access.head().await.map_err(unavailable)?;
             Ok::<_, CommandError>((membership, head))
         };
@@ -153,7 +154,7 @@ impl Chat {
             }
             PostError::Unavailable => CommandError {
                 code: Code::Unavailable,
-                message: "the message could not be kept; send it again with the same key".to_owned(),
+                message: "the message cannot be taken now; send it again with the same key".to_owned(),
                 retry_after_ms: Some(1_000),
             },
         })
@@ -181,7 +182,7 @@ impl Chat {
                 joined.membership.hold();
                 joined.membership
             }
-            None => self.join_closed(name, &topic, socket).await?,
+            None => self.join_closed(name, &topic, access.as_ref().and_then(Access::stream), socket).await?,
         };
         let state = match &access {
             Some(access) => access.catch_up(since.as_ref()).await.map(|caught_up| room_state(&topic, caught_up)),
@@ -211,14 +212,12 @@ impl Chat {
 
     async fn join_closed(
         &self,
-        name: crate::server::layers::GroupName,
+        name: GroupName,
         topic: &Topic,
+        stream: Option<Stream>,
         socket: &Arc<Socket>,
     ) -> Result<Membership, CommandError> {
-        self.scope.groups.join(name, topic, socket, Form::V1, true).await.map_err(|cause| {
-            error!(%topic, %cause, "a connection could not join its group");
-            unavailable_now()
-        })
+        self.scope.groups.join(name, topic, stream, socket, (Form::V1, true)).await.map_err(unavailable)
     }
 }
 
@@ -242,9 +241,5 @@ fn not_joined(topic: &Topic) -> CommandError {
 
 fn unavailable(StoreError::Unavailable(cause): StoreError) -> CommandError {
     error!(%cause, "the store could not be read");
-    unavailable_now()
-}
-
-fn unavailable_now() -> CommandError {
     CommandError { code: Code::Unavailable, message: "not now; try again".to_owned(), retry_after_ms: Some(1_000) }
 }

@@ -53,7 +53,7 @@ impl Consumer for Plain {
     async fn open(&mut self, socket: &Arc<Socket>) -> Flow {
         let group = &self.access.room().group;
         let topic = Topic::Room(group.clone());
-        match self.scope.groups.join(layer_group(group), &topic, socket, Form::Plain, false).await {
+        match self.scope.groups.join(layer_group(group), &topic, self.access.stream(), socket, (Form::Plain, false)).await {
             Ok(membership) => {
                 let reachable = self.scope.groups.register(socket, Form::Plain);
                 self.membership = Some((membership, reachable));
@@ -86,7 +86,7 @@ impl Consumer for Plain {
                 ControlFlow::Break(Close::new(CloseCode::TOO_BIG, format!("a message is at most {longest} bytes")))
             }
             Err(PostError::Unavailable) => {
-                ControlFlow::Break(Close::new(CloseCode::TRY_AGAIN, "the message could not be kept; it reached nobody"))
+                ControlFlow::Break(Close::new(CloseCode::TRY_AGAIN, "the message cannot be taken now; send it again"))
             }
         }
     }

@@ -5,16 +5,22 @@
 //!                                       │                                       │ in the order of the offsets
 //!                                       ├─ catch_up, page ◄── Store::read       ▼
 //!                                       └─ (no history) ─────────────► ChannelLayer::group_send, then the acknowledgement
+//!                                                                               │ refused
+//!                                                                               ▼
+//!                                                                            Strandings: for this node's members
 //! ```
 //!
 //! Having an [`Access`] *is* the permission: there is no other way to read or to say something. Of a message that is kept, the
-//! publisher (one task a store) tells the layer after the commit and before its author hears that it was accepted, so
-//! members of one node see one order.
+//! publisher (one task a store) tells the layer after the commit and before its author hears that it was accepted. It begins the
+//! sends in the order of the commits and lets them overlap. Where the layer refuses, the message is kept all the same: it goes
+//! down [`Strandings`], so that at least the members of this node see it at once.
 
 mod events;
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::sync::mpsc;
 use tracing::error;
 
 use self::events::binary;
@@ -22,7 +28,7 @@ pub use self::events::{Foreign, PlainMessage, Read, foreign_event, read_event};
 use super::{
     layers::{ChannelLayer, Event, GroupName, LayerError},
     settings::{History, RoomRule},
-    store::{Commits, NewMessage, Slice, Store, StoreError},
+    store::{Commits, Committed, NewMessage, Page, Slice, Store, StoreError},
 };
 use crate::wire::{Epoch, Group, Key, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp};
 
@@ -34,6 +40,10 @@ const MOST_MISSED: usize = 5_000;
 const ANSWER_BYTES: usize = 512 * 1024;
 /// How many rooms a list shows.
 const LISTED: usize = 100;
+/// How many messages of one store may be on their way through the layer at a time.
+const MOST_SENDING: usize = 1_024;
+/// How many events may wait for the members of this node when the layer refused them; the publishers wait beyond it.
+const MOST_STRANDED: usize = 1_024;
 
 /// A room that the person may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +87,24 @@ pub struct CatchUp {
     pub messages: Vec<Stored>,
 }
 
+/// A room's stream, for those who hand its events out to people with an [`Access`]: to read what the layer has lost.
+#[derive(Clone)]
+pub struct Stream {
+    group: Group,
+    store: Arc<dyn Store>,
+}
+
+/// An event that stands for something committed and that the channel layer refused.
+#[derive(Debug)]
+pub struct Stranded {
+    pub group: GroupName,
+    pub event: Event,
+}
+
+/// Where the events arrive that the layer refused. What is read here should go to the members on this node; it may be out of
+/// order, and the layer may have carried it after all before it gave up. It ends when the stores are closed.
+pub type Strandings = mpsc::Receiver<Stranded>;
+
 /// All rooms of this server.
 pub struct Rooms {
     rules: Vec<RoomRule>,
@@ -90,18 +118,20 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// Starts the publishers; they end when the stores do.
+    /// Starts the publishers; they end when the stores do. [`Strandings`] must be read or dropped.
     pub fn start(
         rules: Vec<RoomRule>,
         durable: (Arc<dyn Store>, Commits),
         volatile: (Arc<dyn Store>, Commits),
         layer: Arc<dyn ChannelLayer>,
         longest: usize,
-    ) -> Arc<Self> {
-        tokio::spawn(publish(durable.1, Arc::clone(&layer)));
-        tokio::spawn(publish(volatile.1, Arc::clone(&layer)));
+    ) -> (Arc<Self>, Strandings) {
+        let (stranded, strandings) = mpsc::channel(MOST_STRANDED);
+        tokio::spawn(publish(durable.1, Arc::clone(&layer), stranded.clone()));
+        tokio::spawn(publish(volatile.1, Arc::clone(&layer), stranded));
         let passing = format!("n{:x}", Timestamp::now().as_millis()).parse().expect("hexadecimal digits"); // never: 12 of them
-        Arc::new(Self { rules, durable: durable.0, volatile: volatile.0, layer, longest, passing })
+        let rooms = Self { rules, durable: durable.0, volatile: volatile.0, layer, longest, passing };
+        (Arc::new(rooms), strandings)
     }
 
     /// The room of a group, for this person.
@@ -156,10 +186,10 @@ impl Rooms {
         Ok(rooms)
     }
 
-    fn store(&self, history: History) -> Option<&dyn Store> {
+    fn store(&self, history: History) -> Option<&Arc<dyn Store>> {
         match history {
-            History::Store => Some(&*self.durable),
-            History::Memory => Some(&*self.volatile),
+            History::Store => Some(&self.durable),
+            History::Memory => Some(&self.volatile),
             History::None => None,
         }
     }
@@ -175,18 +205,52 @@ pub fn list_group() -> GroupName {
     "confab.rooms".parse().expect("a constant") // never: letters and a dot
 }
 
-/// Hands on what was committed, in order.
-async fn publish(mut commits: Commits, layer: Arc<dyn ChannelLayer>) {
-    while let Some(commit) = commits.recv().await {
-        let message = events::message(Some((&commit.epoch, commit.stored.offset)), &commit.stored.message);
-        let listed = events::listed(&commit.group, &commit.epoch, &commit.stored);
-        for (group, event) in [(layer_group(&commit.group), message), (list_group(), listed)] {
-            if let Err(cause) = layer.group_send(&group, event).await {
-                // It is durable: readers find the hole in the offsets and read it from the store.
-                error!(%group, %cause, "a committed message could not be handed to the channel layer");
-            }
+/// Hands on what was committed: begun in order, so that the layer has it in order, but without waiting for one to be through
+/// before the next begins.
+async fn publish(mut commits: Commits, layer: Arc<dyn ChannelLayer>, stranded: mpsc::Sender<Stranded>) {
+    let mut sending = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            // What was pushed last begins before the next commit is taken.
+            biased;
+            Some(()) = sending.next() => {}
+            commit = commits.recv(), if sending.len() < MOST_SENDING => match commit {
+                Some(commit) => sending.push(hand_on(commit, &*layer, &stranded)),
+                None => break,
+            },
         }
-        commit.acknowledge();
+    }
+    while sending.next().await.is_some() {}
+}
+
+/// Tells the room's members and the list's; when both are told, or the layer has refused, the author hears of it.
+async fn hand_on(commit: Committed, layer: &dyn ChannelLayer, stranded: &mpsc::Sender<Stranded>) {
+    let message = || events::message(Some((&commit.epoch, commit.stored.offset)), &commit.stored.message);
+    let listed = || events::listed(&commit.group, &commit.epoch, &commit.stored);
+    let (room, list) = (layer_group(&commit.group), list_group());
+    let (to_room, to_list) = futures_util::join!(layer.group_send(&room, message()), layer.group_send(&list, listed()));
+    if let Err(cause) = to_room {
+        error!(group = %room, %cause, "the channel layer refused a committed message; only this node's members see it now");
+        // An error says that nobody reads these, which is nobody's loss.
+        let _ = stranded.send(Stranded { group: room, event: message() }).await;
+    }
+    if to_list.is_err() {
+        let _ = stranded.send(Stranded { group: list, event: listed() }).await;
+    }
+    commit.acknowledge();
+}
+
+impl Stream {
+    /// What stands after an offset, as much as a client that joins is sent at most; without an offset nothing but where the
+    /// stream stands.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn after(&self, offset: Option<Offset>) -> Result<Page, StoreError> {
+        match offset {
+            Some(offset) => self.store.read(&self.group, Slice::After(offset), MOST_MISSED, ANSWER_BYTES).await,
+            None => self.store.read(&self.group, Slice::Latest, 0, 0).await,
+        }
     }
 }
 
@@ -197,6 +261,12 @@ impl Access<Room> {
 
     pub fn person(&self) -> &Person {
         &self.person
+    }
+
+    /// The room's stream; none where the room keeps no history.
+    pub fn stream(&self) -> Option<Stream> {
+        let store = Arc::clone(self.rooms.store(self.subject.history)?);
+        Some(Stream { group: self.subject.group.clone(), store })
     }
 
     /// Says something in the room: it is durable, where the room keeps history, and handed on to the members when this
