@@ -1,7 +1,7 @@
 //! What members see when the channel layer loses, reorders or refuses what it is given: in a room with history everybody sees
 //! the same messages in the same order, each once.
 
-use std::{pin::pin, sync::Arc};
+use std::{collections::HashSet, pin::pin, sync::Arc};
 
 use confab::server::settings::History;
 use futures_util::poll;
@@ -89,6 +89,8 @@ async fn when_the_layer_is_back_every_group_is_brought_level_and_joined_again() 
         members.push((format!("room/s-{n}"), V1::connect(app.address, &format!("/room/s-{n}/")).await));
     }
     let mut passing = V1::connect(app.address, "/room/n-a/").await;
+    let mut lobby = V1::connect(app.address, "/ws/").await;
+    lobby.join("me", None).await;
     layer.set(Mode::Losing);
     for (topic, member) in &mut members {
         assert_eq!(member.post(topic, "k1", "lost").await, 1);
@@ -96,6 +98,13 @@ async fn when_the_layer_is_back_every_group_is_brought_level_and_joined_again() 
     assert_eq!(passing.post("room/n-a", "k1", "lost for good").await, Value::Null);
     layer.forget().await;
     layer.come_back();
+    // The list is sent once more, whole.
+    let mut listed = HashSet::new();
+    while listed.len() < members.len() {
+        let event = lobby.push().await["event"].take();
+        listed.insert(event["group"].as_str().expect("a group").to_owned());
+        assert_eq!(event["latest"]["text"], "lost");
+    }
     for (topic, member) in &mut members {
         assert_pushes(member, &[(1, "lost")]).await;
         assert_eq!(member.post(topic, "k2", "carried").await, 2);

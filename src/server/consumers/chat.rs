@@ -8,7 +8,7 @@ use tracing::error;
 use super::{
     Close, Consumer, Flow, Form, Refuse, Scope,
     form::v1,
-    groups::{Membership, Reachable},
+    groups::{Membership, Reachable, Source},
 };
 use crate::{
     server::{
@@ -16,7 +16,7 @@ use crate::{
         bucket::Bucket,
         gateway::{CloseCode, Message, Socket},
         layers::GroupName,
-        rooms::{Access, CatchUp, PostError, Refusal, Room, Stream, layer_group, list_group},
+        rooms::{Access, CatchUp, PostError, Refusal, Room, layer_group, list_group},
         store::StoreError,
     },
     wire::{
@@ -75,7 +75,7 @@ impl Consumer for Chat {
         };
         let topic = Topic::Room(access.room().group.clone());
         let joined = async {
-            let membership = self.join_closed(layer_group(&access.room().group), &topic, access.stream(), socket).await?;
+            let membership = self.join_closed(layer_group(&access.room().group), &topic, Source::of(&access), socket).await?;
             let head = access.head().await.map_err(unavailable)?;
             Ok::<_, CommandError>((membership, head))
         };
@@ -177,12 +177,13 @@ impl Chat {
             Topic::Me => (None, list_group()),
         };
         let was_member = known.is_some();
+        let source = access.as_ref().map_or_else(|| Source::List(Arc::clone(&self.scope.rooms)), Source::of);
         let membership = match known {
             Some(joined) => {
                 joined.membership.hold();
                 joined.membership
             }
-            None => self.join_closed(name, &topic, access.as_ref().and_then(Access::stream), socket).await?,
+            None => self.join_closed(name, &topic, source, socket).await?,
         };
         let state = match &access {
             Some(access) => access.catch_up(since.as_ref()).await.map(|caught_up| room_state(&topic, caught_up)),
@@ -214,10 +215,10 @@ impl Chat {
         &self,
         name: GroupName,
         topic: &Topic,
-        stream: Option<Stream>,
+        source: Source,
         socket: &Arc<Socket>,
     ) -> Result<Membership, CommandError> {
-        self.scope.groups.join(name, topic, stream, socket, (Form::V1, true)).await.map_err(unavailable)
+        self.scope.groups.join(name, topic, source, socket, (Form::V1, true)).await.map_err(unavailable)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
         layers,
         rooms::{PlainMessage, Read, read_event},
     },
-    wire::{Epoch, Event, Position, Push, ServerFrame, Stored, Topic},
+    wire::{Epoch, Event, Position, Push, RoomSummary, ServerFrame, Stored, Topic},
 };
 
 /// What a connection reads.
@@ -39,6 +39,11 @@ impl Broadcast {
     pub(super) fn stored(topic: &Topic, epoch: &Epoch, Stored { offset, message }: Stored) -> Self {
         let plain = Some(PlainMessage::Text(message.text.clone()));
         Self::of(topic, Some(Position { epoch: epoch.clone(), offset }), plain, Event::Message(message))
+    }
+
+    /// A room of the list as it stands.
+    pub(super) fn room(topic: &Topic, room: RoomSummary) -> Self {
+        Self::of(topic, None, None, Event::Room(room))
     }
 
     fn of(topic: &Topic, position: Option<Position>, plain: Option<PlainMessage>, event: Event) -> Self {

@@ -37,13 +37,14 @@ use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
+pub use self::local::Source;
 use self::{local::LocalGroup, members::Member};
 use super::form::{Broadcast, Form};
 use crate::{
     server::{
         gateway::{CloseCode, Frame, Socket, SocketId},
         layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
-        rooms::{Stranded, Strandings, Stream},
+        rooms::{Stranded, Strandings},
         store::StoreError,
     },
     wire::{Position, Topic},
@@ -152,8 +153,8 @@ impl Groups {
     }
 
     /// Makes a socket a member, its gate closed if `closed`. When it resolves, whatever is sent to the group reaches the member;
-    /// what the layer has no part in, as long as it cannot be reached. Where the group is a room with history, `stream` is that,
-    /// and all members get its messages in the order of their offsets, each once.
+    /// as long as the layer cannot be reached, what comes from this node. Where `source` is a stream all members get its
+    /// messages in the order of their offsets, each once.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -161,7 +162,7 @@ impl Groups {
         self: &Arc<Self>,
         name: GroupName,
         topic: &Topic,
-        stream: Option<Stream>,
+        source: Source,
         socket: &Arc<Socket>,
         (form, closed): (Form, bool),
     ) -> Result<Membership, StoreError> {
@@ -170,7 +171,7 @@ impl Groups {
             let mut table = self.table.write();
             let group = table.by_name.get(&name).cloned().unwrap_or_else(|| {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-                let group = LocalGroup::new(id, name.clone(), topic.clone(), stream, &self.readers);
+                let group = LocalGroup::new(id, name.clone(), topic.clone(), source, &self.readers);
                 table.by_name.insert(name, Arc::clone(&group));
                 table.by_id.insert(id, Arc::clone(&group));
                 group
@@ -330,5 +331,187 @@ impl Drop for Membership {
 impl Drop for Reachable {
     fn drop(&mut self) {
         self.groups.table.write().sockets.remove(&self.socket);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use async_trait::async_trait;
+    use parking_lot::Mutex;
+    use tokio::{
+        io::AsyncReadExt as _,
+        net::{TcpListener, TcpStream},
+        sync::mpsc,
+    };
+
+    use super::*;
+    use crate::{
+        server::{
+            layers::{MemoryLayer, MemoryOptions, Value},
+            rooms::{Rooms, layer_group},
+            settings::Settings,
+            store::{Appended, NewMessage, Page, Slice, Store},
+        },
+        wire::{Group, Message, Offset, Person, RoomSummary, Stored, Timestamp},
+    };
+
+    /// A stream that is what the test says.
+    struct Told {
+        head: Mutex<Position>,
+        broken: AtomicBool,
+        readings: AtomicU64,
+    }
+
+    #[async_trait]
+    impl Store for Told {
+        async fn append(&self, _: NewMessage) -> Result<Appended, StoreError> {
+            Err(StoreError::Unavailable("not asked".into()))
+        }
+
+        async fn read(&self, _: &Group, slice: Slice, count: usize, _: usize) -> Result<Page, StoreError> {
+            self.readings.fetch_add(1, Ordering::Relaxed);
+            if self.broken.load(Ordering::Relaxed) {
+                return Err(StoreError::Unavailable("broken".into()));
+            }
+            let head = self.head.lock().clone();
+            let Slice::After(Offset(after)) = slice else {
+                return Ok(Page { head, first: Offset(1), messages: Vec::new() });
+            };
+            let messages = (after + 1..=head.offset.0).take(count).map(stored).collect();
+            Ok(Page { head, first: Offset(1), messages })
+        }
+
+        async fn rooms(&self, _: usize) -> Result<Vec<RoomSummary>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn close(&self) {}
+    }
+
+    fn at(epoch: &str, offset: u64) -> Position {
+        Position { epoch: epoch.parse().unwrap(), offset: Offset(offset) }
+    }
+
+    fn person() -> Person {
+        Person { id: "g1".to_owned(), name: "Ann".to_owned() }
+    }
+
+    fn stored(offset: u64) -> Stored {
+        let (key, text) = (format!("k{offset}").parse().unwrap(), format!("m{offset}"));
+        let message = Message { id: format!("i{offset}"), key, from: person(), text, at: Timestamp::from_millis(0) };
+        Stored { offset: Offset(offset), message }
+    }
+
+    /// A room's message as another node sends it.
+    fn event(epoch: &str, offset: u64) -> Event {
+        let from = [("id", "g1"), ("name", "Ann")].map(|(key, value)| (key.to_owned(), Value::from(value)));
+        let offset = i64::try_from(offset).unwrap();
+        Event::new("chat.message")
+            .with("message", format!("m{offset}"))
+            .with("id", format!("i{offset}"))
+            .with("key", format!("k{offset}"))
+            .with("from", Value::Map(from.into_iter().collect()))
+            .with("at", 0_i64)
+            .with("epoch", epoch)
+            .with("offset", offset)
+    }
+
+    /// A member of the room `a`, level with the store, and the other end of its connection.
+    struct Test {
+        layer: Arc<dyn ChannelLayer>,
+        store: Arc<Told>,
+        group: Group,
+        _membership: Membership,
+        reader: TcpStream,
+    }
+
+    impl Test {
+        /// The store stands at 5 of the epoch `e`.
+        async fn new() -> Self {
+            let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
+            let head = Mutex::new(at("e", 5));
+            let store = Arc::new(Told { head, broken: AtomicBool::new(false), readings: AtomicU64::new(0) });
+            let each = || (Arc::clone(&store) as Arc<dyn Store>, mpsc::unbounded_channel().1);
+            let (rooms, strandings) = Rooms::start(Settings::default().rooms, each(), each(), Arc::clone(&layer), 10);
+            let groups = Groups::start(Arc::clone(&layer), strandings, Duration::from_hours(1)).unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let socket = Arc::new(Socket::new(listener.accept().await.unwrap().0, 0));
+            let group: Group = "a".parse().unwrap();
+            let access = rooms.enter(&person(), &group).unwrap();
+            let (topic, source) = (Topic::Room(group.clone()), Source::of(&access));
+            let membership = groups.join(layer_group(&group), &topic, source, &socket, (Form::V1, true)).await.unwrap();
+            membership.release(Some(access.head().await.unwrap()), None);
+            store.readings.store(0, Ordering::Relaxed);
+            Self { layer, store, group, _membership: membership, reader }
+        }
+
+        async fn send(&self, epoch: &str, offset: u64) {
+            self.layer.group_send(&layer_group(&self.group), event(epoch, offset)).await.unwrap();
+        }
+
+        /// The next frame: the text and its offset, or the code of a close frame.
+        async fn next(&mut self) -> (String, Option<u64>) {
+            let kind = self.reader.read_u8().await.unwrap() & 0x0f;
+            let length = match self.reader.read_u8().await.unwrap() {
+                126 => usize::from(self.reader.read_u16().await.unwrap()),
+                short => usize::from(short),
+            };
+            let mut payload = vec![0; length];
+            self.reader.read_exact(&mut payload).await.unwrap();
+            if kind == 8 {
+                return ("closed".to_owned(), Some(u64::from(u16::from_be_bytes([payload[0], payload[1]]))));
+            }
+            let push: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+            (push["event"]["text"].as_str().unwrap().to_owned(), push["offset"].as_u64())
+        }
+
+        fn readings(&self) -> u64 {
+            self.store.readings.load(Ordering::Relaxed)
+        }
+    }
+
+    #[tokio::test]
+    async fn events_in_order_and_a_known_others_do_not_touch_the_store() {
+        let mut test = Test::new().await;
+        for offset in 6..=20 {
+            test.send("e", offset).await;
+            assert_eq!(test.next().await, (format!("m{offset}"), Some(offset)));
+        }
+        *test.store.head.lock() = at("e", 20);
+        assert_eq!(test.readings(), 0);
+        for offset in [1, 2, 90] {
+            test.send("x", offset).await;
+            assert_eq!(test.next().await, (format!("m{offset}"), None));
+        }
+        assert_eq!(test.readings(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_stream_begun_anew_closes_those_who_stood_in_the_old_one() {
+        let mut test = Test::new().await;
+        *test.store.head.lock() = at("f", 1);
+        test.send("f", 1).await;
+        assert_eq!(test.next().await, ("closed".to_owned(), Some(4002)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hole_waits_for_a_store_that_cannot_answer() {
+        let mut test = Test::new().await;
+        test.store.broken.store(true, Ordering::Relaxed);
+        *test.store.head.lock() = at("e", 8);
+        test.send("e", 8).await;
+        while test.readings() < 3 {
+            tokio::time::sleep(AGAIN).await;
+        }
+        // What has no place waits for nothing.
+        test.layer.group_send(&layer_group(&test.group), Event::new("a").with("text", "at once")).await.unwrap();
+        assert_eq!(test.next().await, ("at once".to_owned(), None));
+        test.store.broken.store(false, Ordering::Relaxed);
+        for offset in 6..=8 {
+            assert_eq!(test.next().await, (format!("m{offset}"), Some(offset)));
+        }
     }
 }

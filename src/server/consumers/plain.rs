@@ -8,7 +8,7 @@ use tracing::error;
 
 use super::{
     Close, Consumer, Flow, Form, Refuse, Scope,
-    groups::{Membership, Reachable},
+    groups::{Membership, Reachable, Source},
 };
 use crate::{
     server::{
@@ -53,7 +53,8 @@ impl Consumer for Plain {
     async fn open(&mut self, socket: &Arc<Socket>) -> Flow {
         let group = &self.access.room().group;
         let topic = Topic::Room(group.clone());
-        match self.scope.groups.join(layer_group(group), &topic, self.access.stream(), socket, (Form::Plain, false)).await {
+        let source = Source::of(&self.access);
+        match self.scope.groups.join(layer_group(group), &topic, source, socket, (Form::Plain, false)).await {
             Ok(membership) => {
                 let reachable = self.scope.groups.register(socket, Form::Plain);
                 self.membership = Some((membership, reachable));

@@ -17,11 +17,14 @@
 
 mod events;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::sync::mpsc;
-use tracing::error;
+use tracing::{error, info};
 
 use self::events::binary;
 pub use self::events::{Foreign, PlainMessage, Read, foreign_event, read_event};
@@ -127,8 +130,10 @@ impl Rooms {
         longest: usize,
     ) -> (Arc<Self>, Strandings) {
         let (stranded, strandings) = mpsc::channel(MOST_STRANDED);
-        tokio::spawn(publish(durable.1, Arc::clone(&layer), stranded.clone()));
-        tokio::spawn(publish(volatile.1, Arc::clone(&layer), stranded));
+        for (commits, stranded) in [(durable.1, stranded.clone()), (volatile.1, stranded)] {
+            let publisher = Publisher { layer: Arc::clone(&layer), stranded, refused: AtomicBool::new(false) };
+            tokio::spawn(async move { publisher.publish(commits).await });
+        }
         let passing = format!("n{:x}", Timestamp::now().as_millis()).parse().expect("hexadecimal digits"); // never: 12 of them
         let rooms = Self { rules, durable: durable.0, volatile: volatile.0, layer, longest, passing };
         (Arc::new(rooms), strandings)
@@ -205,39 +210,57 @@ pub fn list_group() -> GroupName {
     "confab.rooms".parse().expect("a constant") // never: letters and a dot
 }
 
-/// Hands on what was committed: begun in order, so that the layer has it in order, but without waiting for one to be through
-/// before the next begins.
-async fn publish(mut commits: Commits, layer: Arc<dyn ChannelLayer>, stranded: mpsc::Sender<Stranded>) {
-    let mut sending = FuturesUnordered::new();
-    loop {
-        tokio::select! {
-            // What was pushed last begins before the next commit is taken.
-            biased;
-            Some(()) = sending.next() => {}
-            commit = commits.recv(), if sending.len() < MOST_SENDING => match commit {
-                Some(commit) => sending.push(hand_on(commit, &*layer, &stranded)),
-                None => break,
-            },
-        }
-    }
-    while sending.next().await.is_some() {}
+/// Hands on what one store commits.
+struct Publisher {
+    layer: Arc<dyn ChannelLayer>,
+    stranded: mpsc::Sender<Stranded>,
+    /// The layer's last answer was no, and the log says so.
+    refused: AtomicBool,
 }
 
-/// Tells the room's members and the list's; when both are told, or the layer has refused, the author hears of it.
-async fn hand_on(commit: Committed, layer: &dyn ChannelLayer, stranded: &mpsc::Sender<Stranded>) {
-    let message = || events::message(Some((&commit.epoch, commit.stored.offset)), &commit.stored.message);
-    let listed = || events::listed(&commit.group, &commit.epoch, &commit.stored);
-    let (room, list) = (layer_group(&commit.group), list_group());
-    let (to_room, to_list) = futures_util::join!(layer.group_send(&room, message()), layer.group_send(&list, listed()));
-    if let Err(cause) = to_room {
-        error!(group = %room, %cause, "the channel layer refused a committed message; only this node's members see it now");
-        // An error says that nobody reads these, which is nobody's loss.
-        let _ = stranded.send(Stranded { group: room, event: message() }).await;
+impl Publisher {
+    /// Begins in order, so that the layer has it in order, but does not wait for one to be through before the next begins.
+    async fn publish(&self, mut commits: Commits) {
+        let mut sending = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                // What was pushed last begins before the next commit is taken.
+                biased;
+                Some(()) = sending.next() => {}
+                commit = commits.recv(), if sending.len() < MOST_SENDING => match commit {
+                    Some(commit) => sending.push(self.hand_on(commit)),
+                    None => break,
+                },
+            }
+        }
+        while sending.next().await.is_some() {}
     }
-    if to_list.is_err() {
-        let _ = stranded.send(Stranded { group: list, event: listed() }).await;
+
+    /// Tells the room's members and the list's; when both are told, or the layer has refused, the author hears of it.
+    async fn hand_on(&self, commit: Committed) {
+        let message = || events::message(Some((&commit.epoch, commit.stored.offset)), &commit.stored.message);
+        let listed = || events::listed(&commit.group, &commit.epoch, &commit.stored);
+        let (room, list) = (layer_group(&commit.group), list_group());
+        let (to_room, to_list) =
+            futures_util::join!(self.layer.group_send(&room, message()), self.layer.group_send(&list, listed()));
+        let refused = to_room.is_err();
+        if self.refused.load(Ordering::Relaxed) != refused {
+            self.refused.store(refused, Ordering::Relaxed);
+            if let Err(cause) = &to_room {
+                error!(%cause, "the channel layer refuses what is committed; only members on this node see it now");
+            } else {
+                info!("the channel layer takes what is committed again");
+            }
+        }
+        // An error of the sending says that nobody reads these, which is nobody's loss.
+        if refused {
+            let _ = self.stranded.send(Stranded { group: room, event: message() }).await;
+        }
+        if to_list.is_err() {
+            let _ = self.stranded.send(Stranded { group: list, event: listed() }).await;
+        }
+        commit.acknowledge();
     }
-    commit.acknowledge();
 }
 
 impl Stream {

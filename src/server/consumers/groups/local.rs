@@ -21,10 +21,10 @@ use super::{
 use crate::{
     server::{
         layers::{Event, GroupName},
-        rooms::Stream,
+        rooms::{Access, Room, Rooms, Stream},
         store::{Page, StoreError},
     },
-    wire::Topic,
+    wire::{RoomSummary, Topic},
 };
 
 /// How long to wait before a store is asked again that could not answer.
@@ -39,16 +39,21 @@ pub(super) struct LocalGroup {
     pub(super) ready: OnceCell<()>,
     pub(super) members: Mutex<Members>,
     turn: Mutex<Turn>,
-    /// None where there is no history: then there is nothing to wait for, and nothing to read.
-    history: Option<History>,
-}
-
-struct History {
-    stream: Stream,
-    /// Changed by whoever has the turn, but for the beginning of a reading.
+    source: Source,
+    /// Used where the source is a stream. Changed by whoever has the turn, but for the beginning of a reading.
     sequence: Mutex<Sequence>,
     /// How many groups of this node may read at a time.
     readers: Arc<Semaphore>,
+}
+
+/// Where a group's members get from what the layer has lost.
+pub enum Source {
+    /// From nowhere: it is lost.
+    Nowhere,
+    /// From the room's stream.
+    Stream(Stream),
+    /// The list of rooms is sent once more.
+    List(Arc<Rooms>),
 }
 
 /// What is in line, and whether somebody is working it off.
@@ -63,17 +68,22 @@ enum Arrived {
     /// Something may be lost.
     Doubt,
     Read(Reading, Page),
+    List(Vec<RoomSummary>),
+}
+
+impl Source {
+    /// A room's.
+    pub fn of(access: &Access<Room>) -> Self {
+        access.stream().map_or(Self::Nowhere, Self::Stream)
+    }
 }
 
 impl LocalGroup {
-    /// Without members. `stream` where the room keeps history; at most as many groups read it as `readers` has permits.
-    pub(super) fn new(id: u64, name: GroupName, topic: Topic, stream: Option<Stream>, readers: &Arc<Semaphore>) -> Arc<Self> {
-        let history = stream.map(|stream| {
-            let sequence = Mutex::new(Sequence::new());
-            History { stream, sequence, readers: Arc::clone(readers) }
-        });
+    /// Without members. At most as many groups read their source at a time as `readers` has permits.
+    pub(super) fn new(id: u64, name: GroupName, topic: Topic, source: Source, readers: &Arc<Semaphore>) -> Arc<Self> {
         let (ready, members, turn) = Default::default();
-        Arc::new(Self { id, name, topic, ready, members, turn, history })
+        let (sequence, readers) = (Mutex::new(Sequence::new()), Arc::clone(readers));
+        Arc::new(Self { id, name, topic, ready, members, turn, source, sequence, readers })
     }
 
     /// Hands an event to the members, if it is its turn.
@@ -91,11 +101,19 @@ impl LocalGroup {
     /// # Errors
     /// The store cannot be read.
     pub(super) async fn find_place(self: &Arc<Self>) -> Result<(), StoreError> {
-        let Some(History { stream, sequence, .. }) = &self.history else { return Ok(()) };
-        let reading = sequence.lock().begin();
-        let page = stream.after(reading.since).await?;
-        self.take(Arrived::Read(reading, page));
-        Ok(())
+        match &self.source {
+            Source::Stream(stream) => {
+                let read = self.read(stream).await?;
+                self.take(read);
+                Ok(())
+            }
+            Source::Nowhere | Source::List(_) => Ok(()),
+        }
+    }
+
+    async fn read(&self, stream: &Stream) -> Result<Arrived, StoreError> {
+        let reading = self.sequence.lock().begin();
+        Ok(Arrived::Read(reading, stream.after(reading.since).await?))
     }
 
     fn take(self: &Arc<Self>, arrived: Arrived) {
@@ -121,41 +139,60 @@ impl LocalGroup {
     /// What of it can go out now.
     fn put_in_order(self: &Arc<Self>, arrived: Vec<Arrived>) -> Vec<Handed> {
         let mut handed = Vec::with_capacity(arrived.len());
-        let Some(history) = &self.history else {
-            // A position is another node's, whose settings keep what ours do not.
-            handed.extend(arrived.into_iter().filter_map(|arrived| match arrived {
-                Arrived::Event(event) => Some(Handed::Event(Broadcast::new(&self.topic, &event).without_position())),
-                Arrived::Doubt | Arrived::Read(..) => None,
-            }));
-            return handed;
-        };
-        let mut sequence = history.sequence.lock();
+        let is_stream = matches!(self.source, Source::Stream(_));
+        let mut doubt = false;
+        let mut sequence = self.sequence.lock();
         for arrived in arrived {
             match arrived {
-                Arrived::Event(event) => sequence.arrive(Broadcast::new(&self.topic, &event), &mut handed),
-                Arrived::Doubt => sequence.doubt(),
+                Arrived::Event(event) => {
+                    let broadcast = Broadcast::new(&self.topic, &event);
+                    if is_stream {
+                        sequence.arrive(broadcast, &mut handed);
+                    } else {
+                        // Where it has a position, another node's settings keep what ours do not.
+                        handed.push(Handed::Event(broadcast.without_position()));
+                    }
+                }
+                Arrived::Doubt => doubt = true,
                 Arrived::Read(reading, page) => sequence.level(reading, page, &self.topic, &mut handed),
+                Arrived::List(rooms) => {
+                    handed.extend(rooms.into_iter().map(|room| Handed::Event(Broadcast::room(&self.topic, room))));
+                }
             }
         }
-        if sequence.due() {
-            tokio::spawn(read(Arc::downgrade(self), Arc::clone(&history.readers)));
+        let read = match &self.source {
+            Source::Nowhere => false,
+            Source::Stream(_) => {
+                if doubt {
+                    sequence.doubt();
+                }
+                sequence.due()
+            }
+            Source::List(_) => doubt,
+        };
+        if read {
+            tokio::spawn(catch_up(Arc::downgrade(self)));
         }
         handed
     }
 }
 
 /// Reads what a group has missed; asks until the store answers, as long as there are members.
-async fn read(group: Weak<LocalGroup>, readers: Arc<Semaphore>) {
+async fn catch_up(group: Weak<LocalGroup>) {
     loop {
-        let Ok(permit) = readers.acquire().await else { return };
-        let Some(group) = group.upgrade() else { return };
-        let Some(History { stream, sequence, .. }) = &group.history else { return };
-        let reading = sequence.lock().begin();
-        match stream.after(reading.since).await {
-            Ok(page) => return group.take(Arrived::Read(reading, page)),
-            Err(cause) => warn!(group = %group.name, %cause, "what the channel layer may have lost could not be read yet"),
+        {
+            let Some(group) = group.upgrade() else { return };
+            let Ok(_permit) = group.readers.acquire().await else { return };
+            let read = match &group.source {
+                Source::Nowhere => return,
+                Source::Stream(stream) => group.read(stream).await,
+                Source::List(rooms) => rooms.list().await.map(Arrived::List),
+            };
+            match read {
+                Ok(read) => return group.take(read),
+                Err(cause) => warn!(group = %group.name, %cause, "what the channel layer may have lost could not be read yet"),
+            }
         }
-        drop((permit, group));
         tokio::time::sleep(AGAIN).await;
     }
 }

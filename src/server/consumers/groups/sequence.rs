@@ -31,6 +31,7 @@ const WAITING_BYTES: usize = 4 * 1024 * 1024;
 const FOREIGN_EPOCHS: usize = 16;
 
 /// What goes to the members, in this order.
+#[expect(clippy::large_enum_variant, reason = "nearly all are events, and a box for each would be one more allocation")]
 pub(super) enum Handed {
     Event(Broadcast),
     /// What is missing up to here is too much to be handed out: whoever is not beyond it has to join again.
