@@ -38,6 +38,7 @@ use self::{
     accounts::Programs,
     consumers::{Groups, Limits},
     gateway::CloseCode,
+    layers::ChannelLayer,
     rooms::Rooms,
     services::{Connections, Origins, Services},
     settings::Settings,
@@ -58,12 +59,24 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// # Errors
 /// The store cannot be opened, or the channel layer not started.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+    let layer = layer::start(&settings.channel_layers.default)?;
+    run_on(layer, settings, listener, shutdown).await
+}
+
+/// The same on a channel layer that is there already, whatever the settings say of the layer except for `group_expiry`.
+///
+/// # Errors
+/// The store cannot be opened.
+pub async fn run_on(
+    layer: Arc<dyn ChannelLayer>,
+    settings: Settings,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), Error> {
     // Leptos renders on this runtime. The only error is that a server in the same process has said so before.
     let _ = Executor::init_tokio();
     let Settings { server, store, channel_layers, rooms, tokens, limits } = settings;
     let messages_per_second = limits.messages_per_second.map_or(0, NonZeroU32::get);
-    let group_expiry = channel_layers.default.group_expiry;
-    let layer = layer::start(&channel_layers.default)?;
     let folder = server.data.clone();
     let durability = match store.durability {
         settings::Durability::Power => Durability::Power,
@@ -72,7 +85,7 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Futur
     let (durable, commits) = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, durability)).await??;
     let durable = Arc::new(durable);
     let (volatile, volatile_commits) = MemoryStore::new(REMEMBERED);
-    let rooms = Rooms::start(
+    let (rooms, strandings) = Rooms::start(
         rooms,
         (Arc::clone(&durable) as _, commits),
         (Arc::new(volatile), volatile_commits),
@@ -81,7 +94,7 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Futur
     );
     let services = Arc::new(Services {
         rooms,
-        groups: Groups::start(Arc::clone(&layer), group_expiry)?,
+        groups: Groups::start(Arc::clone(&layer), strandings, channel_layers.default.group_expiry)?,
         layer,
         programs: Programs::new(tokens, messages_per_second),
         connections: Connections::new(limits.connections_per_address.map(NonZeroU32::get)),

@@ -158,7 +158,7 @@ pub(super) async fn post_message(State(services): State<Arc<Services>>, Named(gr
             room_with(&services, guest, access, None, Some((mistake, text)), status, page).await
         }
         Err(PostError::Unavailable) => {
-            let mistake = "The message could not be kept. Try again in a moment.".to_owned();
+            let mistake = "The message cannot be taken now. Try again in a moment.".to_owned();
             let status = StatusCode::SERVICE_UNAVAILABLE;
             room_with(&services, guest, access, None, Some((mistake, text)), status, page).await
         }

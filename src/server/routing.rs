@@ -99,12 +99,15 @@ async fn socket_alone(State(services): State<Arc<Services>>, request: Request) -
     upgrade(&services, None, request)
 }
 
-/// Everything is there once the server accepts connections.
+/// Everything is there once the server accepts connections; the store and the layer's backend may go away and come back.
 async fn ready(State(services): State<Arc<Services>>) -> Response {
-    match services.rooms.check().await {
-        Ok(()) => "ready\n".into_response(),
-        Err(_) => refuse(StatusCode::SERVICE_UNAVAILABLE, "the store cannot be read"),
+    let store = services.rooms.check().await.err().map(|_| "the store cannot be read".to_owned());
+    let layer = services.layer.trouble().map(|trouble| format!("the channel layer is in trouble: {trouble}"));
+    let troubles: Vec<_> = store.into_iter().chain(layer).collect();
+    if troubles.is_empty() {
+        return "ready\n".into_response();
     }
+    refuse(StatusCode::SERVICE_UNAVAILABLE, &troubles.join("\n"))
 }
 
 /// Answers the handshake and leaves the connection to its consumer.

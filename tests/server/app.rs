@@ -5,10 +5,12 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
 };
 
 use confab::server::{
     self,
+    layers::ChannelLayer,
     settings::{Durability, History, Pattern, RoomRule, Settings},
 };
 use reqwest::{Client, redirect};
@@ -34,6 +36,15 @@ impl TestApp {
 
     /// The same with some settings changed.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::begin(None, change).await
+    }
+
+    /// The same on a channel layer of the test's own.
+    pub async fn on(layer: Arc<dyn ChannelLayer>, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::begin(Some(layer), change).await
+    }
+
+    async fn begin(layer: Option<Arc<dyn ChannelLayer>>, change: impl FnOnce(&mut Settings)) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let mut settings = Settings::default();
         settings.server.data = data.path().to_owned();
@@ -48,7 +59,10 @@ impl TestApp {
             // An error means that the test is over, which is a reason to stop as well.
             let _ = stopped.await;
         };
-        let running = tokio::spawn(server::run(settings, listener, shutdown));
+        let running = match layer {
+            Some(layer) => tokio::spawn(server::run_on(layer, settings, listener, shutdown)),
+            None => tokio::spawn(server::run(settings, listener, shutdown)),
+        };
         Self { address, stop: Some(stop), running, _data: data }
     }
 

@@ -2,8 +2,8 @@
 //! over real sockets.
 //!
 //! `app` starts servers, within this process or as the real program. `clients` has those who talk to them: a WebSocket
-//! client that shares no code with the server for what is well formed, and bytes on a TCP connection for what is not. The
-//! other modules are the tests, by what they are about.
+//! client that shares no code with the server for what is well formed, and bytes on a TCP connection for what is not. `faulty`
+//! is a channel layer that fails when it is told to. The other modules are the tests, by what they are about.
 //!
 //! Nothing here sleeps or measures time. Every wait is for one event; the bound on it only ends a test that hangs.
 
@@ -13,6 +13,8 @@ mod app;
 mod chat;
 mod clients;
 mod durability;
+mod faults;
+mod faulty;
 mod handshake;
 mod history;
 mod pages;

@@ -409,7 +409,7 @@ mod tests {
         });
         let store: Arc<dyn Store> = Arc::new(Small(37, AtomicU64::new(0)));
         let commits = || mpsc::unbounded_channel().1;
-        let rooms = Rooms::start(
+        let (rooms, _) = Rooms::start(
             Settings::default().rooms,
             (Arc::clone(&store), commits()),
             (store, commits()),

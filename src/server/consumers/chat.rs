@@ -8,7 +8,7 @@ use tracing::error;
 use super::{
     Close, Consumer, Flow, Form, Refuse, Scope,
     form::v1,
-    groups::{Membership, Reachable},
+    groups::{Membership, Reachable, Source},
 };
 use crate::{
     server::{
@@ -74,7 +74,7 @@ impl Consumer for Chat {
         };
         let topic = Topic::Room(access.room().group.clone());
         let joined = async {
-            let membership = self.join_closed(layer_group(access.room()), &topic, socket).await?;
+            let membership = self.join_closed(layer_group(access.room()), &topic, Source::of(&access), socket).await?;
             let head = access.head().await.map_err(unavailable)?;
             Ok::<_, CommandError>((membership, head))
         };
@@ -153,7 +153,7 @@ impl Chat {
             }
             PostError::Unavailable => CommandError {
                 code: Code::Unavailable,
-                message: "the message could not be kept; send it again with the same key".to_owned(),
+                message: "the message cannot be taken now; send it again with the same key".to_owned(),
                 retry_after_ms: Some(1_000),
             },
         })
@@ -177,12 +177,13 @@ impl Chat {
             Topic::Me => (None, list_group()),
         };
         let was_member = known.is_some();
+        let source = access.as_ref().map_or_else(|| Source::List(Arc::clone(&self.scope.rooms)), Source::of);
         let membership = match known {
             Some(joined) => {
                 joined.membership.hold();
                 joined.membership
             }
-            None => self.join_closed(group, &topic, socket).await?,
+            None => self.join_closed(group, &topic, source, socket).await?,
         };
         let state = match &access {
             Some(access) => access.catch_up(since.as_ref()).await.map(|caught_up| room_state(&topic, caught_up)),
@@ -210,11 +211,14 @@ impl Chat {
         }
     }
 
-    async fn join_closed(&self, group: LayerGroup, topic: &Topic, socket: &Arc<Socket>) -> Result<Membership, CommandError> {
-        self.scope.groups.join(group, topic, socket, Form::V1, true).await.map_err(|cause| {
-            error!(%topic, %cause, "a connection could not join its group");
-            unavailable_now()
-        })
+    async fn join_closed(
+        &self,
+        group: LayerGroup,
+        topic: &Topic,
+        source: Source,
+        socket: &Arc<Socket>,
+    ) -> Result<Membership, CommandError> {
+        self.scope.groups.join(group, topic, source, socket, (Form::V1, true)).await.map_err(unavailable)
     }
 }
 
@@ -238,9 +242,5 @@ fn not_joined(topic: &Topic) -> CommandError {
 
 fn unavailable(StoreError::Unavailable(cause): StoreError) -> CommandError {
     error!(%cause, "the store could not be read");
-    unavailable_now()
-}
-
-fn unavailable_now() -> CommandError {
     CommandError { code: Code::Unavailable, message: "not now; try again".to_owned(), retry_after_ms: Some(1_000) }
 }

@@ -9,7 +9,7 @@ use crate::{
         rooms::{PlainMessage, Read, read_event},
         settings::RoomEvents,
     },
-    wire::{Position, Push, ServerFrame, Topic},
+    wire::{Epoch, Event, Position, Push, RoomSummary, ServerFrame, Stored, Topic},
 };
 
 /// What a connection reads.
@@ -34,9 +34,42 @@ impl Broadcast {
     /// `events` says how a room's events are read; none elsewhere.
     pub(super) fn new(topic: &Topic, event: &Arc<layers::Event>, events: Option<&RoomEvents>) -> Self {
         let Read { position, plain, event } = read_event(event, events);
+        Self::of(topic, position, plain, event)
+    }
+
+    /// A message as the store has it, with the same frames as the event that the layer had for it.
+    pub(super) fn stored(topic: &Topic, epoch: &Epoch, Stored { offset, message }: Stored) -> Self {
+        let plain = Some(PlainMessage::Text(message.text.clone()));
+        Self::of(topic, Some(Position { epoch: epoch.clone(), offset }), plain, Event::Message(message))
+    }
+
+    /// A room of the list as it stands.
+    pub(super) fn room(topic: &Topic, room: RoomSummary) -> Self {
+        Self::of(topic, None, None, Event::Room(room))
+    }
+
+    fn of(topic: &Topic, position: Option<Position>, plain: Option<PlainMessage>, event: Event) -> Self {
         let offset = position.as_ref().map(|position| position.offset);
         let push = Push { topic: topic.clone(), offset, event };
         Self { position, plain, push, plain_frame: OnceCell::new(), v1_frame: OnceCell::new() }
+    }
+
+    /// The same as something that has no place in this node's stream.
+    pub(super) fn without_position(mut self) -> Self {
+        self.position = None;
+        self.push.offset = None;
+        self.v1_frame = OnceCell::new();
+        self
+    }
+
+    /// About how much memory it takes, in bytes; what has a position has a text.
+    pub(super) fn weight(&self) -> usize {
+        const REST: usize = 512;
+        match &self.plain {
+            Some(PlainMessage::Text(text)) => 2 * text.len() + REST,
+            Some(PlainMessage::Binary(bytes)) => bytes.len() + REST,
+            None => REST,
+        }
     }
 
     /// The frame for a form; none where the event is nothing to its readers.

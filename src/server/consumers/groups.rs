@@ -1,10 +1,13 @@
 //! The members that groups have on this node, and the fan-out to them.
 //!
 //! ```text
-//!   layer ── Sink::deliver ──► the group's turn: events wait in line, whoever comes first hands out all of them
+//!   layer ── Sink::deliver ──► the group's turn (local): events wait in line, whoever comes first hands out all of them
+//!   Strandings ─────────────►      │
+//!                                  ▼
+//!                              sequence: in the order of the offsets, each once ◄── what is missing ── rooms::Stream
 //!                                  │ Broadcast: encoded once a form
 //!                                  ▼
-//!                              each member's gate ──► Socket::send
+//!                              each member's gate (members) ──► Socket::send
 //! ```
 //!
 //! The node joins a group in the layer once, with its first member, under a channel of its own (`<node>!g<number>`), and
@@ -12,6 +15,14 @@
 //!
 //! A member that catches up closes its gate: what is published meanwhile waits there, and when the answer with the missing
 //! events is written, what follows on it goes out and what it contained does not.
+//!
+//! While the layer cannot be reached the node goes on with what it has. Committed messages come by [`Strandings`] to its own
+//! members; who joins a group is a member here, and the layer is told when it is back. Then, with [`Sink::gap`], every
+//! group is brought level from the store, a few at a time.
+
+mod local;
+mod members;
+mod sequence;
 
 use std::{
     collections::HashMap,
@@ -22,23 +33,27 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::{Mutex, RwLock};
-use tokio::sync::OnceCell;
-use tracing::warn;
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
+use tracing::{info, warn};
 
+pub use self::local::Source;
+use self::{local::LocalGroup, members::Member};
 use super::form::{Broadcast, Form};
 use crate::{
     server::{
         gateway::{CloseCode, Frame, Socket, SocketId},
         layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
-        rooms::LayerGroup,
-        settings::RoomEvents,
+        rooms::{LayerGroup, Stranded, Strandings},
+        store::StoreError,
     },
     wire::{Position, Topic},
 };
 
-/// What may wait at a closed gate, in bytes; a member that needs longer is closed and comes back.
-const HELD_BYTES: usize = 4 * 1024 * 1024;
+/// How many groups are brought level with the store, or the layer is told of, at a time.
+const AT_A_TIME: usize = 8;
+/// How long to wait before the layer is told again of a group of which it could not be told.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The groups with members on this node.
 pub struct Groups {
@@ -47,6 +62,10 @@ pub struct Groups {
     node: OnceLock<Channel>,
     table: RwLock<Table>,
     next_id: AtomicU64,
+    /// Of those who read the store.
+    readers: Arc<Semaphore>,
+    /// Of those who tell the layer once more.
+    tellers: Semaphore,
 }
 
 #[derive(Default)]
@@ -56,66 +75,6 @@ struct Table {
     sockets: HashMap<SocketId, (Arc<Socket>, Form)>,
     /// The server is stopping: what every socket is told, also one that comes only now.
     goodbye: Option<(CloseCode, &'static str)>,
-}
-
-/// A group's members on this node.
-struct LocalGroup {
-    id: u64,
-    name: GroupName,
-    events: Option<Arc<RoomEvents>>,
-    topic: Topic,
-    /// Done once the layer knows that this node wants the group's events.
-    added: OnceCell<()>,
-    members: Mutex<Members>,
-    turn: Mutex<Turn>,
-}
-
-#[derive(Default)]
-struct Members {
-    by_socket: HashMap<SocketId, Arc<Member>>,
-    /// The same, ready to be walked without the lock; made anew by the first publication after a change.
-    snapshot: Option<Arc<[Arc<Member>]>>,
-}
-
-/// Events in line, and whether somebody is handing them out.
-#[derive(Default)]
-struct Turn {
-    waiting: Vec<Arc<Event>>,
-    taken: bool,
-}
-
-struct Member {
-    socket: Arc<Socket>,
-    form: Form,
-    gate: Mutex<Gate>,
-}
-
-struct Gate {
-    /// The member has everything up to here from elsewhere; none for a plain client, which is never brought level.
-    seen: Option<Position>,
-    /// Closed: what waits.
-    held: Option<Vec<(Option<Position>, Frame)>>,
-}
-
-/// What an event is to a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    /// New.
-    Send,
-    /// It has it already.
-    Skip,
-    /// The stream was begun anew since it joined: what it has is void, and only a new join can tell it so.
-    Lost,
-}
-
-impl Gate {
-    fn verdict(&self, position: Option<&Position>) -> Verdict {
-        match (&self.seen, position) {
-            (Some(seen), Some(position)) if seen.epoch != position.epoch => Verdict::Lost,
-            (Some(seen), Some(position)) if position.offset <= seen.offset => Verdict::Skip,
-            _ => Verdict::Send,
-        }
-    }
 }
 
 /// Being a member; ends when it is dropped.
@@ -141,6 +100,12 @@ impl Sink for Inbox {
             groups.deliver(local, event);
         }
     }
+
+    fn gap(&self) {
+        if let Some(groups) = self.0.upgrade() {
+            groups.gap();
+        }
+    }
 }
 
 /// Whether a channel is one under which a node is a member of a group: what is sent there reaches the group, not one connection.
@@ -150,15 +115,24 @@ pub fn is_groups_own(channel: &Channel) -> bool {
 }
 
 impl Groups {
-    /// Attaches this node to the layer. The layer forgets memberships after `expiry`; they are renewed in time.
+    /// Attaches this node to the layer. The layer forgets memberships after `expiry`; they are renewed in time. What the
+    /// layer refused comes by `strandings`.
     ///
     /// # Errors
     /// The layer cannot be reached.
-    pub fn start(layer: Arc<dyn ChannelLayer>, expiry: Duration) -> Result<Arc<Self>, LayerError> {
-        let groups = Arc::new(Self { layer, node: OnceLock::new(), table: RwLock::default(), next_id: AtomicU64::new(1) });
+    pub fn start(layer: Arc<dyn ChannelLayer>, strandings: Strandings, expiry: Duration) -> Result<Arc<Self>, LayerError> {
+        let groups = Arc::new(Self {
+            layer,
+            node: OnceLock::new(),
+            table: RwLock::default(),
+            next_id: AtomicU64::new(1),
+            readers: Arc::new(Semaphore::new(AT_A_TIME)),
+            tellers: Semaphore::new(AT_A_TIME),
+        });
         let node = groups.layer.attach(Arc::new(Inbox(Arc::downgrade(&groups))))?;
         groups.node.get_or_init(|| node);
         tokio::spawn(renew(Arc::downgrade(&groups), expiry / 3));
+        tokio::spawn(take_in(Arc::downgrade(&groups), strandings));
         Ok(groups)
     }
 
@@ -178,27 +152,27 @@ impl Groups {
         Reachable { groups: Arc::clone(self), socket: socket.id(), channel: self.channel('s', socket.id().0) }
     }
 
-    /// Makes a socket a member, its gate closed if `closed`. When it resolves, whatever is sent to the group reaches the member.
+    /// Makes a socket a member, its gate closed if `closed`. When it resolves, whatever is sent to the group reaches the member;
+    /// as long as the layer cannot be reached, what comes from this node. Where `source` is a stream all members get its
+    /// messages in the order of their offsets, each once.
     ///
     /// # Errors
-    /// The layer cannot be told.
+    /// The store cannot be read.
     pub async fn join(
         self: &Arc<Self>,
         LayerGroup { name, events }: LayerGroup,
         topic: &Topic,
+        source: Source,
         socket: &Arc<Socket>,
-        form: Form,
-        closed: bool,
-    ) -> Result<Membership, LayerError> {
-        let gate = Mutex::new(Gate { seen: None, held: closed.then(Vec::new) });
-        let member = Arc::new(Member { socket: Arc::clone(socket), form, gate });
+        (form, closed): (Form, bool),
+    ) -> Result<Membership, StoreError> {
+        let member = Member::new(socket, form, closed);
         let group = {
             let mut table = self.table.write();
             let group = table.by_name.get(&name).cloned().unwrap_or_else(|| {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-                let (members, turn) = Default::default();
-                let (topic, added) = (topic.clone(), OnceCell::new());
-                let group = Arc::new(LocalGroup { id, name: name.clone(), events, topic, added, members, turn });
+                let group =
+                    LocalGroup::new(id, LayerGroup { name: name.clone(), events }, topic.clone(), source, &self.readers);
                 table.by_name.insert(name, Arc::clone(&group));
                 table.by_id.insert(id, Arc::clone(&group));
                 group
@@ -207,10 +181,38 @@ impl Groups {
             group
         };
         let membership = Membership { groups: Arc::clone(self), group, member };
-        let group = &membership.group;
-        let channel = self.channel('g', group.id);
-        group.added.get_or_try_init(|| self.layer.group_add(&group.name, &channel)).await?;
+        membership.group.ready.get_or_try_init(|| self.make_ready(&membership.group)).await?;
         Ok(membership)
+    }
+
+    /// Tells the layer of a new group, then finds out where its stream stands: what is committed later will come, or be missed.
+    async fn make_ready(self: &Arc<Self>, group: &Arc<LocalGroup>) -> Result<(), StoreError> {
+        if !self.tell(group).await {
+            tokio::spawn(keep_telling(Arc::downgrade(self), group.id));
+        }
+        group.find_place().await
+    }
+
+    /// Tells the layer that this node wants a group's events; says whether it could.
+    async fn tell(&self, group: &LocalGroup) -> bool {
+        let told = self.layer.group_add(&group.name, &self.channel('g', group.id)).await;
+        if let Err(cause) = &told {
+            warn!(group = %group.name, %cause, "the channel layer could not be told that a group has members here");
+        }
+        // Its last member may have left meanwhile, and the layer been told before us.
+        if !self.table.read().by_id.contains_key(&group.id) {
+            self.forget(group).await;
+        }
+        told.is_ok()
+    }
+
+    /// The layer was away and is back. It may have forgotten who wants what, and lost what was sent meanwhile.
+    fn gap(self: &Arc<Self>) {
+        let ids: Vec<_> = self.table.read().by_id.keys().copied().collect();
+        info!(groups = ids.len(), "the channel layer is back; bringing the groups level with the store");
+        for id in ids {
+            tokio::spawn(keep_telling(Arc::downgrade(self), id));
+        }
     }
 
     /// What the layer has for this node.
@@ -263,112 +265,48 @@ async fn renew(groups: Weak<Groups>, every: Duration) {
         let Some(groups) = groups.upgrade() else { return };
         let local: Vec<_> = groups.table.read().by_id.values().map(Arc::clone).collect();
         for group in local {
-            if let Err(cause) = groups.layer.group_add(&group.name, &groups.channel('g', group.id)).await {
-                warn!(group = %group.name, %cause, "the channel layer could not be told that a group still has members here");
-            }
-            // Its last member may have left meanwhile, and the layer been told before us.
-            if !groups.table.read().by_id.contains_key(&group.id) {
-                groups.forget(&group).await;
-            }
+            groups.tell(&group).await;
         }
     }
 }
 
-impl LocalGroup {
-    /// Hands an event to the members. Where another task is handing events out, it takes this one along: so all members get all
-    /// events in one order, and what several senders publish at once goes out together.
-    fn publish(&self, event: &Arc<Event>) {
-        let mut turn = self.turn.lock();
-        turn.waiting.push(Arc::clone(event));
-        if turn.taken {
-            return;
-        }
-        turn.taken = true;
-        while !turn.waiting.is_empty() {
-            let events = std::mem::take(&mut turn.waiting);
-            drop(turn);
-            self.hand_out(&events);
-            turn = self.turn.lock();
-        }
-        turn.taken = false;
-    }
-
-    fn hand_out(&self, events: &[Arc<Event>]) {
-        let members = self.members.lock().snapshot();
-        let rule = self.events.as_deref();
-        let broadcasts: Vec<_> = events.iter().map(|event| Broadcast::new(&self.topic, event, rule)).collect();
-        let whole = |form| -> Vec<Frame> { broadcasts.iter().filter_map(|b| b.frame(form).cloned()).collect() };
-        let each = |form| broadcasts.iter().filter_map(move |b| Some((b.position.clone(), b.frame(form)?.clone())));
-        let (mut plain, mut v1) = (None, None);
-        for member in members.iter() {
-            let cache = match member.form {
-                Form::Plain => &mut plain,
-                Form::V1 => &mut v1,
-            };
-            let frames = cache.get_or_insert_with(|| whole(member.form));
-            let mut gate = member.gate.lock();
-            if let Some(held) = &mut gate.held {
-                held.extend(each(member.form));
-                if held.iter().map(|(_, frame)| frame.bytes().len()).sum::<usize>() > HELD_BYTES {
-                    held.clear();
-                    member.socket.close(CloseCode::SLOW_READER, "too much happened while catching up");
-                }
-            } else if broadcasts.iter().all(|b| gate.verdict(b.position.as_ref()) == Verdict::Send) {
-                member.socket.send(frames);
-            } else {
-                member.send_new(&gate, None, each(member.form));
+/// Tells the layer of a group until it is told, as long as the group is there; what was sent before may be lost, and is read.
+async fn keep_telling(groups: Weak<Groups>, id: u64) {
+    loop {
+        {
+            let Some(groups) = groups.upgrade() else { return };
+            let Ok(_permit) = groups.tellers.acquire().await else { return };
+            let group = groups.table.read().by_id.get(&id).cloned();
+            let Some(group) = group else { return };
+            if groups.tell(&group).await {
+                return group.doubt();
             }
         }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
-impl Member {
-    /// Sends `answer` and those of the frames that are new to the member.
-    fn send_new(&self, gate: &Gate, answer: Option<Frame>, each: impl IntoIterator<Item = (Option<Position>, Frame)>) {
-        let mut frames = Vec::from_iter(answer);
-        let mut lost = false;
-        for (position, frame) in each {
-            match gate.verdict(position.as_ref()) {
-                Verdict::Send => frames.push(frame),
-                Verdict::Skip => {}
-                Verdict::Lost => lost = true,
-            }
+/// Hands what the layer refused to the members that are here.
+async fn take_in(groups: Weak<Groups>, mut strandings: Strandings) {
+    while let Some(Stranded { group, event }) = strandings.recv().await {
+        let Some(groups) = groups.upgrade() else { return };
+        let group = groups.table.read().by_name.get(&group).cloned();
+        if let Some(group) = group {
+            group.publish(&Arc::new(event));
         }
-        if !frames.is_empty() {
-            self.socket.send(&frames);
-        }
-        if lost {
-            self.socket.close(CloseCode::LOST_POSITION, "the stream was begun anew");
-        }
-    }
-}
-
-impl Members {
-    fn insert(&mut self, member: &Arc<Member>) {
-        self.by_socket.insert(member.socket.id(), Arc::clone(member));
-        self.snapshot = None;
-    }
-
-    fn snapshot(&mut self) -> Arc<[Arc<Member>]> {
-        Arc::clone(self.snapshot.get_or_insert_with(|| self.by_socket.values().cloned().collect()))
     }
 }
 
 impl Membership {
     /// Closes the gate: what is published from now on waits for [`Self::release`].
     pub fn hold(&self) {
-        self.member.gate.lock().held.get_or_insert_default();
+        self.member.hold();
     }
 
     /// Sends `answer`, then what waited at the gate, and opens it. `seen` is what the answer brought the member up to: events up
     /// to there are not sent again, now or later. Without it the member stands where it stood.
     pub fn release(&self, seen: Option<Position>, answer: Option<Frame>) {
-        let mut gate = self.member.gate.lock();
-        if seen.is_some() {
-            gate.seen = seen;
-        }
-        let held = gate.held.take().unwrap_or_default();
-        self.member.send_new(&gate, answer, held);
+        self.member.release(seen, answer);
     }
 }
 
@@ -376,10 +314,7 @@ impl Drop for Membership {
     fn drop(&mut self) {
         let last = {
             let mut table = self.groups.table.write();
-            let mut members = self.group.members.lock();
-            members.by_socket.remove(&self.member.socket.id());
-            members.snapshot = None;
-            let last = members.by_socket.is_empty();
+            let last = self.group.members.lock().remove(&self.member);
             if last {
                 table.by_name.remove(&self.group.name);
                 table.by_id.remove(&self.group.id);
@@ -402,25 +337,187 @@ impl Drop for Reachable {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::atomic::AtomicBool;
 
-    fn at(epoch: &str, offset: u64) -> Position {
-        Position { epoch: epoch.parse().expect("an epoch"), offset: crate::wire::Offset(offset) }
+    use async_trait::async_trait;
+    use parking_lot::Mutex;
+    use tokio::{
+        io::AsyncReadExt as _,
+        net::{TcpListener, TcpStream},
+        sync::mpsc,
+    };
+
+    use super::*;
+    use crate::{
+        server::{
+            layers::{MemoryLayer, MemoryOptions, Value},
+            rooms::{Room, Rooms, layer_group},
+            settings::Settings,
+            store::{Appended, NewMessage, Page, Slice, Store},
+        },
+        wire::{Group, Message, Offset, Person, RoomSummary, Stored, Timestamp},
+    };
+
+    /// A stream that is what the test says.
+    struct Told {
+        head: Mutex<Position>,
+        broken: AtomicBool,
+        readings: AtomicU64,
     }
 
-    #[test]
-    fn a_member_is_sent_what_it_has_not_and_a_stream_begun_anew_is_lost_to_it() {
-        let level = Gate { seen: Some(at("e", 5)), held: None };
-        let plain = Gate { seen: None, held: None };
-        for (position, by_level) in [
-            (Some(at("e", 5)), Verdict::Skip),
-            (Some(at("e", 6)), Verdict::Send),
-            (Some(at("f", 1)), Verdict::Lost),
-            (Some(at("f", 9)), Verdict::Lost),
-            (None, Verdict::Send),
-        ] {
-            assert_eq!(level.verdict(position.as_ref()), by_level, "{position:?}");
-            assert_eq!(plain.verdict(position.as_ref()), Verdict::Send, "{position:?}");
+    #[async_trait]
+    impl Store for Told {
+        async fn append(&self, _: NewMessage) -> Result<Appended, StoreError> {
+            Err(StoreError::Unavailable("not asked".into()))
+        }
+
+        async fn read(&self, _: &Group, slice: Slice, count: usize, _: usize) -> Result<Page, StoreError> {
+            self.readings.fetch_add(1, Ordering::Relaxed);
+            if self.broken.load(Ordering::Relaxed) {
+                return Err(StoreError::Unavailable("broken".into()));
+            }
+            let head = self.head.lock().clone();
+            let Slice::After(Offset(after)) = slice else {
+                return Ok(Page { head, first: Offset(1), messages: Vec::new() });
+            };
+            let messages = (after + 1..=head.offset.0).take(count).map(stored).collect();
+            Ok(Page { head, first: Offset(1), messages })
+        }
+
+        async fn rooms(&self, _: usize) -> Result<Vec<RoomSummary>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn close(&self) {}
+    }
+
+    fn at(epoch: &str, offset: u64) -> Position {
+        Position { epoch: epoch.parse().unwrap(), offset: Offset(offset) }
+    }
+
+    /// Where the layer has a room under the rule that all rooms have by default.
+    fn group_of(group: &Group) -> LayerGroup {
+        layer_group(&Room::new(group, &Settings::default().rooms[0]))
+    }
+
+    fn person() -> Person {
+        Person { id: "g1".to_owned(), name: "Ann".to_owned() }
+    }
+
+    fn stored(offset: u64) -> Stored {
+        let (key, text) = (format!("k{offset}").parse().unwrap(), format!("m{offset}"));
+        let message = Message { id: format!("i{offset}"), key, from: person(), text, at: Timestamp::from_millis(0) };
+        Stored { offset: Offset(offset), message }
+    }
+
+    /// A room's message as another node sends it.
+    fn event(epoch: &str, offset: u64) -> Event {
+        let from = [("id", "g1"), ("name", "Ann")].map(|(key, value)| (key.to_owned(), Value::from(value)));
+        let offset = i64::try_from(offset).unwrap();
+        Event::new("chat.message")
+            .with("message", format!("m{offset}"))
+            .with("id", format!("i{offset}"))
+            .with("key", format!("k{offset}"))
+            .with("from", Value::Map(from.into_iter().collect()))
+            .with("at", 0_i64)
+            .with("epoch", epoch)
+            .with("offset", offset)
+    }
+
+    /// A member of the room `a`, level with the store, and the other end of its connection.
+    struct Test {
+        layer: Arc<dyn ChannelLayer>,
+        store: Arc<Told>,
+        group: Group,
+        _membership: Membership,
+        reader: TcpStream,
+    }
+
+    impl Test {
+        /// The store stands at 5 of the epoch `e`.
+        async fn new() -> Self {
+            let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
+            let head = Mutex::new(at("e", 5));
+            let store = Arc::new(Told { head, broken: AtomicBool::new(false), readings: AtomicU64::new(0) });
+            let each = || (Arc::clone(&store) as Arc<dyn Store>, mpsc::unbounded_channel().1);
+            let (rooms, strandings) = Rooms::start(Settings::default().rooms, each(), each(), Arc::clone(&layer), 10);
+            let groups = Groups::start(Arc::clone(&layer), strandings, Duration::from_hours(1)).unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let socket = Arc::new(Socket::new(listener.accept().await.unwrap().0, 0));
+            let group: Group = "a".parse().unwrap();
+            let access = rooms.enter(&person(), &group).unwrap();
+            let (topic, source) = (Topic::Room(group.clone()), Source::of(&access));
+            let membership = groups.join(group_of(&group), &topic, source, &socket, (Form::V1, true)).await.unwrap();
+            membership.release(Some(access.head().await.unwrap()), None);
+            store.readings.store(0, Ordering::Relaxed);
+            Self { layer, store, group, _membership: membership, reader }
+        }
+
+        async fn send(&self, epoch: &str, offset: u64) {
+            self.layer.group_send(&group_of(&self.group).name, event(epoch, offset)).await.unwrap();
+        }
+
+        /// The next frame: the text and its offset, or the code of a close frame.
+        async fn next(&mut self) -> (String, Option<u64>) {
+            let kind = self.reader.read_u8().await.unwrap() & 0x0f;
+            let length = match self.reader.read_u8().await.unwrap() {
+                126 => usize::from(self.reader.read_u16().await.unwrap()),
+                short => usize::from(short),
+            };
+            let mut payload = vec![0; length];
+            self.reader.read_exact(&mut payload).await.unwrap();
+            if kind == 8 {
+                return ("closed".to_owned(), Some(u64::from(u16::from_be_bytes([payload[0], payload[1]]))));
+            }
+            let push: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+            (push["event"]["text"].as_str().unwrap().to_owned(), push["offset"].as_u64())
+        }
+
+        fn readings(&self) -> u64 {
+            self.store.readings.load(Ordering::Relaxed)
+        }
+    }
+
+    #[tokio::test]
+    async fn events_in_order_and_a_known_others_do_not_touch_the_store() {
+        let mut test = Test::new().await;
+        for offset in 6..=20 {
+            test.send("e", offset).await;
+            assert_eq!(test.next().await, (format!("m{offset}"), Some(offset)));
+        }
+        *test.store.head.lock() = at("e", 20);
+        assert_eq!(test.readings(), 0);
+        for offset in [1, 2, 90] {
+            test.send("x", offset).await;
+            assert_eq!(test.next().await, (format!("m{offset}"), None));
+        }
+        assert_eq!(test.readings(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_stream_begun_anew_closes_those_who_stood_in_the_old_one() {
+        let mut test = Test::new().await;
+        *test.store.head.lock() = at("f", 1);
+        test.send("f", 1).await;
+        assert_eq!(test.next().await, ("closed".to_owned(), Some(4002)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hole_waits_for_a_store_that_cannot_answer() {
+        let mut test = Test::new().await;
+        test.store.broken.store(true, Ordering::Relaxed);
+        *test.store.head.lock() = at("e", 8);
+        test.send("e", 8).await;
+        while test.readings() < 3 {
+            tokio::time::sleep(AGAIN).await;
+        }
+        // What has no place waits for nothing.
+        test.layer.group_send(&group_of(&test.group).name, Event::new("a").with("text", "at once")).await.unwrap();
+        assert_eq!(test.next().await, ("at once".to_owned(), None));
+        test.store.broken.store(false, Ordering::Relaxed);
+        for offset in 6..=8 {
+            assert_eq!(test.next().await, (format!("m{offset}"), Some(offset)));
         }
     }
 }

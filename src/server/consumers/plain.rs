@@ -8,7 +8,7 @@ use tracing::error;
 
 use super::{
     Close, Consumer, Flow, Form, Refuse, Scope,
-    groups::{Membership, Reachable},
+    groups::{Membership, Reachable, Source},
 };
 use crate::{
     server::{
@@ -54,7 +54,8 @@ impl Consumer for Plain {
         let room = self.access.room();
         let group = &room.group;
         let topic = Topic::Room(group.clone());
-        match self.scope.groups.join(layer_group(room), &topic, socket, Form::Plain, false).await {
+        let source = Source::of(&self.access);
+        match self.scope.groups.join(layer_group(room), &topic, source, socket, (Form::Plain, false)).await {
             Ok(membership) => {
                 let reachable = self.scope.groups.register(socket, Form::Plain);
                 self.membership = Some((membership, reachable));
@@ -87,7 +88,7 @@ impl Consumer for Plain {
                 ControlFlow::Break(Close::new(CloseCode::TOO_BIG, format!("a message is at most {longest} bytes")))
             }
             Err(PostError::Unavailable) => {
-                ControlFlow::Break(Close::new(CloseCode::TRY_AGAIN, "the message could not be kept; it reached nobody"))
+                ControlFlow::Break(Close::new(CloseCode::TRY_AGAIN, "the message cannot be taken now; send it again"))
             }
         }
     }

@@ -59,7 +59,7 @@ struct Outbound {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, backlog: usize) -> Self {
+    pub(in crate::server) fn new(stream: TcpStream, backlog: usize) -> Self {
         let outbound = Outbound { queue: VecDeque::new(), bytes: 0, grace: 0, front_begun: false, phase: Phase::Open };
         Self { id: SocketId::fresh(), stream, outbound: Mutex::new(outbound), wake: Notify::new(), backlog }
     }

@@ -90,7 +90,8 @@ pub trait Sink: Send + Sync {
     fn deliver(&self, local: &str, event: &Arc<Event>);
 
     /// Something that was sent to channels behind the attached name may have been lost: the connection to the backend was
-    /// down and is back. What is sent from now on arrives. A backend in this process never calls this.
+    /// down and is back. What is sent from now on arrives, to the groups too of which the backend still knows; the sink's owner
+    /// adds its channels again. Like [`Self::deliver`] this must not block. A backend in this process never calls this.
     fn gap(&self) {}
 }
 
@@ -103,7 +104,9 @@ pub trait Sink: Send + Sync {
 ///   of a message that was accepted.
 /// - **Order.** What one sender sends to one process-specific channel (its name has a `!`), each call awaited before
 ///   the next, is received in that order, and so are messages to a sink. Between senders there is no order. A channel without `!` may
-///   be spread over several servers and then has no order either; in one process it is in order too.
+///   be spread over several servers and then has no order either; in one process it is in order too. What is sent to one group need
+///   not be awaited before the next: calls are in order too that are begun in order, each polled for the first time after
+///   the one before, and awaited together.
 /// - **Sending never waits** for a reader. A mailbox holds `capacity` unread messages; [`send`](Self::send) to one that is full is refused,
 ///   [`group_send`](Self::group_send) passes it over and goes on. The limit is on the part of the name up to the `!`, so
 ///   the virtual channels behind one `!` share it, and one group message counts once however many of them it is for.

@@ -5,23 +5,32 @@
 //!                                       │                                       │ in the order of the offsets
 //!                                       ├─ catch_up, page ◄── Store::read       ▼
 //!                                       └─ (no history) ─────────────► ChannelLayer::group_send, then the acknowledgement
+//!                                                                               │ refused
+//!                                                                               ▼
+//!                                                                            Strandings: for this node's members
 //! ```
 //!
 //! Having an [`Access`] *is* the permission: there is no other way to read or to say something. Of a message that is kept, the
-//! publisher (one task a store) tells the layer after the commit and before its author hears that it was accepted, so
-//! members of one node see one order.
+//! publisher (one task a store) tells the layer after the commit and before its author hears that it was accepted. It begins the
+//! sends in the order of the commits and lets them overlap. Where the layer refuses, the message is kept all the same: it goes
+//! down [`Strandings`], so that at least the members of this node see it at once.
 
 mod events;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
-use tracing::error;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::sync::mpsc;
+use tracing::{error, info};
 
 pub use self::events::{Foreign, PlainMessage, Read, foreign_event, read_event};
 use super::{
     layers::{ChannelLayer, Event, GroupName, LayerError},
     settings::{History, RoomEvents, RoomRule},
-    store::{Commits, NewMessage, Slice, Store, StoreError},
+    store::{Commits, Committed, NewMessage, Page, Slice, Store, StoreError},
 };
 use crate::wire::{Epoch, Group, Key, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp};
 
@@ -33,6 +42,10 @@ const MOST_MISSED: usize = 5_000;
 const ANSWER_BYTES: usize = 512 * 1024;
 /// How many rooms a list shows.
 const LISTED: usize = 100;
+/// How many messages of one store may be on their way through the layer at a time.
+const MOST_SENDING: usize = 1_024;
+/// How many events may wait for the members of this node when the layer refused them; the publishers wait beyond it.
+const MOST_STRANDED: usize = 1_024;
 
 /// A room that the person may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +57,7 @@ pub struct Room {
 }
 
 impl Room {
-    fn new(group: &Group, rule: &RoomRule) -> Self {
+    pub(in crate::server) fn new(group: &Group, rule: &RoomRule) -> Self {
         Self { group: group.clone(), history: rule.history, events: Arc::clone(&rule.events) }
     }
 }
@@ -92,6 +105,24 @@ pub struct CatchUp {
     pub messages: Vec<Stored>,
 }
 
+/// A room's stream, for those who hand its events out to people with an [`Access`]: to read what the layer has lost.
+#[derive(Clone)]
+pub struct Stream {
+    group: Group,
+    store: Arc<dyn Store>,
+}
+
+/// An event that stands for something committed and that the channel layer refused.
+#[derive(Debug)]
+pub struct Stranded {
+    pub group: GroupName,
+    pub event: Event,
+}
+
+/// Where the events arrive that the layer refused. What is read here should go to the members on this node; it may be out of
+/// order, and the layer may have carried it after all before it gave up. It ends when the stores are closed.
+pub type Strandings = mpsc::Receiver<Stranded>;
+
 /// All rooms of this server.
 pub struct Rooms {
     rules: Arc<[RoomRule]>,
@@ -105,19 +136,24 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// Starts the publishers; they end when the stores do.
+    /// Starts the publishers; they end when the stores do. [`Strandings`] must be read or dropped.
     pub fn start(
         rules: Vec<RoomRule>,
         durable: (Arc<dyn Store>, Commits),
         volatile: (Arc<dyn Store>, Commits),
         layer: Arc<dyn ChannelLayer>,
         longest: usize,
-    ) -> Arc<Self> {
+    ) -> (Arc<Self>, Strandings) {
         let rules: Arc<[RoomRule]> = rules.into();
-        tokio::spawn(publish(durable.1, Arc::clone(&layer), Arc::clone(&rules)));
-        tokio::spawn(publish(volatile.1, Arc::clone(&layer), Arc::clone(&rules)));
+        let (stranded, strandings) = mpsc::channel(MOST_STRANDED);
+        for (commits, stranded) in [(durable.1, stranded.clone()), (volatile.1, stranded)] {
+            let publisher =
+                Publisher { layer: Arc::clone(&layer), rules: Arc::clone(&rules), stranded, refused: AtomicBool::new(false) };
+            tokio::spawn(async move { publisher.publish(commits).await });
+        }
         let passing = format!("n{:x}", Timestamp::now().as_millis()).parse().expect("hexadecimal digits"); // never: 12 of them
-        Arc::new(Self { rules, durable: durable.0, volatile: volatile.0, layer, longest, passing })
+        let rooms = Self { rules, durable: durable.0, volatile: volatile.0, layer, longest, passing };
+        (Arc::new(rooms), strandings)
     }
 
     /// The room of a group, for this person.
@@ -167,10 +203,10 @@ impl Rooms {
         Ok(rooms)
     }
 
-    fn store(&self, history: History) -> Option<&dyn Store> {
+    fn store(&self, history: History) -> Option<&Arc<dyn Store>> {
         match history {
-            History::Store => Some(&*self.durable),
-            History::Memory => Some(&*self.volatile),
+            History::Store => Some(&self.durable),
+            History::Memory => Some(&self.volatile),
             History::None => None,
         }
     }
@@ -199,19 +235,57 @@ fn list_name() -> GroupName {
     "confab.rooms".parse().expect("a constant") // never: letters and a dot
 }
 
-/// Hands on what was committed, in order.
-async fn publish(mut commits: Commits, layer: Arc<dyn ChannelLayer>, rules: Arc<[RoomRule]>) {
-    while let Some(commit) = commits.recv().await {
-        let (group, stored) = (&commit.group, &commit.stored);
-        // Whoever has said it was let in by a rule, so there is one.
-        let events = rule(&rules, group).map(|rule| Arc::clone(&rule.events)).unwrap_or_default();
-        let message = events::message(Some((&commit.epoch, stored.offset)), &stored.message, &events);
-        let listed = events::listed(group, &commit.epoch, stored);
-        for (group, event) in [(group_name(group, &events), message), (list_name(), listed)] {
-            if let Err(cause) = layer.group_send(&group, event).await {
-                // It is durable: readers find the hole in the offsets and read it from the store.
-                error!(%group, %cause, "a committed message could not be handed to the channel layer");
+/// Hands on what one store commits.
+struct Publisher {
+    layer: Arc<dyn ChannelLayer>,
+    rules: Arc<[RoomRule]>,
+    stranded: mpsc::Sender<Stranded>,
+    /// The layer's last answer was no, and the log says so.
+    refused: AtomicBool,
+}
+
+impl Publisher {
+    /// Begins in order, so that the layer has it in order, but does not wait for one to be through before the next begins.
+    async fn publish(&self, mut commits: Commits) {
+        let mut sending = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                // What was pushed last begins before the next commit is taken.
+                biased;
+                Some(()) = sending.next() => {}
+                commit = commits.recv(), if sending.len() < MOST_SENDING => match commit {
+                    Some(commit) => sending.push(self.hand_on(commit)),
+                    None => break,
+                },
             }
+        }
+        while sending.next().await.is_some() {}
+    }
+
+    /// Tells the room's members and the list's; when both are told, or the layer has refused, the author hears of it.
+    async fn hand_on(&self, commit: Committed) {
+        // Whoever has said it was let in by a rule, so there is one.
+        let events = rule(&self.rules, &commit.group).map(|rule| Arc::clone(&rule.events)).unwrap_or_default();
+        let message = || events::message(Some((&commit.epoch, commit.stored.offset)), &commit.stored.message, &events);
+        let listed = || events::listed(&commit.group, &commit.epoch, &commit.stored);
+        let (room, list) = (group_name(&commit.group, &events), list_name());
+        let (to_room, to_list) =
+            futures_util::join!(self.layer.group_send(&room, message()), self.layer.group_send(&list, listed()));
+        let refused = to_room.is_err();
+        if self.refused.load(Ordering::Relaxed) != refused {
+            self.refused.store(refused, Ordering::Relaxed);
+            if let Err(cause) = &to_room {
+                error!(%cause, "the channel layer refuses what is committed; only members on this node see it now");
+            } else {
+                info!("the channel layer takes what is committed again");
+            }
+        }
+        // An error of the sending says that nobody reads these, which is nobody's loss.
+        if refused {
+            let _ = self.stranded.send(Stranded { group: room, event: message() }).await;
+        }
+        if to_list.is_err() {
+            let _ = self.stranded.send(Stranded { group: list, event: listed() }).await;
         }
         commit.acknowledge();
     }
@@ -222,6 +296,20 @@ fn not_handed_on(group: &GroupName, cause: &LayerError) -> PostError {
     PostError::Unavailable
 }
 
+impl Stream {
+    /// What stands after an offset, as much as a client that joins is sent at most; without an offset nothing but where the
+    /// stream stands.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn after(&self, offset: Option<Offset>) -> Result<Page, StoreError> {
+        match offset {
+            Some(offset) => self.store.read(&self.group, Slice::After(offset), MOST_MISSED, ANSWER_BYTES).await,
+            None => self.store.read(&self.group, Slice::Latest, 0, 0).await,
+        }
+    }
+}
+
 impl Access<Room> {
     pub fn room(&self) -> &Room {
         &self.subject
@@ -229,6 +317,12 @@ impl Access<Room> {
 
     pub fn person(&self) -> &Person {
         &self.person
+    }
+
+    /// The room's stream; none where the room keeps no history.
+    pub fn stream(&self) -> Option<Stream> {
+        let store = Arc::clone(self.rooms.store(self.subject.history)?);
+        Some(Stream { group: self.subject.group.clone(), store })
     }
 
     /// Says something in the room: it is durable, where the room keeps history, and handed on to the members when this
@@ -402,7 +496,7 @@ mod tests {
             [MemoryStore::new(10), MemoryStore::new(10)].map(|(store, commits)| (Arc::new(store) as Arc<dyn Store>, commits));
         let consumer = layer.new_channel("specific").unwrap();
         layer.group_add(&"chat_lobby".parse().unwrap(), &consumer).await.unwrap();
-        let rooms = Rooms::start(vec![rule], durable, volatile, Arc::clone(&layer), 100);
+        let (rooms, _strandings) = Rooms::start(vec![rule], durable, volatile, Arc::clone(&layer), 100);
         let person = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
         let access = rooms.enter(&person, &"lobby".parse().unwrap()).ok().unwrap();
         access.post("k".parse().unwrap(), "hello".to_owned()).await.unwrap();

@@ -1,0 +1,207 @@
+//! A group on this node: its members, and the line in which everything waits that concerns all of them.
+//!
+//! Whoever brings something puts it into the line; whoever finds nobody at work takes the turn and works off all of it, what
+//! others bring meanwhile too. So all members get all events in one order, what several senders publish at once goes out
+//! together, and nobody waits.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::sync::{OnceCell, Semaphore};
+use tracing::warn;
+
+use super::{
+    super::form::Broadcast,
+    members::{Members, hand_out},
+    sequence::{Handed, Reading, Sequence},
+};
+use crate::{
+    server::{
+        layers::{Event, GroupName},
+        rooms::{Access, LayerGroup, Room, Rooms, Stream},
+        settings::RoomEvents,
+        store::{Page, StoreError},
+    },
+    wire::{RoomSummary, Topic},
+};
+
+/// How long to wait before a store is asked again that could not answer.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A group's members on this node.
+pub(super) struct LocalGroup {
+    pub(super) id: u64,
+    pub(super) name: GroupName,
+    /// How a room's events are read.
+    events: Option<Arc<RoomEvents>>,
+    topic: Topic,
+    /// Done once the layer knows that this node wants the group's events, or is being told, and it is known where the stream stands.
+    pub(super) ready: OnceCell<()>,
+    pub(super) members: Mutex<Members>,
+    turn: Mutex<Turn>,
+    source: Source,
+    /// Used where the source is a stream. Changed by whoever has the turn, but for the beginning of a reading.
+    sequence: Mutex<Sequence>,
+    /// How many groups of this node may read at a time.
+    readers: Arc<Semaphore>,
+}
+
+/// Where a group's members get from what the layer has lost.
+pub enum Source {
+    /// From nowhere: it is lost.
+    Nowhere,
+    /// From the room's stream.
+    Stream(Stream),
+    /// The list of rooms is sent once more.
+    List(Arc<Rooms>),
+}
+
+/// What is in line, and whether somebody is working it off.
+#[derive(Default)]
+struct Turn {
+    waiting: Vec<Arrived>,
+    taken: bool,
+}
+
+enum Arrived {
+    Event(Arc<Event>),
+    /// Something may be lost.
+    Doubt,
+    Read(Reading, Page),
+    List(Vec<RoomSummary>),
+}
+
+impl Source {
+    /// A room's.
+    pub fn of(access: &Access<Room>) -> Self {
+        access.stream().map_or(Self::Nowhere, Self::Stream)
+    }
+}
+
+impl LocalGroup {
+    /// Without members. At most as many groups read their source at a time as `readers` has permits.
+    pub(super) fn new(
+        id: u64,
+        LayerGroup { name, events }: LayerGroup,
+        topic: Topic,
+        source: Source,
+        readers: &Arc<Semaphore>,
+    ) -> Arc<Self> {
+        let (ready, members, turn) = Default::default();
+        let (sequence, readers) = (Mutex::new(Sequence::new()), Arc::clone(readers));
+        Arc::new(Self { id, name, events, topic, ready, members, turn, source, sequence, readers })
+    }
+
+    /// Hands an event to the members, if it is its turn.
+    pub(super) fn publish(self: &Arc<Self>, event: &Arc<Event>) {
+        self.take(Arrived::Event(Arc::clone(event)));
+    }
+
+    /// Brings the members level with the store, where there is one: the layer may have lost something.
+    pub(super) fn doubt(self: &Arc<Self>) {
+        self.take(Arrived::Doubt);
+    }
+
+    /// Finds out where the stream stands; until then, what has a place in it waits.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn find_place(self: &Arc<Self>) -> Result<(), StoreError> {
+        match &self.source {
+            Source::Stream(stream) => {
+                let read = self.read(stream).await?;
+                self.take(read);
+                Ok(())
+            }
+            Source::Nowhere | Source::List(_) => Ok(()),
+        }
+    }
+
+    async fn read(&self, stream: &Stream) -> Result<Arrived, StoreError> {
+        let reading = self.sequence.lock().begin();
+        Ok(Arrived::Read(reading, stream.after(reading.since).await?))
+    }
+
+    fn take(self: &Arc<Self>, arrived: Arrived) {
+        let mut turn = self.turn.lock();
+        turn.waiting.push(arrived);
+        if turn.taken {
+            return;
+        }
+        turn.taken = true;
+        while !turn.waiting.is_empty() {
+            let arrived = std::mem::take(&mut turn.waiting);
+            drop(turn);
+            let handed = self.put_in_order(arrived);
+            if !handed.is_empty() {
+                let members = self.members.lock().snapshot();
+                hand_out(&members, &handed);
+            }
+            turn = self.turn.lock();
+        }
+        turn.taken = false;
+    }
+
+    /// What of it can go out now.
+    fn put_in_order(self: &Arc<Self>, arrived: Vec<Arrived>) -> Vec<Handed> {
+        let mut handed = Vec::with_capacity(arrived.len());
+        let is_stream = matches!(self.source, Source::Stream(_));
+        let mut doubt = false;
+        let mut sequence = self.sequence.lock();
+        for arrived in arrived {
+            match arrived {
+                Arrived::Event(event) => {
+                    let broadcast = Broadcast::new(&self.topic, &event, self.events.as_deref());
+                    if is_stream {
+                        sequence.arrive(broadcast, &mut handed);
+                    } else {
+                        // Where it has a position, another node's settings keep what ours do not.
+                        handed.push(Handed::Event(broadcast.without_position()));
+                    }
+                }
+                Arrived::Doubt => doubt = true,
+                Arrived::Read(reading, page) => sequence.level(reading, page, &self.topic, &mut handed),
+                Arrived::List(rooms) => {
+                    handed.extend(rooms.into_iter().map(|room| Handed::Event(Broadcast::room(&self.topic, room))));
+                }
+            }
+        }
+        let read = match &self.source {
+            Source::Nowhere => false,
+            Source::Stream(_) => {
+                if doubt {
+                    sequence.doubt();
+                }
+                sequence.due()
+            }
+            Source::List(_) => doubt,
+        };
+        if read {
+            tokio::spawn(catch_up(Arc::downgrade(self)));
+        }
+        handed
+    }
+}
+
+/// Reads what a group has missed; asks until the store answers, as long as there are members.
+async fn catch_up(group: Weak<LocalGroup>) {
+    loop {
+        {
+            let Some(group) = group.upgrade() else { return };
+            let Ok(_permit) = group.readers.acquire().await else { return };
+            let read = match &group.source {
+                Source::Nowhere => return,
+                Source::Stream(stream) => group.read(stream).await,
+                Source::List(rooms) => rooms.list().await.map(Arrived::List),
+            };
+            match read {
+                Ok(read) => return group.take(read),
+                Err(cause) => warn!(group = %group.name, %cause, "what the channel layer may have lost could not be read yet"),
+            }
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}

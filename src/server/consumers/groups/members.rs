@@ -1,0 +1,213 @@
+//! The members of a group on this node, and what each of them is sent.
+//!
+//! A member has a gate. While it is brought level the gate is closed and what is handed out waits there; when it opens, what
+//! follows on the answer goes out and what the answer contained does not.
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
+
+use super::{
+    super::form::{Broadcast, Form},
+    sequence::Handed,
+};
+use crate::{
+    server::gateway::{CloseCode, Frame, Socket, SocketId},
+    wire::Position,
+};
+
+/// What may wait at a closed gate, in bytes; a member that needs longer is closed and comes back.
+const HELD_BYTES: usize = 4 * 1024 * 1024;
+
+#[derive(Default)]
+pub(super) struct Members {
+    by_socket: HashMap<SocketId, Arc<Member>>,
+    /// The same, ready to be walked without the lock; made anew by the first publication after a change.
+    snapshot: Option<Arc<[Arc<Member>]>>,
+}
+
+impl Members {
+    pub(super) fn insert(&mut self, member: &Arc<Member>) {
+        self.by_socket.insert(member.socket.id(), Arc::clone(member));
+        self.snapshot = None;
+    }
+
+    /// Whether nobody is left.
+    pub(super) fn remove(&mut self, member: &Member) -> bool {
+        self.by_socket.remove(&member.socket.id());
+        self.snapshot = None;
+        self.by_socket.is_empty()
+    }
+
+    pub(super) fn snapshot(&mut self) -> Arc<[Arc<Member>]> {
+        Arc::clone(self.snapshot.get_or_insert_with(|| self.by_socket.values().cloned().collect()))
+    }
+}
+
+pub(super) struct Member {
+    socket: Arc<Socket>,
+    form: Form,
+    gate: Mutex<Gate>,
+}
+
+struct Gate {
+    /// The member has everything up to here from elsewhere; none for a plain client, which is never brought level.
+    seen: Option<Position>,
+    /// Closed: what waits.
+    held: Option<Vec<Item>>,
+}
+
+/// What is handed to a member.
+struct Item {
+    position: Option<Position>,
+    /// None: what stands up to `position` was skipped.
+    frame: Option<Frame>,
+}
+
+/// What an item is to a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// New.
+    Send,
+    /// It has it already.
+    Pass,
+    /// What it has is no beginning of what comes: the stream was begun anew since it joined, or something is missing. Only a
+    /// new join can help.
+    Lost,
+}
+
+impl Gate {
+    fn verdict(&self, position: Option<&Position>, skipped: bool) -> Verdict {
+        match self.seen.as_ref().zip(position) {
+            Some((seen, position)) if seen.epoch != position.epoch => Verdict::Lost,
+            Some((seen, position)) if position.offset <= seen.offset => Verdict::Pass,
+            Some(_) if skipped => Verdict::Lost,
+            None if skipped => Verdict::Pass,
+            _ => Verdict::Send,
+        }
+    }
+}
+
+/// Sends to all members what is handed out, encoded once a form.
+pub(super) fn hand_out(members: &[Arc<Member>], handed: &[Handed]) {
+    let whole =
+        |form| -> Vec<Frame> { handed.iter().filter_map(Handed::event).filter_map(|e| e.frame(form).cloned()).collect() };
+    let (mut plain, mut v1) = (None, None);
+    for member in members {
+        let cache = match member.form {
+            Form::Plain => &mut plain,
+            Form::V1 => &mut v1,
+        };
+        let frames = cache.get_or_insert_with(|| whole(member.form));
+        let mut gate = member.gate.lock();
+        if let Some(held) = &mut gate.held {
+            held.extend(handed.iter().filter_map(|handed| handed.item(member.form)));
+            if held.iter().filter_map(|item| item.frame.as_ref()).map(|frame| frame.bytes().len()).sum::<usize>() > HELD_BYTES {
+                held.clear();
+                member.socket.close(CloseCode::SLOW_READER, "too much happened while catching up");
+            }
+        } else if handed.iter().all(|handed| gate.verdict(handed.position(), handed.event().is_none()) == Verdict::Send) {
+            member.socket.send(frames);
+        } else {
+            member.send_new(&gate, None, handed.iter().filter_map(|handed| handed.item(member.form)));
+        }
+    }
+}
+
+impl Handed {
+    fn event(&self) -> Option<&Broadcast> {
+        match self {
+            Self::Event(broadcast) => Some(broadcast),
+            Self::Skipped(_) => None,
+        }
+    }
+
+    fn position(&self) -> Option<&Position> {
+        match self {
+            Self::Event(broadcast) => broadcast.position.as_ref(),
+            Self::Skipped(position) => Some(position),
+        }
+    }
+
+    /// None where it is nothing to those who read this form.
+    fn item(&self, form: Form) -> Option<Item> {
+        let frame = match self {
+            Self::Event(broadcast) => Some(broadcast.frame(form)?.clone()),
+            Self::Skipped(_) => None,
+        };
+        Some(Item { position: self.position().cloned(), frame })
+    }
+}
+
+impl Member {
+    /// With its gate closed if `closed`.
+    pub(super) fn new(socket: &Arc<Socket>, form: Form, closed: bool) -> Arc<Self> {
+        let gate = Mutex::new(Gate { seen: None, held: closed.then(Vec::new) });
+        Arc::new(Self { socket: Arc::clone(socket), form, gate })
+    }
+
+    /// See [`super::Membership::hold`].
+    pub(super) fn hold(&self) {
+        self.gate.lock().held.get_or_insert_default();
+    }
+
+    /// See [`super::Membership::release`].
+    pub(super) fn release(&self, seen: Option<Position>, answer: Option<Frame>) {
+        let mut gate = self.gate.lock();
+        if seen.is_some() {
+            gate.seen = seen;
+        }
+        let held = gate.held.take().unwrap_or_default();
+        self.send_new(&gate, answer, held);
+    }
+
+    /// Sends `answer` and those of the items that are new to the member, up to where it is lost.
+    fn send_new(&self, gate: &Gate, answer: Option<Frame>, items: impl IntoIterator<Item = Item>) {
+        let mut frames = Vec::from_iter(answer);
+        let mut lost = false;
+        for Item { position, frame } in items {
+            match gate.verdict(position.as_ref(), frame.is_none()) {
+                Verdict::Send => frames.extend(frame),
+                Verdict::Pass => {}
+                Verdict::Lost => {
+                    lost = true;
+                    break;
+                }
+            }
+        }
+        if !frames.is_empty() {
+            self.socket.send(&frames);
+        }
+        if lost {
+            self.socket.close(CloseCode::LOST_POSITION, "what you have is no beginning of what comes next; join again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(epoch: &str, offset: u64) -> Position {
+        Position { epoch: epoch.parse().expect("an epoch"), offset: crate::wire::Offset(offset) }
+    }
+
+    #[test]
+    fn a_member_is_sent_what_it_has_not_and_is_lost_where_something_is_missing() {
+        let level = Gate { seen: Some(at("e", 5)), held: None };
+        let plain = Gate { seen: None, held: None };
+        for (position, skipped, by_level, by_plain) in [
+            (Some(at("e", 5)), false, Verdict::Pass, Verdict::Send),
+            (Some(at("e", 6)), false, Verdict::Send, Verdict::Send),
+            (Some(at("f", 1)), false, Verdict::Lost, Verdict::Send),
+            (Some(at("f", 9)), false, Verdict::Lost, Verdict::Send),
+            (None, false, Verdict::Send, Verdict::Send),
+            (Some(at("e", 5)), true, Verdict::Pass, Verdict::Pass),
+            (Some(at("e", 6)), true, Verdict::Lost, Verdict::Pass),
+            (Some(at("f", 1)), true, Verdict::Lost, Verdict::Pass),
+        ] {
+            assert_eq!(level.verdict(position.as_ref(), skipped), by_level, "{position:?} {skipped}");
+            assert_eq!(plain.verdict(position.as_ref(), skipped), by_plain, "{position:?} {skipped}");
+        }
+    }
+}
