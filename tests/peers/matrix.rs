@@ -174,24 +174,16 @@ impl Cell {
     /// What goes over a route: a burst of short messages, and one of each size.
     fn messages(&self, route: &str, sizes: &[usize]) -> Vec<Event> {
         let burst = (0..BURST).map(|_| 30).chain(sizes.iter().copied());
-        burst.enumerate().map(|(number, size)| self.message(route, number, size)).collect()
+        (0..).zip(burst).map(|(number, size)| self.message(route, number, size)).collect()
     }
 
-    fn message(&self, route: &str, number: usize, size: usize) -> Event {
-        let event =
-            Event::new("test.message").with("route", route).with("number", number as i64).with("text", &TEXT[..size]).with(
-                "values",
-                vec![
-                    Value::Nil,
-                    true.into(),
-                    i64::MIN.into(),
-                    i64::MAX.into(),
-                    0.1.into(),
-                    "Grüße \u{1f980} \u{0} \"\n".into(),
-                ],
-            );
+    fn message(&self, route: &str, number: u32, size: usize) -> Event {
+        let event = Event::new("test.message").with("route", route).with("number", number).with("text", &TEXT[..size]).with(
+            "values",
+            vec![Value::Nil, true.into(), i64::MIN.into(), i64::MAX.into(), 0.1.into(), "Grüße \u{1f980} \u{0} \"\n".into()],
+        );
         match self.serializer {
-            Serializer::Msgpack => event.with("bytes", Bytes::from_iter(0..=u8::MAX)),
+            Serializer::Msgpack => event.with("bytes", (0..=u8::MAX).collect::<Bytes>()),
             // It has no bytes.
             Serializer::Json => event,
         }
@@ -423,9 +415,12 @@ impl<'a> Traffic<'a> {
 
     /// Sends on all routes at the same time, and compares what arrives.
     async fn round(&mut self, sent: Vec<Vec<Event>>) {
-        join_all(self.routes.iter().zip(&sent).map(async |(route, events)| match route.group {
-            true => self.sender.group_send(&route.name, events).await,
-            false => self.sender.send(&route.name, events).await,
+        join_all(self.routes.iter().zip(&sent).map(async |(route, events)| {
+            if route.group {
+                self.sender.group_send(&route.name, events).await;
+            } else {
+                self.sender.send(&route.name, events).await;
+            }
         }))
         .await;
         for (number, mailbox) in self.mailboxes.iter_mut().enumerate() {
