@@ -17,7 +17,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -246,7 +249,7 @@ impl Shared {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1_000);
             let found = shard.query(scan).await?;
-            let (next, keys): (u64, Vec<Vec<u8>>) = redis::from_redis_value(found).map_err(|cause| unavailable(cause))?;
+            let (next, keys): (u64, Vec<Vec<u8>>) = redis::from_redis_value(found).map_err(unavailable)?;
             if !keys.is_empty() {
                 let mut unlink = redis::cmd("UNLINK");
                 unlink.arg(keys);
@@ -264,10 +267,9 @@ fn escape_glob(text: &str) -> String {
     text.chars().flat_map(|c| r"\*?[]^-".contains(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// Whether a queue had no room, for each key of a [`scripts::PUT`].
-fn full(answer: &Value) -> Result<Vec<bool>, LayerError> {
-    let flags: Vec<i64> = redis::from_redis_value_ref(answer).map_err(|cause| unavailable(cause))?;
-    Ok(flags.into_iter().map(|flag| flag == 1).collect())
+/// How many messages were taken, for each key of a [`scripts::PUT`].
+fn taken(answer: &Value) -> Result<Vec<usize>, LayerError> {
+    redis::from_redis_value_ref(answer).map_err(unavailable)
 }
 
 #[async_trait]
@@ -283,9 +285,14 @@ impl ChannelLayer for RedisCoreLayer {
         let capacity = shared.capacity(channel);
         let unread = shared.unread(channel.non_local()).await;
         let mut put = shared.scripts.put.call(1);
-        put.arg(shared.queue(channel.non_local())).arg(shared.expiry.as_secs_f64()).arg(message).arg(capacity).arg(unread);
-        match full(&shared.shards[shard].query(put).await?)?.first() {
-            Some(true) => Err(LayerError::ChannelFull { channel: channel.clone(), capacity }),
+        put.arg(shared.queue(channel.non_local()))
+            .arg(shared.expiry.as_secs_f64())
+            .arg(capacity)
+            .arg(unread)
+            .arg(1)
+            .arg(message);
+        match taken(&shared.shards[shard].query(put).await?)?.first() {
+            Some(0) => Err(LayerError::ChannelFull { channel: channel.clone(), capacity }),
             _ => Ok(()),
         }
     }

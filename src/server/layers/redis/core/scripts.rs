@@ -5,9 +5,9 @@
 
 use super::super::shard::Script;
 
-/// For each key: drops what has expired and appends a message unless the queue is full; answers with a list of 1 for full and 0 for
-/// taken. `ARGV`: the expiry in seconds; then for each key the message, its capacity, and how many unread messages of this
-/// queue are in the sender's own process already.
+/// For each key: drops what has expired and appends messages until the queue is full; answers with how many of each key's messages
+/// were taken. `ARGV`: the expiry in seconds; then for each key its capacity, how many unread messages of this queue are in the
+/// sender's own process already, the number of messages, and the messages.
 ///
 /// Scores rise strictly, by at least a microsecond, which is a little more than four steps of a double at this size: sorted sets
 /// order equal scores by their bytes, and one sender's messages would change places.
@@ -15,24 +15,30 @@ pub(super) const PUT: &str = r"
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local expiry = tonumber(ARGV[1])
-local full = {}
+local taken = {}
+local at = 2
 for i, key in ipairs(KEYS) do
-  local at = 3 * i - 1
+  local count = tonumber(ARGV[at + 2])
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now - expiry)
-  if redis.call('ZCARD', key) + tonumber(ARGV[at + 2]) >= tonumber(ARGV[at + 1]) then
-    full[i] = 1
-  else
+  local room = tonumber(ARGV[at]) - tonumber(ARGV[at + 1]) - redis.call('ZCARD', key)
+  taken[i] = math.max(0, math.min(count, room))
+  if taken[i] > 0 then
     local score = now
     local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')[2]
     if last and tonumber(last) >= score then
       score = tonumber(last) + 0.000001
     end
-    redis.call('ZADD', key, string.format('%.6f', score), ARGV[at])
+    local entries = {}
+    for n = 1, taken[i] do
+      entries[2 * n - 1] = string.format('%.6f', score + (n - 1) * 0.000001)
+      entries[2 * n] = ARGV[at + 2 + n]
+    end
+    redis.call('ZADD', key, unpack(entries))
     redis.call('EXPIRE', key, math.ceil(expiry))
-    full[i] = 0
   end
+  at = at + 3 + count
 end
-return full
+return taken
 ";
 
 /// Drops what has expired and takes the oldest messages, with their scores. `ARGV`: the expiry in seconds, how many at most.
