@@ -87,6 +87,8 @@ pub(crate) fn rust(report: &mut Report, args: &[&str]) {
         return report.check(Err(error));
     }
     let mut cargo = command("cargo");
+    // Tests of what expires and of what must not come wait more than they work.
+    cargo.env("RUST_TEST_THREADS", "8");
     cargo.args(["test", "--no-fail-fast", "--workspace", "--features", "confab/ssr"]).args(args);
     let (tally, outcome) = run_libtest("Rust tests", &mut cargo, &mut io::stdout());
     report.tests(tally, outcome);

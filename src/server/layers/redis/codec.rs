@@ -140,7 +140,9 @@ fn to_msgpack(event: &Event, to: Option<&Address>) -> Vec<u8> {
             Address::One(name) => msgpack::write_str(&mut out, name),
             Address::Many(names) => {
                 msgpack::write_array_len(&mut out, names.len());
-                names.iter().for_each(|name| msgpack::write_str(&mut out, name));
+                for name in names {
+                    msgpack::write_str(&mut out, name);
+                }
             }
         }
     }
@@ -183,7 +185,7 @@ mod tests {
     use super::*;
 
     const SECRET: &str = "s3cret";
-    /// The token of `{"type": "t"}` under [`SECRET`], made by channels_redis 4.3.0 at the second 1,700,000,000.
+    /// The token of `{"type": "t"}` under [`SECRET`], made by `channels_redis` 4.3.0 at the second 1,700,000,000.
     const TOKEN: &str = "gAAAAABlU_EAAAECAwQFBgcICQoLDA0ODwMAKefxdZ39d0uwCAmq_7lXSdnynDVTmYYpVShv4eTkLhPZSCDpW3cF0gArgqbCXA==";
 
     fn codec(serializer: Serializer, secrets: &[&str], max_age: Option<Duration>) -> Codec {
@@ -199,7 +201,10 @@ mod tests {
     }
 
     fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        bytes
+            .iter()
+            .flat_map(|byte| [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])))
+            .collect()
     }
 
     /// Made with Python's msgpack 1.2.4, but for the order of the fields, which says nothing: ours are sorted.

@@ -66,7 +66,7 @@ pub(super) struct Source {
 }
 
 enum Way {
-    Direct(Client),
+    Direct(Box<Client>),
     Sentinels(Vec<ConnectionInfo>),
 }
 
@@ -76,7 +76,7 @@ impl Source {
         // The only error is that a provider has been chosen already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let way = match &host {
-            Host::Url(url) => Way::Direct(Client::open(url.as_str())?),
+            Host::Url(url) => Way::Direct(Box::new(Client::open(url.as_str())?)),
             Host::Sentinel { sentinels, .. } => {
                 Way::Sentinels(sentinels.iter().map(|url| url.as_str().into_connection_info()).collect::<Result<_, _>>()?)
             }
@@ -105,7 +105,7 @@ impl Source {
                 let kind = SentinelServerType::Master;
                 SentinelClient::build(addresses.clone(), master_name, Some(master), kind)?.async_get_client().await
             }
-            (Way::Direct(client), _) => Ok(client.clone()),
+            (Way::Direct(client), _) => Ok(Client::clone(client)),
             (Way::Sentinels(_), Host::Url(_)) => unreachable!("made together"), // never: see `new`
         }
     }

@@ -68,7 +68,9 @@ pub(super) fn write(out: &mut Vec<u8>, value: &Value) {
         Value::Bytes(bytes) => infallible(encode::write_bin(out, bytes)),
         Value::List(values) => {
             write_array_len(out, values.len());
-            values.iter().for_each(|value| write(out, value));
+            for value in values {
+                write(out, value);
+            }
         }
         Value::Map(values) => {
             write_map_len(out, values.len());

@@ -15,7 +15,7 @@ pub(super) fn ring(name: &str, hosts: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// Made with channels_redis 4.3.0: a name, and where it belongs among 1, 2, 3, 4, 5, 7, 8, 10 and 16 hosts.
+    /// Made with `channels_redis` 4.3.0: a name, and where it belongs among 1, 2, 3, 4, 5, 7, 8, 10 and 16 hosts.
     #[test]
     fn names_belong_where_python_looks_for_them() {
         for (name, places) in [

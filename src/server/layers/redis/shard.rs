@@ -186,7 +186,7 @@ impl Worker {
                     }
                     self.note(&cause);
                     let pause = away.pause();
-                    self.meanwhile(&away, sleep(pause)).await;
+                    self.meanwhile(&away, Box::pin(sleep(pause))).await;
                 }
             }
         }
@@ -199,19 +199,18 @@ impl Worker {
     async fn connect(&mut self, away: &Away) -> Result<MultiplexedConnection, RedisError> {
         let source = Arc::clone(&self.source);
         let scripts = self.scripts.clone();
-        let connecting = async move {
+        let connecting = Box::pin(async move {
             let mut connection = source.connect(ANSWER).await?;
             load(&mut connection, &scripts).await?;
             check_clock(&source, &mut connection).await?;
             Ok(connection)
-        };
+        });
         self.meanwhile(away, connecting).await
     }
 
     /// Does `work` without a connection; the commands that come meanwhile wait, or are refused where the server has been away
     /// for long.
-    async fn meanwhile<T>(&mut self, away: &Away, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
+    async fn meanwhile<T>(&mut self, away: &Away, mut work: impl Future<Output = T> + Unpin) -> T {
         loop {
             self.give_up(if away.since.elapsed() > PATIENCE { Duration::ZERO } else { PATIENCE });
             tokio::select! {
