@@ -110,6 +110,7 @@ pub async fn run_on(
     info!(address = %listener.local_addr()?, data = %server.data.display(), "serving");
     let goodbye = || services.groups.close_all(CloseCode::SHUTTING_DOWN, "the server is stopping");
     http::serve(listener, routing::router(Arc::clone(&services)), shutdown, goodbye).await;
+    services.groups.leave().await;
     drop(services);
     durable.close().await;
     info!("stopped");

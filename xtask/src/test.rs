@@ -94,6 +94,13 @@ pub(crate) fn rust(report: &mut Report, args: &[&str]) {
     report.tests(tally, outcome);
 }
 
+/// Runs the benchmarks; they print their figures. Built as the release is, so that both share what is built.
+pub(crate) fn bench(args: &[&str]) -> Result {
+    tools::for_rust_tests()?;
+    let mut cargo = command("cargo");
+    run("benchmarks", cargo.args(["bench", "--profile", "release", "--features", "ssr", "--benches"]).args(args))
+}
+
 /// Shows what the tests print as it comes and adds up their last lines.
 fn run_libtest(what: &str, command: &mut Command, terminal: &mut dyn Write) -> (Tally, Result) {
     let mut tally = Tally::default();

@@ -256,6 +256,18 @@ impl Groups {
             socket.close(code, reason);
         }
     }
+
+    /// Takes this node out of all its groups in the layer, so that others send nothing more for it to where nobody reads.
+    /// A layer that is away is not waited for.
+    pub async fn leave(&self) {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        let Some(node) = self.node.get() else { return };
+        match tokio::time::timeout(PATIENCE, self.layer.detach(node)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(cause)) => warn!(%cause, "the channel layer could not be told that this node stops"),
+            Err(_) => warn!("the channel layer could not be told in time that this node stops"),
+        }
+    }
 }
 
 /// Tells the layer every so often that this node still wants its groups, as long as they are there.
