@@ -2,7 +2,8 @@
 // tests/server.ts starts further ones. Files named *.noscript.spec.ts run with JavaScript off.
 
 import { defineConfig, devices } from '@playwright/test';
-import { CONFAB, freePort, freshData, serveArguments } from './tests/server.ts';
+import { freePort, freshData } from './tests/process.ts';
+import { CONFAB, serveArguments } from './tests/server.ts';
 
 // The workers read this file again and must see the same server. Names that begin with CONFAB_ are settings of the server.
 process.env.END2END_PORT ??= String(await freePort());

@@ -1,9 +1,10 @@
 // The `test` of all specs. A console error, an exception or a failed request on any page of any context fails the test that
-// caused it, unless `problems.allow` expects it. Servers that a test started are ended after it.
+// caused it, unless `problems.allow` expects it. Programs that a test started are ended after it.
 
 import AxeBuilder from '@axe-core/playwright';
 import { type BrowserContext, type Page, test as base, expect } from '@playwright/test';
 import { Problems } from './problems.ts';
+import { Program } from './process.ts';
 import { Server } from './server.ts';
 
 export { expect, Server };
@@ -11,21 +12,21 @@ export { expect, Server };
 type Fixtures = {
   /** What the pages of this test have got wrong so far. */
   problems: Problems;
-  /** Ends the servers that this test started; shows what they printed when it failed. */
-  servers: void;
+  /** Ends the programs that this test started; shows what they printed when it failed. */
+  programs: void;
 };
 
 // Fixtures are torn down in the reverse of the order in which they need each other: first the pages are closed, then their
-// problems are looked at, and then the servers are ended.
+// problems are looked at, and then the programs are ended.
 export const test = base.extend<Fixtures>({
-  servers: [
+  programs: [
     // Playwright wants the braces: it reads from them what a fixture needs.
     async ({}, use, testInfo) => {
       await use();
-      for (const server of Server.all) {
-        await server.dispose();
+      for (const program of Program.all) {
+        await program.dispose();
         if (testInfo.status !== testInfo.expectedStatus) {
-          await testInfo.attach(`server on port ${server.port}`, { body: server.log, contentType: 'text/plain' });
+          await testInfo.attach(`program on port ${program.port}`, { body: program.log, contentType: 'text/plain' });
         }
       }
     },
@@ -33,8 +34,8 @@ export const test = base.extend<Fixtures>({
   ],
 
   problems: [
-    async ({ browser, servers }, use) => {
-      void servers;
+    async ({ browser, programs }, use) => {
+      void programs;
       const problems = new Problems();
       const watch = (context: BrowserContext) => problems.watch(context);
       browser.on('context', watch);

@@ -40,7 +40,7 @@ pub(crate) fn for_rust_tests() -> Result {
     python()
 }
 
-/// What the browser tests need, besides the build.
+/// What the browser tests need, besides the build: Node.js with packages, a browser, and Redis for servers of several nodes.
 pub(crate) fn for_browser() -> Result {
     let node = output(command("node").arg("--version"));
     if node.as_deref().and_then(major).is_none_or(|major| major < NODE) {
@@ -48,6 +48,7 @@ pub(crate) fn for_browser() -> Result {
         return Err(format!("the browser tests need Node.js {NODE} or newer with npm, and it {found}: see https://nodejs.org"));
     }
     node_packages(&root().join("end2end"))?;
+    redis()?;
     chromium()
 }
 
@@ -130,7 +131,7 @@ fn chromium() -> Result {
 /// Debian's `redis-server`, which is Sentinel too. The tests start servers of their own, so the one that the package
 /// starts, and would start with every boot, is stopped.
 fn redis() -> Result {
-    if output(command("redis-server").arg("--version")).is_some() {
+    if ["redis-server", "redis-cli"].iter().all(|program| output(command(program).arg("--version")).is_some()) {
         return already("redis-server");
     }
     debian_packages("redis-server", &["redis-server"], "install it, so that PATH finds it")?;
