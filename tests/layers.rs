@@ -6,6 +6,8 @@
 #[path = "layers/conformance.rs"]
 #[macro_use]
 mod conformance;
+#[path = "layers/like_memory.rs"]
+mod like_memory;
 #[path = "layers/memory.rs"]
 mod memory;
 #[path = "layers/model.rs"]

@@ -1,7 +1,8 @@
 //! The state of a room's page and the one function that changes it.
 //!
-//! Rows stand in two parts: first those with a place in the room's stream, in rising order and without holes; then those
-//! without one, in the order in which they came: messages of a room that keeps no history, and our own that are under way.
+//! Rows stand in two parts: first what has been said, then our own messages that are under way. What has been said has a place in
+//! the room's stream, in rising order and without holes, or is passing: of a room that keeps no history, of a program, of
+//! another node's store. A passing row stands where it came, after what was there then and before what came later.
 //! A row's key is its author and the key that the author's client gave it, so the event of a message that we sent finds
 //! the row that is already there.
 
@@ -87,8 +88,8 @@ pub struct Gap;
 pub struct RoomState {
     position: Position,
     rows: Vec<Row>,
-    /// How many of the rows have a place in the stream; they come first.
-    placed: usize,
+    /// How many of the rows have been said; they come first.
+    said: usize,
     /// Where each row stands.
     index: HashMap<RowKey, usize>,
     /// Earlier messages may exist.
@@ -102,8 +103,8 @@ impl RoomState {
     pub fn new(position: Position, messages: Vec<Stored>) -> Self {
         let older = messages.first().is_some_and(|first| first.offset > Offset(1));
         let rows: Vec<Row> = messages.into_iter().map(placed).collect();
-        let placed = rows.len();
-        let mut state = Self { position, rows, placed, index: HashMap::new(), older, nameless: 0 };
+        let said = rows.len();
+        let mut state = Self { position, rows, said, index: HashMap::new(), older, nameless: 0 };
         state.reindex();
         state
     }
@@ -128,7 +129,7 @@ impl RoomState {
 
     /// Before which offset earlier messages may exist.
     pub fn older_than(&self) -> Option<Offset> {
-        self.rows.first().filter(|_| self.older && self.placed > 0).and_then(|row| row.offset)
+        self.rows[..self.said].iter().find_map(|row| row.offset).filter(|_| self.older)
     }
 
     /// Our messages that wait for an answer, in the order in which they were said.
@@ -138,7 +139,7 @@ impl RoomState {
 
     /// Our messages that the server has not accepted, the refused ones too.
     pub fn unsent(&self) -> impl Iterator<Item = &Row> {
-        self.rows[self.placed..].iter().filter(|row| row.delivery != Delivery::Sent)
+        self.rows[self.said..].iter().filter(|row| row.delivery != Delivery::Sent)
     }
 
     /// Changes the state.
@@ -159,13 +160,13 @@ impl RoomState {
             Input::Accepted { key, offset } => self.accepted(&key, offset),
             Input::Refused { key, reason } => self.deliver(&key, Delivery::Failed(reason)),
             Input::Retried(key) => {
-                if let Some(row) = self.unplaced(&key).cloned() {
+                if let Some(row) = self.under_way(&key).cloned() {
                     self.remove(&key);
                     self.append(Row { delivery: Delivery::Pending, ..row });
                 }
             }
             Input::Discarded(key) => {
-                if self.unplaced(&key).is_some() {
+                if self.under_way(&key).is_some() {
                     self.remove(&key);
                 }
             }
@@ -180,7 +181,7 @@ impl RoomState {
             (Some(offset), _) if offset > self.position.offset.next() => return Err(Gap),
             (Some(offset), Event::Message(message)) => {
                 self.position.offset = offset;
-                self.place(placed(Stored { offset, message }));
+                self.say(placed(Stored { offset, message }));
             }
             (Some(offset), _) => self.position.offset = offset,
             (None, Event::Message(message)) => self.unnumbered(message),
@@ -190,7 +191,7 @@ impl RoomState {
                     self.nameless += 1;
                     let from = Person { id: String::new(), name: name_of(&map).unwrap_or("Program").to_owned() };
                     let text = text.to_owned();
-                    self.append(Row { key, from, text, at: None, offset: None, delivery: Delivery::Sent });
+                    self.say(Row { key, from, text, at: None, offset: None, delivery: Delivery::Sent });
                 }
             }
             (None, Event::Room(_)) => {}
@@ -200,10 +201,8 @@ impl RoomState {
 
     fn joined(&mut self, at: Joined, state: State) {
         if !state.recovered {
-            let placed = self.rows.drain(..self.placed).count();
-            debug_assert_eq!(placed, self.placed, "the placed rows come first");
-            self.placed = 0;
-            self.reindex();
+            // What is passing cannot be read again; the stream that is now begins after it.
+            self.retain(|row| row.offset.is_none());
             let first = state.events.iter().find_map(|push| push.offset).unwrap_or(at.offset.next());
             self.older = first > Offset(1);
             self.position = Position { epoch: at.epoch, offset: Offset(first.0.saturating_sub(1)) };
@@ -225,43 +224,41 @@ impl RoomState {
         self.older = messages.first().is_some_and(|first| first.offset > Offset(1));
         let mut rows: Vec<Row> = messages.into_iter().filter(|message| message.offset < before).map(placed).collect();
         let added: HashSet<_> = rows.iter().map(|row| row.key.clone()).collect();
-        let count = rows.len();
-        rows.extend(self.rows.drain(..).filter(|row| row.offset.is_some() || !added.contains(&row.key)));
+        self.retain(|row| row.offset.is_some() || !added.contains(&row.key));
+        self.said += rows.len();
+        rows.append(&mut self.rows);
         self.rows = rows;
-        self.placed += count;
         self.reindex();
     }
 
     fn accepted(&mut self, key: &RowKey, offset: Option<Offset>) {
-        if self.unplaced(key).is_none() {
-            return;
-        }
+        let Some(row) = self.under_way(key) else { return };
         match offset {
             // It stands before what the page shows: an earlier attempt had gone through after all.
             Some(offset) if offset <= self.position.offset => self.remove(key),
-            _ => self.deliver(key, Delivery::Sent),
+            // Its event says where it stands.
+            Some(_) => self.deliver(key, Delivery::Sent),
+            None => {
+                let row = Row { delivery: Delivery::Sent, ..row.clone() };
+                self.say(row);
+            }
         }
     }
 
     /// A message without a place: ours came back, or somebody said it.
     fn unnumbered(&mut self, message: Message) {
         let row = Row { offset: None, ..placed(Stored { offset: Offset::START, message }) };
-        match self.index.get(&row.key) {
-            Some(at) if *at >= self.placed => {
-                let at = *at;
-                self.rows[at] = row;
-            }
-            Some(_) => {}
-            None => self.append(row),
+        if !self.index.contains_key(&row.key) || self.under_way(&row.key).is_some() {
+            self.say(row);
         }
     }
 
-    /// Puts a row at the end of the stream's part.
-    fn place(&mut self, row: Row) {
+    /// Puts a row at the end of what has been said.
+    fn say(&mut self, row: Row) {
         self.remove(&row.key);
-        self.rows.insert(self.placed, row);
-        self.placed += 1;
-        self.reindex_from(self.placed - 1);
+        self.rows.insert(self.said, row);
+        self.said += 1;
+        self.reindex_from(self.said - 1);
     }
 
     fn append(&mut self, row: Row) {
@@ -273,19 +270,20 @@ impl RoomState {
     fn remove(&mut self, key: &RowKey) {
         if let Some(at) = self.index.remove(key) {
             self.rows.remove(at);
-            if at < self.placed {
-                self.placed -= 1;
+            if at < self.said {
+                self.said -= 1;
             }
             self.reindex_from(at);
         }
     }
 
-    fn unplaced(&self, key: &RowKey) -> Option<&Row> {
-        self.index.get(key).filter(|at| **at >= self.placed).map(|at| &self.rows[*at])
+    /// The row, if it is ours and has not been said yet.
+    fn under_way(&self, key: &RowKey) -> Option<&Row> {
+        self.index.get(key).filter(|at| **at >= self.said).map(|at| &self.rows[*at])
     }
 
     fn deliver(&mut self, key: &RowKey, delivery: Delivery) {
-        if self.unplaced(key).is_some()
+        if self.under_way(key).is_some()
             && let Some(at) = self.index.get(key)
         {
             self.rows[*at].delivery = delivery;
@@ -293,24 +291,22 @@ impl RoomState {
     }
 
     fn trim(&mut self, keep: usize) {
-        let drop = self.placed.saturating_sub(keep);
-        if drop > 0 {
-            self.rows.drain(..drop);
-            self.placed -= drop;
-            self.older = true;
-        }
-        // What has no place cannot be read again, nor could it by somebody who comes now.
-        let passing = self.rows[self.placed..].iter().filter(|row| row.delivery == Delivery::Sent).count();
-        let mut spare = passing.saturating_sub(keep);
-        if spare > 0 {
-            let mut at = 0;
-            self.rows.retain(|row| {
-                let goes = at >= self.placed && spare > 0 && row.delivery == Delivery::Sent;
-                at += 1;
-                spare -= usize::from(goes);
-                !goes
-            });
-        }
+        let drop = self.said.saturating_sub(keep);
+        // What is passing cannot be read again, nor could it by somebody who comes now.
+        self.older |= self.rows[..drop].iter().any(|row| row.offset.is_some());
+        self.rows.drain(..drop);
+        self.said -= drop;
+        self.reindex();
+    }
+
+    fn retain(&mut self, mut keeps: impl FnMut(&Row) -> bool) {
+        let (said, mut at) = (self.said, 0);
+        self.rows.retain(|row| {
+            let stays = keeps(row);
+            self.said -= usize::from(at < said && !stays);
+            at += 1;
+            stays
+        });
         self.reindex();
     }
 
@@ -494,8 +490,44 @@ mod tests {
             assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
         }
         assert_eq!(state.rows().len(), 2);
-        assert_eq!(state.rows()[0].key, key);
+        assert_eq!(state.rows()[1].key, key, "where everybody else has it");
         assert_eq!(state.pending().count(), 0);
+    }
+
+    #[test]
+    fn a_message_without_a_place_stays_where_it_came() {
+        let mut state = RoomState::new(at(3), (2..=3).map(stored).collect());
+        let passing = |state: &mut RoomState, number| {
+            let Push { topic, event, .. } = push(said(number, &me(), &format!("passing-{number}")));
+            assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
+        };
+        let texts = |state: &RoomState| state.rows().iter().map(|row| row.text.clone()).collect::<Vec<_>>();
+        passing(&mut state, 33);
+        compose(&mut state, "a");
+        assert_eq!(state.apply(Input::Pushed(push(stored(4)))), Ok(()));
+        passing(&mut state, 44);
+        assert_eq!(state.apply(Input::Older(Offset(2), vec![stored(1)])), Ok(()));
+        assert_eq!(texts(&state), ["text 1", "text 2", "text 3", "text 33", "text 4", "text 44", "mine a"]);
+        assert_eq!(state.pending().count(), 1);
+        assert_eq!(state.apply(Input::Trimmed(3)), Ok(()));
+        assert_eq!(texts(&state), ["text 33", "text 4", "text 44", "mine a"]);
+        assert_eq!(state.older_than(), Some(Offset(4)));
+        // The stream begins anew; what was passing is not in it, and stands above.
+        assert_eq!(state.apply(answer("f", 9, false, [stored(9)])), Ok(()));
+        assert_eq!(texts(&state), ["text 33", "text 44", "text 9", "mine a"]);
+        assert_eq!(state.pending().count(), 1);
+    }
+
+    #[test]
+    fn what_is_accepted_without_a_place_is_said_at_once_and_once() {
+        let mut state = RoomState::new(at(0), Vec::new());
+        let (first, second) = (compose(&mut state, "a"), compose(&mut state, "b"));
+        assert_eq!(state.apply(Input::Accepted { key: second.clone(), offset: None }), Ok(()));
+        assert_eq!(state.rows().iter().map(|row| &row.key).collect::<Vec<_>>(), [&second, &first]);
+        let Push { topic, event, .. } = push(said(1, &me(), "b"));
+        assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
+        assert_eq!(state.rows().iter().map(|row| &row.key).collect::<Vec<_>>(), [&second, &first]);
+        assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&first]);
     }
 
     #[test]
@@ -516,7 +548,7 @@ mod tests {
         }
         assert_eq!(state.apply(Input::Trimmed(3)), Ok(()));
         let texts: Vec<_> = state.rows().iter().map(|row| row.text.as_str()).collect();
-        assert_eq!(texts, ["mine mine", "text 8", "text 9", "text 10"]);
+        assert_eq!(texts, ["text 8", "text 9", "text 10", "mine mine"]);
         assert_eq!(state.row(&pending).map(|row| row.text.as_str()), Some("mine mine"));
     }
 

@@ -19,6 +19,10 @@ use crate::server::layers::{Event, LayerError, Value};
 const ADDRESS: &str = "__asgi_channel__";
 const TYPE: &str = "type";
 
+/// What to look at when a message cannot be read.
+pub(super) const ALIKE: &str =
+    "are serializer_format, symmetric_encryption_keys and random_prefix_length the same in all programs on this Redis?";
+
 /// How an event becomes bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Serializer {

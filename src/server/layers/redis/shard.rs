@@ -132,6 +132,23 @@ impl Shard {
         self.submit(cmd).await?.value().await
     }
 
+    /// Sends commands in this order and waits for all of them.
+    ///
+    /// # Errors
+    /// The first that there was.
+    pub(super) async fn query_all(&self, cmds: Vec<Cmd>) -> Result<(), LayerError> {
+        for part in cmds.chunks(QUEUE / 2) {
+            let mut answers = Vec::with_capacity(part.len());
+            for cmd in part {
+                answers.push(self.submit(cmd.clone()).await?);
+            }
+            for answer in answers {
+                answer.value().await?;
+            }
+        }
+        Ok(())
+    }
+
     /// What keeps us from the server now.
     pub(super) fn trouble(&self) -> Option<String> {
         self.health.trouble.lock().clone()

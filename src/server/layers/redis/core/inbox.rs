@@ -22,7 +22,7 @@ use tracing::{debug, warn};
 use super::{
     super::shard::Shard,
     Shared,
-    receiver::{LATE, PAUSE, WAIT_S, read},
+    receiver::{LATE, PAUSES, WAIT_S, read},
 };
 use crate::server::layers::{Capacities, Channel, mailboxes::Mailboxes};
 
@@ -195,7 +195,7 @@ async fn run(shared: Weak<Shared>, inbox: Weak<Inbox>, index: usize) {
             }
             Err(cause) => debug!(%cause, "no connection to receive from"),
         }
-        sleep(PAUSE).await;
+        sleep(PAUSES[0]).await;
     }
 }
 

@@ -19,7 +19,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -84,6 +84,8 @@ struct Shared {
     group_expiry: Duration,
     scripts: Scripts,
     shards: Vec<Arc<Shard>>,
+    /// For each shard, since which of its connections the memberships are there.
+    restored: Vec<AtomicU64>,
     /// Where the next message to a channel that any process reads goes.
     next: AtomicUsize,
     /// The memberships of this process's channels, to be made anew where Redis has lost them.
@@ -120,6 +122,7 @@ impl RedisCoreLayer {
             expiry: options.expiry,
             group_expiry: options.group_expiry,
             scripts: Scripts::new(),
+            restored: shards.iter().map(|_| AtomicU64::new(0)).collect(),
             shards,
             next: AtomicUsize::new(0),
             memberships: Mutex::default(),
@@ -155,14 +158,15 @@ async fn restore(shared: Arc<Shared>, shard: usize) {
             let here = memberships.iter().filter(|(group, _)| shared.shard_of(group.as_str()) == shard);
             here.map(|(group, channels)| shared.join(group, channels)).collect()
         };
-        for cmd in ours {
-            if let Err(cause) = shared.shards[shard].query(cmd).await {
-                // The connection is lost again, and the next one begins again.
-                warn!(%cause, "memberships could not be made anew");
-                break;
-            }
+        let joined = shared.shards[shard].query_all(ours).await;
+        if let Err(cause) = joined {
+            // Lost again, then the next connection begins again; refused for another reason, the log says so.
+            warn!(%cause, "memberships could not be made anew");
+            continue;
         }
-        if *generation.borrow() > 1 {
+        let generation = *generation.borrow();
+        shared.restored[shard].store(generation, Ordering::Relaxed);
+        if generation > 1 {
             shared.gap();
         }
     }
@@ -392,7 +396,11 @@ impl ChannelLayer for RedisCoreLayer {
     }
 
     fn trouble(&self) -> Option<String> {
-        let shard = self.shared.shards.iter().find_map(|shard| shard.trouble());
+        let shard = self.shared.shards.iter().zip(&self.shared.restored).find_map(|(shard, restored)| {
+            let is_restored = *shard.generation().borrow() == restored.load(Ordering::Relaxed);
+            let unrestored = || format!("the memberships on {} are being made anew", shard.source().host());
+            shard.trouble().or_else(|| (!is_restored).then(unrestored))
+        });
         let receiver =
             || self.shared.sinks.lock().values().flat_map(|attached| &attached.receivers).find_map(Receiver::trouble);
         shard.or_else(receiver)

@@ -17,7 +17,10 @@ use tokio::{task::JoinHandle, time::sleep};
 use tracing::{debug, warn};
 
 use super::{
-    super::{codec::Address, shard::Shard},
+    super::{
+        codec::{ALIKE, Address},
+        shard::Shard,
+    },
     Shared,
 };
 use crate::server::layers::{Channel, Event, Sink};
@@ -28,8 +31,8 @@ pub(super) const WAIT_S: u64 = 5;
 pub(super) const LATE: Duration = Duration::from_secs(3);
 /// Messages in one bite.
 const BITE: usize = 256;
-/// Between attempts to connect.
-pub(super) const PAUSE: Duration = Duration::from_millis(250);
+/// Pauses between attempts to connect grow from the first to the second.
+pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(4)];
 
 /// Ends when dropped.
 pub(super) struct Receiver {
@@ -77,10 +80,12 @@ struct Drain {
 impl Drain {
     async fn run(self) {
         let mut connected_before = false;
+        let mut pause = PAUSES[0];
         loop {
-            match self.shard.source().connect(Duration::from_secs(WAIT_S) + LATE).await {
+            match self.connect().await {
                 Ok(connection) => {
                     self.lost.store(false, Ordering::Relaxed);
+                    pause = PAUSES[0];
                     if connected_before {
                         self.sink.gap();
                     }
@@ -92,8 +97,16 @@ impl Drain {
                 // The shard's own connection says so in the log.
                 Err(cause) => debug!(%cause, "no connection to receive from"),
             }
-            sleep(PAUSE).await;
+            sleep(pause).await;
+            pause = PAUSES[1].min(2 * pause);
         }
+    }
+
+    /// A connection that has answered: one that lacks a password comes about too.
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+        let mut connection = self.shard.source().connect(Duration::from_secs(WAIT_S) + LATE).await?;
+        redis::cmd("PING").exec_async(&mut connection).await?;
+        Ok(connection)
     }
 
     async fn drain(&self, mut connection: MultiplexedConnection) -> RedisError {
@@ -156,7 +169,7 @@ pub(super) fn read(shared: &Shared, message: &[u8]) -> Option<(Event, Vec<String
             Some((event, channels))
         }
         Err(cause) => {
-            warn!(%cause, "a message from Redis cannot be read");
+            warn!(%cause, "a message from Redis cannot be read: {ALIKE}");
             None
         }
     }

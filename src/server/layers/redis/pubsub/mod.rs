@@ -27,7 +27,7 @@ use tracing::{info, warn};
 
 use super::{
     RedisOptions,
-    codec::Codec,
+    codec::{ALIKE, Codec},
     ring::ring,
     shard::{Shard, unavailable},
 };
@@ -224,7 +224,7 @@ impl Listener for Hearing {
         // A peer's mistake; nothing that is received may stop the receiving.
         let event = match local.codec.decode(payload) {
             Ok((event, _)) => Arc::new(event),
-            Err(cause) => return warn!(%cause, channel = redis_channel, "a message from Redis cannot be read"),
+            Err(cause) => return warn!(%cause, channel = redis_channel, "a message from Redis cannot be read: {ALIKE}"),
         };
         let full = local.deliver(&channels, &event);
         match group {
