@@ -22,5 +22,11 @@ mod support;
 mod cluster;
 #[path = "nodes/crossing.rs"]
 mod crossing;
+#[path = "nodes/django.rs"]
+mod django;
+#[path = "nodes/faults.rs"]
+mod faults;
+#[path = "nodes/traffic.rs"]
+mod traffic;
 
 use support::within;

@@ -66,6 +66,11 @@ pub async fn ready(app: &TestApp) {
     says(app, 200).await;
 }
 
+/// Waits until the node says that something is not well; gives its words.
+pub async fn in_trouble(app: &TestApp) -> String {
+    says(app, 503).await
+}
+
 async fn says(app: &TestApp, status: u16) -> String {
     let asking = async {
         loop {
