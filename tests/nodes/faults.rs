@@ -67,22 +67,52 @@ impl Passing {
     }
 }
 
+/// Somebody who enters a room while the layer is away.
+struct Late(V1);
+
+impl Late {
+    /// Hears what is said on this node.
+    async fn join(app: &TestApp) -> Self {
+        let mut v1 = v1_member(app, "s-late").await;
+        let place = v1.post("room/s-late", "k", "alone").await;
+        let push = v1.push().await;
+        assert_eq!((&push["offset"], &push["event"]["text"]), (&place, &json!("alone")));
+        Self(v1)
+    }
+
+    /// When the layer is back, hears what is said on the other node too, once the layer has been told.
+    async fn hears(mut self, other: &TestApp) {
+        let mut there = v1_member(other, "s-late").await;
+        let heard = async {
+            for n in 0.. {
+                there.post("room/s-late", &format!("k{n}"), "here too").await;
+                if let Some(first) = self.0.pushes_so_far().await.first() {
+                    return assert_eq!(first["event"]["text"], "here too");
+                }
+            }
+        };
+        within("the other node", heard).await;
+    }
+}
+
 async fn redis_is_killed_and_comes_back(backend: Backend) {
     let mut redis = Redis::with(Config { password: Some(PASSWORD), ..Config::default() }).await;
     let (a, b) = two_nodes(backend, &redis).await;
     let mut passing = Passing::open(&a, &b).await;
     let mut traffic = Traffic::start([&a, &b]).await;
-    for _ in 0..2 {
-        redis.kill();
+    for first_stands_still in [false, true] {
+        if first_stands_still {
+            // Who comes now asks for a subscription on a connection that is open and silent.
+            redis.pause();
+        } else {
+            redis.kill();
+        }
         both_in_trouble([&a, &b], redis.port()).await;
         traffic.goes_on().await;
-        // Who comes only now hears the others of this node.
-        let mut late = v1_member(&a, "s-late").await;
-        let place = late.post("room/s-late", "k", "alone").await;
-        let push = late.push().await;
-        assert_eq!((&push["offset"], &push["event"]["text"]), (&place, &json!("alone")));
+        let late = Late::join(&a).await;
         redis.restart().await;
         traffic.crosses().await;
+        late.hears(&b).await;
         ready(&a).await;
         ready(&b).await;
     }
@@ -104,8 +134,10 @@ async fn redis_stands_still_for_a_while(backend: Backend) {
     redis.pause();
     both_in_trouble([&a, &b], redis.port()).await;
     traffic.goes_on().await;
+    let late = Late::join(&a).await;
     redis.resume();
     traffic.crosses().await;
+    late.hears(&b).await;
     ready(&a).await;
     ready(&b).await;
     traffic.audit([&a, &b]).await;

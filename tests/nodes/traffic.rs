@@ -174,23 +174,26 @@ async fn assert_heard_all(app: &TestApp, node: usize, acknowledged: &[(String, u
     assert!(places.iter().all(Option::is_none) || places.into_iter().eq((2..).map(Some).take(stored.len())));
 }
 
-/// Of another node a listener has heard, in order and once each, messages that were said there; all of those after `level`.
+/// Of another node a listener has heard, of each speaker in order and once each, messages that were said there; all of those
+/// after `level`.
 fn assert_heard_once(node: usize, level: u64, acknowledged: &[(String, u64)], heard: &[(Option<u64>, String)]) {
     let theirs: Vec<_> = heard.iter().filter(|(_, text)| parts(text).0 == node && parts(text).1 != "first").collect();
     assert!(theirs.iter().all(|(place, _)| place.is_none()));
     let mut in_order = acknowledged.to_vec();
     in_order.sort_by_key(|(_, offset)| *offset);
     let in_order: Vec<_> = in_order.iter().map(|(text, _)| text.as_str()).collect();
-    let places: Vec<_> = theirs.iter().map(|(_, text)| in_order.iter().position(|said| said == text).expect(text)).collect();
-    for pair in places.windows(2) {
-        assert!(pair[0] < pair[1], "from node {node}: {} before {}", in_order[pair[0]], in_order[pair[1]]);
+    let of = |texts: &[&str], speaker: &str| -> Vec<String> {
+        texts.iter().filter(|text| parts(text).1 == speaker).map(ToString::to_string).collect()
+    };
+    let theirs: Vec<_> = theirs.iter().map(|(_, text)| text.as_str()).collect();
+    for speaker in ["0", "1", LAST] {
+        let (said, heard) = (of(&in_order, speaker), of(&theirs, speaker));
+        let mut rest = said.iter();
+        // Each is found behind the one before, so none is there twice.
+        assert!(heard.iter().all(|text| rest.any(|said| said == text)), "from node {node}: {heard:?}");
+        let is_late = |text: &&String| parts(text).2 > level;
+        assert!(heard.iter().filter(is_late).eq(said.iter().filter(is_late)), "from node {node}: {heard:?}, not {said:?}");
     }
-    let is_late = |text: &&str| parts(text).2 > level;
-    let (late_said, late_heard): (Vec<_>, Vec<_>) = (
-        in_order.into_iter().filter(is_late).collect(),
-        theirs.iter().map(|(_, text)| text.as_str()).filter(is_late).collect(),
-    );
-    assert_eq!(late_heard, late_said, "from node {node}");
 }
 
 /// The next text of a node.
