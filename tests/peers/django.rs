@@ -4,16 +4,9 @@ use confab::server::layers::{
     ChannelLayer as _, DEFAULT_PREFIX, Event,
     redis::{Host, RedisCoreLayer, RedisOptions},
 };
-use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::{Value as Json, json};
-use tokio::net::TcpStream;
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, client::IntoClientRequest as _, http::HeaderValue},
-};
 
 use crate::support::{
-    django::Django,
+    django::{Browser, Django},
     peer::{Backend, Options, Peer},
     redis::Redis,
     within,
@@ -24,27 +17,6 @@ const BACKENDS: [(Backend, &str); 2] = [
     (Backend::Core, "channels_redis.core.RedisChannelLayer"),
     (Backend::PubSub, "channels_redis.pubsub.RedisPubSubChannelLayer"),
 ];
-
-/// A browser on the tutorial's page.
-struct Browser(WebSocketStream<MaybeTlsStream<TcpStream>>);
-
-impl Browser {
-    async fn open(url: &str) -> Self {
-        let mut request = url.into_client_request().expect("an address");
-        request.headers_mut().insert("Origin", HeaderValue::from_static("http://127.0.0.1"));
-        Self(within("the WebSocket", connect_async(request)).await.expect("a WebSocket").0)
-    }
-
-    async fn say(&mut self, text: &str) {
-        self.0.send(Message::text(json!({"message": text}).to_string())).await.expect("sent");
-    }
-
-    async fn hear(&mut self) -> String {
-        let message = within("a message", self.0.next()).await.expect("it is open").expect("a message");
-        let json: Json = serde_json::from_str(message.to_text().expect("text")).expect("JSON");
-        json["message"].as_str().expect("a text").to_owned()
-    }
-}
 
 #[tokio::test]
 async fn the_tutorial_runs_as_it_does_anywhere() {

@@ -38,11 +38,14 @@ impl Plain {
         within("a message", self.socket.next()).await.expect("an open connection").expect("a well-formed frame")
     }
 
-    /// The next message, which has to be text.
+    /// The next message, which has to be text; the server may have asked whether we are alive.
     pub async fn text(&mut self) -> String {
-        match self.next().await {
-            Message::Text(text) => text.to_string(),
-            other => panic!("not text: {other:?}"),
+        loop {
+            match self.next().await {
+                Message::Text(text) => return text.to_string(),
+                Message::Ping(_) => {}
+                other => panic!("not text: {other:?}"),
+            }
         }
     }
 
@@ -89,12 +92,16 @@ impl V1 {
     }
 
     async fn frame(&mut self) -> Result<Value, Error> {
-        match within("a message", self.socket.next()).await {
-            Some(Ok(Message::Text(text))) => Ok(serde_json::from_str(&text).expect("JSON")),
-            Some(Ok(Message::Close(frame))) => panic!("closed: {frame:?}"),
-            Some(Ok(other)) => panic!("not text: {other:?}"),
-            Some(Err(error)) => Err(error),
-            None => Err(Error::ConnectionClosed),
+        loop {
+            return match within("a message", self.socket.next()).await {
+                Some(Ok(Message::Text(text))) => Ok(serde_json::from_str(&text).expect("JSON")),
+                // The server asks whether we are alive; the socket answers by itself.
+                Some(Ok(Message::Ping(_))) => continue,
+                Some(Ok(Message::Close(frame))) => panic!("closed: {frame:?}"),
+                Some(Ok(other)) => panic!("not text: {other:?}"),
+                Some(Err(error)) => Err(error),
+                None => Err(Error::ConnectionClosed),
+            };
         }
     }
 
@@ -198,9 +205,12 @@ async fn connect(
 }
 
 async fn closed(socket: &mut WebSocketStream<TcpStream>) -> (u16, String) {
-    let frame = match within("a close frame", socket.next()).await {
-        Some(Ok(Message::Close(Some(CloseFrame { code, reason })))) => (code.into(), reason.to_string()),
-        other => panic!("not a close frame: {other:?}"),
+    let frame = loop {
+        match within("a close frame", socket.next()).await {
+            Some(Ok(Message::Close(Some(CloseFrame { code, reason })))) => break (code.into(), reason.to_string()),
+            Some(Ok(Message::Ping(_))) => {}
+            other => panic!("not a close frame: {other:?}"),
+        }
     };
     // The client answers it while it reads on.
     let end = within("the end of the connection", socket.next()).await;

@@ -5,7 +5,13 @@ use std::{
     process::{Command, Stdio},
 };
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value as Json, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, client::IntoClientRequest as _, http::HeaderValue},
+};
 
 use super::{process::Process, python, within};
 
@@ -13,7 +19,7 @@ use super::{process::Process, python, within};
 pub struct Django {
     layer: Json,
     address: String,
-    _process: Process,
+    process: Process,
 }
 
 impl Django {
@@ -30,12 +36,22 @@ impl Django {
         process.logs("Uvicorn running on").await;
         let log = process.log();
         let address = log.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
-        Self { layer, address: address.to_owned(), _process: process }
+        Self { layer, address: address.to_owned(), process }
     }
 
     /// Where the WebSocket of a room is; its group in the layer is `chat_{room}`.
     pub fn websocket(&self, room: &str) -> String {
         format!("ws://{}/ws/chat/{room}/", self.address)
+    }
+
+    /// Everything logged so far, exceptions among it.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Waits for a line with `text` in the log.
+    pub async fn logs(&self, text: &str) {
+        self.process.logs(text).await;
     }
 
     /// Runs a program of the project that sends `{"type": "send_new_data", "text": ...}` into the group `coins`.
@@ -44,6 +60,35 @@ impl Django {
         in_project(&mut command, &self.layer).args(["push.py", text]).stdin(Stdio::null());
         let done = tokio::task::spawn_blocking(move || command.status());
         assert!(within("the end of push.py", done).await.expect("no panic").expect("push.py starts").success());
+    }
+}
+
+/// A browser on the tutorial's page.
+pub struct Browser(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Browser {
+    /// In a room, at [`Django::websocket`]; it is a member of the group when this returns.
+    pub async fn open(url: &str) -> Self {
+        let mut request = url.into_client_request().expect("an address");
+        request.headers_mut().insert("Origin", HeaderValue::from_static("http://127.0.0.1"));
+        Self(within("the WebSocket", connect_async(request)).await.expect("a WebSocket").0)
+    }
+
+    /// Says something in the room.
+    pub async fn say(&mut self, text: &str) {
+        self.say_as_it_is(&json!({"message": text}).to_string()).await;
+    }
+
+    /// Sends what the page would not.
+    pub async fn say_as_it_is(&mut self, message: &str) {
+        self.0.send(Message::text(message)).await.expect("sent");
+    }
+
+    /// What is said next in the room.
+    pub async fn hear(&mut self) -> String {
+        let message = within("a message", self.0.next()).await.expect("it is open").expect("a message");
+        let json: Json = serde_json::from_str(message.to_text().expect("text")).expect("JSON");
+        json["message"].as_str().expect("a text").to_owned()
     }
 }
 

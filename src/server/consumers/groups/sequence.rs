@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   the layer ──► arrive ──┬─ the next offset ──────────────────────► handed out, and what waited for it
-//!                          ├─ one that was there, or no offset at all ► dropped; handed out
+//!                          ├─ one that was there, or no offset at all ► dropped; handed out, behind the unsorted
 //!                          ├─ beyond a hole ─────► line ──────┐
 //!                          └─ of another epoch ──► unsorted ──┤ due: read the store
 //!   the store ──► level ◄─────────────────────────────────────┘
@@ -52,7 +52,7 @@ pub(super) struct Sequence {
     last: Option<Position>,
     /// Of the epoch of `last` and beyond a hole.
     line: BTreeMap<Offset, Waiting>,
-    /// Of an epoch about which the store has to be asked, in the order of arrival.
+    /// Of an epoch about which the store has to be asked, and what came behind them without a place; in the order of arrival.
     unsorted: Vec<Waiting>,
     /// The weight of what waits.
     bytes: usize,
@@ -89,7 +89,7 @@ impl Sequence {
 
     /// Takes what the layer has brought; what can go out now is pushed to `out`.
     pub(super) fn arrive(&mut self, broadcast: Broadcast, out: &mut Vec<Handed>) {
-        let Some(position) = &broadcast.position else { return out.push(Handed::Event(broadcast)) };
+        let Some(position) = &broadcast.position else { return self.pass(broadcast, out) };
         match &mut self.last {
             Some(last) if last.epoch == position.epoch => {
                 if position.offset == last.offset.next() {
@@ -100,8 +100,18 @@ impl Sequence {
                     self.wait(broadcast);
                 }
             }
-            Some(_) if self.foreign.contains(&position.epoch) => out.push(Handed::Event(broadcast.without_position())),
+            Some(_) if self.foreign.contains(&position.epoch) => self.pass(broadcast.without_position(), out),
             _ => self.wait(broadcast),
+        }
+    }
+
+    /// Hands out what has no place: at once, unless some wait of which it is not known yet whether they have one. Its sender
+    /// may have sent them before it.
+    fn pass(&mut self, broadcast: Broadcast, out: &mut Vec<Handed>) {
+        if self.unsorted.is_empty() {
+            out.push(Handed::Event(broadcast));
+        } else {
+            self.wait(broadcast);
         }
     }
 
@@ -206,16 +216,18 @@ impl Sequence {
     }
 
     fn wait(&mut self, broadcast: Broadcast) {
-        let Some(position) = &broadcast.position else { return };
         self.bytes += broadcast.weight();
         self.wanted |= !self.reading;
-        let in_line = self.last.as_ref().is_some_and(|last| last.epoch == position.epoch);
-        let offset = position.offset;
+        let placed = self.last.as_ref().zip(broadcast.position.as_ref());
+        let in_line = placed.filter(|(last, position)| last.epoch == position.epoch).map(|(_, position)| position.offset);
         let waiting = Waiting { broadcast, begun: self.begun };
-        if !in_line {
-            self.unsorted.push(waiting);
-        } else if let Some(same) = self.line.insert(offset, waiting) {
-            self.bytes -= same.broadcast.weight();
+        match in_line {
+            None => self.unsorted.push(waiting),
+            Some(offset) => {
+                if let Some(same) = self.line.insert(offset, waiting) {
+                    self.bytes -= same.broadcast.weight();
+                }
+            }
         }
         if self.bytes > WAITING_BYTES {
             warn!(events = self.line.len() + self.unsorted.len(), "too much waits for the store; it will be read instead");
@@ -436,6 +448,28 @@ mod tests {
         test.arrive("y", [2]);
         test.arrive("e", [7]);
         assert_eq!(test.handed(), ["nowhere", "nowhere", "e7"]);
+        test.assert_idle();
+    }
+
+    #[test]
+    fn what_has_no_place_does_not_overtake_what_may_have_none_either() {
+        let mut test = Test::new();
+        test.arrive("x", [1]);
+        test.sequence.arrive(event("x", 2).without_position(), &mut test.out);
+        test.arrive("e", [6]);
+        assert_eq!(test.handed(), ["e6"]);
+        assert!(test.sequence.due());
+        let reading = test.sequence.begin();
+        test.arrive("y", [1]);
+        test.arrive("x", [3]);
+        test.level(reading, "e", 1, 6, 100);
+        // The one behind `y` still waits with it.
+        assert_eq!(test.handed(), ["nowhere", "nowhere"]);
+        test.read("e", 1, 6, 100);
+        assert_eq!(test.handed(), ["nowhere", "nowhere"]);
+        test.arrive("x", [4]);
+        test.sequence.arrive(event("x", 5).without_position(), &mut test.out);
+        assert_eq!(test.handed(), ["nowhere", "nowhere"]);
         test.assert_idle();
     }
 

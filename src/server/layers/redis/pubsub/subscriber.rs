@@ -24,7 +24,7 @@ use redis::{
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tracing::{debug, warn};
 
@@ -78,7 +78,13 @@ struct State {
     heard: watch::Sender<u64>,
     /// How many orders have been carried out.
     done: watch::Sender<u64>,
-    lost: Mutex<Option<String>>,
+    lost: Mutex<Option<Lost>>,
+}
+
+/// Why there is no connection, and since when.
+struct Lost {
+    since: Instant,
+    cause: String,
 }
 
 impl Subscriber {
@@ -91,7 +97,7 @@ impl Subscriber {
             done: watch::Sender::new(0),
             lost: Mutex::default(),
         });
-        let task = Task { state: Arc::clone(&state), listener, orders: received, wanted: BTreeSet::new() };
+        let task = Task { state: Arc::clone(&state), listener, orders: received, wanted: BTreeSet::new(), taken: 0 };
         Self { orders, given: AtomicU64::new(0), state, task: tokio::spawn(task.run()) }
     }
 
@@ -121,7 +127,9 @@ impl Subscriber {
             return Ok(());
         }
         let mut done = self.state.done.subscribe();
-        let carried_out = timeout(PATIENCE, done.wait_for(|done| *done >= given)).await;
+        // Not at all where the connection has been lost for so long: nobody is to wait anew with each message.
+        let lost_for = self.state.lost.lock().as_ref().map_or(Duration::ZERO, |lost| lost.since.elapsed());
+        let carried_out = timeout(PATIENCE.saturating_sub(lost_for), done.wait_for(|done| *done >= given)).await;
         carried_out
             .map(drop)
             .map_err(|_| unavailable(self.trouble().unwrap_or_else(|| "Redis is slow to subscribe".to_owned())))
@@ -137,7 +145,7 @@ impl Subscriber {
     }
 
     pub(super) fn trouble(&self) -> Option<String> {
-        self.state.lost.lock().clone()
+        self.state.lost.lock().as_ref().map(|lost| lost.cause.clone())
     }
 }
 
@@ -165,6 +173,8 @@ struct Task {
     listener: Arc<dyn Listener>,
     orders: mpsc::UnboundedReceiver<Order>,
     wanted: BTreeSet<Topic>,
+    /// How many orders have been noted in `wanted`. One whose connection breaks is carried out by the next.
+    taken: u64,
 }
 
 impl Task {
@@ -188,19 +198,23 @@ impl Task {
                     cause.to_string()
                 }
             };
-            *self.state.lost.lock() =
-                Some(format!("the subscription to {} is lost: {cause}", self.state.shard.source().host()));
+            self.note_lost(&cause);
             sleep(PAUSE).await;
         }
+    }
+
+    fn note_lost(&self, cause: &str) {
+        let cause = format!("the subscription to {} is lost: {cause}", self.state.shard.source().host());
+        let mut lost = self.state.lost.lock();
+        let since = lost.as_ref().map_or_else(Instant::now, |lost| lost.since);
+        *lost = Some(Lost { since, cause });
     }
 
     /// A connection that listens to all that is wanted.
     async fn connect(&mut self) -> Result<(PubSubSink, PubSubStream), RedisError> {
         let (mut sink, stream) = self.state.shard.source().subscriber().await?.split();
-        let mut carried_out = 0;
         while let Ok(order) = self.orders.try_recv() {
             self.note(order);
-            carried_out += 1;
         }
         let names = |pattern: bool| {
             let wanted = self.wanted.iter().filter_map(move |topic| match topic {
@@ -216,11 +230,13 @@ impl Task {
         for names in names(true).chunks(CHUNK) {
             on_time(sink.psubscribe(names)).await?;
         }
-        self.state.done.send_modify(|done| *done += carried_out);
+        self.state.done.send_replace(self.taken);
         Ok((sink, stream))
     }
 
+    /// Whether something changes.
     fn note(&mut self, order: Order) -> bool {
+        self.taken += 1;
         match order {
             Order::Begin(topic) => self.wanted.insert(topic),
             Order::End(topic) => self.wanted.remove(&topic),
@@ -242,7 +258,7 @@ impl Task {
                     if let Err(cause) = self.carry_out(&mut sink, order).await {
                         return cause.to_string();
                     }
-                    self.state.done.send_modify(|done| *done += 1);
+                    self.state.done.send_replace(self.taken);
                 }
                 () = &mut silence => return "it is silent".to_owned(),
             }

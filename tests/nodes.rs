@@ -1,0 +1,32 @@
+//! Several servers on one Redis, as their clients and programs in Python see them: what is said on one node is heard on the
+//! other, and what becomes of all that when Redis fails.
+//!
+//! `cluster` starts nodes, each with a store of its own. `crossing` is about two of them, `django` about a node beside a project
+//! of Django Channels, `faults` about what Redis does to them while people talk, whom `traffic` stands for.
+//!
+//! Clients and servers are those of `tests/server`, Redis and the programs in Python those of `tests/support`.
+
+#![cfg(feature = "ssr")]
+
+#[allow(dead_code, reason = "shared with other tests, which use the rest")]
+#[path = "server/app.rs"]
+mod app;
+#[allow(dead_code, reason = "shared with other tests, which use the rest")]
+#[path = "server/clients.rs"]
+mod clients;
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "nodes/cluster.rs"]
+#[macro_use]
+mod cluster;
+#[path = "nodes/crossing.rs"]
+mod crossing;
+#[path = "nodes/django.rs"]
+mod django;
+#[path = "nodes/faults.rs"]
+mod faults;
+#[path = "nodes/traffic.rs"]
+mod traffic;
+
+use support::within;
