@@ -126,8 +126,9 @@ async fn compare(memory: &Side, redis: &Side, steps: Vec<Step>) -> Result<(), Te
                 }
             }
             step => {
-                // A message that is still on its way to a member who leaves is lost, where nothing is kept in between.
-                if let Step::Discard(..) = step {
+                // Where nothing is kept in between, a message that is still on its way misses a member who leaves meanwhile, and
+                // reaches one who comes.
+                if let Step::Add(..) | Step::Discard(..) = step {
                     redis.level().await;
                 }
                 let (expected, refused) = (memory.go(&step, n).await, redis.go(&step, n).await);

@@ -51,6 +51,8 @@ pub struct RedisPubSubLayer {
     local: Arc<Local>,
     codec: Codec,
     servers: Arc<Vec<Server>>,
+    /// Held by who hands a message over.
+    turn: tokio::sync::Mutex<()>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -104,7 +106,7 @@ impl RedisPubSubLayer {
         let servers = Arc::new(servers);
         let watch = |index| tokio::spawn(tell_of_outages(Arc::downgrade(&servers), index, Arc::downgrade(&local)));
         let tasks = (0..servers.len()).map(watch).collect();
-        Ok(Arc::new(Self { local, codec: codec(), servers, tasks }))
+        Ok(Arc::new(Self { local, codec: codec(), servers, turn: tokio::sync::Mutex::default(), tasks }))
     }
 
     fn server_of(&self, redis_channel: &str) -> &Server {
@@ -118,10 +120,15 @@ impl RedisPubSubLayer {
 
     async fn publish(&self, redis_channel: &str, event: &Event) -> Result<(), LayerError> {
         let payload = self.codec.encode(event, None)?;
-        self.ready().await?;
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(redis_channel).arg(payload);
-        self.server_of(redis_channel).shard.query(publish).await.map(drop)
+        let answer = {
+            // It is fair: who has to wait for a subscription is not overtaken by who comes when it is there.
+            let _turn = self.turn.lock().await;
+            self.ready().await?;
+            self.server_of(redis_channel).shard.submit(publish).await?
+        };
+        answer.value().await.map(drop)
     }
 
     fn listen_to_group(&self, group: &GroupName) {
