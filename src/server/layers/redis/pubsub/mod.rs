@@ -111,17 +111,19 @@ impl RedisPubSubLayer {
         &self.servers[ring(redis_channel, self.servers.len())]
     }
 
-    /// Resolves when this process listens to all that it wants to by now.
+    /// Resolves when this process listens to all that it wants to by now, on all servers.
     async fn ready(&self) -> Result<(), LayerError> {
         try_join_all(self.servers.iter().map(|server| server.subscriber.ready())).await.map(drop)
     }
 
     async fn publish(&self, redis_channel: &str, event: &Event) -> Result<(), LayerError> {
         let payload = self.codec.encode(event, None)?;
-        self.ready().await?;
+        let server = self.server_of(redis_channel);
+        // Who sends after having begun to listen hears it. The other servers have no part in this: they may be away.
+        server.subscriber.ready().await?;
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(redis_channel).arg(payload);
-        self.server_of(redis_channel).shard.query(publish).await.map(drop)
+        server.shard.query(publish).await.map(drop)
     }
 
     fn listen_to_group(&self, group: &GroupName) {
@@ -179,9 +181,7 @@ impl Local {
     }
 
     fn sink_of(&self, channel: &Channel) -> Option<Arc<dyn Sink>> {
-        channel.local()?;
-        let sinks = self.sinks.read();
-        sinks.iter().find(|(name, _)| name.as_str() == channel.non_local()).map(|(_, sink)| Arc::clone(sink))
+        self.sinks.read().get(channel.non_local()).map(Arc::clone)
     }
 
     /// Gives an event to channels, those of one process standing together; returns how many had no room for it.
@@ -211,20 +211,24 @@ impl Local {
 struct Hearing(Weak<Local>);
 
 impl Listener for Hearing {
-    fn message(&self, redis_channel: &str, payload: &[u8]) {
-        let Some(local) = self.0.upgrade() else { return };
+    fn message(&self, redis_channel: &str, payload: &[u8]) -> bool {
+        let Some(local) = self.0.upgrade() else { return true };
         let group = redis_channel.strip_prefix(&local.group_prefix).and_then(|group| group.parse::<GroupName>().ok());
         let channels: Arc<[Channel]> = match &group {
             Some(group) => local.groups.lock().members(group),
             None => redis_channel.parse().into_iter().collect(),
         };
         if channels.is_empty() {
-            return;
+            // The last memberships have expired: nobody has said that the group is left.
+            return false;
         }
         // A peer's mistake; nothing that is received may stop the receiving.
         let event = match local.codec.decode(payload) {
             Ok((event, _)) => Arc::new(event),
-            Err(cause) => return warn!(%cause, channel = redis_channel, "a message from Redis cannot be read: {ALIKE}"),
+            Err(cause) => {
+                warn!(%cause, channel = redis_channel, "a message from Redis cannot be read: {ALIKE}");
+                return true;
+            }
         };
         let full = local.deliver(&channels, &event);
         match group {
@@ -232,6 +236,7 @@ impl Listener for Hearing {
             None if full > 0 => info!("channel {redis_channel} over capacity"),
             _ => {}
         }
+        true
     }
 
     fn gap(&self) {
@@ -296,7 +301,11 @@ impl ChannelLayer for RedisPubSubLayer {
             self.listen_to_group(group);
         }
         self.listen_to(channel);
-        self.ready().await
+        self.server_of(&self.local.redis_channel(group)).subscriber.ready().await?;
+        if channel.local().is_none() {
+            self.server_of(channel.as_str()).subscriber.ready().await?;
+        }
+        Ok(())
     }
 
     async fn group_discard(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError> {
