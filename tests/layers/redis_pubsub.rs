@@ -168,3 +168,57 @@ async fn what_cannot_be_read_stops_nothing() {
     layer.group_send(&group(), numbered(1)).await.expect("sent");
     assert_eq!(next(&mut told).await, Told::Number("g1".to_owned(), 1));
 }
+
+#[tokio::test]
+async fn a_server_that_is_away_does_not_hold_up_what_goes_over_another() {
+    let (well, mut away) = (Redis::start().await, Redis::start().await);
+    away.kill();
+    let hosts = [&well, &away].map(|redis| Host::Url(redis.url())).to_vec();
+    let layer = RedisPubSubLayer::start(RedisOptions { hosts, ..RedisOptions::default() }).expect("a layer");
+    let (name, mut told) = attach(&*layer);
+    let member = name.with_local("g1").expect("a name");
+    // Among two servers the channel of this group is on the first, and that of `chat` on the second.
+    let group = "room.1".parse().expect("a group's name");
+    layer.group_add(&group, &member).await.expect("a member");
+    layer.group_send(&group, numbered(1)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number("g1".to_owned(), 1));
+    let chat = "chat".parse().expect("a group's name");
+    assert!(matches!(layer.group_add(&chat, &member).await, Err(LayerError::Unavailable(_))));
+    layer.group_send(&group, numbered(2)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number("g1".to_owned(), 2));
+}
+
+#[tokio::test]
+async fn a_subscription_lost_before_its_answer_is_made_again() {
+    let mut redis = Redis::start().await;
+    let layer = start(&redis);
+    let (name, mut told) = attach(&*layer);
+    layer.group_add(&group(), &name).await.expect("a member");
+    redis.pause();
+    let late = "late".parse().expect("a group's name");
+    assert!(matches!(layer.group_add(&late, &name).await, Err(LayerError::Unavailable(_))));
+    redis.restart().await;
+    assert_eq!(next(&mut told).await, Told::Gap);
+    assert_eq!(next(&mut told).await, Told::Gap);
+    for n in 0..3 {
+        layer.group_send(&late, numbered(n)).await.expect("sent");
+        assert_eq!(next(&mut told).await, Told::Number(String::new(), n));
+    }
+}
+
+#[tokio::test]
+async fn a_group_whose_members_have_all_expired_is_listened_to_no_more() {
+    let redis = Redis::start().await;
+    let hosts = vec![Host::Url(redis.url())];
+    let options = RedisOptions { hosts, group_expiry: Duration::from_secs(1), ..RedisOptions::default() };
+    let layer = RedisPubSubLayer::start(options).expect("a layer");
+    let (name, mut told) = attach(&*layer);
+    layer.group_add(&group(), &name).await.expect("a member");
+    layer.group_send(&group(), numbered(1)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number(String::new(), 1));
+    let abandoned = async { while redis.cli::<usize>(&["PUBLISH", "asgi__group__test-group", "to nobody"]).await > 0 {} };
+    timeout(Duration::from_secs(20), abandoned).await.expect("nobody listens");
+    layer.group_add(&group(), &name).await.expect("a member again");
+    layer.group_send(&group(), numbered(2)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number(String::new(), 2));
+}

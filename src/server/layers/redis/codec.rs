@@ -5,7 +5,11 @@
 //!   decode: each key in turn ──► msgpack or JSON ──► event, and for whom it is
 //! ```
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use fernet::Fernet;
@@ -18,6 +22,8 @@ use crate::server::layers::{Event, LayerError, Value};
 /// may say so.
 const ADDRESS: &str = "__asgi_channel__";
 const TYPE: &str = "type";
+/// How deep lists and maps may be in a field: as deep as `serde_json` reads them there, which is a little less than msgpack here.
+const DEEPEST: usize = 126;
 
 /// What to look at when a message cannot be read.
 pub(super) const ALIKE: &str =
@@ -69,8 +75,12 @@ impl Codec {
     }
 
     /// # Errors
-    /// [`LayerError::Unserializable`]: JSON has no form for something in the event.
+    /// [`LayerError::Unserializable`]: JSON has no form for something in the event, or lists and maps are deeper than is read.
     pub(super) fn encode(&self, event: &Event, to: Option<&Address>) -> Result<Vec<u8>, LayerError> {
+        if let Some((key, _)) = fields(event).find(|(_, value)| is_deeper(value, DEEPEST)) {
+            let what = format!("lists and maps in `{key}` are more than {DEEPEST} deep");
+            return Err(LayerError::Unserializable(what));
+        }
         let plain = match self.serializer {
             Serializer::Msgpack => to_msgpack(event, to),
             Serializer::Json => to_json(event, to)?,
@@ -104,12 +114,31 @@ impl Codec {
 
     fn decrypt(&self, token: &[u8]) -> Result<Vec<u8>, Undecodable> {
         let token = str::from_utf8(token).map_err(|_| Undecodable("it is not encrypted".to_owned()))?;
-        let decrypted = |key: &Fernet| match self.max_age {
-            Some(age) => key.decrypt_with_ttl(token, age.as_secs()).ok(),
-            None => key.decrypt(token).ok(),
-        };
-        let none = || Undecodable("none of symmetric_encryption_keys decrypts it, or it is too old".to_owned());
-        self.keys.iter().find_map(decrypted).ok_or_else(none)
+        let none = || Undecodable("none of symmetric_encryption_keys decrypts it".to_owned());
+        let plain = self.keys.iter().find_map(|key| key.decrypt(token).ok()).ok_or_else(none)?;
+        // Asked for the age, the library adds to the token's time before it knows that the token is genuine, and a
+        // forged time overflows.
+        match self.max_age {
+            Some(age) if is_older(token, age) => Err(Undecodable(format!("it is older than {} s", age.as_secs()))),
+            _ => Ok(plain),
+        }
+    }
+}
+
+/// Whether a token was made longer ago: its first nine bytes are a version and the time in seconds.
+fn is_older(token: &str, age: Duration) -> bool {
+    let made = token.get(..12).and_then(|head| BASE64_URL_SAFE.decode(head).ok());
+    let made = made.and_then(|head| Some(u64::from_be_bytes(*head.last_chunk()?)));
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+    made.is_none_or(|made| made.saturating_add(age.as_secs()) < now)
+}
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    match (value, levels.checked_sub(1)) {
+        (Value::List(_) | Value::Map(_), None) => true,
+        (Value::List(values), Some(levels)) => values.iter().any(|value| is_deeper(value, levels)),
+        (Value::Map(values), Some(levels)) => values.values().any(|value| is_deeper(value, levels)),
+        _ => false,
     }
 }
 
@@ -252,9 +281,39 @@ mod tests {
         for secrets in [&[SECRET][..], &["new", SECRET], &["new", "newer", SECRET]] {
             assert_eq!(codec(Serializer::Msgpack, secrets, None).decode(TOKEN.as_bytes()), expected);
         }
-        for (secrets, max_age) in [(&["another"][..], None), (&[SECRET], Some(Duration::from_secs(70)))] {
+        for (secrets, max_age, reason) in [
+            (&["another"][..], None, "none of symmetric_encryption_keys decrypts it"),
+            (&[SECRET], Some(Duration::from_secs(70)), "it is older than 70 s"),
+        ] {
             let refused = codec(Serializer::Msgpack, secrets, max_age).decode(TOKEN.as_bytes());
-            assert!(refused.is_err_and(|cause| cause.to_string().contains("symmetric_encryption_keys")));
+            assert_eq!(refused, Err(Undecodable(reason.to_owned())));
+        }
+        let decade = Some(Duration::from_hours(24 * 3650));
+        assert_eq!(codec(Serializer::Msgpack, &[SECRET], decade).decode(TOKEN.as_bytes()), expected, "in its time");
+    }
+
+    #[test]
+    fn a_forged_time_is_no_danger() {
+        for time in [0, 1, u64::MAX - 100, u64::MAX] {
+            let mut token = vec![0x80];
+            token.extend(time.to_be_bytes());
+            token.extend([0; 16 + 16 + 32]);
+            let token = BASE64_URL_SAFE.encode(token);
+            for max_age in [None, Some(Duration::from_secs(70)), Some(Duration::MAX)] {
+                assert!(codec(Serializer::Msgpack, &[SECRET], max_age).decode(token.as_bytes()).is_err(), "{time}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_would_be_too_deep_to_read_is_not_sent() {
+        let nested = |levels| (0..levels).fold(Value::Nil, |value, _| vec![value].into());
+        for serializer in [Serializer::Msgpack, Serializer::Json] {
+            let deepest = Event::new("t").with("key", nested(DEEPEST));
+            let encoded = plain(serializer).encode(&deepest, None).unwrap();
+            assert_eq!(plain(serializer).decode(&encoded), Ok((deepest, None)));
+            let refused = plain(serializer).encode(&Event::new("t").with("key", nested(DEEPEST + 1)), None);
+            assert!(matches!(&refused, Err(LayerError::Unserializable(what)) if what.contains("`key`")), "{refused:?}");
         }
     }
 

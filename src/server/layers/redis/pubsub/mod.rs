@@ -51,14 +51,14 @@ pub struct RedisPubSubLayer {
     local: Arc<Local>,
     codec: Codec,
     servers: Arc<Vec<Server>>,
-    /// Held by who hands a message over.
-    turn: tokio::sync::Mutex<()>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 struct Server {
     shard: Arc<Shard>,
     subscriber: Subscriber,
+    /// Held by who hands a message over.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// What is in this process.
@@ -97,7 +97,7 @@ impl RedisPubSubLayer {
             let listener = Arc::new(Hearing(Arc::downgrade(&local)));
             let subscriber = Subscriber::start(&shard, &options.prefix, listener);
             subscriber.begin(Topic::Pattern(own.clone()));
-            Ok::<_, LayerError>(Server { shard, subscriber })
+            Ok::<_, LayerError>(Server { shard, subscriber, turn: tokio::sync::Mutex::default() })
         };
         let servers: Vec<_> = options.hosts.iter().map(server).collect::<Result<_, _>>()?;
         if servers.is_empty() {
@@ -106,27 +106,29 @@ impl RedisPubSubLayer {
         let servers = Arc::new(servers);
         let watch = |index| tokio::spawn(tell_of_outages(Arc::downgrade(&servers), index, Arc::downgrade(&local)));
         let tasks = (0..servers.len()).map(watch).collect();
-        Ok(Arc::new(Self { local, codec: codec(), servers, turn: tokio::sync::Mutex::default(), tasks }))
+        Ok(Arc::new(Self { local, codec: codec(), servers, tasks }))
     }
 
     fn server_of(&self, redis_channel: &str) -> &Server {
         &self.servers[ring(redis_channel, self.servers.len())]
     }
 
-    /// Resolves when this process listens to all that it wants to by now.
+    /// Resolves when this process listens to all that it wants to by now, on all servers.
     async fn ready(&self) -> Result<(), LayerError> {
         try_join_all(self.servers.iter().map(|server| server.subscriber.ready())).await.map(drop)
     }
 
     async fn publish(&self, redis_channel: &str, event: &Event) -> Result<(), LayerError> {
         let payload = self.codec.encode(event, None)?;
+        let server = self.server_of(redis_channel);
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(redis_channel).arg(payload);
         let answer = {
             // It is fair: who has to wait for a subscription is not overtaken by who comes when it is there.
-            let _turn = self.turn.lock().await;
-            self.ready().await?;
-            self.server_of(redis_channel).shard.submit(publish).await?
+            let _turn = server.turn.lock().await;
+            // Who sends after having begun to listen hears it. The other servers have no part in this: they may be away.
+            server.subscriber.ready().await?;
+            server.shard.submit(publish).await?
         };
         answer.value().await.map(drop)
     }
@@ -186,9 +188,7 @@ impl Local {
     }
 
     fn sink_of(&self, channel: &Channel) -> Option<Arc<dyn Sink>> {
-        channel.local()?;
-        let sinks = self.sinks.read();
-        sinks.iter().find(|(name, _)| name.as_str() == channel.non_local()).map(|(_, sink)| Arc::clone(sink))
+        self.sinks.read().get(channel.non_local()).map(Arc::clone)
     }
 
     /// Gives an event to channels, those of one process standing together; returns how many had no room for it.
@@ -218,20 +218,24 @@ impl Local {
 struct Hearing(Weak<Local>);
 
 impl Listener for Hearing {
-    fn message(&self, redis_channel: &str, payload: &[u8]) {
-        let Some(local) = self.0.upgrade() else { return };
+    fn message(&self, redis_channel: &str, payload: &[u8]) -> bool {
+        let Some(local) = self.0.upgrade() else { return true };
         let group = redis_channel.strip_prefix(&local.group_prefix).and_then(|group| group.parse::<GroupName>().ok());
         let channels: Arc<[Channel]> = match &group {
             Some(group) => local.groups.lock().members(group),
             None => redis_channel.parse().into_iter().collect(),
         };
         if channels.is_empty() {
-            return;
+            // The last memberships have expired: nobody has said that the group is left.
+            return false;
         }
         // A peer's mistake; nothing that is received may stop the receiving.
         let event = match local.codec.decode(payload) {
             Ok((event, _)) => Arc::new(event),
-            Err(cause) => return warn!(%cause, channel = redis_channel, "a message from Redis cannot be read: {ALIKE}"),
+            Err(cause) => {
+                warn!(%cause, channel = redis_channel, "a message from Redis cannot be read: {ALIKE}");
+                return true;
+            }
         };
         let full = local.deliver(&channels, &event);
         match group {
@@ -239,6 +243,7 @@ impl Listener for Hearing {
             None if full > 0 => info!("channel {redis_channel} over capacity"),
             _ => {}
         }
+        true
     }
 
     fn gap(&self) {
@@ -303,7 +308,11 @@ impl ChannelLayer for RedisPubSubLayer {
             self.listen_to_group(group);
         }
         self.listen_to(channel);
-        self.ready().await
+        self.server_of(&self.local.redis_channel(group)).subscriber.ready().await?;
+        if channel.local().is_none() {
+            self.server_of(channel.as_str()).subscriber.ready().await?;
+        }
+        Ok(())
     }
 
     async fn group_discard(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError> {

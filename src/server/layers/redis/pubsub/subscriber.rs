@@ -3,8 +3,8 @@
 //! What is wanted is kept here, so that a new connection begins where the last one ended. Orders are carried out one after
 //! another; [`Subscriber::ready`] waits for those that were given before.
 //!
-//! A subscription can die without a sign. So after every five quiet seconds a probe is published on the server and has to
-//! arrive here within three.
+//! A subscription can die without a sign. So every five seconds a probe is published on the server and has to arrive here
+//! within three.
 
 use std::{
     collections::BTreeSet,
@@ -31,7 +31,7 @@ use tracing::{debug, warn};
 use super::super::shard::{Shard, unavailable};
 use crate::server::{layers::LayerError, random::hex_128};
 
-/// After so much silence a probe is sent.
+/// Between probes.
 const QUIET: Duration = Duration::from_secs(5);
 /// How long a probe may take, and a subscription.
 const LATE: Duration = Duration::from_secs(3);
@@ -58,7 +58,8 @@ enum Order {
 
 /// What hears the messages: the payload on a channel, and that there may be a gap.
 pub(super) trait Listener: Send + Sync + 'static {
-    fn message(&self, channel: &str, payload: &[u8]);
+    /// Says whether anybody here wants what comes on this channel; if nobody does, it is listened to no more.
+    fn message(&self, channel: &str, payload: &[u8]) -> bool;
     fn gap(&self);
 }
 
@@ -74,7 +75,9 @@ struct State {
     shard: Arc<Shard>,
     /// The channel of the probes.
     probe: String,
-    /// How many probes have been heard.
+    /// The number of the latest probe.
+    probes: AtomicU64,
+    /// The highest number among the probes that have been heard.
     heard: watch::Sender<u64>,
     /// How many orders have been carried out.
     done: watch::Sender<u64>,
@@ -93,6 +96,7 @@ impl Subscriber {
         let state = Arc::new(State {
             shard: Arc::clone(shard),
             probe: format!("{prefix}__probe__{}", hex_128()),
+            probes: AtomicU64::new(0),
             heard: watch::Sender::new(0),
             done: watch::Sender::new(0),
             lost: Mutex::default(),
@@ -156,14 +160,14 @@ impl Drop for Subscriber {
 }
 
 impl State {
-    /// Sends a probe and waits until it is heard.
+    /// Sends a probe and waits until it is heard, or one that somebody sent later.
     async fn probe(&self) -> Result<(), LayerError> {
         let mut heard = self.heard.subscribe();
-        let before = *heard.borrow_and_update();
+        let number = 1 + self.probes.fetch_add(1, Ordering::SeqCst);
         let mut publish = redis::cmd("PUBLISH");
-        publish.arg(&self.probe).arg("");
+        publish.arg(&self.probe).arg(number);
         self.shard.query(publish).await?;
-        let answer = timeout(LATE, heard.wait_for(|heard| *heard > before)).await;
+        let answer = timeout(LATE, heard.wait_for(|heard| *heard >= number)).await;
         answer.map(drop).map_err(|_| unavailable("the subscription is silent"))
     }
 }
@@ -249,11 +253,14 @@ impl Task {
         let mut silence = std::pin::pin!(quiet(&state));
         loop {
             tokio::select! {
-                biased;
-                message = stream.next() => match message {
-                    Some(message) => self.hear(&message),
-                    None => return "the connection is closed".to_owned(),
-                },
+                message = stream.next() => {
+                    let Some(message) = message else { return "the connection is closed".to_owned() };
+                    if !self.hear(&message)
+                        && let Err(cause) = self.give_up(&mut sink, message.get_channel_name()).await
+                    {
+                        return cause.to_string();
+                    }
+                }
                 Some(order) = self.orders.recv() => {
                     if let Err(cause) = self.carry_out(&mut sink, order).await {
                         return cause.to_string();
@@ -281,13 +288,24 @@ impl Task {
         }
     }
 
-    fn hear(&self, message: &Msg) {
+    /// Says whether anybody wants what comes on this channel.
+    fn hear(&self, message: &Msg) -> bool {
         let channel = message.get_channel_name();
-        if channel == self.state.probe {
-            self.state.heard.send_modify(|heard| *heard += 1);
-        } else {
-            self.listener.message(channel, message.get_payload_bytes());
+        if channel != self.state.probe {
+            return self.listener.message(channel, message.get_payload_bytes());
         }
+        if let Some(number) = str::from_utf8(message.get_payload_bytes()).ok().and_then(|number| number.parse::<u64>().ok()) {
+            self.state.heard.send_modify(|heard| *heard = number.max(*heard));
+        }
+        true
+    }
+
+    /// Listens no more to a channel that nobody wants. Who wants it again gives an order after that, which is still to come.
+    async fn give_up(&mut self, sink: &mut PubSubSink, channel: &str) -> Result<(), RedisError> {
+        if !self.wanted.remove(&Topic::Channel(channel.to_owned())) {
+            return Ok(());
+        }
+        on_time(sink.unsubscribe(channel)).await
     }
 }
 
