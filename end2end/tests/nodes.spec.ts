@@ -1,4 +1,5 @@
-// Two servers behind one Redis. Each has a store of its own, so what the other's people say is shown and not kept.
+// Two servers behind one Redis. Each has a store of its own, so what the other's people say is shown, where it came, and not
+// kept.
 
 import { Server, expect, test } from './fixtures.ts';
 import { type Backend, Redis } from './redis.ts';
@@ -18,38 +19,39 @@ async function together(servers: Server[], redis: Redis, room: string, backend: 
 
 for (const backend of BACKENDS) {
   test.describe(backend, () => {
-    test('two people on two servers talk with each other', async ({ browser }) => {
-      const redis = await Redis.start();
-      // In a room without history all that is said stands in the order in which it came.
-      const env = { ...redis.settings(backend), CONFAB_ROOMS: '[{"match": "*", "history": "none"}]' };
-      const servers = [await Server.start({ env }), await Server.start({ env })] as const;
-      const name = freshRoom();
-      const ann = await Room.openAs(browser, 'Ann', name, servers[0].url);
-      const bob = await Room.openAs(browser, 'Bob', name, servers[1].url);
-      await together([...servers], redis, name, backend);
+    for (const history of ['none', 'store']) {
+      test(`two people on two servers talk with each other, history ${history}`, async ({ browser }) => {
+        const redis = await Redis.start();
+        const env = { ...redis.settings(backend), CONFAB_ROOMS: `[{"match": "*", "history": "${history}"}]` };
+        const servers = [await Server.start({ env }), await Server.start({ env })] as const;
+        const name = freshRoom();
+        const ann = await Room.openAs(browser, 'Ann', name, servers[0].url);
+        const bob = await Room.openAs(browser, 'Bob', name, servers[1].url);
+        await together([...servers], redis, name, backend);
 
-      await ann.say('Hello Bob');
-      await bob.shows('Hello Bob');
-      await bob.say('Hello Ann');
-      await ann.shows('Hello Bob', 'Hello Ann');
-      await ann.say('How are you?');
-      await bob.shows('Hello Bob', 'Hello Ann', 'How are you?');
-      await ann.shows('Hello Bob', 'Hello Ann', 'How are you?');
-      for (const room of [ann, bob]) {
-        for (const [i, person] of ['Ann', 'Bob', 'Ann'].entries()) {
-          await expect(room.messages.nth(i)).toContainText(person);
-          await expect(room.messages.nth(i).locator('time')).toHaveCount(1);
+        await ann.say('Hello Bob');
+        await bob.shows('Hello Bob');
+        await bob.say('Hello Ann');
+        await ann.shows('Hello Bob', 'Hello Ann');
+        await ann.say('How are you?');
+        await bob.shows('Hello Bob', 'Hello Ann', 'How are you?');
+        await ann.shows('Hello Bob', 'Hello Ann', 'How are you?');
+        for (const room of [ann, bob]) {
+          for (const [i, person] of ['Ann', 'Bob', 'Ann'].entries()) {
+            await expect(room.messages.nth(i)).toContainText(person);
+            await expect(room.messages.nth(i).locator('time')).toHaveCount(1);
+          }
         }
-      }
-      // The one after the other, as fast as they go.
-      const texts = Array.from({ length: 20 }, (_, i) => `message ${i + 1}`);
-      for (const text of texts) {
-        await ann.composer.fill(text);
-        await ann.composer.press('Enter');
-      }
-      await bob.shows('Hello Bob', 'Hello Ann', 'How are you?', ...texts);
-      await ann.shows('Hello Bob', 'Hello Ann', 'How are you?', ...texts);
-    });
+        // The one after the other, as fast as they go.
+        const texts = Array.from({ length: 20 }, (_, i) => `message ${i + 1}`);
+        for (const text of texts) {
+          await ann.composer.fill(text);
+          await ann.composer.press('Enter');
+        }
+        await bob.shows('Hello Bob', 'Hello Ann', 'How are you?', ...texts);
+        await ann.shows('Hello Bob', 'Hello Ann', 'How are you?', ...texts);
+      });
+    }
 
     test('people stay connected and talk on when Redis is killed and comes back', async ({ browser }) => {
       const redis = await Redis.start();

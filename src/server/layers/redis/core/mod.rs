@@ -30,6 +30,7 @@ use redis::{Cmd, Value};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
+    time::sleep,
 };
 use tracing::warn;
 
@@ -63,6 +64,8 @@ const SINK: &str = "confab";
 const SINK_CAPACITY: usize = 16_384;
 /// How much older than a message's expiry an encrypted one may be, as in Python.
 const GRACE: Duration = Duration::from_secs(10);
+/// Before memberships that could not be made anew are tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Group messages that wait for the outbox.
 const OUTBOX: usize = 4_096;
 
@@ -153,21 +156,23 @@ async fn restore(shared: Arc<Shared>, shard: usize) {
     let mut generation = shared.shards[shard].generation();
     // Fails when the shard is gone, and this task with it.
     while generation.changed().await.is_ok() {
-        let ours: Vec<_> = {
-            let memberships = shared.memberships.lock();
-            let here = memberships.iter().filter(|(group, _)| shared.shard_of(group.as_str()) == shard);
-            here.map(|(group, channels)| shared.join(group, channels)).collect()
-        };
-        let joined = shared.shards[shard].query_all(ours).await;
-        if let Err(cause) = joined {
-            // Lost again, then the next connection begins again; refused for another reason, the log says so.
-            warn!(%cause, "memberships could not be made anew");
-            continue;
-        }
-        let generation = *generation.borrow();
-        shared.restored[shard].store(generation, Ordering::Relaxed);
-        if generation > 1 {
-            shared.gap();
+        loop {
+            let current = *generation.borrow_and_update();
+            match shared.rejoin(shard).await {
+                Ok(()) if *generation.borrow() == current => {
+                    shared.restored[shard].store(current, Ordering::Relaxed);
+                    if current > 1 {
+                        shared.gap();
+                    }
+                    break;
+                }
+                // It was lost again meanwhile, and is back.
+                Ok(()) => {}
+                Err(cause) => {
+                    warn!(%cause, "memberships could not be made anew");
+                    sleep(AGAIN).await;
+                }
+            }
         }
     }
 }
@@ -198,6 +203,16 @@ impl Shared {
             cmd.arg(channel.as_str());
         }
         cmd
+    }
+
+    /// Makes the memberships on a server anew.
+    async fn rejoin(&self, shard: usize) -> Result<(), LayerError> {
+        let cmds = {
+            let memberships = self.memberships.lock();
+            let here = memberships.iter().filter(|(group, _)| self.shard_of(group.as_str()) == shard);
+            here.map(|(group, channels)| self.join(group, channels)).collect()
+        };
+        self.shards[shard].query_all(cmds).await
     }
 
     /// Whether the channel is read in this process, so that a membership of it is ours to keep.
