@@ -387,8 +387,8 @@ impl Access<Room> {
     /// # Errors
     /// The store cannot be read.
     pub async fn head(&self) -> Result<Position, StoreError> {
-        match self.rooms.store(self.subject.history) {
-            Some(store) => Ok(store.read(&self.subject.group, Slice::Latest, 0, 0).await?.head),
+        match self.stream() {
+            Some(stream) => Ok(stream.after(None).await?.head),
             None => Ok(Position { epoch: self.rooms.passing.clone(), offset: Offset::START }),
         }
     }
@@ -398,19 +398,18 @@ impl Access<Room> {
     /// # Errors
     /// The store cannot be read.
     pub async fn catch_up(&self, since: Option<&Position>) -> Result<CatchUp, StoreError> {
-        let Some(store) = self.rooms.store(self.subject.history) else {
-            let head = Position { epoch: self.rooms.passing.clone(), offset: Offset::START };
-            return Ok(CatchUp { head, recovered: false, messages: Vec::new() });
+        let Some(stream) = self.stream() else {
+            return Ok(CatchUp { head: self.head().await?, recovered: false, messages: Vec::new() });
         };
         if let Some(since) = since {
-            let page = store.read(&self.subject.group, Slice::After(since.offset), MOST_MISSED, ANSWER_BYTES).await?;
+            let page = stream.after(Some(since.offset)).await?;
             let held = page.first <= since.offset.next() && since.offset <= page.head.offset;
             let whole = page.messages.last().map_or(since.offset, |last| last.offset) == page.head.offset;
             if page.head.epoch == since.epoch && held && whole {
                 return Ok(CatchUp { head: page.head, recovered: true, messages: page.messages });
             }
         }
-        let page = store.read(&self.subject.group, Slice::Latest, NEWEST, ANSWER_BYTES).await?;
+        let page = stream.store.read(&stream.group, Slice::Latest, NEWEST, ANSWER_BYTES).await?;
         Ok(CatchUp { head: page.head, recovered: false, messages: page.messages })
     }
 
