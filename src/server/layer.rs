@@ -70,19 +70,17 @@ fn url(RedisServer { place, login: Login { username, password }, db }: &RedisSer
     let username = username.as_deref().map(percent_encode);
     let password = password.as_ref().map(|password| percent_encode(Secret::reveal(password)));
     match place {
-        RedisPlace::Tcp { host, port, tls } => {
-            let scheme = if *tls { "rediss" } else { "redis" };
-            let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        RedisPlace::Tcp { .. } => {
             let password = password.map(|password| format!(":{password}"));
             let login = username.unwrap_or_default() + &password.unwrap_or_default();
             let at = if login.is_empty() { "" } else { "@" };
-            format!("{scheme}://{login}{at}{host}:{port}/{db}")
+            format!("{}/{db}", place.address(&(login + at)))
         }
-        RedisPlace::Unix(path) => {
-            let path: Vec<_> = path.split('/').map(percent_encode).collect();
+        // As redis-rs reads it: who logs in stands behind the question mark.
+        RedisPlace::Unix(_) => {
             let username = username.map(|username| format!("&user={username}")).unwrap_or_default();
             let password = password.map(|password| format!("&pass={password}")).unwrap_or_default();
-            format!("unix://{}?db={db}{username}{password}", path.join("/"))
+            format!("{}?db={db}{username}{password}", place.address(""))
         }
     }
 }

@@ -87,14 +87,20 @@ impl RedisHost {
 impl RedisServer {
     /// The address without the database, the password masked.
     fn address(&self) -> String {
-        let login = self.login.to_string();
-        match &self.place {
-            RedisPlace::Tcp { host, port, tls } => {
+        self.place.address(&self.login.to_string())
+    }
+}
+
+impl RedisPlace {
+    /// As an address without the database; `login` stands before the place as it is.
+    pub fn address(&self, login: &str) -> String {
+        match self {
+            Self::Tcp { host, port, tls } => {
                 let scheme = if *tls { "rediss" } else { "redis" };
                 let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
                 format!("{scheme}://{login}{host}:{port}")
             }
-            RedisPlace::Unix(path) => {
+            Self::Unix(path) => {
                 let path: Vec<_> = path.split('/').map(percent_encode).collect();
                 format!("unix://{login}{}", path.join("/"))
             }
