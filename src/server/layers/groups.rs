@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Channel, GroupName};
+use super::{Channel, GroupName, LONGEST_TIME};
 
 pub(super) struct Groups {
     expiry: Duration,
@@ -28,7 +28,7 @@ struct Group {
 
 impl Groups {
     pub(super) fn new(expiry: Duration) -> Self {
-        Self { expiry, by_name: HashMap::new(), due: BTreeSet::new() }
+        Self { expiry: expiry.min(LONGEST_TIME), by_name: HashMap::new(), due: BTreeSet::new() }
     }
 
     pub(super) fn add(&mut self, group: &GroupName, channel: &Channel) {

@@ -13,7 +13,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{sync::Semaphore, time::Instant};
 
-use super::{Capacities, Channel, Event};
+use super::{Capacities, Channel, Event, LONGEST_TIME};
 
 pub(super) struct Mailboxes {
     expiry: Duration,
@@ -52,7 +52,7 @@ impl Line {
 
 impl Mailboxes {
     pub(super) fn new(expiry: Duration) -> Self {
-        Self { expiry, lines: HashMap::new(), unread: HashMap::new(), due: BTreeSet::new() }
+        Self { expiry: expiry.min(LONGEST_TIME), lines: HashMap::new(), unread: HashMap::new(), due: BTreeSet::new() }
     }
 
     /// Puts `event` into the mailbox of `channels`, which have the same non-local part. Returns how many of them were full.

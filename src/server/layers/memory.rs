@@ -30,9 +30,6 @@ use super::{
     names::{ClientId, new_process_name},
 };
 
-/// A time span longer than this is cut to it, so that adding it to the present cannot overflow: 30 years.
-const LONGEST_TIME: Duration = Duration::from_hours(30 * 365 * 24);
-
 /// The limits of a [`MemoryLayer`]; the defaults are those of Channels.
 #[derive(Clone, Debug)]
 pub struct MemoryOptions {
@@ -77,8 +74,8 @@ impl MemoryLayer {
             client: ClientId::draw()?,
             capacities: Capacities::new(options.capacity, options.channel_capacity),
             sinks: RwLock::default(),
-            groups: Mutex::new(Groups::new(options.group_expiry.min(LONGEST_TIME))),
-            mailboxes: Mutex::new(Mailboxes::new(options.expiry.min(LONGEST_TIME))),
+            groups: Mutex::new(Groups::new(options.group_expiry)),
+            mailboxes: Mutex::new(Mailboxes::new(options.expiry)),
         })
     }
 

@@ -9,7 +9,7 @@
 //! a name that ends in `!`, and whatever is sent to any channel that begins with this name is handed to the sink as it
 //! arrives, without a mailbox between. The part after the `!` is the server's own business.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -28,6 +28,9 @@ pub use names::{Channel, GroupName, InvalidName};
 
 /// What the names of a process's own channels begin with, unless somebody asks for something else.
 pub const DEFAULT_PREFIX: &str = "specific";
+
+/// A time span longer than this is cut to it, so that adding it to the present cannot overflow: 30 years.
+const LONGEST_TIME: Duration = Duration::from_hours(30 * 365 * 24);
 
 /// Why the layer refused.
 #[derive(Debug)]

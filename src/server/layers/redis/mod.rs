@@ -15,6 +15,9 @@ pub use core::RedisCoreLayer;
 pub use host::Host;
 pub use pubsub::RedisPubSubLayer;
 
+/// What the names of attached sinks begin with.
+const SINK: &str = "confab";
+
 /// How a layer on Redis works; names, meanings and defaults are those of `channels_redis`, and what is told apart on the wire
 /// must be the same on every peer: hosts and their order, prefix, serializer, keys, the length of the random prefix.
 #[derive(Clone, Debug)]

@@ -170,6 +170,14 @@ fn closed() -> LayerError {
     unavailable("the connection to Redis is closed")
 }
 
+/// What is behind an error, to be told to several.
+pub(super) fn told(error: &LayerError) -> String {
+    match error {
+        LayerError::Unavailable(cause) => cause.to_string(),
+        other => other.to_string(),
+    }
+}
+
 pub(super) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> LayerError {
     LayerError::Unavailable(cause.into())
 }

@@ -35,7 +35,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    RedisOptions,
+    RedisOptions, SINK,
     codec::{Address, Codec},
     ring::ring,
     shard::{Shard, unavailable},
@@ -57,8 +57,6 @@ mod outbox;
 mod receiver;
 mod scripts;
 
-/// What the names of attached sinks begin with.
-const SINK: &str = "confab";
 /// What may wait in the queue of a sink. It is drained as fast as it fills, so this is for a node that has died: its queue
 /// ends here, and for good when nothing is written any more.
 const SINK_CAPACITY: usize = 16_384;
@@ -120,7 +118,7 @@ impl RedisCoreLayer {
             client: ClientId::draw()?,
             prefix: options.prefix,
             codec: Codec::new(options.serializer, &options.symmetric_encryption_keys, max_age),
-            envelope: Envelope::new(options.random_prefix_length),
+            envelope: Envelope::new(options.random_prefix_length)?,
             capacities: Capacities::new(options.capacity, options.channel_capacity),
             expiry: options.expiry,
             group_expiry: options.group_expiry,
@@ -221,7 +219,7 @@ impl Shared {
     }
 
     fn is_attached(&self, channel: &Channel) -> bool {
-        self.sinks.lock().keys().any(|name| name.as_str() == channel.non_local())
+        self.sinks.lock().contains_key(channel.non_local())
     }
 
     fn gap(&self) {
@@ -296,7 +294,7 @@ impl ChannelLayer for RedisCoreLayer {
     async fn send(&self, channel: &Channel, event: Event) -> Result<(), LayerError> {
         let shared = &self.shared;
         let address = channel.local().map(|_| Address::One(channel.as_str().to_owned()));
-        let message = shared.envelope.seal(shared.codec.encode(&event, address.as_ref())?)?;
+        let message = shared.envelope.seal(&shared.codec.encode(&event, address.as_ref())?);
         let shard = match channel.local() {
             Some(_) => shared.shard_of(channel.non_local()),
             None => shared.next.fetch_add(1, Ordering::Relaxed) % shared.shards.len(),

@@ -17,7 +17,7 @@ use tracing::info;
 use super::{
     super::{
         codec::Address,
-        shard::{Answer, unavailable},
+        shard::{Answer, told, unavailable},
     },
     Shared, taken,
 };
@@ -35,8 +35,18 @@ pub(super) struct Outgoing {
     pub(super) answer: oneshot::Sender<Result<(), LayerError>>,
 }
 
-/// The members of a group by the queue that they are behind, or why they are not known.
-type Members = Result<BTreeMap<String, Vec<Channel>>, String>;
+/// The members of a group that are behind one queue.
+struct Behind {
+    non_local: String,
+    shard: usize,
+    capacity: usize,
+    count: usize,
+    /// Their names, as each message for them says.
+    names: Address,
+}
+
+/// The members of a group by queue, or why they are not known.
+type Members = Result<Vec<Behind>, String>;
 
 pub(super) async fn run(shared: Arc<Shared>, mut outgoing: mpsc::Receiver<Outgoing>) {
     let mut batch = Vec::with_capacity(BATCH);
@@ -46,6 +56,17 @@ pub(super) async fn run(shared: Arc<Shared>, mut outgoing: mpsc::Receiver<Outgoi
 }
 
 async fn send(shared: &Shared, batch: Vec<Outgoing>) {
+    let outcomes = hand_over(shared, &batch).await;
+    for (Outgoing { group, answer, .. }, Outcome { members, missed, error }) in batch.into_iter().zip(outcomes) {
+        if missed > 0 {
+            info!("{missed} of {members} channels over capacity in group {group}");
+        }
+        // Whoever sent it may have gone.
+        let _ = answer.send(error.map_or(Ok(()), Err));
+    }
+}
+
+async fn hand_over(shared: &Shared, batch: &[Outgoing]) -> Vec<Outcome> {
     let mut groups: Vec<_> = batch.iter().map(|outgoing| &outgoing.group).collect();
     groups.sort_unstable();
     groups.dedup();
@@ -56,11 +77,13 @@ async fn send(shared: &Shared, batch: Vec<Outgoing>) {
     let mut load = Load::default();
     let mut handed = Vec::new();
     for (index, outgoing) in batch.iter().enumerate() {
-        let packed = match &members[&outgoing.group] {
-            Ok(queues) => load.add(shared, index, &outgoing.event, queues),
-            Err(cause) => Err(unavailable(cause.clone())),
-        };
-        outcomes[index].error = packed.err();
+        match &members[&outgoing.group] {
+            Ok(queues) => {
+                outcomes[index].members = queues.iter().map(|queue| queue.count).sum();
+                outcomes[index].error = load.add(shared, index, &outgoing.event, queues).err();
+            }
+            Err(cause) => outcomes[index].error = Some(unavailable(cause.clone())),
+        }
         if load.bytes > COMMAND_BYTES {
             handed.extend(mem::take(&mut load).hand_over(shared).await);
         }
@@ -69,43 +92,39 @@ async fn send(shared: &Shared, batch: Vec<Outgoing>) {
     for handed in handed {
         handed.conclude(&mut outcomes).await;
     }
-
-    let sizes = batch.iter().map(|outgoing| match &members[&outgoing.group] {
-        Ok(queues) => queues.values().map(Vec::len).sum(),
-        Err(_) => 0,
-    });
-    let sizes: Vec<usize> = sizes.collect();
-    drop(members);
-    for ((Outgoing { group, answer, .. }, Outcome { missed, error }), of) in batch.into_iter().zip(outcomes).zip(sizes) {
-        if missed > 0 {
-            info!("{missed} of {of} channels over capacity in group {group}");
-        }
-        // Whoever sent it may have gone.
-        let _ = answer.send(error.map_or(Ok(()), Err));
-    }
+    outcomes
 }
 
 async fn members(shared: &Shared, group: &GroupName) -> Members {
     let mut cmd = shared.scripts.members.call(1);
     cmd.arg(shared.group(group)).arg(shared.group_expiry.as_secs_f64());
-    let found = shared.shards[shared.shard_of(group.as_str())].query(cmd).await;
-    let cause = |error: LayerError| match error {
-        LayerError::Unavailable(cause) => cause.to_string(),
-        other => other.to_string(),
-    };
-    let Value::Array(names) = found.map_err(cause)? else { return Ok(BTreeMap::new()) };
+    let found = shared.shards[shared.shard_of(group.as_str())].query(cmd).await.map_err(|error| told(&error))?;
+    let Value::Array(names) = found else { return Ok(Vec::new()) };
     let text = |name: Value| if let Value::BulkString(bytes) = name { String::from_utf8(bytes).ok() } else { None };
     let mut queues: BTreeMap<String, Vec<Channel>> = BTreeMap::new();
     // Python accepts some names that are none here, and nothing that listens has them.
     for channel in names.into_iter().filter_map(|name| text(name)?.parse::<Channel>().ok()) {
         queues.entry(channel.non_local().to_owned()).or_default().push(channel);
     }
-    Ok(queues)
+    Ok(queues.into_iter().map(|(non_local, channels)| Behind::new(shared, non_local, &channels)).collect())
+}
+
+impl Behind {
+    fn new(shared: &Shared, non_local: String, channels: &[Channel]) -> Self {
+        Self {
+            shard: shared.shard_of(&non_local),
+            capacity: channels.first().map_or(0, |channel| shared.capacity(channel)),
+            count: channels.len(),
+            names: Address::Many(channels.iter().map(|channel| channel.as_str().to_owned()).collect()),
+            non_local,
+        }
+    }
 }
 
 /// What has become of one message.
 #[derive(Default)]
 struct Outcome {
+    members: usize,
     /// How many members had no room for it.
     missed: usize,
     error: Option<LayerError>,
@@ -113,8 +132,8 @@ struct Outcome {
 
 /// Messages for the queues of each server.
 #[derive(Default)]
-struct Load {
-    servers: BTreeMap<usize, BTreeMap<String, Queue>>,
+struct Load<'a> {
+    servers: BTreeMap<usize, BTreeMap<&'a str, Queue>>,
     bytes: usize,
 }
 
@@ -126,28 +145,16 @@ struct Queue {
     behind: Vec<(usize, usize)>,
 }
 
-impl Load {
+impl<'a> Load<'a> {
     /// A copy of the event for each queue.
-    fn add(
-        &mut self,
-        shared: &Shared,
-        index: usize,
-        event: &Event,
-        queues: &BTreeMap<String, Vec<Channel>>,
-    ) -> Result<(), LayerError> {
-        for (non_local, channels) in queues {
-            let names = Address::Many(channels.iter().map(|channel| channel.as_str().to_owned()).collect());
-            let message = shared.envelope.seal(shared.codec.encode(event, Some(&names))?)?;
+    fn add(&mut self, shared: &Shared, index: usize, event: &Event, queues: &'a [Behind]) -> Result<(), LayerError> {
+        for Behind { non_local, shard, capacity, count, names } in queues {
+            let message = shared.envelope.seal(&shared.codec.encode(event, Some(names))?);
             self.bytes += message.len();
-            let capacity = || channels.first().map_or(0, |channel| shared.capacity(channel));
-            let server = self.servers.entry(shared.shard_of(non_local)).or_default();
-            if !server.contains_key(non_local) {
-                server.insert(non_local.clone(), Queue { capacity: capacity(), messages: Vec::new(), behind: Vec::new() });
-            }
-            if let Some(queue) = server.get_mut(non_local) {
-                queue.messages.push(message);
-                queue.behind.push((index, channels.len()));
-            }
+            let new = || Queue { capacity: *capacity, messages: Vec::new(), behind: Vec::new() };
+            let queue = self.servers.entry(*shard).or_default().entry(non_local).or_insert_with(new);
+            queue.messages.push(message);
+            queue.behind.push((index, *count));
         }
         Ok(())
     }
@@ -163,7 +170,7 @@ impl Load {
             put.arg(shared.expiry.as_secs_f64());
             let mut behind = Vec::with_capacity(queues.len());
             for (non_local, queue) in queues {
-                put.arg(queue.capacity).arg(shared.unread(&non_local).await).arg(queue.messages.len()).arg(queue.messages);
+                put.arg(queue.capacity).arg(shared.unread(non_local).await).arg(queue.messages.len()).arg(queue.messages);
                 behind.push(queue.behind);
             }
             handed.push(Handed { behind, answer: shared.shards[shard].submit(put).await });
@@ -194,10 +201,7 @@ impl Handed {
                 }
             }
             Err(error) => {
-                let told = match error {
-                    LayerError::Unavailable(cause) => cause.to_string(),
-                    other => other.to_string(),
-                };
+                let told = told(&error);
                 for (index, _) in self.behind.into_iter().flatten() {
                     outcomes[index].error = Some(unavailable(told.clone()));
                 }

@@ -16,7 +16,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -26,7 +25,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::{
-    RedisOptions,
+    RedisOptions, SINK,
     codec::{ALIKE, Codec},
     ring::ring,
     shard::{Shard, unavailable},
@@ -41,15 +40,9 @@ use subscriber::{Listener, Subscriber, Topic};
 
 mod subscriber;
 
-/// What the names of attached sinks begin with.
-const SINK: &str = "confab";
-/// A time span longer than this is cut to it, so that adding it to the present cannot overflow: 30 years.
-const LONGEST_TIME: Duration = Duration::from_hours(30 * 365 * 24);
-
 /// A [`ChannelLayer`] on published messages in Redis; see the module.
 pub struct RedisPubSubLayer {
     local: Arc<Local>,
-    codec: Codec,
     servers: Arc<Vec<Server>>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -80,17 +73,16 @@ impl RedisPubSubLayer {
     /// # Errors
     /// [`LayerError::Unavailable`] if a host's address is none or the system has no random numbers.
     pub fn start(options: RedisOptions) -> Result<Arc<Self>, LayerError> {
-        let codec = || Codec::new(options.serializer, &options.symmetric_encryption_keys, None);
         let client = ClientId::draw()?;
         let own = client.pattern();
         let local = Arc::new(Local {
             client,
             group_prefix: format!("{}__group__", options.prefix),
-            codec: codec(),
+            codec: Codec::new(options.serializer, &options.symmetric_encryption_keys, None),
             capacities: Capacities::new(options.capacity, options.channel_capacity.clone()),
             sinks: RwLock::default(),
-            groups: Mutex::new(Groups::new(options.group_expiry.min(LONGEST_TIME))),
-            mailboxes: Mutex::new(Mailboxes::new(options.expiry.min(LONGEST_TIME))),
+            groups: Mutex::new(Groups::new(options.group_expiry)),
+            mailboxes: Mutex::new(Mailboxes::new(options.expiry)),
         });
         let server = |host: &super::Host| {
             let shard = Arc::new(Shard::start(host.clone(), &[])?);
@@ -106,7 +98,7 @@ impl RedisPubSubLayer {
         let servers = Arc::new(servers);
         let watch = |index| tokio::spawn(tell_of_outages(Arc::downgrade(&servers), index, Arc::downgrade(&local)));
         let tasks = (0..servers.len()).map(watch).collect();
-        Ok(Arc::new(Self { local, codec: codec(), servers, tasks }))
+        Ok(Arc::new(Self { local, servers, tasks }))
     }
 
     fn server_of(&self, redis_channel: &str) -> &Server {
@@ -119,7 +111,7 @@ impl RedisPubSubLayer {
     }
 
     async fn publish(&self, redis_channel: &str, event: &Event) -> Result<(), LayerError> {
-        let payload = self.codec.encode(event, None)?;
+        let payload = self.local.codec.encode(event, None)?;
         let server = self.server_of(redis_channel);
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(redis_channel).arg(payload);
@@ -177,10 +169,6 @@ async fn tell_of_outages(servers: Weak<Vec<Server>>, index: usize, local: Weak<L
 impl Local {
     fn redis_channel(&self, group: &GroupName) -> String {
         format!("{}{group}", self.group_prefix)
-    }
-
-    fn may_receive(&self, channel: &Channel) -> bool {
-        self.client.may_read(channel)
     }
 
     fn is_attached(&self, channel: &Channel) -> bool {
@@ -260,7 +248,7 @@ impl ChannelLayer for RedisPubSubLayer {
     }
 
     async fn receive(&self, channel: &Channel) -> Result<Event, LayerError> {
-        if !self.local.may_receive(channel) {
+        if !self.local.client.may_read(channel) {
             return Err(LayerError::NotOurs { channel: channel.clone() });
         }
         self.listen_to(channel);
@@ -298,7 +286,7 @@ impl ChannelLayer for RedisPubSubLayer {
     }
 
     async fn group_add(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError> {
-        if !self.local.may_receive(channel) && !self.local.is_attached(channel) {
+        if !self.local.client.may_read(channel) && !self.local.is_attached(channel) {
             return Err(LayerError::NotOurs { channel: channel.clone() });
         }
         {
