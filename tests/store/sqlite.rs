@@ -7,6 +7,7 @@ use std::{
     path::Path,
     process::{Command, Stdio},
     sync::Arc,
+    thread,
 };
 
 use confab::{
@@ -140,6 +141,22 @@ async fn a_second_server_is_refused_until_the_first_has_closed() {
     assert!(matches!(error, OpenError::InUse { .. }) && text.contains("in use"), "{text}");
     store.close().await;
     open(folder.path());
+}
+
+/// A process that another thread is just starting has a copy of every open file until it turns into its program.
+#[tokio::test]
+async fn a_folder_is_free_after_a_close_while_other_processes_are_started() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let starting = thread::spawn(|| {
+        for _ in 0..300 {
+            Command::new("true").status().expect("another process");
+        }
+    });
+    while !starting.is_finished() {
+        let (store, _commits) = open(folder.path());
+        store.close().await;
+    }
+    starting.join().expect("all were started");
 }
 
 #[tokio::test]

@@ -5,13 +5,13 @@
 //! none but its own. Pages are [read](reader) over connections of their own, which write-ahead logging lets see the last
 //! commit while the next is being written. What is in the log goes into the database [beside](checkpoint) all this.
 //!
-//! The folder holds `confab.db` with its log, and `confab.lock`, which the server that uses the folder keeps locked.
+//! The folder holds `confab.db` with its log, and `confab.lock`, which the server that uses the [folder] keeps locked.
 
 use std::{
     fmt,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::OpenOptions,
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     thread::{self, JoinHandle},
     time::Duration,
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use self::{
+    folder::FolderLock,
     reader::Readers,
     writer::{Job, Writer},
 };
@@ -35,6 +36,7 @@ use super::{
 use crate::wire::{Group, RoomSummary};
 
 mod checkpoint;
+mod folder;
 mod migrate;
 mod reader;
 mod writer;
@@ -117,7 +119,7 @@ struct Running {
     queue: mpsc::UnboundedSender<Job>,
     writer: JoinHandle<()>,
     /// Held until nothing of this process touches the folder any more.
-    lock: File,
+    lock: FolderLock,
 }
 
 impl Running {
@@ -139,8 +141,7 @@ impl SqliteStore {
     /// Why the folder or the database in it cannot be used; both are left as they are.
     pub fn open(folder: &Path, durability: Durability) -> Result<(Self, Commits), OpenError> {
         let in_folder = |cause| OpenError::Folder { folder: folder.to_owned(), cause };
-        make_private(folder).map_err(in_folder)?;
-        let lock = lock(folder)?;
+        let lock = FolderLock::take(folder)?;
         let file = folder.join("confab.db");
         if file.try_exists().map_err(in_folder)? {
             migrate::check(&file)?;
@@ -194,29 +195,6 @@ impl Drop for SqliteStore {
         if let Some(running) = self.running.get_mut().take() {
             running.finish();
         }
-    }
-}
-
-/// Makes the folder and those above it as needed, for their owner alone, and sees to it that a power cut does not undo it.
-fn make_private(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    make_private(parent)?;
-    fs::DirBuilder::new().mode(0o700).create(folder)?;
-    File::open(parent)?.sync_all()
-}
-
-/// Takes the folder for this process; the operating system gives it back when the process ends, however it does.
-fn lock(folder: &Path) -> Result<File, OpenError> {
-    let in_folder = |cause| OpenError::Folder { folder: folder.to_owned(), cause };
-    let path = folder.join("confab.lock");
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(in_folder)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
-        Err(TryLockError::Error(cause)) => Err(in_folder(cause)),
     }
 }
 
