@@ -32,7 +32,8 @@ impl Django {
         // It logs on standard error.
         command.args(["-c", "exec \"$0\" \"$@\" 2>&1"]).arg(python());
         command.args(["-m", "uvicorn", "mysite.asgi:application", "--host", "127.0.0.1", "--port", "0", "--lifespan", "off"]);
-        let process = Process::start(in_project(&mut command, &layer), "a shell is missing");
+        in_project(&mut command, &layer);
+        let process = Process::start(command, "a shell is missing");
         process.logs("Uvicorn running on").await;
         let log = process.log();
         let address = log.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");

@@ -1,16 +1,11 @@
 //! Real Redis servers: each on a free port with a folder of its own, and gone with the value that stands for it.
 
-use std::{
-    net::{Ipv4Addr, TcpListener},
-    path::PathBuf,
-    process::Command,
-    sync::atomic::{AtomicU16, Ordering},
-};
+use std::{path::PathBuf, process::Command};
 
 use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
 use tempfile::TempDir;
 
-use super::{process::Process, within};
+use super::{free_port, process::Process, within};
 
 const HINT: &str = "this installs it: cargo xtask test rust";
 /// What a server logs once it takes connections and has loaded what it kept.
@@ -53,7 +48,7 @@ impl Redis {
         let more = more.iter().map(ToString::to_string).collect::<Vec<_>>();
         loop {
             let port = free_port();
-            let process = Process::start(&mut command(port, config, &more, &folder), HINT);
+            let process = Process::start(command(port, config, &more, &folder), HINT);
             if process.ends_or_logs(0, READY).await {
                 return Self { config, more, port, folder, process };
             }
@@ -96,7 +91,7 @@ impl Redis {
     /// Starts again on the same port with what is on the disk, after a [`Self::kill`] or instead of one.
     pub async fn restart(&mut self) {
         self.process.kill();
-        self.process = Process::start(&mut command(self.port, self.config, &self.more, &self.folder), HINT);
+        self.process = Process::start(command(self.port, self.config, &self.more, &self.folder), HINT);
         self.process.logs(READY).await;
     }
 
@@ -149,23 +144,6 @@ fn command(port: u16, config: Config, more: &[String], folder: &TempDir) -> Comm
     }
     command.args(more);
     command
-}
-
-/// A port that was free a moment ago, below those that the system gives to outgoing connections: a client that
-/// tries to reach a dead server could be given the very port, and would reach itself.
-fn free_port() -> u16 {
-    const FIRST: u16 = 10_000;
-    const COUNT: u16 = 20_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test binaries that run at the same time begin at different places.
-    let begin = std::process::id().wrapping_mul(64);
-    loop {
-        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = FIRST + (begin.wrapping_add(step) % u32::from(COUNT)) as u16;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// The name by which [`Sentinels`] know their master.
@@ -246,8 +224,9 @@ impl Sentinel {
             );
             let file = folder.path().join("sentinel.conf");
             std::fs::write(&file, lines).expect("a file of settings");
-            let process =
-                Process::start(Command::new("redis-server").current_dir(folder.path()).arg(&file).arg("--sentinel"), HINT);
+            let mut command = Command::new("redis-server");
+            command.current_dir(folder.path()).arg(&file).arg("--sentinel");
+            let process = Process::start(command, HINT);
             if process.ends_or_logs(0, "+monitor master").await {
                 return Self { port, process, _folder: folder };
             }

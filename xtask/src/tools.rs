@@ -2,7 +2,11 @@
 //!
 //! What cannot be installed is named together with the command that would do it.
 
-use std::{env, fs, path::Path, process::Command};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::{
     Result,
@@ -34,13 +38,15 @@ pub(crate) fn for_lint() -> Result {
     Ok(())
 }
 
-/// What the Rust tests need: Redis, and Python with the packages of those that Confab talks with through Redis.
+/// What the Rust tests need: Redis, PostgreSQL, and Python with the packages of those that Confab talks with through Redis.
 pub(crate) fn for_rust_tests() -> Result {
     redis()?;
+    postgres()?;
     python()
 }
 
-/// What the browser tests need, besides the build: Node.js with packages, a browser, and Redis for servers of several nodes.
+/// What the browser tests need, besides the build: Node.js with packages, a browser, and Redis and PostgreSQL for servers of
+/// several nodes.
 pub(crate) fn for_browser() -> Result {
     let node = output(command("node").arg("--version"));
     if node.as_deref().and_then(major).is_none_or(|major| major < NODE) {
@@ -49,6 +55,7 @@ pub(crate) fn for_browser() -> Result {
     }
     node_packages(&root().join("end2end"))?;
     redis()?;
+    postgres()?;
     chromium()
 }
 
@@ -135,8 +142,26 @@ fn redis() -> Result {
         return already("redis-server");
     }
     debian_packages("redis-server", &["redis-server"], "install it, so that PATH finds it")?;
-    run("stop the system's own redis-server", as_root("invoke-rc.d").args(["redis-server", "stop"]))?;
-    run("keep it from starting with the system", as_root("update-rc.d").args(["redis-server", "disable"]))
+    switch_off("redis-server")
+}
+
+/// Debian's `postgresql`, for the programs of its server. Those stand in a folder for each version, which PATH does not name.
+/// The tests start servers of their own, so the one that the package starts, and would start with every boot, is stopped.
+fn postgres() -> Result {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders = versions.map(|version| version.path().join("bin")).chain([PathBuf::new()]);
+    let answers = |program: &Path| output(command(program).arg("--version")).is_some();
+    if folders.any(|folder| ["initdb", "postgres"].iter().all(|program| answers(&folder.join(program)))) {
+        return already("postgresql");
+    }
+    debian_packages("postgresql", &["postgresql"], "install its server, so that PATH finds initdb and postgres")?;
+    switch_off("postgresql")
+}
+
+/// Stops the service that a package has started, for good.
+fn switch_off(service: &str) -> Result {
+    run(&format!("stop the system's own {service}"), as_root("invoke-rc.d").args([service, "stop"]))?;
+    run("keep it from starting with the system", as_root("update-rc.d").args([service, "disable"]))
 }
 
 /// A virtual environment with the packages that `tests/python/requirements.txt` names. It is made anew when that file has
