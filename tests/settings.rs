@@ -278,10 +278,10 @@ fn bad_values_are_named_with_what_would_be_right() {
             "[server]\nallowed_origins = [\n  \"https://a\",\n  \"https://b/\",\n]\n",
             format!(r#"Leptos.toml:4: server.allowed_origins[1] cannot be "https://b/": {ORIGIN}"#),
         ),
-        ("[store]\nurl = \"mysql\"\n", r#"Leptos.toml:2: store.url cannot be "mysql": "sqlite" is needed"#.to_owned()),
+        ("[store]\nurl = \"mysql\"\n", r#"Leptos.toml:2: store.url cannot be "mysql": "sqlite" or "postgres://user:password@host:port/database" is needed"#.to_owned()),
         (
             "[store]\nurl = \"postgres://db/confab\"\n",
-            r#"Leptos.toml:2: store.url cannot be "postgres://db/confab": this build keeps its data in SQLite; write "sqlite""#.to_owned(),
+            r#"Leptos.toml:2: store.url cannot be "postgres://db/confab": a user is missing; "sqlite" or "postgres://user:password@host:port/database" is needed"#.to_owned(),
         ),
         (
             "[store]\ndurability = \"disk\"\n",
@@ -629,9 +629,22 @@ fn secrets_are_printed_nowhere() {
 }
 
 #[test]
+fn a_database_is_shown_without_its_password() {
+    let url = "postgres://me:hush@db:5433/confab?sslmode=require";
+    let settings = load(&format!("[store]\nurl = \"{url}\"\n"), &[], &[]).unwrap().settings;
+    assert_eq!(settings.store.url, StoreUrl::Postgres(url.parse().unwrap()));
+    let shown = settings.store.url.to_string();
+    assert_eq!(shown, "postgres://me:***@db:5433/confab?sslmode=require");
+    assert!(!format!("{:?}", settings.store).contains("hush"));
+}
+
+#[test]
 fn mistakes_do_not_show_secrets() {
     for (file, expected) in [
-        ("[store]\nurl = \"postgres://me:hush@db/confab\"\n", r#"store.url cannot be "postgres://me:***@db/confab": "#),
+        (
+            "[store]\nurl = \"postgres://me:hush@db/confab?sslmode=on\"\n",
+            r#"store.url cannot be "postgres://me:***@db/confab?sslmode=on": "#,
+        ),
         ("[channel_layers.default]\nhosts = [\"me:hush@h\"]\n", r#"hosts[0] cannot be "me:***@h": "#),
         ("[channel_layers.default]\nhosts = \"redis://:hush@h\"\n", "hosts must be a list"),
         ("[channel_layers.default]\nhosts = [{ address = \"me:hush@h\" }]\n", r#"hosts[0].address cannot be "me:***@h": "#),
@@ -744,7 +757,7 @@ fn wrong_settings_end_every_command_with_2_and_all_mistakes() {
     let mistakes = r#"CONFAB_LOG: this is no log filter; a level is needed, like "info", or a list like "warn,confab=debug"
 CONFAB_LOG_FORMAT: this is no log format; "text" or "json" is needed
 Leptos.toml:2: limits.message_byte is not a setting; did you mean limits.message_bytes?
-CONFAB_STORE__URL: store.url cannot be "x": "sqlite" is needed
+CONFAB_STORE__URL: store.url cannot be "x": "sqlite" or "postgres://user:password@host:port/database" is needed
 --listen: server.listen cannot be "y": an IP address and a port are needed, like "127.0.0.1:3000" or "[::]:3000"
 "#;
     for arguments in [&["check", "--listen", "y"][..], &["serve", "--listen", "y"], &["--listen", "y"]] {

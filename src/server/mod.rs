@@ -1,6 +1,6 @@
 //! The server. Who may know whom: `gateway` knows bytes, not rooms; `layers` knows neither store nor gateway; `rooms`
 //! knows `store` and `layers`; `consumers` joins them; `services` holds what a server is made of, `pages` and `api` answer
-//! with it, and `routing` names them all. No arrow runs back.
+//! with it, and `routing` names them all. No arrow runs back. `layer` and `storage` make of the settings what they name.
 //!
 //! [`run`] puts them together for one process and takes it from the first connection to the last.
 
@@ -21,6 +21,7 @@ pub mod rooms;
 pub mod routing;
 pub mod services;
 pub mod settings;
+mod storage;
 pub mod store;
 pub mod telemetry;
 
@@ -42,7 +43,7 @@ use self::{
     rooms::Rooms,
     services::{Connections, Origins, Services},
     settings::Settings,
-    store::{Durability, MemoryStore, SqliteStore, Store as _},
+    store::MemoryStore,
 };
 
 /// What a room with `history = "memory"` holds, in messages.
@@ -77,17 +78,11 @@ pub async fn run_on(
     let _ = Executor::init_tokio();
     let Settings { server, store, channel_layers, rooms, tokens, limits } = settings;
     let messages_per_second = limits.messages_per_second.map_or(0, NonZeroU32::get);
-    let folder = server.data.clone();
-    let durability = match store.durability {
-        settings::Durability::Power => Durability::Power,
-        settings::Durability::Process => Durability::Process,
-    };
-    let (durable, commits) = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, durability)).await??;
-    let durable = Arc::new(durable);
+    let (durable, commits) = storage::open(&store, &server.data).await?;
     let (volatile, volatile_commits) = MemoryStore::new(REMEMBERED);
     let (rooms, strandings) = Rooms::start(
         rooms,
-        (Arc::clone(&durable) as _, commits),
+        (Arc::clone(&durable), commits),
         (Arc::new(volatile), volatile_commits),
         Arc::clone(&layer),
         limits.message_bytes,
@@ -107,7 +102,7 @@ pub async fn run_on(
             ping_s: PING_S,
         },
     });
-    info!(address = %listener.local_addr()?, data = %server.data.display(), "serving");
+    info!(address = %listener.local_addr()?, store = %store.url, data = %server.data.display(), "serving");
     let goodbye = || services.groups.close_all(CloseCode::SHUTTING_DOWN, "the server is stopping");
     http::serve(listener, routing::router(Arc::clone(&services)), shutdown, goodbye).await;
     services.groups.leave().await;

@@ -1,49 +1,61 @@
 //! What every store promises, shown for each of them, and what only a store on disk has to show.
 #![cfg(feature = "ssr")]
 
+use std::{any::Any, sync::Arc};
+
 use confab::{
-    server::store::{Appended, Commits, MemoryStore, NewMessage, Page, Slice, SqliteStore, Store},
+    server::store::{Appended, Commits, MemoryStore, NewMessage, Page, PostgresStore, Slice, SqliteStore, Store},
     wire::{Epoch, Group, Offset, Person, Stored, Timestamp},
 };
 use tokio::task::JoinHandle;
 
 mod conformance;
+mod postgres;
 mod sqlite;
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::postgres::Postgres;
 
 /// An open store and what it stands on.
 pub(crate) struct Opened<S> {
     store: S,
     commits: Commits,
-    /// Removed at the end.
-    _folder: Option<tempfile::TempDir>,
+    /// Ends with the test: a folder, a server.
+    _ground: Box<dyn Any + Send>,
 }
 
 fn in_memory() -> Opened<MemoryStore> {
     let (store, commits) = MemoryStore::new(10_000);
-    Opened { store, commits, _folder: None }
+    Opened { store, commits, _ground: Box::new(()) }
 }
 
 fn on_disk() -> Opened<SqliteStore> {
     let folder = tempfile::tempdir().expect("a folder");
     let (store, commits) = sqlite::open(folder.path());
-    Opened { store, commits, _folder: Some(folder) }
+    Opened { store, commits, _ground: Box::new(folder) }
+}
+
+async fn in_postgres() -> Opened<PostgresStore> {
+    let server: Arc<Postgres> = Postgres::shared().await;
+    let (store, commits) = postgres::open(&server.database().await).await;
+    Opened { store, commits, _ground: Box::new(server) }
 }
 
 /// Runs each case against each store.
 macro_rules! conformance {
+    (@on $store:ident, $opened:expr; $($case:ident)*) => {
+        mod $store {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                crate::conformance::$case($opened).await;
+            })*
+        }
+    };
     ($($case:ident)*) => {
-        mod memory_store {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                crate::conformance::$case(crate::in_memory()).await;
-            })*
-        }
-        mod sqlite_store {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                crate::conformance::$case(crate::on_disk()).await;
-            })*
-        }
+        conformance! { @on memory_store, crate::in_memory(); $($case)* }
+        conformance! { @on sqlite_store, crate::on_disk(); $($case)* }
+        conformance! { @on postgres_store, crate::in_postgres().await; $($case)* }
     };
 }
 

@@ -17,8 +17,8 @@
 //! events is written, what follows on it goes out and what it contained does not.
 //!
 //! While the layer cannot be reached the node goes on with what it has. Committed messages come by [`Strandings`] to its own
-//! members; who joins a group is a member here, and the layer is told when it is back. Then, with [`Sink::gap`], every
-//! group is brought level from the store, a few at a time.
+//! members, and where nodes share a store, word of what the others have committed does too; who joins a group is a member here,
+//! and the layer is told when it is back. Then, with [`Sink::gap`], every group is brought level from the store, a few at a time.
 
 mod local;
 mod members;
@@ -44,7 +44,7 @@ use crate::{
     server::{
         gateway::{CloseCode, Frame, Socket, SocketId},
         layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
-        rooms::{LayerGroup, Stranded, Strandings},
+        rooms::{LayerGroup, News, Stranded, Strandings},
         store::StoreError,
     },
     wire::{Position, Topic},
@@ -298,13 +298,16 @@ async fn keep_telling(groups: Weak<Groups>, id: u64) {
     }
 }
 
-/// Hands what the layer refused to the members that are here.
+/// Hands what does not come by the layer to the members that are here.
 async fn take_in(groups: Weak<Groups>, mut strandings: Strandings) {
-    while let Some(Stranded { group, event }) = strandings.recv().await {
+    while let Some(Stranded { group, what }) = strandings.recv().await {
         let Some(groups) = groups.upgrade() else { return };
         let group = groups.table.read().by_name.get(&group).cloned();
-        if let Some(group) = group {
-            group.publish(&Arc::new(event));
+        match (group, what) {
+            (Some(group), News::Event(event)) => group.publish(&Arc::new(event)),
+            (Some(group), News::Head(head)) => group.reached(head),
+            (Some(group), News::List) => group.doubt(),
+            (None, _) => {}
         }
     }
 }

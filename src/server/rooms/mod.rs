@@ -7,19 +7,23 @@
 //!                                       └─ (no history) ─────────────► ChannelLayer::group_send, then the acknowledgement
 //!                                                                               │ refused
 //!                                                                               ▼
-//!                                                                            Strandings: for this node's members
+//!   Store::watch ── what other nodes have committed ───────────────────────► Strandings: for this node's members
 //! ```
 //!
 //! Having an [`Access`] *is* the permission: there is no other way to read or to say something. Of a message that is kept, the
 //! publisher (one task a store) tells the layer after the commit and before its author hears that it was accepted. It begins the
 //! sends in the order of the commits and lets them overlap. Where the layer refuses, the message is kept all the same: it goes
-//! down [`Strandings`], so that at least the members of this node see it at once.
+//! down [`Strandings`], so that at least the members of this node see it at once. A store that several nodes share is asked every
+//! second which rooms have moved on, so that the others' members see it soon, with or without a layer.
 
 mod events;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
@@ -30,7 +34,7 @@ pub use self::events::{Foreign, PlainMessage, Read, foreign_event, read_event};
 use super::{
     layers::{ChannelLayer, Event, GroupName, LayerError},
     settings::{History, RoomEvents, RoomRule},
-    store::{Commits, Committed, NewMessage, Page, Slice, Store, StoreError},
+    store::{Commits, Committed, NewMessage, Page, Slice, Store, StoreError, Watch},
 };
 use crate::wire::{Epoch, Group, Key, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp};
 
@@ -44,6 +48,8 @@ const ANSWER_BYTES: usize = 512 * 1024;
 const LISTED: usize = 100;
 /// How many messages of one store may be on their way through the layer at a time.
 const MOST_SENDING: usize = 1_024;
+/// How often a store that others write to is asked what is new.
+const LOOK_OUT: Duration = Duration::from_secs(1);
 /// How many events may wait for the members of this node when the layer refused them; the publishers wait beyond it.
 const MOST_STRANDED: usize = 1_024;
 
@@ -112,15 +118,26 @@ pub struct Stream {
     store: Arc<dyn Store>,
 }
 
-/// An event that stands for something committed and that the channel layer refused.
+/// What the members of a group on this node would not hear of by the channel layer.
 #[derive(Debug)]
 pub struct Stranded {
     pub group: GroupName,
-    pub event: Event,
+    pub what: News,
 }
 
-/// Where the events arrive that the layer refused. What is read here should go to the members on this node; it may be out of
-/// order, and the layer may have carried it after all before it gave up. It ends when the stores are closed.
+/// What is new in a group.
+#[derive(Debug)]
+pub enum News {
+    /// An event that stands for something committed and that the layer refused. It may be out of order, and the layer may have
+    /// carried it after all before it gave up.
+    Event(Event),
+    /// The room's stream has come to here, whoever has written it. Most of the time the members know.
+    Head(Position),
+    /// The list of rooms has changed, and the layer is away.
+    List,
+}
+
+/// Where it arrives. It ends when the stores are closed.
 pub type Strandings = mpsc::Receiver<Stranded>;
 
 /// All rooms of this server.
@@ -146,6 +163,9 @@ impl Rooms {
     ) -> (Arc<Self>, Strandings) {
         let rules: Arc<[RoomRule]> = rules.into();
         let (stranded, strandings) = mpsc::channel(MOST_STRANDED);
+        if let Some(watch) = durable.0.watch() {
+            tokio::spawn(look_out(watch, Arc::clone(&rules), Arc::clone(&layer), stranded.clone()));
+        }
         for (commits, stranded) in [(durable.1, stranded.clone()), (volatile.1, stranded)] {
             let publisher =
                 Publisher { layer: Arc::clone(&layer), rules: Arc::clone(&rules), stranded, refused: AtomicBool::new(false) };
@@ -282,12 +302,49 @@ impl Publisher {
         }
         // An error of the sending says that nobody reads these, which is nobody's loss.
         if refused {
-            let _ = self.stranded.send(Stranded { group: room, event: message() }).await;
+            let _ = self.stranded.send(Stranded { group: room, what: News::Event(message()) }).await;
         }
         if to_list.is_err() {
-            let _ = self.stranded.send(Stranded { group: list, event: listed() }).await;
+            let _ = self.stranded.send(Stranded { group: list, what: News::Event(listed()) }).await;
         }
         commit.acknowledge();
+    }
+}
+
+/// Asks a store that others write to which rooms have moved on, and tells those that have members here: an event may be lost on its
+/// way, or its node have died between the commit and the sending. Ends when nobody reads what it tells.
+async fn look_out(
+    mut watch: Box<dyn Watch>,
+    rules: Arc<[RoomRule]>,
+    layer: Arc<dyn ChannelLayer>,
+    stranded: mpsc::Sender<Stranded>,
+) {
+    let mut away = false;
+    loop {
+        let moved = watch.moved().await;
+        if moved.is_err() != away {
+            away = moved.is_err();
+            if let Err(cause) = &moved {
+                error!(%cause, "the store cannot be asked what is new in it");
+            } else {
+                info!("the store can be asked again what is new in it");
+            }
+        }
+        let moved = moved.unwrap_or_default();
+        let list = (!moved.is_empty() && layer.trouble().is_some()).then(|| Stranded { group: list_name(), what: News::List });
+        let rooms = moved.into_iter().filter_map(|(group, head)| {
+            let rule = rule(&rules, &group).filter(|rule| rule.history == History::Store)?;
+            Some(Stranded { group: group_name(&group, &rule.events), what: News::Head(head) })
+        });
+        for news in rooms.chain(list) {
+            if stranded.send(news).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_OUT) => {}
+            () = stranded.closed() => return,
+        }
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) static KEYS: [Key; 21] = [
         path: "store.url",
         form: Form::Text,
         set: |s, n| n.parsed(str::parse).map(|v| s.store.url = v),
-        show: |s| quoted(s.store.url),
+        show: |s| quoted(&s.store.url),
     },
     Key {
         path: "store.durability",

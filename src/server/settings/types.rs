@@ -4,6 +4,8 @@ use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 use sha2::{Digest, Sha256};
 
+use crate::server::store::PostgresUrl;
+
 /// Why a text was refused: what is needed instead, to be read after `cannot be "...": `.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid(pub &'static str);
@@ -110,31 +112,36 @@ pub enum SerializerFormat {
 word!(SerializerFormat, r#""msgpack" or "json" is needed"#, "msgpack" => Msgpack, "json" => Json);
 
 /// Where durable data is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StoreUrl {
     /// `SQLite`, as a file in the data folder.
     #[default]
     Sqlite,
+    /// A database that several nodes may share.
+    Postgres(PostgresUrl),
 }
 
 impl FromStr for StoreUrl {
-    type Err = Invalid;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, String> {
+        const NEEDED: &str = r#""sqlite" or "postgres://user:password@host:port/database" is needed"#;
         match text {
             "sqlite" => Ok(Self::Sqlite),
             _ if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
-                Err(Invalid(r#"this build keeps its data in SQLite; write "sqlite""#))
+                text.parse().map(Self::Postgres).map_err(|wrong| format!("{wrong}; {NEEDED}"))
             }
-            _ => Err(Invalid(r#""sqlite" is needed"#)),
+            _ => Err(NEEDED.to_owned()),
         }
     }
 }
 
+/// As it was written, the password masked.
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite => f.write_str("sqlite"),
+            Self::Postgres(url) => f.write_str(&masked(url.as_str())),
         }
     }
 }

@@ -14,14 +14,17 @@ use async_trait::async_trait;
 
 use crate::wire::{Group, Key, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp};
 
+mod batch;
 mod commits;
 mod epoch;
 mod memory;
 mod page;
+mod postgres;
 mod sqlite;
 
 pub use commits::{Commits, Committed};
 pub use memory::MemoryStore;
+pub use postgres::{OpenError as PostgresOpenError, PostgresStore, PostgresUrl};
 pub use sqlite::{Durability, OpenError, SqliteStore};
 
 /// Why the store could not.
@@ -144,7 +147,24 @@ pub trait Store: Send + Sync {
     /// The store cannot be read now.
     async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError>;
 
+    /// Where several nodes may write to this store: what tells which rooms have moved on. None where this node is the only one.
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        None
+    }
+
     /// Stores what was taken in, then lets go of everything: afterwards [`Commits`] ends and every call fails. Closing again
     /// does nothing.
     async fn close(&self);
+}
+
+/// Tells which rooms have moved on, whoever has written to them. It is how a node learns of what was lost on its way here, or was
+/// never sent because the node that had committed it died.
+#[async_trait]
+pub trait Watch: Send {
+    /// The rooms with messages that were committed since the last call, this node's own among them, and their heads. The first call
+    /// begins here and now. A room may be given again, but none that has moved is left out.
+    ///
+    /// # Errors
+    /// The store cannot be read now; what has moved meanwhile is in the next answer.
+    async fn moved(&mut self) -> Result<Vec<(Group, Position)>, StoreError>;
 }

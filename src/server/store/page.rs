@@ -18,7 +18,7 @@ pub(super) enum Run {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowance {
     pub(super) count: usize,
-    bytes: usize,
+    pub(super) bytes: usize,
     /// The next message may be longer than what is left.
     first_is_free: bool,
 }
@@ -40,6 +40,33 @@ impl Allowance {
     }
 }
 
+/// The runs that make up a slice: what they bring, the first one turned round, is in rising order.
+#[derive(Debug)]
+pub(super) struct Runs {
+    pub(super) back: Option<(Run, Allowance)>,
+    pub(super) on: Option<(Run, Allowance)>,
+}
+
+/// What is to be read of a stream that holds `first` up to `head`.
+pub(super) fn runs(slice: Slice, first: Offset, head: Offset, count: usize, bytes: usize) -> Runs {
+    let whole = Allowance::new(count, bytes);
+    let (back, on) = match slice {
+        Slice::Latest => (Some((Run::UpTo(head), whole)), None),
+        Slice::Before(Offset(0)) => (None, None),
+        Slice::Before(Offset(offset)) => (Some((Run::UpTo(Offset(offset - 1).min(head)), whole)), None),
+        Slice::After(offset) if offset >= head => (None, None),
+        Slice::After(offset) => (None, Some((Run::From(offset.next()), whole))),
+        Slice::Around(_) if first > head => (None, None),
+        Slice::Around(offset) => {
+            let anchor = offset.clamp(first, head);
+            let before = Allowance { count: count / 2, bytes: bytes / 2, first_is_free: false };
+            let onward = Allowance::new(count - count / 2, bytes - bytes / 2);
+            (Some((Run::UpTo(Offset(anchor.0 - 1)), before)), Some((Run::From(anchor), onward)))
+        }
+    };
+    Runs { back, on }
+}
+
 /// Cuts a page from a stream that holds `first` up to `head`: `take` collects a run, in its direction, as far as the allowance
 /// goes.
 pub(super) fn cut<T, E>(
@@ -50,27 +77,13 @@ pub(super) fn cut<T, E>(
     bytes: usize,
     mut take: impl FnMut(Run, &mut Allowance) -> Result<Vec<T>, E>,
 ) -> Result<Vec<T>, E> {
-    let mut falling = |offset, allowance: &mut Allowance| {
-        let mut messages = take(Run::UpTo(offset), allowance)?;
-        messages.reverse();
-        Ok(messages)
+    let mut take = |run: Option<(Run, Allowance)>| match run {
+        Some((run, mut allowance)) => take(run, &mut allowance),
+        None => Ok(Vec::new()),
     };
-    match slice {
-        Slice::Latest => falling(head, &mut Allowance::new(count, bytes)),
-        Slice::Before(Offset(0)) => Ok(Vec::new()),
-        Slice::Before(Offset(offset)) => falling(Offset(offset - 1).min(head), &mut Allowance::new(count, bytes)),
-        Slice::After(offset) if offset >= head => Ok(Vec::new()),
-        Slice::After(offset) => take(Run::From(offset.next()), &mut Allowance::new(count, bytes)),
-        Slice::Around(_) if first > head => Ok(Vec::new()),
-        Slice::Around(offset) => {
-            let anchor = offset.clamp(first, head);
-            let mut allowance = Allowance::new(count - count / 2, bytes - bytes / 2);
-            let onward = take(Run::From(anchor), &mut allowance)?;
-            let mut before = Allowance { count: count / 2, bytes: bytes / 2, first_is_free: false };
-            let mut messages = take(Run::UpTo(Offset(anchor.0 - 1)), &mut before)?;
-            messages.reverse();
-            messages.extend(onward);
-            Ok(messages)
-        }
-    }
+    let Runs { back, on } = runs(slice, first, head, count, bytes);
+    let mut messages = take(back)?;
+    messages.reverse();
+    messages.extend(take(on)?);
+    Ok(messages)
 }

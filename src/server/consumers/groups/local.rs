@@ -25,7 +25,7 @@ use crate::{
         settings::RoomEvents,
         store::{Page, StoreError},
     },
-    wire::{RoomSummary, Topic},
+    wire::{Position, RoomSummary, Topic},
 };
 
 /// How long to wait before a store is asked again that could not answer.
@@ -70,6 +70,8 @@ enum Arrived {
     Event(Arc<Event>),
     /// Something may be lost.
     Doubt,
+    /// The stream stands here.
+    Head(Position),
     Read(Reading, Page),
     List(Vec<RoomSummary>),
 }
@@ -103,6 +105,11 @@ impl LocalGroup {
     /// Brings the members level with the store, where there is one: the layer may have lost something.
     pub(super) fn doubt(self: &Arc<Self>) {
         self.take(Arrived::Doubt);
+    }
+
+    /// The stream has come to here: what of it the members have not got by the layer is read.
+    pub(super) fn reached(self: &Arc<Self>, head: Position) {
+        self.take(Arrived::Head(head));
     }
 
     /// Finds out where the stream stands; until then, what has a place in it waits.
@@ -163,6 +170,7 @@ impl LocalGroup {
                     }
                 }
                 Arrived::Doubt => doubt = true,
+                Arrived::Head(head) => sequence.reached(&head),
                 Arrived::Read(reading, page) => sequence.level(reading, page, &self.topic, &mut handed),
                 Arrived::List(rooms) => {
                     handed.extend(rooms.into_iter().map(|room| Handed::Event(Broadcast::room(&self.topic, room))));

@@ -120,6 +120,12 @@ impl Sequence {
         self.wanted = true;
     }
 
+    /// The store has come to here. Nothing has to be read when all of it is there or on its way from the store.
+    pub(super) fn reached(&mut self, head: &Position) {
+        let level = self.last.as_ref().is_some_and(|last| last.epoch == head.epoch && last.offset >= head.offset);
+        self.wanted |= !level;
+    }
+
     /// Whether the store has to be read now. If so, the caller does.
     pub(super) fn due(&mut self) -> bool {
         let due = self.wanted && !self.reading;
@@ -324,6 +330,25 @@ mod tests {
             assert!(!self.sequence.due());
             assert_eq!((self.sequence.bytes, self.sequence.line.len(), self.sequence.unsorted.len()), (0, 0, 0));
         }
+    }
+
+    #[test]
+    fn word_of_a_head_has_the_store_read_where_it_is_news() {
+        let mut test = Test::new();
+        for head in [at("e", 4), at("e", 5)] {
+            test.sequence.reached(&head);
+            test.assert_idle();
+        }
+        test.sequence.reached(&at("e", 7));
+        assert!(test.sequence.due());
+        test.arrive("e", [6]);
+        test.read("e", 1, 7, 100);
+        test.arrive("e", [7]);
+        assert_eq!(test.handed(), ["e6", "e7"]);
+        test.sequence.reached(&at("e", 7));
+        test.assert_idle();
+        test.sequence.reached(&at("f", 1));
+        assert!(test.sequence.due(), "begun anew");
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! The embedded store: one `SQLite` database in a folder of its own.
 //!
 //! An append goes down a queue to the one [writer](writer) thread, which commits what has gathered there in one transaction: while it
-//! waits for the disk the next batch gathers, so a busy server shares each sync among many messages and a quiet one waits for
-//! none but its own. Pages are [read](reader) over connections of their own, which write-ahead logging lets see the last
+//! waits for the disk the next [batch](super::batch) gathers. Pages are [read](reader) over connections of their own, which write-ahead logging lets see the last
 //! commit while the next is being written. What is in the log goes into the database [beside](checkpoint) all this.
 //!
 //! The folder holds `confab.db` with its log, and `confab.lock`, which the server that uses the [folder] keeps locked.
@@ -23,13 +22,10 @@ use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use self::{
-    folder::FolderLock,
-    reader::Readers,
-    writer::{Job, Writer},
-};
+use self::{folder::FolderLock, reader::Readers, writer::Writer};
 use super::{
     Appended, Commits, NewMessage, Page, Slice, Store, StoreError,
+    batch::Job,
     commits::{InFlight, Outbox},
     epoch::EpochSeed,
 };

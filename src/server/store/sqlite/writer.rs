@@ -12,23 +12,13 @@ use super::checkpoint::Checkpointer;
 use crate::{
     server::store::{
         Appended, NewMessage, StoreError,
-        commits::{Outbox, Ticket},
+        batch::{Job, gather},
+        commits::Outbox,
         epoch::EpochSeed,
     },
     wire::{Epoch, Group, Offset, Position},
 };
 
-/// A message that waits for its commit.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) message: NewMessage,
-    pub(super) ticket: Ticket,
-}
-
-/// A transaction takes at most so many messages,
-const BATCH_MESSAGES: usize = 1_000;
-/// and no further one when it has so many bytes of text.
-const BATCH_BYTES: usize = 4 << 20;
 /// So many rooms are remembered; with more the memory is emptied and filled anew from the database.
 const REMEMBERED_ROOMS: usize = 10_000;
 
@@ -155,18 +145,6 @@ impl Writer {
     }
 }
 
-/// Takes what waits behind the first job, up to the bounds of a batch.
-fn gather(first: Job, queue: &mut mpsc::UnboundedReceiver<Job>) -> Vec<Job> {
-    let mut bytes = first.message.text.len();
-    let mut batch = vec![first];
-    while batch.len() < BATCH_MESSAGES && bytes < BATCH_BYTES {
-        let Ok(job) = queue.try_recv() else { break };
-        bytes += job.message.text.len();
-        batch.push(job);
-    }
-    batch
-}
-
 /// The room as it is in the database, or as it will be with its first message.
 fn find_or_make(transaction: &Transaction<'_>, seed: &EpochSeed, group: &Group, last: &mut Last) -> rusqlite::Result<Room> {
     let found = transaction.prepare_cached(FIND_ROOM)?.query_row([group.as_str()], |row| {
@@ -207,26 +185,11 @@ fn no_thread(cause: io::Error) -> rusqlite::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        server::store::{
-            Commits,
-            commits::{Answer, InFlight},
-            sqlite::{Durability, prepare},
-        },
-        wire::{Person, Timestamp},
+    use crate::server::store::{
+        Commits,
+        batch::tests::job,
+        sqlite::{Durability, prepare},
     };
-
-    async fn job(number: usize, text: String) -> (Job, Answer) {
-        let message = NewMessage {
-            group: "lobby".parse().expect("a group name"),
-            key: format!("key-{number}").parse().expect("a key"),
-            from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
-            text,
-            at: Timestamp::from_millis(0),
-        };
-        let (ticket, answer) = InFlight::new().enter(&message).await.expect("room for it");
-        (Job { message, ticket }, answer)
-    }
 
     fn writer(folder: &tempfile::TempDir) -> (Writer, Commits) {
         let file = folder.path().join("confab.db");
@@ -270,23 +233,5 @@ mod tests {
         stored.push(appended.position.offset.0);
         assert!(appended.fresh, "what was refused is not there");
         assert!(stored.iter().copied().eq(1..=stored.len() as u64), "{stored:?}");
-    }
-
-    #[tokio::test]
-    async fn a_batch_is_bounded_by_count_and_by_bytes() {
-        let (queue, mut jobs) = mpsc::unbounded_channel();
-        for number in 0..=BATCH_MESSAGES {
-            queue.send(job(number, "x".to_owned()).await.0).expect("a queue");
-        }
-        let batch = gather(job(0, String::new()).await.0, &mut jobs);
-        assert_eq!((batch.len(), jobs.len()), (BATCH_MESSAGES, 2));
-        jobs.close();
-
-        let (queue, mut jobs) = mpsc::unbounded_channel();
-        for number in 0..10 {
-            queue.send(job(number, "x".repeat(BATCH_BYTES / 4)).await.0).expect("a queue");
-        }
-        let batch = gather(job(0, String::new()).await.0, &mut jobs);
-        assert_eq!((batch.len(), jobs.len()), (5, 6));
     }
 }

@@ -1,0 +1,71 @@
+//! What a writer takes from its queue for one transaction.
+//!
+//! While a writer waits for the disk or the network the next batch gathers, so a busy server shares each commit among many
+//! messages and a quiet one waits for none but its own.
+
+use tokio::sync::mpsc;
+
+use super::{NewMessage, commits::Ticket};
+
+/// A message that waits for its commit.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) message: NewMessage,
+    pub(super) ticket: Ticket,
+}
+
+/// A transaction takes at most so many messages,
+pub(super) const BATCH_MESSAGES: usize = 1_000;
+/// and no further one when it has so many bytes of text.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Takes what waits behind the first job, up to the bounds of a batch.
+pub(super) fn gather(first: Job, queue: &mut mpsc::UnboundedReceiver<Job>) -> Vec<Job> {
+    let mut bytes = first.message.text.len();
+    let mut batch = vec![first];
+    while batch.len() < BATCH_MESSAGES && bytes < BATCH_BYTES {
+        let Ok(job) = queue.try_recv() else { break };
+        bytes += job.message.text.len();
+        batch.push(job);
+    }
+    batch
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::{
+        server::store::commits::{Answer, InFlight},
+        wire::{Person, Timestamp},
+    };
+
+    pub(in crate::server::store) async fn job(number: usize, text: String) -> (Job, Answer) {
+        let message = NewMessage {
+            group: "lobby".parse().expect("a group name"),
+            key: format!("key-{number}").parse().expect("a key"),
+            from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+            text,
+            at: Timestamp::from_millis(0),
+        };
+        let (ticket, answer) = InFlight::new().enter(&message).await.expect("room for it");
+        (Job { message, ticket }, answer)
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_bounded_by_count_and_by_bytes() {
+        let (queue, mut jobs) = mpsc::unbounded_channel();
+        for number in 0..=BATCH_MESSAGES {
+            queue.send(job(number, "x".to_owned()).await.0).expect("a queue");
+        }
+        let batch = gather(job(0, String::new()).await.0, &mut jobs);
+        assert_eq!((batch.len(), jobs.len()), (BATCH_MESSAGES, 2));
+        jobs.close();
+
+        let (queue, mut jobs) = mpsc::unbounded_channel();
+        for number in 0..10 {
+            queue.send(job(number, "x".repeat(BATCH_BYTES / 4)).await.0).expect("a queue");
+        }
+        let batch = gather(job(0, String::new()).await.0, &mut jobs);
+        assert_eq!((batch.len(), jobs.len()), (5, 6));
+    }
+}

@@ -1,0 +1,64 @@
+//! The schema and its versions.
+//!
+//! All of Confab is in the schema `confab` of the database, whose table `meta` counts the migrations that it has had. Nodes that
+//! start at once take turns.
+
+use tokio_postgres::{Client, Transaction};
+
+use super::OpenError;
+use crate::server::store::epoch::EpochSeed;
+
+/// Each one brings the schema from its place in this list to the next version. What is published is never changed.
+const MIGRATIONS: [&str; 1] = [include_str!("../../../../migrations/postgres/0001_rooms_and_messages.sql")];
+
+/// Holds whoever migrates, in this database; "Cnfb".
+const TURN: i64 = 0x436e_6662;
+
+/// Runs the migrations that the database has not had, in one transaction, and gives the seed of its epochs.
+pub(super) async fn to_newest(client: &mut Client) -> Result<EpochSeed, OpenError> {
+    let encoding: String = client.query_one("SHOW server_encoding", &[]).await?.get(0);
+    if encoding != "UTF8" {
+        return Err(OpenError::Encoding(encoding));
+    }
+    let transaction = client.transaction().await?;
+    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&TURN]).await?;
+    let found = version(&transaction).await?;
+    let known = newest();
+    if found > known {
+        return Err(OpenError::Newer { found, known });
+    }
+    for (after, migration) in (1_i32..).zip(MIGRATIONS).filter(|(after, _)| *after > found) {
+        transaction.batch_execute(migration).await?;
+        transaction.execute("UPDATE meta SET version = $1", &[&after]).await?;
+    }
+    let seed = transaction.query_one("SELECT seed FROM meta", &[]).await?.get(0);
+    transaction.commit().await?;
+    Ok(EpochSeed::from_bytes(seed))
+}
+
+/// What the schema has had; begins it where there is none, or an empty one that was made for it.
+async fn version(transaction: &Transaction<'_>) -> Result<i32, OpenError> {
+    const FOUND: &str = "SELECT to_regnamespace('confab') IS NOT NULL, to_regclass('confab.meta') IS NOT NULL,
+        EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('confab'))";
+    const META: &str = "
+        -- `seed`: from it and a room's name follows the room's epoch, which so is known before its first message makes the room.
+        CREATE TABLE confab.meta (version integer NOT NULL, seed bytea NOT NULL);
+        INSERT INTO confab.meta VALUES (0, uuid_send(gen_random_uuid()));";
+    let found = transaction.query_one(FOUND, &[]).await?;
+    let (schema, meta, anything): (bool, bool, bool) = (found.get(0), found.get(1), found.get(2));
+    if meta {
+        return Ok(transaction.query_one("SELECT version FROM meta", &[]).await?.get(0));
+    }
+    if anything {
+        return Err(OpenError::Foreign);
+    }
+    if !schema {
+        transaction.batch_execute("CREATE SCHEMA confab").await?;
+    }
+    transaction.batch_execute(META).await?;
+    Ok(0)
+}
+
+fn newest() -> i32 {
+    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
+}

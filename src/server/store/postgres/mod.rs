@@ -1,0 +1,167 @@
+//! The store that several nodes share: a PostgreSQL database.
+//!
+//! An append goes down a queue to the one [writer] task of this node, which commits what has gathered there in one transaction
+//! of one round trip. Nodes that write to the same room take turns by the lock of its row, so its offsets rise without a gap
+//! whoever writes. Pages are [read](reader) over connections of their own.
+//!
+//! A node hears of its own commits by [`Commits`], of the others' by the channel layer; and whatever was lost on the way there, or
+//! died with the node that had committed it, by the [watch](reader::HeadWatch), which asks the database.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use self::{pool::Connections, reader::Readers, writer::Writer};
+use super::{
+    Appended, Commits, NewMessage, Page, Slice, Store, StoreError, Watch,
+    batch::Job,
+    commits::{InFlight, Outbox},
+};
+use crate::wire::{Group, RoomSummary};
+
+mod migrate;
+mod pool;
+mod reader;
+mod text;
+mod url;
+mod writer;
+
+pub use url::PostgresUrl;
+
+/// Why the database cannot be used. Nothing in it was changed.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The certificates that the server's is to be checked against.
+    Certificates(String),
+    /// No connection came about.
+    Unreachable(StoreError),
+    /// Its texts are not in UTF-8.
+    Encoding(String),
+    /// Another program's schema has our name.
+    Foreign,
+    /// A later version of Confab has written it.
+    Newer { found: i32, known: i32 },
+    /// It refuses what is asked: no right to make the schema, read-only, ...
+    Database(tokio_postgres::Error),
+}
+
+impl From<tokio_postgres::Error> for OpenError {
+    fn from(cause: tokio_postgres::Error) -> Self {
+        Self::Database(cause)
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificates(cause) => f.write_str(cause),
+            Self::Unreachable(StoreError::Unavailable(cause)) => write!(f, "it cannot be reached: {}", with_causes(&**cause)),
+            Self::Encoding(encoding) => {
+                write!(
+                    f,
+                    "its encoding is {encoding}; make a database with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+                )
+            }
+            Self::Foreign => {
+                f.write_str("it has a schema `confab` that is not Confab's; it is left as it is, use another database")
+            }
+            Self::Newer { found, known } => write!(
+                f,
+                "it was written by a later version of Confab (schema {found}; this one knows up to {known}); it is left as it is"
+            ),
+            Self::Database(cause) => f.write_str(&with_causes(cause)),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// An error and what led to it, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// A [`Store`] in a database that other nodes may use too. It keeps every message.
+///
+/// [Close](Store::close) it to end well; dropped, it lets its writer finish on its own.
+#[derive(Debug)]
+pub struct PostgresStore {
+    in_flight: InFlight,
+    readers: Readers,
+    /// None when closed.
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    queue: mpsc::UnboundedSender<Job>,
+    writer: JoinHandle<()>,
+}
+
+impl PostgresStore {
+    /// Connects, brings the schema to this version's, and returns the store and the end on which this node's commits arrive.
+    ///
+    /// With `durable`, a commit waits until the disk has it, also where the server's settings say otherwise.
+    ///
+    /// # Errors
+    /// Why the database cannot be used.
+    pub async fn open(url: &PostgresUrl, durable: bool) -> Result<(Self, Commits), OpenError> {
+        let connections = Connections::new(url, durable, 1)?;
+        let seed = {
+            let mut client = connections.get().await.map_err(OpenError::Unreachable)?;
+            migrate::to_newest(&mut client).await?
+        };
+        let (outbox, commits) = Outbox::new();
+        let (queue, jobs) = mpsc::unbounded_channel();
+        let writer = tokio::spawn(Writer::new(connections, seed.clone(), outbox).run(jobs));
+        let running = Mutex::new(Some(Running { queue, writer }));
+        Ok((Self { in_flight: InFlight::new(), readers: Readers::new(url, seed)?, running }, commits))
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn append(&self, message: NewMessage) -> Result<Appended, StoreError> {
+        let (ticket, answer) = self.in_flight.enter(&message).await?;
+        self.running
+            .lock()
+            .as_ref()
+            .and_then(|running| running.queue.send(Job { message, ticket }).ok())
+            .ok_or_else(StoreError::closed)?;
+        answer.wait().await
+    }
+
+    async fn read(&self, group: &Group, slice: Slice, count: usize, bytes: usize) -> Result<Page, StoreError> {
+        self.readers.page(group, slice, count, bytes).await
+    }
+
+    async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {
+        self.readers.rooms(count).await
+    }
+
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        Some(Box::new(self.readers.watch()))
+    }
+
+    async fn close(&self) {
+        self.readers.close();
+        let running = self.running.lock().take();
+        if let Some(Running { queue, writer }) = running {
+            drop(queue);
+            if writer.await.is_err() {
+                tracing::error!("the writer of the store has panicked");
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Reading pages, the list of rooms, and which rooms have moved on.
+//!
+//! What a room has up to its head does not change. So a page is read in two steps, first the head and then messages up to it, and is
+//! of the moment of the first step without a transaction.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deadpool_postgres::Object;
+use futures_util::future;
+use tokio_postgres::Row;
+
+use super::{OpenError, pool::Connections, text::unescape};
+use crate::{
+    server::store::{
+        Page, PostgresUrl, Slice, StoreError, Watch,
+        epoch::EpochSeed,
+        message_id,
+        page::{self, Allowance, Run, Runs},
+    },
+    wire::{Epoch, Group, InvalidName, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp},
+};
+
+/// So many reads run at a time; further ones wait.
+const CONNECTIONS: usize = 6;
+
+const ROOM: &str = "SELECT id, epoch, head FROM rooms WHERE name = $1";
+/// Up to `$4` messages and `$5` bytes of text, at least one message, from `$2` on and not beyond the head, `$3`.
+const RISING: &str = r#"SELECT "offset", key, author_id, author_name, text, at FROM (
+        SELECT *, sum(octet_length(text)) OVER run AS bytes, row_number() OVER run AS number FROM (
+            SELECT * FROM messages WHERE room_id = $1 AND "offset" BETWEEN $2 AND $3 ORDER BY "offset" LIMIT $4
+        ) AS slice WINDOW run AS (ORDER BY "offset" ROWS UNBOUNDED PRECEDING)
+    ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset""#;
+/// The same from `$3` back to `$2`.
+const FALLING: &str = r#"SELECT "offset", key, author_id, author_name, text, at FROM (
+        SELECT *, sum(octet_length(text)) OVER run AS bytes, row_number() OVER run AS number FROM (
+            SELECT * FROM messages WHERE room_id = $1 AND "offset" BETWEEN $2 AND $3 ORDER BY "offset" DESC LIMIT $4
+        ) AS slice WINDOW run AS (ORDER BY "offset" DESC ROWS UNBOUNDED PRECEDING)
+    ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset" DESC"#;
+const ROOMS: &str = r#"SELECT "offset", key, author_id, author_name, text, at, name, epoch
+    FROM rooms JOIN messages ON room_id = id AND "offset" = head ORDER BY activity DESC LIMIT $1"#;
+/// The rooms that were written to by transactions from `$1` on, and the first transaction whose outcome is open: it and those after
+/// it may show only later what they have written. Always at least one row.
+const MOVED: &str = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, name, epoch, head
+    FROM (VALUES (true)) AS always LEFT JOIN rooms ON touched >= $1";
+
+/// Connections that read.
+#[derive(Clone, Debug)]
+pub(super) struct Readers {
+    connections: Arc<Connections>,
+    seed: EpochSeed,
+}
+
+impl Readers {
+    pub(super) fn new(url: &PostgresUrl, seed: EpochSeed) -> Result<Self, OpenError> {
+        Ok(Self { connections: Arc::new(Connections::new(url, false, CONNECTIONS)?), seed })
+    }
+
+    pub(super) fn close(&self) {
+        self.connections.close();
+    }
+
+    /// Reads a part of a room's stream.
+    pub(super) async fn page(&self, group: &Group, slice: Slice, count: usize, bytes: usize) -> Result<Page, StoreError> {
+        let client = self.connections.get().await?;
+        let statement = client.prepare_cached(ROOM).await.map_err(StoreError::unavailable)?;
+        let room = client.query_opt(&statement, &[&group.as_str()]).await.map_err(StoreError::unavailable)?;
+        let first = Offset::START.next();
+        let Some(room) = room else {
+            let head = Position { epoch: self.seed.epoch_of(group), offset: Offset::START };
+            return Ok(Page { head, first, messages: Vec::new() });
+        };
+        let head = Position { epoch: name(&room, 1)?, offset: offset(&room, 2)? };
+        let Runs { back, on } = page::runs(slice, first, head.offset, count, bytes);
+        let take = |run| take(&client, room.get(0), &head, run);
+        let (back, on) = future::try_join(take(back), take(on)).await?;
+        let messages = back.into_iter().rev().chain(on).collect();
+        Ok(Page { head, first, messages })
+    }
+
+    /// Reads the rooms that were active last.
+    pub(super) async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {
+        let client = self.connections.get().await?;
+        let statement = client.prepare_cached(ROOMS).await.map_err(StoreError::unavailable)?;
+        let rows = client.query(&statement, &[&column(count as u64)]).await.map_err(StoreError::unavailable)?;
+        let room = |row: &Row| Ok(RoomSummary { group: name(row, 6)?, latest: Some(stored(row, &name(row, 7)?)?) });
+        rows.iter().map(room).collect()
+    }
+
+    pub(super) fn watch(&self) -> HeadWatch {
+        HeadWatch { readers: self.clone(), mark: None }
+    }
+}
+
+/// Collects a run of messages as far as the allowance goes.
+async fn take(
+    client: &Object,
+    room_id: i64,
+    head: &Position,
+    run: Option<(Run, Allowance)>,
+) -> Result<Vec<Stored>, StoreError> {
+    let Some((run, mut allowance)) = run else { return Ok(Vec::new()) };
+    let (sql, from, to) = match run {
+        Run::From(offset) => (RISING, offset, head.offset),
+        Run::UpTo(offset) => (FALLING, Offset::START, offset),
+    };
+    let statement = client.prepare_cached(sql).await.map_err(StoreError::unavailable)?;
+    let (count, bytes) = (column(allowance.count as u64), column(allowance.bytes as u64));
+    let rows = client.query(&statement, &[&room_id, &column(from.0), &column(to.0), &count, &bytes]).await;
+    let mut messages = Vec::new();
+    for row in &rows.map_err(StoreError::unavailable)? {
+        let stored = stored(row, &head.epoch)?;
+        if !allowance.admits(stored.message.text.len()) {
+            break;
+        }
+        messages.push(stored);
+    }
+    Ok(messages)
+}
+
+/// Asks which rooms have moved on since it asked last.
+pub(super) struct HeadWatch {
+    readers: Readers,
+    /// Transactions before this one are known.
+    mark: Option<i64>,
+}
+
+#[async_trait]
+impl Watch for HeadWatch {
+    async fn moved(&mut self) -> Result<Vec<(Group, Position)>, StoreError> {
+        let client = self.readers.connections.get().await?;
+        let statement = client.prepare_cached(MOVED).await.map_err(StoreError::unavailable)?;
+        let since = self.mark.unwrap_or(i64::MAX);
+        let rows = client.query(&statement, &[&since]).await.map_err(StoreError::unavailable)?;
+        let mut moved = Vec::new();
+        for row in &rows {
+            self.mark = Some(row.get(0));
+            if row.get::<_, Option<&str>>(1).is_some() {
+                moved.push((name(row, 1)?, Position { epoch: name(row, 2)?, offset: offset(row, 3)? }));
+            }
+        }
+        Ok(moved)
+    }
+}
+
+/// A message from the columns offset, key, author's id and name, text, at.
+fn stored(row: &Row, epoch: &Epoch) -> Result<Stored, StoreError> {
+    let offset = offset(row, 0)?;
+    let message = Message {
+        id: message_id(epoch.as_str(), offset),
+        key: name(row, 1)?,
+        from: Person { id: unescape(row.get(2)), name: unescape(row.get(3)) },
+        text: unescape(row.get(4)),
+        at: Timestamp::from_millis(row.get(5)),
+    };
+    Ok(Stored { offset, message })
+}
+
+/// A name that was checked when it was written; one that somebody has changed since is an error.
+pub(super) fn name<T: std::str::FromStr<Err = InvalidName>>(row: &Row, index: usize) -> Result<T, StoreError> {
+    row.get::<_, &str>(index).parse().map_err(StoreError::unavailable)
+}
+
+pub(super) fn offset(row: &Row, index: usize) -> Result<Offset, StoreError> {
+    u64::try_from(row.get::<_, i64>(index)).map(Offset).map_err(StoreError::unavailable)
+}
+
+/// A number for a column or a limit; the largest of PostgreSQL stands for whatever is larger.
+fn column(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
