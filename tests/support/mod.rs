@@ -11,7 +11,7 @@ use std::{
     ffi::OsString,
     future::Future,
     net::{Ipv4Addr, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
@@ -53,8 +53,13 @@ pub fn python() -> OsString {
     if let Some(interpreter) = env::var_os("PEER_PYTHON") {
         return interpreter;
     }
+    interpreter("python", "cargo xtask test rust").into()
+}
+
+/// That of a virtual environment in the target folder, and what makes it.
+pub fn interpreter(environment: &str, remedy: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder in the target folder");
-    let interpreter = target.join("python/bin/python");
-    assert!(interpreter.exists(), "there is no {}; this makes it: cargo xtask test rust", interpreter.display());
-    interpreter.into()
+    let interpreter = target.join(environment).join("bin/python");
+    assert!(interpreter.exists(), "there is no {}; this makes it: {remedy}", interpreter.display());
+    interpreter
 }

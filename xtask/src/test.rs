@@ -96,7 +96,7 @@ pub(crate) fn rust(report: &mut Report, args: &[&str]) {
 
 /// Runs the benchmarks; they print their figures. Built as the release is, so that both share what is built.
 pub(crate) fn bench(args: &[&str]) -> Result {
-    tools::for_rust_tests()?;
+    tools::for_benchmarks()?;
     let mut cargo = command("cargo");
     run("benchmarks", cargo.args(["bench", "--profile", "release", "--features", "ssr", "--benches"]).args(args))
 }

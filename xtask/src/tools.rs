@@ -42,7 +42,20 @@ pub(crate) fn for_lint() -> Result {
 pub(crate) fn for_rust_tests() -> Result {
     redis()?;
     postgres()?;
-    python()
+    python("python", "tests/python/requirements.txt")
+}
+
+/// What the benchmarks need, besides what the Rust tests do: the peers beside which Confab is measured.
+pub(crate) fn for_benchmarks() -> Result {
+    for_rust_tests()?;
+    // uWebSockets is built with it.
+    let loader = output(command("python3").args(["-c", "import ctypes; ctypes.CDLL('libuv.so.1')"]));
+    if loader.is_some() {
+        already("libuv")?;
+    } else {
+        debian_packages("libuv", &["libuv1"], "install it, so that the loader finds libuv.so.1")?;
+    }
+    python("python-benches", "benches/peers/requirements.txt")
 }
 
 /// What the browser tests need, besides the build: Node.js with packages, a browser, and Redis and PostgreSQL for servers of
@@ -164,15 +177,15 @@ fn switch_off(service: &str) -> Result {
     run("keep it from starting with the system", as_root("update-rc.d").args([service, "disable"]))
 }
 
-/// A virtual environment with the packages that `tests/python/requirements.txt` names. It is made anew when that file has
-/// changed: a copy of it stands in the folder once all is installed.
-fn python() -> Result {
-    let (folder, wanted) = (target_dir().join("python"), root().join("tests/python/requirements.txt"));
+/// A virtual environment with the packages that a file names. It is made anew when that file has changed: a copy of it stands in
+/// the folder once all is installed.
+fn python(folder: &str, requirements: &str) -> Result {
+    let (folder, wanted) = (target_dir().join(folder), root().join(requirements));
     let (interpreter, installed) = (folder.join("bin/python"), folder.join("requirements.txt"));
     let requirements = fs::read(&wanted).map_err(|error| format!("{}: {error}", wanted.display()))?;
     // The interpreter is a link to the system's, which may have gone.
     if fs::read(&installed).is_ok_and(|then| then == requirements) && output(command(&interpreter).arg("--version")).is_some() {
-        return already("Python packages of the tests");
+        return already(&format!("Python packages of {}", folder.display()));
     }
     if output(command("python3").args(["-c", "import ensurepip, venv"])).is_none() {
         let otherwise = "install Python 3.10 or newer with venv and pip, so that PATH finds python3";
@@ -181,7 +194,7 @@ fn python() -> Result {
     install("a Python environment", command("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     let mut pip = command(&interpreter);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"]);
-    install("Python packages of the tests", pip.arg(&wanted))?;
+    install("Python packages", pip.arg(&wanted))?;
     // What is not pinned is not installed; this names it.
     run("check the Python packages", command(&interpreter).args(["-m", "pip", "check"]))?;
     fs::write(&installed, requirements).map_err(|error| format!("{}: {error}", installed.display()))
