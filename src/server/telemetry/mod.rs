@@ -1,7 +1,14 @@
-//! The log: lines on standard error, chosen by `CONFAB_LOG` and written as `CONFAB_LOG_FORMAT` says.
+//! What a server says about itself: the [numbers](Metrics) for Prometheus, and the log.
+//!
+//! The log is lines on standard error, chosen by `CONFAB_LOG` and written as `CONFAB_LOG_FORMAT` says. One line for a fault, where it is
+//! answered for; a [fault that lasts](Fault) is told when it begins and when it ends.
 //!
 //! Both are variables rather than settings: they hold before any setting is read. They are checked with the settings, so
 //! that all mistakes are told at once.
+
+mod fault;
+mod measured;
+mod metrics;
 
 use std::{
     ffi::OsString,
@@ -10,6 +17,11 @@ use std::{
 
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
+pub use self::{
+    fault::Fault,
+    measured::Measured,
+    metrics::{Append, Appends, FanOut, Metrics, Present, Refused, Sends, TEXT_FORMAT},
+};
 use super::settings::{Mistake, Mistakes, Place};
 
 const FILTER: &str = "CONFAB_LOG";
