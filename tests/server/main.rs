@@ -17,6 +17,7 @@ mod faults;
 mod faulty;
 mod handshake;
 mod history;
+mod log;
 mod metrics;
 mod pages;
 mod plain;

@@ -11,10 +11,13 @@ mod measured;
 mod metrics;
 
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     ffi::OsString,
     io::{self, IsTerminal as _},
+    panic,
 };
 
+use tracing::error;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 pub use self::{
@@ -67,12 +70,21 @@ impl Log {
         }
     }
 
-    /// Begins to write: everything that is traced from here on goes to standard error.
+    /// Begins to write: everything that is traced from here on goes to standard error, and panics of any thread with it.
     ///
     /// # Errors
     /// The process writes a log already.
     pub fn start(self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let log = tracing_subscriber::fmt().with_env_filter(self.filter).with_writer(io::stderr);
-        if self.json { log.json().try_init() } else { log.with_ansi(io::stderr().is_terminal()).try_init() }
+        if self.json { log.json().try_init() } else { log.with_ansi(io::stderr().is_terminal()).try_init() }?;
+        // The default would write lines of its own in the midst of JSON.
+        panic::set_hook(Box::new(|panicked| {
+            let place = panicked.location().map(tracing::field::display);
+            // Empty unless RUST_BACKTRACE asks for it.
+            let backtrace = Backtrace::capture();
+            let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| tracing::field::display(backtrace));
+            error!(place, cause = panicked.payload_as_str(), backtrace, "a task has panicked");
+        }));
+        Ok(())
     }
 }
