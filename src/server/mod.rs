@@ -1,7 +1,7 @@
 //! The server. Who may know whom: `gateway` knows bytes, not rooms; `layers` knows neither store nor gateway; `rooms`
-//! knows `store` and `layers`; `consumers` joins them; `services` holds what a server is made of, `pages`, `api` and `operators`
-//! answer with it, and `routing` names them all. No arrow runs back. All of them count on handles of `telemetry`, or on one of their
-//! own that it reads.
+//! knows `store` and `layers`; `consumers` joins them; `services` holds what a server is made of, `pages`, `api` and
+//! `operators` answer with it, and `routing` names them all. No arrow runs back. They count on handles of `telemetry`, or, as
+//! `gateway` does, on one of their own that `telemetry` reads.
 //!
 //! [`run`] puts them together for one process and takes it from the first connection to the last.
 

@@ -68,7 +68,7 @@ pub(super) async fn metrics(
     (headers, text).into_response()
 }
 
-/// A program on this machine asks, for itself: a proxy on the same machine passes on the host that it was asked for, or says whom it speaks for. The
+/// A program on this machine asks, for itself: a proxy passes on the host that it was asked for, or says whom it speaks for. The
 /// host matters for a browser too, which a foreign page may have led here under a name of its own.
 fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
     let forwarded = headers

@@ -46,7 +46,7 @@ use crate::{
         layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
         rooms::{LayerGroup, Stranded, Strandings},
         store::StoreError,
-        telemetry::{FanOut, Fault},
+        telemetry::FanOut,
     },
     wire::{Position, Topic},
 };
@@ -67,8 +67,6 @@ pub struct Groups {
     readers: Arc<Semaphore>,
     /// Of those who tell the layer once more.
     tellers: Semaphore,
-    /// The layer could not be told of a group.
-    untold: Fault,
     fan_out: Arc<FanOut>,
 }
 
@@ -146,7 +144,6 @@ impl Groups {
             next_id: AtomicU64::new(1),
             readers: Arc::new(Semaphore::new(AT_A_TIME)),
             tellers: Semaphore::new(AT_A_TIME),
-            untold: Fault::default(),
             fan_out: Arc::new(fan_out),
         });
         let node = groups.layer.attach(Arc::new(Inbox(Arc::downgrade(&groups))))?;
@@ -216,13 +213,14 @@ impl Groups {
     /// Tells the layer that this node wants a group's events; says whether it could.
     async fn tell(&self, group: &LocalGroup) -> bool {
         let told = self.layer.group_add(&group.name, &self.channel('g', group.id)).await;
-        if self.untold.is_news(told.is_err()) {
-            match &told {
-                Ok(()) => info!("the channel layer can be told again which groups have members here"),
-                Err(cause) => {
-                    warn!(group = %group.name, %cause, "the channel layer cannot be told that a group has members here");
-                }
+        let news = group.untold.is_news(told.is_err());
+        match &told {
+            // That the layer is back is told once for all groups.
+            Ok(()) => {}
+            Err(cause) if news => {
+                warn!(group = %group.name, %cause, "the channel layer cannot be told that a group has members here");
             }
+            Err(cause) => debug!(group = %group.name, %cause, "the channel layer still cannot be told of a group"),
         }
         // Its last member may have left meanwhile, and the layer been told before us.
         if !self.table.read().by_id.contains_key(&group.id) {

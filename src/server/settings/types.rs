@@ -120,7 +120,13 @@ pub enum MetricsFor {
     Nobody,
 }
 
-word!(MetricsFor, r#""loopback", "everyone" or "off" is needed"#, "everyone" => Everyone, "loopback" => Loopback, "off" => Nobody);
+word!(
+    MetricsFor,
+    r#""loopback", "everyone" or "off" is needed"#,
+    "everyone" => Everyone,
+    "loopback" => Loopback,
+    "off" => Nobody
+);
 
 /// Where durable data is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

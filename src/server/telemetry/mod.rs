@@ -1,7 +1,7 @@
 //! What a server says about itself: the [numbers](Metrics) for Prometheus, and the log.
 //!
-//! The log is lines on standard error, chosen by `CONFAB_LOG` and written as `CONFAB_LOG_FORMAT` says. One line for a fault, where it is
-//! answered for; a [fault that lasts](Fault) is told when it begins and when it ends.
+//! The log is lines on standard error, chosen by `CONFAB_LOG` and written as `CONFAB_LOG_FORMAT` says. One line for a fault, where
+//! it is answered for; a [fault that lasts](Fault) is told when it begins and when it ends.
 //!
 //! Both are variables rather than settings: they hold before any setting is read. They are checked with the settings, so
 //! that all mistakes are told at once.

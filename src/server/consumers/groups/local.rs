@@ -41,6 +41,8 @@ pub(super) struct LocalGroup {
     topic: Topic,
     /// Done once the layer knows that this node wants the group's events, or is being told, and it is known where the stream stands.
     pub(super) ready: OnceCell<()>,
+    /// The layer could not be told that this node wants the group's events.
+    pub(super) untold: Fault,
     pub(super) members: Mutex<Members>,
     turn: Mutex<Turn>,
     source: Source,
@@ -94,9 +96,9 @@ impl LocalGroup {
         readers: &Arc<Semaphore>,
         fan_out: &Arc<FanOut>,
     ) -> Arc<Self> {
-        let (ready, members, turn) = Default::default();
+        let (ready, untold, members, turn) = Default::default();
         let (sequence, readers, fan_out) = (Mutex::new(Sequence::new()), Arc::clone(readers), Arc::clone(fan_out));
-        Arc::new(Self { id, name, events, topic, ready, members, turn, source, sequence, readers, fan_out })
+        Arc::new(Self { id, name, events, topic, ready, untold, members, turn, source, sequence, readers, fan_out })
     }
 
     /// Hands an event to the members, if it is its turn.
