@@ -72,7 +72,7 @@ async fn member(app: &TestApp, others: &mut [Raw]) -> Raw {
 async fn every_message_is_a_delivery_for_each_member_and_every_byte_is_counted() {
     let app = TestApp::with(|settings| settings.rooms = vec![rule("*", History::None)]).await;
     Scrape::of(&app).await.assert(&[
-        ("confab_connections", 0),
+        ("confab_open_connections", 0),
         ("confab_connections_total", 0),
         ("confab_deliveries_total", 0),
         ("confab_sent_bytes_total", 0),
@@ -106,7 +106,7 @@ async fn every_message_is_a_delivery_for_each_member_and_every_byte_is_counted()
     ];
     let now = Scrape::of(&app).await;
     now.assert(&carried);
-    now.assert(&[("confab_connections", 3), ("confab_groups", 1), ("confab_members", 3), ("confab_queued_bytes", 0)]);
+    now.assert(&[("confab_open_connections", 3), ("confab_groups", 1), ("confab_members", 3), ("confab_queued_bytes", 0)]);
     assert!(now.get("confab_fan_out_seconds_sum") > 0.0);
 
     // What was carried stays counted when they are gone. A close frame and the answer to it have four more bytes each.
@@ -118,7 +118,7 @@ async fn every_message_is_a_delivery_for_each_member_and_every_byte_is_counted()
     let now = Scrape::of(&app).await;
     now.assert(&carried[..3]);
     now.assert(&[
-        ("confab_connections", 0),
+        ("confab_open_connections", 0),
         ("confab_members", 0),
         ("confab_groups", 0),
         ("confab_received_bytes_total", messages * 16 + 3 * 8),

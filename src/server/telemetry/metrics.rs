@@ -281,7 +281,7 @@ struct Number {
 
 const GATEWAY: [Number; 7] = [
     Number {
-        name: "confab_connections",
+        name: "confab_open_connections",
         help: "WebSocket connections that are open now",
         kind: MetricType::GAUGE,
         value: |traffic| traffic.open as u64,
