@@ -11,8 +11,8 @@ use std::{
 };
 
 use confab::server::settings::{
-    AllowedOrigin, Backend, ConfigFile, Durability, Flag, History, LARGEST_MESSAGE, Loaded, RedisHost, SerializerFormat,
-    Settings, Sources, StoreUrl, TokenRule, known_keys,
+    AllowedOrigin, Backend, ConfigFile, Durability, Flag, History, LARGEST_MESSAGE, Loaded, MetricsFor, RedisHost,
+    SerializerFormat, Settings, Sources, StoreUrl, TokenRule, known_keys,
 };
 
 const CHECKED_IN: &str = include_str!("../Leptos.toml");
@@ -88,6 +88,7 @@ fn every_key_is_read_from_a_file() {
         listen = "[::]:80"
         data = "/var/lib/confab"
         allowed_origins = ["https://Example.org:443", "*"]
+        metrics = "everyone"
         [store]
         url = "sqlite"
         durability = "process"
@@ -132,6 +133,7 @@ fn every_key_is_read_from_a_file() {
         settings.server.allowed_origins,
         [AllowedOrigin::Only("https://example.org".parse().unwrap()), AllowedOrigin::Any]
     );
+    assert_eq!(settings.server.metrics, MetricsFor::Everyone);
     assert_eq!((settings.store.url, settings.store.durability), (StoreUrl::Sqlite, Durability::Process));
     let layer = &settings.channel_layers.default;
     assert_eq!(layer.backend, Backend::RedisCore);
@@ -270,6 +272,10 @@ fn bad_values_are_named_with_what_would_be_right() {
         ),
         ("[server]\nlisten = 3000\n", "Leptos.toml:2: server.listen must be a text in quotes, not a number".to_owned()),
         ("[server]\ndata = \"\"\n", r#"Leptos.toml:2: server.data cannot be "": the path of a folder is needed"#.to_owned()),
+        (
+            "[server]\nmetrics = \"all\"\n",
+            r#"Leptos.toml:2: server.metrics cannot be "all": "loopback", "everyone" or "off" is needed"#.to_owned(),
+        ),
         (
             "[server]\nallowed_origins = \"*\"\n",
             r#"Leptos.toml:2: server.allowed_origins must be a list of texts, like ["...", "..."], not a text"#.to_owned(),
@@ -668,6 +674,7 @@ fn the_effective_settings_load_again() {
         [server]
         data = "a \"quoted\"\n\\ folder"
         allowed_origins = ["http://a", "*"]
+        metrics = "off"
         [channel_layers.default]
         channel_capacity = { "z*" = 1, "a.b!" = 2 }
         serializer_format = "json"

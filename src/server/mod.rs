@@ -1,6 +1,7 @@
 //! The server. Who may know whom: `gateway` knows bytes, not rooms; `layers` knows neither store nor gateway; `rooms`
-//! knows `store` and `layers`; `consumers` joins them; `services` holds what a server is made of, `pages` and `api` answer
-//! with it, and `routing` names them all. No arrow runs back. `layer` and `storage` make of the settings what they name.
+//! knows `store` and `layers`; `consumers` joins them; `services` holds what a server is made of, `pages`, `api` and
+//! `operators` answer with it, and `routing` names them all. No arrow runs back. `layer` and `storage` make of the settings what
+//! they name. All count on handles of `telemetry`, or, as `gateway` does, on one of their own that `telemetry` reads.
 //!
 //! [`run`] puts them together for one process and takes it from the first connection to the last.
 
@@ -14,6 +15,7 @@ pub mod gateway;
 mod http;
 mod layer;
 pub mod layers;
+mod operators;
 mod pages;
 mod percent;
 mod random;
@@ -44,6 +46,7 @@ use self::{
     services::{Connections, Origins, Services},
     settings::Settings,
     store::MemoryStore,
+    telemetry::{Measured, Metrics},
 };
 
 /// What a room with `history = "memory"` holds, in messages.
@@ -77,6 +80,8 @@ pub async fn run_on(
     // Leptos renders on this runtime. The only error is that a server in the same process has said so before.
     let _ = Executor::init_tokio();
     let Settings { server, store, channel_layers, rooms, tokens, limits } = settings;
+    let metrics = Metrics::default();
+    let layer: Arc<dyn ChannelLayer> = Arc::new(Measured::new(layer, metrics.sends.clone()));
     let messages_per_second = limits.messages_per_second.map_or(0, NonZeroU32::get);
     let (durable, commits) = storage::open(&store, &server.data).await?;
     let (volatile, volatile_commits) = MemoryStore::new(REMEMBERED);
@@ -86,10 +91,11 @@ pub async fn run_on(
         (Arc::new(volatile), volatile_commits),
         Arc::clone(&layer),
         limits.message_bytes,
+        &metrics.appends,
     );
     let services = Arc::new(Services {
         rooms,
-        groups: Groups::start(Arc::clone(&layer), strandings, channel_layers.default.group_expiry)?,
+        groups: Groups::start(Arc::clone(&layer), strandings, channel_layers.default.group_expiry, metrics.fan_out.clone())?,
         layer,
         programs: Programs::new(tokens, messages_per_second),
         connections: Connections::new(limits.connections_per_address.map(NonZeroU32::get)),
@@ -101,6 +107,8 @@ pub async fn run_on(
             messages_per_second,
             ping_s: PING_S,
         },
+        metrics,
+        metrics_for: server.metrics,
     });
     info!(address = %listener.local_addr()?, store = %store.url, data = %server.data.display(), "serving");
     let goodbye = || services.groups.close_all(CloseCode::SHUTTING_DOWN, "the server is stopping");

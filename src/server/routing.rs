@@ -7,6 +7,7 @@
 //! | `/room/{group}/` | the room; `POST` says something | the group |
 //! | `/ws/{group}/`, `/chat/{group}/` | | the group |
 //! | `/ws/` | | no group: `confab.v1` joins what it wants |
+//! | `/healthz`, `/readyz`, `/metrics` | for operators | |
 //!
 //! The consumer follows from the sub-protocol: `confab.v1` where the client offers it, plain otherwise.
 
@@ -28,10 +29,11 @@ use super::{
     accounts::Guest,
     api, assets,
     consumers::{self, Chat, Consumer, Limits, Plain, Refuse, Scope, TooMany},
-    gateway::{Handshake, is_upgrade},
+    gateway::{Counters, Handshake, is_upgrade},
     http::{Alive, Peer},
-    pages,
+    operators, pages,
     services::{Named, Services},
+    telemetry::Refused,
 };
 use crate::wire::{Group, SUBPROTOCOL};
 
@@ -55,14 +57,16 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/chat/{group}", get(socket))
         .route("/chat/{group}/", get(socket))
         .nest("/api/v1", api::router(&services.limits))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
+        .route("/healthz", get(operators::healthy))
+        .route("/readyz", get(operators::ready))
+        .route("/metrics", get(operators::metrics))
         .merge(assets::router())
         .fallback(pages::not_found)
         .layer(middleware::from_fn_with_state(Arc::clone(&services), own_pages_only))
         .layer(middleware::map_response(secured))
         .layer(DefaultBodyLimit::max(form_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST))
+        .layer(middleware::from_fn_with_state(Arc::clone(&services), operators::timed))
         .with_state(services)
 }
 
@@ -90,24 +94,18 @@ async fn room_or_slash(services: State<Arc<Services>>, group: Named, request: Re
 async fn socket(State(services): State<Arc<Services>>, Named(group): Named, request: Request) -> Response {
     match group {
         Ok(group) => upgrade(&services, Some(group), request),
-        Err(reason) => refuse(StatusCode::NOT_FOUND, &format!("there is no such room: {reason}")),
+        Err(reason) => {
+            if is_upgrade(request.headers()) {
+                services.metrics.refuse(Refused::NotFound);
+            }
+            refuse(StatusCode::NOT_FOUND, &format!("there is no such room: {reason}"))
+        }
     }
 }
 
 /// A WebSocket of no group.
 async fn socket_alone(State(services): State<Arc<Services>>, request: Request) -> Response {
     upgrade(&services, None, request)
-}
-
-/// Everything is there once the server accepts connections; the store and the layer's backend may go away and come back.
-async fn ready(State(services): State<Arc<Services>>) -> Response {
-    let store = services.rooms.check().await.err().map(|_| "the store cannot be read".to_owned());
-    let layer = services.layer.trouble().map(|trouble| format!("the channel layer is in trouble: {trouble}"));
-    let troubles: Vec<_> = store.into_iter().chain(layer).collect();
-    if troubles.is_empty() {
-        return "ready\n".into_response();
-    }
-    refuse(StatusCode::SERVICE_UNAVAILABLE, &troubles.join("\n"))
 }
 
 /// Answers the handshake and leaves the connection to its consumer.
@@ -120,9 +118,13 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
     }
     let handshake = match Handshake::read(&request) {
         Ok(handshake) => handshake,
-        Err(refused) => return refused.into_response(),
+        Err(refused) => {
+            services.metrics.refuse(Refused::Malformed);
+            return refused.into_response();
+        }
     };
     if !services.origins.allow(request.headers()) {
+        services.metrics.refuse(Refused::Origin);
         let reason = "pages of this origin may not connect; the setting server.allowed_origins names those that may";
         return refuse(StatusCode::FORBIDDEN, reason);
     }
@@ -130,6 +132,7 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
     let (Some(upgrade), Some(Peer(peer)), Some(alive)) =
         (extensions.remove::<OnUpgrade>(), extensions.get().copied(), extensions.remove::<Alive>())
     else {
+        services.metrics.refuse(Refused::Malformed);
         return refuse(StatusCode::BAD_REQUEST, "this connection cannot become a WebSocket");
     };
     let scope = Scope {
@@ -142,32 +145,42 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
     // A browser drops a connection whose sub-protocol was not taken up.
     let protocol = handshake.offers(SUBPROTOCOL).then_some(SUBPROTOCOL);
     let Some(place) = services.connections.enter(peer.ip()) else {
+        services.metrics.refuse(Refused::TooMany);
         // Telling it takes a connection too, so those are counted as well.
         let Some(place) = services.refused.enter(peer.ip()) else {
             return refuse(StatusCode::TOO_MANY_REQUESTS, "this address has too many connections");
         };
         let refused = TooMany { most: services.connections.most };
-        return accept(refused, protocol, handshake, upgrade, (services.limits, (alive, place)));
+        return accept(services, refused, protocol, handshake, upgrade, (alive, place));
     };
-    let kept = (services.limits, (alive, place));
+    let kept = (alive, place);
     let accepted = if protocol.is_some() {
-        Chat::connect(scope).map(|consumer| accept(consumer, protocol, handshake, upgrade, kept))
+        Chat::connect(scope).map(|consumer| accept(services, consumer, protocol, handshake, upgrade, kept))
     } else {
-        Plain::connect(scope).map(|consumer| accept(consumer, protocol, handshake, upgrade, kept))
+        Plain::connect(scope).map(|consumer| accept(services, consumer, protocol, handshake, upgrade, kept))
     };
-    accepted.unwrap_or_else(|Refuse { status, reason }| refuse(status, reason))
+    accepted.unwrap_or_else(|Refuse { status, reason }| {
+        services.metrics.refuse(match status {
+            StatusCode::NOT_FOUND => Refused::NotFound,
+            StatusCode::FORBIDDEN => Refused::Forbidden,
+            _ => Refused::NoGroup,
+        });
+        refuse(status, reason)
+    })
 }
 
 /// Answers 101; `kept` lives as long as the connection.
 fn accept<C: Consumer>(
+    services: &Services,
     consumer: C,
     protocol: Option<&'static str>,
     handshake: Handshake,
     upgrade: OnUpgrade,
-    (limits, kept): (Limits, impl Send + 'static),
+    kept: impl Send + 'static,
 ) -> Response {
+    let (limits, counters): (Limits, Arc<Counters>) = (services.limits, Arc::clone(&services.metrics.gateway));
     tokio::spawn(async move {
-        consumers::serve(consumer, upgrade, limits).await;
+        consumers::serve(consumer, upgrade, limits, &counters).await;
         drop(kept);
     });
     handshake.response(protocol)

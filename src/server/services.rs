@@ -13,7 +13,8 @@ use super::{
     consumers::{Groups, Limits},
     layers::ChannelLayer,
     rooms::Rooms,
-    settings::{AllowedOrigin, Origin},
+    settings::{AllowedOrigin, MetricsFor, Origin},
+    telemetry::Metrics,
 };
 use crate::wire::{Group, InvalidName};
 
@@ -28,6 +29,8 @@ pub struct Services {
     pub refused: Connections,
     pub origins: Origins,
     pub limits: Limits,
+    pub metrics: Metrics,
+    pub metrics_for: MetricsFor,
 }
 
 /// The group that an address names, or why it names none. What is not even UTF-8 is such a name too, not a bad request.

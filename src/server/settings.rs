@@ -34,8 +34,8 @@ pub use mistakes::{Mistake, Mistakes, Place};
 pub use room_events::{EventType, GroupTemplate, RoomEvents, TextKey};
 pub use sources::{ConfigFile, Flag, Loaded, Sources, TOKEN_VARIABLE};
 pub use types::{
-    AllowedOrigin, Backend, Durability, History, Invalid, Origin, Pattern, ProgramName, PushToken, Secret, SerializerFormat,
-    StoreUrl,
+    AllowedOrigin, Backend, Durability, History, Invalid, MetricsFor, Origin, Pattern, ProgramName, PushToken, Secret,
+    SerializerFormat, StoreUrl,
 };
 
 /// A message is never longer than this, whatever `limits.message_bytes` says: 64 MiB. One frame has to fit into memory.
@@ -83,11 +83,18 @@ pub struct ServerSettings {
     pub data: PathBuf,
     /// Whose pages may open a socket, besides the server's own.
     pub allowed_origins: Vec<AllowedOrigin>,
+    /// Who may read `/metrics`.
+    pub metrics: MetricsFor,
 }
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 3000).into(), data: "data".into(), allowed_origins: Vec::new() }
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 3000).into(),
+            data: "data".into(),
+            allowed_origins: Vec::new(),
+            metrics: MetricsFor::Loopback,
+        }
     }
 }
 

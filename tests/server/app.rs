@@ -25,7 +25,7 @@ pub struct TestApp {
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<Result<(), server::Error>>,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl TestApp {
@@ -63,7 +63,12 @@ impl TestApp {
             Some(layer) => tokio::spawn(server::run_on(layer, settings, listener, shutdown)),
             None => tokio::spawn(server::run(settings, listener, shutdown)),
         };
-        Self { address, stop: Some(stop), running, _data: data }
+        Self { address, stop: Some(stop), running, data }
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> &Path {
+        self.data.path()
     }
 
     /// Asks it to stop.

@@ -17,10 +17,14 @@ mod faults;
 mod faulty;
 mod handshake;
 mod history;
+mod log;
+mod metrics;
 mod pages;
 mod plain;
 mod push;
 mod slow_reader;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{future::Future, time::Duration};
 

@@ -6,7 +6,7 @@ use confab::server::settings::History;
 use tokio::net::TcpSocket;
 
 use crate::{
-    app::{TestApp, rule},
+    app::{Http as _, TestApp, rule},
     clients::{Plain, Raw, UPGRADE, request},
     within,
 };
@@ -54,6 +54,8 @@ async fn a_member_that_does_not_read_is_closed_and_a_fast_one_gets_everything() 
         assert_eq!((first, &payload[..2]), (0x88, &4001_u16.to_be_bytes()[..]));
         assert!(String::from_utf8_lossy(&payload[2..]).contains("131072"), "{payload:?}");
     }
+    let metrics = app.get("/metrics").await.text().await.expect("a body");
+    assert!(metrics.lines().any(|line| line == "confab_slow_closes_total 1"), "{metrics}");
     fast.say("go on").await;
     assert_eq!(fast.text().await, "go on");
 }

@@ -370,6 +370,7 @@ mod tests {
             rooms::Rooms,
             settings::Settings,
             store::{Appended, NewMessage, Page, Slice, Store, StoreError},
+            telemetry::Appends,
         },
         wire::{Group, Person, Position, RoomSummary},
     };
@@ -415,6 +416,7 @@ mod tests {
             (store, commits()),
             Arc::new(layer.unwrap()),
             10,
+            &Appends::default(),
         );
         let person = Person { id: "t1".to_owned(), name: "Cron".to_owned() };
         let access = rooms.admit(&person, &"a".parse().unwrap()).unwrap();

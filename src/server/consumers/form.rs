@@ -1,6 +1,6 @@
 //! The wire forms: how an event of a group looks to the members that read it.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::{cell::OnceCell, sync::Arc, time::Instant};
 
 use crate::{
     server::{
@@ -23,6 +23,8 @@ pub enum Form {
 
 /// An event of a topic, encoded when the first member asks for its form and shared by all others that read it.
 pub(super) struct Broadcast {
+    /// When it came to its group.
+    pub(super) arrived: Instant,
     pub(super) position: Option<Position>,
     plain: Option<PlainMessage>,
     push: Push,
@@ -32,9 +34,9 @@ pub(super) struct Broadcast {
 
 impl Broadcast {
     /// `events` says how a room's events are read; none elsewhere.
-    pub(super) fn new(topic: &Topic, event: &Arc<layers::Event>, events: Option<&RoomEvents>) -> Self {
+    pub(super) fn new(topic: &Topic, event: &Arc<layers::Event>, events: Option<&RoomEvents>, arrived: Instant) -> Self {
         let Read { position, plain, event } = read_event(event, events);
-        Self::of(topic, position, plain, event)
+        Self { arrived, ..Self::of(topic, position, plain, event) }
     }
 
     /// A message as the store has it, with the same frames as the event that the layer had for it.
@@ -51,7 +53,7 @@ impl Broadcast {
     fn of(topic: &Topic, position: Option<Position>, plain: Option<PlainMessage>, event: Event) -> Self {
         let offset = position.as_ref().map(|position| position.offset);
         let push = Push { topic: topic.clone(), offset, event };
-        Self { position, plain, push, plain_frame: OnceCell::new(), v1_frame: OnceCell::new() }
+        Self { arrived: Instant::now(), position, plain, push, plain_frame: OnceCell::new(), v1_frame: OnceCell::new() }
     }
 
     /// The same as something that has no place in this node's stream.

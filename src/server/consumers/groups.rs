@@ -30,12 +30,12 @@ use std::{
         Arc, OnceLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 pub use self::local::Source;
 use self::{local::LocalGroup, members::Member};
@@ -46,6 +46,7 @@ use crate::{
         layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
         rooms::{LayerGroup, News, Stranded, Strandings},
         store::StoreError,
+        telemetry::FanOut,
     },
     wire::{Position, Topic},
 };
@@ -66,6 +67,7 @@ pub struct Groups {
     readers: Arc<Semaphore>,
     /// Of those who tell the layer once more.
     tellers: Semaphore,
+    fan_out: Arc<FanOut>,
 }
 
 #[derive(Default)]
@@ -75,6 +77,15 @@ struct Table {
     sockets: HashMap<SocketId, (Arc<Socket>, Form)>,
     /// The server is stopping: what every socket is told, also one that comes only now.
     goodbye: Option<(CloseCode, &'static str)>,
+}
+
+/// How many there are on this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// Groups with members.
+    pub groups: usize,
+    /// Memberships: a socket that has joined two groups is counted twice.
+    pub members: usize,
 }
 
 /// Being a member; ends when it is dropped.
@@ -116,11 +127,16 @@ pub fn is_groups_own(channel: &Channel) -> bool {
 
 impl Groups {
     /// Attaches this node to the layer. The layer forgets memberships after `expiry`; they are renewed in time. What the
-    /// layer refused comes by `strandings`.
+    /// layer refused comes by `strandings`. `fan_out` counts what goes to the members.
     ///
     /// # Errors
     /// The layer cannot be reached.
-    pub fn start(layer: Arc<dyn ChannelLayer>, strandings: Strandings, expiry: Duration) -> Result<Arc<Self>, LayerError> {
+    pub fn start(
+        layer: Arc<dyn ChannelLayer>,
+        strandings: Strandings,
+        expiry: Duration,
+        fan_out: FanOut,
+    ) -> Result<Arc<Self>, LayerError> {
         let groups = Arc::new(Self {
             layer,
             node: OnceLock::new(),
@@ -128,6 +144,7 @@ impl Groups {
             next_id: AtomicU64::new(1),
             readers: Arc::new(Semaphore::new(AT_A_TIME)),
             tellers: Semaphore::new(AT_A_TIME),
+            fan_out: Arc::new(fan_out),
         });
         let node = groups.layer.attach(Arc::new(Inbox(Arc::downgrade(&groups))))?;
         groups.node.get_or_init(|| node);
@@ -171,8 +188,8 @@ impl Groups {
             let mut table = self.table.write();
             let group = table.by_name.get(&name).cloned().unwrap_or_else(|| {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-                let group =
-                    LocalGroup::new(id, LayerGroup { name: name.clone(), events }, topic.clone(), source, &self.readers);
+                let layer_group = LayerGroup { name: name.clone(), events };
+                let group = LocalGroup::new(id, layer_group, topic.clone(), source, &self.readers, &self.fan_out);
                 table.by_name.insert(name, Arc::clone(&group));
                 table.by_id.insert(id, Arc::clone(&group));
                 group
@@ -196,8 +213,14 @@ impl Groups {
     /// Tells the layer that this node wants a group's events; says whether it could.
     async fn tell(&self, group: &LocalGroup) -> bool {
         let told = self.layer.group_add(&group.name, &self.channel('g', group.id)).await;
-        if let Err(cause) = &told {
-            warn!(group = %group.name, %cause, "the channel layer could not be told that a group has members here");
+        let news = group.untold.is_news(told.is_err());
+        match &told {
+            // That the layer is back is told once for all groups.
+            Ok(()) => {}
+            Err(cause) if news => {
+                warn!(group = %group.name, %cause, "the channel layer cannot be told that a group has members here");
+            }
+            Err(cause) => debug!(group = %group.name, %cause, "the channel layer still cannot be told of a group"),
         }
         // Its last member may have left meanwhile, and the layer been told before us.
         if !self.table.read().by_id.contains_key(&group.id) {
@@ -229,9 +252,10 @@ impl Groups {
             ("s", Ok(id)) => {
                 let socket = self.table.read().sockets.get(&SocketId(id)).cloned();
                 if let Some((socket, form)) = socket
-                    && let Some(frame) = Broadcast::new(&Topic::Me, event, None).frame(form)
+                    && let Some(frame) = Broadcast::new(&Topic::Me, event, None, Instant::now()).frame(form)
                 {
                     socket.send(std::slice::from_ref(frame));
+                    self.fan_out.deliveries.inc();
                 }
             }
             _ => {}
@@ -241,8 +265,15 @@ impl Groups {
     /// Tells the layer that a group has no members here any more.
     async fn forget(&self, group: &LocalGroup) {
         if let Err(cause) = self.layer.group_discard(&group.name, &self.channel('g', group.id)).await {
-            warn!(group = %group.name, %cause, "the channel layer could not be told that a group has no members here");
+            // What it still sends for the group is dropped here, and the membership expires.
+            debug!(group = %group.name, %cause, "the channel layer could not be told that a group has no members here");
         }
+    }
+
+    /// How many groups and members there are now.
+    pub fn census(&self) -> Census {
+        let groups: Vec<_> = self.table.read().by_id.values().map(Arc::clone).collect();
+        Census { groups: groups.len(), members: groups.iter().map(|group| group.members.lock().count()).sum() }
     }
 
     /// Says goodbye to every socket of this node, and to those that are still in their handshake once they are there.
@@ -321,7 +352,7 @@ impl Membership {
     /// Sends `answer`, then what waited at the gate, and opens it. `seen` is what the answer brought the member up to: events up
     /// to there are not sent again, now or later. Without it the member stands where it stood.
     pub fn release(&self, seen: Option<Position>, answer: Option<Frame>) {
-        self.member.release(seen, answer);
+        self.groups.fan_out.deliveries.inc_by(self.member.release(seen, answer));
     }
 }
 
@@ -369,6 +400,7 @@ mod tests {
             rooms::{Room, Rooms, layer_group},
             settings::Settings,
             store::{Appended, NewMessage, Page, Slice, Store},
+            telemetry::Appends,
         },
         wire::{Group, Message, Offset, Person, RoomSummary, Stored, Timestamp},
     };
@@ -455,11 +487,12 @@ mod tests {
             let head = Mutex::new(at("e", 5));
             let store = Arc::new(Told { head, broken: AtomicBool::new(false), readings: AtomicU64::new(0) });
             let each = || (Arc::clone(&store) as Arc<dyn Store>, mpsc::unbounded_channel().1);
-            let (rooms, strandings) = Rooms::start(Settings::default().rooms, each(), each(), Arc::clone(&layer), 10);
-            let groups = Groups::start(Arc::clone(&layer), strandings, Duration::from_hours(1)).unwrap();
+            let rules = Settings::default().rooms;
+            let (rooms, strandings) = Rooms::start(rules, each(), each(), Arc::clone(&layer), 10, &Appends::default());
+            let groups = Groups::start(Arc::clone(&layer), strandings, Duration::from_hours(1), FanOut::default()).unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let socket = Arc::new(Socket::new(listener.accept().await.unwrap().0, 0));
+            let socket = Arc::new(Socket::new(listener.accept().await.unwrap().0, 0, &Arc::default()));
             let group: Group = "a".parse().unwrap();
             let access = rooms.enter(&person(), &group).unwrap();
             let (topic, source) = (Topic::Room(group.clone()), Source::of(&access));

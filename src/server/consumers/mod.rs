@@ -23,12 +23,12 @@ use tracing::debug;
 pub use self::{
     chat::Chat,
     form::Form,
-    groups::{Groups, Membership, is_groups_own},
+    groups::{Census, Groups, Membership, is_groups_own},
     plain::Plain,
     too_many::TooMany,
 };
 use super::{
-    gateway::{CloseCode, Connection, ConnectionLimits, Message, Socket},
+    gateway::{CloseCode, Connection, ConnectionLimits, Counters, Message, Socket},
     random,
     rooms::{Refusal, Rooms},
 };
@@ -125,14 +125,14 @@ pub fn fresh_key() -> Key {
     random::hex_128().parse().expect("hexadecimal digits") // never: 32 of them
 }
 
-/// Takes a connection through its life.
-pub async fn serve<C: Consumer>(mut consumer: C, upgrade: OnUpgrade, limits: Limits) {
+/// Takes a connection through its life; `counters` counts it.
+pub async fn serve<C: Consumer>(mut consumer: C, upgrade: OnUpgrade, limits: Limits, counters: &Arc<Counters>) {
     let bounds = ConnectionLimits {
         message_bytes: consumer.longest_message(),
         backlog_bytes: limits.backlog_bytes,
         ping: std::time::Duration::from_secs(limits.ping_s),
     };
-    let mut connection = match Connection::accept(upgrade, bounds).await {
+    let mut connection = match Connection::accept(upgrade, bounds, counters).await {
         Ok(connection) => connection,
         Err(cause) => {
             debug!(%cause, "a client left during its handshake");

@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use super::{
+    counters::Counters,
     frame::{CloseCode, Decoder, Frame, Message, Violation},
     socket::Socket,
 };
@@ -48,11 +49,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Takes the TCP connection over from HTTP once the answer 101 is out.
+    /// Takes the TCP connection over from HTTP once the answer 101 is out, and counts it from then on.
     ///
     /// # Errors
     /// The client went away before that.
-    pub async fn accept(upgrade: OnUpgrade, limits: ConnectionLimits) -> io::Result<Self> {
+    pub async fn accept(upgrade: OnUpgrade, limits: ConnectionLimits, counters: &Arc<Counters>) -> io::Result<Self> {
         let upgraded = upgrade.await.map_err(io::Error::other)?;
         let parts = upgraded
             .downcast::<TokioIo<TcpStream>>()
@@ -60,9 +61,11 @@ impl Connection {
         let mut decoder = Decoder::new(limits.message_bytes);
         // A client may have sent frames in the same packet as its handshake.
         decoder.feed(&parts.read_buf);
+        let socket = Socket::new(parts.io.into_inner(), limits.backlog_bytes, counters);
+        socket.counted.bytes_in(parts.read_buf.len());
         let now = Instant::now();
         Ok(Self {
-            socket: Arc::new(Socket::new(parts.io.into_inner(), limits.backlog_bytes)),
+            socket: Arc::new(socket),
             decoder,
             ping: limits.ping,
             heard: now,
@@ -136,7 +139,10 @@ impl Connection {
             }
             // RFC 6455 section 5.5.1: after our close frame went out, data is of no use to anybody.
             _ if self.socket.is_closing() => None,
-            data => Some(data),
+            data => {
+                self.socket.counted.message_in();
+                Some(data)
+            }
         }
     }
 
@@ -172,6 +178,7 @@ impl Connection {
             Ok(length) => {
                 self.heard = Instant::now();
                 self.pinged = None;
+                self.socket.counted.bytes_in(length);
                 self.decoder.feed(&buffer[..length]);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

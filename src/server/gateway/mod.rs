@@ -9,14 +9,17 @@
 //!
 //! A [`Frame`] is encoded once and shared by all who get it. Sending never waits: it writes from the caller's task when nothing
 //! is queued, and queues what the socket does not take; the connection's own task is woken to flush that. The queue is
-//! bounded in bytes, and a reader that lets it fill up is closed with 4001 (it recovers what it missed when it returns).
+//! bounded in bytes, and a reader that lets it fill up is closed with 4001 (it recovers what it missed when it returns). What goes
+//! in and out is counted in the server's [`Counters`].
 
 mod connection;
+mod counters;
 mod frame;
 mod handshake;
 mod socket;
 
 pub use connection::{Connection, ConnectionLimits};
+pub use counters::{Counters, Traffic};
 pub use frame::{CloseCode, Decoder, Frame, Message, Violation};
 pub use handshake::{Handshake, Refused, is_upgrade};
 pub use socket::{Socket, SocketId};

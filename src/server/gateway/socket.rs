@@ -3,14 +3,20 @@
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use tokio::{net::TcpStream, sync::Notify};
 
-use super::frame::{CloseCode, Frame};
+use super::{
+    counters::{Counted, Counters},
+    frame::{CloseCode, Frame},
+};
 
 /// How many pieces one `writev` takes; more are written by the next.
 const SLICES: usize = 64;
@@ -35,6 +41,7 @@ pub struct Socket {
     pub(super) wake: Notify,
     /// How many bytes may wait; 0 for no bound.
     backlog: usize,
+    pub(super) counted: Counted,
 }
 
 /// How far the closing handshake has come, as seen from the sending side.
@@ -53,15 +60,18 @@ struct Outbound {
     bytes: usize,
     /// So many of the bytes were sent into an empty queue: however large one answer is, its reader is not slow for it.
     grace: usize,
+    /// How many bytes the socket has taken.
+    sent: u64,
     /// The front of the queue has begun to go out: it must be finished whatever happens, or the stream is garbage.
     front_begun: bool,
     phase: Phase,
 }
 
 impl Socket {
-    pub(in crate::server) fn new(stream: TcpStream, backlog: usize) -> Self {
-        let outbound = Outbound { queue: VecDeque::new(), bytes: 0, grace: 0, front_begun: false, phase: Phase::Open };
-        Self { id: SocketId::fresh(), stream, outbound: Mutex::new(outbound), wake: Notify::new(), backlog }
+    pub(in crate::server) fn new(stream: TcpStream, backlog: usize, counters: &Arc<Counters>) -> Self {
+        let outbound = Outbound { queue: VecDeque::new(), bytes: 0, grace: 0, sent: 0, front_begun: false, phase: Phase::Open };
+        let id = SocketId::fresh();
+        Self { id, stream, outbound: Mutex::new(outbound), wake: Notify::new(), backlog, counted: counters.enter(id) }
     }
 
     pub fn id(&self) -> SocketId {
@@ -84,8 +94,9 @@ impl Socket {
         if self.backlog > 0 && outbound.bytes - outbound.grace > self.backlog {
             let reason = format!("more than {} bytes are waiting to be read", self.backlog);
             outbound.abandon();
-            outbound.close(&self.stream, CloseCode::SLOW_READER, &reason);
+            self.begin_close(&mut outbound, CloseCode::SLOW_READER, &reason);
         }
+        self.count(&outbound);
         if !outbound.queue.is_empty() || outbound.phase != Phase::Open {
             self.wake.notify_one();
         }
@@ -95,14 +106,28 @@ impl Socket {
     pub fn close(&self, code: CloseCode, reason: &str) {
         let mut outbound = self.outbound.lock();
         if outbound.phase == Phase::Open {
-            outbound.close(&self.stream, code, reason);
+            self.begin_close(&mut outbound, code, reason);
+            self.count(&outbound);
             self.wake.notify_one();
         }
     }
 
+    fn begin_close(&self, outbound: &mut Outbound, code: CloseCode, reason: &str) {
+        if code == CloseCode::SLOW_READER {
+            self.counted.slow_close();
+        }
+        outbound.close(&self.stream, code, reason);
+    }
+
+    fn count(&self, outbound: &Outbound) {
+        self.counted.outbound(outbound.sent, outbound.bytes);
+    }
+
     /// Writes what the socket will take.
     pub(super) fn flush(&self) {
-        self.outbound.lock().write(&self.stream);
+        let mut outbound = self.outbound.lock();
+        outbound.write(&self.stream);
+        self.count(&outbound);
     }
 
     /// Something waits for the socket to become writable.
@@ -149,6 +174,7 @@ impl Outbound {
 
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
+        self.sent += written as u64;
         self.grace = self.grace.saturating_sub(written);
         while let Some(front) = self.queue.front_mut() {
             if written < front.len() {

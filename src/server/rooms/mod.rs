@@ -19,22 +19,21 @@
 mod events;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use prometheus::IntCounter;
 use tokio::sync::mpsc;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 pub use self::events::{Foreign, PlainMessage, Read, foreign_event, read_event};
 use super::{
     layers::{ChannelLayer, Event, GroupName, LayerError},
     settings::{History, RoomEvents, RoomRule},
-    store::{Commits, Committed, NewMessage, Page, Slice, Store, StoreError, Watch},
+    store::{Appended, Commits, Committed, NewMessage, Page, Slice, Store, StoreError, Watch},
+    telemetry::{Append, Appends, Fault},
 };
 use crate::wire::{Epoch, Group, Key, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp};
 
@@ -143,36 +142,89 @@ pub type Strandings = mpsc::Receiver<Stranded>;
 /// All rooms of this server.
 pub struct Rooms {
     rules: Arc<[RoomRule]>,
-    durable: Arc<dyn Store>,
-    volatile: Arc<dyn Store>,
+    durable: Keeper,
+    volatile: Keeper,
     layer: Arc<dyn ChannelLayer>,
+    /// The layer refused what is not kept, the last time.
+    refused: Fault,
+    /// The durable store could not be read, the last time that it was looked at.
+    unreadable: Fault,
     /// The longest text, in bytes.
     longest: usize,
     /// The epoch of rooms without history: there is nothing in them to come back to, and after a restart not even this.
     passing: Epoch,
 }
 
+/// A store, and how it goes there.
+struct Keeper {
+    store: Arc<dyn Store>,
+    append: Append,
+    /// The last message was not stored.
+    unwritable: Fault,
+}
+
+impl Keeper {
+    fn new(store: Arc<dyn Store>, append: &Append) -> Self {
+        Self { store, append: append.clone(), unwritable: Fault::default() }
+    }
+
+    async fn append(&self, message: NewMessage) -> Result<Appended, PostError> {
+        let begun = Instant::now();
+        let appended = self.store.append(message).await;
+        let news = self.unwritable.is_news(appended.is_err());
+        match appended {
+            Ok(appended) => {
+                self.append.seconds.observe(begun.elapsed().as_secs_f64());
+                if news {
+                    info!("messages can be stored again");
+                }
+                Ok(appended)
+            }
+            Err(StoreError::Unavailable(cause)) => {
+                self.append.failures.inc();
+                if news {
+                    error!(%cause, "messages cannot be stored");
+                } else {
+                    debug!(%cause, "another message could not be stored");
+                }
+                Err(PostError::Unavailable)
+            }
+        }
+    }
+}
+
 impl Rooms {
-    /// Starts the publishers; they end when the stores do. [`Strandings`] must be read or dropped.
+    /// Starts the publishers; they end when the stores do. [`Strandings`] must be read or dropped. `appends` counts what is kept.
     pub fn start(
         rules: Vec<RoomRule>,
         durable: (Arc<dyn Store>, Commits),
         volatile: (Arc<dyn Store>, Commits),
         layer: Arc<dyn ChannelLayer>,
         longest: usize,
+        appends: &Appends,
     ) -> (Arc<Self>, Strandings) {
         let rules: Arc<[RoomRule]> = rules.into();
         let (stranded, strandings) = mpsc::channel(MOST_STRANDED);
         if let Some(watch) = durable.0.watch() {
             tokio::spawn(look_out(watch, Arc::clone(&rules), Arc::clone(&layer), stranded.clone()));
         }
-        for (commits, stranded) in [(durable.1, stranded.clone()), (volatile.1, stranded)] {
-            let publisher =
-                Publisher { layer: Arc::clone(&layer), rules: Arc::clone(&rules), stranded, refused: AtomicBool::new(false) };
+        let committed = |append: &Append| append.committed.clone();
+        for (commits, stranded, committed) in
+            [(durable.1, stranded.clone(), committed(&appends.durable)), (volatile.1, stranded, committed(&appends.volatile))]
+        {
+            let publisher = Publisher {
+                layer: Arc::clone(&layer),
+                rules: Arc::clone(&rules),
+                stranded,
+                refused: Fault::default(),
+                committed,
+            };
             tokio::spawn(async move { publisher.publish(commits).await });
         }
         let passing = format!("n{:x}", Timestamp::now().as_millis()).parse().expect("hexadecimal digits"); // never: 12 of them
-        let rooms = Self { rules, durable: durable.0, volatile: volatile.0, layer, longest, passing };
+        let (durable, volatile) = (Keeper::new(durable.0, &appends.durable), Keeper::new(volatile.0, &appends.volatile));
+        let (refused, unreadable) = Default::default();
+        let rooms = Self { rules, durable, volatile, layer, refused, unreadable, longest, passing };
         (Arc::new(rooms), strandings)
     }
 
@@ -198,12 +250,26 @@ impl Rooms {
         Ok(Access { subject: Room::new(group, rule), person: program.clone(), rooms: Arc::clone(self) })
     }
 
-    /// Whether the store can be read.
-    ///
-    /// # Errors
-    /// Why not.
-    pub async fn check(&self) -> Result<(), StoreError> {
-        self.durable.rooms(1).await.map(|_| ())
+    /// What is wrong with the durable store, in words for an operator; none while all is well. It is read to find out; whether it
+    /// can be written is known from the last message that was to be stored.
+    pub async fn trouble(&self) -> Option<&'static str> {
+        let read = self.durable.store.rooms(1).await;
+        if self.unreadable.is_news(read.is_err()) {
+            match &read {
+                Ok(_) => info!("the store can be read again"),
+                Err(cause) => error!(%cause, "the store cannot be read"),
+            }
+        }
+        match read {
+            Err(_) => Some("the store cannot be read"),
+            Ok(_) if !self.can_store() => Some("the store cannot be written: it did not take the last message"),
+            Ok(_) => None,
+        }
+    }
+
+    /// Whether the durable store took the last message that it was given.
+    pub fn can_store(&self) -> bool {
+        !self.durable.unwritable.lasts()
     }
 
     /// The rooms that guests may enter and that have been used, newest activity first, each with the beginning of its latest
@@ -212,8 +278,8 @@ impl Rooms {
     /// # Errors
     /// The store cannot be read.
     pub async fn list(&self) -> Result<Vec<RoomSummary>, StoreError> {
-        let mut rooms = self.durable.rooms(LISTED).await?;
-        rooms.extend(self.volatile.rooms(LISTED).await?);
+        let mut rooms = self.durable.store.rooms(LISTED).await?;
+        rooms.extend(self.volatile.store.rooms(LISTED).await?);
         rooms.retain(|room| rule(&self.rules, &room.group).is_some_and(|rule| rule.guests));
         for latest in rooms.iter_mut().filter_map(|room| room.latest.as_mut()) {
             latest.message.text = events::beginning(&latest.message.text);
@@ -223,7 +289,28 @@ impl Rooms {
         Ok(rooms)
     }
 
-    fn store(&self, history: History) -> Option<&Arc<dyn Store>> {
+    /// What the layer has said of something that is not kept.
+    fn handed_on(&self, group: &GroupName, sent: Result<(), LayerError>) -> Result<(), PostError> {
+        let news = self.refused.is_news(sent.is_err());
+        match sent {
+            Ok(()) => {
+                if news {
+                    info!("the channel layer takes what is not kept again");
+                }
+                Ok(())
+            }
+            Err(cause) => {
+                if news {
+                    error!(%group, %cause, "the channel layer refuses what is not kept; its authors are told");
+                } else {
+                    debug!(%group, %cause, "the channel layer refuses what is not kept");
+                }
+                Err(PostError::Unavailable)
+            }
+        }
+    }
+
+    fn keeper(&self, history: History) -> Option<&Keeper> {
         match history {
             History::Store => Some(&self.durable),
             History::Memory => Some(&self.volatile),
@@ -260,8 +347,10 @@ struct Publisher {
     layer: Arc<dyn ChannelLayer>,
     rules: Arc<[RoomRule]>,
     stranded: mpsc::Sender<Stranded>,
-    /// The layer's last answer was no, and the log says so.
-    refused: AtomicBool,
+    /// The layer's last answer was no.
+    refused: Fault,
+    /// Counts the new messages.
+    committed: IntCounter,
 }
 
 impl Publisher {
@@ -284,6 +373,7 @@ impl Publisher {
 
     /// Tells the room's members and the list's; when both are told, or the layer has refused, the author hears of it.
     async fn hand_on(&self, commit: Committed) {
+        self.committed.inc();
         // Whoever has said it was let in by a rule, so there is one.
         let events = rule(&self.rules, &commit.group).map(|rule| Arc::clone(&rule.events)).unwrap_or_default();
         let message = || events::message(Some((&commit.epoch, commit.stored.offset)), &commit.stored.message, &events);
@@ -292,8 +382,7 @@ impl Publisher {
         let (to_room, to_list) =
             futures_util::join!(self.layer.group_send(&room, message()), self.layer.group_send(&list, listed()));
         let refused = to_room.is_err();
-        if self.refused.load(Ordering::Relaxed) != refused {
-            self.refused.store(refused, Ordering::Relaxed);
+        if self.refused.is_news(refused) {
             if let Err(cause) = &to_room {
                 error!(%cause, "the channel layer refuses what is committed; only members on this node see it now");
             } else {
@@ -319,11 +408,10 @@ async fn look_out(
     layer: Arc<dyn ChannelLayer>,
     stranded: mpsc::Sender<Stranded>,
 ) {
-    let mut away = false;
+    let away = Fault::default();
     loop {
         let moved = watch.moved().await;
-        if moved.is_err() != away {
-            away = moved.is_err();
+        if away.is_news(moved.is_err()) {
             if let Err(cause) = &moved {
                 error!(%cause, "the store cannot be asked what is new in it");
             } else {
@@ -346,11 +434,6 @@ async fn look_out(
             () = stranded.closed() => return,
         }
     }
-}
-
-fn not_handed_on(group: &GroupName, cause: &LayerError) -> PostError {
-    error!(%group, %cause, "a message could not be handed to the channel layer");
-    PostError::Unavailable
 }
 
 impl Stream {
@@ -378,7 +461,7 @@ impl Access<Room> {
 
     /// The room's stream; none where the room keeps no history.
     pub fn stream(&self) -> Option<Stream> {
-        let store = Arc::clone(self.rooms.store(self.subject.history)?);
+        let store = Arc::clone(&self.rooms.keeper(self.subject.history)?.store);
         Some(Stream { group: self.subject.group.clone(), store })
     }
 
@@ -393,12 +476,8 @@ impl Access<Room> {
         }
         let Room { group, history, events } = &self.subject;
         let (from, at) = (self.person.clone(), Timestamp::now());
-        if let Some(store) = self.rooms.store(*history) {
-            let message = NewMessage { group: group.clone(), key, from, text, at };
-            let appended = store.append(message).await.map_err(|StoreError::Unavailable(cause)| {
-                error!(%group, %cause, "a message could not be stored");
-                PostError::Unavailable
-            })?;
+        if let Some(keeper) = self.rooms.keeper(*history) {
+            let appended = keeper.append(NewMessage { group: group.clone(), key, from, text, at }).await?;
             return Ok(Some(appended.position.offset));
         }
         let id = format!("{}-{}", from.id, key);
@@ -423,7 +502,7 @@ impl Access<Room> {
             }
             sent => sent,
         };
-        sent.map_err(|cause| not_handed_on(&group, &cause))
+        self.rooms.handed_on(&group, sent)
     }
 
     /// Hands an event to the members as it is; it is not kept. Make it with [`foreign_event`] where it comes from outside.
@@ -436,7 +515,7 @@ impl Access<Room> {
 
     async fn hand_on(&self, event: Event) -> Result<(), PostError> {
         let group = group_name(&self.subject.group, &self.subject.events);
-        self.rooms.layer.group_send(&group, event).await.map_err(|cause| not_handed_on(&group, &cause))
+        self.rooms.handed_on(&group, self.rooms.layer.group_send(&group, event).await)
     }
 
     /// Where the room's stream stands.
@@ -475,7 +554,7 @@ impl Access<Room> {
     /// # Errors
     /// The store cannot be read.
     pub async fn page(&self, slice: Slice, count: usize) -> Result<(Epoch, Vec<Stored>), StoreError> {
-        let Some(store) = self.rooms.store(self.subject.history) else {
+        let Some(Stream { store, .. }) = self.stream() else {
             return Ok((self.rooms.passing.clone(), Vec::new()));
         };
         let page = store.read(&self.subject.group, slice, count, ANSWER_BYTES).await?;
@@ -552,7 +631,7 @@ mod tests {
             [MemoryStore::new(10), MemoryStore::new(10)].map(|(store, commits)| (Arc::new(store) as Arc<dyn Store>, commits));
         let consumer = layer.new_channel("specific").unwrap();
         layer.group_add(&"chat_lobby".parse().unwrap(), &consumer).await.unwrap();
-        let (rooms, _strandings) = Rooms::start(vec![rule], durable, volatile, Arc::clone(&layer), 100);
+        let (rooms, _strandings) = Rooms::start(vec![rule], durable, volatile, Arc::clone(&layer), 100, &Appends::default());
         let person = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
         let access = rooms.enter(&person, &"lobby".parse().unwrap()).ok().unwrap();
         access.post("k".parse().unwrap(), "hello".to_owned()).await.unwrap();

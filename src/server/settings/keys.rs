@@ -39,7 +39,7 @@ pub(super) struct Key {
 }
 
 /// In the order in which they are printed.
-pub(super) static KEYS: [Key; 21] = [
+pub(super) static KEYS: [Key; 22] = [
     Key {
         path: "server.listen",
         form: Form::Text,
@@ -57,6 +57,12 @@ pub(super) static KEYS: [Key; 21] = [
         form: Form::Json,
         set: |s, n| n.list(TEXTS, |item| item.parsed(str::parse)).map(|v| s.server.allowed_origins = v),
         show: |s| list(s.server.allowed_origins.iter().map(quoted)),
+    },
+    Key {
+        path: "server.metrics",
+        form: Form::Text,
+        set: |s, n| n.parsed(str::parse).map(|v| s.server.metrics = v),
+        show: |s| quoted(s.server.metrics),
     },
     Key {
         path: "store.url",

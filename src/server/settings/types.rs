@@ -111,6 +111,25 @@ pub enum SerializerFormat {
 
 word!(SerializerFormat, r#""msgpack" or "json" is needed"#, "msgpack" => Msgpack, "json" => Json);
 
+/// Who may read the server's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsFor {
+    /// Whoever can reach the server.
+    Everyone,
+    /// Programs on the same machine that do not come through a proxy.
+    Loopback,
+    /// There are none.
+    Nobody,
+}
+
+word!(
+    MetricsFor,
+    r#""loopback", "everyone" or "off" is needed"#,
+    "everyone" => Everyone,
+    "loopback" => Loopback,
+    "off" => Nobody
+);
+
 /// Where durable data is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StoreUrl {

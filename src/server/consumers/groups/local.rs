@@ -6,7 +6,7 @@
 
 use std::{
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -24,6 +24,7 @@ use crate::{
         rooms::{Access, LayerGroup, Room, Rooms, Stream},
         settings::RoomEvents,
         store::{Page, StoreError},
+        telemetry::{FanOut, Fault},
     },
     wire::{Position, RoomSummary, Topic},
 };
@@ -40,6 +41,8 @@ pub(super) struct LocalGroup {
     topic: Topic,
     /// Done once the layer knows that this node wants the group's events, or is being told, and it is known where the stream stands.
     pub(super) ready: OnceCell<()>,
+    /// The layer could not be told that this node wants the group's events.
+    pub(super) untold: Fault,
     pub(super) members: Mutex<Members>,
     turn: Mutex<Turn>,
     source: Source,
@@ -47,6 +50,8 @@ pub(super) struct LocalGroup {
     sequence: Mutex<Sequence>,
     /// How many groups of this node may read at a time.
     readers: Arc<Semaphore>,
+    /// Shared by all groups of this node.
+    fan_out: Arc<FanOut>,
 }
 
 /// Where a group's members get from what the layer has lost.
@@ -67,7 +72,7 @@ struct Turn {
 }
 
 enum Arrived {
-    Event(Arc<Event>),
+    Event(Arc<Event>, Instant),
     /// Something may be lost.
     Doubt,
     /// The stream stands here.
@@ -91,15 +96,16 @@ impl LocalGroup {
         topic: Topic,
         source: Source,
         readers: &Arc<Semaphore>,
+        fan_out: &Arc<FanOut>,
     ) -> Arc<Self> {
-        let (ready, members, turn) = Default::default();
-        let (sequence, readers) = (Mutex::new(Sequence::new()), Arc::clone(readers));
-        Arc::new(Self { id, name, events, topic, ready, members, turn, source, sequence, readers })
+        let (ready, untold, members, turn) = Default::default();
+        let (sequence, readers, fan_out) = (Mutex::new(Sequence::new()), Arc::clone(readers), Arc::clone(fan_out));
+        Arc::new(Self { id, name, events, topic, ready, untold, members, turn, source, sequence, readers, fan_out })
     }
 
     /// Hands an event to the members, if it is its turn.
     pub(super) fn publish(self: &Arc<Self>, event: &Arc<Event>) {
-        self.take(Arrived::Event(Arc::clone(event)));
+        self.take(Arrived::Event(Arc::clone(event), Instant::now()));
     }
 
     /// Brings the members level with the store, where there is one: the layer may have lost something.
@@ -145,11 +151,20 @@ impl LocalGroup {
             let handed = self.put_in_order(arrived);
             if !handed.is_empty() {
                 let members = self.members.lock().snapshot();
-                hand_out(&members, &handed);
+                self.fan_out.deliveries.inc_by(hand_out(&members, &handed));
+                self.time(&handed);
             }
             turn = self.turn.lock();
         }
         turn.taken = false;
+    }
+
+    /// Notes how long what was handed out has taken.
+    fn time(&self, handed: &[Handed]) {
+        let now = Instant::now();
+        for event in handed.iter().filter_map(Handed::event) {
+            self.fan_out.seconds.observe(now.saturating_duration_since(event.arrived).as_secs_f64());
+        }
     }
 
     /// What of it can go out now.
@@ -160,8 +175,8 @@ impl LocalGroup {
         let mut sequence = self.sequence.lock();
         for arrived in arrived {
             match arrived {
-                Arrived::Event(event) => {
-                    let broadcast = Broadcast::new(&self.topic, &event, self.events.as_deref());
+                Arrived::Event(event, at) => {
+                    let broadcast = Broadcast::new(&self.topic, &event, self.events.as_deref(), at);
                     if is_stream {
                         sequence.arrive(broadcast, &mut handed);
                     } else {
@@ -196,6 +211,7 @@ impl LocalGroup {
 
 /// Reads what a group has missed; asks until the store answers, as long as there are members.
 async fn catch_up(group: Weak<LocalGroup>) {
+    let fault = Fault::default();
     loop {
         {
             let Some(group) = group.upgrade() else { return };
@@ -207,7 +223,10 @@ async fn catch_up(group: Weak<LocalGroup>) {
             };
             match read {
                 Ok(read) => return group.take(read),
-                Err(cause) => warn!(group = %group.name, %cause, "what the channel layer may have lost could not be read yet"),
+                Err(cause) if fault.is_news(true) => {
+                    warn!(group = %group.name, %cause, "what the channel layer may have lost could not be read yet");
+                }
+                Err(_) => {}
             }
         }
         tokio::time::sleep(AGAIN).await;

@@ -39,6 +39,10 @@ impl Members {
         self.by_socket.is_empty()
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.by_socket.len()
+    }
+
     pub(super) fn snapshot(&mut self) -> Arc<[Arc<Member>]> {
         Arc::clone(self.snapshot.get_or_insert_with(|| self.by_socket.values().cloned().collect()))
     }
@@ -88,11 +92,12 @@ impl Gate {
     }
 }
 
-/// Sends to all members what is handed out, encoded once a form.
-pub(super) fn hand_out(members: &[Arc<Member>], handed: &[Handed]) {
+/// Sends to all members what is handed out, encoded once a form. Says how many events went to sockets.
+pub(super) fn hand_out(members: &[Arc<Member>], handed: &[Handed]) -> u64 {
     let whole =
         |form| -> Vec<Frame> { handed.iter().filter_map(Handed::event).filter_map(|e| e.frame(form).cloned()).collect() };
     let (mut plain, mut v1) = (None, None);
+    let mut deliveries = 0;
     for member in members {
         let cache = match member.form {
             Form::Plain => &mut plain,
@@ -108,14 +113,16 @@ pub(super) fn hand_out(members: &[Arc<Member>], handed: &[Handed]) {
             }
         } else if handed.iter().all(|handed| gate.verdict(handed.position(), handed.event().is_none()) == Verdict::Send) {
             member.socket.send(frames);
+            deliveries += frames.len();
         } else {
-            member.send_new(&gate, None, handed.iter().filter_map(|handed| handed.item(member.form)));
+            deliveries += member.send_new(&gate, None, handed.iter().filter_map(|handed| handed.item(member.form)));
         }
     }
+    deliveries as u64
 }
 
 impl Handed {
-    fn event(&self) -> Option<&Broadcast> {
+    pub(super) fn event(&self) -> Option<&Broadcast> {
         match self {
             Self::Event(broadcast) => Some(broadcast),
             Self::Skipped(_) => None,
@@ -151,19 +158,20 @@ impl Member {
         self.gate.lock().held.get_or_insert_default();
     }
 
-    /// See [`super::Membership::release`].
-    pub(super) fn release(&self, seen: Option<Position>, answer: Option<Frame>) {
+    /// See [`super::Membership::release`]. Says how many events went to the socket.
+    pub(super) fn release(&self, seen: Option<Position>, answer: Option<Frame>) -> u64 {
         let mut gate = self.gate.lock();
         if seen.is_some() {
             gate.seen = seen;
         }
         let held = gate.held.take().unwrap_or_default();
-        self.send_new(&gate, answer, held);
+        self.send_new(&gate, answer, held) as u64
     }
 
-    /// Sends `answer` and those of the items that are new to the member, up to where it is lost.
-    fn send_new(&self, gate: &Gate, answer: Option<Frame>, items: impl IntoIterator<Item = Item>) {
+    /// Sends `answer` and those of the items that are new to the member, up to where it is lost. Says how many items it was.
+    fn send_new(&self, gate: &Gate, answer: Option<Frame>, items: impl IntoIterator<Item = Item>) -> usize {
         let mut frames = Vec::from_iter(answer);
+        let answers = frames.len();
         let mut lost = false;
         for Item { position, frame } in items {
             match gate.verdict(position.as_ref(), frame.is_none()) {
@@ -181,6 +189,7 @@ impl Member {
         if lost {
             self.socket.close(CloseCode::LOST_POSITION, "what you have is no beginning of what comes next; join again");
         }
+        frames.len() - answers
     }
 }
 

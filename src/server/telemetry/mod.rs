@@ -1,15 +1,30 @@
-//! The log: lines on standard error, chosen by `CONFAB_LOG` and written as `CONFAB_LOG_FORMAT` says.
+//! What a server says about itself: the [numbers](Metrics) for Prometheus, and the log.
+//!
+//! The log is lines on standard error, chosen by `CONFAB_LOG` and written as `CONFAB_LOG_FORMAT` says. One line for a fault, where
+//! it is answered for; a [fault that lasts](Fault) is told when it begins and when it ends.
 //!
 //! Both are variables rather than settings: they hold before any setting is read. They are checked with the settings, so
 //! that all mistakes are told at once.
 
+mod fault;
+mod measured;
+mod metrics;
+
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     ffi::OsString,
     io::{self, IsTerminal as _},
+    panic,
 };
 
+use tracing::error;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
+pub use self::{
+    fault::Fault,
+    measured::Measured,
+    metrics::{Append, Appends, FanOut, Metrics, Present, Refused, Sends, TEXT_FORMAT},
+};
 use super::settings::{Mistake, Mistakes, Place};
 
 const FILTER: &str = "CONFAB_LOG";
@@ -55,12 +70,21 @@ impl Log {
         }
     }
 
-    /// Begins to write: everything that is traced from here on goes to standard error.
+    /// Begins to write: everything that is traced from here on goes to standard error, and panics of any thread with it.
     ///
     /// # Errors
     /// The process writes a log already.
     pub fn start(self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let log = tracing_subscriber::fmt().with_env_filter(self.filter).with_writer(io::stderr);
-        if self.json { log.json().try_init() } else { log.with_ansi(io::stderr().is_terminal()).try_init() }
+        if self.json { log.json().try_init() } else { log.with_ansi(io::stderr().is_terminal()).try_init() }?;
+        // The default would write lines of its own in the midst of JSON.
+        panic::set_hook(Box::new(|panicked| {
+            let place = panicked.location().map(tracing::field::display);
+            // Empty unless RUST_BACKTRACE asks for it.
+            let backtrace = Backtrace::capture();
+            let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| tracing::field::display(backtrace));
+            error!(place, cause = panicked.payload_as_str(), backtrace, "a task has panicked");
+        }));
+        Ok(())
     }
 }
