@@ -267,7 +267,7 @@ impl Rooms {
         }
     }
 
-    /// Whether the durable store took the last message that it was given.
+    /// Whether the durable store took the last message that it was given; that it did not is forgotten after a while.
     pub fn can_store(&self) -> bool {
         !self.durable.unwritable.lasts()
     }
