@@ -118,7 +118,7 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
         response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         return response;
     }
-    let handshake = match Handshake::read(&request) {
+    let handshake = match Handshake::read(&request, services.deflate) {
         Ok(handshake) => handshake,
         Err(refused) => return refused.into_response(),
     };
@@ -166,8 +166,9 @@ fn accept<C: Consumer>(
     upgrade: OnUpgrade,
     (limits, kept): (Limits, impl Send + 'static),
 ) -> Response {
+    let deflate = handshake.deflate();
     tokio::spawn(async move {
-        consumers::serve(consumer, upgrade, limits).await;
+        consumers::serve(consumer, upgrade, deflate, limits).await;
         drop(kept);
     });
     handshake.response(protocol)

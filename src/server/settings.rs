@@ -83,11 +83,13 @@ pub struct ServerSettings {
     pub data: PathBuf,
     /// Whose pages may open a socket, besides the server's own.
     pub allowed_origins: Vec<AllowedOrigin>,
+    /// Whether messages are deflated for clients that offer it.
+    pub deflate: bool,
 }
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 3000).into(), data: "data".into(), allowed_origins: Vec::new() }
+        Self { listen: (Ipv4Addr::LOCALHOST, 3000).into(), data: "data".into(), allowed_origins: Vec::new(), deflate: true }
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use super::{
+    deflate::Deflate,
     frame::{CloseCode, Decoder, Frame, Message, Violation},
     socket::Socket,
 };
@@ -48,21 +49,21 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Takes the TCP connection over from HTTP once the answer 101 is out.
+    /// Takes the TCP connection over from HTTP once the answer 101 is out, in which `deflate` was agreed on.
     ///
     /// # Errors
     /// The client went away before that.
-    pub async fn accept(upgrade: OnUpgrade, limits: ConnectionLimits) -> io::Result<Self> {
+    pub async fn accept(upgrade: OnUpgrade, deflate: Option<Deflate>, limits: ConnectionLimits) -> io::Result<Self> {
         let upgraded = upgrade.await.map_err(io::Error::other)?;
         let parts = upgraded
             .downcast::<TokioIo<TcpStream>>()
             .map_err(|_| io::Error::other("the upgraded connection is not a plain TCP connection"))?;
-        let mut decoder = Decoder::new(limits.message_bytes);
+        let mut decoder = Decoder::new(limits.message_bytes, deflate.is_some());
         // A client may have sent frames in the same packet as its handshake.
         decoder.feed(&parts.read_buf);
         let now = Instant::now();
         Ok(Self {
-            socket: Arc::new(Socket::new(parts.io.into_inner(), limits.backlog_bytes)),
+            socket: Arc::new(Socket::new(parts.io.into_inner(), deflate, limits.backlog_bytes)),
             decoder,
             ping: limits.ping,
             heard: now,

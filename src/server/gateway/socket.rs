@@ -10,7 +10,10 @@ use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use tokio::{net::TcpStream, sync::Notify};
 
-use super::frame::{CloseCode, Frame};
+use super::{
+    deflate::Deflate,
+    frame::{CloseCode, Frame},
+};
 
 /// How many pieces one `writev` takes; more are written by the next.
 const SLICES: usize = 64;
@@ -30,6 +33,7 @@ impl SocketId {
 pub struct Socket {
     id: SocketId,
     pub(super) stream: TcpStream,
+    deflate: Option<Deflate>,
     outbound: Mutex<Outbound>,
     /// Wakes the connection's task: there is something to flush, or the connection shall end.
     pub(super) wake: Notify,
@@ -59,13 +63,24 @@ struct Outbound {
 }
 
 impl Socket {
-    pub(in crate::server) fn new(stream: TcpStream, backlog: usize) -> Self {
+    pub(in crate::server) fn new(stream: TcpStream, deflate: Option<Deflate>, backlog: usize) -> Self {
         let outbound = Outbound { queue: VecDeque::new(), bytes: 0, grace: 0, front_begun: false, phase: Phase::Open };
-        Self { id: SocketId::fresh(), stream, outbound: Mutex::new(outbound), wake: Notify::new(), backlog }
+        Self { id: SocketId::fresh(), stream, deflate, outbound: Mutex::new(outbound), wake: Notify::new(), backlog }
     }
 
     pub fn id(&self) -> SocketId {
         self.id
+    }
+
+    /// How it takes deflated messages, if that was agreed on: frames from a [`SharedFrame`](super::SharedFrame) are fitted to
+    /// it.
+    pub fn deflate(&self) -> Option<Deflate> {
+        self.deflate
+    }
+
+    /// Makes a message for this connection alone ready to be sent.
+    pub fn fitted(&self, message: Frame) -> Frame {
+        message.fitted(self.deflate)
     }
 
     /// Sends frames, in this order and with nothing between. Does not wait; once the connection is closing they are dropped.
