@@ -12,15 +12,20 @@
 mod app;
 mod chat;
 mod clients;
+mod deflate;
 mod durability;
 mod faults;
 mod faulty;
+mod frames;
 mod handshake;
 mod history;
 mod pages;
+mod peers;
 mod plain;
 mod push;
 mod slow_reader;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{future::Future, time::Duration};
 
