@@ -89,6 +89,7 @@ fn every_key_is_read_from_a_file() {
         data = "/var/lib/confab"
         allowed_origins = ["https://Example.org:443", "*"]
         metrics = "everyone"
+        deflate = false
         [store]
         url = "sqlite"
         durability = "process"
@@ -134,6 +135,7 @@ fn every_key_is_read_from_a_file() {
         [AllowedOrigin::Only("https://example.org".parse().unwrap()), AllowedOrigin::Any]
     );
     assert_eq!(settings.server.metrics, MetricsFor::Everyone);
+    assert!(!settings.server.deflate);
     assert_eq!((settings.store.url, settings.store.durability), (StoreUrl::Sqlite, Durability::Process));
     let layer = &settings.channel_layers.default;
     assert_eq!(layer.backend, Backend::RedisCore);
@@ -174,6 +176,7 @@ fn variables_write_texts_and_numbers_plainly_and_the_rest_as_json() {
             ("CONFAB_LIMITS__MESSAGE_BYTES", "5"),
             ("CONFAB_LIMITS", r#"{"message_bytes": 4, "messages_per_second": 6}"#),
             ("CONFAB_SERVER__ALLOWED_ORIGINS", r#"["http://a"]"#),
+            ("CONFAB_SERVER__DEFLATE", "false"),
             ("CONFAB_CHANNEL_LAYERS__DEFAULT__CHANNEL_CAPACITY", r#"{"z*": 1, "a*": 2}"#),
             ("CONFAB_ROOMS", r#"[{"match": "x", "guests": false}]"#),
             ("CONFAB_TOKENS", r#"[{"name": "cron", "token": "0123456789abcdef"}]"#),
@@ -190,6 +193,7 @@ fn variables_write_texts_and_numbers_plainly_and_the_rest_as_json() {
     assert_eq!(limits.messages_per_second.map(u32::from), Some(6));
     assert_eq!(limits.backlog_bytes.map(usize::from), Some(9), "a section's variable leaves alone what it does not name");
     assert_eq!(server.allowed_origins, [AllowedOrigin::Only("http://a".parse().unwrap())]);
+    assert!(!server.deflate);
     let first = channel_layers.default.channel_capacity.first().map(|(pattern, _)| pattern.to_string());
     assert_eq!(first.as_deref(), Some("z*"));
     assert_eq!((rooms.len(), rooms[0].guests), (1, false), "the default rule is replaced");
@@ -272,6 +276,7 @@ fn bad_values_are_named_with_what_would_be_right() {
         ),
         ("[server]\nlisten = 3000\n", "Leptos.toml:2: server.listen must be a text in quotes, not a number".to_owned()),
         ("[server]\ndata = \"\"\n", r#"Leptos.toml:2: server.data cannot be "": the path of a folder is needed"#.to_owned()),
+        ("[server]\ndeflate = 1\n", "Leptos.toml:2: server.deflate must be true or false, not a number".to_owned()),
         (
             "[server]\nmetrics = \"all\"\n",
             r#"Leptos.toml:2: server.metrics cannot be "all": "loopback", "everyone" or "off" is needed"#.to_owned(),
@@ -585,6 +590,7 @@ fn mistakes_in_variables_are_named() {
             "http://a",
             r#"CONFAB_SERVER__ALLOWED_ORIGINS: server.allowed_origins is not JSON: expected value at line 1 column 1; a list is written ["a", "b"], a table {"name": "value"}"#,
         ),
+        ("CONFAB_SERVER__DEFLATE", "off", "CONFAB_SERVER__DEFLATE: server.deflate must be true or false, not a text"),
         ("CONFAB_STORE", r#"{"x": 1}"#, "CONFAB_STORE: store.x is not a setting; store has url, durability"),
         ("CONFAB_STORE", "[]", "CONFAB_STORE: store must be a table, not a list"),
         (
@@ -675,6 +681,7 @@ fn the_effective_settings_load_again() {
         data = "a \"quoted\"\n\\ folder"
         allowed_origins = ["http://a", "*"]
         metrics = "off"
+        deflate = false
         [channel_layers.default]
         channel_capacity = { "z*" = 1, "a.b!" = 2 }
         serializer_format = "json"

@@ -166,14 +166,22 @@ fn text(speaker: usize, number: u32, payload: usize) -> String {
 
 /// Reads and checks until the server is gone: each speaker's messages once, whole and in order.
 async fn member(mut stream: TcpStream, hall: Arc<Hall>) {
+    const PING: [u8; 2] = [0x89, 0];
+    const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
     let (head, payload) = (head(hall.talk.payload), hall.talk.payload);
     let (mut buffer, mut held) = (vec![0; 16 * 1024], Vec::new());
     let (mut last, mut warm) = (vec![0; hall.talk.speakers], false);
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         held.extend_from_slice(&buffer[..count]);
-        let frames = held.chunks_exact(head.len() + payload);
-        let rest = frames.remainder().len();
-        for frame in frames {
+        let mut rest = &held[..];
+        loop {
+            if let Some(behind) = rest.strip_prefix(&PING) {
+                // The server may be gone.
+                let _ = stream.write_all(&PONG).await;
+                rest = behind;
+            }
+            let Some((frame, behind)) = rest.split_at_checked(head.len() + payload) else { break };
+            rest = behind;
             assert_eq!(frame[..head.len()], head, "a text message of the size");
             let mut words = str::from_utf8(&frame[head.len()..]).expect("text").split_whitespace();
             let mut word = || words.next().expect("a number").parse::<u32>().expect("a number");
@@ -188,7 +196,7 @@ async fn member(mut stream: TcpStream, hall: Arc<Hall>) {
                 hall.warm.add(1, hall.talk.members as u64);
             }
         }
-        held.drain(..held.len() - rest);
+        held = rest.to_vec();
     }
 }
 

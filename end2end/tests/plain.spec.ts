@@ -3,6 +3,7 @@
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { Server, expect, test } from './fixtures.ts';
+import { freshRoom } from './room.ts';
 
 const pageFor = (host: string, group: string) => `<!DOCTYPE html>
 <title>Ten lines</title>
@@ -57,6 +58,26 @@ test('the plain page works as it is, in group 123 and in others', async ({ brows
   await expect(bob.page).toHaveTitle('closed 1000');
   await expect(ann.messages).toHaveCount(2);
   site.close();
+});
+
+test('the browser and the server compress messages, and a long one comes back as it was', async ({ page }) => {
+  await page.goto('/');
+  const { agreed, same } = await page.evaluate(
+    (room) =>
+      new Promise<{ agreed: string; same: boolean }>((resolve, reject) => {
+        const text = Array.from({ length: 3_000 }, (_, i) => `${i} здравствуй`).join(' ').slice(0, 30_000);
+        const socket = new WebSocket(`ws://${location.host}/room/${room}/`);
+        socket.onopen = () => socket.send(text);
+        socket.onmessage = (event) => {
+          resolve({ agreed: socket.extensions, same: event.data === text });
+          socket.close();
+        };
+        socket.onclose = (event) => reject(new Error(`closed: ${event.code} ${event.reason}`));
+      }),
+    freshRoom(),
+  );
+  expect(agreed).toMatch(/^permessage-deflate;.*server_no_context_takeover/);
+  expect(same).toBe(true);
 });
 
 test('a page of another origin is not let in unless the settings allow it', async ({ page, baseURL, problems }) => {

@@ -101,6 +101,7 @@ pub async fn run_on(
         connections: Connections::new(limits.connections_per_address.map(NonZeroU32::get)),
         refused: Connections::new(limits.connections_per_address.map(NonZeroU32::get)),
         origins: Origins::new(server.allowed_origins),
+        deflate: server.deflate,
         limits: Limits {
             message_bytes: limits.message_bytes,
             backlog_bytes: limits.backlog_bytes.map_or(0, NonZeroUsize::get),

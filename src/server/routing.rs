@@ -116,7 +116,7 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
         response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         return response;
     }
-    let handshake = match Handshake::read(&request) {
+    let handshake = match Handshake::read(&request, services.deflate) {
         Ok(handshake) => handshake,
         Err(refused) => {
             services.metrics.refuse(Refused::Malformed);
@@ -179,8 +179,9 @@ fn accept<C: Consumer>(
     kept: impl Send + 'static,
 ) -> Response {
     let (limits, counters): (Limits, Arc<Counters>) = (services.limits, Arc::clone(&services.metrics.gateway));
+    let deflate = handshake.deflate();
     tokio::spawn(async move {
-        consumers::serve(consumer, upgrade, limits, &counters).await;
+        consumers::serve(consumer, upgrade, deflate, limits, &counters).await;
         drop(kept);
     });
     handshake.response(protocol)

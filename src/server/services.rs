@@ -28,6 +28,8 @@ pub struct Services {
     /// Those that are being told that they are too many.
     pub refused: Connections,
     pub origins: Origins,
+    /// Whether `WebSocket`s may agree on permessage-deflate.
+    pub deflate: bool,
     pub limits: Limits,
     pub metrics: Metrics,
     pub metrics_for: MetricsFor,

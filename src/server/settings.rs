@@ -85,6 +85,8 @@ pub struct ServerSettings {
     pub allowed_origins: Vec<AllowedOrigin>,
     /// Who may read `/metrics`.
     pub metrics: MetricsFor,
+    /// Whether messages are deflated for clients that offer it.
+    pub deflate: bool,
 }
 
 impl Default for ServerSettings {
@@ -94,6 +96,7 @@ impl Default for ServerSettings {
             data: "data".into(),
             allowed_origins: Vec::new(),
             metrics: MetricsFor::Loopback,
+            deflate: true,
         }
     }
 }

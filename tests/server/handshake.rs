@@ -89,7 +89,9 @@ async fn a_bad_handshake_is_told_what_is_wrong_with_it() {
         ("Sec-WebSocket-Version", Some("14"), 426),
         ("Sec-WebSocket-Version", None, 426),
         ("Sec-WebSocket-Key", None, 400),
+        ("Sec-WebSocket-Key", Some(""), 400),
         ("Sec-WebSocket-Key", Some("c2hvcnQ="), 400),
+        ("Sec-WebSocket-Key", Some("dGhlIHNhbXBsZSBub25jZSE="), 400),
         ("Sec-WebSocket-Key", Some("not base64 at all!!!!!!!"), 400),
         ("Connection", None, 400),
         ("Connection", Some("keep-alive"), 400),
@@ -99,6 +101,9 @@ async fn a_bad_handshake_is_told_what_is_wrong_with_it() {
         let version = (status == 426).then_some("13");
         assert_eq!(head.get("sec-websocket-version"), version, "{name}: {value:?}");
     }
+    let twice: Vec<_> =
+        UPGRADE.into_iter().chain(UPGRADE.into_iter().filter(|(name, _)| *name == "Sec-WebSocket-Key")).collect();
+    assert_eq!(ask(&app, "GET /room/a/ HTTP/1.1", &twice).await.status, 400, "two keys");
     assert_eq!(ask(&app, "GET /room/a/ HTTP/1.0", &UPGRADE).await.status, 400);
     assert_eq!(ask(&app, "HEAD /room/a/ HTTP/1.1", &UPGRADE).await.status, 400);
     for first_line in ["GARBAGE", "GET /room/a/ HTTP/9.9", "GET /room/\u{1}/ HTTP/1.1"] {

@@ -12,14 +12,17 @@
 mod app;
 mod chat;
 mod clients;
+mod deflate;
 mod durability;
 mod faults;
 mod faulty;
+mod frames;
 mod handshake;
 mod history;
 mod log;
 mod metrics;
 mod pages;
+mod peers;
 mod plain;
 mod push;
 mod slow_reader;

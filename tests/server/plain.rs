@@ -5,7 +5,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::{
     app::TestApp,
-    clients::{Plain, Raw, V1, frame, unmasked_frame},
+    clients::{Plain, V1},
 };
 
 #[tokio::test]
@@ -95,72 +95,4 @@ async fn whatever_a_v1_client_does_a_plain_member_gets_only_the_texts() {
     assert_eq!(plain.text().await, "second");
     plain.say("third").await;
     assert_eq!(plain.text().await, "third");
-}
-
-#[tokio::test]
-async fn a_breach_of_the_protocol_has_its_close_code_and_nobody_else_notices() {
-    let app = TestApp::start().await;
-    let mut other = Plain::connect(app.address, "/room/a/").await;
-    let two_byte_close = 1005_u16.to_be_bytes();
-    let cases: [(&str, Vec<u8>, u16); 12] = [
-        ("a text over the bound", frame(0x81, &vec![b'x'; 65_537]), 1009),
-        ("bytes over the bound", frame(0x82, &vec![0; 65_537]), 1009),
-        ("fragments over the bound", [frame(0x01, &vec![b'x'; 65_536]), frame(0x80, b"x")].concat(), 1009),
-        ("text that is not UTF-8", frame(0x81, b"caf\xE9"), 1007),
-        ("an unmasked frame", unmasked_frame(0x81, b"hello"), 1002),
-        ("a reserved bit", frame(0xC1, b"hello"), 1002),
-        ("a reserved opcode", frame(0x83, b"hello"), 1002),
-        ("a continuation of nothing", frame(0x80, b"hello"), 1002),
-        ("a message inside another", [frame(0x01, b"hel"), frame(0x81, b"lo")].concat(), 1002),
-        ("a long ping", frame(0x89, &[0; 126]), 1002),
-        ("a ping in fragments", frame(0x09, b"hello"), 1002),
-        ("a close code that must not be sent", frame(0x88, &two_byte_close), 1002),
-    ];
-    for (what, bytes, code) in cases {
-        let mut raw = Raw::upgraded(app.address, "/room/a/").await;
-        raw.send(&bytes).await;
-        let (closed, reason) = raw.closed().await;
-        assert_eq!(closed, code, "{what}: {reason}");
-        assert!(!reason.is_empty(), "{what}");
-        assert_eq!(raw.frame().await, None, "{what}");
-    }
-    other.say("nothing happened").await;
-    assert_eq!(other.text().await, "nothing happened");
-}
-
-#[tokio::test]
-async fn fragments_are_one_message_and_a_ping_between_them_is_answered() {
-    let app = TestApp::start().await;
-    let mut raw = Raw::upgraded(app.address, "/room/a/").await;
-    // The crab is cut in the middle: only the whole message has to be UTF-8.
-    let crab = "🦀".as_bytes();
-    for bytes in [frame(0x01, &crab[..2]), frame(0x89, b"there?"), frame(0x00, b""), frame(0x80, &crab[2..])] {
-        raw.send(&bytes).await;
-    }
-    assert_eq!(raw.frame().await, Some((0x8A, b"there?".to_vec())));
-    assert_eq!(raw.frame().await, Some((0x81, crab.to_vec())));
-}
-
-#[tokio::test]
-async fn a_message_may_come_byte_by_byte() {
-    let app = TestApp::start().await;
-    let mut raw = Raw::upgraded(app.address, "/room/a/").await;
-    raw.stream.set_nodelay(true).expect("a TCP option");
-    for byte in frame(0x81, &[b'x'; 300]) {
-        raw.send(&[byte]).await;
-    }
-    assert_eq!(raw.frame().await, Some((0x81, vec![b'x'; 300])));
-}
-
-#[tokio::test]
-async fn the_closing_handshake_is_answered_with_the_same_code() {
-    let app = TestApp::start().await;
-    for (payload, echoed) in
-        [(&b"\x03\xE8bye"[..], &b"\x03\xE8"[..]), (b"\x03\xE9", b"\x03\xE9"), (b"\x0F\xA0", b"\x0F\xA0"), (b"", b"")]
-    {
-        let mut raw = Raw::upgraded(app.address, "/room/a/").await;
-        raw.send(&frame(0x88, payload)).await;
-        assert_eq!(raw.frame().await, Some((0x88, echoed.to_vec())));
-        assert_eq!(raw.frame().await, None);
-    }
 }

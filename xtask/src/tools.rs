@@ -38,11 +38,14 @@ pub(crate) fn for_lint() -> Result {
     Ok(())
 }
 
-/// What the Rust tests need: Redis, PostgreSQL, and Python with the packages of those that Confab talks with through Redis.
+/// What the Rust tests need: Redis, PostgreSQL, Python with the packages of those that Confab talks with, and Node.js with a
+/// client.
 pub(crate) fn for_rust_tests() -> Result {
     redis()?;
     postgres()?;
-    python("python", "tests/python/requirements.txt")
+    python("python", "tests/python/requirements.txt")?;
+    node("the Rust tests")?;
+    node_packages(&root().join("tests/node"))
 }
 
 /// What the benchmarks need, besides what the Rust tests do: the peers beside which Confab is measured.
@@ -61,11 +64,7 @@ pub(crate) fn for_benchmarks() -> Result {
 /// What the browser tests need, besides the build: Node.js with packages, a browser, and Redis and PostgreSQL for servers of
 /// several nodes.
 pub(crate) fn for_browser() -> Result {
-    let node = output(command("node").arg("--version"));
-    if node.as_deref().and_then(major).is_none_or(|major| major < NODE) {
-        let found = node.map_or_else(|| "is missing".to_owned(), |version| format!("is {version}"));
-        return Err(format!("the browser tests need Node.js {NODE} or newer with npm, and it {found}: see https://nodejs.org"));
-    }
+    node("the browser tests")?;
     node_packages(&root().join("end2end"))?;
     redis()?;
     postgres()?;
@@ -119,6 +118,16 @@ fn cargo_install(package: &str, version: &str) -> Command {
     // Cargo goes by its own list of what it installed, even when the file is no longer there: only `--force` looks past it.
     cargo.args(["install", package, "--locked", "--force", "--version", version]).env_remove("CARGO_TARGET_DIR");
     cargo
+}
+
+/// Node.js itself is not installed here.
+fn node(what_needs_it: &str) -> Result {
+    let node = output(command("node").arg("--version"));
+    if node.as_deref().and_then(major).is_none_or(|major| major < NODE) {
+        let found = node.map_or_else(|| "is missing".to_owned(), |version| format!("is {version}"));
+        return Err(format!("{what_needs_it} need Node.js {NODE} or newer with npm, and it {found}: see https://nodejs.org"));
+    }
+    Ok(())
 }
 
 /// The npm packages that the lock file of a folder names; they are installed again when the lock is newer.

@@ -69,7 +69,7 @@ impl Consumer for Chat {
         };
         self.link = Some((Arc::clone(socket), reachable));
         let Some(access) = self.address.take() else {
-            socket.send(&[v1(&ServerFrame::Welcome { welcome })]);
+            socket.send(&[socket.fitted(v1(&ServerFrame::Welcome { welcome }))]);
             return ControlFlow::Continue(());
         };
         let topic = Topic::Room(access.room().group.clone());
@@ -111,7 +111,7 @@ impl Consumer for Chat {
             Ok(Some(answer)) => Outcome::Ok(answer),
             Err(error) => Outcome::Error(error),
         };
-        socket.send(&[v1(&ServerFrame::Reply(Reply { id, outcome }))]);
+        socket.send(&[socket.fitted(v1(&ServerFrame::Reply(Reply { id, outcome })))]);
         ControlFlow::Continue(())
     }
 

@@ -4,7 +4,7 @@ use std::{cell::OnceCell, sync::Arc, time::Instant};
 
 use crate::{
     server::{
-        gateway::Frame,
+        gateway::{Deflate, Frame, SharedFrame},
         layers,
         rooms::{PlainMessage, Read, read_event},
         settings::RoomEvents,
@@ -21,6 +21,13 @@ pub enum Form {
     V1,
 }
 
+/// How a connection takes what it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Encoding {
+    pub(super) form: Form,
+    pub(super) deflate: Option<Deflate>,
+}
+
 /// An event of a topic, encoded when the first member asks for its form and shared by all others that read it.
 pub(super) struct Broadcast {
     /// When it came to its group.
@@ -28,8 +35,8 @@ pub(super) struct Broadcast {
     pub(super) position: Option<Position>,
     plain: Option<PlainMessage>,
     push: Push,
-    plain_frame: OnceCell<Option<Frame>>,
-    v1_frame: OnceCell<Frame>,
+    plain_frame: OnceCell<Option<SharedFrame>>,
+    v1_frame: OnceCell<SharedFrame>,
 }
 
 impl Broadcast {
@@ -74,20 +81,21 @@ impl Broadcast {
         }
     }
 
-    /// The frame for a form; none where the event is nothing to its readers.
-    pub(super) fn frame(&self, form: Form) -> Option<&Frame> {
-        match form {
+    /// The frame for those who take it so; none where the event is nothing to them.
+    pub(super) fn frame(&self, Encoding { form, deflate }: Encoding) -> Option<Frame> {
+        let frame = match form {
             Form::Plain => {
                 let encode = || {
                     self.plain.as_ref().map(|message| match message {
-                        PlainMessage::Text(text) => Frame::text(text),
-                        PlainMessage::Binary(bytes) => Frame::binary(bytes),
+                        PlainMessage::Text(text) => SharedFrame::new(Frame::text(text)),
+                        PlainMessage::Binary(bytes) => SharedFrame::new(Frame::binary(bytes)),
                     })
                 };
-                self.plain_frame.get_or_init(encode).as_ref()
+                self.plain_frame.get_or_init(encode).as_ref()?
             }
-            Form::V1 => Some(self.v1_frame.get_or_init(|| v1(&ServerFrame::Push(self.push.clone())))),
-        }
+            Form::V1 => self.v1_frame.get_or_init(|| SharedFrame::new(v1(&ServerFrame::Push(self.push.clone())))),
+        };
+        Some(frame.fitted(deflate))
     }
 }
 

@@ -39,7 +39,7 @@ use tracing::{debug, info, warn};
 
 pub use self::local::Source;
 use self::{local::LocalGroup, members::Member};
-use super::form::{Broadcast, Form};
+use super::form::{Broadcast, Encoding, Form};
 use crate::{
     server::{
         gateway::{CloseCode, Frame, Socket, SocketId},
@@ -252,9 +252,10 @@ impl Groups {
             ("s", Ok(id)) => {
                 let socket = self.table.read().sockets.get(&SocketId(id)).cloned();
                 if let Some((socket, form)) = socket
-                    && let Some(frame) = Broadcast::new(&Topic::Me, event, None, Instant::now()).frame(form)
+                    && let encoding = (Encoding { form, deflate: socket.deflate() })
+                    && let Some(frame) = Broadcast::new(&Topic::Me, event, None, Instant::now()).frame(encoding)
                 {
-                    socket.send(std::slice::from_ref(frame));
+                    socket.send(&[frame]);
                     self.fan_out.deliveries.inc();
                 }
             }
@@ -492,7 +493,7 @@ mod tests {
             let groups = Groups::start(Arc::clone(&layer), strandings, Duration::from_hours(1), FanOut::default()).unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let socket = Arc::new(Socket::new(listener.accept().await.unwrap().0, 0, &Arc::default()));
+            let socket = Arc::new(Socket::new(listener.accept().await.unwrap().0, None, 0, &Arc::default()));
             let group: Group = "a".parse().unwrap();
             let access = rooms.enter(&person(), &group).unwrap();
             let (topic, source) = (Topic::Room(group.clone()), Source::of(&access));

@@ -5,7 +5,8 @@
 //! message goes to [`receive`](Consumer::receive), one after the other; [`disconnect`](Consumer::disconnect) is last, however it ended.
 //!
 //! Events of the groups do not pass through the consumers: a thousand members of a group would do the same work a thousand
-//! times. [`Groups`] encodes an event once for each [`Form`] that its members read, and writes the same bytes to all.
+//! times. [`Groups`] encodes an event once for each [`Form`] that its members read, deflates it once, and writes the same bytes to
+//! all.
 
 mod chat;
 mod form;
@@ -28,7 +29,7 @@ pub use self::{
     too_many::TooMany,
 };
 use super::{
-    gateway::{CloseCode, Connection, ConnectionLimits, Counters, Message, Socket},
+    gateway::{CloseCode, Connection, ConnectionLimits, Counters, Deflate, Message, Socket},
     random,
     rooms::{Refusal, Rooms},
 };
@@ -125,14 +126,20 @@ pub fn fresh_key() -> Key {
     random::hex_128().parse().expect("hexadecimal digits") // never: 32 of them
 }
 
-/// Takes a connection through its life; `counters` counts it.
-pub async fn serve<C: Consumer>(mut consumer: C, upgrade: OnUpgrade, limits: Limits, counters: &Arc<Counters>) {
+/// Takes a connection through its life; `deflate` was agreed on in its handshake, `counters` counts it.
+pub async fn serve<C: Consumer>(
+    mut consumer: C,
+    upgrade: OnUpgrade,
+    deflate: Option<Deflate>,
+    limits: Limits,
+    counters: &Arc<Counters>,
+) {
     let bounds = ConnectionLimits {
         message_bytes: consumer.longest_message(),
         backlog_bytes: limits.backlog_bytes,
         ping: std::time::Duration::from_secs(limits.ping_s),
     };
-    let mut connection = match Connection::accept(upgrade, bounds, counters).await {
+    let mut connection = match Connection::accept(upgrade, deflate, bounds, counters).await {
         Ok(connection) => connection,
         Err(cause) => {
             debug!(%cause, "a client left during its handshake");

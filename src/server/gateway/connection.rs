@@ -11,6 +11,7 @@ use tokio::{
 
 use super::{
     counters::Counters,
+    deflate::Deflate,
     frame::{CloseCode, Decoder, Frame, Message, Violation},
     socket::Socket,
 };
@@ -49,19 +50,25 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Takes the TCP connection over from HTTP once the answer 101 is out, and counts it from then on.
+    /// Takes the TCP connection over from HTTP once the answer 101 is out, in which `deflate` was agreed on, and counts it from
+    /// then on.
     ///
     /// # Errors
     /// The client went away before that.
-    pub async fn accept(upgrade: OnUpgrade, limits: ConnectionLimits, counters: &Arc<Counters>) -> io::Result<Self> {
+    pub async fn accept(
+        upgrade: OnUpgrade,
+        deflate: Option<Deflate>,
+        limits: ConnectionLimits,
+        counters: &Arc<Counters>,
+    ) -> io::Result<Self> {
         let upgraded = upgrade.await.map_err(io::Error::other)?;
         let parts = upgraded
             .downcast::<TokioIo<TcpStream>>()
             .map_err(|_| io::Error::other("the upgraded connection is not a plain TCP connection"))?;
-        let mut decoder = Decoder::new(limits.message_bytes);
+        let mut decoder = Decoder::new(limits.message_bytes, deflate.is_some());
         // A client may have sent frames in the same packet as its handshake.
         decoder.feed(&parts.read_buf);
-        let socket = Socket::new(parts.io.into_inner(), limits.backlog_bytes, counters);
+        let socket = Socket::new(parts.io.into_inner(), deflate, limits.backlog_bytes, counters);
         socket.counted.bytes_in(parts.read_buf.len());
         let now = Instant::now();
         Ok(Self {

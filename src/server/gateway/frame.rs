@@ -1,6 +1,10 @@
 //! Frames (RFC 6455 section 5): encoding ours, which are never masked, and decoding a client's, which always are.
 
+use std::cell::OnceCell;
+
 use bytes::{BufMut, Bytes, BytesMut};
+
+use super::deflate::{Deflate, Unreadable, deflate, inflate, longest_deflated};
 
 /// Why a connection ends, as the closing handshake says it (RFC 6455 section 7.4). 4000 to 4499 invite the client to come
 /// back, 4500 to 4999 do not.
@@ -44,6 +48,9 @@ mod opcode {
     pub(super) const PONG: u8 = 0xA;
 }
 
+/// The first frame of a deflated message has this bit (RFC 7692 section 6).
+const RSV1: u8 = 0x40;
+
 /// The longest payload of a control frame (RFC 6455 section 5.5).
 const CONTROL_PAYLOAD: usize = 125;
 
@@ -84,9 +91,32 @@ impl Frame {
         Self::encode(opcode::CLOSE, &payload)
     }
 
-    fn encode(opcode: u8, payload: &[u8]) -> Self {
+    /// A text or binary message as a connection takes it: deflated where that was agreed on and makes it smaller.
+    pub(super) fn fitted(self, deflate: Option<Deflate>) -> Self {
+        if self.may_be_deflated(deflate) { self.deflated().unwrap_or(self) } else { self }
+    }
+
+    fn may_be_deflated(&self, deflate: Option<Deflate>) -> bool {
+        deflate.is_some_and(|deflate| deflate.takes(self.payload().len()))
+    }
+
+    /// None where it would not get smaller.
+    fn deflated(&self) -> Option<Self> {
+        deflate(self.payload()).map(|payload| Self::encode(self.0[0] | RSV1, &payload))
+    }
+
+    fn payload(&self) -> &[u8] {
+        match self.0[1] {
+            126 => &self.0[4..],
+            127 => &self.0[10..],
+            _ => &self.0[2..],
+        }
+    }
+
+    /// The only frame of a message, `first` being its opcode with what goes with it.
+    fn encode(first: u8, payload: &[u8]) -> Self {
         let mut out = BytesMut::with_capacity(payload.len() + 10);
-        out.put_u8(0x80 | opcode);
+        out.put_u8(0x80 | first);
         match payload.len() {
             short @ 0..=125 => out.put_u8(short as u8),
             medium @ 126..=0xFFFF => {
@@ -105,6 +135,28 @@ impl Frame {
     /// The bytes as they go over the wire.
     pub fn bytes(&self) -> &Bytes {
         &self.0
+    }
+}
+
+/// A message for many connections. It is deflated when the first of them takes it so, once for all.
+pub struct SharedFrame {
+    plain: Frame,
+    deflated: OnceCell<Option<Frame>>,
+}
+
+impl SharedFrame {
+    pub fn new(plain: Frame) -> Self {
+        Self { plain, deflated: OnceCell::new() }
+    }
+
+    /// As a connection takes it with which this was agreed on.
+    pub fn fitted(&self, deflate: Option<Deflate>) -> Frame {
+        let deflated = if self.plain.may_be_deflated(deflate) {
+            self.deflated.get_or_init(|| self.plain.deflated()).as_ref()
+        } else {
+            None
+        };
+        deflated.unwrap_or(&self.plain).clone()
     }
 }
 
@@ -134,15 +186,20 @@ pub struct Decoder {
     /// What was read; up to `start` it is decoded.
     buffer: Vec<u8>,
     start: usize,
-    /// The fragments so far of an unfinished message, and its opcode.
-    fragments: Option<(u8, Vec<u8>)>,
+    /// The message whose last frame has not wholly come.
+    message: Option<Unfinished>,
+    /// Its frame whose payload has not wholly come.
+    frame: Option<Incoming>,
     /// The longest message, in bytes.
     longest: usize,
+    /// Messages may be deflated.
+    deflate: bool,
 }
 
 /// The fixed part of a frame.
 struct Header {
     last: bool,
+    deflated: bool,
     opcode: u8,
     mask: [u8; 4],
     /// Where the payload begins, and how long it is, in bytes.
@@ -150,10 +207,27 @@ struct Header {
     payload: usize,
 }
 
+struct Unfinished {
+    opcode: u8,
+    deflated: bool,
+    /// What has come of it.
+    bytes: Vec<u8>,
+    /// Up to here it is known to be UTF-8.
+    checked: usize,
+}
+
+struct Incoming {
+    last: bool,
+    /// As it is for the next byte.
+    mask: [u8; 4],
+    /// How much of the payload is still to come, in bytes.
+    left: usize,
+}
+
 impl Decoder {
-    /// Messages, all fragments together, are at most `longest` bytes.
-    pub fn new(longest: usize) -> Self {
-        Self { buffer: Vec::new(), start: 0, fragments: None, longest }
+    /// Messages, all fragments together, are at most `longest` bytes. They may be `deflate`d if that was agreed on.
+    pub fn new(longest: usize, deflate: bool) -> Self {
+        Self { buffer: Vec::new(), start: 0, message: None, frame: None, longest, deflate }
     }
 
     /// Takes in what was read.
@@ -166,38 +240,51 @@ impl Decoder {
     /// The next whole message, if there is one.
     ///
     /// # Errors
-    /// The client broke the protocol; nothing after that has a meaning.
+    /// The client broke the protocol; nothing after that has a meaning. Text that is not UTF-8 is found at the first byte
+    /// that shows it.
     pub fn decode(&mut self) -> Result<Option<Message>, Violation> {
         loop {
+            if let Some(frame) = self.frame.take() {
+                if let Some(message) = self.payload(frame)? {
+                    return Ok(Some(message));
+                }
+                if self.frame.is_some() {
+                    return Ok(None);
+                }
+            }
             let Some(header) = self.header()? else { return Ok(None) };
-            let whole = header.start + header.payload;
-            let Some(frame) = self.buffer[self.start..].get(..whole) else { return Ok(None) };
-            let mut payload = frame[header.start..].to_vec();
-            unmask(&mut payload, header.mask);
-            self.start += whole;
-            if self.start == self.buffer.len() {
-                (self.buffer, self.start) = (Vec::new(), 0);
+            let Header { last, deflated, opcode, mask, start, payload: left } = header;
+            if is_control(opcode) {
+                let payload = self.buffer[self.start..].get(start..start + left).map(<[u8]>::to_vec);
+                let Some(mut payload) = payload else { return Ok(None) };
+                unmask(&mut payload, mask);
+                self.consume(start + left);
+                return control(opcode, payload).map(Some);
             }
-            if let Some(message) = self.frame(&header, payload)? {
-                return Ok(Some(message));
-            }
+            self.consume(start);
+            self.message.get_or_insert_with(|| Unfinished { opcode, deflated, bytes: Vec::new(), checked: 0 });
+            self.frame = Some(Incoming { last, mask, left });
         }
     }
 
     fn header(&self) -> Result<Option<Header>, Violation> {
         let [first, second, rest @ ..] = &self.buffer[self.start..] else { return Ok(None) };
         let refuse = |reason| Err(violation(CloseCode::PROTOCOL_ERROR, reason));
-        let (last, opcode) = (first & 0x80 != 0, first & 0x0F);
-        if first & 0x70 != 0 {
-            return refuse("reserved bits are set and no extension was agreed on");
+        let (last, deflated, opcode) = (first & 0x80 != 0, first & RSV1 != 0, first & 0x0F);
+        let begins = matches!(opcode, opcode::TEXT | opcode::BINARY);
+        if first & 0x30 != 0 || (deflated && !self.deflate) {
+            return refuse("reserved bits are set and no extension was agreed on that has them");
+        }
+        if deflated && !begins {
+            return refuse("only the first frame of a message says that it is deflated");
         }
         if second & 0x80 == 0 {
             return refuse("frames from a client are masked");
         }
-        let control = opcode >= 0x8;
+        let control = is_control(opcode);
         match opcode {
-            opcode::CONTINUATION if self.fragments.is_none() => return refuse("a continuation without a beginning"),
-            opcode::TEXT | opcode::BINARY if self.fragments.is_some() => return refuse("a new message inside another"),
+            opcode::CONTINUATION if self.message.is_none() => return refuse("a continuation without a beginning"),
+            opcode::TEXT | opcode::BINARY if self.message.is_some() => return refuse("a new message inside another"),
             opcode::CONTINUATION | opcode::TEXT | opcode::BINARY => {}
             opcode::CLOSE | opcode::PING | opcode::PONG if last => {}
             opcode::CLOSE | opcode::PING | opcode::PONG => return refuse("a control frame in fragments"),
@@ -218,41 +305,102 @@ impl Decoder {
         if (length_bytes == 2 && payload_len < 126) || (length_bytes == 8 && payload_len <= 0xFFFF) {
             return refuse("a length in more bytes than it needs");
         }
-        let so_far = if control { 0 } else { self.fragments.as_ref().map_or(0, |(_, bytes)| bytes.len()) };
-        let payload_len = usize::try_from(payload_len).unwrap_or(usize::MAX);
-        if so_far.saturating_add(payload_len) > self.longest.max(CONTROL_PAYLOAD) {
-            let reason = format!("a message is at most {} bytes", self.longest);
-            return Err(Violation { code: CloseCode::TOO_BIG, reason });
+        if payload_len > u64::MAX >> 1 {
+            return refuse("a length with its first bit set");
+        }
+        let payload = usize::try_from(payload_len).unwrap_or(usize::MAX);
+        let so_far = self.message.as_ref().map_or(0, |message| message.bytes.len());
+        let deflated = self.message.as_ref().map_or(deflated, |message| message.deflated);
+        let longest = if deflated { longest_deflated(self.longest) } else { self.longest };
+        if !control && so_far.saturating_add(payload) > longest {
+            return Err(too_big(self.longest));
         }
         let Some(mask) = rest.get(length_bytes..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
-        Ok(Some(Header { last, opcode, mask: *mask, start: 2 + length_bytes + mask.len(), payload: payload_len }))
+        Ok(Some(Header { last, deflated, opcode, mask: *mask, start: 2 + length_bytes + mask.len(), payload }))
     }
 
-    /// Takes in a whole frame; gives the message that it completes.
-    fn frame(&mut self, header: &Header, payload: Vec<u8>) -> Result<Option<Message>, Violation> {
-        match header.opcode {
-            opcode::PING => Ok(Some(Message::Ping(payload))),
-            opcode::PONG => Ok(Some(Message::Pong(payload))),
-            opcode::CLOSE => close(&payload).map(Some),
-            opcode if header.last && self.fragments.is_none() => message(opcode, payload).map(Some),
-            opcode => {
-                let (first, mut bytes) = self.fragments.take().unwrap_or((opcode, Vec::new()));
-                bytes.extend_from_slice(&payload);
-                if header.last {
-                    return message(first, bytes).map(Some);
-                }
-                self.fragments = Some((first, bytes));
-                Ok(None)
-            }
+    /// Takes in what has come of a frame's payload; gives the message that it completes. Keeps the frame if there is more to
+    /// come.
+    fn payload(&mut self, mut frame: Incoming) -> Result<Option<Message>, Violation> {
+        let Some(mut message) = self.message.take() else { return Ok(None) };
+        let here = &self.buffer[self.start..];
+        let length = here.len().min(frame.left);
+        let from = message.bytes.len();
+        message.bytes.extend_from_slice(&here[..length]);
+        unmask(&mut message.bytes[from..], frame.mask);
+        self.consume(length);
+        frame.left -= length;
+        if frame.left == 0 && frame.last {
+            return message.finish(self.longest).map(Some);
+        }
+        message.check()?;
+        self.message = Some(message);
+        if frame.left > 0 {
+            frame.mask.rotate_left(length % 4);
+            self.frame = Some(frame);
+        }
+        Ok(None)
+    }
+
+    /// So many bytes more are decoded.
+    fn consume(&mut self, length: usize) {
+        self.start += length;
+        if self.start == self.buffer.len() {
+            (self.buffer, self.start) = (Vec::new(), 0);
         }
     }
 }
 
-fn message(opcode: u8, bytes: Vec<u8>) -> Result<Message, Violation> {
-    if opcode == opcode::BINARY {
-        return Ok(Message::Binary(bytes));
+impl Unfinished {
+    /// Looks whether what has come can still become a text.
+    fn check(&mut self) -> Result<(), Violation> {
+        if self.opcode != opcode::TEXT || self.deflated {
+            return Ok(());
+        }
+        match std::str::from_utf8(&self.bytes[self.checked..]) {
+            Ok(_) => self.checked = self.bytes.len(),
+            // A character that has not wholly come.
+            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+            Err(_) => return Err(not_utf8()),
+        }
+        Ok(())
     }
-    String::from_utf8(bytes).map(Message::Text).map_err(|_| violation(CloseCode::INVALID_TEXT, "a text message is UTF-8"))
+
+    fn finish(self, longest: usize) -> Result<Message, Violation> {
+        let bytes = if self.deflated {
+            inflate(self.bytes, longest).map_err(|unreadable| match unreadable {
+                // RFC 7692 leaves the code to us: the data is not what the message says that it is.
+                Unreadable::Invalid => violation(CloseCode::INVALID_TEXT, "a message cannot be inflated"),
+                Unreadable::TooBig => too_big(longest),
+            })?
+        } else {
+            self.bytes
+        };
+        if self.opcode == opcode::BINARY {
+            return Ok(Message::Binary(bytes));
+        }
+        String::from_utf8(bytes).map(Message::Text).map_err(|_| not_utf8())
+    }
+}
+
+fn is_control(opcode: u8) -> bool {
+    opcode >= 0x8
+}
+
+fn not_utf8() -> Violation {
+    violation(CloseCode::INVALID_TEXT, "a text message is UTF-8")
+}
+
+fn too_big(longest: usize) -> Violation {
+    Violation { code: CloseCode::TOO_BIG, reason: format!("a message is at most {longest} bytes") }
+}
+
+fn control(opcode: u8, payload: Vec<u8>) -> Result<Message, Violation> {
+    match opcode {
+        opcode::PING => Ok(Message::Ping(payload)),
+        opcode::PONG => Ok(Message::Pong(payload)),
+        _ => close(&payload),
+    }
 }
 
 fn close(payload: &[u8]) -> Result<Message, Violation> {
@@ -308,7 +456,7 @@ mod tests {
     }
 
     fn all(bytes: &[u8]) -> Result<Vec<Message>, Violation> {
-        let mut decoder = Decoder::new(LONGEST);
+        let mut decoder = Decoder::new(LONGEST, false);
         decoder.feed(bytes);
         let mut messages = Vec::new();
         while let Some(message) = decoder.decode()? {
@@ -369,9 +517,11 @@ mod tests {
 
     #[test]
     fn a_length_over_the_bound_is_refused_before_the_payload_comes() {
-        let mut head = vec![0x82, 0x80 | 0x7F];
-        head.extend(u64::MAX.to_be_bytes());
-        assert_eq!(all(&head).expect_err("refused").code, CloseCode::TOO_BIG);
+        for (length, code) in [(u64::MAX, CloseCode::PROTOCOL_ERROR), (u64::MAX >> 1, CloseCode::TOO_BIG)] {
+            let mut head = vec![0x82, 0x80 | 0x7F];
+            head.extend(length.to_be_bytes());
+            assert_eq!(all(&head).expect_err("refused").code, code);
+        }
     }
 
     #[test]
@@ -389,7 +539,7 @@ mod tests {
             cuts in prop::collection::vec(1_usize..40, 1..20),
         ) {
             let stream: Vec<u8> = texts.iter().flat_map(|text| frame(0x81, text.as_bytes(), mask)).collect();
-            let mut decoder = Decoder::new(LONGEST);
+            let mut decoder = Decoder::new(LONGEST, false);
             let mut rest = stream.as_slice();
             let mut seen = Vec::new();
             for cut in cuts.into_iter().cycle() {

@@ -7,6 +7,8 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use sha1::{Digest, Sha1};
 
+use super::deflate::Deflate;
+
 /// Appended to the client's key before it is hashed (RFC 6455 section 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -29,6 +31,7 @@ fn list(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &
 pub struct Handshake {
     accept: HeaderValue,
     protocols: Vec<String>,
+    deflate: Option<(Deflate, HeaderValue)>,
 }
 
 /// Why a request for a WebSocket is not a good one.
@@ -61,11 +64,11 @@ impl Refused {
 }
 
 impl Handshake {
-    /// Checks a request that [`is_upgrade`].
+    /// Checks a request that [`is_upgrade`]. Agrees to permessage-deflate if it offers that and `deflate` allows it.
     ///
     /// # Errors
     /// What a client has to mend.
-    pub fn read<B>(request: &Request<B>) -> Result<Self, Refused> {
+    pub fn read<B>(request: &Request<B>, deflate: bool) -> Result<Self, Refused> {
         let headers = request.headers();
         if request.version() < Version::HTTP_11 || request.method() != Method::GET {
             return Err(Refused::Malformed("a WebSocket handshake is a GET of HTTP/1.1 or later"));
@@ -84,12 +87,18 @@ impl Handshake {
             return Err(Refused::Malformed("Sec-WebSocket-Key is 16 bytes in base64"));
         }
         let protocols = list(headers, header::SEC_WEBSOCKET_PROTOCOL).map(str::to_owned).collect();
-        Ok(Self { accept: accept_value(key.as_bytes()), protocols })
+        let deflate = if deflate { Deflate::agree(headers) } else { None };
+        Ok(Self { accept: accept_value(key.as_bytes()), protocols, deflate })
     }
 
     /// The sub-protocols that the client would speak, in the order of its preference.
     pub fn offers(&self, protocol: &str) -> bool {
         self.protocols.iter().any(|offered| offered == protocol)
+    }
+
+    /// What was agreed on about deflated messages.
+    pub fn deflate(&self) -> Option<Deflate> {
+        self.deflate.as_ref().map(|(deflate, _)| *deflate)
     }
 
     /// The answer 101, with the sub-protocol that was chosen from those on offer.
@@ -102,6 +111,9 @@ impl Handshake {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, self.accept);
         if let Some(protocol) = protocol {
             headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+        }
+        if let Some((_, extension)) = self.deflate {
+            headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extension);
         }
         response
     }
@@ -134,7 +146,7 @@ mod tests {
 
     #[test]
     fn accepts_with_the_value_of_the_rfc() {
-        let response = Handshake::read(&request(&GOOD)).expect("a good handshake").response(None);
+        let response = Handshake::read(&request(&GOOD), true).expect("a good handshake").response(None);
         assert_eq!(response.status(), 101);
         assert_eq!(response.headers()[header::SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
@@ -143,7 +155,7 @@ mod tests {
     fn sub_protocols_may_come_in_one_header_or_in_several() {
         let mut headers = GOOD.to_vec();
         headers.extend([("sec-websocket-protocol", "a, b"), ("sec-websocket-protocol", "confab.v1")]);
-        let handshake = Handshake::read(&request(&headers)).expect("a good handshake");
+        let handshake = Handshake::read(&request(&headers), true).expect("a good handshake");
         assert!(["a", "b", "confab.v1"].into_iter().all(|protocol| handshake.offers(protocol)));
         assert!(!handshake.offers("confab"));
     }
@@ -156,11 +168,11 @@ mod tests {
             ("connection", StatusCode::BAD_REQUEST),
         ] {
             let rest: Vec<_> = GOOD.into_iter().filter(|(name, _)| *name != without).collect();
-            let response = Handshake::read(&request(&rest)).expect_err(without).into_response();
+            let response = Handshake::read(&request(&rest), true).expect_err(without).into_response();
             assert_eq!(response.status(), refused, "{without}");
         }
         let mut short = GOOD;
         short[3].1 = "c2hvcnQ=";
-        assert!(matches!(Handshake::read(&request(&short)), Err(Refused::Malformed(_))));
+        assert!(matches!(Handshake::read(&request(&short), true), Err(Refused::Malformed(_))));
     }
 }

@@ -11,15 +11,20 @@
 //! is queued, and queues what the socket does not take; the connection's own task is woken to flush that. The queue is
 //! bounded in bytes, and a reader that lets it fill up is closed with 4001 (it recovers what it missed when it returns). What goes
 //! in and out is counted in the server's [`Counters`].
+//!
+//! Where permessage-deflate was agreed on ([`Deflate`]), a message goes out deflated: once for all who get it
+//! ([`SharedFrame`]).
 
 mod connection;
 mod counters;
+mod deflate;
 mod frame;
 mod handshake;
 mod socket;
 
 pub use connection::{Connection, ConnectionLimits};
 pub use counters::{Counters, Traffic};
-pub use frame::{CloseCode, Decoder, Frame, Message, Violation};
+pub use deflate::Deflate;
+pub use frame::{CloseCode, Decoder, Frame, Message, SharedFrame, Violation};
 pub use handshake::{Handshake, Refused, is_upgrade};
 pub use socket::{Socket, SocketId};

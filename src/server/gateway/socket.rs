@@ -15,6 +15,7 @@ use tokio::{net::TcpStream, sync::Notify};
 
 use super::{
     counters::{Counted, Counters},
+    deflate::Deflate,
     frame::{CloseCode, Frame},
 };
 
@@ -36,6 +37,7 @@ impl SocketId {
 pub struct Socket {
     id: SocketId,
     pub(super) stream: TcpStream,
+    deflate: Option<Deflate>,
     outbound: Mutex<Outbound>,
     /// Wakes the connection's task: there is something to flush, or the connection shall end.
     pub(super) wake: Notify,
@@ -68,14 +70,30 @@ struct Outbound {
 }
 
 impl Socket {
-    pub(in crate::server) fn new(stream: TcpStream, backlog: usize, counters: &Arc<Counters>) -> Self {
+    pub(in crate::server) fn new(
+        stream: TcpStream,
+        deflate: Option<Deflate>,
+        backlog: usize,
+        counters: &Arc<Counters>,
+    ) -> Self {
         let outbound = Outbound { queue: VecDeque::new(), bytes: 0, grace: 0, sent: 0, front_begun: false, phase: Phase::Open };
         let id = SocketId::fresh();
-        Self { id, stream, outbound: Mutex::new(outbound), wake: Notify::new(), backlog, counted: counters.enter(id) }
+        Self { id, stream, deflate, outbound: Mutex::new(outbound), wake: Notify::new(), backlog, counted: counters.enter(id) }
     }
 
     pub fn id(&self) -> SocketId {
         self.id
+    }
+
+    /// How it takes deflated messages, if that was agreed on: frames from a [`SharedFrame`](super::SharedFrame) are fitted to
+    /// it.
+    pub fn deflate(&self) -> Option<Deflate> {
+        self.deflate
+    }
+
+    /// Makes a message for this connection alone ready to be sent.
+    pub fn fitted(&self, message: Frame) -> Frame {
+        message.fitted(self.deflate)
     }
 
     /// Sends frames, in this order and with nothing between. Does not wait; once the connection is closing they are dropped.

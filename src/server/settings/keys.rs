@@ -25,6 +25,8 @@ pub(super) enum Form {
     Text,
     /// A whole number.
     Whole,
+    /// `true` or `false`.
+    Truth,
     /// A list or a table, as JSON.
     Json,
 }
@@ -39,7 +41,7 @@ pub(super) struct Key {
 }
 
 /// In the order in which they are printed.
-pub(super) static KEYS: [Key; 22] = [
+pub(super) static KEYS: [Key; 23] = [
     Key {
         path: "server.listen",
         form: Form::Text,
@@ -63,6 +65,12 @@ pub(super) static KEYS: [Key; 22] = [
         form: Form::Text,
         set: |s, n| n.parsed(str::parse).map(|v| s.server.metrics = v),
         show: |s| quoted(s.server.metrics),
+    },
+    Key {
+        path: "server.deflate",
+        form: Form::Truth,
+        set: |s, n| n.truth().map(|v| s.server.deflate = v),
+        show: |s| s.server.deflate.to_string(),
     },
     Key {
         path: "store.url",

@@ -167,6 +167,7 @@ fn variable(name: &str, value: OsString) -> Result<Node, Mistakes> {
     let raw = match form {
         Form::Text => Raw::Text(value),
         Form::Whole => value.trim().parse().map_or(Raw::Text(value), Raw::Whole),
+        Form::Truth => value.trim().parse().map_or(Raw::Text(value), Raw::Truth),
         Form::Json => {
             let json = serde_json::from_str(&value).map_err(|error| {
                 wrong(format!(r#"{path} is not JSON: {error}; a list is written ["a", "b"], a table {{"name": "value"}}"#))

@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::Mutex;
 
 use super::{
-    super::form::{Broadcast, Form},
+    super::form::{Broadcast, Encoding, Form},
     sequence::Handed,
 };
 use crate::{
@@ -50,7 +50,7 @@ impl Members {
 
 pub(super) struct Member {
     socket: Arc<Socket>,
-    form: Form,
+    encoding: Encoding,
     gate: Mutex<Gate>,
 }
 
@@ -92,21 +92,23 @@ impl Gate {
     }
 }
 
-/// Sends to all members what is handed out, encoded once a form. Says how many events went to sockets.
+/// Sends to all members what is handed out, made ready once for all who take it alike. Says how many events went to sockets.
 pub(super) fn hand_out(members: &[Arc<Member>], handed: &[Handed]) -> u64 {
     let whole =
-        |form| -> Vec<Frame> { handed.iter().filter_map(Handed::event).filter_map(|e| e.frame(form).cloned()).collect() };
-    let (mut plain, mut v1) = (None, None);
+        |encoding| -> Vec<Frame> { handed.iter().filter_map(Handed::event).filter_map(|e| e.frame(encoding)).collect() };
+    // Of a few encodings; most often of one.
+    let mut ready: Vec<(Encoding, Vec<Frame>)> = Vec::with_capacity(1);
     let mut deliveries = 0;
     for member in members {
-        let cache = match member.form {
-            Form::Plain => &mut plain,
-            Form::V1 => &mut v1,
-        };
-        let frames = cache.get_or_insert_with(|| whole(member.form));
+        let known = ready.iter().position(|(encoding, _)| *encoding == member.encoding);
+        let at = known.unwrap_or_else(|| {
+            ready.push((member.encoding, whole(member.encoding)));
+            ready.len() - 1
+        });
+        let frames = &ready[at].1;
         let mut gate = member.gate.lock();
         if let Some(held) = &mut gate.held {
-            held.extend(handed.iter().filter_map(|handed| handed.item(member.form)));
+            held.extend(handed.iter().filter_map(|handed| handed.item(member.encoding)));
             if held.iter().filter_map(|item| item.frame.as_ref()).map(|frame| frame.bytes().len()).sum::<usize>() > HELD_BYTES {
                 held.clear();
                 member.socket.close(CloseCode::SLOW_READER, "too much happened while catching up");
@@ -115,7 +117,7 @@ pub(super) fn hand_out(members: &[Arc<Member>], handed: &[Handed]) -> u64 {
             member.socket.send(frames);
             deliveries += frames.len();
         } else {
-            deliveries += member.send_new(&gate, None, handed.iter().filter_map(|handed| handed.item(member.form)));
+            deliveries += member.send_new(&gate, None, handed.iter().filter_map(|handed| handed.item(member.encoding)));
         }
     }
     deliveries as u64
@@ -136,10 +138,10 @@ impl Handed {
         }
     }
 
-    /// None where it is nothing to those who read this form.
-    fn item(&self, form: Form) -> Option<Item> {
+    /// None where it is nothing to those who take it so.
+    fn item(&self, encoding: Encoding) -> Option<Item> {
         let frame = match self {
-            Self::Event(broadcast) => Some(broadcast.frame(form)?.clone()),
+            Self::Event(broadcast) => Some(broadcast.frame(encoding)?),
             Self::Skipped(_) => None,
         };
         Some(Item { position: self.position().cloned(), frame })
@@ -150,7 +152,8 @@ impl Member {
     /// With its gate closed if `closed`.
     pub(super) fn new(socket: &Arc<Socket>, form: Form, closed: bool) -> Arc<Self> {
         let gate = Mutex::new(Gate { seen: None, held: closed.then(Vec::new) });
-        Arc::new(Self { socket: Arc::clone(socket), form, gate })
+        let encoding = Encoding { form, deflate: socket.deflate() };
+        Arc::new(Self { socket: Arc::clone(socket), encoding, gate })
     }
 
     /// See [`super::Membership::hold`].
@@ -160,6 +163,7 @@ impl Member {
 
     /// See [`super::Membership::release`]. Says how many events went to the socket.
     pub(super) fn release(&self, seen: Option<Position>, answer: Option<Frame>) -> u64 {
+        let answer = answer.map(|answer| self.socket.fitted(answer));
         let mut gate = self.gate.lock();
         if seen.is_some() {
             gate.seen = seen;
