@@ -1,7 +1,7 @@
 //! The members that groups have on this node, and the fan-out to them.
 //!
 //! ```text
-//!   layer ── Sink::deliver ──► the group's turn (local): events wait in line, whoever comes first hands out all of them
+//!   layer ── Sink::deliver ──► the group's line (local): a task hands out what has gathered there
 //!   Strandings ─────────────►      │
 //!                                  ▼
 //!                              sequence: in the order of the offsets, each once ◄── what is missing ── rooms::Stream

@@ -63,6 +63,11 @@ impl Frame {
         Self::encode(opcode::TEXT, text.as_bytes())
     }
 
+    /// Several frames, one behind the other, as something that is sent like one.
+    pub fn in_one_piece(frames: &[Self]) -> Self {
+        Self(frames.iter().map(|frame| &*frame.0).collect::<Vec<_>>().concat().into())
+    }
+
     pub fn binary(bytes: &[u8]) -> Self {
         Self::encode(opcode::BINARY, bytes)
     }

@@ -102,12 +102,11 @@ impl Socket {
         if outbound.phase != Phase::Open {
             return;
         }
-        let was_idle = outbound.queue.is_empty();
-        outbound.queue.extend(frames.iter().map(|frame| frame.bytes().clone()));
-        outbound.bytes += frames.iter().map(|frame| frame.bytes().len()).sum::<usize>();
-        if was_idle {
-            outbound.write(&self.stream);
+        if outbound.queue.is_empty() {
+            outbound.write_through(&self.stream, frames);
             outbound.grace = outbound.bytes;
+        } else {
+            outbound.push(frames, 0);
         }
         if self.backlog > 0 && outbound.bytes - outbound.grace > self.backlog {
             let reason = format!("more than {} bytes are waiting to be read", self.backlog);
@@ -165,6 +164,41 @@ impl Socket {
 }
 
 impl Outbound {
+    /// Queues what follows on the first `taken` bytes, which are gone.
+    fn push(&mut self, frames: &[Frame], mut taken: usize) {
+        for bytes in frames.iter().map(Frame::bytes) {
+            if taken >= bytes.len() {
+                taken -= bytes.len();
+                continue;
+            }
+            self.front_begun |= taken > 0;
+            self.bytes += bytes.len() - taken;
+            self.queue.push_back(bytes.slice(taken..));
+            taken = 0;
+        }
+    }
+
+    /// Writes with nothing queued before; only what the socket does not take is. Most writes are these, and they go without an
+    /// allocation.
+    fn write_through(&mut self, stream: &TcpStream, frames: &[Frame]) {
+        let written = match frames {
+            [frame] => stream.try_write(frame.bytes()),
+            _ => {
+                self.push(frames, 0);
+                return self.write(stream);
+            }
+        };
+        match written {
+            Ok(written) => {
+                self.sent += written as u64;
+                self.push(frames, written);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.push(frames, 0),
+            // The reading side meets the same error and ends the connection.
+            Err(_) => self.phase = Phase::Broken,
+        }
+    }
+
     fn write(&mut self, stream: &TcpStream) {
         while !self.queue.is_empty() && self.phase != Phase::Broken {
             let mut slices = [IoSlice::new(&[]); SLICES];

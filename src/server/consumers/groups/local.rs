@@ -1,8 +1,9 @@
 //! A group on this node: its members, and the line in which everything waits that concerns all of them.
 //!
-//! Whoever brings something puts it into the line; whoever finds nobody at work takes the turn and works off all of it, what
-//! others bring meanwhile too. So all members get all events in one order, what several senders publish at once goes out
-//! together, and nobody waits.
+//! Whoever brings something puts it into the line, and if it is the first has a task work the line off. The task lets all others
+//! that are ready say what they have before it begins. So all members get all events in one order, and what one sender says in one
+//! breath, or several say at once, costs each member one write. When nothing else happens the task begins at once. Nobody waits, but
+//! who brings more than can be handed out: beyond a bound it has to help, and is held up by that.
 
 use std::{
     sync::{Arc, Weak},
@@ -31,6 +32,8 @@ use crate::{
 
 /// How long to wait before a store is asked again that could not answer.
 const AGAIN: Duration = Duration::from_secs(1);
+/// So many may be in line before those who bring more are held up.
+const MOST_WAITING: usize = 256;
 
 /// A group's members on this node.
 pub(super) struct LocalGroup {
@@ -44,9 +47,11 @@ pub(super) struct LocalGroup {
     /// The layer could not be told that this node wants the group's events.
     pub(super) untold: Fault,
     pub(super) members: Mutex<Members>,
-    turn: Mutex<Turn>,
+    line: Mutex<Line>,
+    /// Held by whoever hands out.
+    order: Mutex<()>,
     source: Source,
-    /// Used where the source is a stream. Changed by whoever has the turn, but for the beginning of a reading.
+    /// Used where the source is a stream. Changed by whoever hands out, but for the beginning of a reading.
     sequence: Mutex<Sequence>,
     /// How many groups of this node may read at a time.
     readers: Arc<Semaphore>,
@@ -64,11 +69,12 @@ pub enum Source {
     List(Arc<Rooms>),
 }
 
-/// What is in line, and whether somebody is working it off.
+/// What is in line.
 #[derive(Default)]
-struct Turn {
+struct Line {
     waiting: Vec<Arrived>,
-    taken: bool,
+    /// A task is about to work it off.
+    due: bool,
 }
 
 enum Arrived {
@@ -98,9 +104,9 @@ impl LocalGroup {
         readers: &Arc<Semaphore>,
         fan_out: &Arc<FanOut>,
     ) -> Arc<Self> {
-        let (ready, untold, members, turn) = Default::default();
+        let (ready, untold, members, line, order) = Default::default();
         let (sequence, readers, fan_out) = (Mutex::new(Sequence::new()), Arc::clone(readers), Arc::clone(fan_out));
-        Arc::new(Self { id, name, events, topic, ready, untold, members, turn, source, sequence, readers, fan_out })
+        Arc::new(Self { id, name, events, topic, ready, untold, members, line, order, source, sequence, readers, fan_out })
     }
 
     /// Hands an event to the members, if it is its turn.
@@ -139,24 +145,42 @@ impl LocalGroup {
     }
 
     fn take(self: &Arc<Self>, arrived: Arrived) {
-        let mut turn = self.turn.lock();
-        turn.waiting.push(arrived);
-        if turn.taken {
-            return;
+        let mut line = self.line.lock();
+        line.waiting.push(arrived);
+        let begin = !std::mem::replace(&mut line.due, true);
+        let crowded = line.waiting.len() >= MOST_WAITING;
+        drop(line);
+        if begin {
+            tokio::spawn(Arc::clone(self).work_off());
+        } else if crowded {
+            self.hand_out();
         }
-        turn.taken = true;
-        while !turn.waiting.is_empty() {
-            let arrived = std::mem::take(&mut turn.waiting);
-            drop(turn);
-            let handed = self.put_in_order(arrived);
-            if !handed.is_empty() {
-                let members = self.members.lock().snapshot();
-                self.fan_out.deliveries.inc_by(hand_out(&members, &handed));
-                self.time(&handed);
+    }
+
+    /// Hands out what waits until nothing does.
+    async fn work_off(self: Arc<Self>) {
+        loop {
+            // Whoever else has something to say just now says it first.
+            tokio::task::yield_now().await;
+            self.hand_out();
+            let mut line = self.line.lock();
+            if line.waiting.is_empty() {
+                line.due = false;
+                return;
             }
-            turn = self.turn.lock();
         }
-        turn.taken = false;
+    }
+
+    /// Hands out what waits now.
+    fn hand_out(self: &Arc<Self>) {
+        let _order = self.order.lock();
+        let arrived = std::mem::take(&mut self.line.lock().waiting);
+        let handed = self.put_in_order(arrived);
+        if !handed.is_empty() {
+            let members = self.members.lock().snapshot();
+            self.fan_out.deliveries.inc_by(hand_out(&members, &handed));
+            self.time(&handed);
+        }
     }
 
     /// Notes how long what was handed out has taken.

@@ -19,6 +19,9 @@ use crate::{
 /// What may wait at a closed gate, in bytes; a member that needs longer is closed and comes back.
 const HELD_BYTES: usize = 4 * 1024 * 1024;
 
+/// What is handed out together is sent in one piece up to so many bytes; a piece that has begun to go out is not given up.
+const ONE_PIECE: usize = 64 * 1024;
+
 #[derive(Default)]
 pub(super) struct Members {
     by_socket: HashMap<SocketId, Arc<Member>>,
@@ -92,20 +95,37 @@ impl Gate {
     }
 }
 
+/// What all members get who take it alike, and so many events it is.
+struct Ready {
+    frames: Vec<Frame>,
+    events: usize,
+}
+
+impl Ready {
+    /// What is short goes out in one piece, so that each member costs one plain write.
+    fn new(handed: &[Handed], encoding: Encoding) -> Self {
+        let mut frames: Vec<Frame> =
+            handed.iter().filter_map(Handed::event).filter_map(|event| event.frame(encoding)).collect();
+        let events = frames.len();
+        if events > 1 && frames.iter().map(|frame| frame.bytes().len()).sum::<usize>() <= ONE_PIECE {
+            frames = vec![Frame::in_one_piece(&frames)];
+        }
+        Self { frames, events }
+    }
+}
+
 /// Sends to all members what is handed out, made ready once for all who take it alike. Says how many events went to sockets.
 pub(super) fn hand_out(members: &[Arc<Member>], handed: &[Handed]) -> u64 {
-    let whole =
-        |encoding| -> Vec<Frame> { handed.iter().filter_map(Handed::event).filter_map(|e| e.frame(encoding)).collect() };
     // Of a few encodings; most often of one.
-    let mut ready: Vec<(Encoding, Vec<Frame>)> = Vec::with_capacity(1);
+    let mut ready: Vec<(Encoding, Ready)> = Vec::with_capacity(1);
     let mut deliveries = 0;
     for member in members {
         let known = ready.iter().position(|(encoding, _)| *encoding == member.encoding);
         let at = known.unwrap_or_else(|| {
-            ready.push((member.encoding, whole(member.encoding)));
+            ready.push((member.encoding, Ready::new(handed, member.encoding)));
             ready.len() - 1
         });
-        let frames = &ready[at].1;
+        let Ready { frames, events } = &ready[at].1;
         let mut gate = member.gate.lock();
         if let Some(held) = &mut gate.held {
             held.extend(handed.iter().filter_map(|handed| handed.item(member.encoding)));
@@ -115,7 +135,7 @@ pub(super) fn hand_out(members: &[Arc<Member>], handed: &[Handed]) -> u64 {
             }
         } else if handed.iter().all(|handed| gate.verdict(handed.position(), handed.event().is_none()) == Verdict::Send) {
             member.socket.send(frames);
-            deliveries += frames.len();
+            deliveries += events;
         } else {
             deliveries += member.send_new(&gate, None, handed.iter().filter_map(|handed| handed.item(member.encoding)));
         }
