@@ -196,7 +196,6 @@ async fn redis_and_the_database_fail_together() {
     let mut scene = Scene::open(Backend::RedisCore, host(&redis), &postgres.database().await).await;
     redis.kill();
     postgres.kill();
-    scene.redis_in_trouble(redis.port()).await;
     scene.crowd.is_refused().await;
     postgres.restart().await;
     scene.goes_on().await;
