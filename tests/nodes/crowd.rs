@@ -124,6 +124,11 @@ impl Crowd {
         within("a refusal on each node", refused).await.expect("speakers");
     }
 
+    /// All that was said so far was taken at the first try.
+    pub fn assert_never_refused(&self) {
+        assert_eq!(*self.refusals.borrow(), [0, 0]);
+    }
+
     /// The node of a home is dead: its people go to another, as they are or as soon as they notice.
     pub fn moves(&mut self, home: usize, to: SocketAddr) {
         self.homes.send_modify(|homes| {
@@ -243,7 +248,7 @@ impl Place {
                 pace.tick().await;
             }
         };
-        within("the room", coming).await
+        within("the room", Box::pin(coming)).await
     }
 
     /// Nobody loses a connection to a node that lives: waits until the home is elsewhere.

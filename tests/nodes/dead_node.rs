@@ -45,7 +45,7 @@ async fn its_people_go_on_on_the_other_node_and_come_back(backend: Backend) {
     let mut victim = Victim::start(backend, &redis, &database).await;
     let b = node_on(backend, host(&redis), &database).await;
     let mut crowd = Crowd::start([victim.program.address, b.address]).await;
-    for _ in 0..3 {
+    for _ in 0..5 {
         victim.program.kill();
         crowd.moves(0, b.address);
         crowd.goes_on().await;

@@ -12,11 +12,12 @@ use crate::{
     clients::V1,
     cluster::{host, in_trouble, node_on, ready, v1_member},
     crowd::Crowd,
-    faults::{PASSWORD, both_in_trouble, master_of},
+    faults::{PASSWORD, both_in_trouble, master_of, receiving},
     support::{
         postgres::Postgres,
         redis::{Config, Redis, Sentinels},
     },
+    within,
 };
 
 on_each_backend! {
@@ -96,6 +97,13 @@ impl Scene {
         ready(b).await;
         self.crowd.audit((a, b)).await;
     }
+
+    /// The same where the database was well all the time: then nobody is refused.
+    async fn ends_unrefused(mut self) {
+        self.goes_on().await;
+        self.crowd.assert_never_refused();
+        self.ends().await;
+    }
 }
 
 async fn redis_is_killed_and_comes_back(backend: Backend) {
@@ -111,7 +119,7 @@ async fn redis_is_killed_and_comes_back(backend: Backend) {
     }
     // Away so shortly that nobody may notice more than the end of a connection.
     redis.restart().await;
-    scene.ends().await;
+    scene.ends_unrefused().await;
 }
 
 async fn redis_stands_still_for_half_a_minute(backend: Backend) {
@@ -134,7 +142,7 @@ async fn redis_stands_still_for_half_a_minute(backend: Backend) {
     scene.crowd.goes_on().await;
     // What nodes have sent while nobody read it is carried out now.
     redis.resume();
-    scene.ends().await;
+    scene.ends_unrefused().await;
 }
 
 async fn the_connections_to_redis_are_cut(backend: Backend) {
@@ -142,11 +150,12 @@ async fn the_connections_to_redis_are_cut(backend: Backend) {
     let postgres = Postgres::shared().await;
     let mut scene = Scene::open(backend, host(&redis), &postgres.database().await).await;
     for _ in 0..3 {
-        let cut = redis.close_connections("normal").await + redis.close_connections("pubsub").await;
-        assert!(cut >= 4, "each node has one to send and one to receive, not {cut} together");
+        let both_receive = async { while receiving(&redis, backend).await.len() < 2 {} };
+        within("both nodes, to receive", both_receive).await;
+        assert!(redis.close_connections("normal").await + redis.close_connections("pubsub").await >= 2);
         scene.goes_on().await;
     }
-    scene.ends().await;
+    scene.ends_unrefused().await;
 }
 
 async fn sentinels_make_another_server_master(backend: Backend) {
@@ -155,7 +164,7 @@ async fn sentinels_make_another_server_master(backend: Backend) {
     let mut scene = Scene::open(backend, master_of(&sentinels), &postgres.database().await).await;
     sentinels.fail_over().await;
     scene.goes_on().await;
-    scene.ends().await;
+    scene.ends_unrefused().await;
 }
 
 async fn the_database_is_killed_and_comes_back(backend: Backend) {
@@ -210,7 +219,7 @@ async fn nodes_without_a_common_layer_hear_each_other_by_the_store() {
     for _ in 0..3 {
         scene.goes_on().await;
     }
-    scene.ends().await;
+    scene.ends_unrefused().await;
 }
 
 async fn the_list_of_rooms_goes_on_without_redis(backend: Backend) {
