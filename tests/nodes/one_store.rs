@@ -22,7 +22,7 @@ use crate::{
 
 on_each_backend! {
     redis_is_killed_and_comes_back,
-    redis_stands_still_for_half_a_minute,
+    redis_stands_still_for_longer_than_a_layer_waits,
     the_connections_to_redis_are_cut,
     sentinels_make_another_server_master,
     the_database_is_killed_and_comes_back,
@@ -123,10 +123,10 @@ async fn redis_is_killed_and_comes_back(backend: Backend) {
     scene.ends_unrefused().await;
 }
 
-async fn redis_stands_still_for_half_a_minute(backend: Backend) {
-    // A word of the quiet room waits on the other node for the store to be asked, and an answer to it for the first node's turn:
-    // there and back takes the second between two questions. The layers wait no longer for anything than ten seconds (three for
-    // an answer, five before a silent connection is tried, ten for those who are to be taken out of a group).
+async fn redis_stands_still_for_longer_than_a_layer_waits(backend: Backend) {
+    // A word of the quiet room waits on the other node for the store to be asked, and the answer to it for the first node's turn:
+    // there and back takes at least the second between two questions. A layer waits no longer for anything than ten seconds
+    // (three for an answer, five before a silent connection is tried). In one of the two forms it is half a minute.
     let there_and_back = match backend {
         Backend::RedisPubSub => 30,
         _ => 12,
