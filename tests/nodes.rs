@@ -1,8 +1,13 @@
 //! Several servers on one Redis, as their clients and programs in Python see them: what is said on one node is heard on the
 //! other, and what becomes of all that when Redis fails.
 //!
-//! `cluster` starts nodes, each with a store of its own. `crossing` is about two of them, `django` about a node beside a project
-//! of Django Channels, `faults` about what Redis does to them while people talk, whom `traffic` stands for.
+//! `cluster` starts nodes, each with a store of its own or all with one. `crossing` is about two of them, `django` about a node
+//! beside a project of Django Channels, `faults` about what Redis does to nodes with a store each while people talk, whom
+//! `traffic` stands for.
+//!
+//! Nodes with one store promise more: every message that was acknowledged is heard exactly once and in one order by everybody,
+//! on whatever node. `crowd` are the people who hold them to it while, in `one_store`, Redis or the database fails, and in
+//! `dead_node` a node is killed.
 //!
 //! Clients and servers are those of `tests/server`, Redis and the programs in Python those of `tests/support`.
 
@@ -22,10 +27,16 @@ mod support;
 mod cluster;
 #[path = "nodes/crossing.rs"]
 mod crossing;
+#[path = "nodes/crowd.rs"]
+mod crowd;
+#[path = "nodes/dead_node.rs"]
+mod dead_node;
 #[path = "nodes/django.rs"]
 mod django;
 #[path = "nodes/faults.rs"]
 mod faults;
+#[path = "nodes/one_store.rs"]
+mod one_store;
 #[path = "nodes/traffic.rs"]
 mod traffic;
 

@@ -1,4 +1,4 @@
-//! Nodes: servers within this process that share a Redis and nothing else.
+//! Nodes: servers within this process that share a Redis, and a database or nothing else.
 
 use confab::server::settings::{Backend, History, Pattern, RedisHost, Settings, TokenRule};
 
@@ -59,6 +59,17 @@ pub async fn node(backend: Backend, redis: &Redis) -> TestApp {
 /// Two of them.
 pub async fn two_nodes(backend: Backend, redis: &Redis) -> (TestApp, TestApp) {
     (node(backend, redis).await, node(backend, redis).await)
+}
+
+/// A node that is well and whose store is this database.
+pub async fn node_on(backend: Backend, layer: RedisHost, database: &str) -> TestApp {
+    let app = TestApp::with(|all| {
+        settings(all, backend, layer);
+        all.store.url = database.parse().expect("the URL of a database");
+    })
+    .await;
+    ready(&app).await;
+    app
 }
 
 /// Waits until the node says that all is well.

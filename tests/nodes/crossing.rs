@@ -1,6 +1,6 @@
 //! Two nodes: what is said on one reaches the members on the other, once and in order.
 
-use confab::server::settings::Backend;
+use confab::server::settings::{Backend, LayerSettings, SerializerFormat};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::{
     app::{Http as _, TestApp, offset},
     clients::{Plain, V1},
-    cluster::{TOKEN, plain_member, two_nodes, v1_member},
+    cluster::{TOKEN, host, node, plain_member, ready, settings, two_nodes, v1_member},
     support::redis::Redis,
     within,
 };
@@ -19,6 +19,8 @@ on_each_backend! {
     a_program_reaches_one_connection_on_the_other_node,
     an_event_reaches_the_members_on_both_nodes,
     a_node_is_in_a_group_once_and_until_its_last_member_leaves,
+    nodes_that_write_json_talk,
+    nodes_that_encrypt_talk,
 }
 
 /// What one speaker says.
@@ -222,4 +224,58 @@ async fn a_node_is_in_a_group_once_and_until_its_last_member_leaves(backend: Bac
     members_are(&redis, backend, "s-a", 1).await;
     drop(other);
     members_are(&redis, backend, "s-a", 0).await;
+}
+
+async fn nodes_that_write_json_talk(backend: Backend) {
+    nodes_that_write_alike_talk(backend, |layer| layer.serializer_format = SerializerFormat::Json).await;
+}
+
+async fn nodes_that_encrypt_talk(backend: Backend) {
+    let keys = ["not to be shown", "an old one"].map(|key| key.parse().expect("a key"));
+    nodes_that_write_alike_talk(backend, |layer| layer.symmetric_encryption_keys = keys.to_vec()).await;
+}
+
+/// Two nodes with these settings talk with each other, but not with a third one that has none of them.
+async fn nodes_that_write_alike_talk(backend: Backend, change: impl Fn(&mut LayerSettings)) {
+    let redis = Redis::start().await;
+    let start = || {
+        TestApp::with(|all| {
+            settings(all, backend, host(&redis));
+            change(&mut all.channel_layers.default);
+        })
+    };
+    let (a, b, third) = (start().await, start().await, node(backend, &redis).await);
+    ready(&a).await;
+    ready(&b).await;
+    let mut plain_b = plain_member(&b, "s-a", "plain on b").await;
+    let mut plain_a = plain_member(&a, "s-a", "plain on a").await;
+    assert_eq!(plain_b.text().await, "plain on a");
+    let (mut v1_a, mut v1_b) = (v1_member(&a, "s-a").await, v1_member(&b, "s-a").await);
+    let mut outsider = v1_member(&third, "s-a").await;
+
+    let text = "Grüße \0 \"🦀\"";
+    v1_a.post("room/s-a", "k1", text).await;
+    // Nobody can read what the third one sends, and nobody comes to harm.
+    outsider.post("room/s-a", "k", "to nobody").await;
+    let bytes: Vec<u8> = (0..=255).collect();
+    plain_b.send(Message::binary(bytes.clone())).await;
+    let event = json!({"type": "prices", "coins": [{"name": "BTC", "price": 1.5}], "at": null, "more": {"a": -1}});
+    for plain in [&mut plain_a, &mut plain_b] {
+        assert_eq!(plain.text().await, text);
+        assert_eq!(plain.next().await, Message::binary(bytes.clone()));
+    }
+    push(&b, "groups/s-a", event.clone()).await;
+    v1_b.post("room/s-a", "k2", "the last").await;
+    for v1 in [&mut v1_a, &mut v1_b] {
+        assert_eq!(v1.push().await["event"]["text"], text);
+        assert_eq!(v1.push().await["event"]["type"], "chat.binary");
+        assert_eq!(v1.push().await, json!({"topic": "room/s-a", "event": event}));
+        assert_eq!(v1.push().await["event"]["text"], "the last");
+    }
+    for plain in [&mut plain_a, &mut plain_b] {
+        assert_eq!(plain.text().await, "the last");
+    }
+    assert_eq!(outsider.push().await["event"]["text"], "to nobody");
+    outsider.post("room/s-a", "end", "still to nobody").await;
+    assert_eq!(outsider.push().await["event"]["text"], "still to nobody");
 }

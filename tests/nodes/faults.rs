@@ -24,10 +24,10 @@ on_each_backend! {
     a_node_starts_while_redis_is_away,
 }
 
-const PASSWORD: &str = "not-to-be-shown";
+pub const PASSWORD: &str = "not-to-be-shown";
 
 /// Both say that Redis is in trouble and which one, and not how to log in there.
-async fn both_in_trouble(nodes: [&TestApp; 2], port: u16) {
+pub async fn both_in_trouble(nodes: [&TestApp; 2], port: u16) {
     for app in nodes {
         let said = in_trouble(app).await;
         assert!(said.starts_with("the channel layer is in trouble: ") && !said.contains(PASSWORD), "{said}");
@@ -144,7 +144,7 @@ async fn redis_stands_still_for_a_while(backend: Backend) {
 }
 
 /// The connections on which nodes receive, by Redis's numbers.
-async fn receiving(redis: &Redis, backend: Backend) -> Vec<String> {
+pub async fn receiving(redis: &Redis, backend: Backend) -> Vec<String> {
     let clients: String = redis.cli(&["CLIENT", "LIST"]).await;
     let is_receiving = |client: &&str| match backend {
         Backend::RedisCore => client.contains(" cmd=bzpopmin ") || client.contains(" cmd=zpopmin "),
@@ -180,15 +180,20 @@ async fn the_connection_that_receives_is_cut(backend: Backend) {
     traffic.audit([&a, &b]).await;
 }
 
-async fn sentinels_make_another_server_master(backend: Backend) {
-    let mut sentinels = Sentinels::with(1, Config { password: Some(PASSWORD), ..Config::default() }).await;
-    let master = RedisHost::Master(SentinelMaster {
+/// The server that sentinels call the master, for the settings; its password is [`PASSWORD`].
+pub fn master_of(sentinels: &Sentinels) -> RedisHost {
+    RedisHost::Master(SentinelMaster {
         sentinels: sentinels.urls().iter().map(|url| url.parse().expect("an address")).collect(),
         master_name: MASTER.to_owned(),
         login: Login { username: None, password: Some(PASSWORD.parse().expect("a password")) },
         db: 0,
         tls: false,
-    });
+    })
+}
+
+async fn sentinels_make_another_server_master(backend: Backend) {
+    let mut sentinels = Sentinels::with(1, Config { password: Some(PASSWORD), ..Config::default() }).await;
+    let master = master_of(&sentinels);
     let start = || TestApp::with(|all| settings(all, backend, master.clone()));
     let (a, b) = (start().await, start().await);
     ready(&a).await;

@@ -35,7 +35,12 @@ impl Plain {
 
     /// The next message, control frames included.
     pub async fn next(&mut self) -> Message {
-        within("a message", self.socket.next()).await.expect("an open connection").expect("a well-formed frame")
+        self.try_next().await.expect("an open connection")
+    }
+
+    /// The same, where the server may go away.
+    pub async fn try_next(&mut self) -> Result<Message, Error> {
+        within("a message", self.socket.next()).await.unwrap_or(Err(Error::ConnectionClosed))
     }
 
     /// The next message, which has to be text; the server may have asked whether we are alive.
@@ -97,7 +102,7 @@ impl V1 {
                 Some(Ok(Message::Text(text))) => Ok(serde_json::from_str(&text).expect("JSON")),
                 // The server asks whether we are alive; the socket answers by itself.
                 Some(Ok(Message::Ping(_))) => continue,
-                Some(Ok(Message::Close(frame))) => panic!("closed: {frame:?}"),
+                Some(Ok(Message::Close(frame))) => Err(Error::Io(std::io::Error::other(format!("closed: {frame:?}")))),
                 Some(Ok(other)) => panic!("not text: {other:?}"),
                 Some(Err(error)) => Err(error),
                 None => Err(Error::ConnectionClosed),
@@ -169,12 +174,17 @@ impl V1 {
 
     /// The next push.
     pub async fn push(&mut self) -> Value {
+        self.try_push().await.expect("an open connection")
+    }
+
+    /// The same, where the server may go away. Nothing is lost when it is dropped.
+    pub async fn try_push(&mut self) -> Result<Value, Error> {
         if let Some(push) = self.pushes.pop_front() {
-            return push;
+            return Ok(push);
         }
-        let frame = self.frame().await.expect("an open connection");
+        let frame = self.frame().await?;
         assert!(frame.get("topic").is_some(), "not a push: {frame}");
-        frame
+        Ok(frame)
     }
 
     /// The pushes that came before the answer to a ping, which is sent now: on one connection nothing overtakes.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Timeouts};
 use futures_util::future::BoxFuture;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -13,6 +13,8 @@ use crate::server::store::{PostgresUrl, StoreError};
 
 /// How long a caller waits for a connection, be it made or given back.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the database may take to answer before the connection is given up.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// What every connection is set to. Tables are found in the schema of ours. The planner is told what holds for each of our
 /// statements, whatever it thinks of tables that are new or have grown since it looked: they go by an index, row for row.
@@ -46,6 +48,16 @@ impl Connections {
     pub(super) fn close(&self) {
         self.0.close();
     }
+}
+
+/// Waits for what is `asked` on a connection. One that does not answer in time is not given back: whoever has it next would wait
+/// as long, or take the late answer for its own.
+pub(super) async fn answer<T>(client: Object, asked: impl AsyncFnOnce(&Object) -> T) -> Result<T, StoreError> {
+    let answered = timeout(ANSWER, asked(&client)).await;
+    answered.map_err(|_| {
+        drop(Object::take(client));
+        StoreError::unavailable(format!("no answer within {} seconds", ANSWER.as_secs()))
+    })
 }
 
 /// Makes connections and sets them up.

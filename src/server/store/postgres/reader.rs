@@ -10,7 +10,11 @@ use deadpool_postgres::Object;
 use futures_util::future;
 use tokio_postgres::Row;
 
-use super::{OpenError, pool::Connections, text::unescape};
+use super::{
+    OpenError,
+    pool::{Connections, answer},
+    text::unescape,
+};
 use crate::{
     server::store::{
         Page, PostgresUrl, Slice, StoreError, Watch,
@@ -63,6 +67,17 @@ impl Readers {
     /// Reads a part of a room's stream.
     pub(super) async fn page(&self, group: &Group, slice: Slice, count: usize, bytes: usize) -> Result<Page, StoreError> {
         let client = self.connections.get().await?;
+        answer(client, async |client| self.page_on(client, group, slice, count, bytes).await).await?
+    }
+
+    async fn page_on(
+        &self,
+        client: &Object,
+        group: &Group,
+        slice: Slice,
+        count: usize,
+        bytes: usize,
+    ) -> Result<Page, StoreError> {
         let statement = client.prepare_cached(ROOM).await.map_err(StoreError::unavailable)?;
         let room = client.query_opt(&statement, &[&group.as_str()]).await.map_err(StoreError::unavailable)?;
         let first = Offset::START.next();
@@ -72,7 +87,7 @@ impl Readers {
         };
         let head = Position { epoch: name(&room, 1)?, offset: offset(&room, 2)? };
         let Runs { back, on } = page::runs(slice, first, head.offset, count, bytes);
-        let take = |run| take(&client, room.get(0), &head, run);
+        let take = |run| take(client, room.get(0), &head, run);
         let (back, on) = future::try_join(take(back), take(on)).await?;
         let messages = back.into_iter().rev().chain(on).collect();
         Ok(Page { head, first, messages })
@@ -81,8 +96,11 @@ impl Readers {
     /// Reads the rooms that were active last.
     pub(super) async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {
         let client = self.connections.get().await?;
-        let statement = client.prepare_cached(ROOMS).await.map_err(StoreError::unavailable)?;
-        let rows = client.query(&statement, &[&column(count as u64)]).await.map_err(StoreError::unavailable)?;
+        let rows = answer(client, async |client| {
+            let statement = client.prepare_cached(ROOMS).await?;
+            client.query(&statement, &[&column(count as u64)]).await
+        });
+        let rows = rows.await?.map_err(StoreError::unavailable)?;
         let room = |row: &Row| Ok(RoomSummary { group: name(row, 6)?, latest: Some(stored(row, &name(row, 7)?)?) });
         rows.iter().map(room).collect()
     }
@@ -129,9 +147,12 @@ pub(super) struct HeadWatch {
 impl Watch for HeadWatch {
     async fn moved(&mut self) -> Result<Vec<(Group, Position)>, StoreError> {
         let client = self.readers.connections.get().await?;
-        let statement = client.prepare_cached(MOVED).await.map_err(StoreError::unavailable)?;
         let since = self.mark.unwrap_or(i64::MAX);
-        let rows = client.query(&statement, &[&since]).await.map_err(StoreError::unavailable)?;
+        let rows = answer(client, async |client| {
+            let statement = client.prepare_cached(MOVED).await?;
+            client.query(&statement, &[&since]).await
+        });
+        let rows = rows.await?.map_err(StoreError::unavailable)?;
         let mut moved = Vec::new();
         for row in &rows {
             self.mark = Some(row.get(0));

@@ -24,7 +24,7 @@ use tokio_postgres::{Row, error::SqlState, types::ToSql};
 use tracing::warn;
 
 use super::{
-    pool::Connections,
+    pool::{ANSWER, Connections},
     reader::{name, offset},
     text::escape,
     with_causes,
@@ -39,8 +39,6 @@ use crate::{
     wire::{Group, Position},
 };
 
-/// How long a transaction may take before its connection is given up.
-const ANSWER: Duration = Duration::from_secs(10);
 /// How long a database that is away is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two tries.
