@@ -3,7 +3,7 @@
 //! A thousand plain clients are in one room, and every one of them checks all that it gets. All servers are measured in the same run,
 //! in turns, and what counts is the ratio: the user and system time of the server process, divided by the deliveries.
 //!
-//! uWebSockets is the one in PyPI's `socketify`: the members are C++'s, Python runs once a message.
+//! uWebSockets is the one in Python's `socketify`: the members are C++'s, Python runs once a message.
 
 #![cfg(feature = "ssr")]
 

@@ -181,14 +181,11 @@ impl Outbound {
     /// Writes with nothing queued before; only what the socket does not take is. Most writes are these, and they go without an
     /// allocation.
     fn write_through(&mut self, stream: &TcpStream, frames: &[Frame]) {
-        let written = match frames {
-            [frame] => stream.try_write(frame.bytes()),
-            _ => {
-                self.push(frames, 0);
-                return self.write(stream);
-            }
+        let [frame] = frames else {
+            self.push(frames, 0);
+            return self.write(stream);
         };
-        match written {
+        match stream.try_write(frame.bytes()) {
             Ok(written) => {
                 self.sent += written as u64;
                 self.push(frames, written);
