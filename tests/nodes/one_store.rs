@@ -250,6 +250,21 @@ async fn the_list_of_rooms_goes_on_without_redis(backend: Backend) {
     assert_news(&push, 2, "with Redis");
 }
 
+#[tokio::test]
+async fn the_list_of_rooms_is_level_without_a_common_layer() {
+    let postgres = Postgres::shared().await;
+    let database = postgres.database().await;
+    let node = || node_on(Backend::Memory, RedisHost::local(), &database);
+    let (a, b) = (node().await, node().await);
+    let mut watcher = V1::connect(b.address, "/ws/").await;
+    assert_eq!(watcher.join("me", None).await["rooms"], json!([]));
+    let mut author = v1_member(&a, "s-new").await;
+    for (place, text) in [(1, "here"), (2, "and here")] {
+        author.post("room/s-new", &format!("k{place}"), text).await;
+        assert_news(&watcher.push().await, place, text);
+    }
+}
+
 /// It says what was said last in the room `s-new`.
 fn assert_news(push: &serde_json::Value, place: u64, text: &str) {
     let event = &push["event"];

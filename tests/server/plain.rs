@@ -70,10 +70,12 @@ async fn exit_closes_and_is_not_passed_on() {
     let app = TestApp::start().await;
     let mut leaver = Plain::connect(app.address, "/room/a/").await;
     let mut stayer = Plain::connect(app.address, "/room/a/").await;
+    leaver.say("last words").await;
     leaver.say("exit").await;
+    assert_eq!(leaver.text().await, "last words");
     assert_eq!(leaver.closed().await, (1000, String::new()));
     stayer.say("still here").await;
-    assert_eq!(stayer.text().await, "still here");
+    assert_eq!((stayer.text().await, stayer.text().await), ("last words".to_owned(), "still here".to_owned()));
 }
 
 #[tokio::test]

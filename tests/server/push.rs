@@ -155,6 +155,22 @@ async fn a_room_without_history_gives_no_offset_and_one_closed_to_guests_takes_a
 }
 
 #[tokio::test]
+async fn guests_are_not_told_of_rooms_that_are_closed_to_them() {
+    let app = TestApp::with(|settings| {
+        programs(settings);
+        settings.rooms = vec![rule("closed", History::Store), rule("*", History::Store)];
+        settings.rooms[0].guests = false;
+    })
+    .await;
+    let mut guest = V1::connect(app.address, "/ws/").await;
+    assert_eq!(guest.join("me", None).await["rooms"], json!([]));
+    offsets(&app, "closed", json!({"text": "secret"})).await;
+    offsets(&app, "open", json!({"text": "hello"})).await;
+    let push = guest.push().await;
+    assert_eq!((&push["event"]["group"], &push["event"]["latest"]["text"]), (&json!("open"), &json!("hello")), "{push}");
+}
+
+#[tokio::test]
 async fn an_event_reaches_the_members_as_it_is() {
     let app = start().await;
     let mut v1 = V1::connect(app.address, "/room/coins/").await;

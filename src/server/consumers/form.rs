@@ -71,6 +71,11 @@ impl Broadcast {
         self
     }
 
+    /// What it says of a room in the list of rooms.
+    pub(super) fn summary(&self) -> Option<&RoomSummary> {
+        if let Event::Room(room) = &self.push.event { Some(room) } else { None }
+    }
+
     /// About how much memory it takes, in bytes; what has a position has a text.
     pub(super) fn weight(&self) -> usize {
         const REST: usize = 512;

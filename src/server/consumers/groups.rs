@@ -20,6 +20,7 @@
 //! members, and where nodes share a store, word of what the others have committed does too; who joins a group is a member here,
 //! and the layer is told when it is back. Then, with [`Sink::gap`], every group is brought level from the store, a few at a time.
 
+mod listing;
 mod local;
 mod members;
 mod sequence;
@@ -279,11 +280,15 @@ impl Groups {
 
     /// Says goodbye to every socket of this node, and to those that are still in their handshake once they are there.
     pub fn close_all(&self, code: CloseCode, reason: &'static str) {
-        let sockets: Vec<_> = {
+        let (groups, sockets): (Vec<_>, Vec<_>) = {
             let mut table = self.table.write();
             table.goodbye = Some((code, reason));
-            table.sockets.values().map(|(socket, _)| Arc::clone(socket)).collect()
+            let sockets = table.sockets.values().map(|(socket, _)| Arc::clone(socket)).collect();
+            (table.by_id.values().map(Arc::clone).collect(), sockets)
         };
+        for group in groups {
+            group.hand_out();
+        }
         for socket in sockets {
             socket.close(code, reason);
         }
@@ -338,13 +343,18 @@ async fn take_in(groups: Weak<Groups>, mut strandings: Strandings) {
         match (group, what) {
             (Some(group), News::Event(event)) => group.publish(&Arc::new(event)),
             (Some(group), News::Head(head)) => group.reached(head),
-            (Some(group), News::List) => group.doubt(),
+            (Some(group), News::Heads(heads)) => group.rooms_reached(heads),
             (None, _) => {}
         }
     }
 }
 
 impl Membership {
+    /// Hands out now what the group has in line.
+    pub fn hand_out(&self) {
+        self.group.hand_out();
+    }
+
     /// Closes the gate: what is published from now on waits for [`Self::release`].
     pub fn hold(&self) {
         self.member.hold();

@@ -74,7 +74,13 @@ impl Consumer for Plain {
             tokio::time::sleep(wait).await;
         }
         let posted = match message {
-            Message::Text(text) if text == EXIT => return ControlFlow::Break(Close::new(CloseCode::NORMAL, "")),
+            Message::Text(text) if text == EXIT => {
+                // What it has said before is said to it too.
+                if let Some((membership, _)) = &self.membership {
+                    membership.hand_out();
+                }
+                return ControlFlow::Break(Close::new(CloseCode::NORMAL, ""));
+            }
             Message::Text(text) => {
                 let key = self.next_key();
                 self.access.post(key, text).await.map(|_| ())

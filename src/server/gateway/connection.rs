@@ -100,6 +100,8 @@ impl Connection {
             if self.ended.is_some() {
                 return None;
             }
+            // A client that always has something more would keep the thread from everybody else.
+            tokio::task::coop::consume_budget().await;
             match self.decoder.decode() {
                 Ok(Some(message)) => {
                     if let Some(message) = self.control(message) {
@@ -140,7 +142,7 @@ impl Connection {
             Message::Pong(_) => None,
             Message::Close(code, _) => {
                 // Echoes the code, or completes the handshake that this side began: then `close` does nothing.
-                self.socket.close(code, "");
+                self.socket.answer_close(code);
                 self.ended = Some(code);
                 None
             }

@@ -22,6 +22,9 @@ use super::{
 /// How many pieces one `writev` takes; more are written by the next.
 const SLICES: usize = 64;
 
+/// What a queued piece takes beside its bytes.
+const ENTRY: usize = 64;
+
 /// Tells the connections of this process apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u64);
@@ -104,14 +107,16 @@ impl Socket {
         }
         if outbound.queue.is_empty() {
             outbound.write_through(&self.stream, frames);
-            outbound.grace = outbound.bytes;
+            // Of the first frame, which is the answer where one goes out with what followed on it.
+            outbound.grace = frames.first().map_or(0, |frame| outbound.bytes.min(frame.bytes().len()));
         } else {
             outbound.push(frames, 0);
         }
-        if self.backlog > 0 && outbound.bytes - outbound.grace > self.backlog {
+        if self.backlog > 0 && outbound.weight() - outbound.grace > self.backlog {
             let reason = format!("more than {} bytes are waiting to be read", self.backlog);
             outbound.abandon();
-            self.begin_close(&mut outbound, CloseCode::SLOW_READER, &reason);
+            self.counted.slow_close();
+            outbound.close(&self.stream, CloseCode::SLOW_READER, &reason);
         }
         self.count(&outbound);
         if !outbound.queue.is_empty() || outbound.phase != Phase::Open {
@@ -121,19 +126,25 @@ impl Socket {
 
     /// Begins the closing handshake: what was sent before still goes out.
     pub fn close(&self, code: CloseCode, reason: &str) {
-        let mut outbound = self.outbound.lock();
-        if outbound.phase == Phase::Open {
-            self.begin_close(&mut outbound, code, reason);
-            self.count(&outbound);
-            self.wake.notify_one();
+        if self.close_once(code, reason) && code == CloseCode::SLOW_READER {
+            self.counted.slow_close();
         }
     }
 
-    fn begin_close(&self, outbound: &mut Outbound, code: CloseCode, reason: &str) {
-        if code == CloseCode::SLOW_READER {
-            self.counted.slow_close();
+    /// Completes the closing handshake that the client began with this code, or that this side did: then it does nothing.
+    pub(super) fn answer_close(&self, code: CloseCode) {
+        self.close_once(code, "");
+    }
+
+    fn close_once(&self, code: CloseCode, reason: &str) -> bool {
+        let mut outbound = self.outbound.lock();
+        let open = outbound.phase == Phase::Open;
+        if open {
+            outbound.close(&self.stream, code, reason);
+            self.count(&outbound);
+            self.wake.notify_one();
         }
-        outbound.close(&self.stream, code, reason);
+        open
     }
 
     fn count(&self, outbound: &Outbound) {
@@ -164,6 +175,11 @@ impl Socket {
 }
 
 impl Outbound {
+    /// What the queue takes in memory, roughly: many short frames take more than their bytes.
+    fn weight(&self) -> usize {
+        self.bytes + self.queue.len() * ENTRY
+    }
+
     /// Queues what follows on the first `taken` bytes, which are gone.
     fn push(&mut self, frames: &[Frame], mut taken: usize) {
         for bytes in frames.iter().map(Frame::bytes) {

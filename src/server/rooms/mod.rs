@@ -132,8 +132,8 @@ pub enum News {
     Event(Event),
     /// The room's stream has come to here, whoever has written it. Most of the time the members know.
     Head(Position),
-    /// The list of rooms has changed, and the layer is away.
-    List,
+    /// Rooms of the list have come to here, whoever has written them.
+    Heads(Vec<(Group, Offset)>),
 }
 
 /// Where it arrives. It ends when the stores are closed.
@@ -206,7 +206,7 @@ impl Rooms {
         let rules: Arc<[RoomRule]> = rules.into();
         let (stranded, strandings) = mpsc::channel(MOST_STRANDED);
         if let Some(watch) = durable.0.watch() {
-            tokio::spawn(look_out(watch, Arc::clone(&rules), Arc::clone(&layer), stranded.clone()));
+            tokio::spawn(look_out(watch, Arc::clone(&rules), stranded.clone()));
         }
         let committed = |append: &Append| append.committed.clone();
         for (commits, stranded, committed) in
@@ -375,12 +375,20 @@ impl Publisher {
     async fn hand_on(&self, commit: Committed) {
         self.committed.inc();
         // Whoever has said it was let in by a rule, so there is one.
-        let events = rule(&self.rules, &commit.group).map(|rule| Arc::clone(&rule.events)).unwrap_or_default();
+        let rule = rule(&self.rules, &commit.group);
+        let events = rule.map(|rule| Arc::clone(&rule.events)).unwrap_or_default();
         let message = || events::message(Some((&commit.epoch, commit.stored.offset)), &commit.stored.message, &events);
+        let room = group_name(&commit.group, &events);
+        // The list is every guest's.
+        let list = rule.is_some_and(|rule| rule.guests).then(list_name);
         let listed = || events::listed(&commit.group, &commit.epoch, &commit.stored);
-        let (room, list) = (group_name(&commit.group, &events), list_name());
-        let (to_room, to_list) =
-            futures_util::join!(self.layer.group_send(&room, message()), self.layer.group_send(&list, listed()));
+        let to_list = async {
+            match &list {
+                Some(list) => self.layer.group_send(list, listed()).await,
+                None => Ok(()),
+            }
+        };
+        let (to_room, to_list) = futures_util::join!(self.layer.group_send(&room, message()), to_list);
         let refused = to_room.is_err();
         if self.refused.is_news(refused) {
             if let Err(cause) = &to_room {
@@ -393,7 +401,7 @@ impl Publisher {
         if refused {
             let _ = self.stranded.send(Stranded { group: room, what: News::Event(message()) }).await;
         }
-        if to_list.is_err() {
+        if let Some(list) = list.filter(|_| to_list.is_err()) {
             let _ = self.stranded.send(Stranded { group: list, what: News::Event(listed()) }).await;
         }
         commit.acknowledge();
@@ -402,12 +410,7 @@ impl Publisher {
 
 /// Asks a store that others write to which rooms have moved on, and tells those that have members here: an event may be lost on its
 /// way, or its node have died between the commit and the sending. Ends when nobody reads what it tells.
-async fn look_out(
-    mut watch: Box<dyn Watch>,
-    rules: Arc<[RoomRule]>,
-    layer: Arc<dyn ChannelLayer>,
-    stranded: mpsc::Sender<Stranded>,
-) {
+async fn look_out(mut watch: Box<dyn Watch>, rules: Arc<[RoomRule]>, stranded: mpsc::Sender<Stranded>) {
     let away = Fault::default();
     loop {
         let moved = watch.moved().await;
@@ -418,15 +421,23 @@ async fn look_out(
                 info!("the store can be asked again what is new in it");
             }
         }
-        let moved = moved.unwrap_or_default();
-        let list = (!moved.is_empty() && layer.trouble().is_some()).then(|| Stranded { group: list_name(), what: News::List });
-        let rooms = moved.into_iter().filter_map(|(group, head)| {
-            let rule = rule(&rules, &group).filter(|rule| rule.history == History::Store)?;
-            Some(Stranded { group: group_name(&group, &rule.events), what: News::Head(head) })
-        });
-        for news in rooms.chain(list) {
-            if stranded.send(news).await.is_err() {
-                return;
+        if let Ok(moved) = moved {
+            let kept = moved.into_iter().filter_map(|(group, head)| {
+                let rule = rule(&rules, &group).filter(|rule| rule.history == History::Store)?;
+                Some((rule, group, head))
+            });
+            let (mut news, mut heads) = (Vec::new(), Vec::new());
+            for (rule, group, head) in kept {
+                if rule.guests {
+                    heads.push((group.clone(), head.offset));
+                }
+                news.push(Stranded { group: group_name(&group, &rule.events), what: News::Head(head) });
+            }
+            news.push(Stranded { group: list_name(), what: News::Heads(heads) });
+            for news in news {
+                if stranded.send(news).await.is_err() {
+                    return;
+                }
             }
         }
         tokio::select! {

@@ -3,19 +3,20 @@
 //! Whoever brings something puts it into the line, and if it is the first has a task work the line off. The task lets all others
 //! that are ready say what they have before it begins. So all members get all events in one order, and what one sender says in one
 //! breath, or several say at once, costs each member one write. When nothing else happens the task begins at once. Nobody waits, but
-//! who brings more than can be handed out: beyond a bound it has to help, and is held up by that.
+//! who brings more than can be handed out: beyond a bound it has to help, and at last is held up by that.
 
 use std::{
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OnceCell, Semaphore};
 use tracing::warn;
 
 use super::{
     super::form::Broadcast,
+    listing::Listing,
     members::{Members, hand_out},
     sequence::{Handed, Reading, Sequence},
 };
@@ -27,13 +28,15 @@ use crate::{
         store::{Page, StoreError},
         telemetry::{FanOut, Fault},
     },
-    wire::{Position, RoomSummary, Topic},
+    wire::{Group, Offset, Position, RoomSummary, Topic},
 };
 
 /// How long to wait before a store is asked again that could not answer.
 const AGAIN: Duration = Duration::from_secs(1);
-/// So many may be in line before those who bring more are held up.
-const MOST_WAITING: usize = 256;
+/// With so many in line whoever brings more hands out, if nobody does.
+const CROWDED: usize = 256;
+/// With so many it waits for whoever does.
+const FULL: usize = 4_096;
 
 /// A group's members on this node.
 pub(super) struct LocalGroup {
@@ -53,6 +56,8 @@ pub(super) struct LocalGroup {
     source: Source,
     /// Used where the source is a stream. Changed by whoever hands out, but for the beginning of a reading.
     sequence: Mutex<Sequence>,
+    /// Used where the source is the list of rooms.
+    listing: Mutex<Listing>,
     /// How many groups of this node may read at a time.
     readers: Arc<Semaphore>,
     /// Shared by all groups of this node.
@@ -83,6 +88,8 @@ enum Arrived {
     Doubt,
     /// The stream stands here.
     Head(Position),
+    /// The list's rooms stand here.
+    Heads(Vec<(Group, Offset)>),
     Read(Reading, Page),
     List(Vec<RoomSummary>),
 }
@@ -106,7 +113,23 @@ impl LocalGroup {
     ) -> Arc<Self> {
         let (ready, untold, members, line, order) = Default::default();
         let (sequence, readers, fan_out) = (Mutex::new(Sequence::new()), Arc::clone(readers), Arc::clone(fan_out));
-        Arc::new(Self { id, name, events, topic, ready, untold, members, line, order, source, sequence, readers, fan_out })
+        let listing = Mutex::default();
+        Arc::new(Self {
+            id,
+            name,
+            events,
+            topic,
+            ready,
+            untold,
+            members,
+            line,
+            order,
+            source,
+            sequence,
+            listing,
+            readers,
+            fan_out,
+        })
     }
 
     /// Hands an event to the members, if it is its turn.
@@ -122,6 +145,11 @@ impl LocalGroup {
     /// The stream has come to here: what of it the members have not got by the layer is read.
     pub(super) fn reached(self: &Arc<Self>, head: Position) {
         self.take(Arrived::Head(head));
+    }
+
+    /// Rooms of the list have come to here: what members were not told of by the layer is read.
+    pub(super) fn rooms_reached(self: &Arc<Self>, heads: Vec<(Group, Offset)>) {
+        self.take(Arrived::Heads(heads));
     }
 
     /// Finds out where the stream stands; until then, what has a place in it waits.
@@ -148,23 +176,29 @@ impl LocalGroup {
         let mut line = self.line.lock();
         line.waiting.push(arrived);
         let begin = !std::mem::replace(&mut line.due, true);
-        let crowded = line.waiting.len() >= MOST_WAITING;
+        let waiting = line.waiting.len();
         drop(line);
         if begin {
             tokio::spawn(Arc::clone(self).work_off());
-        } else if crowded {
+        } else if waiting >= FULL {
             self.hand_out();
+        } else if waiting >= CROWDED
+            && let Some(order) = self.order.try_lock()
+        {
+            self.hand_out_in(order);
         }
     }
 
     /// Hands out what waits until nothing does.
     async fn work_off(self: Arc<Self>) {
+        let _due = Due(&self);
         loop {
             // Whoever else has something to say just now says it first.
             tokio::task::yield_now().await;
             self.hand_out();
             let mut line = self.line.lock();
             if line.waiting.is_empty() {
+                // Under the same lock: who brings something from now on begins anew.
                 line.due = false;
                 return;
             }
@@ -172,8 +206,11 @@ impl LocalGroup {
     }
 
     /// Hands out what waits now.
-    fn hand_out(self: &Arc<Self>) {
-        let _order = self.order.lock();
+    pub(super) fn hand_out(self: &Arc<Self>) {
+        self.hand_out_in(self.order.lock());
+    }
+
+    fn hand_out_in(self: &Arc<Self>, _order: MutexGuard<'_, ()>) {
         let arrived = std::mem::take(&mut self.line.lock().waiting);
         let handed = self.put_in_order(arrived);
         if !handed.is_empty() {
@@ -196,7 +233,7 @@ impl LocalGroup {
         let mut handed = Vec::with_capacity(arrived.len());
         let is_stream = matches!(self.source, Source::Stream(_));
         let mut doubt = false;
-        let mut sequence = self.sequence.lock();
+        let (mut sequence, mut listing) = (self.sequence.lock(), self.listing.lock());
         for arrived in arrived {
             match arrived {
                 Arrived::Event(event, at) => {
@@ -204,14 +241,22 @@ impl LocalGroup {
                     if is_stream {
                         sequence.arrive(broadcast, &mut handed);
                     } else {
+                        if let Some(room) = broadcast.summary() {
+                            listing.told(room);
+                        }
                         // Where it has a position, another node's settings keep what ours do not.
                         handed.push(Handed::Event(broadcast.without_position()));
                     }
                 }
                 Arrived::Doubt => doubt = true,
                 Arrived::Head(head) => sequence.reached(&head),
+                Arrived::Heads(heads) => doubt |= listing.moved(heads),
                 Arrived::Read(reading, page) => sequence.level(reading, page, &self.topic, &mut handed),
                 Arrived::List(rooms) => {
+                    listing.is_read();
+                    for room in &rooms {
+                        listing.told(room);
+                    }
                     handed.extend(rooms.into_iter().map(|room| Handed::Event(Broadcast::room(&self.topic, room))));
                 }
             }
@@ -224,12 +269,26 @@ impl LocalGroup {
                 }
                 sequence.due()
             }
-            Source::List(_) => doubt,
+            Source::List(_) => {
+                if doubt {
+                    listing.doubt();
+                }
+                listing.due()
+            }
         };
         if read {
             tokio::spawn(catch_up(Arc::downgrade(self)));
         }
         handed
+    }
+}
+
+/// Has the next one begin anew who brings something, however the task that works off the line ends.
+struct Due<'g>(&'g LocalGroup);
+
+impl Drop for Due<'_> {
+    fn drop(&mut self) {
+        self.0.line.lock().due = false;
     }
 }
 

@@ -20,7 +20,13 @@ pub(super) async fn to_newest(client: &mut Client) -> Result<EpochSeed, OpenErro
     if encoding != "UTF8" {
         return Err(OpenError::Encoding(encoding));
     }
+    let read_only: String = client.query_one("SHOW transaction_read_only", &[]).await?.get(0);
+    if read_only == "on" {
+        return Err(OpenError::ReadOnly);
+    }
     let transaction = client.transaction().await?;
+    // Another node may be at it, and a large table take its time.
+    transaction.batch_execute("SET LOCAL lock_timeout = 0").await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&TURN]).await?;
     let found = version(&transaction).await?;
     let known = newest();

@@ -13,7 +13,11 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use self::{pool::Connections, reader::Readers, writer::Writer};
+use self::{
+    pool::{Connections, Purpose},
+    reader::Readers,
+    writer::Writer,
+};
 use super::{
     Appended, Commits, NewMessage, Page, Slice, Store, StoreError, Watch,
     batch::Job,
@@ -43,6 +47,8 @@ pub enum OpenError {
     Foreign,
     /// A later version of Confab has written it.
     Newer { found: i32, known: i32 },
+    /// It takes no writes: a standby, or set so.
+    ReadOnly,
     /// It refuses what is asked: no right to make the schema, read-only, ...
     Database(tokio_postgres::Error),
 }
@@ -64,6 +70,7 @@ impl fmt::Display for OpenError {
                     "its encoding is {encoding}; make a database with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
                 )
             }
+            Self::ReadOnly => f.write_str("it is read-only; with several hosts, add target_session_attrs=read-write"),
             Self::Foreign => {
                 f.write_str("it has a schema `confab` that is not Confab's; it is left as it is, use another database")
             }
@@ -117,7 +124,7 @@ impl PostgresStore {
     /// # Errors
     /// Why the database cannot be used.
     pub async fn open(url: &PostgresUrl, durable: bool) -> Result<(Self, Commits), OpenError> {
-        let connections = Connections::new(url, durable, 1)?;
+        let connections = Connections::new(url, Purpose::Writing { durable }, 1)?;
         let seed = {
             let mut client = connections.get().await.map_err(OpenError::Unreachable)?;
             migrate::to_newest(&mut client).await?

@@ -20,10 +20,23 @@ pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// statements, whatever it thinks of tables that are new or have grown since it looked: they go by an index, row for row.
 const SETTINGS: &str = "SET search_path = confab; SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off;
     SET enable_mergejoin = off; SET enable_bitmapscan = off; SET idle_in_transaction_session_timeout = '30s';
-    SET client_min_messages = warning";
+    SET default_transaction_isolation = 'read committed'; SET lock_timeout = '8s'; SET client_min_messages = warning";
+/// For those that read: what we wait for no longer, the server should not go on with either. Never where there are commits, of which
+/// one that waits for a standby would be cut short and pass for done.
+const READING: &str = "SET statement_timeout = '8s'";
 /// Where a commit would not wait for the disk, it does for ours.
-const DURABLE: &str =
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+const DURABLE: &str = "SELECT set_config('synchronous_commit', CASE level WHEN 'off' THEN 'on' ELSE level END, false)
+    FROM current_setting('synchronous_commit') AS level";
+
+/// What connections are for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    Reading,
+    /// `durable`: a commit waits for the disk.
+    Writing {
+        durable: bool,
+    },
+}
 
 /// A few connections, each with its prepared statements.
 #[derive(Debug)]
@@ -31,12 +44,15 @@ pub(super) struct Connections(Pool);
 
 impl Connections {
     /// At most so many; makes none yet.
-    pub(super) fn new(url: &PostgresUrl, durable: bool, most: usize) -> Result<Self, OpenError> {
+    pub(super) fn new(url: &PostgresUrl, purpose: Purpose, most: usize) -> Result<Self, OpenError> {
         let tls = url.tls().map_err(OpenError::Certificates)?;
         // A closed connection is noticed by its task; a question before each use would double the round trips.
         let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(url.config().clone(), Connector { tls, durable }, config);
-        let timeouts = Timeouts { wait: Some(PATIENCE), create: Some(PATIENCE), recycle: Some(PATIENCE) };
+        let manager = Manager::from_connect(url.config().clone(), Connector { tls, purpose }, config);
+        // Each host has its time to take a connection, and one of them to get through with it.
+        let each = url.config().get_connect_timeout().copied().unwrap_or(PATIENCE);
+        let create = each * (url.config().get_hosts().len() as u32 + 1);
+        let timeouts = Timeouts { wait: Some(PATIENCE), create: Some(create), recycle: Some(PATIENCE) };
         let pool = Pool::builder(manager).max_size(most).timeouts(timeouts).runtime(deadpool_postgres::Runtime::Tokio1);
         Ok(Self(pool.build().expect("a runtime for the time limits"))) // never: it is named in the line above
     }
@@ -64,12 +80,12 @@ pub(super) async fn answer<T>(client: Object, asked: impl AsyncFnOnce(&Object) -
 #[derive(Clone)]
 struct Connector {
     tls: MakeRustlsConnect,
-    durable: bool,
+    purpose: Purpose,
 }
 
 impl Connect for Connector {
     fn connect(&self, config: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
-        let (config, tls, durable) = (config.clone(), self.tls.clone(), self.durable);
+        let (config, tls, purpose) = (config.clone(), self.tls.clone(), self.purpose);
         Box::pin(async move {
             let (client, connection) = config.connect(tls).await?;
             let task = tokio::spawn(async move {
@@ -77,8 +93,10 @@ impl Connect for Connector {
                 let _ = connection.await;
             });
             client.batch_execute(SETTINGS).await?;
-            if durable {
-                client.batch_execute(DURABLE).await?;
+            match purpose {
+                Purpose::Reading => client.batch_execute(READING).await?,
+                Purpose::Writing { durable: true } => client.batch_execute(DURABLE).await?,
+                Purpose::Writing { durable: false } => {}
             }
             Ok((client, task))
         })

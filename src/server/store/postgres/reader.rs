@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 
 use super::{
     OpenError,
-    pool::{Connections, answer},
+    pool::{Connections, Purpose, answer},
     text::unescape,
 };
 use crate::{
@@ -43,10 +43,16 @@ const FALLING: &str = r#"SELECT "offset", key, author_id, author_name, text, at 
     ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset" DESC"#;
 const ROOMS: &str = r#"SELECT "offset", key, author_id, author_name, text, at, name, epoch
     FROM rooms JOIN messages ON room_id = id AND "offset" = head ORDER BY activity DESC LIMIT $1"#;
-/// The rooms that were written to by transactions from `$1` on, and the first transaction whose outcome is open: it and those after
-/// it may show only later what they have written. Always at least one row.
-const MOVED: &str = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, name, epoch, head
-    FROM (VALUES (true)) AS always LEFT JOIN rooms ON touched >= $1";
+/// The rooms that were written to by transactions which the earlier moment `$2` did not show; `$1` is the first that it may not
+/// show. And the moment of this answer. Always at least one row. What another cluster has counted, from which the database was restored,
+/// is beyond this one's transactions.
+const MOVED: &str =
+    "SELECT pg_current_snapshot()::text, name, epoch, head, pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    FROM (VALUES (true)) AS always LEFT JOIN rooms ON touched >= $1
+        AND touched < pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+        AND NOT pg_visible_in_snapshot(touched::text::xid8, $2::text::pg_snapshot)";
+/// Shows no transaction.
+const NO_MOMENT: &str = "1:1:";
 
 /// Connections that read.
 #[derive(Clone, Debug)]
@@ -57,7 +63,7 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn new(url: &PostgresUrl, seed: EpochSeed) -> Result<Self, OpenError> {
-        Ok(Self { connections: Arc::new(Connections::new(url, false, CONNECTIONS)?), seed })
+        Ok(Self { connections: Arc::new(Connections::new(url, Purpose::Reading, CONNECTIONS)?), seed })
     }
 
     pub(super) fn close(&self) {
@@ -106,7 +112,7 @@ impl Readers {
     }
 
     pub(super) fn watch(&self) -> HeadWatch {
-        HeadWatch { readers: self.clone(), mark: None }
+        HeadWatch { readers: self.clone(), moment: None }
     }
 }
 
@@ -139,23 +145,23 @@ async fn take(
 /// Asks which rooms have moved on since it asked last.
 pub(super) struct HeadWatch {
     readers: Readers,
-    /// Transactions before this one are known.
-    mark: Option<i64>,
+    /// What is known, as PostgreSQL writes a snapshot, and the first transaction that may not be in it.
+    moment: Option<(i64, String)>,
 }
 
 #[async_trait]
 impl Watch for HeadWatch {
     async fn moved(&mut self) -> Result<Vec<(Group, Position)>, StoreError> {
         let client = self.readers.connections.get().await?;
-        let since = self.mark.unwrap_or(i64::MAX);
+        let (since, moment) = self.moment.clone().unwrap_or_else(|| (i64::MAX, NO_MOMENT.to_owned()));
         let rows = answer(client, async |client| {
             let statement = client.prepare_cached(MOVED).await?;
-            client.query(&statement, &[&since]).await
+            client.query(&statement, &[&since, &moment]).await
         });
         let rows = rows.await?.map_err(StoreError::unavailable)?;
         let mut moved = Vec::new();
         for row in &rows {
-            self.mark = Some(row.get(0));
+            self.moment = Some((row.get(4), row.get(0)));
             if row.get::<_, Option<&str>>(1).is_some() {
                 moved.push((name(row, 1)?, Position { epoch: name(row, 2)?, offset: offset(row, 3)? }));
             }

@@ -104,6 +104,11 @@ impl FromStr for PostgresUrl {
         if config.get_hosts().is_empty() {
             return Err("a host is missing; for a socket, host=%2Frun%2Fpostgresql".to_owned());
         }
+        let hosts = config.get_hosts().iter();
+        let names = hosts.filter_map(|host| if let Host::Tcp(name) = host { Some(name.as_str()) } else { None });
+        if names.chain(config.get_dbname()).any(|name| name.contains('@')) {
+            return Err("the host and the database have no @; write %40 for an @ in the password".to_owned());
+        }
         if config.get_user().is_none() {
             return Err("a user is missing".to_owned());
         }
@@ -238,6 +243,8 @@ mod tests {
             ("postgres://me@db/a?sslrootcert=x", "sslrootcert is of use only"),
             ("postgres://me@db/a?colour=red", "colour"),
             ("postgres://me@db:port/a", "port"),
+            ("postgres://me:p@ss@db/a", "write %40 for an @"),
+            ("postgres://me:p@s/s@db/a", "write %40 for an @"),
         ] {
             let refused = text.parse::<PostgresUrl>().expect_err(text);
             assert!(refused.contains(error), "{text}: {refused}");

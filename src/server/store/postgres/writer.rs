@@ -46,9 +46,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// So many rooms are remembered to be there; with more the memory is emptied.
 const REMEMBERED_ROOMS: usize = 10_000;
 
+/// Where another node makes the same room at once, its name and its epoch are both taken.
 const MAKE_ROOMS: &str = "INSERT INTO rooms (name, epoch)
     SELECT name, epoch FROM unnest($1::text[], $2::text[]) AS made (name, epoch) ORDER BY name COLLATE \"C\"
-    ON CONFLICT (name) DO NOTHING";
+    ON CONFLICT DO NOTHING";
 /// In one order on all nodes, so that they cannot wait for each other in a ring.
 const LOCK_ROOMS: &str = "SELECT FROM rooms WHERE name = ANY ($1::text[]) ORDER BY name FOR UPDATE";
 /// Gives those that are new the next offsets of their rooms, in the order of the batch. The statement sees what was committed
@@ -57,32 +58,33 @@ const LOCK_ROOMS: &str = "SELECT FROM rooms WHERE name = ANY ($1::text[]) ORDER 
 const APPEND: &str = r#"
     WITH batch AS MATERIALIZED (
         SELECT nextval('batches') AS number
-    ), given AS MATERIALIZED (
-        SELECT given.*, rooms.id AS room_id, rooms.epoch, rooms.head, old."offset"
+    ), given AS (
+        SELECT given.*, rooms.id AS room_id, rooms.epoch, rooms.head, old."offset" AS old,
+            old."offset" IS NULL AND given.number = min(given.number) OVER (PARTITION BY rooms.id, given.digest) AS fresh
         FROM unnest($1::text[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[]) WITH ORDINALITY
             AS given (room, digest, key, author_id, author_name, text, at, number)
         JOIN rooms ON rooms.name = given.room
         LEFT JOIN LATERAL (
             SELECT "offset" FROM messages WHERE room_id = rooms.id AND messages.digest = given.digest LIMIT 1
         ) AS old ON true
-    ), fresh AS MATERIALIZED (
-        SELECT room_id, digest, min(number) AS number FROM given WHERE "offset" IS NULL GROUP BY room_id, digest
+    ), counted AS (
+        SELECT given.*, head + count(*) FILTER (WHERE fresh) OVER (PARTITION BY room_id ORDER BY number) AS place FROM given
     ), placed AS MATERIALIZED (
-        SELECT given.number, given.room_id, given.digest, given.key, given.author_id, given.author_name, given.text, given.at,
-            given.head + row_number() OVER (PARTITION BY given.room_id ORDER BY given.number) AS "offset"
-        FROM given JOIN fresh USING (number)
+        SELECT counted.*,
+            coalesce(old, min(place) FILTER (WHERE fresh) OVER (PARTITION BY room_id, digest)) AS "offset"
+        FROM counted
     ), stored AS (
         INSERT INTO messages (room_id, "offset", digest, key, author_id, author_name, text, at)
-        SELECT room_id, "offset", digest, key, author_id, author_name, text, at FROM placed
+        SELECT room_id, "offset", digest, key, author_id, author_name, text, at FROM placed WHERE fresh
     ), moved AS (
         UPDATE rooms SET head = new.head, activity = batch.number * 1024 + new.number,
             touched = pg_current_xact_id()::text::bigint
-        FROM (SELECT room_id, max("offset") AS head, max(number) AS number FROM placed GROUP BY room_id) AS new, batch
+        FROM batch, (
+            SELECT room_id, max("offset") AS head, max(number) AS number FROM placed WHERE fresh GROUP BY room_id
+        ) AS new
         WHERE rooms.id = new.room_id
     )
-    SELECT given.epoch, coalesce(given."offset", placed."offset"), placed.number IS NOT DISTINCT FROM given.number
-    FROM given LEFT JOIN placed ON placed.room_id = given.room_id AND placed.digest = given.digest
-    ORDER BY given.number"#;
+    SELECT epoch, "offset", fresh FROM placed ORDER BY number"#;
 
 /// Why a batch is not committed, or not known to be.
 enum Failure {
@@ -132,7 +134,7 @@ impl Writer {
                 }
                 Err(Failure::Refused(_)) => {}
                 Err(Failure::Lost(cause)) => {
-                    if self.away.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                    if self.away.get_or_insert(began).elapsed() > PATIENCE {
                         return refuse(batch, cause);
                     }
                     warn!(%cause, messages = batch.len(), "a batch is not known to be committed; it is sent again");
@@ -245,8 +247,11 @@ fn is_of_a_message(cause: &tokio_postgres::Error) -> bool {
     cause.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.code().starts_with(class)))
 }
 
-/// Whether another connection may fare better: this one is broken, the server is stopping (class 57P), or it takes no writes since
-/// another one has become the primary.
+/// Whether another connection may fare better: this one is broken (class 08), the server or a pooler ends it (class 57P, 25P03), or
+/// it takes no writes since another one has become the primary.
 fn is_of_the_connection(cause: &tokio_postgres::Error) -> bool {
-    cause.code().is_none_or(|code| code.code().starts_with("57P") || *code == SqlState::READ_ONLY_SQL_TRANSACTION)
+    cause.code().is_none_or(|code| {
+        ["08", "57P", "25P03"].iter().any(|class| code.code().starts_with(class))
+            || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+    })
 }

@@ -1,0 +1,125 @@
+//! Whether the members of the list of rooms have heard of everything, where several nodes write to one store.
+//!
+//! The list has no stream with offsets of its own. But of each message an event comes by the layer, and the store says which rooms have
+//! moved on. What it says and no event has said by the next time was lost: then the list is read and sent once more.
+
+use std::collections::HashMap;
+
+use crate::wire::{Group, Offset, RoomSummary};
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Listing {
+    /// What members were told since the store was asked last, and in the time before that.
+    told: [HashMap<Group, Offset>; 2],
+    /// What the store said last and members were not told until then; most often it was on its way.
+    behind: Vec<(Group, Offset)>,
+    /// The list is being read.
+    reading: bool,
+    /// It has to be read once more.
+    wanted: bool,
+}
+
+/// With more rooms told of they are forgotten, which costs a reading at most.
+const REMEMBERED: usize = 10_000;
+
+impl Listing {
+    /// Something may have been lost that nothing will show.
+    pub(super) fn doubt(&mut self) {
+        self.wanted = true;
+    }
+
+    /// Whether the list has to be read now. If so, the caller does.
+    pub(super) fn due(&mut self) -> bool {
+        let due = self.wanted && !self.reading;
+        if due {
+            (self.reading, self.wanted) = (true, false);
+        }
+        due
+    }
+
+    /// What was read is there.
+    pub(super) fn is_read(&mut self) {
+        self.reading = false;
+    }
+
+    /// Members are told of a room.
+    pub(super) fn told(&mut self, room: &RoomSummary) {
+        if let Some(latest) = &room.latest {
+            if self.told[0].len() > REMEMBERED {
+                self.told[0].clear();
+            }
+            let told = self.told[0].entry(room.group.clone()).or_insert(latest.offset);
+            *told = latest.offset.max(*told);
+        }
+    }
+
+    /// Takes what the store says, which may be what it has said before; says whether the list has to be read.
+    pub(super) fn moved(&mut self, moved: Vec<(Group, Offset)>) -> bool {
+        let is_told =
+            |(group, head): &(Group, Offset)| self.told.iter().any(|told| told.get(group).is_some_and(|told| told >= head));
+        let lost = !self.behind.iter().all(is_told);
+        // What is read now has these too.
+        let (told, behind) = moved.into_iter().partition(|room| lost || is_told(room));
+        self.behind = behind;
+        let [now, _] = std::mem::take(&mut self.told);
+        self.told = [HashMap::from_iter::<Vec<_>>(told), now];
+        lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Message, Person, Stored, Timestamp};
+
+    fn at(room: &str, offset: u64) -> (Group, Offset) {
+        (room.parse().unwrap(), Offset(offset))
+    }
+
+    fn tell(listing: &mut Listing, room: &str, offset: u64) {
+        let from = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
+        let (id, key) = (format!("e-{offset}"), "k".parse().unwrap());
+        let message = Message { id, key, from, text: String::new(), at: Timestamp::from_millis(0) };
+        let (group, offset) = at(room, offset);
+        listing.told(&RoomSummary { group, latest: Some(Stored { offset, message }) });
+    }
+
+    #[test]
+    fn what_came_by_the_layer_before_or_soon_after_is_not_read() {
+        let mut listing = Listing::default();
+        tell(&mut listing, "a", 1);
+        assert!(!listing.moved(vec![at("a", 1), at("b", 7)]));
+        tell(&mut listing, "b", 7);
+        tell(&mut listing, "b", 6);
+        for _ in 0..5 {
+            assert!(!listing.moved(vec![at("a", 1), at("b", 7)]), "as long as the store says the same");
+        }
+        assert!(!listing.moved(Vec::new()));
+    }
+
+    #[test]
+    fn one_reading_at_a_time() {
+        let mut listing = Listing::default();
+        assert!(!listing.due());
+        listing.doubt();
+        assert!(listing.due());
+        listing.doubt();
+        assert!(!listing.due(), "it is being read");
+        listing.is_read();
+        assert!(listing.due(), "once more, for what came meanwhile");
+        listing.is_read();
+        assert!(!listing.due());
+    }
+
+    #[test]
+    fn what_did_not_come_is_read_once() {
+        let mut listing = Listing::default();
+        tell(&mut listing, "a", 1);
+        assert!(!listing.moved(vec![at("a", 2)]));
+        assert!(listing.moved(vec![at("b", 1)]));
+        assert!(!listing.moved(vec![at("b", 1)]), "it was in the list that was read");
+        assert!(!listing.moved(Vec::new()));
+        assert!(!listing.moved(Vec::new()));
+    }
+}
