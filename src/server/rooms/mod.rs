@@ -392,7 +392,7 @@ impl Publisher {
         let refused = to_room.is_err();
         if self.refused.is_news(refused) {
             if let Err(cause) = &to_room {
-                error!(%cause, "the channel layer refuses what is committed; only members on this node see it now");
+                error!(%cause, "the channel layer refuses what is committed; members on other nodes see it late, or not at all where the store is not theirs");
             } else {
                 info!("the channel layer takes what is committed again");
             }

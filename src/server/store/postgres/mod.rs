@@ -63,7 +63,7 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Certificates(cause) => f.write_str(cause),
-            Self::Unreachable(StoreError::Unavailable(cause)) => write!(f, "it cannot be reached: {}", with_causes(&**cause)),
+            Self::Unreachable(StoreError::Unavailable(cause)) => write!(f, "it cannot be reached: {cause}"),
             Self::Encoding(encoding) => {
                 write!(
                     f,

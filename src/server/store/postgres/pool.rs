@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Timeouts};
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts};
 use futures_util::future::BoxFuture;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::OpenError;
+use super::{OpenError, with_causes};
 use crate::server::store::{PostgresUrl, StoreError};
 
 /// How long a caller waits for a connection, be it made or given back.
@@ -58,7 +58,11 @@ impl Connections {
     }
 
     pub(super) async fn get(&self) -> Result<Object, StoreError> {
-        self.0.get().await.map_err(StoreError::unavailable)
+        self.0.get().await.map_err(|cause| match cause {
+            PoolError::Backend(cause) => StoreError::unavailable(with_causes(&cause)),
+            PoolError::Timeout(_) => StoreError::unavailable("no connection came about in time"),
+            other => StoreError::unavailable(other),
+        })
     }
 
     pub(super) fn close(&self) {

@@ -134,10 +134,12 @@ impl Writer {
                 }
                 Err(Failure::Refused(_)) => {}
                 Err(Failure::Lost(cause)) => {
+                    if self.away.is_none() {
+                        warn!(%cause, messages = batch.len(), "a batch is not known to be committed; it is sent again");
+                    }
                     if self.away.get_or_insert(began).elapsed() > PATIENCE {
                         return refuse(batch, cause);
                     }
-                    warn!(%cause, messages = batch.len(), "a batch is not known to be committed; it is sent again");
                 }
             }
             tokio::time::sleep(PAUSE).await;
