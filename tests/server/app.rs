@@ -29,6 +29,13 @@ pub struct TestApp {
 }
 
 impl TestApp {
+    /// Waits until so many connections are members of groups: a plain client is answered a moment before it is one.
+    pub async fn has_members(&self, count: usize) {
+        let line = format!("confab_members {count}");
+        let asked = async { while !self.get("/metrics").await.text().await.expect("a body").lines().any(|it| it == line) {} };
+        within("members", asked).await;
+    }
+
     /// With the default settings, but without a bound on how fast clients talk.
     pub async fn start() -> Self {
         Self::with(|_| {}).await

@@ -28,6 +28,7 @@ async fn a_member_that_does_not_read_is_closed_and_a_fast_one_gets_everything() 
     let mut slow = Raw::on(within("a connection", socket.connect(app.address)).await.expect("a connection"));
     slow.send(request("GET /room/a/ HTTP/1.1", &UPGRADE).as_bytes()).await;
     assert_eq!(slow.head().await.status, 101);
+    app.has_members(2).await;
 
     let text = |n: usize| format!("{n:65535}");
     for n in 0..MESSAGES {
