@@ -6,6 +6,8 @@
 #[path = "layers/conformance.rs"]
 #[macro_use]
 mod conformance;
+#[path = "layers/lag.rs"]
+mod lag;
 #[path = "layers/like_memory.rs"]
 mod like_memory;
 #[path = "layers/memory.rs"]

@@ -599,7 +599,10 @@ pub(crate) async fn groups_are_told_apart<B: Backend>() {
     group_send(&layer, &group("nobody"), [3]).await;
     assert_eq!(all(&layer, &one, 1).await, [1]);
     assert_eq!(all(&layer, &two, 1).await, [2]);
-    assert_eq!(all(&layer, &both, 2).await, [1, 2]);
+    // Which of the two is first is nobody's promise: they may come over two servers.
+    let mut of_both = all(&layer, &both, 2).await;
+    of_both.sort_unstable();
+    assert_eq!(of_both, [1, 2]);
 }
 
 pub(crate) async fn a_discard_before_any_add_is_no_error<B: Backend>() {
@@ -970,10 +973,12 @@ pub(crate) async fn a_sink_is_reached_through_groups<B: Backend>() {
     add(&layer, &group("two"), &[&behind(&name, "g2")]).await;
     group_send(&layer, &group("one"), [1]).await;
     group_send(&layer, &group("two"), [2]).await;
+    assert_eq!(delivered.all(2).await, deliveries([("g1", 1), ("g2", 2)]));
+    // Whoever leaves may miss what is still on its way.
     layer.group_discard(&group("one"), &behind(&name, "g1")).await.expect("a discard");
     group_send(&layer, &group("one"), [3]).await;
     group_send(&layer, &group("two"), [4]).await;
-    assert_eq!(delivered.all(3).await, deliveries([("g1", 1), ("g2", 2), ("g2", 4)]));
+    assert_eq!(delivered.all(1).await, deliveries([("g2", 4)]));
     assert_eq!(all(&layer, &mailbox, 2).await, [1, 3]);
     delivered_to_another.nothing().await;
 }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::{
     conformance::{Backend, General, Limits},
+    lag::behind_lag,
     sink::{Told, attach, group, next, numbered},
     support::redis::Redis,
 };
@@ -21,14 +22,18 @@ struct PubSub {
     _redis: Vec<Redis>,
 }
 
-/// Four servers: published messages know no databases.
+/// Four servers, since published messages know no databases. The last answers first, so that nothing takes them for one.
 struct PubSub4(PubSub);
 
+const AT_ONCE: &[Duration] = &[Duration::ZERO];
+
 impl PubSub {
-    async fn over(servers: usize, limits: Limits) -> Self {
-        let redis = join_all((0..servers).map(|_| Redis::start())).await;
+    /// One server for each of `lags`, by which its answers are late.
+    async fn over(lags: &[Duration], limits: Limits) -> Self {
+        let redis = join_all(lags.iter().map(|_| Redis::start())).await;
         let Limits { capacity, channel_capacity, expiry, group_expiry } = limits;
-        let hosts = redis.iter().map(|redis| Host::Url(redis.url())).collect();
+        let ports = join_all(redis.iter().zip(lags).map(|(redis, &lag)| behind_lag(redis.port(), lag))).await;
+        let hosts = ports.iter().map(|port| Host::Url(format!("redis://127.0.0.1:{port}/0"))).collect();
         let options = RedisOptions { hosts, capacity, channel_capacity, expiry, group_expiry, ..RedisOptions::default() };
         Self { layer: RedisPubSubLayer::start(options).expect("a layer"), _redis: redis }
     }
@@ -38,7 +43,7 @@ impl Backend for PubSub {
     const GENERAL: General = General::Heard;
 
     async fn start(limits: Limits) -> Self {
-        Self::over(1, limits).await
+        Self::over(AT_ONCE, limits).await
     }
 
     fn layer(&self) -> Arc<dyn ChannelLayer> {
@@ -54,7 +59,7 @@ impl Backend for PubSub4 {
     const GENERAL: General = General::Heard;
 
     async fn start(limits: Limits) -> Self {
-        Self(PubSub::over(4, limits).await)
+        Self(PubSub::over(&[30, 20, 10, 0].map(Duration::from_millis), limits).await)
     }
 
     fn layer(&self) -> Arc<dyn ChannelLayer> {
@@ -107,7 +112,7 @@ async fn nobody_adds_the_channels_of_others() {
 
 #[tokio::test]
 async fn what_finds_a_full_mailbox_is_dropped() {
-    let backend = PubSub::over(1, Limits { capacity: 2, ..Limits::default() }).await;
+    let backend = PubSub::over(AT_ONCE, Limits { capacity: 2, ..Limits::default() }).await;
     let own = backend.layer.new_channel(DEFAULT_PREFIX).expect("a channel");
     for n in 0..5 {
         backend.layer.send(&own, numbered(n)).await.expect("sending hears of no capacity");
