@@ -90,6 +90,7 @@ fn every_key_is_read_from_a_file() {
         allowed_origins = ["https://Example.org:443", "*"]
         metrics = "everyone"
         deflate = false
+        drain_seconds = 60
         [store]
         url = "sqlite"
         durability = "process"
@@ -136,6 +137,7 @@ fn every_key_is_read_from_a_file() {
     );
     assert_eq!(settings.server.metrics, MetricsFor::Everyone);
     assert!(!settings.server.deflate);
+    assert_eq!(settings.server.drain, Duration::from_mins(1));
     assert_eq!((settings.store.url, settings.store.durability), (StoreUrl::Sqlite, Durability::Process));
     let layer = &settings.channel_layers.default;
     assert_eq!(layer.backend, Backend::RedisCore);
@@ -682,6 +684,7 @@ fn the_effective_settings_load_again() {
         allowed_origins = ["http://a", "*"]
         metrics = "off"
         deflate = false
+        drain_seconds = 60
         [channel_layers.default]
         channel_capacity = { "z*" = 1, "a.b!" = 2 }
         serializer_format = "json"

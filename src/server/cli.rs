@@ -133,15 +133,24 @@ async fn serve(settings: Settings, shutdown: impl Future<Output = ()> + Send + '
     super::run(settings, listener, shutdown).await
 }
 
-/// Resolves on the first SIGINT or SIGTERM. From this call on they no longer end the process by themselves.
+/// Resolves on the first SIGINT or SIGTERM. From this call on they no longer end the process by themselves; the second one ends it
+/// at once, which loses nothing that was acknowledged.
 fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        let signal = tokio::select! {
+    let mut next = async move || {
+        tokio::select! {
             _ = interrupt.recv() => "SIGINT",
             _ = terminate.recv() => "SIGTERM",
-        };
+        }
+    };
+    Ok(async move {
+        let signal = next().await;
         tracing::info!(signal, "stopping");
+        tokio::spawn(async move {
+            let signal = next().await;
+            tracing::warn!(signal, "stopping at once");
+            std::process::exit(1)
+        });
     })
 }

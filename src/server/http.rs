@@ -1,5 +1,5 @@
-//! The loop that accepts connections, and how it ends: no new ones, a goodbye to those that are there, and a bounded wait
-//! until they are gone.
+//! The loop that accepts connections, and how it ends: no new ones, a goodbye to those that are there, which may take a while, and
+//! a bounded wait until they are gone.
 
 use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, time::Duration};
 
@@ -36,8 +36,13 @@ pub(super) struct Alive {
     _count: mpsc::Sender<Infallible>,
 }
 
-/// Serves until `shutdown` resolves; `goodbye` is called once no new connection is taken.
-pub(super) async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Output = ()>, goodbye: impl FnOnce()) {
+/// Serves until `shutdown` resolves; `goodbye` begins once no new connection is taken.
+pub(super) async fn serve(
+    listener: TcpListener,
+    app: Router,
+    shutdown: impl Future<Output = ()>,
+    goodbye: impl Future<Output = ()>,
+) {
     let (count, mut gone) = mpsc::channel(1);
     let (stopping, stop) = watch::channel(());
     let alive = Alive { _count: count };
@@ -69,7 +74,7 @@ pub(super) async fn serve(listener: TcpListener, app: Router, shutdown: impl Fut
     drop(listener);
     // Whoever waits for `stop` sees that the sender is gone.
     drop((stopping, alive, app));
-    goodbye();
+    goodbye.await;
     if tokio::time::timeout(LAST, gone.recv()).await.is_err() {
         warn!("some connections did not end in time and were cut");
     }

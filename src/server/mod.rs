@@ -112,7 +112,7 @@ pub async fn run_on(
         metrics_for: server.metrics,
     });
     info!(address = %listener.local_addr()?, store = %store.url, data = %server.data.display(), "serving");
-    let goodbye = || services.groups.close_all(CloseCode::SHUTTING_DOWN, "the server is stopping");
+    let goodbye = services.groups.drain(CloseCode::SHUTTING_DOWN, "the server is stopping", server.drain);
     http::serve(listener, routing::router(Arc::clone(&services)), shutdown, goodbye).await;
     services.groups.leave().await;
     drop(services);

@@ -87,6 +87,8 @@ pub struct ServerSettings {
     pub metrics: MetricsFor,
     /// Whether messages are deflated for clients that offer it.
     pub deflate: bool,
+    /// Over how long a stopping server says goodbye to its connections.
+    pub drain: Duration,
 }
 
 impl Default for ServerSettings {
@@ -97,6 +99,7 @@ impl Default for ServerSettings {
             allowed_origins: Vec::new(),
             metrics: MetricsFor::Loopback,
             deflate: true,
+            drain: Duration::from_secs(3),
         }
     }
 }

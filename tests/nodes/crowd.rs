@@ -34,7 +34,8 @@ const GROUP: &str = "s-talk";
 const TOPIC: &str = "room/s-talk";
 /// Speakers of each home.
 const SPEAKERS: usize = 2;
-/// How often each says something, and how soon whoever was sent away tries again: it matters when they do, not how much they say.
+/// How often each of so many says something, more rarely where there are more, and how soon whoever was sent away tries again: it
+/// matters when they do, not how much they say.
 const PACE: Duration = Duration::from_millis(20);
 /// After so many messages a wanderer leaves, and comes back on the other node.
 const STAY: usize = 20;
@@ -78,6 +79,12 @@ struct Heard {
 impl Crowd {
     /// Begins on two nodes that are well.
     pub async fn start(nodes: [SocketAddr; 2]) -> Self {
+        Self::of(SPEAKERS, nodes).await
+    }
+
+    /// The same with so many speakers of each home.
+    pub async fn of(speakers_each: usize, nodes: [SocketAddr; 2]) -> Self {
+        let pace = PACE * (speakers_each / SPEAKERS).max(1) as u32;
         let (homes, _) = watch::channel(nodes);
         let (told, refusals) = watch::channel([0, 0]);
         let numbers: [Arc<AtomicU64>; 2] = Default::default();
@@ -92,11 +99,11 @@ impl Crowd {
         }
         let mut speakers = Vec::new();
         for (home, number) in numbers.iter().enumerate() {
-            for name in 0..SPEAKERS {
+            for name in 0..speakers_each {
                 // The cookie that makes a client the same guest on every connection to every node.
-                let cookie = format!("confab_guest={:032x}", home * SPEAKERS + name);
+                let cookie = format!("confab_guest={:032x}", home * speakers_each + name);
                 let place = Place { home, homes: homes.subscribe(), headers: vec![("cookie", cookie)] };
-                let speaker = Speaker::enter(place, name.to_string(), Arc::clone(number), told.clone()).await;
+                let speaker = Speaker::enter(place, (name.to_string(), Arc::clone(number)), told.clone(), interval(pace)).await;
                 speakers.push(tokio::spawn(speaker.speak(stopped.clone())));
             }
         }
@@ -270,8 +277,12 @@ struct Speaker {
 }
 
 impl Speaker {
-    async fn enter(place: Place, name: String, number: Arc<AtomicU64>, refusals: watch::Sender<[u64; 2]>) -> Self {
-        let mut pace = interval(PACE);
+    async fn enter(
+        place: Place,
+        (name, number): (String, Arc<AtomicU64>),
+        refusals: watch::Sender<[u64; 2]>,
+        mut pace: Interval,
+    ) -> Self {
         let (address, v1) = place.connect(&format!("/room/{GROUP}/"), &mut pace).await;
         Self { place, name, number, refusals, pace, address, v1 }
     }
@@ -362,8 +373,8 @@ impl Listener {
                     Ok(Message::Text(text)) => ear.hear(&text),
                     // It asks whether somebody is there.
                     Ok(Message::Ping(_)) => {}
+                    Ok(Message::Close(_)) | Err(_) => return ear.end(Some(address)),
                     Ok(other) => panic!("not text: {other:?}"),
-                    Err(_) => return ear.end(Some(address)),
                 }
             }
             // What comes twice comes before this.

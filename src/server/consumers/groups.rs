@@ -35,7 +35,7 @@ use std::{
 };
 
 use parking_lot::RwLock;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::MissedTickBehavior};
 use tracing::{debug, info, warn};
 
 pub use self::local::Source;
@@ -56,6 +56,17 @@ use crate::{
 const AT_A_TIME: usize = 8;
 /// How long to wait before the layer is told again of a group of which it could not be told.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// The time between two batches of goodbyes.
+const BEAT: Duration = Duration::from_millis(100);
+/// The smallest of these batches.
+const BATCH: usize = 100;
+
+/// How many of `sockets` are told at a time if telling all may take `over`.
+fn batch_of(sockets: usize, over: Duration) -> usize {
+    let batches = over.as_millis() / BEAT.as_millis() + 1;
+    sockets.div_ceil(usize::try_from(batches).unwrap_or(usize::MAX)).max(BATCH)
+}
 
 /// The groups with members on this node.
 pub struct Groups {
@@ -278,19 +289,26 @@ impl Groups {
         Census { groups: groups.len(), members: groups.iter().map(|group| group.members.lock().count()).sum() }
     }
 
-    /// Says goodbye to every socket of this node, and to those that are still in their handshake once they are there.
-    pub fn close_all(&self, code: CloseCode, reason: &'static str) {
-        let (groups, sockets): (Vec<_>, Vec<_>) = {
+    /// Says goodbye to every socket of this node, in batches over at most `over`, so that not all come back at once somewhere
+    /// else; those that are still in their handshake are told as soon as they are there. A socket that has not been told yet goes
+    /// on as ever. A few sockets are told at once.
+    pub async fn drain(&self, code: CloseCode, reason: &'static str, over: Duration) {
+        let sockets: Vec<_> = {
             let mut table = self.table.write();
             table.goodbye = Some((code, reason));
-            let sockets = table.sockets.values().map(|(socket, _)| Arc::clone(socket)).collect();
-            (table.by_id.values().map(Arc::clone).collect(), sockets)
+            table.sockets.values().map(|(socket, _)| Arc::clone(socket)).collect()
         };
-        for group in groups {
-            group.hand_out();
-        }
-        for socket in sockets {
-            socket.close(code, reason);
+        let mut beats = tokio::time::interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for batch in sockets.chunks(batch_of(sockets.len(), over)) {
+            beats.tick().await;
+            let groups: Vec<_> = self.table.read().by_id.values().map(Arc::clone).collect();
+            for group in groups {
+                group.hand_out();
+            }
+            for socket in batch {
+                socket.close(code, reason);
+            }
         }
     }
 
@@ -410,7 +428,7 @@ mod tests {
             layers::{MemoryLayer, MemoryOptions, Value},
             rooms::{Room, Rooms, layer_group},
             settings::Settings,
-            store::{Appended, NewMessage, Page, Slice, Store},
+            store::{Appended, MemoryStore, NewMessage, Page, Slice, Store},
             telemetry::Appends,
         },
         wire::{Group, Message, Offset, Person, RoomSummary, Stored, Timestamp},
@@ -577,6 +595,94 @@ mod tests {
         test.store.broken.store(false, Ordering::Relaxed);
         for offset in 6..=8 {
             assert_eq!(test.next().await, (format!("m{offset}"), Some(offset)));
+        }
+    }
+
+    /// Members of the group `a`, in memory, who only listen.
+    struct Audience {
+        groups: Arc<Groups>,
+        _there: Vec<(Reachable, Membership, TcpStream)>,
+    }
+
+    impl Audience {
+        async fn of(count: usize) -> Self {
+            let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
+            let (_, strandings) = Rooms::start(
+                Settings::default().rooms,
+                (Arc::new(MemoryStore::new(1).0), mpsc::unbounded_channel().1),
+                (Arc::new(MemoryStore::new(1).0), mpsc::unbounded_channel().1),
+                Arc::clone(&layer),
+                10,
+                &Appends::default(),
+            );
+            let groups = Groups::start(layer, strandings, Duration::from_hours(1), FanOut::default()).unwrap();
+            let (group, topic) = (group_of(&"a".parse().unwrap()), Topic::Room("a".parse().unwrap()));
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut there = Vec::new();
+            for _ in 0..count {
+                let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+                let socket = Arc::new(Socket::new(listener.accept().await.unwrap().0, None, 0, &Arc::default()));
+                let reachable = groups.register(&socket, Form::Plain);
+                let joined = groups.join(group.clone(), &topic, Source::Nowhere, &socket, (Form::Plain, false)).await;
+                there.push((reachable, joined.unwrap(), reader));
+            }
+            Self { groups, _there: there }
+        }
+
+        /// How many have been told to go.
+        fn closing(&self) -> usize {
+            self.groups.table.read().sockets.values().filter(|(socket, _)| socket.is_closing()).count()
+        }
+    }
+
+    #[tokio::test]
+    async fn others_go_on_between_the_slices_of_a_large_group() {
+        let audience = Audience::of(300).await;
+        let group = group_of(&"a".parse().unwrap());
+        audience.groups.layer.group_send(&group.name, Event::new("a").with("text", "hello")).await.unwrap();
+        let reached = || audience.groups.fan_out.deliveries.get();
+        let mut seen = vec![reached()];
+        while reached() < 300 {
+            tokio::task::yield_now().await;
+            seen.push(reached());
+        }
+        seen.dedup();
+        assert_eq!(seen, [0, 128, 256, 300]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn goodbyes_are_said_in_batches() {
+        let audience = Audience::of(250).await;
+        let began = tokio::time::Instant::now();
+        let goodbye = audience.groups.drain(CloseCode::SHUTTING_DOWN, "over", Duration::from_secs(1));
+        let watch = async {
+            let mut seen = Vec::new();
+            loop {
+                // Later than a batch and earlier than the next.
+                tokio::time::sleep(BEAT / 2).await;
+                seen.push(audience.closing());
+                tokio::time::sleep(BEAT / 2).await;
+                if seen.ends_with(&[250]) {
+                    return seen;
+                }
+            }
+        };
+        let (seen, ()) = tokio::join!(watch, goodbye);
+        assert_eq!(seen, [100, 200, 250]);
+        assert!(began.elapsed() <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn batches_are_as_large_as_the_time_demands() {
+        let second = Duration::from_secs(1);
+        for (sockets, over, batch) in [
+            (0, second, 100),
+            (1_100, second, 100),
+            (1_101, second, 101),
+            (11_000, second, 1_000),
+            (11_000, Duration::ZERO, 11_000),
+        ] {
+            assert_eq!(batch_of(sockets, over), batch, "{sockets} over {over:?}");
         }
     }
 }

@@ -165,7 +165,7 @@ impl Socket {
     }
 
     /// A close frame is on its way or gone.
-    pub(super) fn is_closing(&self) -> bool {
+    pub(in crate::server) fn is_closing(&self) -> bool {
         self.outbound.lock().phase != Phase::Open
     }
 

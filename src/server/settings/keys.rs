@@ -12,6 +12,9 @@ use super::{
     values::Node,
 };
 
+/// The longest drain, in seconds.
+const HOUR: u64 = 60 * 60;
+
 /// The longest expiry: a year, in seconds.
 const YEAR: u64 = 366 * 24 * 60 * 60;
 
@@ -41,7 +44,7 @@ pub(super) struct Key {
 }
 
 /// In the order in which they are printed.
-pub(super) static KEYS: [Key; 23] = [
+pub(super) static KEYS: [Key; 24] = [
     Key {
         path: "server.listen",
         form: Form::Text,
@@ -71,6 +74,12 @@ pub(super) static KEYS: [Key; 23] = [
         form: Form::Truth,
         set: |s, n| n.truth().map(|v| s.server.deflate = v),
         show: |s| s.server.deflate.to_string(),
+    },
+    Key {
+        path: "server.drain_seconds",
+        form: Form::Whole,
+        set: |s, n| n.whole(0..=HOUR).map(|v| s.server.drain = Duration::from_secs(v)),
+        show: |s| s.server.drain.as_secs().to_string(),
     },
     Key {
         path: "store.url",

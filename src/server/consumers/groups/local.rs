@@ -2,8 +2,10 @@
 //!
 //! Whoever brings something puts it into the line, and if it is the first has a task work the line off. The task lets all others
 //! that are ready say what they have before it begins. So all members get all events in one order, and what one sender says in one
-//! breath, or several say at once, costs each member one write. When nothing else happens the task begins at once. Nobody waits, but
-//! who brings more than can be handed out: beyond a bound it has to help, and at last is held up by that.
+//! breath, or several say at once, costs each member one write. When nothing else happens the task begins at once. After each slice
+//! of the members it lets others go on, pages above all: a group of ten thousand does not keep the thread for the tens of
+//! milliseconds that it takes to write to all. Nobody waits, but who brings more than can be handed out: beyond a bound it has to
+//! help, and at last is held up by that.
 
 use std::{
     sync::{Arc, Weak},
@@ -17,7 +19,7 @@ use tracing::warn;
 use super::{
     super::form::Broadcast,
     listing::Listing,
-    members::{Members, hand_out},
+    members::{Members, Round},
     sequence::{Handed, Reading, Sequence},
 };
 use crate::{
@@ -33,6 +35,8 @@ use crate::{
 
 /// How long to wait before a store is asked again that could not answer.
 const AGAIN: Duration = Duration::from_secs(1);
+/// So many members are written to at a stretch, which takes about a millisecond.
+const SLICE: usize = 128;
 /// With so many in line whoever brings more hands out, if nobody does.
 const CROWDED: usize = 256;
 /// With so many it waits for whoever does.
@@ -51,8 +55,8 @@ pub(super) struct LocalGroup {
     pub(super) untold: Fault,
     pub(super) members: Mutex<Members>,
     line: Mutex<Line>,
-    /// Held by whoever hands out.
-    order: Mutex<()>,
+    /// Held by whoever hands out: what is on its way to the members, if it has not come to the last.
+    order: Mutex<Option<Round>>,
     source: Source,
     /// Used where the source is a stream. Changed by whoever hands out, but for the beginning of a reading.
     sequence: Mutex<Sequence>,
@@ -193,9 +197,11 @@ impl LocalGroup {
     async fn work_off(self: Arc<Self>) {
         let _due = Due(&self);
         loop {
-            // Whoever else has something to say just now says it first.
+            // Whoever else has something to say just now says it first; or whoever has waited since the last slice goes on.
             tokio::task::yield_now().await;
-            self.hand_out();
+            if self.hand_out_slice(&mut self.order.lock(), SLICE) {
+                continue;
+            }
             let mut line = self.line.lock();
             if line.waiting.is_empty() {
                 // Under the same lock: who brings something from now on begins anew.
@@ -210,14 +216,30 @@ impl LocalGroup {
         self.hand_out_in(self.order.lock());
     }
 
-    fn hand_out_in(self: &Arc<Self>, _order: MutexGuard<'_, ()>) {
-        let arrived = std::mem::take(&mut self.line.lock().waiting);
-        let handed = self.put_in_order(arrived);
-        if !handed.is_empty() {
-            let members = self.members.lock().snapshot();
-            self.fan_out.deliveries.inc_by(hand_out(&members, &handed));
-            self.time(&handed);
+    fn hand_out_in(self: &Arc<Self>, mut order: MutexGuard<'_, Option<Round>>) {
+        // What is on its way may be a round that another has begun; what waits is the one after it.
+        for _ in 0..2 {
+            self.hand_out_slice(&mut order, usize::MAX);
         }
+    }
+
+    /// Goes on with what is on its way, or else begins with what waits. Says whether members are left that it has not come to.
+    fn hand_out_slice(self: &Arc<Self>, round: &mut Option<Round>, most: usize) -> bool {
+        if round.is_none() {
+            let arrived = std::mem::take(&mut self.line.lock().waiting);
+            let handed = self.put_in_order(arrived);
+            if !handed.is_empty() {
+                *round = Some(Round::new(handed, self.members.lock().snapshot()));
+            }
+        }
+        let Some(on_its_way) = round else { return false };
+        self.fan_out.deliveries.inc_by(on_its_way.go_on(most));
+        if !on_its_way.is_done() {
+            return true;
+        }
+        self.time(on_its_way.handed());
+        *round = None;
+        false
     }
 
     /// Notes how long what was handed out has taken.

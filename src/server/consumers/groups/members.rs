@@ -114,33 +114,63 @@ impl Ready {
     }
 }
 
-/// Sends to all members what is handed out, made ready once for all who take it alike. Says how many events went to sockets.
-pub(super) fn hand_out(members: &[Arc<Member>], handed: &[Handed]) -> u64 {
-    // Of a few encodings; most often of one.
-    let mut ready: Vec<(Encoding, Ready)> = Vec::with_capacity(1);
-    let mut deliveries = 0;
-    for member in members {
-        let known = ready.iter().position(|(encoding, _)| *encoding == member.encoding);
-        let at = known.unwrap_or_else(|| {
-            ready.push((member.encoding, Ready::new(handed, member.encoding)));
-            ready.len() - 1
-        });
-        let Ready { frames, events } = &ready[at].1;
-        let mut gate = member.gate.lock();
-        if let Some(held) = &mut gate.held {
-            held.extend(handed.iter().filter_map(|handed| handed.item(member.encoding)));
-            if held.iter().filter_map(|item| item.frame.as_ref()).map(|frame| frame.bytes().len()).sum::<usize>() > HELD_BYTES {
-                held.clear();
-                member.socket.close(CloseCode::SLOW_READER, "too much happened while catching up");
-            }
-        } else if handed.iter().all(|handed| gate.verdict(handed.position(), handed.event().is_none()) == Verdict::Send) {
-            member.socket.send(frames);
-            deliveries += events;
-        } else {
-            deliveries += member.send_new(&gate, None, handed.iter().filter_map(|handed| handed.item(member.encoding)));
-        }
+/// What is handed out together, on its way from member to member. It is sent in slices, so that whoever does it can let others
+/// go on in between.
+pub(super) struct Round {
+    handed: Vec<Handed>,
+    members: Arc<[Arc<Member>]>,
+    /// So many of them have it.
+    reached: usize,
+    /// Made ready once for all who take it alike: of a few encodings, most often of one.
+    ready: Vec<(Encoding, Ready)>,
+}
+
+impl Round {
+    pub(super) fn new(handed: Vec<Handed>, members: Arc<[Arc<Member>]>) -> Self {
+        Self { handed, members, reached: 0, ready: Vec::with_capacity(1) }
     }
-    deliveries as u64
+
+    /// What is handed out.
+    pub(super) fn handed(&self) -> &[Handed] {
+        &self.handed
+    }
+
+    /// Everybody has it.
+    pub(super) fn is_done(&self) -> bool {
+        self.reached == self.members.len()
+    }
+
+    /// Sends to the next `most` members. Says how many events went to sockets.
+    pub(super) fn go_on(&mut self, most: usize) -> u64 {
+        let Self { handed, members, reached, ready } = self;
+        let slice = &members[*reached..members.len().min(reached.saturating_add(most))];
+        *reached += slice.len();
+        slice.iter().map(|member| hand_to(member, handed, ready)).sum::<usize>() as u64
+    }
+}
+
+/// Sends to a member what is handed out, or lays it at its gate. Says how many events went to the socket.
+fn hand_to(member: &Member, handed: &[Handed], ready: &mut Vec<(Encoding, Ready)>) -> usize {
+    let known = ready.iter().position(|(encoding, _)| *encoding == member.encoding);
+    let at = known.unwrap_or_else(|| {
+        ready.push((member.encoding, Ready::new(handed, member.encoding)));
+        ready.len() - 1
+    });
+    let Ready { frames, events } = &ready[at].1;
+    let mut gate = member.gate.lock();
+    if let Some(held) = &mut gate.held {
+        held.extend(handed.iter().filter_map(|handed| handed.item(member.encoding)));
+        if held.iter().filter_map(|item| item.frame.as_ref()).map(|frame| frame.bytes().len()).sum::<usize>() > HELD_BYTES {
+            held.clear();
+            member.socket.close(CloseCode::SLOW_READER, "too much happened while catching up");
+        }
+        0
+    } else if handed.iter().all(|handed| gate.verdict(handed.position(), handed.event().is_none()) == Verdict::Send) {
+        member.socket.send(frames);
+        *events
+    } else {
+        member.send_new(&gate, None, handed.iter().filter_map(|handed| handed.item(member.encoding)))
+    }
 }
 
 impl Handed {
