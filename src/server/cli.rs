@@ -16,6 +16,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -120,8 +121,20 @@ fn run(settings: Settings, log: Log) -> Outcome<()> {
         // Before anything else, so that a signal during the start is a clean stop too.
         let shutdown = stop_signal()?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+        raise_the_limit_of_files();
         serve(settings, shutdown).await
     })
+}
+
+/// Takes as many open files as the system allows: each connection is one, and the usual bound of 1,024 is that of programs from
+/// the time of `select`.
+fn raise_the_limit_of_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum
+        && let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+    {
+        tracing::warn!(%cause, ?limit, "the bound on open files cannot be raised to what the system allows");
+    }
 }
 
 /// Serves until `shutdown` resolves and everything is put away.

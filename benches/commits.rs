@@ -1,0 +1,244 @@
+//! How many messages the embedded store acknowledges, each of them safe from a power cut, beside a loop that does nothing but insert.
+//!
+//! A thousand senders in a hundred rooms; each waits for the acknowledgement of its message before it says the next. The bare loop
+//! inserts the same rows into the same table in batches as large as the store's were, on the same disk in the same run, and beside it
+//! stands how often the disk can be made to keep something at all. At the end the store is read: every message that was acknowledged
+//! is in its place, once.
+//!
+//! Then half of that rate is said at an even pace, and what counts is how long an acknowledgement takes; and one sender says what it
+//! has all alone, for whom one sync is to be all that it waits for.
+
+#![cfg(feature = "ssr")]
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use confab::{
+    server::store::{Commits, Durability, NewMessage, Slice, SqliteStore, Store},
+    wire::{Group, Offset, Person, Timestamp},
+};
+use rusqlite::{Connection, params};
+use tempfile::TempDir;
+use tokio::time::MissedTickBehavior;
+
+const RUNS: usize = 5;
+const SENDERS: usize = 1_000;
+const ROOMS: usize = 100;
+/// How many each of the thousand says.
+const EACH: usize = 300;
+/// How many the lone one says.
+const ALONE: usize = 2_000;
+const TEXT: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// A folder on the disk of the build, which is a real one where that of temporary files may be memory.
+fn folder() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder")
+}
+
+fn group(sender: usize) -> Group {
+    format!("room-{}", sender % ROOMS).parse().expect("a group")
+}
+
+fn message(sender: usize, number: usize) -> NewMessage {
+    NewMessage {
+        group: group(sender),
+        key: format!("{sender}-{number}").parse().expect("a key"),
+        from: Person { id: format!("sender-{sender}"), name: "Sender".to_owned() },
+        text: TEXT.to_owned(),
+        at: Timestamp::from_millis(0),
+    }
+}
+
+/// An open store whose commits are acknowledged as they come, as those are that are handed to members.
+struct Subject {
+    store: Arc<SqliteStore>,
+    commits: Arc<AtomicUsize>,
+    _folder: TempDir,
+}
+
+impl Subject {
+    fn open() -> Self {
+        let folder = folder();
+        let (store, mut commits): (_, Commits) = SqliteStore::open(folder.path(), Durability::Power).expect("a store");
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        tokio::spawn(async move {
+            while let Some(committed) = commits.recv().await {
+                counted.fetch_add(1, Ordering::Relaxed);
+                committed.acknowledge();
+            }
+        });
+        Self { store: Arc::new(store), commits: count, _folder: folder }
+    }
+
+    /// Everybody says everything as fast as it is acknowledged, or at a pace: the seconds that it took, and for how long each
+    /// waited.
+    async fn say(&self, pace: Option<Duration>) -> (f64, Vec<Duration>) {
+        let began = Instant::now();
+        let senders = (0..SENDERS).map(|sender| {
+            let store = Arc::clone(&self.store);
+            tokio::spawn(async move {
+                let mut offsets = Vec::with_capacity(EACH);
+                let mut waits = Vec::with_capacity(EACH);
+                let mut beat = pace.map(|pace| {
+                    // Not all at the same moment.
+                    let start = tokio::time::Instant::now() + pace.mul_f64(sender as f64 / SENDERS as f64);
+                    let mut beat = tokio::time::interval_at(start, pace);
+                    beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
+                    beat
+                });
+                for number in 0..EACH {
+                    let asked = match &mut beat {
+                        // From when it was due: whoever is held up waits longer.
+                        Some(beat) => beat.tick().await.into_std(),
+                        None => Instant::now(),
+                    };
+                    let appended = store.append(message(sender, number)).await.expect("stored");
+                    waits.push(asked.elapsed());
+                    offsets.push(appended.position.offset);
+                }
+                (sender, offsets, waits)
+            })
+        });
+        let senders: Vec<_> = senders.collect();
+        let (mut acknowledged, mut waits) = (HashMap::new(), Vec::new());
+        for sender in senders {
+            let (sender, offsets, waited) = sender.await.expect("a sender");
+            for (number, offset) in offsets.into_iter().enumerate() {
+                let twice = acknowledged.insert((group(sender), offset), format!("{sender}-{number}"));
+                assert_eq!(twice, None, "one place, one message");
+            }
+            waits.extend(waited);
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        self.audit(acknowledged).await;
+        (seconds, waits)
+    }
+
+    /// The store has what was acknowledged, and nothing else.
+    async fn audit(&self, mut acknowledged: HashMap<(Group, Offset), String>) {
+        for room in 0..ROOMS {
+            let group = group(room);
+            let mut after = Offset(0);
+            loop {
+                let page = self.store.read(&group, Slice::After(after), 10_000, usize::MAX).await.expect("a page");
+                let Some(last) = page.messages.last() else { break };
+                after = last.offset;
+                for stored in page.messages {
+                    let key = acknowledged.remove(&(group.clone(), stored.offset)).expect("what was acknowledged");
+                    assert_eq!((stored.message.key.as_str(), stored.message.text.as_str()), (key.as_str(), TEXT));
+                }
+            }
+        }
+        assert!(acknowledged.is_empty(), "{} are missing", acknowledged.len());
+    }
+}
+
+/// Inserts the same rows in batches of `batch`, with one sync each: rows per second.
+fn bare(batch: usize) -> f64 {
+    let folder = folder();
+    let mut connection = Connection::open(folder.path().join("bare.db")).expect("a database");
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA wal_autocheckpoint = 0;
+             CREATE TABLE messages (
+                 room_id INTEGER NOT NULL, offset INTEGER NOT NULL, key TEXT NOT NULL, author_id TEXT NOT NULL,
+                 author_name TEXT NOT NULL, text TEXT NOT NULL, at INTEGER NOT NULL,
+                 PRIMARY KEY (room_id, offset), UNIQUE (room_id, author_id, key)
+             ) STRICT, WITHOUT ROWID;",
+        )
+        .expect("a table");
+    let rows = (0..EACH).flat_map(|number| (0..SENDERS).map(move |sender| (sender, number)));
+    let rows: Vec<_> = rows.map(|(sender, number)| (sender, number, message(sender, number))).collect();
+    let mut heads = [0_i64; ROOMS];
+    let began = Instant::now();
+    for batch in rows.chunks(batch) {
+        let transaction = connection.transaction().expect("a transaction");
+        for (sender, _, message) in batch {
+            let room = sender % ROOMS;
+            heads[room] += 1;
+            transaction
+                .prepare_cached("INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+                .and_then(|mut insert| {
+                    let NewMessage { key, from, text, at, .. } = message;
+                    insert.execute(params![room as i64, heads[room], key.as_str(), from.id, from.name, text, at.as_millis()])
+                })
+                .expect("inserted");
+        }
+        transaction.commit().expect("committed");
+    }
+    rows.len() as f64 / began.elapsed().as_secs_f64()
+}
+
+/// How often a second the disk keeps 4 KiB more when it is told to.
+fn syncs() -> f64 {
+    const COUNT: u32 = 1_000;
+    let folder = folder();
+    let mut file = File::create(folder.path().join("syncs")).expect("a file");
+    let began = Instant::now();
+    for _ in 0..COUNT {
+        file.write_all(&[0; 4_096]).and_then(|()| file.sync_data()).expect("written");
+    }
+    f64::from(COUNT) / began.elapsed().as_secs_f64()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Of many waits the one that so many of a thousand are shorter than, in milliseconds.
+fn quantile(waits: &mut [Duration], thousandth: usize) -> f64 {
+    waits.sort();
+    waits[(waits.len() - 1) * thousandth / 1_000].as_secs_f64() * 1e3
+}
+
+async fn measure() {
+    let total = (SENDERS * EACH) as f64;
+    let (mut rates, mut bares, mut disks) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        let subject = Subject::open();
+        let (seconds, _) = subject.say(None).await;
+        assert_eq!(subject.commits.load(Ordering::Relaxed), SENDERS * EACH);
+        rates.push(total / seconds);
+        // A thousand senders who each wait for one message make batches of half a thousand: the others gather meanwhile.
+        bares.push(tokio::task::spawn_blocking(|| bare(SENDERS / 2)).await.expect("a rate"));
+        disks.push(syncs());
+    }
+    let (rate, bare, disk) = (median(rates), median(bares), median(disks));
+    println!(
+        "{SENDERS} senders in {ROOMS} rooms: {rate:.0} acknowledged/s; bare inserts {bare:.0}/s: {:.2} x; {disk:.0} syncs/s",
+        rate / bare
+    );
+
+    let (mut p50, mut p99) = (Vec::new(), Vec::new());
+    let pace = Duration::from_secs_f64(SENDERS as f64 / (rate / 2.0));
+    for _ in 0..RUNS {
+        let (_, mut waits) = Subject::open().say(Some(pace)).await;
+        p50.push(quantile(&mut waits, 500));
+        p99.push(quantile(&mut waits, 990));
+    }
+    println!("at half that rate: acknowledged after {:.1} ms (p50), {:.1} ms (p99)", median(p50), median(p99));
+
+    let subject = Subject::open();
+    let mut waits = Vec::new();
+    for number in 0..ALONE {
+        let asked = Instant::now();
+        subject.store.append(message(0, number)).await.expect("stored");
+        waits.push(asked.elapsed());
+    }
+    let alone = quantile(&mut waits, 500);
+    println!("one sender alone: acknowledged after {alone:.2} ms (p50), {:.1} x one sync", alone * disk / 1e3);
+}
+
+fn main() {
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(measure());
+}
