@@ -43,6 +43,11 @@ test('somebody can take a name, and the room opens at its end', async ({ page })
   await page.getByRole('link', { name: 'Earlier messages' }).click();
   await expect(log).toHaveCount(5);
   await expect(log.first()).toContainText('message 1');
+  await page.getByRole('link', { name: 'Later messages' }).click();
+  await expect(log).toHaveCount(50);
+  await expect(log.first()).toContainText('message 6');
+  await expect(log.first()).toBeInViewport({ ratio: 1 });
+  await expect(page.getByRole('link', { name: 'Later messages' })).toHaveCount(0);
   await page.getByRole('link', { name: 'Go to the latest' }).click();
   await expect(log).toHaveCount(50);
 });

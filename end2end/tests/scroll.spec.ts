@@ -48,6 +48,88 @@ test('a room of 10,000 messages opens at its end and is read upwards without a j
   expect(texts).toEqual(many(10_001 - texts.length, 10_000));
 });
 
+test('a long room is read up and down with at most 400 rows on the page, and none is missing', async ({ browser, page }) => {
+  const server = await Server.start({
+    env: { CONFAB_LIMITS__MESSAGES_PER_SECOND: '0', CONFAB_STORE__DURABILITY: 'process', CONFAB_LIMITS__BACKLOG_BYTES: '0' },
+  });
+  const name = freshRoom();
+  await page.goto(server.url);
+  await fill(page, name, many(1, 2_000));
+  const ann = await Room.open(page, name, server.url);
+  const bob = await Room.openAs(browser, 'Bob', name, server.url);
+  const later = ann.log.getByRole('link', { name: 'Later messages' });
+  /** The numbers on the page, which have no hole. */
+  const numbers = async () => {
+    const texts = await ann.texts();
+    const first = Number(texts[0]!.split(' ')[1]);
+    expect(texts).toEqual(many(first, first + texts.length - 1));
+    expect(texts.length).toBeLessThanOrEqual(400);
+    return { first, last: first + texts.length - 1 };
+  };
+  const toTheTop = () => ann.log.evaluate((log) => (log.scrollTop = -(log.scrollHeight - log.clientHeight)));
+  const toTheBottom = () => ann.log.evaluate((log) => (log.scrollTop = 0));
+
+  // Up, until the end of the room is far away.
+  while ((await numbers()).first > 1_201) {
+    const { first } = await numbers();
+    await toTheTop();
+    await expect(ann.messages.filter({ hasText: new RegExp(`message ${first - 1}$`) })).toBeAttached();
+  }
+  await expect(later).toBeAttached();
+  expect((await numbers()).last).toBeLessThan(1_700);
+
+  // What is said now leaves the reader in peace.
+  const before = await numbers();
+  await bob.say('message 2001');
+  await expect(ann.jump).toHaveText('Jump to latest (1 new)');
+  expect(await numbers()).toEqual(before);
+
+  // Down again, to what was said meanwhile.
+  while ((await numbers()).last < 2_001) {
+    const { last } = await numbers();
+    await toTheBottom();
+    await expect(ann.messages.filter({ hasText: new RegExp(`message ${last + 1}$`) })).toBeAttached();
+  }
+  await expect(later).toHaveCount(0);
+  await toTheBottom();
+  await expect(ann.jump).toHaveCount(0);
+  await bob.say('message 2002');
+  await expect(ann.messages.last()).toContainText('message 2002');
+  await expect(ann.messages.last()).toBeInViewport({ ratio: 1 });
+  await numbers();
+});
+
+for (const way of ['the button', 'an own message']) {
+  test(`out of the past leads ${way}`, async ({ page }) => {
+    const server = await Server.start({
+      env: { CONFAB_LIMITS__MESSAGES_PER_SECOND: '0', CONFAB_STORE__DURABILITY: 'process', CONFAB_LIMITS__BACKLOG_BYTES: '0' },
+    });
+    const name = freshRoom();
+    await page.goto(server.url);
+    await fill(page, name, many(1, 1_000));
+    const room = await Room.open(page, name, server.url);
+    const later = room.log.getByRole('link', { name: 'Later messages' });
+    while ((await later.count()) === 0) {
+      const first = Number((await room.texts())[0]!.split(' ')[1]);
+      await room.log.evaluate((log) => (log.scrollTop = -(log.scrollHeight - log.clientHeight)));
+      await expect(room.messages.filter({ hasText: new RegExp(`message ${first - 1}$`) })).toBeAttached();
+    }
+    let last = 1_000;
+    if (way === 'the button') {
+      await room.jump.click();
+    } else {
+      last += 1;
+      await room.say(`message ${last}`);
+    }
+    await expect(room.messages.last()).toContainText(`message ${last}`);
+    await expect(room.messages.last()).toBeInViewport({ ratio: 1 });
+    await expect(room.jump).toHaveCount(0);
+    await expect(later).toHaveCount(0);
+    const texts = await room.texts();
+    expect(texts).toEqual(many(last + 1 - texts.length, last));
+  });
+}
+
 test('a reader at the end follows; one who reads further up is left in peace and told', async ({ browser, page, baseURL }) => {
   const name = freshRoom();
   await page.goto('/');

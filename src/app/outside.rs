@@ -30,6 +30,8 @@ pub enum Intent {
     Discard(RowKey),
     /// Show what was said before this.
     Older(Offset),
+    /// Show what was said after this.
+    Newer(Offset),
     /// Go to the newest message.
     JumpToLatest,
     Close,
@@ -52,6 +54,8 @@ pub struct RoomLink {
     pub away: RwSignal<bool>,
     /// Earlier messages are on their way, or could not be had.
     pub loading: RwSignal<Loading>,
+    /// The same of later ones.
+    pub returning: RwSignal<Loading>,
     /// What a screen reader is told.
     pub announcement: RwSignal<String>,
     /// The element that scrolls, and the one that is written in.
@@ -68,7 +72,7 @@ pub struct About {
     pub you: Person,
 }
 
-/// Reading earlier messages.
+/// Reading more messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loading {
     Idle,

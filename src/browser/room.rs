@@ -22,18 +22,18 @@ use super::{
     scroll::Scroll,
 };
 use crate::{
-    app::{Input, Intent, Loading, RoomLink, Row, RowKey, Status},
+    app::{Input, Intent, Loading, RoomLink, RoomState, Row, RowKey, Status},
     wire::{
         Answer, Code, Command, Epoch, Event, Group, Join, Key, Offset, Outcome, Person, Push, Reply, Send, ServerFrame, Stored,
         Timestamp, Topic,
     },
 };
 
-/// How many rows a reader keeps who follows the end; more are forgotten from the top and can be read again.
-const KEPT: usize = 200;
-/// When it comes to that.
-const TOO_MANY: usize = 400;
-/// How many earlier messages are read at a time.
+/// The page shows so many rows at most; with more it forgets those that are far from the reader, who can read them again,
+const MOST: usize = 400;
+/// and keeps so many.
+const KEPT: usize = 300;
+/// How many messages are read at a time.
 const PAGE: usize = 50;
 /// How soon a message is sent again that the server could not take, in milliseconds, where it does not say.
 const AGAIN: u64 = 1_000;
@@ -60,7 +60,7 @@ pub(super) fn open(link: RoomLink) {
     draft.restore(link);
     let hear = SendWrapper::new(move |intent| match intent {
         Intent::Send(text) => {
-            room.scroll.to_end();
+            to_latest(&room);
             room.compose(fresh_key(), text);
             room.say_next(&line);
         }
@@ -73,9 +73,18 @@ pub(super) fn open(link: RoomLink) {
             room.apply(Input::Discarded(key));
             focus(link.composer.get_untracked().as_deref());
         }
-        Intent::Older(before) => older(Rc::clone(&room), before),
+        Intent::Older(before) if room.link.loading.get_untracked() != Loading::Busy => {
+            let part = (room.link.loading, format!("before={before}"));
+            spawn_local(read(Rc::clone(&room), part, move |messages| Input::Older(before, messages)));
+        }
+        Intent::Newer(after) if room.link.returning.get_untracked() != Loading::Busy => {
+            let part = (room.link.returning, format!("after={after}"));
+            spawn_local(read(Rc::clone(&room), part, move |messages| Input::Newer(after, messages)));
+        }
+        // They are on their way.
+        Intent::Older(_) | Intent::Newer(_) => {}
         Intent::JumpToLatest => {
-            room.scroll.to_end();
+            to_latest(&room);
             focus(link.log.get_untracked().as_deref());
         }
         Intent::Close => line.close(),
@@ -166,10 +175,10 @@ impl Session {
         match (reply.outcome, about) {
             (Outcome::Ok(Answer::Joined { at, state }), _) => {
                 self.joining.set(false);
-                let (before, recovered) = (self.count(), state.recovered);
+                let missed = if state.recovered { state.events.iter().filter(|push| self.is_news(push)).count() } else { 0 };
                 self.apply(Input::Joined(at, state));
-                let missed = self.count().saturating_sub(before);
-                if recovered && missed > 0 {
+                self.bound();
+                if missed > 0 {
                     self.scroll.came(missed);
                     self.announcer.came(missed, None);
                 }
@@ -207,18 +216,29 @@ impl Session {
             }
             _ => None,
         };
-        let before = self.count();
+        let news = self.is_news(&push);
         if !self.try_apply(Input::Pushed(push)) {
             self.join(line);
             return;
         }
-        let rows = self.count();
-        if rows > before && heard.is_some() {
+        if news && heard.is_some() {
             self.scroll.came(1);
             self.announcer.came(1, heard);
         }
-        if rows > TOO_MANY && self.scroll.follows() {
-            self.apply(Input::Trimmed(KEPT));
+        self.bound();
+    }
+
+    /// Somebody else has said something that the page does not know.
+    fn is_news(&self, push: &Push) -> bool {
+        let Event::Message(message) = &push.event else { return false };
+        let known = |offset: Offset| self.link.state.with_untracked(|state| offset <= state.position().offset);
+        !self.is_mine(&message.from.id) && !push.offset.is_some_and(known)
+    }
+
+    /// Keeps the list from growing without end.
+    fn bound(&self) {
+        if self.count() > MOST {
+            self.apply(Input::Trimmed(self.scroll.far_end(), KEPT));
         }
     }
 
@@ -264,40 +284,64 @@ impl Client for Rc<Session> {
     }
 }
 
-/// Reads what was said before the first row.
-fn older(room: Rc<Session>, before: Offset) {
-    if room.link.loading.get_untracked() == Loading::Busy {
-        return;
-    }
-    room.link.loading.set(Loading::Busy);
-    spawn_local(async move {
-        let (group, epoch) = (
-            room.link.about.with_value(|about| about.group.clone()),
-            room.link.state.with_untracked(|state| state.position().epoch.clone()),
-        );
-        let loading = match earlier(&group, before).await {
-            Ok(answer) => {
-                // The room was begun anew meanwhile; the connection will say so.
-                if answer.epoch == epoch {
-                    room.apply(Input::Older(before, answer.messages));
-                }
-                Loading::Idle
+/// Goes to the end of the room: to that of the list, or out of the past.
+fn to_latest(room: &Rc<Session>) {
+    if room.link.state.with_untracked(|state| state.newer_than().is_some()) {
+        let room = Rc::clone(room);
+        spawn_local(async move {
+            let returning = room.link.returning;
+            read(Rc::clone(&room), (returning, String::new()), Input::Latest).await;
+            // Something may have been said while they were on their way, our own message for one.
+            let newer = || room.link.state.with_untracked(RoomState::newer_than);
+            let mut before = None;
+            // It ends too where reading brings nothing: the connection will say why.
+            while let Some(after) = newer().filter(|after| returning.get_untracked() == Loading::Idle && before != Some(*after))
+            {
+                before = Some(after);
+                let part = (returning, format!("after={after}"));
+                read(Rc::clone(&room), part, move |messages| Input::Newer(after, messages)).await;
             }
-            Err(_) => Loading::Failed,
-        };
-        room.link.loading.set(loading);
-    });
+            room.scroll.to_end();
+        });
+    } else {
+        room.scroll.to_end();
+    }
+}
+
+/// Reads a part of the room and makes it an input; says in the signal how that goes.
+async fn read(
+    room: Rc<Session>,
+    (loading, part): (RwSignal<Loading>, String),
+    input: impl FnOnce(Vec<Stored>) -> Input + 'static,
+) {
+    loading.set(Loading::Busy);
+    let (group, epoch) = (
+        room.link.about.with_value(|about| about.group.clone()),
+        room.link.state.with_untracked(|state| state.position().epoch.clone()),
+    );
+    let outcome = match part_of(&group, &part).await {
+        Ok(answer) => {
+            // The room was begun anew meanwhile; the connection will say so.
+            if answer.epoch == epoch {
+                room.apply(input(answer.messages));
+                room.bound();
+            }
+            Loading::Idle
+        }
+        Err(_) => Loading::Failed,
+    };
+    loading.set(outcome);
 }
 
 /// The HTTP API's answer.
 #[derive(Deserialize)]
-struct Earlier {
+struct Part {
     epoch: Epoch,
     messages: Vec<Stored>,
 }
 
-async fn earlier(group: &Group, before: Offset) -> Result<Earlier, gloo_net::Error> {
-    let url = format!("/api/v1/rooms/{group}/messages?before={before}&limit={PAGE}");
+async fn part_of(group: &Group, part: &str) -> Result<Part, gloo_net::Error> {
+    let url = format!("/api/v1/rooms/{group}/messages?limit={PAGE}&{part}");
     http::Request::get(&url).send().await?.json().await
 }
 

@@ -12,12 +12,12 @@ use std::{
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, closure::Closure};
 
-use crate::app::{Intent, Loading, RoomLink, RoomState};
+use crate::app::{End, Intent, Loading, RoomLink, RoomState};
 
 /// How close to the end a reader follows it, in pixels.
 const NEAR_END: i32 = 100;
-/// How close to the beginning earlier messages are asked for, in pixels.
-const NEAR_TOP: i32 = 600;
+/// How close to the beginning earlier messages are asked for, or later ones to the end of what is shown, in pixels.
+const NEAR_MORE: i32 = 600;
 
 /// The place of one log.
 #[derive(Clone)]
@@ -49,6 +49,11 @@ impl Scroll {
     /// The reader sees what comes as it comes.
     pub(super) fn follows(&self) -> bool {
         self.0.following.get()
+    }
+
+    /// Where rows have to be forgotten, the end of the list that is further from the reader.
+    pub(super) fn far_end(&self) -> End {
+        if self.follows() || self.0.in_second_half() { End::Oldest } else { End::Newest }
     }
 
     /// Goes to the end and follows it from there.
@@ -101,7 +106,9 @@ impl Place {
     /// Notes where the reader is.
     fn look(&self) {
         let Some(log) = self.log() else { return };
-        let following = -log.scroll_top() <= NEAR_END;
+        // The end of what is shown is not the end of the room where the reader is in the past.
+        let in_the_past = self.link.state.with_untracked(|state| state.newer_than().is_some());
+        let following = -log.scroll_top() <= NEAR_END && !in_the_past;
         self.following.set(following);
         self.anchor.replace(if following { None } else { first_in_sight(&log) });
         if self.link.away.get_untracked() == following {
@@ -112,15 +119,28 @@ impl Place {
         }
     }
 
+    /// The first row in sight is in the second half of the list.
+    fn in_second_half(&self) -> bool {
+        let Some(log) = self.log() else { return false };
+        let Some(rows) = rows_of(&log) else { return false };
+        place_in_sight(&log, &rows) * 2 >= rows.length()
+    }
+
     fn scrolled(&self) {
         self.look();
         let Some(log) = self.log() else { return };
         let above = log.scroll_height() - log.client_height() + log.scroll_top();
-        if above < NEAR_TOP
+        if above < NEAR_MORE
             && self.link.loading.get_untracked() == Loading::Idle
             && let Some(before) = self.link.state.with_untracked(RoomState::older_than)
         {
             self.link.request(Intent::Older(before));
+        }
+        if -log.scroll_top() < NEAR_MORE
+            && self.link.returning.get_untracked() == Loading::Idle
+            && let Some(after) = self.link.state.with_untracked(RoomState::newer_than)
+        {
+            self.link.request(Intent::Newer(after));
         }
     }
 
@@ -149,20 +169,29 @@ fn top_in(log: &web_sys::Element, element: &web_sys::Element) -> f64 {
     element.get_bounding_client_rect().top() - log.get_bounding_client_rect().top()
 }
 
-/// The rows stand one below the other, so the first that ends below the upper edge is found by halving.
+fn rows_of(log: &web_sys::Element) -> Option<web_sys::HtmlCollection> {
+    Some(log.query_selector(".messages").ok().flatten()?.children())
+}
+
 fn first_in_sight(log: &web_sys::Element) -> Option<(web_sys::Element, f64)> {
-    let rows = log.query_selector(".messages").ok().flatten()?.children();
+    let rows = rows_of(log)?;
+    let row = rows.item(place_in_sight(log, &rows))?;
+    let top = top_in(log, &row);
+    Some((row, top))
+}
+
+/// The rows stand one below the other, so the first that ends below the upper edge is found by halving.
+fn place_in_sight(log: &web_sys::Element, rows: &web_sys::HtmlCollection) -> u32 {
     let edge = log.get_bounding_client_rect().top();
+    let is_in_sight = |row: web_sys::Element| row.get_bounding_client_rect().bottom() > edge;
     let (mut low, mut high) = (0, rows.length());
     while low < high {
         let middle = low.midpoint(high);
-        if rows.item(middle)?.get_bounding_client_rect().bottom() > edge {
+        if rows.item(middle).is_some_and(is_in_sight) {
             high = middle;
         } else {
             low = middle + 1;
         }
     }
-    let row = rows.item(low)?;
-    let top = top_in(log, &row);
-    Some((row, top))
+    low
 }

@@ -25,8 +25,8 @@ use crate::{
     wire::{Group, InvalidName, Key, Offset, Position, Stored},
 };
 
-/// How many messages a page of earlier ones shows.
-const EARLIER: usize = 50;
+/// How many messages a page of the past shows.
+const PAST: usize = 50;
 
 /// `GET /`: the rooms.
 pub(super) async fn lobby(State(services): State<Arc<Services>>, request: Request) -> Response {
@@ -67,38 +67,46 @@ pub(super) async fn go_to_room(
 #[derive(Deserialize)]
 struct Part {
     before: Option<u64>,
+    after: Option<u64>,
+    around: Option<u64>,
 }
 
-/// `GET /room/{group}/`: the newest messages, or with `?before=OFFSET` those before.
+impl Part {
+    /// The first that is given, if one is.
+    fn slice(&self) -> Option<Slice> {
+        let before = self.before.map(Offset).map(Slice::Before);
+        before.or(self.after.map(Offset).map(Slice::After)).or(self.around.map(Offset).map(Slice::Around))
+    }
+}
+
+/// `GET /room/{group}/`: the newest messages, live; or a part of the past with `?before=OFFSET`, `?after=OFFSET` or
+/// `?around=OFFSET`.
 pub(super) async fn room(State(services): State<Arc<Services>>, Named(group): Named, request: Request) -> Response {
     let guest = Guest::of(request.headers());
     let access = match enter(&services, &guest, group) {
         Ok(access) => access,
         Err(refusal) => return refused(refusal, request).await,
     };
-    let before = Query::<Part>::try_from_uri(request.uri()).ok().and_then(|Query(part)| part.before);
-    room_with(&services, guest, access, before.map(Offset), None, StatusCode::OK, request).await
+    let past = Query::<Part>::try_from_uri(request.uri()).ok().and_then(|Query(part)| part.slice());
+    room_with(&services, guest, access, past, None, StatusCode::OK, request).await
 }
 
 async fn room_with(
     services: &Services,
     guest: Guest,
     access: Access<Room>,
-    before: Option<Offset>,
+    past: Option<Slice>,
     mistake: Option<(String, String)>,
     status: StatusCode,
     request: Request,
 ) -> Response {
-    let shown = match before {
+    let shown = match past {
         None => access.catch_up(None).await.map(|caught_up| (caught_up.head, caught_up.messages)),
-        Some(before) => access.page(Slice::Before(before), EARLIER).await.map(|(epoch, messages)| {
-            let offset = messages.last().map_or(Offset::START, |last| last.offset);
-            (Position { epoch, offset }, messages)
-        }),
+        Some(slice) => access.page(slice, PAST).await,
     };
     match shown {
         Ok((position, messages)) => {
-            let page = room_page(services, &guest, &access, position, messages, before.is_none(), mistake);
+            let page = room_page(services, &guest, &access, position, messages, past.is_none(), mistake);
             with_cookie(render(status, page, request).await, guest.cookie)
         }
         Err(cause) => unavailable(cause, request).await,

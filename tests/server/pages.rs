@@ -54,8 +54,16 @@ async fn the_page_of_a_room_has_the_newest_fifty_and_leads_to_those_before() {
     let earlier = shown(&browser(), &app.url("/room/a/?before=11")).await;
     assert_eq!(texts(&earlier), expected(1, 10));
     assert!(!earlier.contains("?before="));
+    assert!(earlier.contains("/room/a/?after=10#messages"), "no way to the later ones");
     let middle = shown(&browser(), &app.url("/room/a/?before=55")).await;
     assert_eq!(texts(&middle), expected(5, 54));
+    let later = shown(&browser(), &app.url("/room/a/?after=10")).await;
+    assert_eq!(texts(&later), expected(11, 60));
+    assert!(later.contains("?before=11") && !later.contains("?after="), "these are the newest");
+    let around = shown(&browser(), &app.url("/room/a/?around=30")).await;
+    assert_eq!(texts(&around), expected(5, 54));
+    assert!(around.contains("?before=5") && around.contains("?after=54"));
+    assert!(texts(&shown(&browser(), &app.url("/room/a/?after=60")).await).is_empty());
     assert!(texts(&shown(&browser(), &app.url("/room/a/?before=1")).await).is_empty());
     // A number that is none shows the newest.
     assert_eq!(texts(&shown(&browser(), &app.url("/room/a/?before=x")).await), expected(11, 60));

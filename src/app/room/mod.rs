@@ -5,5 +5,5 @@ mod message;
 mod state;
 mod view;
 
-pub use state::{Delivery, Gap, Input, RoomState, Row, RowKey};
+pub use state::{Delivery, End, Gap, Input, RoomState, Row, RowKey};
 pub(super) use view::Room;

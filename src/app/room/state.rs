@@ -3,6 +3,10 @@
 //! Rows stand in two parts: first what has been said, then our own messages that are under way. What has been said has a place in
 //! the room's stream, in rising order and without holes, or is passing: of a room that keeps no history, of a program, of
 //! another node's store. A passing row stands where it came, after what was there then and before what came later.
+//!
+//! A page that has read far back holds a stretch of the stream that ends before the newest message: the reader is in the past.
+//! What is said meanwhile moves the position and is not shown; it is read when the reader comes down to it.
+//!
 //! A row's key is its author and the key that the author's client gave it, so the event of a message that we sent finds
 //! the row that is already there.
 
@@ -65,6 +69,10 @@ pub enum Input {
     Joined(Joined, State),
     /// Earlier messages that were asked for with `before` this offset.
     Older(Offset, Vec<Stored>),
+    /// Later messages that were asked for with `after` this offset.
+    Newer(Offset, Vec<Stored>),
+    /// The newest messages, in place of those that have been said.
+    Latest(Vec<Stored>),
     /// We said something; what is already there is not said again.
     Composed { key: Key, from: Person, text: String, at: Timestamp },
     /// The server accepted it.
@@ -75,8 +83,15 @@ pub enum Input {
     Retried(RowKey),
     /// Throw a refused message away.
     Discarded(RowKey),
-    /// Forget the oldest rows but this many; they can be read again.
-    Trimmed(usize),
+    /// Of what has been said, forget the rows at one end but for this many; they can be read again.
+    Trimmed(End, usize),
+}
+
+/// An end of what has been said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Oldest,
+    Newest,
 }
 
 /// The event is further on than the one that is due: the stream has to be joined again from the state's position.
@@ -94,17 +109,20 @@ pub struct RoomState {
     index: HashMap<RowKey, usize>,
     /// Earlier messages may exist.
     older: bool,
+    /// Later messages exist that are not shown: the last row that has been said has a place, and it is before the position.
+    newer: bool,
     /// Names the rows of events that came without a key.
     nameless: u64,
 }
 
 impl RoomState {
-    /// As the server's first answer has it.
+    /// As the server's first answer has it: a stretch of messages of a stream that stands at `position`.
     pub fn new(position: Position, messages: Vec<Stored>) -> Self {
+        let newer = messages.last().is_some_and(|last| last.offset < position.offset);
         let older = messages.first().is_some_and(|first| first.offset > Offset(1));
         let rows: Vec<Row> = messages.into_iter().map(placed).collect();
         let said = rows.len();
-        let mut state = Self { position, rows, said, index: HashMap::new(), older, nameless: 0 };
+        let mut state = Self { position, rows, said, index: HashMap::new(), older, newer, nameless: 0 };
         state.reindex();
         state
     }
@@ -132,6 +150,11 @@ impl RoomState {
         self.rows[..self.said].iter().find_map(|row| row.offset).filter(|_| self.older)
     }
 
+    /// After which offset later messages exist that are not shown; none where the rows reach up to the present.
+    pub fn newer_than(&self) -> Option<Offset> {
+        self.rows[..self.said].last().and_then(|row| row.offset).filter(|_| self.newer)
+    }
+
     /// Our messages that wait for an answer, in the order in which they were said.
     pub fn pending(&self) -> impl Iterator<Item = &Row> {
         self.unsent().filter(|row| row.delivery == Delivery::Pending)
@@ -151,6 +174,8 @@ impl RoomState {
             Input::Pushed(push) => return self.pushed(push),
             Input::Joined(at, state) => self.joined(at, state),
             Input::Older(before, messages) => self.prepend(before, messages),
+            Input::Newer(after, messages) => self.go_on(after, messages),
+            Input::Latest(messages) => self.return_to(messages),
             Input::Composed { key, from, text, at } => {
                 let key = RowKey::new(&from.id, key.as_str());
                 if !self.index.contains_key(&key) {
@@ -170,7 +195,8 @@ impl RoomState {
                     self.remove(&key);
                 }
             }
-            Input::Trimmed(keep) => self.trim(keep),
+            Input::Trimmed(End::Oldest, keep) => self.trim_oldest(keep),
+            Input::Trimmed(End::Newest, keep) => self.trim_newest(keep),
         }
         Ok(())
     }
@@ -181,7 +207,7 @@ impl RoomState {
             (Some(offset), _) if offset > self.position.offset.next() => return Err(Gap),
             (Some(offset), Event::Message(message)) => {
                 self.position.offset = offset;
-                self.say(placed(Stored { offset, message }));
+                self.say_now(placed(Stored { offset, message }));
             }
             (Some(offset), _) => self.position.offset = offset,
             (None, Event::Message(message)) => self.unnumbered(message),
@@ -191,7 +217,7 @@ impl RoomState {
                     self.nameless += 1;
                     let from = Person { id: String::new(), name: name_of(&map).unwrap_or("Program").to_owned() };
                     let text = text.to_owned();
-                    self.say(Row { key, from, text, at: None, offset: None, delivery: Delivery::Sent });
+                    self.say_now(Row { key, from, text, at: None, offset: None, delivery: Delivery::Sent });
                 }
             }
             (None, Event::Room(_)) => {}
@@ -203,6 +229,7 @@ impl RoomState {
         if !state.recovered {
             // What is passing cannot be read again; the stream that is now begins after it.
             self.retain(|row| row.offset.is_none());
+            self.newer = false;
             let first = state.events.iter().find_map(|push| push.offset).unwrap_or(at.offset.next());
             self.older = first > Offset(1);
             self.position = Position { epoch: at.epoch, offset: Offset(first.0.saturating_sub(1)) };
@@ -231,6 +258,33 @@ impl RoomState {
         self.reindex();
     }
 
+    fn go_on(&mut self, after: Offset, messages: Vec<Stored>) {
+        // The rows may have changed since they were asked for.
+        if self.newer_than() != Some(after) {
+            return;
+        }
+        let last = messages.last().map_or(after, |last| last.offset);
+        for message in messages.into_iter().filter(|message| message.offset > after) {
+            self.say(placed(message));
+        }
+        self.newer = last > after && last < self.position.offset;
+        self.position.offset = self.position.offset.max(last);
+    }
+
+    fn return_to(&mut self, messages: Vec<Stored>) {
+        self.rows.drain(..self.said);
+        self.said = 0;
+        self.reindex();
+        let last = messages.last().map_or(self.position.offset, |last| last.offset);
+        self.older = messages.first().is_some_and(|first| first.offset > Offset(1));
+        for message in messages {
+            self.say(placed(message));
+        }
+        // More may have been said since they were read.
+        self.newer = self.said > 0 && last < self.position.offset;
+        self.position.offset = self.position.offset.max(last);
+    }
+
     fn accepted(&mut self, key: &RowKey, offset: Option<Offset>) {
         let Some(row) = self.under_way(key) else { return };
         match offset {
@@ -240,7 +294,7 @@ impl RoomState {
             Some(_) => self.deliver(key, Delivery::Sent),
             None => {
                 let row = Row { delivery: Delivery::Sent, ..row.clone() };
-                self.say(row);
+                self.say_now(row);
             }
         }
     }
@@ -249,6 +303,15 @@ impl RoomState {
     fn unnumbered(&mut self, message: Message) {
         let row = Row { offset: None, ..placed(Stored { offset: Offset::START, message }) };
         if !self.index.contains_key(&row.key) || self.under_way(&row.key).is_some() {
+            self.say_now(row);
+        }
+    }
+
+    /// Shows what is said now, unless the reader is in the past, where it has no place. Ours is under way no more either way.
+    fn say_now(&mut self, row: Row) {
+        if self.newer {
+            self.remove(&row.key);
+        } else {
             self.say(row);
         }
     }
@@ -290,12 +353,26 @@ impl RoomState {
         }
     }
 
-    fn trim(&mut self, keep: usize) {
+    fn trim_oldest(&mut self, keep: usize) {
         let drop = self.said.saturating_sub(keep);
         // What is passing cannot be read again, nor could it by somebody who comes now.
         self.older |= self.rows[..drop].iter().any(|row| row.offset.is_some());
         self.rows.drain(..drop);
         self.said -= drop;
+        self.reindex();
+    }
+
+    fn trim_newest(&mut self, keep: usize) {
+        // The last one has a place, from which later ones can be read.
+        let Some(last) = self.rows[..self.said.min(keep)].iter().rposition(|row| row.offset.is_some()) else {
+            return self.trim_oldest(keep);
+        };
+        if !self.newer && self.rows[last + 1..self.said].iter().all(|row| row.offset.is_none()) {
+            return self.trim_oldest(keep);
+        }
+        self.newer = true;
+        self.rows.drain(last + 1..self.said);
+        self.said = last + 1;
         self.reindex();
     }
 
@@ -474,10 +551,60 @@ mod tests {
         let all: Vec<Stored> = (1..=100).map(stored).collect();
         let mut state = RoomState::new(at(100), all.clone());
         let untouched = state.clone();
-        assert_eq!(state.apply(Input::Trimmed(30)), Ok(()));
+        assert_eq!(state.apply(Input::Trimmed(End::Oldest, 30)), Ok(()));
         assert_eq!((state.rows().len(), state.older_than()), (30, Some(Offset(71))));
         assert_eq!(state.apply(Input::Older(Offset(71), all[..70].to_vec())), Ok(()));
         assert_eq!(state, untouched);
+    }
+
+    #[test]
+    fn in_the_past_what_is_said_is_not_shown_until_the_reader_comes_down_to_it() {
+        let mut state = RoomState::new(at(100), (1..=100).map(stored).collect());
+        assert_eq!(state.apply(Input::Trimmed(End::Newest, 30)), Ok(()));
+        assert_eq!((state.rows().len(), state.newer_than()), (30, Some(Offset(30))));
+        let key = compose(&mut state, "a");
+        assert_eq!(state.apply(Input::Pushed(push(stored(101)))), Ok(()));
+        assert_eq!(state.apply(Input::Pushed(push(said(102, &me(), "a")))), Ok(()));
+        assert_eq!((state.row(&key), state.rows().len()), (None, 30), "it stands further down");
+        assert_eq!(state.position(), &at(102));
+        // A program's word that nobody keeps has no place in the past.
+        let Push { topic, event, .. } = push(stored(33));
+        assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
+        assert_eq!(state.rows().len(), 30);
+        assert_eq!(state.apply(Input::Newer(Offset(30), (31..=90).map(stored).collect())), Ok(()));
+        assert_eq!(state.newer_than(), Some(Offset(90)));
+        let rest = (91..=103).map(|offset| if offset == 102 { said(102, &me(), "a") } else { stored(offset) });
+        assert_eq!(state.apply(Input::Newer(Offset(90), rest.collect())), Ok(()));
+        assert_eq!((state.newer_than(), state.position()), (None, &at(103)), "the answer was ahead of the socket");
+        assert_eq!(state.apply(Input::Pushed(push(stored(103)))), Ok(()));
+        assert_eq!(offsets(&state), (1..=103).map(Some).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_newest_messages_take_the_place_of_the_past_and_leave_what_is_under_way() {
+        let mut state = RoomState::new(at(100), (1..=30).map(stored).collect());
+        assert_eq!(state.newer_than(), Some(Offset(30)));
+        let key = compose(&mut state, "a");
+        // One more has been said since they were read.
+        assert_eq!(state.apply(Input::Pushed(push(stored(101)))), Ok(()));
+        assert_eq!(state.apply(Input::Latest((51..=100).map(stored).collect())), Ok(()));
+        assert_eq!((state.older_than(), state.newer_than()), (Some(Offset(51)), Some(Offset(100))));
+        assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&key]);
+        assert_eq!(state.apply(Input::Newer(Offset(100), vec![stored(101)])), Ok(()));
+        assert_eq!(state.newer_than(), None);
+        assert_eq!(state.rows().len(), 52);
+    }
+
+    #[test]
+    fn what_is_passing_is_trimmed_from_its_beginning_since_it_cannot_be_read_again() {
+        let mut state = RoomState::new(at(0), Vec::new());
+        for number in 1..=10 {
+            let Push { topic, event, .. } = push(stored(number));
+            assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
+        }
+        assert_eq!(state.apply(Input::Trimmed(End::Newest, 3)), Ok(()));
+        let texts: Vec<_> = state.rows().iter().map(|row| row.text.as_str()).collect();
+        assert_eq!((texts, state.newer_than()), (vec!["text 8", "text 9", "text 10"], None));
     }
 
     #[test]
@@ -509,7 +636,7 @@ mod tests {
         assert_eq!(state.apply(Input::Older(Offset(2), vec![stored(1)])), Ok(()));
         assert_eq!(texts(&state), ["text 1", "text 2", "text 3", "text 33", "text 4", "text 44", "mine a"]);
         assert_eq!(state.pending().count(), 1);
-        assert_eq!(state.apply(Input::Trimmed(3)), Ok(()));
+        assert_eq!(state.apply(Input::Trimmed(End::Oldest, 3)), Ok(()));
         assert_eq!(texts(&state), ["text 33", "text 4", "text 44", "mine a"]);
         assert_eq!(state.older_than(), Some(Offset(4)));
         // The stream begins anew; what was passing is not in it, and stands above.
@@ -546,7 +673,7 @@ mod tests {
             let Push { topic, event, .. } = push(stored(number));
             assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
         }
-        assert_eq!(state.apply(Input::Trimmed(3)), Ok(()));
+        assert_eq!(state.apply(Input::Trimmed(End::Oldest, 3)), Ok(()));
         let texts: Vec<_> = state.rows().iter().map(|row| row.text.as_str()).collect();
         assert_eq!(texts, ["text 8", "text 9", "text 10", "mine mine"]);
         assert_eq!(state.row(&pending).map(|row| row.text.as_str()), Some("mine mine"));
@@ -574,9 +701,13 @@ mod tests {
         Reset(u64),
         /// The page reads so many earlier messages.
         Older(usize),
+        /// The page reads so many later ones, if it is in the past.
+        Newer(usize),
+        /// The page goes to the newest.
+        Latest,
         /// The last few events come a second time.
         Repeated(u64),
-        Trimmed(usize),
+        Trimmed(End, usize),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -585,8 +716,11 @@ mod tests {
             (0..80_u64).prop_map(Step::Missed),
             (0..80_u64).prop_map(Step::Reset),
             (1..60_usize).prop_map(Step::Older),
+            (1..60_usize).prop_map(Step::Newer),
+            Just(Step::Latest),
             (0..10_u64).prop_map(Step::Repeated),
-            (20..60_usize).prop_map(Step::Trimmed),
+            (20..60_usize).prop_map(|keep| Step::Trimmed(End::Oldest, keep)),
+            (20..60_usize).prop_map(|keep| Step::Trimmed(End::Newest, keep)),
         ]
     }
 
@@ -622,22 +756,31 @@ mod tests {
                             prop_assert_eq!(page.apply(Input::Older(before, older)), Ok(()));
                         }
                     }
+                    Step::Newer(count) => {
+                        if let Some(after) = page.newer_than() {
+                            let newer = (after.0 + 1..=head.min(after.0 + count as u64)).map(stored).collect();
+                            prop_assert_eq!(page.apply(Input::Newer(after, newer)), Ok(()));
+                        }
+                    }
+                    Step::Latest => prop_assert_eq!(page.apply(Input::Latest(newest(head).collect())), Ok(())),
                     Step::Repeated(count) => {
                         for offset in head.saturating_sub(count).max(1)..=head {
                             prop_assert_eq!(page.apply(Input::Pushed(push(stored(offset)))), Ok(()));
                         }
                     }
-                    Step::Trimmed(keep) => prop_assert_eq!(page.apply(Input::Trimmed(keep)), Ok(())),
+                    Step::Trimmed(end, keep) => prop_assert_eq!(page.apply(Input::Trimmed(end, keep)), Ok(())),
                 }
-                let fresh = RoomState::new(at(head), newest(head).collect());
-                prop_assert_eq!(page.position(), fresh.position());
-                let both = page.rows().len().min(fresh.rows().len());
-                prop_assert_eq!(&page.rows()[page.rows().len() - both..], &fresh.rows()[fresh.rows().len() - both..]);
-                prop_assert!(both as u64 >= head.min(20), "{both} of {head}");
-                let first = page.rows().first().and_then(|row| row.offset).map_or(1, |offset| offset.0);
+                prop_assert_eq!(page.position(), &at(head));
+                let rows = page.rows();
+                prop_assert!(rows.len() as u64 >= head.min(20), "{} of {head}", rows.len());
+                let first = rows.first().and_then(|row| row.offset).map_or(1, |offset| offset.0);
                 prop_assert_eq!(page.older_than().is_some(), first > 1);
-                let expected: Vec<_> = (first..=head).map(Some).collect();
-                prop_assert_eq!(offsets(&page), expected);
+                // A page in the past shows a stretch that ends earlier, and knows that it does.
+                let last = page.newer_than().map_or(head, |last| last.0);
+                prop_assert!(page.newer_than().is_none() || last < head);
+                let fresh = RoomState::new(at(head), (first..=last).map(stored).collect());
+                prop_assert_eq!(rows, fresh.rows());
+                prop_assert_eq!(page.newer_than(), fresh.newer_than());
             }
         }
     }

@@ -22,6 +22,7 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
         unseen: RwSignal::new(0),
         away: RwSignal::new(false),
         loading: RwSignal::new(Loading::Idle),
+        returning: RwSignal::new(Loading::Idle),
         announcement: RwSignal::new(String::new()),
         log: NodeRef::new(),
         composer: NodeRef::new(),
@@ -127,6 +128,9 @@ fn Connection(link: RoomLink) -> impl IntoView {
     }
 }
 
+/// Names the list, so that a page of later messages opens at its beginning.
+const MESSAGES: &str = "messages";
+
 /// The messages. The scrolling element is a reversed column, so that it stands at its end from the first paint on, with scripts
 /// or without.
 #[component]
@@ -134,15 +138,18 @@ fn Log(link: RoomLink, name: String, here: String, live: bool) -> impl IntoView 
     let state = link.state;
     let keys = move || state.with(|state| state.rows().iter().map(|row| row.key.clone()).collect::<Vec<_>>());
     let older = Memo::new(move |_| state.with(RoomState::older_than));
+    let newer = Memo::new(move |_| state.with(RoomState::newer_than));
     let me = StoredValue::new(link.about.with_value(|about| about.you.id.clone()));
-    let load = move |event: leptos::ev::MouseEvent| {
+    // Without scripts the link leads to a page of its own.
+    let load = move |event: leptos::ev::MouseEvent, intent: Option<Intent>| {
         if link.ask.with_value(Option::is_some)
-            && let Some(before) = older.get_untracked()
+            && let Some(intent) = intent
         {
             event.prevent_default();
-            link.request(Intent::Older(before));
+            link.request(intent);
         }
     };
+    let later_here = here.clone();
     view! {
         <div class="log" role="log" aria-live="off" aria-label=format!("Messages in {name}") tabindex="0" node_ref=link.log>
             <div class="inner">
@@ -154,7 +161,11 @@ fn Log(link: RoomLink, name: String, here: String, live: bool) -> impl IntoView 
                             Loading::Failed => "Earlier messages could not be loaded. Try again",
                         };
                         view! {
-                            <a class="older" href=format!("{here}?before={before}") on:click=load>
+                            <a
+                                class="older"
+                                href=format!("{here}?before={before}")
+                                on:click=move |event| load(event, older.get_untracked().map(Intent::Older))
+                            >
                                 {label}
                             </a>
                         }
@@ -162,14 +173,32 @@ fn Log(link: RoomLink, name: String, here: String, live: bool) -> impl IntoView 
                 }}
                 <Show when=move || state.with(|state| state.rows().is_empty())>
                     <p class="empty">
-                        {if live { "Nothing has been said here yet. Say the first thing." } else { "There is nothing before this." }}
+                        {if live { "Nothing has been said here yet. Say the first thing." } else { "There is nothing here." }}
                     </p>
                 </Show>
-                <ol class="messages">
+                <ol class="messages" id=MESSAGES>
                     <For each=keys key=Clone::clone let:key>
                         <MessageRow link key me />
                     </For>
                 </ol>
+                {move || {
+                    newer.get().map(|after| {
+                        let label = move || match link.returning.get() {
+                            Loading::Idle => "Later messages",
+                            Loading::Busy => "Loading later messages…",
+                            Loading::Failed => "Later messages could not be loaded. Try again",
+                        };
+                        view! {
+                            <a
+                                class="newer"
+                                href=format!("{later_here}?after={after}#{MESSAGES}")
+                                on:click=move |event| load(event, newer.get_untracked().map(Intent::Newer))
+                            >
+                                {label}
+                            </a>
+                        }
+                    })
+                }}
             </div>
         </div>
     }

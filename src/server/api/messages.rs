@@ -72,8 +72,8 @@ pub(super) async fn messages(
     let (slice, limit) = (part.slice()?, part.limit()?);
     let group = group.map_err(|reason| not_found(reason.0))?;
     let access = services.rooms.enter(&Guest::of(&headers).person, &group)?;
-    let (epoch, messages) = access.page(slice, limit).await?;
-    Ok(Json(Messages { epoch, messages }))
+    let (head, messages) = access.page(slice, limit).await?;
+    Ok(Json(Messages { epoch: head.epoch, messages }))
 }
 
 /// How `OpenAPI` describes it.

@@ -560,16 +560,16 @@ impl Access<Room> {
         Ok(CatchUp { head: page.head, recovered: false, messages: page.messages })
     }
 
-    /// A part of the room's stream in rising order.
+    /// A part of the room's stream in rising order, and where the stream stands.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn page(&self, slice: Slice, count: usize) -> Result<(Epoch, Vec<Stored>), StoreError> {
+    pub async fn page(&self, slice: Slice, count: usize) -> Result<(Position, Vec<Stored>), StoreError> {
         let Some(Stream { store, .. }) = self.stream() else {
-            return Ok((self.rooms.passing.clone(), Vec::new()));
+            return Ok((Position { epoch: self.rooms.passing.clone(), offset: Offset::START }, Vec::new()));
         };
         let page = store.read(&self.subject.group, slice, count, ANSWER_BYTES).await?;
-        Ok((page.head.epoch, page.messages))
+        Ok((page.head, page.messages))
     }
 }
 
