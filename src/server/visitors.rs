@@ -13,9 +13,13 @@ use super::settings::ProxyNetwork;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The address that a request comes from, as far as it can be known.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Visitor(pub(super) IpAddr);
+/// Where a request comes from, as far as it can be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Visitor {
+    address: IpAddr,
+    /// A trusted proxy has told of it.
+    told: bool,
+}
 
 /// Whoever shares what bounds an address: one IPv4 address, or an IPv6 network of 64 bits, in which everybody has as many
 /// addresses as they like.
@@ -24,15 +28,16 @@ pub struct Household(IpAddr);
 
 impl Visitor {
     pub(super) fn household(self) -> Household {
-        Household(match self.0 {
+        Household(match self.address {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-            IpAddr::V4(_) => self.0,
+            IpAddr::V4(_) => self.address,
         })
     }
 
-    /// Whether it is on this machine: a program there, or a proxy that is not trusted and stands for many.
+    /// Whether it is on this machine: a program there, or a proxy that is not trusted and stands for many. Nobody is believed
+    /// to be.
     pub(super) fn is_local(self) -> bool {
-        self.0.is_loopback()
+        !self.told && self.address.is_loopback()
     }
 }
 
@@ -47,20 +52,20 @@ impl Proxies {
     /// Whom a request comes from that `peer` has sent.
     pub(super) fn visitor(&self, peer: IpAddr, headers: &HeaderMap) -> Visitor {
         let peer = peer.to_canonical();
+        let mut visitor = Visitor { address: peer, told: false };
         if !self.trust(peer) {
-            return Visitor(peer);
+            return visitor;
         }
         // What is no address ends it: nobody knows who has written what stands before.
         let told = headers.get_all(FORWARDED_FOR).into_iter().rev();
         let told = told.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')).map_while(address);
-        let mut nearest = peer;
         for address in told {
-            nearest = address;
+            visitor = Visitor { address, told: true };
             if !self.trust(address) {
                 break;
             }
         }
-        Visitor(nearest)
+        visitor
     }
 
     fn trust(&self, address: IpAddr) -> bool {
@@ -91,7 +96,7 @@ mod tests {
         let headers = HeaderMap::from_iter([(FORWARDED_FOR, HeaderValue::from_static("203.0.113.7"))]);
         let some = Proxies::new(vec!["10.0.0.0/8".parse().expect("a network")]);
         for (proxies, peer) in [(Proxies::new(Vec::new()), "127.0.0.1"), (some, "192.0.2.1")] {
-            assert_eq!(proxies.visitor(ip(peer), &headers).0, ip(peer));
+            assert_eq!(proxies.visitor(ip(peer), &headers), Visitor { address: ip(peer), told: false });
         }
     }
 
@@ -120,14 +125,28 @@ mod tests {
             (&[], "127.0.0.1"),
         ] {
             let headers = lines.iter().map(|line| (FORWARDED_FOR, HeaderValue::from_static(line))).collect();
-            assert_eq!(proxies.visitor(ip("127.0.0.1"), &headers).0, ip(visitor), "{lines:?}");
-            assert_eq!(proxies.visitor(ip("::ffff:127.0.0.1"), &headers).0, ip(visitor), "{lines:?} mapped");
+            assert_eq!(proxies.visitor(ip("127.0.0.1"), &headers).address, ip(visitor), "{lines:?}");
+            assert_eq!(proxies.visitor(ip("::ffff:127.0.0.1"), &headers).address, ip(visitor), "{lines:?} mapped");
+        }
+    }
+
+    #[test]
+    fn local_is_who_asks_from_this_machine_and_not_who_is_said_to() {
+        let proxies = Proxies::new(vec!["127.0.0.1".parse().expect("a network")]);
+        let told = HeaderMap::from_iter([(FORWARDED_FOR, HeaderValue::from_static("127.0.0.1"))]);
+        for (peer, headers, local) in [
+            ("127.0.0.1", HeaderMap::new(), true),
+            ("127.0.0.1", told.clone(), false),
+            ("::1", told, true),
+            ("192.0.2.1", HeaderMap::new(), false),
+        ] {
+            assert_eq!(proxies.visitor(ip(peer), &headers).is_local(), local, "{peer} {headers:?}");
         }
     }
 
     #[test]
     fn an_ipv6_network_is_one_household_and_an_ipv4_address_is() {
-        let household = |text| Visitor(ip(text)).household();
+        let household = |text| Visitor { address: ip(text), told: false }.household();
         assert_eq!(household("2001:db8:1:2::3"), household("2001:db8:1:2:ffff:ffff:ffff:ffff"));
         assert_ne!(household("2001:db8:1:2::3"), household("2001:db8:1:3::3"));
         assert_ne!(household("192.0.2.1"), household("192.0.2.2"));

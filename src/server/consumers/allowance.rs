@@ -56,9 +56,10 @@ impl Allowance {
 
     /// Takes what one message costs whether it is there or has to be owed, and says how long the next has to wait.
     pub(super) fn charge(&mut self, bytes: usize) -> Duration {
+        let now = Instant::now();
         self.messages.charge(1);
-        let account = self.accounts.charge(self.account);
-        self.charge_bytes(bytes).max(self.messages.wait(Instant::now())).max(account)
+        self.bytes.charge(count(bytes));
+        self.messages.wait(now).max(self.bytes.wait(now)).max(self.accounts.charge(self.account))
     }
 
     /// The same for what costs its bytes alone.
