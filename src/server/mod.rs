@@ -87,8 +87,8 @@ pub async fn run_on(
     let metrics = Metrics::default();
     let layer: Arc<dyn ChannelLayer> = Arc::new(Measured::new(layer, metrics.sends.clone()));
     let most = |limit: Option<NonZeroU32>| limit.map_or(0, NonZeroU32::get);
-    // A program is one account, and what it asks is as good as one connection.
-    let of_program = limits.messages_per_second.into_iter().chain(limits.messages_per_second_per_account).min();
+    // Who may say on one connection whatever they like may do so on many.
+    let of_account = limits.messages_per_second.and(limits.messages_per_second_per_account);
     let (durable, commits) = storage::open(&store, &server.data).await?;
     let (volatile, volatile_commits) = MemoryStore::new(REMEMBERED);
     let (rooms, strandings) = Rooms::start(
@@ -103,11 +103,11 @@ pub async fn run_on(
         rooms,
         groups: Groups::start(Arc::clone(&layer), strandings, channel_layers.default.group_expiry, metrics.fan_out.clone())?,
         layer,
-        programs: Programs::new(tokens, most(of_program)),
+        programs: Programs::new(tokens, most(limits.messages_per_second)),
         by_household: Connections::new(limits.connections_per_address),
         by_account: Connections::new(limits.connections_per_account),
         requests: Buckets::new(most(limits.requests_per_second)),
-        accounts: Arc::new(Buckets::new(most(limits.messages_per_second_per_account))),
+        accounts: Arc::new(Buckets::new(most(of_account))),
         proxies: Proxies::new(server.trusted_proxies),
         origins: Origins::new(server.allowed_origins),
         deflate: server.deflate,

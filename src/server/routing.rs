@@ -139,7 +139,9 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
         services.metrics.refuse(Refused::Malformed);
         return refuse(StatusCode::BAD_REQUEST, "this connection cannot become a WebSocket");
     };
-    let Guest { person, account, cookie: newcomer } = Guest::of(request.headers());
+    let Guest { person, account, cookie } = Guest::of(request.headers());
+    // Nobody else can be who has shown no secret, so there is nothing to count.
+    let account = cookie.is_none().then_some(account);
     let scope = Scope {
         person,
         account,
@@ -151,8 +153,7 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
     };
     // A browser drops a connection whose sub-protocol was not taken up.
     let protocol = handshake.offers(SUBPROTOCOL).then_some(SUBPROTOCOL);
-    // Nobody else can be who has shown no secret, so there is nothing to count.
-    let of_account = || newcomer.is_none().then(|| place(&services.by_account, account, "an account")).transpose();
+    let of_account = || account.map(|account| place(&services.by_account, account, "an account")).transpose();
     let places = place(&services.by_household, visitor.household(), "an address");
     let kept = match places.and_then(|of_address| Ok((alive.clone(), of_address, of_account()?))) {
         Ok(kept) => kept,

@@ -207,7 +207,8 @@ pub struct Limits {
     pub requests_per_second: Option<NonZeroU32>,
     /// Messages per second on one connection, with a burst of five seconds' worth.
     pub messages_per_second: Option<NonZeroU32>,
-    /// Messages per second of one account on all of its connections, with a burst of five seconds' worth.
+    /// Messages per second of one account on all of its connections, with a burst of five seconds' worth. Not in effect where
+    /// `messages_per_second` is none.
     pub messages_per_second_per_account: Option<NonZeroU32>,
     /// Bytes per second of the messages on one connection, with a burst of five seconds' worth.
     pub bytes_per_second: Option<NonZeroU32>,

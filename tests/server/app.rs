@@ -58,7 +58,6 @@ impl TestApp {
         // What survives a power cut is not shown here, and waiting for the disk is slow.
         settings.store.durability = Durability::Process;
         settings.limits.messages_per_second = None;
-        settings.limits.messages_per_second_per_account = None;
         settings.limits.bytes_per_second = None;
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -164,7 +163,6 @@ impl Program {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env("CONFAB_LIMITS__MESSAGES_PER_SECOND", "0")
-            .env("CONFAB_LIMITS__MESSAGES_PER_SECOND_PER_ACCOUNT", "0")
             .env("CONFAB_LIMITS__BYTES_PER_SECOND", "0")
             .current_dir(data)
             .stdin(Stdio::null())

@@ -74,7 +74,7 @@ async fn a_plain_client_over_its_rate_loses_nothing() {
         settings.limits.messages_per_second_per_account = NonZeroU32::new(100);
     })
     .await;
-    let mut plain = Plain::connect(app.address, "/room/a/").await;
+    let mut plain = Plain::with(app.address, "/room/a/", &[ANN]).await;
     app.has_members(1).await;
     let words: Vec<_> = (0..600).map(|n| n.to_string()).collect();
     for word in &words {
@@ -163,7 +163,11 @@ async fn an_account_has_a_bounded_number_of_connections_and_a_place_is_free_when
 
 #[tokio::test]
 async fn the_tabs_and_the_form_of_one_account_share_one_rate() {
-    let app = TestApp::with(|settings| settings.limits.messages_per_second_per_account = NonZeroU32::new(1)).await;
+    let app = TestApp::with(|settings| {
+        settings.limits.messages_per_second = NonZeroU32::new(1_000);
+        settings.limits.messages_per_second_per_account = NonZeroU32::new(1);
+    })
+    .await;
     let mut other = V1::with(app.address, "/room/a/", &[BOB]).await;
     let mut tab = V1::with(app.address, "/room/a/", &[ANN]).await;
     // What plain clients say is taken and paid off afterwards: a minute and a half, with these.
@@ -178,6 +182,11 @@ async fn the_tabs_and_the_form_of_one_account_share_one_rate() {
     }
     let error = tab.error(send("k", "y")).await;
     assert_eq!(error["code"], "rate_limited");
+    // Who shows no secret has a connection's rate alone.
+    let mut stranger = V1::connect(app.address, "/ws/").await;
+    for _ in 0..20 {
+        stranger.join("room/a", None).await;
+    }
     assert!(error["message"].as_str().is_some_and(|message| message.contains("all of your connections")), "{error}");
     let wait = error["retry_after_ms"].as_u64().expect("a time");
     assert!((1_001..=91_001).contains(&wait), "{wait}");
@@ -192,6 +201,19 @@ async fn the_tabs_and_the_form_of_one_account_share_one_rate() {
     assert_eq!(within("an answer", said(BOB.1)).await.expect("an answer").status(), StatusCode::SEE_OTHER);
     assert_eq!(other.push().await["event"]["text"], "from the form");
     assert_eq!(other.pushes_so_far().await, [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn without_a_rate_on_connections_accounts_have_none() {
+    let app = TestApp::with(|settings| {
+        settings.limits.messages_per_second = None;
+        settings.limits.messages_per_second_per_account = NonZeroU32::new(1);
+    })
+    .await;
+    let mut v1 = V1::with(app.address, "/ws/", &[ANN]).await;
+    for _ in 0..100 {
+        v1.join("room/a", None).await;
+    }
 }
 
 fn retry_after(response: &Response) -> u64 {

@@ -66,17 +66,12 @@ pub enum Unknown {
 }
 
 /// All programs that may push.
-pub struct Programs {
-    all: Vec<Arc<Program>>,
-    /// 0 for no bound.
-    pub messages_per_second: u32,
-}
+pub struct Programs(Vec<Arc<Program>>);
 
 impl Programs {
     /// Those of the settings, each with its own count of messages a second; 0 for no bound.
     pub fn new(rules: Vec<TokenRule>, messages_per_second: u32) -> Self {
-        let all = rules.into_iter().map(|rule| Arc::new(Program::new(rule, messages_per_second))).collect();
-        Self { all, messages_per_second }
+        Self(rules.into_iter().map(|rule| Arc::new(Program::new(rule, messages_per_second))).collect())
     }
 
     /// The program that sent a request. Takes the same time whatever the token.
@@ -91,8 +86,7 @@ impl Programs {
         }
         let presented = PushToken::digest(token.trim());
         // To the end, wherever it is found.
-        let found =
-            self.all.iter().fold(None, |found, program| if program.token.is(&presented) { Some(program) } else { found });
+        let found = self.0.iter().fold(None, |found, program| if program.token.is(&presented) { Some(program) } else { found });
         found.cloned().ok_or(Unknown::WrongToken)
     }
 }
@@ -134,7 +128,7 @@ mod tests {
     #[test]
     fn a_program_has_its_groups_and_its_own_rate() {
         let programs = programs();
-        let [one, two] = &programs.all[..] else { panic!("two programs") };
+        let [one, two] = &programs.0[..] else { panic!("two programs") };
         assert!(one.may_send_to(&"team-a".parse().unwrap()) && !one.may_send_to(&"lobby".parse().unwrap()));
         assert_ne!(one.person.id, two.person.id);
         assert!(one.spend(5).is_ok() && one.spend(1).is_err() && two.spend(1).is_ok());

@@ -91,7 +91,7 @@ pub(super) async fn to_group(
         Body::Text(text) => vec![Item::text(text, key, &services.limits)?],
         Body::Json(json) => items(json, key, &services.limits, access.room())?,
     };
-    spend(&program, items.len(), &services)?;
+    spend(&program, items.len(), &services.limits)?;
     Ok(Json(send_all(&access, &items).await?))
 }
 
@@ -117,7 +117,7 @@ pub(super) async fn to_channel(
         return Err(unsupported("a channel takes one event, as application/json"));
     };
     let event = event(json, &services.limits, None)?;
-    spend(&program, 1, &services)?;
+    spend(&program, 1, &services.limits)?;
     services.layer.send(&channel, event).await.map_err(|cause| match cause {
         LayerError::ChannelFull { .. } => later(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, cause.to_string(), LATER_MS),
         cause => {
@@ -232,9 +232,9 @@ fn event(json: Value, limits: &Limits, events: Option<&RoomEvents>) -> Result<Ev
 }
 
 /// Counts the items against the program's rate.
-fn spend(program: &Program, items: usize, services: &Services) -> Result<(), Error> {
+fn spend(program: &Program, items: usize, limits: &Limits) -> Result<(), Error> {
     program.spend(u32::try_from(items).unwrap_or(u32::MAX)).map_err(|wait| {
-        let message = format!("at most {} messages a second for one token", services.programs.messages_per_second);
+        let message = format!("at most {} messages a second for one token", limits.messages_per_second);
         Error(StatusCode::TOO_MANY_REQUESTS, CommandError::rate_limited(message, wait))
     })
 }

@@ -15,7 +15,7 @@ use crate::server::{
 pub(super) struct Allowance {
     messages: Bucket,
     bytes: Bucket,
-    account: Account,
+    account: Option<Account>,
     accounts: Arc<Buckets<Account>>,
 }
 
@@ -35,7 +35,7 @@ impl Spent {
 }
 
 impl Allowance {
-    pub(super) fn new(limits: &Limits, account: Account, accounts: Arc<Buckets<Account>>) -> Self {
+    pub(super) fn new(limits: &Limits, account: Option<Account>, accounts: Arc<Buckets<Account>>) -> Self {
         let (messages, bytes) = (Bucket::new(limits.messages_per_second), Bucket::new(limits.bytes_per_second));
         Self { messages, bytes, account, accounts }
     }
@@ -48,7 +48,9 @@ impl Allowance {
         if messages.max(of_bytes) > Duration::ZERO {
             return Err(if messages > of_bytes { Spent::Messages(messages) } else { Spent::Bytes(of_bytes) });
         }
-        self.accounts.take(self.account).map_err(Spent::Account)?;
+        if let Some(account) = self.account {
+            self.accounts.take(account).map_err(Spent::Account)?;
+        }
         self.messages.charge(1);
         self.bytes.charge(count(bytes));
         Ok(())
@@ -59,7 +61,8 @@ impl Allowance {
         let now = Instant::now();
         self.messages.charge(1);
         self.bytes.charge(count(bytes));
-        self.messages.wait(now).max(self.bytes.wait(now)).max(self.accounts.charge(self.account))
+        let of_account = self.account.map_or(Duration::ZERO, |account| self.accounts.charge(account));
+        self.messages.wait(now).max(self.bytes.wait(now)).max(of_account)
     }
 
     /// The same for what costs its bytes alone.
@@ -79,7 +82,12 @@ mod tests {
     use crate::server::accounts::Guest;
 
     /// With these rates of messages and bytes, and this one of the account.
-    fn allowance(messages_per_second: u32, bytes_per_second: u32, accounts: &Arc<Buckets<Account>>, who: Account) -> Allowance {
+    fn allowance(
+        messages_per_second: u32,
+        bytes_per_second: u32,
+        accounts: &Arc<Buckets<Account>>,
+        who: Option<Account>,
+    ) -> Allowance {
         let limits = Limits {
             message_bytes: 1_000,
             backlog_bytes: 0,
@@ -97,7 +105,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_message_as_long_as_it_may_be_goes_through_and_its_bytes_are_paid_off() {
-        let mut allowance = allowance(0, 10, &Arc::new(Buckets::new(0)), somebody());
+        let mut allowance = allowance(0, 10, &Arc::new(Buckets::new(0)), None);
         assert_eq!(allowance.take(1_000), Ok(()));
         let wait = Duration::from_millis(95_100);
         assert_eq!(allowance.take(1), Err(Spent::Bytes(wait)), "950 are owed");
@@ -108,7 +116,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_refused_costs_nothing() {
         let accounts = Arc::new(Buckets::new(1));
-        let mut allowance = allowance(1, 10, &accounts, somebody());
+        let mut allowance = allowance(1, 10, &accounts, Some(somebody()));
         assert!((0..5).all(|_| allowance.take(1).is_ok()));
         let wait = Duration::from_secs(1);
         assert!((0..100).all(|_| allowance.take(1_000) == Err(Spent::Messages(wait))));
@@ -121,11 +129,12 @@ mod tests {
     async fn the_connections_of_one_account_share_its_rate() {
         let accounts = Arc::new(Buckets::new(2));
         let (ann, bob) = (somebody(), somebody());
-        let mut tabs: Vec<_> = (0..10).map(|_| allowance(20, 0, &accounts, ann)).collect();
+        let mut tabs: Vec<_> = (0..10).map(|_| allowance(20, 0, &accounts, Some(ann))).collect();
         assert!(tabs.iter_mut().all(|tab| tab.take(1).is_ok()), "five seconds' worth");
         let wait = Duration::from_millis(500);
         assert!(tabs.iter_mut().all(|tab| tab.take(1) == Err(Spent::Account(wait))));
-        assert!(allowance(20, 0, &accounts, bob).take(1).is_ok(), "another's is its own");
+        assert!(allowance(20, 0, &accounts, Some(bob)).take(1).is_ok(), "another's is its own");
+        assert!((0..20).all(|_| allowance(20, 0, &accounts, None).take(1).is_ok()), "who has no account");
         tokio::time::advance(wait).await;
         assert_eq!(tabs.iter_mut().filter_map(|tab| tab.take(1).ok()).count(), 1);
     }
@@ -133,7 +142,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_cannot_be_refused_waits_for_the_slowest_rate() {
         let accounts = Arc::new(Buckets::new(10));
-        let mut allowance = allowance(1, 100, &accounts, somebody());
+        let mut allowance = allowance(1, 100, &accounts, Some(somebody()));
         assert!((0..4).all(|_| allowance.charge(10).is_zero()));
         assert_eq!(allowance.charge(10), Duration::from_secs(1));
         assert_eq!(allowance.charge(1_000), Duration::from_millis(5_510));

@@ -42,7 +42,8 @@ use crate::wire::{Group, Key, Person};
 #[derive(Clone)]
 pub struct Scope {
     pub person: Person,
-    pub account: Account,
+    /// None for somebody who has shown no secret and can be nobody else: then the connection's own bounds are all there is.
+    pub account: Option<Account>,
     /// What each account says, this one too.
     pub accounts: Arc<Buckets<Account>>,
     /// The group in the address, if it names one.
