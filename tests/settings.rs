@@ -11,7 +11,7 @@ use std::{
 };
 
 use confab::server::settings::{
-    AllowedOrigin, Backend, ConfigFile, Durability, Flag, History, LARGEST_MESSAGE, Loaded, MetricsFor, RedisHost,
+    AllowedOrigin, Backend, ConfigFile, Durability, Flag, History, LARGEST_MESSAGE, Limits, Loaded, MetricsFor, RedisHost,
     SerializerFormat, Settings, Sources, StoreUrl, TokenRule, known_keys,
 };
 
@@ -88,6 +88,7 @@ fn every_key_is_read_from_a_file() {
         listen = "[::]:80"
         data = "/var/lib/confab"
         allowed_origins = ["https://Example.org:443", "*"]
+        trusted_proxies = ["10.0.0.1", "10.1.2.3/16", "::1", "2001:db8::/32", "::ffff:192.0.2.1", "::ffff:192.0.2.0/120"]
         metrics = "everyone"
         deflate = false
         drain_seconds = 60
@@ -127,6 +128,11 @@ fn every_key_is_read_from_a_file() {
         connections_per_address = 2
         messages_per_second = 3
         backlog_bytes = 4
+        connections_per_account = 5
+        requests_per_second = 6
+        messages_per_second_per_account = 7
+        bytes_per_second = 8
+        topics_per_connection = 9
         "#,
     );
     assert_eq!(settings.server.listen.to_string(), "[::]:80");
@@ -135,6 +141,8 @@ fn every_key_is_read_from_a_file() {
         settings.server.allowed_origins,
         [AllowedOrigin::Only("https://example.org".parse().unwrap()), AllowedOrigin::Any]
     );
+    let proxies: Vec<_> = settings.server.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(proxies, ["10.0.0.1", "10.1.0.0/16", "::1", "2001:db8::/32", "192.0.2.1", "192.0.2.0/24"]);
     assert_eq!(settings.server.metrics, MetricsFor::Everyone);
     assert!(!settings.server.deflate);
     assert_eq!(settings.server.drain, Duration::from_mins(1));
@@ -167,6 +175,11 @@ fn every_key_is_read_from_a_file() {
     assert_eq!(limits.connections_per_address.map(u32::from), Some(2));
     assert_eq!(limits.messages_per_second.map(u32::from), Some(3));
     assert_eq!(limits.backlog_bytes.map(usize::from), Some(4));
+    assert_eq!(limits.connections_per_account.map(u32::from), Some(5));
+    assert_eq!(limits.requests_per_second.map(u32::from), Some(6));
+    assert_eq!(limits.messages_per_second_per_account.map(u32::from), Some(7));
+    assert_eq!(limits.bytes_per_second.map(u32::from), Some(8));
+    assert_eq!(limits.topics_per_connection.map(usize::from), Some(9));
 }
 
 #[test]
@@ -204,11 +217,20 @@ fn variables_write_texts_and_numbers_plainly_and_the_rest_as_json() {
 
 #[test]
 fn zero_is_no_limit_up_to_the_largest_message() {
-    let limits =
-        settings("[limits]\nmessage_bytes = 0\nconnections_per_address = 0\nmessages_per_second = 0\nbacklog_bytes = 0\n")
-            .limits;
-    assert_eq!(limits.message_bytes, LARGEST_MESSAGE);
-    assert_eq!((limits.connections_per_address, limits.messages_per_second, limits.backlog_bytes), (None, None, None));
+    let keys = known_keys().filter_map(|key| key.strip_prefix("limits."));
+    let zeros: Vec<String> = keys.map(|key| format!("{key} = 0")).collect();
+    let none = Limits {
+        message_bytes: LARGEST_MESSAGE,
+        connections_per_address: None,
+        connections_per_account: None,
+        requests_per_second: None,
+        messages_per_second: None,
+        messages_per_second_per_account: None,
+        bytes_per_second: None,
+        topics_per_connection: None,
+        backlog_bytes: None,
+    };
+    assert_eq!(settings(&format!("[limits]\n{}\n", zeros.join("\n"))).limits, none);
 }
 
 #[test]
@@ -270,6 +292,8 @@ fn unknown_keys_are_named_with_what_may_be_meant() {
 
 #[test]
 fn bad_values_are_named_with_what_would_be_right() {
+    const PROXY: &str =
+        r#"the IP address of a proxy, or a network of proxies, is needed, like "127.0.0.1", "10.0.0.0/8" or "2001:db8::/32""#;
     const ORIGIN: &str = r#"an origin is a page's scheme, host and port and nothing else, like "https://chat.example.org" or "http://localhost:8080"; "*" allows all"#;
     for (file, expected) in [
         (
@@ -290,6 +314,18 @@ fn bad_values_are_named_with_what_would_be_right() {
         (
             "[server]\nallowed_origins = [\n  \"https://a\",\n  \"https://b/\",\n]\n",
             format!(r#"Leptos.toml:4: server.allowed_origins[1] cannot be "https://b/": {ORIGIN}"#),
+        ),
+        (
+            "[server]\ntrusted_proxies = \"10.0.0.1\"\n",
+            r#"Leptos.toml:2: server.trusted_proxies must be a list of addresses, like ["127.0.0.1", "10.0.0.0/8"], not a text"#.to_owned(),
+        ),
+        (
+            "[server]\ntrusted_proxies = [\n  \"10.0.0.1\",\n  \"10.0.0.0/33\",\n  \"proxy.example\",\n  \"10.0.0.1:80\",\n]\n",
+            format!(
+                "Leptos.toml:4: server.trusted_proxies[1] cannot be \"10.0.0.0/33\": {PROXY}\n\
+                 Leptos.toml:5: server.trusted_proxies[2] cannot be \"proxy.example\": {PROXY}\n\
+                 Leptos.toml:6: server.trusted_proxies[3] cannot be \"10.0.0.1:80\": {PROXY}"
+            ),
         ),
         ("[store]\nurl = \"mysql\"\n", r#"Leptos.toml:2: store.url cannot be "mysql": "sqlite" or "postgres://user:password@host:port/database" is needed"#.to_owned()),
         (
@@ -682,6 +718,7 @@ fn the_effective_settings_load_again() {
         [server]
         data = "a \"quoted\"\n\\ folder"
         allowed_origins = ["http://a", "*"]
+        trusted_proxies = ["10.0.0.1", "::ffff:10.0.0.0/104"]
         metrics = "off"
         deflate = false
         drain_seconds = 60
@@ -702,6 +739,7 @@ fn the_effective_settings_load_again() {
         [limits]
         message_bytes = 0
         backlog_bytes = 0
+        bytes_per_second = 0
     "#;
     for loaded in [Sources::default().load().unwrap(), load(file, &[], &[("--listen", "server.listen", "[::1]:8")]).unwrap()] {
         let again = load(&loaded.effective(), &[], &[]);

@@ -44,6 +44,7 @@ impl Server {
                 .env("CONFAB_ROOMS", r#"[{"match": "*", "history": "none"}]"#)
                 .env("CONFAB_LIMITS__CONNECTIONS_PER_ADDRESS", "0")
                 .env("CONFAB_LIMITS__MESSAGES_PER_SECOND", "0")
+                .env("CONFAB_LIMITS__BYTES_PER_SECOND", "0")
                 .envs(settings.iter().map(|(key, value)| (format!("CONFAB_{key}"), value)));
             command
         })

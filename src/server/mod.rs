@@ -1,7 +1,8 @@
 //! The server. Who may know whom: `gateway` knows bytes, not rooms; `layers` knows neither store nor gateway; `rooms`
 //! knows `store` and `layers`; `consumers` joins them; `services` holds what a server is made of, `pages`, `api` and
 //! `operators` answer with it, and `routing` names them all. No arrow runs back. `layer` and `storage` make of the settings what
-//! they name. All count on handles of `telemetry`, or, as `gateway` does, on one of their own that `telemetry` reads.
+//! they name. `visitors` tells whom a request comes from, `bucket` how often something may be. All count on handles of
+//! `telemetry`, or, as `gateway` does, on one of their own that `telemetry` reads.
 //!
 //! [`run`] puts them together for one process and takes it from the first connection to the last.
 
@@ -26,6 +27,7 @@ pub mod settings;
 mod storage;
 pub mod store;
 pub mod telemetry;
+mod visitors;
 
 use std::{
     future::Future,
@@ -39,6 +41,7 @@ use tracing::info;
 
 use self::{
     accounts::Programs,
+    bucket::Buckets,
     consumers::{Groups, Limits},
     gateway::CloseCode,
     layers::ChannelLayer,
@@ -47,6 +50,7 @@ use self::{
     settings::Settings,
     store::MemoryStore,
     telemetry::{Measured, Metrics},
+    visitors::Proxies,
 };
 
 /// What a room with `history = "memory"` holds, in messages.
@@ -82,7 +86,9 @@ pub async fn run_on(
     let Settings { server, store, channel_layers, rooms, tokens, limits } = settings;
     let metrics = Metrics::default();
     let layer: Arc<dyn ChannelLayer> = Arc::new(Measured::new(layer, metrics.sends.clone()));
-    let messages_per_second = limits.messages_per_second.map_or(0, NonZeroU32::get);
+    let most = |limit: Option<NonZeroU32>| limit.map_or(0, NonZeroU32::get);
+    // Who may say on one connection whatever they like may do so on many.
+    let of_account = limits.messages_per_second.and(limits.messages_per_second_per_account);
     let (durable, commits) = storage::open(&store, &server.data).await?;
     let (volatile, volatile_commits) = MemoryStore::new(REMEMBERED);
     let (rooms, strandings) = Rooms::start(
@@ -97,15 +103,20 @@ pub async fn run_on(
         rooms,
         groups: Groups::start(Arc::clone(&layer), strandings, channel_layers.default.group_expiry, metrics.fan_out.clone())?,
         layer,
-        programs: Programs::new(tokens, messages_per_second),
-        connections: Connections::new(limits.connections_per_address.map(NonZeroU32::get)),
-        refused: Connections::new(limits.connections_per_address.map(NonZeroU32::get)),
+        programs: Programs::new(tokens, most(limits.messages_per_second)),
+        by_household: Connections::new(limits.connections_per_address),
+        by_account: Connections::new(limits.connections_per_account),
+        requests: Buckets::new(most(limits.requests_per_second)),
+        accounts: Arc::new(Buckets::new(most(of_account))),
+        proxies: Proxies::new(server.trusted_proxies),
         origins: Origins::new(server.allowed_origins),
         deflate: server.deflate,
         limits: Limits {
             message_bytes: limits.message_bytes,
             backlog_bytes: limits.backlog_bytes.map_or(0, NonZeroUsize::get),
-            messages_per_second,
+            messages_per_second: most(limits.messages_per_second),
+            bytes_per_second: most(limits.bytes_per_second),
+            topics: limits.topics_per_connection.map_or(usize::MAX, NonZeroUsize::get),
             ping_s: PING_S,
         },
         metrics,

@@ -1,12 +1,12 @@
 //! The pages: gathers what a page shows, and has Leptos render it. Forms come back here.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Form,
     extract::{FromRequest, Query, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Redirect, Response},
+    response::{Html, IntoResponse, Redirect, Response},
 };
 use leptos::{config::LeptosOptions, nonce::use_nonce, prelude::expect_context};
 use leptos_axum::ResponseOptions;
@@ -158,6 +158,9 @@ pub(super) async fn post_message(State(services): State<Arc<Services>>, Named(gr
     if text.trim().is_empty() {
         return with_cookie(Redirect::to(&back).into_response(), guest.cookie);
     }
+    if let Err(wait) = services.accounts.take(guest.account) {
+        return too_fast(&services, guest, access, text, wait, page).await;
+    }
     match access.post(key, text.clone()).await {
         Ok(_) => with_cookie(Redirect::to(&back).into_response(), guest.cookie),
         Err(PostError::TooLong(longest)) => {
@@ -171,6 +174,23 @@ pub(super) async fn post_message(State(services): State<Arc<Services>>, Named(gr
             room_with(&services, guest, access, None, Some((mistake, text)), status, page).await
         }
     }
+}
+
+/// The room with what was not said yet, since its author has said too much already.
+async fn too_fast(
+    services: &Services,
+    guest: Guest,
+    access: Access<Room>,
+    text: String,
+    wait: Duration,
+    request: Request,
+) -> Response {
+    let (most, seconds) = (services.accounts.per_second(), wait.as_secs() + 1);
+    let mistake = format!("At most {most} messages a second are taken from you. Send it again in {seconds} s.");
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut response = room_with(services, guest, access, None, Some((mistake, text)), status, request).await;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 /// A request to render a page from, and the same with the body.
@@ -207,6 +227,18 @@ pub(super) async fn rename(request: Request) -> Response {
 fn own_path(next: &str) -> &str {
     let good = next.starts_with('/') && !next.starts_with("//") && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
     if good { next } else { "/" }
+}
+
+/// The answer to a request that came too soon. It is not rendered: it has to cost less than the page that was asked for.
+pub(super) fn too_many_requests(reason: &str) -> Response {
+    const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; base-uri 'none'; frame-ancestors 'none'");
+    let page = format!(
+        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>Too many requests</title></head><body><main><h1>Too many requests</h1><p>This server answers {reason}. Try again in a \
+         moment.</p></main></body></html>"
+    );
+    let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (StatusCode::TOO_MANY_REQUESTS, headers, Html(page)).into_response()
 }
 
 /// Any other address.

@@ -11,7 +11,7 @@
 //!
 //! The consumer follows from the sub-protocol: `confab.v1` where the client offers it, plain otherwise.
 
-use std::{sync::Arc, time::Duration};
+use std::{hash::Hash, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -32,10 +32,11 @@ use super::{
     gateway::{Counters, Handshake, is_upgrade},
     http::{Alive, Peer},
     operators, pages,
-    services::{Named, Services},
+    services::{Connections, Entry, Named, Place, Services},
     telemetry::Refused,
+    visitors::Visitor,
 };
-use crate::wire::{Group, SUBPROTOCOL};
+use crate::wire::{CommandError, Group, SUBPROTOCOL};
 
 /// How long a request may take, its body included.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -44,6 +45,11 @@ const REQUEST: Duration = Duration::from_secs(30);
 pub fn router(services: Arc<Services>) -> Router {
     // A form writes a byte in three at most.
     let form_bytes = services.limits.message_bytes.saturating_mul(3).saturating_add(4096);
+    let free = Router::new()
+        .route("/healthz", get(operators::healthy))
+        .route("/readyz", get(operators::ready))
+        .route("/metrics", get(operators::metrics))
+        .merge(assets::router());
     Router::new()
         .route("/", get(pages::lobby))
         .route("/me", post(pages::rename))
@@ -57,11 +63,9 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/chat/{group}", get(socket))
         .route("/chat/{group}/", get(socket))
         .nest("/api/v1", api::router(&services.limits))
-        .route("/healthz", get(operators::healthy))
-        .route("/readyz", get(operators::ready))
-        .route("/metrics", get(operators::metrics))
-        .merge(assets::router())
         .fallback(pages::not_found)
+        .layer(middleware::from_fn_with_state(Arc::clone(&services), not_too_many))
+        .merge(free)
         .layer(middleware::from_fn_with_state(Arc::clone(&services), own_pages_only))
         .layer(middleware::map_response(secured))
         .layer(DefaultBodyLimit::max(form_bytes))
@@ -129,14 +133,19 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
         return refuse(StatusCode::FORBIDDEN, reason);
     }
     let extensions = request.extensions_mut();
-    let (Some(upgrade), Some(Peer(peer)), Some(alive)) =
-        (extensions.remove::<OnUpgrade>(), extensions.get().copied(), extensions.remove::<Alive>())
+    let (Some(upgrade), Some(visitor), Some(alive)) =
+        (extensions.remove::<OnUpgrade>(), extensions.get::<Visitor>().copied(), extensions.remove::<Alive>())
     else {
         services.metrics.refuse(Refused::Malformed);
         return refuse(StatusCode::BAD_REQUEST, "this connection cannot become a WebSocket");
     };
+    let Guest { person, account, cookie } = Guest::of(request.headers());
+    // Nobody else can be who has shown no secret, so there is nothing to count.
+    let account = cookie.is_none().then_some(account);
     let scope = Scope {
-        person: Guest::of(request.headers()).person,
+        person,
+        account,
+        accounts: Arc::clone(&services.accounts),
         group,
         rooms: Arc::clone(&services.rooms),
         groups: Arc::clone(&services.groups),
@@ -144,16 +153,18 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
     };
     // A browser drops a connection whose sub-protocol was not taken up.
     let protocol = handshake.offers(SUBPROTOCOL).then_some(SUBPROTOCOL);
-    let Some(place) = services.connections.enter(peer.ip()) else {
-        services.metrics.refuse(Refused::TooMany);
-        // Telling it takes a connection too, so those are counted as well.
-        let Some(place) = services.refused.enter(peer.ip()) else {
-            return refuse(StatusCode::TOO_MANY_REQUESTS, "this address has too many connections");
-        };
-        let refused = TooMany { most: services.connections.most };
-        return accept(services, refused, protocol, handshake, upgrade, (alive, place));
+    let of_account = || account.map(|account| place(&services.by_account, account, "an account")).transpose();
+    let places = place(&services.by_household, visitor.household(), "an address");
+    let kept = match places.and_then(|of_address| Ok((alive.clone(), of_address, of_account()?))) {
+        Ok(kept) => kept,
+        Err(told) => {
+            services.metrics.refuse(Refused::TooMany);
+            return match told {
+                Some((reason, place)) => accept(services, reason, protocol, handshake, upgrade, (alive, place)),
+                None => refuse(StatusCode::TOO_MANY_REQUESTS, "there are too many connections"),
+            };
+        }
     };
-    let kept = (alive, place);
     let accepted = if protocol.is_some() {
         Chat::connect(scope).map(|consumer| accept(services, consumer, protocol, handshake, upgrade, kept))
     } else {
@@ -167,6 +178,20 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
         });
         refuse(status, reason)
     })
+}
+
+/// What a client is told that is one too many, with the place that telling it takes; none where there is not even that.
+type Told = Option<(TooMany, Box<dyn Send>)>;
+
+/// A place for one more connection; otherwise what its client is told.
+fn place<K: Copy + Eq + Hash + Send + 'static>(connections: &Connections<K>, key: K, whose: &str) -> Result<Place<K>, Told> {
+    match connections.enter(key) {
+        Entry::In(place) => Ok(place),
+        Entry::TooMany(place, most) => {
+            Err(Some((TooMany { reason: format!("{whose} has at most {most} connections") }, Box::new(place))))
+        }
+        Entry::FarTooMany => Err(None),
+    }
 }
 
 /// Answers 101; `kept` lives as long as the connection.
@@ -189,6 +214,36 @@ fn accept<C: Consumer>(
 
 fn refuse(status: StatusCode, reason: &str) -> Response {
     (status, format!("{reason}\n")).into_response()
+}
+
+/// Finds out whom a request comes from, and answers no more of them than there may be. What comes from the server's own machine is
+/// not counted: it is either its owner's, or of a proxy that nobody has told us to trust, and then of everybody's.
+async fn not_too_many(State(services): State<Arc<Services>>, mut request: Request, next: Next) -> Response {
+    let Some(Peer(peer)) = request.extensions().get().copied() else { return next.run(request).await };
+    let visitor = services.proxies.visitor(peer.ip(), request.headers());
+    request.extensions_mut().insert(visitor);
+    let taken = if visitor.is_local() { Ok(()) } else { services.requests.take(visitor.household()) };
+    match taken {
+        Ok(()) => next.run(request).await,
+        Err(wait) => too_many_requests(&services, &request, wait),
+    }
+}
+
+/// Answers in the asker's own terms, at less cost than what was asked for.
+fn too_many_requests(services: &Services, request: &Request, wait: Duration) -> Response {
+    let message = format!("at most {} requests a second from one address", services.requests.per_second());
+    let error = CommandError::rate_limited(message, wait);
+    let seconds = HeaderValue::from(wait.as_secs() + 1);
+    let mut response = if is_upgrade(request.headers()) {
+        services.metrics.refuse(Refused::TooSoon);
+        refuse(StatusCode::TOO_MANY_REQUESTS, &error.message)
+    } else if request.uri().path().starts_with("/api/") {
+        api::too_many_requests(error)
+    } else {
+        pages::too_many_requests(&error.message)
+    };
+    response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    response
 }
 
 /// Whatever changes something comes from an own page or from no page at all.

@@ -1,6 +1,6 @@
 //! What the handlers of all addresses work with, put together once for a server.
 
-use std::{collections::HashMap, convert::Infallible, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, convert::Infallible, hash::Hash, num::NonZeroU32, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, Path},
@@ -9,12 +9,14 @@ use axum::{
 use parking_lot::Mutex;
 
 use super::{
-    accounts::Programs,
+    accounts::{Account, Programs},
+    bucket::Buckets,
     consumers::{Groups, Limits},
     layers::ChannelLayer,
     rooms::Rooms,
     settings::{AllowedOrigin, MetricsFor, Origin},
     telemetry::Metrics,
+    visitors::{Household, Proxies},
 };
 use crate::wire::{Group, InvalidName};
 
@@ -24,9 +26,15 @@ pub struct Services {
     pub groups: Arc<Groups>,
     pub layer: Arc<dyn ChannelLayer>,
     pub programs: Programs,
-    pub connections: Connections,
-    /// Those that are being told that they are too many.
-    pub refused: Connections,
+    /// The `WebSocket`s of each address.
+    pub by_household: Connections<Household>,
+    /// The `WebSocket`s of each account.
+    pub by_account: Connections<Account>,
+    /// The HTTP requests of each address.
+    pub requests: Buckets<Household>,
+    /// What each account says.
+    pub accounts: Arc<Buckets<Account>>,
+    pub proxies: Proxies,
     pub origins: Origins,
     /// Whether `WebSocket`s may agree on permessage-deflate.
     pub deflate: bool,
@@ -69,42 +77,68 @@ impl Origins {
     }
 }
 
-/// How many `WebSocket`s each address has.
-pub struct Connections {
-    pub(super) most: Option<u32>,
-    open: Arc<Mutex<HashMap<IpAddr, u32>>>,
+/// How many `WebSocket`s each address or account has.
+pub struct Connections<K> {
+    most: Option<NonZeroU32>,
+    open: Counts<K>,
+    /// Those that are being told that they are too many. That takes a connection as well, so there may be as many of them.
+    told: Counts<K>,
 }
 
-/// A connection's place among those of its address, given back when dropped.
-pub(super) struct Place {
-    address: IpAddr,
-    open: Arc<Mutex<HashMap<IpAddr, u32>>>,
+type Counts<K> = Arc<Mutex<HashMap<K, u32>>>;
+
+/// What becomes of one more connection.
+pub(super) enum Entry<K: Eq + Hash> {
+    /// It has a place.
+    In(Place<K>),
+    /// It is told that it is one more than there may be, and has a place for that.
+    TooMany(Place<K>, NonZeroU32),
+    /// So many are being told that there is not even a place for that.
+    FarTooMany,
 }
 
-impl Connections {
-    /// At most so many for each address; none for no bound.
-    pub fn new(most: Option<u32>) -> Self {
-        Self { most, open: Arc::default() }
+/// A connection's place among those of its address or account, given back when dropped.
+pub(super) struct Place<K: Eq + Hash> {
+    key: K,
+    counts: Counts<K>,
+}
+
+impl<K: Eq + Hash + Copy> Connections<K> {
+    /// At most so many for each; none for no bound.
+    pub fn new(most: Option<NonZeroU32>) -> Self {
+        Self { most, open: Arc::default(), told: Arc::default() }
     }
 
-    pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
-        let mut open = self.open.lock();
-        let count = open.entry(address).or_default();
-        if self.most.is_some_and(|most| *count >= most) {
+    pub(super) fn enter(&self, key: K) -> Entry<K> {
+        match (Self::count(&self.open, key, self.most), self.most) {
+            (Some(place), _) => Entry::In(place),
+            (None, Some(most)) => {
+                let place = Self::count(&self.told, key, self.most);
+                place.map_or(Entry::FarTooMany, |place| Entry::TooMany(place, most))
+            }
+            (None, None) => Entry::FarTooMany,
+        }
+    }
+
+    fn count(counts: &Counts<K>, key: K, most: Option<NonZeroU32>) -> Option<Place<K>> {
+        let mut held = counts.lock();
+        let count = held.entry(key).or_default();
+        if most.is_some_and(|most| *count >= most.get()) {
             return None;
         }
         *count += 1;
-        Some(Place { address, open: Arc::clone(&self.open) })
+        drop(held);
+        Some(Place { key, counts: Arc::clone(counts) })
     }
 }
 
-impl Drop for Place {
+impl<K: Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
-        let mut open = self.open.lock();
-        if let Some(count) = open.get_mut(&self.address) {
+        let mut counts = self.counts.lock();
+        if let Some(count) = counts.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.address);
+                counts.remove(&self.key);
             }
         }
     }
@@ -143,15 +177,27 @@ mod tests {
     }
 
     #[test]
-    fn an_address_gets_its_places_back() {
-        let connections = Connections::new(Some(2));
-        let (one, other) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let first = connections.enter(one);
-        let second = connections.enter(one);
-        assert!(first.is_some() && second.is_some() && connections.enter(one).is_none() && connections.enter(other).is_some());
+    fn places_are_given_back_and_those_who_are_told_are_bounded_too() {
+        let connections = Connections::new(NonZeroU32::new(2));
+        let is_in = |key| matches!(connections.enter(key), Entry::In(_));
+        let (first, second) = (connections.enter(1), connections.enter(1));
+        assert!(matches!((&first, &second), (Entry::In(_), Entry::In(_))));
+        let told = [connections.enter(1), connections.enter(1)];
+        assert!(told.iter().all(|entry| matches!(entry, Entry::TooMany(_, most) if most.get() == 2)));
+        assert!(matches!(connections.enter(1), Entry::FarTooMany));
+        assert!(is_in(2), "another one's places are its own");
+        drop(told);
+        assert!(matches!(connections.enter(1), Entry::TooMany(..)));
         drop(first);
-        assert!(connections.enter(one).is_some());
+        assert!(is_in(1));
         drop(second);
-        assert!(connections.open.lock().is_empty());
+        assert!(connections.open.lock().is_empty() && connections.told.lock().is_empty());
+    }
+
+    #[test]
+    fn without_a_bound_everybody_is_let_in() {
+        let connections = Connections::new(None);
+        let entries: Vec<_> = (0..1_000).map(|_| connections.enter(1)).collect();
+        assert!(entries.iter().all(|entry| matches!(entry, Entry::In(_))));
     }
 }

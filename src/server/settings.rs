@@ -34,8 +34,8 @@ pub use mistakes::{Mistake, Mistakes, Place};
 pub use room_events::{EventType, GroupTemplate, RoomEvents, TextKey};
 pub use sources::{ConfigFile, Flag, Loaded, Sources, TOKEN_VARIABLE};
 pub use types::{
-    AllowedOrigin, Backend, Durability, History, Invalid, MetricsFor, Origin, Pattern, ProgramName, PushToken, Secret,
-    SerializerFormat, StoreUrl,
+    AllowedOrigin, Backend, Durability, History, Invalid, MetricsFor, Origin, Pattern, ProgramName, ProxyNetwork, PushToken,
+    Secret, SerializerFormat, StoreUrl,
 };
 
 /// A message is never longer than this, whatever `limits.message_bytes` says: 64 MiB. One frame has to fit into memory.
@@ -83,6 +83,8 @@ pub struct ServerSettings {
     pub data: PathBuf,
     /// Whose pages may open a socket, besides the server's own.
     pub allowed_origins: Vec<AllowedOrigin>,
+    /// The proxies that are believed whom they speak for.
+    pub trusted_proxies: Vec<ProxyNetwork>,
     /// Who may read `/metrics`.
     pub metrics: MetricsFor,
     /// Whether messages are deflated for clients that offer it.
@@ -97,6 +99,7 @@ impl Default for ServerSettings {
             listen: (Ipv4Addr::LOCALHOST, 3000).into(),
             data: "data".into(),
             allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
             metrics: MetricsFor::Loopback,
             deflate: true,
             drain: Duration::from_secs(3),
@@ -198,8 +201,19 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Open connections from one address.
     pub connections_per_address: Option<NonZeroU32>,
+    /// Open connections of one account.
+    pub connections_per_account: Option<NonZeroU32>,
+    /// HTTP requests per second from one address, with a burst of five seconds' worth.
+    pub requests_per_second: Option<NonZeroU32>,
     /// Messages per second on one connection, with a burst of five seconds' worth.
     pub messages_per_second: Option<NonZeroU32>,
+    /// Messages per second of one account on all of its connections, with a burst of five seconds' worth. Not in effect where
+    /// `messages_per_second` is none.
+    pub messages_per_second_per_account: Option<NonZeroU32>,
+    /// Bytes per second of the messages on one connection, with a burst of five seconds' worth.
+    pub bytes_per_second: Option<NonZeroU32>,
+    /// Topics that one connection has joined.
+    pub topics_per_connection: Option<NonZeroUsize>,
     /// How much may wait for a reader that does not keep up before it is closed with 4001.
     pub backlog_bytes: Option<NonZeroUsize>,
 }
@@ -209,7 +223,12 @@ impl Default for Limits {
         Self {
             message_bytes: 65_536,
             connections_per_address: NonZeroU32::new(200),
+            connections_per_account: NonZeroU32::new(100),
+            requests_per_second: NonZeroU32::new(100),
             messages_per_second: NonZeroU32::new(20),
+            messages_per_second_per_account: NonZeroU32::new(40),
+            bytes_per_second: NonZeroU32::new(1 << 20),
+            topics_per_connection: NonZeroUsize::new(100),
             backlog_bytes: NonZeroUsize::new(1 << 20),
         }
     }

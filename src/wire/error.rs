@@ -1,6 +1,6 @@
 //! Why a command was refused.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,13 @@ impl CommandError {
     /// A refusal that a repetition does not change.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), retry_after_ms: None }
+    }
+
+    /// A refusal because of a rate: the same may go through after `wait`.
+    pub fn rate_limited(message: impl Into<String>, wait: Duration) -> Self {
+        // A client that waits for whole milliseconds must not come too soon.
+        let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        Self { code: Code::RateLimited, message: message.into(), retry_after_ms: Some(retry_after_ms) }
     }
 }
 

@@ -58,6 +58,7 @@ impl TestApp {
         // What survives a power cut is not shown here, and waiting for the disk is slow.
         settings.store.durability = Durability::Process;
         settings.limits.messages_per_second = None;
+        settings.limits.bytes_per_second = None;
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -162,6 +163,7 @@ impl Program {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env("CONFAB_LIMITS__MESSAGES_PER_SECOND", "0")
+            .env("CONFAB_LIMITS__BYTES_PER_SECOND", "0")
             .current_dir(data)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -22,7 +22,12 @@ pub struct Plain {
 
 impl Plain {
     pub async fn connect(address: SocketAddr, path: &str) -> Self {
-        Self { socket: connect(address, path, &[]).await.expect("a handshake") }
+        Self::with(address, path, &[]).await
+    }
+
+    /// With further headers in the handshake.
+    pub async fn with(address: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Self {
+        Self { socket: connect(address, path, headers).await.expect("a handshake") }
     }
 
     pub async fn send(&mut self, message: Message) {

@@ -19,6 +19,7 @@ mod faulty;
 mod frames;
 mod handshake;
 mod history;
+mod limits;
 mod log;
 mod metrics;
 mod pages;

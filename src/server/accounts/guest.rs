@@ -22,9 +22,15 @@ const LONGEST_NAME: usize = 40;
 /// How long a browser keeps the cookies, in seconds: as long as browsers allow.
 const LIFETIME: u32 = 400 * 24 * 60 * 60;
 
+/// Tells accounts apart where something is counted for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Account(u64);
+
 /// A visitor, as the request's cookies tell.
 pub struct Guest {
     pub person: Person,
+    /// Who this is when something is counted.
+    pub account: Account,
     /// To be set on the answer where the browser had none: makes this guest the same one on the next request.
     pub cookie: Option<HeaderValue>,
 }
@@ -45,11 +51,12 @@ impl Guest {
         let known = cookie(headers, SECRET).filter(|secret| is_secret(secret));
         let fresh = known.is_none().then(random::hex_128);
         let secret = known.or(fresh.as_deref()).unwrap_or_default();
-        let id = public_id(secret);
+        let account = Account(public_number(secret));
+        let id = format!("g{:016x}", account.0);
         let name = cookie(headers, NAME).and_then(|encoded| checked_name(&percent_decode(encoded)?).ok());
         let name = name.unwrap_or_else(|| format!("Guest {}", &id[1..5]));
         let cookie = fresh.map(|secret| set_cookie(headers, SECRET, &secret));
-        Self { person: Person { id, name }, cookie }
+        Self { person: Person { id, name }, account, cookie }
     }
 }
 
@@ -85,9 +92,9 @@ fn is_secret(text: &str) -> bool {
 }
 
 /// What the others may know of a secret: enough to tell guests apart, not enough to be one.
-fn public_id(secret: &str) -> String {
+fn public_number(secret: &str) -> u64 {
     let digest = Sha256::new().chain_update(secret.to_ascii_lowercase()).finalize();
-    format!("g{}", hex(&digest[..8]))
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

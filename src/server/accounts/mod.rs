@@ -5,5 +5,5 @@
 mod guest;
 mod program;
 
-pub use guest::{Guest, InvalidName, name_cookie};
+pub use guest::{Account, Guest, InvalidName, name_cookie};
 pub use program::{Program, Programs, Unknown};

@@ -103,7 +103,7 @@ pub(super) fn operation(_limits: &Limits) -> Value {
                     "messages": {"type": "array", "items": {"$ref": "#/components/schemas/Message"}},
                 },
             }),
-            &[400, 403, 404, 503],
+            &[400, 403, 404, 429, 503],
         ),
     })
 }

@@ -107,6 +107,11 @@ impl From<StoreError> for Error {
     }
 }
 
+/// The answer to a request that came too soon.
+pub(super) fn too_many_requests(error: CommandError) -> Response {
+    Error(StatusCode::TOO_MANY_REQUESTS, error).into_response()
+}
+
 fn bad_request(message: impl Into<String>) -> Error {
     Error(StatusCode::BAD_REQUEST, CommandError::new(Code::BadRequest, message))
 }

@@ -19,7 +19,7 @@ pub(super) fn operation(_limits: &Limits) -> Value {
     json!({
         "operationId": "openapi",
         "summary": "This document",
-        "responses": responses(&json!({"type": "object"}), &[]),
+        "responses": responses(&json!({"type": "object"}), &[429]),
     })
 }
 

@@ -234,9 +234,8 @@ fn event(json: Value, limits: &Limits, events: Option<&RoomEvents>) -> Result<Ev
 /// Counts the items against the program's rate.
 fn spend(program: &Program, items: usize, limits: &Limits) -> Result<(), Error> {
     program.spend(u32::try_from(items).unwrap_or(u32::MAX)).map_err(|wait| {
-        let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
         let message = format!("at most {} messages a second for one token", limits.messages_per_second);
-        later(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, message, wait)
+        Error(StatusCode::TOO_MANY_REQUESTS, CommandError::rate_limited(message, wait))
     })
 }
 

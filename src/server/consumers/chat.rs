@@ -1,19 +1,19 @@
 //! `confab.v1`: one socket, many topics; every command gets one answer.
 
-use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tracing::error;
 
 use super::{
-    Close, Consumer, Flow, Form, Refuse, Scope,
+    Consumer, Flow, Form, Refuse, Scope,
+    allowance::{Allowance, Spent},
     form::v1,
     groups::{Membership, Reachable, Source},
 };
 use crate::{
     server::{
         assets::BUILD,
-        bucket::Bucket,
         gateway::{CloseCode, Message, Socket},
         rooms::{Access, CatchUp, LayerGroup, PostError, Refusal, Room, layer_group, list_group},
         store::StoreError,
@@ -24,15 +24,15 @@ use crate::{
     },
 };
 
-/// How many topics one connection may have joined.
-const MOST_TOPICS: usize = 100;
+/// How long a client that asks for too much is not listened to at most.
+const HOLD: Duration = Duration::from_secs(1);
 
 /// A connection that speaks `confab.v1`.
 pub struct Chat {
     scope: Scope,
     /// The room in the address.
     address: Option<Access<Room>>,
-    bucket: Bucket,
+    allowance: Allowance,
     topics: HashMap<Topic, Joinery>,
     link: Option<(Arc<Socket>, Reachable)>,
 }
@@ -50,8 +50,8 @@ type Answered = Result<Option<Answer>, CommandError>;
 impl Consumer for Chat {
     fn connect(scope: Scope) -> Result<Self, Refuse> {
         let address = scope.group.as_ref().map(|group| scope.rooms.enter(&scope.person, group)).transpose()?;
-        let bucket = Bucket::new(scope.limits.messages_per_second);
-        Ok(Self { scope, address, bucket, topics: HashMap::new(), link: None })
+        let allowance = Allowance::new(&scope.limits, scope.account, Arc::clone(&scope.accounts));
+        Ok(Self { scope, address, allowance, topics: HashMap::new(), link: None })
     }
 
     fn longest_message(&self) -> usize {
@@ -70,7 +70,7 @@ impl Consumer for Chat {
         self.link = Some((Arc::clone(socket), reachable));
         let Some(access) = self.address.take() else {
             socket.send(&[socket.fitted(v1(&ServerFrame::Welcome { welcome }))]);
-            return ControlFlow::Continue(());
+            return Flow::Continue;
         };
         let topic = Topic::Room(access.room().group.clone());
         let joined = async {
@@ -83,48 +83,58 @@ impl Consumer for Chat {
                 welcome.joined = Some(Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset });
                 membership.release(Some(head), Some(v1(&ServerFrame::Welcome { welcome })));
                 self.topics.insert(topic, Joinery { access: Some(access), membership });
-                ControlFlow::Continue(())
+                Flow::Continue
             }
-            Err(error) => ControlFlow::Break(Close::new(CloseCode::TRY_AGAIN, error.message)),
+            Err(error) => Flow::close(CloseCode::TRY_AGAIN, error.message),
         }
     }
 
     async fn receive(&mut self, message: Message) -> Flow {
-        let Some((socket, _)) = &self.link else { return ControlFlow::Continue(()) };
+        let Some((socket, _)) = &self.link else { return Flow::Continue };
         let socket = Arc::clone(socket);
         let Message::Text(text) = message else {
-            return ControlFlow::Break(Close::new(CloseCode::UNSUPPORTED, "confab.v1 is spoken in text messages"));
+            return Flow::close(CloseCode::UNSUPPORTED, "confab.v1 is spoken in text messages");
         };
         let (id, command) = match Request::parse(&text) {
             Ok(Request { id, command }) => (Some(id), Ok(command)),
             Err((id, error)) => (id, Err(error)),
         };
-        // Pings are free, since a client needs them to know that it is not cut off; nonsense is not.
-        let free = matches!(command, Ok(Command::Ping(_)));
-        let allowed = if free { Ok(()) } else { self.take_token() };
+        // Pings are never refused, since a client needs them to know that it is not cut off; nonsense is.
+        let (allowed, pause) = if matches!(command, Ok(Command::Ping(_))) {
+            (Ok(()), self.allowance.charge_bytes(text.len()))
+        } else {
+            let taken = self.allowance.take(text.len());
+            (taken.map_err(|spent| self.refusal(spent)), taken.err().map_or(Duration::ZERO, Spent::wait))
+        };
         let answered = match allowed.and(command) {
             Ok(command) => self.carry_out(id, command, &socket).await,
             Err(error) => Err(error),
         };
+        // To refuse is work too: who goes on all the same is read no faster than there is something to be had again.
+        let flow = Flow::after(pause.min(HOLD));
         let outcome = match answered {
-            Ok(None) => return ControlFlow::Continue(()),
+            Ok(None) => return flow,
             Ok(Some(answer)) => Outcome::Ok(answer),
             Err(error) => Outcome::Error(error),
         };
         socket.send(&[socket.fitted(v1(&ServerFrame::Reply(Reply { id, outcome })))]);
-        ControlFlow::Continue(())
+        flow
     }
 
     async fn disconnect(self, _code: CloseCode) {}
 }
 
 impl Chat {
-    fn take_token(&mut self) -> Result<(), CommandError> {
-        self.bucket.take().map_err(|wait| CommandError {
-            code: Code::RateLimited,
-            message: format!("at most {} commands a second", self.scope.limits.messages_per_second),
-            retry_after_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1)),
-        })
+    fn refusal(&self, spent: Spent) -> CommandError {
+        let limits = &self.scope.limits;
+        let message = match spent {
+            Spent::Messages(_) => format!("at most {} commands a second on one connection", limits.messages_per_second),
+            Spent::Bytes(_) => format!("at most {} bytes a second on one connection", limits.bytes_per_second),
+            Spent::Account(_) => {
+                format!("at most {} commands a second on all of your connections", self.scope.accounts.per_second())
+            }
+        };
+        CommandError::rate_limited(message, spent.wait())
     }
 
     async fn carry_out(&mut self, id: Option<u64>, command: Command, socket: &Arc<Socket>) -> Answered {
@@ -161,9 +171,10 @@ impl Chat {
 
     /// Joins and answers: the answer and what is published after it leave in one piece.
     async fn join(&mut self, id: Option<u64>, Join { topic, since }: Join, socket: &Arc<Socket>) -> Result<(), CommandError> {
+        let most = self.scope.limits.topics;
         let known = self.topics.remove(&topic);
-        if known.is_none() && self.topics.len() >= MOST_TOPICS {
-            return Err(CommandError::new(Code::TooLarge, format!("a connection joins at most {MOST_TOPICS} topics")));
+        if known.is_none() && self.topics.len() >= most {
+            return Err(CommandError::new(Code::TooLarge, format!("a connection joins at most {most} topics")));
         }
         let (access, group) = match &topic {
             Topic::Room(group) => {

@@ -8,13 +8,14 @@
 //! times. [`Groups`] encodes an event once for each [`Form`] that its members read, deflates it once, and writes the same bytes to
 //! all.
 
+mod allowance;
 mod chat;
 mod form;
 mod groups;
 mod plain;
 mod too_many;
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::http::StatusCode;
@@ -29,6 +30,8 @@ pub use self::{
     too_many::TooMany,
 };
 use super::{
+    accounts::Account,
+    bucket::Buckets,
     gateway::{CloseCode, Connection, ConnectionLimits, Counters, Deflate, Message, Socket},
     random,
     rooms::{Refusal, Rooms},
@@ -39,6 +42,10 @@ use crate::wire::{Group, Key, Person};
 #[derive(Clone)]
 pub struct Scope {
     pub person: Person,
+    /// None for somebody who has shown no secret and can be nobody else: then the connection's own bounds are all there is.
+    pub account: Option<Account>,
+    /// What each account says, this one too.
+    pub accounts: Arc<Buckets<Account>>,
     /// The group in the address, if it names one.
     pub group: Option<Group>,
     pub rooms: Arc<Rooms>,
@@ -55,6 +62,10 @@ pub struct Limits {
     pub backlog_bytes: usize,
     /// Commands or plain messages a second; 0 for no bound.
     pub messages_per_second: u32,
+    /// Bytes of messages a second; 0 for no bound.
+    pub bytes_per_second: u32,
+    /// How many topics a connection may have joined.
+    pub topics: usize,
     /// The interval of pings, in seconds.
     pub ping_s: u64,
 }
@@ -96,8 +107,25 @@ impl Close {
     }
 }
 
-/// Whether the connection goes on.
-pub type Flow = ControlFlow<Close>;
+/// How the connection goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flow {
+    Continue,
+    /// Nothing more is read from the client for so long; what is sent to it goes out meanwhile.
+    Hold(Duration),
+    Close(Close),
+}
+
+impl Flow {
+    /// Goes on after a pause, if there is to be one.
+    fn after(pause: Duration) -> Self {
+        if pause.is_zero() { Self::Continue } else { Self::Hold(pause) }
+    }
+
+    fn close(code: CloseCode, reason: impl Into<String>) -> Self {
+        Self::Close(Close::new(code, reason))
+    }
+}
 
 /// What a connection does.
 #[async_trait]
@@ -137,7 +165,7 @@ pub async fn serve<C: Consumer>(
     let bounds = ConnectionLimits {
         message_bytes: consumer.longest_message(),
         backlog_bytes: limits.backlog_bytes,
-        ping: std::time::Duration::from_secs(limits.ping_s),
+        ping: Duration::from_secs(limits.ping_s),
     };
     let mut connection = match Connection::accept(upgrade, deflate, bounds, counters).await {
         Ok(connection) => connection,
@@ -149,8 +177,10 @@ pub async fn serve<C: Consumer>(
     let socket = Arc::clone(connection.socket());
     let mut flow = connection.while_flushing(consumer.open(&socket)).await;
     loop {
-        if let ControlFlow::Break(Close { code, reason }) = flow {
-            socket.close(code, &reason);
+        match flow {
+            Flow::Continue => {}
+            Flow::Hold(pause) => connection.hold(pause).await,
+            Flow::Close(Close { code, reason }) => socket.close(code, &reason),
         }
         let Some(message) = connection.next().await else { break };
         flow = connection.while_flushing(consumer.receive(message)).await;

@@ -1,18 +1,18 @@
 //! Plain clients: what one says reaches every member of the group, verbatim; nothing else is ever sent to them.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::http::StatusCode;
 use tracing::error;
 
 use super::{
-    Close, Consumer, Flow, Form, Refuse, Scope,
+    Consumer, Flow, Form, Refuse, Scope,
+    allowance::Allowance,
     groups::{Membership, Reachable, Source},
 };
 use crate::{
     server::{
-        bucket::Bucket,
         gateway::{CloseCode, Message, Socket},
         random,
         rooms::{Access, PostError, Room, layer_group},
@@ -27,7 +27,7 @@ const EXIT: &str = "exit";
 pub struct Plain {
     scope: Scope,
     access: Access<Room>,
-    bucket: Bucket,
+    allowance: Allowance,
     /// What makes the keys of this connection's messages unique, and how many there were.
     keys: (String, u64),
     membership: Option<(Membership, Reachable)>,
@@ -41,9 +41,9 @@ impl Consumer for Plain {
             return Err(Refuse { status: StatusCode::BAD_REQUEST, reason });
         };
         let access = scope.rooms.enter(&scope.person, group)?;
-        let bucket = Bucket::new(scope.limits.messages_per_second);
+        let allowance = Allowance::new(&scope.limits, scope.account, Arc::clone(&scope.accounts));
         let keys = (random::hex_128(), 0);
-        Ok(Self { scope, access, bucket, keys, membership: None })
+        Ok(Self { scope, access, allowance, keys, membership: None })
     }
 
     fn longest_message(&self) -> usize {
@@ -59,27 +59,25 @@ impl Consumer for Plain {
             Ok(membership) => {
                 let reachable = self.scope.groups.register(socket, Form::Plain);
                 self.membership = Some((membership, reachable));
-                ControlFlow::Continue(())
+                Flow::Continue
             }
             Err(cause) => {
                 error!(%group, %cause, "a connection could not join its group");
-                ControlFlow::Break(Close::new(CloseCode::TRY_AGAIN, "the group cannot be joined now"))
+                Flow::close(CloseCode::TRY_AGAIN, "the group cannot be joined now")
             }
         }
     }
 
     async fn receive(&mut self, message: Message) -> Flow {
-        // There is no answer that could tell a plain client to slow down; its messages wait instead.
-        while let Err(wait) = self.bucket.take() {
-            tokio::time::sleep(wait).await;
-        }
+        // There is no answer that could tell a plain client to slow down; what it says after this waits instead.
+        let pause = self.allowance.charge(message.length());
         let posted = match message {
             Message::Text(text) if text == EXIT => {
                 // What it has said before is said to it too.
                 if let Some((membership, _)) = &self.membership {
                     membership.hand_out();
                 }
-                return ControlFlow::Break(Close::new(CloseCode::NORMAL, ""));
+                return Flow::close(CloseCode::NORMAL, "");
             }
             Message::Text(text) => {
                 let key = self.next_key();
@@ -89,13 +87,11 @@ impl Consumer for Plain {
             Message::Ping(_) | Message::Pong(_) | Message::Close(..) => Ok(()),
         };
         match posted {
-            Ok(()) => ControlFlow::Continue(()),
+            Ok(()) => Flow::after(pause),
             Err(PostError::TooLong(longest)) => {
-                ControlFlow::Break(Close::new(CloseCode::TOO_BIG, format!("a message is at most {longest} bytes")))
+                Flow::close(CloseCode::TOO_BIG, format!("a message is at most {longest} bytes"))
             }
-            Err(PostError::Unavailable) => {
-                ControlFlow::Break(Close::new(CloseCode::TRY_AGAIN, "the message cannot be taken now; send it again"))
-            }
+            Err(PostError::Unavailable) => Flow::close(CloseCode::TRY_AGAIN, "the message cannot be taken now; send it again"),
         }
     }
 

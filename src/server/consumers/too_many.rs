@@ -1,22 +1,22 @@
-//! Tells a client that its address has too many connections; a browser's script sees a reason only after a handshake.
+//! Tells a client that its address or its account has too many connections; a browser's script sees a reason only after a handshake.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Close, Consumer, Flow, Refuse, Scope};
+use super::{Consumer, Flow, Refuse, Scope};
 use crate::server::gateway::{CloseCode, Message, Socket};
 
 /// Closes every connection at once.
 pub struct TooMany {
-    /// How many an address may have.
-    pub most: Option<u32>,
+    /// What it is told.
+    pub reason: String,
 }
 
 #[async_trait]
 impl Consumer for TooMany {
     fn connect(_scope: Scope) -> Result<Self, Refuse> {
-        Ok(Self { most: None })
+        Ok(Self { reason: String::new() })
     }
 
     fn longest_message(&self) -> usize {
@@ -24,12 +24,11 @@ impl Consumer for TooMany {
     }
 
     async fn open(&mut self, _socket: &Arc<Socket>) -> Flow {
-        let most = self.most.unwrap_or_default();
-        ControlFlow::Break(Close::new(CloseCode::TOO_MANY_CONNECTIONS, format!("an address has at most {most} connections")))
+        Flow::close(CloseCode::TOO_MANY_CONNECTIONS, self.reason.as_str())
     }
 
     async fn receive(&mut self, _message: Message) -> Flow {
-        ControlFlow::Continue(())
+        Flow::Continue
     }
 
     async fn disconnect(self, _code: CloseCode) {}

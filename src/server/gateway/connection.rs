@@ -132,6 +132,24 @@ impl Connection {
         }
     }
 
+    /// Reads nothing for so long, unless the connection closes; what is to be sent goes out meanwhile.
+    pub async fn hold(&self, pause: Duration) {
+        // Few connections are ever held: their timer is no part of the others.
+        let mut over = Box::pin(tokio::time::sleep(pause));
+        while !self.socket.is_closing() {
+            let wants_write = self.socket.wants_write();
+            tokio::select! {
+                () = &mut over => return,
+                ready = self.socket.stream.writable(), if wants_write => match ready {
+                    Ok(()) => self.socket.flush(),
+                    // The reading side meets the same error.
+                    Err(_) => return,
+                },
+                () = self.socket.wake.notified() => {}
+            }
+        }
+    }
+
     /// Answers control frames; passes the others on.
     fn control(&mut self, message: Message) -> Option<Message> {
         match message {

@@ -175,6 +175,16 @@ pub enum Message {
     Close(CloseCode, String),
 }
 
+impl Message {
+    /// How long the payload is, in bytes.
+    pub fn length(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Close(_, text) => text.len(),
+            Self::Binary(bytes) | Self::Ping(bytes) | Self::Pong(bytes) => bytes.len(),
+        }
+    }
+}
+
 /// A breach of the protocol; the connection is closed with this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {

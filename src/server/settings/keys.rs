@@ -44,7 +44,7 @@ pub(super) struct Key {
 }
 
 /// In the order in which they are printed.
-pub(super) static KEYS: [Key; 24] = [
+pub(super) static KEYS: [Key; 30] = [
     Key {
         path: "server.listen",
         form: Form::Text,
@@ -62,6 +62,12 @@ pub(super) static KEYS: [Key; 24] = [
         form: Form::Json,
         set: |s, n| n.list(TEXTS, |item| item.parsed(str::parse)).map(|v| s.server.allowed_origins = v),
         show: |s| list(s.server.allowed_origins.iter().map(quoted)),
+    },
+    Key {
+        path: "server.trusted_proxies",
+        form: Form::Json,
+        set: |s, n| n.list(PROXIES, |item| item.parsed(str::parse)).map(|v| s.server.trusted_proxies = v),
+        show: |s| list(s.server.trusted_proxies.iter().map(quoted)),
     },
     Key {
         path: "server.metrics",
@@ -172,10 +178,40 @@ pub(super) static KEYS: [Key; 24] = [
         show: |s| s.limits.connections_per_address.map_or(0, NonZero::get).to_string(),
     },
     Key {
+        path: "limits.connections_per_account",
+        form: Form::Whole,
+        set: |s, n| n.limit(MOST).map(|v| s.limits.connections_per_account = NonZero::new(v)),
+        show: |s| s.limits.connections_per_account.map_or(0, NonZero::get).to_string(),
+    },
+    Key {
+        path: "limits.requests_per_second",
+        form: Form::Whole,
+        set: |s, n| n.limit(MOST).map(|v| s.limits.requests_per_second = NonZero::new(v)),
+        show: |s| s.limits.requests_per_second.map_or(0, NonZero::get).to_string(),
+    },
+    Key {
         path: "limits.messages_per_second",
         form: Form::Whole,
         set: |s, n| n.limit(MOST).map(|v| s.limits.messages_per_second = NonZero::new(v)),
         show: |s| s.limits.messages_per_second.map_or(0, NonZero::get).to_string(),
+    },
+    Key {
+        path: "limits.messages_per_second_per_account",
+        form: Form::Whole,
+        set: |s, n| n.limit(MOST).map(|v| s.limits.messages_per_second_per_account = NonZero::new(v)),
+        show: |s| s.limits.messages_per_second_per_account.map_or(0, NonZero::get).to_string(),
+    },
+    Key {
+        path: "limits.bytes_per_second",
+        form: Form::Whole,
+        set: |s, n| n.limit(MOST).map(|v| s.limits.bytes_per_second = NonZero::new(v)),
+        show: |s| s.limits.bytes_per_second.map_or(0, NonZero::get).to_string(),
+    },
+    Key {
+        path: "limits.topics_per_connection",
+        form: Form::Whole,
+        set: |s, n| n.limit(MOST).map(|v| s.limits.topics_per_connection = NonZero::new(v)),
+        show: |s| s.limits.topics_per_connection.map_or(0, NonZero::get).to_string(),
     },
     Key {
         path: "limits.backlog_bytes",
@@ -185,6 +221,7 @@ pub(super) static KEYS: [Key; 24] = [
     },
 ];
 
+const PROXIES: &str = r#"a list of addresses, like ["127.0.0.1", "10.0.0.0/8"]"#;
 const TEXTS: &str = r#"a list of texts, like ["...", "..."]"#;
 const HOSTS: &str = r#"a list, like ["redis://127.0.0.1:6379/0"]"#;
 

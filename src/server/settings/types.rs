@@ -1,7 +1,12 @@
 //! The types of single settings: each is made from a text and can only hold what is right.
 
-use std::{fmt, net::Ipv6Addr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
+use ipnet::{IpNet, Ipv4Net};
 use sha2::{Digest, Sha256};
 
 use crate::server::store::PostgresUrl;
@@ -188,6 +193,46 @@ impl fmt::Display for AllowedOrigin {
             Self::Any => f.write_str("*"),
             Self::Only(origin) => origin.fmt(f),
         }
+    }
+}
+
+/// An address, or a network in CIDR notation, of proxies that are believed whom they speak for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProxyNetwork(IpNet);
+
+impl ProxyNetwork {
+    /// Whether an address is in it. IPv4 addresses are not expected as mapped to IPv6.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+}
+
+impl FromStr for ProxyNetwork {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        const NEEDED: Invalid = Invalid(
+            r#"the IP address of a proxy, or a network of proxies, is needed, like "127.0.0.1", "10.0.0.0/8" or "2001:db8::/32""#,
+        );
+        /// The bits before an IPv4 address in an IPv6 one.
+        const MAPPED: u8 = 96;
+        let alone = text.parse().map(|address: IpAddr| address.into());
+        let network: IpNet = alone.or_else(|_| text.parse()).map_err(|_| NEEDED)?;
+        // IPv4 addresses are looked for as such, so an entry that has them mapped would silently never match.
+        let mapped = match network {
+            IpNet::V6(network) if network.prefix_len() >= MAPPED => {
+                let address = network.addr().to_ipv4_mapped();
+                address.and_then(|address| Ipv4Net::new(address, network.prefix_len() - MAPPED).ok())
+            }
+            _ => None,
+        };
+        Ok(Self(mapped.map_or(network, Into::into).trunc()))
+    }
+}
+
+impl fmt::Display for ProxyNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
     }
 }
 

@@ -38,12 +38,15 @@ pub enum Refused {
     Forbidden,
     /// A plain client asked for no group.
     NoGroup,
-    /// The address has as many connections as it may.
+    /// The address or the account has as many connections as it may.
     TooMany,
+    /// The address asks too often.
+    TooSoon,
 }
 
 impl Refused {
-    const ALL: [Self; 6] = [Self::Malformed, Self::Origin, Self::NotFound, Self::Forbidden, Self::NoGroup, Self::TooMany];
+    const ALL: [Self; 7] =
+        [Self::Malformed, Self::Origin, Self::NotFound, Self::Forbidden, Self::NoGroup, Self::TooMany, Self::TooSoon];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -53,6 +56,7 @@ impl Refused {
             Self::Forbidden => "forbidden",
             Self::NoGroup => "no_group",
             Self::TooMany => "too_many",
+            Self::TooSoon => "too_soon",
         }
     }
 }

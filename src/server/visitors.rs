@@ -1,0 +1,154 @@
+//! Whom a request comes from, by the address: what is bounded for each address goes by this.
+//!
+//! Without a proxy that is the other end of the TCP connection. A proxy that the settings trust says in `X-Forwarded-For` whom it
+//! speaks for. Each proxy adds at the end of that header the address that it was asked from, and anybody may have written what
+//! stands before. So it is read from the end: those that are trusted have told of the one before them, and the first that is
+//! not trusted is who asks.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use axum::http::{HeaderMap, HeaderName};
+
+use super::settings::ProxyNetwork;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Where a request comes from, as far as it can be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Visitor {
+    address: IpAddr,
+    /// A trusted proxy has told of it.
+    told: bool,
+}
+
+/// Whoever shares what bounds an address: one IPv4 address, or an IPv6 network of 64 bits, in which everybody has as many
+/// addresses as they like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Household(IpAddr);
+
+impl Visitor {
+    pub(super) fn household(self) -> Household {
+        Household(match self.address {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+            IpAddr::V4(_) => self.address,
+        })
+    }
+
+    /// Whether it is on this machine: a program there, or a proxy that is not trusted and stands for many. Nobody is believed
+    /// to be.
+    pub(super) fn is_local(self) -> bool {
+        !self.told && self.address.is_loopback()
+    }
+}
+
+/// The proxies that are believed whom they speak for.
+pub struct Proxies(Vec<ProxyNetwork>);
+
+impl Proxies {
+    pub fn new(trusted: Vec<ProxyNetwork>) -> Self {
+        Self(trusted)
+    }
+
+    /// Whom a request comes from that `peer` has sent.
+    pub(super) fn visitor(&self, peer: IpAddr, headers: &HeaderMap) -> Visitor {
+        let peer = peer.to_canonical();
+        let mut visitor = Visitor { address: peer, told: false };
+        if !self.trust(peer) {
+            return visitor;
+        }
+        // What is no address ends it: nobody knows who has written what stands before.
+        let told = headers.get_all(FORWARDED_FOR).into_iter().rev();
+        let told = told.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')).map_while(address);
+        for address in told {
+            visitor = Visitor { address, told: true };
+            if !self.trust(address) {
+                break;
+            }
+        }
+        visitor
+    }
+
+    fn trust(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(address))
+    }
+}
+
+/// An address as proxies write it, some with the port, IPv6 in brackets or not.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(text).ok()?.trim();
+    let bare = || text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text).parse().ok();
+    let address: Option<IpAddr> = bare().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()));
+    address.map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn who_is_no_trusted_proxy_speaks_for_itself() {
+        let headers = HeaderMap::from_iter([(FORWARDED_FOR, HeaderValue::from_static("203.0.113.7"))]);
+        let some = Proxies::new(vec!["10.0.0.0/8".parse().expect("a network")]);
+        for (proxies, peer) in [(Proxies::new(Vec::new()), "127.0.0.1"), (some, "192.0.2.1")] {
+            assert_eq!(proxies.visitor(ip(peer), &headers), Visitor { address: ip(peer), told: false });
+        }
+    }
+
+    #[test]
+    fn the_last_address_that_is_not_trusted_is_the_visitor() {
+        let trusted = ["127.0.0.1", "10.0.0.0/8", "2001:db8:1::/48", "::ffff:172.16.0.0/108"];
+        let proxies = Proxies::new(trusted.map(|network| network.parse().expect("a network")).to_vec());
+        for (lines, visitor) in [
+            (&["203.0.113.7"][..], "203.0.113.7"),
+            (&["198.51.100.1, 203.0.113.7"], "203.0.113.7"),
+            (&["198.51.100.1,203.0.113.7 , 10.1.2.3,10.3.2.1"], "203.0.113.7"),
+            (&["198.51.100.1", "203.0.113.7", "10.1.2.3"], "203.0.113.7"),
+            (&["203.0.113.7:4711"], "203.0.113.7"),
+            (&["::ffff:203.0.113.7"], "203.0.113.7"),
+            (&["2001:db8::7"], "2001:db8::7"),
+            (&["[2001:db8::7]"], "2001:db8::7"),
+            (&["[2001:db8::7]:4711, 2001:db8:1:2::3"], "2001:db8::7"),
+            (&["203.0.113.7, 172.31.0.1"], "203.0.113.7"),
+            // Those who are trusted may ask for themselves.
+            (&["10.1.2.3, 10.3.2.1"], "10.1.2.3"),
+            // Before what is no address anything may stand.
+            (&["203.0.113.7, unknown"], "127.0.0.1"),
+            (&["203.0.113.7, unknown, 10.1.2.3"], "10.1.2.3"),
+            (&["203.0.113.7, "], "127.0.0.1"),
+            (&[""], "127.0.0.1"),
+            (&[], "127.0.0.1"),
+        ] {
+            let headers = lines.iter().map(|line| (FORWARDED_FOR, HeaderValue::from_static(line))).collect();
+            assert_eq!(proxies.visitor(ip("127.0.0.1"), &headers).address, ip(visitor), "{lines:?}");
+            assert_eq!(proxies.visitor(ip("::ffff:127.0.0.1"), &headers).address, ip(visitor), "{lines:?} mapped");
+        }
+    }
+
+    #[test]
+    fn local_is_who_asks_from_this_machine_and_not_who_is_said_to() {
+        let proxies = Proxies::new(vec!["127.0.0.1".parse().expect("a network")]);
+        let told = HeaderMap::from_iter([(FORWARDED_FOR, HeaderValue::from_static("127.0.0.1"))]);
+        for (peer, headers, local) in [
+            ("127.0.0.1", HeaderMap::new(), true),
+            ("127.0.0.1", told.clone(), false),
+            ("::1", told, true),
+            ("192.0.2.1", HeaderMap::new(), false),
+        ] {
+            assert_eq!(proxies.visitor(ip(peer), &headers).is_local(), local, "{peer} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_household_and_an_ipv4_address_is() {
+        let household = |text| Visitor { address: ip(text), told: false }.household();
+        assert_eq!(household("2001:db8:1:2::3"), household("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(household("2001:db8:1:2::3"), household("2001:db8:1:3::3"));
+        assert_ne!(household("192.0.2.1"), household("192.0.2.2"));
+    }
+}
