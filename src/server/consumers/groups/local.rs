@@ -1,7 +1,7 @@
 //! A group on this node: its members, and the line in which everything waits that concerns all of them.
 //!
 //! Whoever brings something puts it into the line, and if it is the first has a task work the line off. The task lets all others
-//! that are ready say what they have before it begins. So all members get all events in one order, and what one sender says in one
+//! that are ready say what they have before it begins, and again as long as that brings more. So all members get all events in one order, and what one sender says in one
 //! breath, or several say at once, costs each member one write. When nothing else happens the task begins at once. After each slice
 //! of the members it lets others go on, pages above all: a group of ten thousand does not keep the thread for the tens of
 //! milliseconds that it takes to write to all. Nobody waits, but who brings more than can be handed out: beyond a bound it has to
@@ -37,6 +37,8 @@ use crate::{
 const AGAIN: Duration = Duration::from_secs(1);
 /// So many members are written to at a stretch, which takes about a millisecond.
 const SLICE: usize = 128;
+/// The others have so many turns at most before what waits is handed out.
+const TURNS: usize = 8;
 /// With so many in line whoever brings more hands out, if nobody does.
 const CROWDED: usize = 256;
 /// With so many it waits for whoever does.
@@ -197,10 +199,9 @@ impl LocalGroup {
     async fn work_off(self: Arc<Self>) {
         let _due = Due(&self);
         loop {
-            // Whoever else has something to say just now says it first; or whoever has waited since the last slice goes on.
-            tokio::task::yield_now().await;
-            if self.hand_out_slice(&mut self.order.lock(), SLICE) {
-                continue;
+            self.gather().await;
+            while self.hand_out_slice(&mut self.order.lock(), SLICE) {
+                tokio::task::yield_now().await;
             }
             let mut line = self.line.lock();
             if line.waiting.is_empty() {
@@ -208,6 +209,20 @@ impl LocalGroup {
                 line.due = false;
                 return;
             }
+        }
+    }
+
+    /// Lets all others that have something to say just now say it first, as long as a turn of theirs brings more.
+    async fn gather(&self) {
+        let waiting = || self.line.lock().waiting.len();
+        let mut before = waiting();
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+            let now = waiting();
+            if now == before {
+                return;
+            }
+            before = now;
         }
     }
 
