@@ -1,5 +1,5 @@
 //! The server. Who may know whom: `gateway` knows bytes, not rooms; `layers` knows neither store nor gateway; `rooms`
-//! knows `store` and `layers`; `consumers` joins them; `services` holds what a server is made of, `pages`, `api` and
+//! knows `store` and `layers`; `presence` knows `layers`; `consumers` joins them; `services` holds what a server is made of, `pages`, `api` and
 //! `operators` answer with it, and `routing` names them all. No arrow runs back. `layer` and `storage` make of the settings what
 //! they name. All count on handles of `telemetry`, or, as `gateway` does, on one of their own that `telemetry` reads.
 //!
@@ -18,6 +18,7 @@ pub mod layers;
 mod operators;
 mod pages;
 mod percent;
+pub mod presence;
 mod random;
 pub mod rooms;
 pub mod routing;
@@ -42,6 +43,7 @@ use self::{
     consumers::{Groups, Limits},
     gateway::CloseCode,
     layers::ChannelLayer,
+    presence::{Presence, Times},
     rooms::Rooms,
     services::{Connections, Origins, Services},
     settings::Settings,
@@ -95,6 +97,7 @@ pub async fn run_on(
     );
     let services = Arc::new(Services {
         rooms,
+        presence: Presence::start(Arc::clone(&layer), Times::default())?,
         groups: Groups::start(Arc::clone(&layer), strandings, channel_layers.default.group_expiry, metrics.fan_out.clone())?,
         layer,
         programs: Programs::new(tokens, messages_per_second),
@@ -114,6 +117,7 @@ pub async fn run_on(
     info!(address = %listener.local_addr()?, store = %store.url, data = %server.data.display(), "serving");
     let goodbye = services.groups.drain(CloseCode::SHUTTING_DOWN, "the server is stopping", server.drain);
     http::serve(listener, routing::router(Arc::clone(&services)), shutdown, goodbye).await;
+    services.presence.leave().await;
     services.groups.leave().await;
     drop(services);
     durable.close().await;

@@ -12,6 +12,7 @@ use super::{
     accounts::Programs,
     consumers::{Groups, Limits},
     layers::ChannelLayer,
+    presence::Presence,
     rooms::Rooms,
     settings::{AllowedOrigin, MetricsFor, Origin},
     telemetry::Metrics,
@@ -22,6 +23,7 @@ use crate::wire::{Group, InvalidName};
 pub struct Services {
     pub rooms: Arc<Rooms>,
     pub groups: Arc<Groups>,
+    pub presence: Arc<Presence>,
     pub layer: Arc<dyn ChannelLayer>,
     pub programs: Programs,
     pub connections: Connections,

@@ -45,6 +45,7 @@ use crate::{
     server::{
         gateway::{CloseCode, Frame, Socket, SocketId},
         layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
+        presence::Audience,
         rooms::{LayerGroup, News, Stranded, Strandings},
         store::StoreError,
         telemetry::FanOut,
@@ -368,6 +369,13 @@ async fn take_in(groups: Weak<Groups>, mut strandings: Strandings) {
 }
 
 impl Membership {
+    /// All members of the group on this node.
+    pub fn audience(&self) -> Weak<dyn Audience> {
+        // Written out, since a weak reference is not turned into one to a trait by itself.
+        let group: Weak<LocalGroup> = Arc::downgrade(&self.group);
+        group
+    }
+
     /// Hands out now what the group has in line.
     pub fn hand_out(&self) {
         self.group.hand_out();

@@ -30,6 +30,7 @@ pub use self::{
 };
 use super::{
     gateway::{CloseCode, Connection, ConnectionLimits, Counters, Deflate, Message, Socket},
+    presence::Presence,
     random,
     rooms::{Refusal, Rooms},
 };
@@ -43,6 +44,7 @@ pub struct Scope {
     pub group: Option<Group>,
     pub rooms: Arc<Rooms>,
     pub groups: Arc<Groups>,
+    pub presence: Arc<Presence>,
     pub limits: Limits,
 }
 
