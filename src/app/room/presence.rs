@@ -109,10 +109,9 @@ impl Here {
 /// How many people are in the room, and on demand who. A popover of the browser's own, like the form for one's name.
 #[component]
 pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
-    let here = move || link.state.with(|state| state.here().clone());
     let count = Memo::new(move |_| link.state.with(|state| state.here().count()));
     let more = Memo::new(move |_| link.state.with(|state| state.here().more()));
-    let people = Memo::new(move |_| me.with_value(|me| here().people(me)));
+    let people = Memo::new(move |_| link.state.with(|state| me.with_value(|me| state.here().people(me))));
     view! {
         <button type="button" class="quiet people-button" popovertarget="people">
             {move || match count.get() {
