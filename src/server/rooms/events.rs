@@ -59,7 +59,9 @@ impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(invalid) => invalid.fmt(f),
-            Self::Kind => write!(f, "types that begin with {OWN} are the server's own, and so are presence and typing; use another"),
+            Self::Kind => {
+                write!(f, "types that begin with {OWN} are the server's own, and so are presence and typing; use another")
+            }
             Self::Field(kind, field) => {
                 write!(f, "an event of type {kind} has no `{field}` from outside: the server alone sets it; leave it out")
             }

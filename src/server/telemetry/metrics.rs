@@ -215,8 +215,20 @@ impl Default for Metrics {
                 .const_label("version", env!("CARGO_PKG_VERSION")),
         );
         build.set(1);
-        let Self { fan_out, appends, sends, refused, requests, groups, members, people, nodes, layer_available, store_writable, .. } =
-            &metrics;
+        let Self {
+            fan_out,
+            appends,
+            sends,
+            refused,
+            requests,
+            groups,
+            members,
+            people,
+            nodes,
+            layer_available,
+            store_writable,
+            ..
+        } = &metrics;
         let all: [Box<dyn Collector>; 18] = [
             Box::new(FromGateway::new(Arc::clone(&metrics.gateway))),
             Box::new(fan_out.deliveries.clone()),
@@ -406,7 +418,8 @@ fn histograms(name: &str, help: &str, labels: &[&str]) -> HistogramVec {
 mod tests {
     use super::*;
 
-    const PRESENT: Present = Present { groups: 2, members: 3, people: 4, nodes: 5, layer_available: true, store_writable: false };
+    const PRESENT: Present =
+        Present { groups: 2, members: 3, people: 4, nodes: 5, layer_available: true, store_writable: false };
 
     fn lines(metrics: &Metrics) -> Vec<String> {
         metrics.text(PRESENT).lines().map(str::to_owned).collect()

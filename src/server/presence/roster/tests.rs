@@ -208,7 +208,10 @@ fn several_tabs_and_nodes_are_one_person() {
         cluster.exit(node, "ann");
     }
     cluster.run(seconds(30));
-    assert_eq!((cluster.ids(0), cluster.ids(1)), (vec!["ann".to_owned(), "bob".to_owned()], vec!["ann".to_owned(), "bob".to_owned()]));
+    assert_eq!(
+        (cluster.ids(0), cluster.ids(1)),
+        (vec!["ann".to_owned(), "bob".to_owned()], vec!["ann".to_owned(), "bob".to_owned()])
+    );
     assert_eq!((cluster.told(0), cluster.told(1)), (Vec::new(), Vec::new()));
     cluster.exit(1, "ann");
     cluster.run(TIMES.grace + seconds(2));
@@ -436,7 +439,11 @@ fn nothing_is_kept_of_rooms_without_people() {
 /// What may happen.
 #[derive(Clone, Debug)]
 enum Act {
-    Enter { node: usize, person: usize, name: usize },
+    Enter {
+        node: usize,
+        person: usize,
+        name: usize,
+    },
     /// One of the connections goes.
     Exit(usize),
     Wait(u64),
