@@ -173,11 +173,11 @@ impl Session {
         if self.is_mine(&from.id) {
             return;
         }
-        self.link.state.update(|state| drop(state.apply(Input::Typing { from, at: now() })));
+        self.apply(Input::Typing { from, at: now() });
         let session = Rc::clone(self);
         spawn_local(async move {
             TimeoutFuture::new(TYPING_SHOWN).await;
-            session.link.state.update(|state| drop(state.apply(Input::Elapsed(now()))));
+            session.apply(Input::Elapsed(now()));
         });
     }
 

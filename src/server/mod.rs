@@ -83,8 +83,7 @@ pub async fn run_on(
     let _ = Executor::init_tokio();
     let Settings { server, store, channel_layers, rooms, tokens, limits } = settings;
     let metrics = Metrics::default();
-    // Not measured: what nodes tell each other about people is no message of anybody.
-    let presence = Presence::start(Arc::clone(&layer), Times::default())?;
+    let unmeasured = Arc::clone(&layer);
     let layer: Arc<dyn ChannelLayer> = Arc::new(Measured::new(layer, metrics.sends.clone()));
     let messages_per_second = limits.messages_per_second.map_or(0, NonZeroU32::get);
     let (durable, commits) = storage::open(&store, &server.data).await?;
@@ -97,10 +96,13 @@ pub async fn run_on(
         limits.message_bytes,
         &metrics.appends,
     );
+    let groups = Groups::start(Arc::clone(&layer), strandings, channel_layers.default.group_expiry, metrics.fan_out.clone())?;
+    // What nodes tell each other about people is no message of anybody.
+    let presence = Presence::start(unmeasured, Times::default(), |sink| groups.share('p', sink));
     let services = Arc::new(Services {
         rooms,
         presence,
-        groups: Groups::start(Arc::clone(&layer), strandings, channel_layers.default.group_expiry, metrics.fan_out.clone())?,
+        groups,
         layer,
         programs: Programs::new(tokens, messages_per_second),
         connections: Connections::new(limits.connections_per_address.map(NonZeroU32::get)),

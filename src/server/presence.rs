@@ -77,8 +77,7 @@ pub trait Audience: Send + Sync {
 /// The people in the rooms of all nodes.
 pub struct Presence {
     layer: Arc<dyn ChannelLayer>,
-    /// What the layer calls this node, and the channel under which it is in the group of all nodes.
-    node: Channel,
+    /// The channel under which this node is in the group of all nodes.
     me: Channel,
     group: GroupName,
     state: Mutex<State>,
@@ -113,43 +112,32 @@ pub struct Headcount {
     pub nodes: usize,
 }
 
-/// Takes what arrives for this node, as long as it is there.
-struct Inbox(Mutex<Weak<Presence>>);
-
-impl Sink for Inbox {
+impl Sink for Presence {
     fn deliver(&self, _: &str, event: &Arc<Event>) {
-        let presence = self.0.lock().upgrade();
-        if let Some(presence) = presence {
-            presence.receive(event);
-        }
+        self.receive(event);
     }
 
     fn gap(&self) {
-        let presence = self.0.lock().upgrade();
-        if let Some(presence) = presence {
-            presence.with(|state| state.roster.doubt(Instant::now()));
-        }
+        self.with(|state| state.roster.doubt(Instant::now()));
     }
 }
 
 impl Presence {
-    /// Attaches this node to the layer; the others hear of it, and say who is with them.
-    ///
-    /// # Errors
-    /// The layer cannot be reached.
-    pub fn start(layer: Arc<dyn ChannelLayer>, times: Times) -> Result<Arc<Self>, LayerError> {
-        let inbox = Arc::new(Inbox(Mutex::new(Weak::new())));
-        let node = layer.attach(Arc::clone(&inbox) as Arc<dyn Sink>)?;
-        let me = node.with_local("p")?;
-        let group = "confab.people".parse().expect("a constant"); // never: letters and a dot
-        let roster = Roster::new(me.clone(), times, Instant::now());
-        let state = Mutex::new(State { roster, audiences: HashMap::new(), stopped: false });
-        let (crier, poster, unsent) = Default::default();
-        let presence = Arc::new(Self { layer, node, me, group, state, crier, poster, unsent });
-        *inbox.0.lock() = Arc::downgrade(&presence);
+    /// The other nodes hear of this one, and say who is with them. `share` has what is sent to a channel of this node handed to
+    /// the sink, and says which channel.
+    pub fn start(layer: Arc<dyn ChannelLayer>, times: Times, share: impl FnOnce(Weak<dyn Sink>) -> Channel) -> Arc<Self> {
+        let presence = Arc::new_cyclic(|presence: &Weak<Self>| {
+            let sink: Weak<dyn Sink> = presence.clone();
+            let me = share(sink);
+            let group = "confab.people".parse().expect("a constant"); // never: letters and a dot
+            let roster = Roster::new(me.clone(), times, Instant::now());
+            let state = Mutex::new(State { roster, audiences: HashMap::new(), stopped: false });
+            let (crier, poster, unsent) = Default::default();
+            Self { layer, me, group, state, crier, poster, unsent }
+        });
         tokio::spawn(cry(Arc::downgrade(&presence), Arc::clone(&presence.crier)));
         tokio::spawn(post(Arc::downgrade(&presence), Arc::clone(&presence.poster), times));
-        Ok(presence)
+        presence
     }
 
     /// A connection of a person joins a room on this node. `audience` reaches all members of the room on this node from now on.
@@ -187,10 +175,7 @@ impl Presence {
     pub async fn leave(&self) {
         const PATIENCE: Duration = Duration::from_secs(2);
         self.state.lock().stopped = true;
-        let goodbye = async {
-            self.layer.group_send(&self.group, Letter::Bye.sign(&self.me)).await?;
-            self.layer.detach(&self.node).await
-        };
+        let goodbye = self.layer.group_send(&self.group, Letter::Bye.sign(&self.me));
         match tokio::time::timeout(PATIENCE, goodbye).await {
             Ok(Ok(())) => {}
             Ok(Err(cause)) => debug!(%cause, "other nodes could not be told that this one stops; they will find out"),

@@ -3,12 +3,16 @@
 //! Servers promise times that no test waits for. What is about them runs on the module itself, over real Redis, with shorter ones;
 //! they say only when something happens at the earliest or at the latest, so a slow machine makes a test slow and not wrong.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use confab::{
     server::{
         layers::{
-            ChannelLayer,
+            ChannelLayer, Event as LayerEvent, Sink,
             redis::{Host, RedisCoreLayer, RedisOptions, RedisPubSubLayer},
         },
         presence::{Attendance, Audience, Presence, Times},
@@ -127,6 +131,23 @@ impl Audience for Ears {
     }
 }
 
+/// Hands on what arrives, as long as somebody is there to take it.
+struct Inbox(Weak<dyn Sink>);
+
+impl Sink for Inbox {
+    fn deliver(&self, local: &str, event: &Arc<LayerEvent>) {
+        if let Some(sink) = self.0.upgrade() {
+            sink.deliver(local, event);
+        }
+    }
+
+    fn gap(&self) {
+        if let Some(sink) = self.0.upgrade() {
+            sink.gap();
+        }
+    }
+}
+
 /// A node with a room in which people are, and nothing else.
 struct Node {
     presence: Arc<Presence>,
@@ -143,7 +164,8 @@ impl Node {
             _ => RedisCoreLayer::start(options).expect("a layer"),
         };
         let (tell, told) = mpsc::unbounded_channel();
-        let presence = Presence::start(layer, TIMES).expect("a node");
+        let attach = |sink| layer.attach(Arc::new(Inbox(sink))).expect("a sink").with_local("p").expect("a channel");
+        let presence = Presence::start(Arc::clone(&layer), TIMES, attach);
         Self { presence, ears: Arc::new(Ears(tell)), told, people: Vec::new() }
     }
 

@@ -230,20 +230,17 @@ impl Roster {
         let mut told = false;
         self.alter(room, &id, now, |seat| {
             let shown = seat.name();
-            match &mut seat.here {
-                Some(here) => {
-                    here.connections += 1;
-                    here.until = None;
-                    // Elsewhere the person may have got another name since.
-                    if here.named.name != name || shown.as_ref() != Some(&name) {
-                        here.named = Named { at: at.max(here.named.at), name };
-                        told = true;
-                    }
-                }
-                None => {
-                    seat.here = Some(Here { connections: 1, named: Named { at, name }, until: None });
+            if let Some(here) = &mut seat.here {
+                here.connections += 1;
+                here.until = None;
+                // Elsewhere the person may have got another name since.
+                if here.named.name != name || shown.as_ref() != Some(&name) {
+                    here.named = Named { at: at.max(here.named.at), name };
                     told = true;
                 }
+            } else {
+                seat.here = Some(Here { connections: 1, named: Named { at, name }, until: None });
+                told = true;
             }
         });
         if told {
