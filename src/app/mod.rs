@@ -21,7 +21,7 @@ use leptos::prelude::*;
 pub use lobby::LobbyState;
 pub use outside::{Intent, Loading, LobbyLink, Outside, RoomLink, Status};
 pub use page::{LobbyPage, NoticePage, Page, RoomPage};
-pub use room::{Delivery, End, Gap, Input, RoomState, Row, RowKey};
+pub use room::{Delivery, End, Gap, Here, Input, RoomState, Row, RowKey, Typists};
 
 use crate::wire::Timestamp;
 

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::components::TopBar;
-use crate::wire::{Group, Key, Person, Position, RoomSummary, Stored};
+use crate::wire::{Group, Key, Members, Person, Position, RoomSummary, Stored};
 
 /// A page and its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,8 @@ pub struct RoomPage {
     /// Where the room's stream stood; the socket resumes from here.
     pub position: Position,
     pub messages: Vec<Stored>,
+    /// Who was there; the reader perhaps not yet.
+    pub members: Members,
     /// These are the newest messages and the page goes on from them; else it shows an earlier part and stays as it is.
     pub live: bool,
     /// The key of what is sent with the form: sending the form twice is one message.

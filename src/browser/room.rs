@@ -25,7 +25,7 @@ use crate::{
     app::{Input, Intent, Loading, RoomLink, RoomState, Row, RowKey, Status},
     wire::{
         Answer, Code, Command, Epoch, Event, Group, Join, Key, Offset, Outcome, Person, Push, Reply, Send, ServerFrame, Stored,
-        Timestamp, Topic,
+        Timestamp, Topic, Typing, Typist,
     },
 };
 
@@ -35,6 +35,11 @@ const MOST: usize = 400;
 const KEPT: usize = 300;
 /// How many messages are read at a time.
 const PAGE: usize = 50;
+/// How often the others are told that we are writing, in milliseconds: a little less often than the server takes it, lest a hurried
+/// packet makes it leave one out.
+const TYPING: f64 = 3_250.0;
+/// How long they are shown who write, in milliseconds.
+const TYPING_SHOWN: u32 = 6_000;
 /// How soon a message is sent again that the server could not take, in milliseconds, where it does not say.
 const AGAIN: u64 = 1_000;
 
@@ -51,6 +56,7 @@ pub(super) fn open(link: RoomLink) {
         scroll: Scroll::start(link),
         announcer: Announcer::new(link.announcement),
         unsent: Unsent::of(&group),
+        typed: Cell::default(),
     });
     for (key, text) in room.unsent.restore() {
         room.compose(key, text);
@@ -89,7 +95,12 @@ pub(super) fn open(link: RoomLink) {
         }
         Intent::Close => line.close(),
         Intent::Reconnect => line.open(),
-        Intent::Draft(text) => draft.keep(&text),
+        Intent::Draft(text) => {
+            draft.keep(&text);
+            if !text.trim().is_empty() {
+                room.is_typing(&line);
+            }
+        }
     });
     link.ask.set_value(Some(Arc::new(move |intent| (*hear)(intent))));
     // Where there are keys, somebody who comes to write can begin; a touch keyboard would cover half of what is to be read.
@@ -119,6 +130,8 @@ struct Session {
     scroll: Scroll,
     announcer: Announcer,
     unsent: Unsent,
+    /// When the others were last told that we are writing, in milliseconds, and the number of the command.
+    typed: Cell<Option<(f64, u64)>>,
 }
 
 /// Says in the tab's storage that the page was made anew for another person.
@@ -139,8 +152,7 @@ impl Session {
 
     fn compose(&self, key: Key, text: String) {
         let from = self.link.about.with_value(|about| about.you.clone());
-        let at = Timestamp::from_millis(js_sys::Date::now() as i64);
-        self.apply(Input::Composed { key, from, text, at });
+        self.apply(Input::Composed { key, from, text, at: now() });
     }
 
     fn count(&self) -> usize {
@@ -153,6 +165,29 @@ impl Session {
         }
         let since = self.link.state.with_untracked(|state| state.position().clone());
         line.say(Command::Join(Join { topic: self.topic.clone(), since: Some(since) }));
+    }
+
+    /// Lets the others know that we are writing.
+    fn is_typing(&self, line: &Line) {
+        let time = js_sys::Date::now();
+        let quiet = self.typed.get().is_none_or(|(last, _)| (time - last).abs() >= TYPING);
+        if quiet && self.ready.get() {
+            let id = line.say(Command::Typing(Typing { topic: self.topic.clone() }));
+            self.typed.set(Some((time, id)));
+        }
+    }
+
+    /// Shows for a while that somebody is writing.
+    fn typist(self: &Rc<Self>, Typist { from }: Typist) {
+        if self.is_mine(&from.id) {
+            return;
+        }
+        self.apply(Input::Typing { from, at: now() });
+        let session = Rc::clone(self);
+        spawn_local(async move {
+            TimeoutFuture::new(TYPING_SHOWN).await;
+            session.apply(Input::Elapsed(now()));
+        });
     }
 
     /// Says the first message that waits, unless one is under way.
@@ -171,6 +206,10 @@ impl Session {
     }
 
     fn answered(self: &Rc<Self>, reply: Reply, line: &Line) {
+        // Whether the others were told does not matter to what we say.
+        if self.typed.get().is_some_and(|(_, id)| reply.id == Some(id)) {
+            return;
+        }
         let about = self.asked.borrow_mut().take_if(|(id, _)| reply.id == Some(*id)).map(|(_, key)| key);
         match (reply.outcome, about) {
             (Outcome::Ok(Answer::Joined { at, state }), _) => {
@@ -273,6 +312,7 @@ impl Client for Rc<Session> {
 
     fn received(&self, frame: ServerFrame, line: &Line) {
         match frame {
+            ServerFrame::Push(Push { topic, event: Event::Typing(typist), .. }) if topic == self.topic => self.typist(typist),
             ServerFrame::Push(push) if push.topic == self.topic => self.pushed(push, line),
             ServerFrame::Reply(reply) => self.answered(reply, line),
             ServerFrame::Push(_) | ServerFrame::Welcome { .. } => {}
@@ -282,6 +322,11 @@ impl Client for Rc<Session> {
     fn status(&self, status: Status) {
         self.link.status.set(status);
     }
+}
+
+/// By this browser's clock.
+fn now() -> Timestamp {
+    Timestamp::from_millis(js_sys::Date::now() as i64)
 }
 
 /// Goes to the end of the room: to that of the list, or out of the past.

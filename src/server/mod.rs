@@ -1,5 +1,5 @@
 //! The server. Who may know whom: `gateway` knows bytes, not rooms; `layers` knows neither store nor gateway; `rooms`
-//! knows `store` and `layers`; `consumers` joins them; `services` holds what a server is made of, `pages`, `api` and
+//! knows `store` and `layers`; `presence` knows `layers`; `consumers` joins them; `services` holds what a server is made of, `pages`, `api` and
 //! `operators` answer with it, and `routing` names them all. No arrow runs back. `layer` and `storage` make of the settings what
 //! they name. `visitors` tells whom a request comes from, `bucket` how often something may be. All count on handles of
 //! `telemetry`, or, as `gateway` does, on one of their own that `telemetry` reads.
@@ -19,6 +19,7 @@ pub mod layers;
 mod operators;
 mod pages;
 mod percent;
+pub mod presence;
 mod random;
 pub mod rooms;
 pub mod routing;
@@ -45,6 +46,7 @@ use self::{
     consumers::{Groups, Limits},
     gateway::CloseCode,
     layers::ChannelLayer,
+    presence::{Presence, Times},
     rooms::Rooms,
     services::{Connections, Origins, Services},
     settings::Settings,
@@ -85,6 +87,7 @@ pub async fn run_on(
     let _ = Executor::init_tokio();
     let Settings { server, store, channel_layers, rooms, tokens, limits } = settings;
     let metrics = Metrics::default();
+    let unmeasured = Arc::clone(&layer);
     let layer: Arc<dyn ChannelLayer> = Arc::new(Measured::new(layer, metrics.sends.clone()));
     let most = |limit: Option<NonZeroU32>| limit.map_or(0, NonZeroU32::get);
     // Who may say on one connection whatever they like may do so on many.
@@ -99,9 +102,13 @@ pub async fn run_on(
         limits.message_bytes,
         &metrics.appends,
     );
+    let groups = Groups::start(Arc::clone(&layer), strandings, channel_layers.default.group_expiry, metrics.fan_out.clone())?;
+    // What nodes tell each other about people is no message of anybody.
+    let presence = Presence::start(unmeasured, Times::default(), |sink| groups.share('p', sink));
     let services = Arc::new(Services {
         rooms,
-        groups: Groups::start(Arc::clone(&layer), strandings, channel_layers.default.group_expiry, metrics.fan_out.clone())?,
+        presence,
+        groups,
         layer,
         programs: Programs::new(tokens, most(limits.messages_per_second)),
         by_household: Connections::new(limits.connections_per_address),
@@ -125,6 +132,7 @@ pub async fn run_on(
     info!(address = %listener.local_addr()?, store = %store.url, data = %server.data.display(), "serving");
     let goodbye = services.groups.drain(CloseCode::SHUTTING_DOWN, "the server is stopping", server.drain);
     http::serve(listener, routing::router(Arc::clone(&services)), shutdown, goodbye).await;
+    services.presence.leave().await;
     services.groups.leave().await;
     drop(services);
     durable.close().await;

@@ -17,6 +17,7 @@ use super::{
     consumers::Census,
     http::Peer,
     pages,
+    presence::Headcount,
     services::Services,
     settings::MetricsFor,
     telemetry::{Present, TEXT_FORMAT},
@@ -55,9 +56,12 @@ pub(super) async fn metrics(
         MetricsFor::Nobody => return pages::not_found(services, request).await,
     }
     let Census { groups, members } = services.groups.census();
+    let Headcount { people, nodes } = services.presence.headcount();
     let text = services.metrics.text(Present {
         groups,
         members,
+        people,
+        nodes,
         layer_available: services.layer.trouble().is_none(),
         store_writable: services.rooms.can_store(),
     });

@@ -127,6 +127,7 @@ fn room_page(
         you: guest.person.clone(),
         position,
         messages,
+        members: services.presence.members(&access.room().group),
         live,
         form_key: super::consumers::fresh_key(),
         longest: services.limits.message_bytes,

@@ -149,6 +149,7 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
         group,
         rooms: Arc::clone(&services.rooms),
         groups: Arc::clone(&services.groups),
+        presence: Arc::clone(&services.presence),
         limits: services.limits,
     };
     // A browser drops a connection whose sub-protocol was not taken up.

@@ -13,6 +13,7 @@ use super::{
     bucket::Buckets,
     consumers::{Groups, Limits},
     layers::ChannelLayer,
+    presence::Presence,
     rooms::Rooms,
     settings::{AllowedOrigin, MetricsFor, Origin},
     telemetry::Metrics,
@@ -24,6 +25,7 @@ use crate::wire::{Group, InvalidName};
 pub struct Services {
     pub rooms: Arc<Rooms>,
     pub groups: Arc<Groups>,
+    pub presence: Arc<Presence>,
     pub layer: Arc<dyn ChannelLayer>,
     pub programs: Programs,
     /// The `WebSocket`s of each address.

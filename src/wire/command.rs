@@ -20,6 +20,7 @@ pub enum Command {
     Join(Join),
     Leave(Leave),
     Send(Send),
+    Typing(Typing),
     Ping(Ping),
 }
 
@@ -47,6 +48,13 @@ pub struct Send {
     pub topic: Topic,
     pub key: Key,
     pub text: String,
+}
+
+/// Let the others in a room that was joined know that one is writing something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Typing {
+    pub topic: Topic,
 }
 
 /// Ask whether the server is there; programs that cannot send a ping frame (browsers) use this.
@@ -81,10 +89,11 @@ impl Request {
             "join" => body_of(body).map(Command::Join),
             "leave" => body_of(body).map(Command::Leave),
             "send" => body_of(body).map(Command::Send),
+            "typing" => body_of(body).map(Command::Typing),
             "ping" => body_of(body).map(Command::Ping),
             _ => {
                 let name: String = name.chars().take(32).collect();
-                let message = format!("there is no command `{name}`; there are join, leave, send and ping");
+                let message = format!("there is no command `{name}`; there are join, leave, send, typing and ping");
                 return Err((Some(id), CommandError::new(Code::UnknownCommand, message)));
             }
         };
@@ -115,6 +124,7 @@ mod tests {
             r#"{"id":1,"join":{"topic":"me"}}"#,
             r#"{"id":2,"send":{"topic":"room/lobby","key":"a-1","text":"hello"}}"#,
             r#"{"id":3,"leave":{"topic":"room/lobby"}}"#,
+            r#"{"id":7,"typing":{"topic":"room/lobby"}}"#,
             r#"{"id":9007199254740991,"ping":{}}"#,
         ] {
             let request = Request::parse(text).expect(text);

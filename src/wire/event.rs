@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{Group, Key, Offset, Timestamp};
+use super::{Group, Key, Offset, Presence, Timestamp, Typist};
 
 /// Somebody, as the others see them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,6 +50,10 @@ pub enum Event {
     Message(Message),
     /// `room`: the room in the list has a new latest message (topic `me`).
     Room(RoomSummary),
+    /// `presence`: people have come or gone.
+    Presence(Presence),
+    /// `typing`: somebody is writing something.
+    Typing(Typist),
     /// Whatever else a program has sent to the group, as it came.
     Other(Map<String, Value>),
 }
@@ -67,6 +71,8 @@ impl Serialize for Event {
         match self {
             Self::Message(message) => Known::<_, ()>::Message(message).serialize(serializer),
             Self::Room(room) => Known::<(), _>::Room(room).serialize(serializer),
+            Self::Presence(presence) => presence.serialize(serializer),
+            Self::Typing(typist) => typist.serialize(serializer),
             Self::Other(map) => map.serialize(serializer),
         }
     }
@@ -82,6 +88,8 @@ impl<'de> Deserialize<'de> for Event {
                 Ok(Known::Room(room)) => Self::Room(room),
                 Err(_) => Self::Other(map),
             }),
+            Some("presence") => Ok(serde_json::from_value(Value::Object(map.clone())).map_or(Self::Other(map), Self::Presence)),
+            Some("typing") => Ok(serde_json::from_value(Value::Object(map.clone())).map_or(Self::Other(map), Self::Typing)),
             Some(_) => Ok(Self::Other(map)),
             None => Err(D::Error::custom("an event has a string `type`")),
         }

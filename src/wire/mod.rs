@@ -11,13 +11,15 @@ mod command;
 mod error;
 mod event;
 mod names;
+mod presence;
 mod server;
 mod time;
 
-pub use command::{Command, Join, Leave, Ping, Request, Send};
+pub use command::{Command, Join, Leave, Ping, Request, Send, Typing};
 pub use error::{Code, CommandError};
 pub use event::{Event, Message, Person, RoomSummary, Stored};
 pub use names::{Epoch, Group, InvalidName, Key, Offset, Position, Topic};
+pub use presence::{Members, Presence, SAMPLE, Typist};
 pub use server::{Answer, Joined, Outcome, Push, Reply, ServerFrame, State, Welcome};
 pub use time::Timestamp;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CommandError, Epoch, Event, Offset, Person, RoomSummary, Topic};
+use super::{CommandError, Epoch, Event, Members, Offset, Person, RoomSummary, Topic};
 
 /// One text message from the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ pub enum Answer {
     },
     /// To `send`: where the message stands; no offset in a room that keeps none.
     Sent { offset: Option<Offset> },
-    /// To `leave` and `ping`.
+    /// To `leave`, `typing` and `ping`.
     Done {},
 }
 
@@ -80,6 +80,9 @@ pub struct State {
     /// The rooms, newest activity first (topic `me` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rooms: Option<Vec<RoomSummary>>,
+    /// Who is in the room, the joining person too (topics of rooms only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<Members>,
 }
 
 /// An event on its way to the members of a topic.

@@ -165,7 +165,7 @@ async fn a_breach_of_the_protocol_closes_and_nobody_else_notices() {
     for (bytes, code) in [(frame(0x81, b"{\"id\":1,\"ping\":{\xE9}}"), 1007), (unmasked_frame(0x81, b"{}"), 1002)] {
         let mut raw = Raw::connect(app.address).await;
         let headers: Vec<_> = UPGRADE.into_iter().chain([("Sec-WebSocket-Protocol", "confab.v1")]).collect();
-        raw.send(request("GET /room/a/ HTTP/1.1", &headers).as_bytes()).await;
+        raw.send(request("GET /ws/ HTTP/1.1", &headers).as_bytes()).await;
         assert_eq!(raw.head().await.status, 101);
         let (first, welcome) = raw.frame().await.expect("a welcome");
         assert!(first == 0x81 && welcome.starts_with(b"{\"welcome\":"));

@@ -61,7 +61,7 @@ impl Plain {
 
     /// The close frame, which has to be next, and then the end of the connection.
     pub async fn closed(&mut self) -> (u16, String) {
-        closed(&mut self.socket).await
+        closed(&mut self.socket, |_| false).await
     }
 }
 
@@ -72,6 +72,8 @@ pub struct V1 {
     last_id: u64,
     /// What came while an answer was waited for.
     pushes: VecDeque<Value>,
+    /// Who came and went meanwhile: it comes some time later than what it is about, so it is asked for by itself.
+    changes: VecDeque<Value>,
 }
 
 impl V1 {
@@ -88,8 +90,9 @@ impl V1 {
     pub async fn try_with(address: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
         let mut all = vec![("sec-websocket-protocol", "confab.v1")];
         all.extend(headers);
-        let mut v1 =
-            Self { socket: connect(address, path, &all).await?, welcome: Value::Null, last_id: 0, pushes: VecDeque::new() };
+        let socket = connect(address, path, &all).await?;
+        let (pushes, changes) = Default::default();
+        let mut v1 = Self { socket, welcome: Value::Null, last_id: 0, pushes, changes };
         let first = v1.frame().await?;
         v1.welcome = first["welcome"].clone();
         assert!(v1.welcome.is_object(), "not a welcome: {first}");
@@ -101,7 +104,18 @@ impl V1 {
         json!({"epoch": self.welcome["joined"]["epoch"], "offset": self.welcome["joined"]["offset"]})
     }
 
+    /// The next frame that does not say who has come or gone.
     async fn frame(&mut self) -> Result<Value, Error> {
+        loop {
+            let frame = self.any_frame().await?;
+            if !is_change(&frame) {
+                return Ok(frame);
+            }
+            self.changes.push_back(frame);
+        }
+    }
+
+    async fn any_frame(&mut self) -> Result<Value, Error> {
         loop {
             return match within("a message", self.socket.next()).await {
                 Some(Ok(Message::Text(text))) => Ok(serde_json::from_str(&text).expect("JSON")),
@@ -192,6 +206,31 @@ impl V1 {
         Ok(frame)
     }
 
+    /// The next event that says who has come or gone.
+    pub async fn change(&mut self) -> Value {
+        if let Some(change) = self.changes.pop_front() {
+            return change;
+        }
+        loop {
+            let frame = self.any_frame().await.expect("an open connection");
+            if is_change(&frame) {
+                return frame;
+            }
+            assert!(frame.get("topic").is_some(), "not a push: {frame}");
+            self.pushes.push_back(frame);
+        }
+    }
+
+    /// Waits until so many people are in the room, as the pushes say; gives the last of them.
+    pub async fn sees(&mut self, topic: &str, count: u64) -> Value {
+        loop {
+            let change = self.change().await;
+            if change["topic"] == topic && change["event"]["count"] == count {
+                return change["event"].clone();
+            }
+        }
+    }
+
     /// The pushes that came before the answer to a ping, which is sent now: on one connection nothing overtakes.
     pub async fn pushes_so_far(&mut self) -> Vec<Value> {
         assert_eq!(self.ok(json!({"ping": {}})).await, json!({}));
@@ -200,8 +239,14 @@ impl V1 {
 
     /// The close frame, which has to be next, and then the end of the connection.
     pub async fn closed(&mut self) -> (u16, String) {
-        closed(&mut self.socket).await
+        // Who came and went may still be told.
+        closed(&mut self.socket, |text| serde_json::from_str(text).is_ok_and(|frame| is_change(&frame))).await
     }
+}
+
+/// Whether a frame says who has come or gone.
+fn is_change(frame: &Value) -> bool {
+    frame["event"]["type"] == "presence"
 }
 
 async fn connect(
@@ -219,11 +264,12 @@ async fn connect(
     Ok(socket)
 }
 
-async fn closed(socket: &mut WebSocketStream<TcpStream>) -> (u16, String) {
+async fn closed(socket: &mut WebSocketStream<TcpStream>, before: impl Fn(&str) -> bool) -> (u16, String) {
     let frame = loop {
         match within("a close frame", socket.next()).await {
             Some(Ok(Message::Close(Some(CloseFrame { code, reason })))) => break (code.into(), reason.to_string()),
             Some(Ok(Message::Ping(_))) => {}
+            Some(Ok(Message::Text(text))) if before(&text) => {}
             other => panic!("not a close frame: {other:?}"),
         }
     };

@@ -269,11 +269,17 @@ async fn a_message_that_refers_to_the_one_before_is_a_breach() {
 
 /// The next frame of a `confab.v1` connection: whether it came deflated, and the JSON.
 async fn json_frame(raw: &mut Raw) -> (bool, Value) {
-    let (first, payload) = raw.frame().await.expect("a frame");
-    assert_eq!(first & 0xBF, 0x81);
-    let deflated = first & 0x40 != 0;
-    let text = if deflated { inflated(&payload) } else { payload };
-    (deflated, serde_json::from_slice(&text).expect("JSON"))
+    loop {
+        let (first, payload) = raw.frame().await.expect("a frame");
+        assert_eq!(first & 0xBF, 0x81);
+        let deflated = first & 0x40 != 0;
+        let text = if deflated { inflated(&payload) } else { payload };
+        let json: Value = serde_json::from_slice(&text).expect("JSON");
+        // Who came is told some time later.
+        if json["event"]["type"] != "presence" {
+            return (deflated, json);
+        }
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ mod metrics;
 mod pages;
 mod peers;
 mod plain;
+mod presence;
 mod push;
 mod slow_reader;
 #[path = "../support/mod.rs"]

@@ -143,7 +143,6 @@ async fn what_is_kept_is_counted_where_it_is_kept_and_doubles_are_not_new() {
         (r#"confab_append_failures_total{history="store"}"#, 0),
         // Each new message goes to its room and to the list of rooms, which nobody reads here.
         (r#"confab_layer_send_seconds_count{to="group"}"#, 6),
-        ("confab_deliveries_total", 3),
         ("confab_groups", 2),
         ("confab_members", 2),
         ("confab_messages_received_total", 6),

@@ -242,6 +242,9 @@ async fn no_event_passes_for_somebodys_message() {
         json!({"type": "confab.room", "group": "a", "latest": whole}),
         json!({"type": "confab_room", "group": "a", "latest": whole}),
         json!({"type": "room", "group": "a", "latest": whole}),
+        json!({"type": "presence", "count": 7, "joined": [], "left": []}),
+        json!({"type": "typing", "from": from}),
+        json!({"type": "confab.presence", "v": 1, "node": "a!p", "what": "bye"}),
     ] {
         let channel = format!("channels/{}", v1.welcome["channel"].as_str().expect("a name"));
         for path in ["groups/a", &channel] {

@@ -2,8 +2,10 @@
 
 mod composer;
 mod message;
+mod presence;
 mod state;
 mod view;
 
+pub use presence::{Here, Typists};
 pub use state::{Delivery, End, Gap, Input, RoomState, Row, RowKey};
 pub(super) use view::Room;

@@ -17,7 +17,8 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use crate::wire::{Event, Joined, Key, Message, Offset, Person, Position, Push, State, Stored, Timestamp};
+use super::Here;
+use crate::wire::{Event, Joined, Key, Members, Message, Offset, Person, Position, Push, State, Stored, Timestamp};
 
 /// What makes two rows the same message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,6 +84,10 @@ pub enum Input {
     Retried(RowKey),
     /// Throw a refused message away.
     Discarded(RowKey),
+    /// Somebody else is writing something, by this browser's clock.
+    Typing { from: Person, at: Timestamp },
+    /// It is so late.
+    Elapsed(Timestamp),
     /// Of what has been said, forget the rows at one end but for this many; they can be read again.
     Trimmed(End, usize),
 }
@@ -113,6 +118,7 @@ pub struct RoomState {
     newer: bool,
     /// Names the rows of events that came without a key.
     nameless: u64,
+    here: Here,
 }
 
 impl RoomState {
@@ -122,9 +128,21 @@ impl RoomState {
         let older = messages.first().is_some_and(|first| first.offset > Offset(1));
         let rows: Vec<Row> = messages.into_iter().map(placed).collect();
         let said = rows.len();
-        let mut state = Self { position, rows, said, index: HashMap::new(), older, newer, nameless: 0 };
+        let mut state = Self { position, rows, said, index: HashMap::new(), older, newer, nameless: 0, here: Here::default() };
         state.reindex();
         state
+    }
+
+    /// With these people in the room.
+    #[must_use]
+    pub fn with_members(mut self, members: Members) -> Self {
+        self.here.joined(members);
+        self
+    }
+
+    /// Who is in the room, and who is writing.
+    pub fn here(&self) -> &Here {
+        &self.here
     }
 
     /// Up to where the page has everything.
@@ -195,6 +213,8 @@ impl RoomState {
                     self.remove(&key);
                 }
             }
+            Input::Typing { from, at } => self.here.typing(from, at),
+            Input::Elapsed(now) => self.here.elapsed(now),
             Input::Trimmed(End::Oldest, keep) => self.trim_oldest(keep),
             Input::Trimmed(End::Newest, keep) => self.trim_newest(keep),
         }
@@ -220,12 +240,17 @@ impl RoomState {
                     self.say_now(Row { key, from, text, at: None, offset: None, delivery: Delivery::Sent });
                 }
             }
-            (None, Event::Room(_)) => {}
+            (None, Event::Presence(change)) => self.here.changed(change),
+            // Its time is not in it.
+            (None, Event::Typing(_) | Event::Room(_)) => {}
         }
         Ok(())
     }
 
     fn joined(&mut self, at: Joined, state: State) {
+        if let Some(members) = state.members {
+            self.here.joined(members);
+        }
         if !state.recovered {
             // What is passing cannot be read again; the stream that is now begins after it.
             self.retain(|row| row.offset.is_none());
@@ -318,6 +343,7 @@ impl RoomState {
 
     /// Puts a row at the end of what has been said.
     fn say(&mut self, row: Row) {
+        self.here.stopped_typing(&row.from.id);
         self.remove(&row.key);
         self.rows.insert(self.said, row);
         self.said += 1;
@@ -459,7 +485,7 @@ mod tests {
         let events = events.into_iter().map(push).collect();
         Input::Joined(
             Joined { topic, epoch: epoch(epoch_name), offset: Offset(head) },
-            State { recovered, events, rooms: None },
+            State { recovered, events, rooms: None, members: None },
         )
     }
 

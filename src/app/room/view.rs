@@ -2,7 +2,12 @@
 
 use leptos::prelude::*;
 
-use super::{RoomState, composer::Composer, message::MessageRow};
+use super::{
+    RoomState,
+    composer::Composer,
+    message::MessageRow,
+    presence::{People, TypingLine},
+};
 use crate::app::{
     Intent, Outside, RoomLink, RoomPage, Status, Zone,
     components::{Me, TopBar},
@@ -11,13 +16,14 @@ use crate::app::{
 
 #[component]
 pub(crate) fn Room(page: RoomPage) -> impl IntoView {
-    let RoomPage { group, you, position, messages, live, form_key, longest, mistake } = page;
+    let RoomPage { group, you, position, messages, members, live, form_key, longest, mistake } = page;
     let name = group.to_string();
     let here = format!("/room/{group}/");
     let (title, next) = (name.clone(), here.clone());
+    let me = StoredValue::new(you.id.clone());
     let about = About { group, you: you.clone() };
     let link = RoomLink {
-        state: RwSignal::new(RoomState::new(position, messages)),
+        state: RwSignal::new(RoomState::new(position, messages).with_members(members)),
         status: RwSignal::new(Status::Rendered),
         unseen: RwSignal::new(0),
         away: RwSignal::new(false),
@@ -50,7 +56,7 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
             <h1 class="title" title=title.clone()>
                 {title.clone()}
             </h1>
-            {live.then(|| view! { <Connection link /> })}
+            {live.then(|| view! { <People link me /> <Connection link /> })}
             <Me you next />
         </TopBar>
         <main class="room">
@@ -71,7 +77,7 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
                 </Show>
             </div>
             {if live {
-                view! { <Composer link name=name here form_key longest mistake /> }.into_any()
+                view! { <TypingLine link /> <Composer link name=name here form_key longest mistake /> }.into_any()
             } else {
                 view! {
                     <p class="archive">

@@ -15,12 +15,13 @@ use crate::{
     server::{
         assets::BUILD,
         gateway::{CloseCode, Message, Socket},
+        presence::Attendance,
         rooms::{Access, CatchUp, LayerGroup, PostError, Refusal, Room, layer_group, list_group},
         store::StoreError,
     },
     wire::{
-        Answer, Code, Command, CommandError, Epoch, Event, Join, Joined, Offset, Outcome, Position, Push, Reply, Request, Send,
-        ServerFrame, State, Topic, Welcome,
+        Answer, Code, Command, CommandError, Epoch, Event, Join, Joined, Members, Offset, Outcome, Position, Push, Reply,
+        Request, Send, ServerFrame, State, Topic, Typing, Welcome,
     },
 };
 
@@ -40,6 +41,8 @@ pub struct Chat {
 /// A topic that was joined: what may be done in it, and being told of it.
 struct Joinery {
     access: Option<Access<Room>>,
+    /// The others see that the person is here, where it is a room.
+    attendance: Option<Attendance>,
     membership: Membership,
 }
 
@@ -82,7 +85,8 @@ impl Consumer for Chat {
             Ok((membership, head)) => {
                 welcome.joined = Some(Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset });
                 membership.release(Some(head), Some(v1(&ServerFrame::Welcome { welcome })));
-                self.topics.insert(topic, Joinery { access: Some(access), membership });
+                let attendance = self.attend(&topic, &membership);
+                self.topics.insert(topic, Joinery { access: Some(access), attendance, membership });
                 Flow::Continue
             }
             Err(error) => Flow::close(CloseCode::TRY_AGAIN, error.message),
@@ -145,8 +149,32 @@ impl Chat {
                 None => Err(not_joined(&leave.topic)),
             },
             Command::Send(send) => self.send(send).await.map(|offset| Some(Answer::Sent { offset })),
+            Command::Typing(typing) => self.typing(&typing).map(|()| Some(Answer::Done {})),
             Command::Ping(_) => Ok(Some(Answer::Done {})),
         }
+    }
+
+    fn typing(&self, Typing { topic }: &Typing) -> Result<(), CommandError> {
+        if !self.topics.contains_key(topic) {
+            return Err(not_joined(topic));
+        }
+        let Topic::Room(room) = topic else {
+            return Err(CommandError::new(Code::BadRequest, format!("nothing can be written in {topic}")));
+        };
+        self.scope.presence.typing(room, &self.scope.person);
+        Ok(())
+    }
+
+    /// Lets the others see that the person is in a room.
+    fn attend(&self, topic: &Topic, membership: &Membership) -> Option<Attendance> {
+        let Topic::Room(room) = topic else { return None };
+        Some(self.scope.presence.enter(room, &self.scope.person, membership.audience()))
+    }
+
+    /// Who is in a room.
+    fn members(&self, topic: &Topic) -> Option<Members> {
+        let Topic::Room(room) = topic else { return None };
+        Some(self.scope.presence.members(room))
     }
 
     async fn send(&self, send: Send) -> Result<Option<Offset>, CommandError> {
@@ -189,33 +217,35 @@ impl Chat {
         };
         let was_member = known.is_some();
         let source = access.as_ref().map_or_else(|| Source::List(Arc::clone(&self.scope.rooms)), Source::of);
-        let membership = match known {
+        let (membership, attendance) = match known {
             Some(joined) => {
                 joined.membership.hold();
-                joined.membership
+                (joined.membership, joined.attendance)
             }
-            None => self.join_closed(group, &topic, source, socket).await?,
+            None => (self.join_closed(group, &topic, source, socket).await?, None),
         };
         let state = match &access {
             Some(access) => access.catch_up(since.as_ref()).await.map(|caught_up| room_state(&topic, caught_up)),
             None => self.scope.rooms.list().await.map(|rooms| {
-                let state = State { recovered: false, events: Vec::new(), rooms: Some(rooms) };
+                let state = State { recovered: false, events: Vec::new(), rooms: Some(rooms), members: None };
                 (Position { epoch: list_epoch(), offset: Offset::START }, state)
             }),
         };
         match state {
-            Ok((head, state)) => {
+            Ok((head, mut state)) => {
+                let attendance = attendance.or_else(|| self.attend(&topic, &membership));
+                state.members = self.members(&topic);
                 let at = Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset };
                 let reply = Reply { id, outcome: Outcome::Ok(Answer::Joined { at, state }) };
                 membership.release(Some(head), Some(v1(&ServerFrame::Reply(reply))));
-                self.topics.insert(topic, Joinery { access, membership });
+                self.topics.insert(topic, Joinery { access, attendance, membership });
                 Ok(())
             }
             Err(cause) => {
                 // Who was a member before stays one, where it stood.
                 if was_member {
                     membership.release(None, None);
-                    self.topics.insert(topic, Joinery { access, membership });
+                    self.topics.insert(topic, Joinery { access, attendance, membership });
                 }
                 Err(unavailable(cause))
             }
@@ -244,7 +274,7 @@ fn room_state(topic: &Topic, CatchUp { head, recovered, messages }: CatchUp) -> 
         offset: Some(stored.offset),
         event: Event::Message(stored.message),
     };
-    (head, State { recovered, events: messages.into_iter().map(push).collect(), rooms: None })
+    (head, State { recovered, events: messages.into_iter().map(push).collect(), rooms: None, members: None })
 }
 
 fn not_joined(topic: &Topic) -> CommandError {

@@ -57,6 +57,11 @@ impl Broadcast {
         Self::of(topic, None, None, Event::Room(room))
     }
 
+    /// Something that is not kept and that the server says by itself; plain clients are not told.
+    pub(super) fn passing(topic: &Topic, event: Event) -> Self {
+        Self::of(topic, None, None, event)
+    }
+
     fn of(topic: &Topic, position: Option<Position>, plain: Option<PlainMessage>, event: Event) -> Self {
         let offset = position.as_ref().map(|position| position.offset);
         let push = Push { topic: topic.clone(), offset, event };

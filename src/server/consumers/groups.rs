@@ -45,6 +45,7 @@ use crate::{
     server::{
         gateway::{CloseCode, Frame, Socket, SocketId},
         layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
+        presence::Audience,
         rooms::{LayerGroup, News, Stranded, Strandings},
         store::StoreError,
         telemetry::FanOut,
@@ -80,6 +81,8 @@ pub struct Groups {
     /// Of those who tell the layer once more.
     tellers: Semaphore,
     fan_out: Arc<FanOut>,
+    /// Other parts of the server, by the letter with which the local parts of their channels begin.
+    parts: RwLock<Vec<(char, Weak<dyn Sink>)>>,
 }
 
 #[derive(Default)]
@@ -157,6 +160,7 @@ impl Groups {
             readers: Arc::new(Semaphore::new(AT_A_TIME)),
             tellers: Semaphore::new(AT_A_TIME),
             fan_out: Arc::new(fan_out),
+            parts: RwLock::default(),
         });
         let node = groups.layer.attach(Arc::new(Inbox(Arc::downgrade(&groups))))?;
         groups.node.get_or_init(|| node);
@@ -169,6 +173,18 @@ impl Groups {
     fn channel(&self, kind: char, id: u64) -> Channel {
         let node = self.node.get().map(Channel::as_str).unwrap_or_default();
         format!("{node}{kind}{id}").parse().expect("a node's name has room for a number") // never: 42 of 99 characters
+    }
+
+    /// Hands to another part of the server what is sent to a channel of this node, and tells it of gaps: a node has one place in
+    /// the layer, whatever it does there. `letter` is the part's own, and neither `g` nor `s`. Returns the channel.
+    pub fn share(&self, letter: char, part: Weak<dyn Sink>) -> Channel {
+        self.parts.write().push((letter, part));
+        self.channel(letter, 0)
+    }
+
+    /// The part of the server with this letter, as long as it is there.
+    fn part(&self, kind: &str) -> Option<Arc<dyn Sink>> {
+        self.parts.read().iter().find(|(letter, _)| kind.starts_with(*letter)).and_then(|(_, part)| part.upgrade())
     }
 
     /// Makes a socket reachable under a channel of its own.
@@ -248,6 +264,10 @@ impl Groups {
         for id in ids {
             tokio::spawn(keep_telling(Arc::downgrade(self), id));
         }
+        let parts: Vec<_> = self.parts.read().iter().filter_map(|(_, part)| part.upgrade()).collect();
+        for part in parts {
+            part.gap();
+        }
     }
 
     /// What the layer has for this node.
@@ -271,7 +291,11 @@ impl Groups {
                     self.fan_out.deliveries.inc();
                 }
             }
-            _ => {}
+            (kind, _) => {
+                if let Some(part) = self.part(kind) {
+                    part.deliver(local, event);
+                }
+            }
         }
     }
 
@@ -368,6 +392,13 @@ async fn take_in(groups: Weak<Groups>, mut strandings: Strandings) {
 }
 
 impl Membership {
+    /// All members of the group on this node.
+    pub fn audience(&self) -> Weak<dyn Audience> {
+        // Written out, since a weak reference is not turned into one to a trait by itself.
+        let group: Weak<LocalGroup> = Arc::downgrade(&self.group);
+        group
+    }
+
     /// Hands out now what the group has in line.
     pub fn hand_out(&self) {
         self.group.hand_out();

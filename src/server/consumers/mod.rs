@@ -33,6 +33,7 @@ use super::{
     accounts::Account,
     bucket::Buckets,
     gateway::{CloseCode, Connection, ConnectionLimits, Counters, Deflate, Message, Socket},
+    presence::Presence,
     random,
     rooms::{Refusal, Rooms},
 };
@@ -50,6 +51,7 @@ pub struct Scope {
     pub group: Option<Group>,
     pub rooms: Arc<Rooms>,
     pub groups: Arc<Groups>,
+    pub presence: Arc<Presence>,
     pub limits: Limits,
 }
 

@@ -35,6 +35,8 @@ const LISTED: &str = "confab.room";
 
 /// What the types of events begin with that are the server's own business.
 const OWN: &str = "confab.";
+/// Types that the server alone has for clients.
+const PASSING: [&str; 2] = ["presence", "typing"];
 /// The types that our messages and rooms have in the layer and on the wire.
 const ALIKE: [&str; 4] = [MESSAGE, BINARY, "message", "room"];
 /// What says in such events who has spoken and where it stands.
@@ -57,7 +59,9 @@ impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(invalid) => invalid.fmt(f),
-            Self::Kind => write!(f, "types that begin with {OWN} are the server's own; use another"),
+            Self::Kind => {
+                write!(f, "types that begin with {OWN} are the server's own, and so are presence and typing; use another")
+            }
             Self::Field(kind, field) => {
                 write!(f, "an event of type {kind} has no `{field}` from outside: the server alone sets it; leave it out")
             }
@@ -77,7 +81,7 @@ impl fmt::Display for Foreign {
 pub fn foreign_event(json: serde_json::Value, events: Option<&RoomEvents>) -> Result<Event, Foreign> {
     let event = Event::from_json(json).map_err(Foreign::Invalid)?;
     let kind = event.kind().replace('_', ".");
-    if kind.starts_with(OWN) {
+    if kind.starts_with(OWN) || PASSING.contains(&kind.as_str()) {
         return Err(Foreign::Kind);
     }
     let alike = ALIKE.contains(&kind.as_str()) || events.is_some_and(|events| events.event_type.is(event.kind()));

@@ -159,6 +159,10 @@ pub struct Present {
     pub groups: usize,
     /// Their members on this node, each as often as it is one.
     pub members: usize,
+    /// People in rooms over all nodes, each as often as in rooms.
+    pub people: usize,
+    /// Nodes that this one knows, itself among them.
+    pub nodes: usize,
     /// The channel layer reaches its backend.
     pub layer_available: bool,
     /// The store took the last message.
@@ -176,6 +180,8 @@ pub struct Metrics {
     requests: HistogramVec,
     groups: IntGauge,
     members: IntGauge,
+    people: IntGauge,
+    nodes: IntGauge,
     layer_available: IntGauge,
     store_writable: IntGauge,
 }
@@ -200,6 +206,8 @@ impl Default for Metrics {
             ),
             groups: gauge("confab_groups", "Groups with members on this node"),
             members: gauge("confab_members", "Members of groups on this node; a connection is one in each group it has joined"),
+            people: gauge("confab_people", "People in rooms, over all nodes; a person is counted in each room"),
+            nodes: gauge("confab_nodes", "Nodes that tell each other who is there, this one among them"),
             layer_available: gauge("confab_layer_available", "1 while the channel layer reaches its backend, otherwise 0"),
             store_writable: gauge("confab_store_writable", "1 when the store took the last message, otherwise 0"),
         };
@@ -211,9 +219,21 @@ impl Default for Metrics {
                 .const_label("version", env!("CARGO_PKG_VERSION")),
         );
         build.set(1);
-        let Self { fan_out, appends, sends, refused, requests, groups, members, layer_available, store_writable, .. } =
-            &metrics;
-        let all: [Box<dyn Collector>; 16] = [
+        let Self {
+            fan_out,
+            appends,
+            sends,
+            refused,
+            requests,
+            groups,
+            members,
+            people,
+            nodes,
+            layer_available,
+            store_writable,
+            ..
+        } = &metrics;
+        let all: [Box<dyn Collector>; 18] = [
             Box::new(FromGateway::new(Arc::clone(&metrics.gateway))),
             Box::new(fan_out.deliveries.clone()),
             Box::new(fan_out.seconds.clone()),
@@ -226,6 +246,8 @@ impl Default for Metrics {
             Box::new(requests.clone()),
             Box::new(groups.clone()),
             Box::new(members.clone()),
+            Box::new(people.clone()),
+            Box::new(nodes.clone()),
             Box::new(layer_available.clone()),
             Box::new(store_writable.clone()),
             Box::new(build),
@@ -258,10 +280,12 @@ impl Metrics {
 
     /// Everything in Prometheus' text format ([`TEXT_FORMAT`]).
     pub fn text(&self, present: Present) -> String {
-        let Present { groups, members, layer_available, store_writable } = present;
+        let Present { groups, members, people, nodes, layer_available, store_writable } = present;
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.groups.set(count(groups));
         self.members.set(count(members));
+        self.people.set(count(people));
+        self.nodes.set(count(nodes));
         self.layer_available.set(layer_available.into());
         self.store_writable.set(store_writable.into());
         let families = self.registry.gather();
@@ -398,7 +422,8 @@ fn histograms(name: &str, help: &str, labels: &[&str]) -> HistogramVec {
 mod tests {
     use super::*;
 
-    const PRESENT: Present = Present { groups: 2, members: 3, layer_available: true, store_writable: false };
+    const PRESENT: Present =
+        Present { groups: 2, members: 3, people: 4, nodes: 5, layer_available: true, store_writable: false };
 
     fn lines(metrics: &Metrics) -> Vec<String> {
         metrics.text(PRESENT).lines().map(str::to_owned).collect()
@@ -416,6 +441,8 @@ mod tests {
                 format!("confab_connections_refused_total{{reason=\"origin\"}} {refused}"),
                 "confab_connections_refused_total{reason=\"too_many\"} 0".to_owned(),
                 "confab_members 3".to_owned(),
+                "confab_people 4".to_owned(),
+                "confab_nodes 5".to_owned(),
                 "confab_store_writable 0".to_owned(),
                 "# TYPE confab_connections_total counter".to_owned(),
             ] {

@@ -25,12 +25,13 @@ use super::{
 use crate::{
     server::{
         layers::{Event, GroupName},
+        presence::Audience,
         rooms::{Access, LayerGroup, Room, Rooms, Stream},
         settings::RoomEvents,
         store::{Page, StoreError},
         telemetry::{FanOut, Fault},
     },
-    wire::{Group, Offset, Position, RoomSummary, Topic},
+    wire::{self, Group, Offset, Position, RoomSummary, Topic},
 };
 
 /// How long to wait before a store is asked again that could not answer.
@@ -90,6 +91,8 @@ struct Line {
 
 enum Arrived {
     Event(Arc<Event>, Instant),
+    /// What the server says by itself, and keeps nowhere.
+    Passing(wire::Event),
     /// Something may be lost.
     Doubt,
     /// The stream stands here.
@@ -285,6 +288,7 @@ impl LocalGroup {
                         handed.push(Handed::Event(broadcast.without_position()));
                     }
                 }
+                Arrived::Passing(event) => handed.push(Handed::Event(Broadcast::passing(&self.topic, event))),
                 Arrived::Doubt => doubt = true,
                 Arrived::Head(head) => sequence.reached(&head),
                 Arrived::Heads(heads) => doubt |= listing.moved(heads),
@@ -317,6 +321,13 @@ impl LocalGroup {
             tokio::spawn(catch_up(Arc::downgrade(self)));
         }
         handed
+    }
+}
+
+/// Who is here is told like everything else, in one order for all.
+impl Audience for LocalGroup {
+    fn tell(self: Arc<Self>, event: wire::Event) {
+        self.take(Arrived::Passing(event));
     }
 }
 
