@@ -184,6 +184,9 @@ impl Presence {
     }
 
     fn receive(&self, event: &Event) {
+        if Letter::writer(event) == Some(self.me.as_str()) {
+            return;
+        }
         let Some((from, letter)) = Letter::read(event) else {
             debug!(kind = event.kind(), "something arrived that is no letter of a node");
             return;

@@ -72,6 +72,11 @@ impl Letter {
         }
     }
 
+    /// Who says to have written a letter, which was not looked at.
+    pub(super) fn writer(event: &Event) -> Option<&str> {
+        event.get_str("node")
+    }
+
     /// The letter and who wrote it; none where the event is not such a letter, whole and in every part.
     pub(super) fn read(event: &Event) -> Option<(Channel, Self)> {
         if event.kind() != KIND || event.get_i64("v") != Some(VERSION) {

@@ -86,6 +86,8 @@ struct Hall {
     here: usize,
     /// What the members here know of those with whom something has changed: the name, or that they are not there.
     before: BTreeMap<Id, Option<Arc<str>>>,
+    /// Somebody was shown the room since the first of these changes: what is undone later is news to him.
+    shown: bool,
     /// When the members are told.
     due: Option<Instant>,
     /// The largest number of people since they were told last: with more than the sample, a member may not know all.
@@ -152,10 +154,6 @@ impl Seat {
 }
 
 impl Hall {
-    fn members(&self) -> Members {
-        Members { count: self.people.len() as u64, people: self.sample() }
-    }
-
     fn sample(&self) -> Vec<Person> {
         self.people.iter().take(SAMPLE).filter_map(|(id, seat)| Some(person(id, &seat.name()?))).collect()
     }
@@ -163,9 +161,10 @@ impl Hall {
     /// What has changed for the members since they were told last; none where all is as it was.
     fn change(&mut self) -> Option<Presence> {
         let (mut joined, mut left) = (Vec::new(), Vec::new());
+        let shown = std::mem::take(&mut self.shown);
         for (id, before) in std::mem::take(&mut self.before) {
             match self.people.get(&id).and_then(Seat::name) {
-                now if now == before => {}
+                now if now == before && !shown => {}
                 Some(name) => joined.push(person(&id, &name)),
                 None => left.push(id.to_string()),
             }
@@ -215,9 +214,11 @@ impl Roster {
         }
     }
 
-    /// The people in a room.
-    pub(super) fn members(&self, room: &Group) -> Members {
-        self.halls.get(room).map(Hall::members).unwrap_or_default()
+    /// The people in a room, for somebody who is told of changes from now on.
+    pub(super) fn members(&mut self, room: &Group) -> Members {
+        let Some(hall) = self.halls.get_mut(room) else { return Members::default() };
+        hall.shown = !hall.before.is_empty();
+        Members { count: hall.people.len() as u64, people: hall.sample() }
     }
 
     /// How many people there are, each as often as in rooms, and how many nodes with this one.
@@ -426,7 +427,7 @@ impl Roster {
         hall.most = if here == 0 { hall.people.len() } else { hall.most.max(hall.people.len()) };
         if hall.here == 0 {
             hall.before.clear();
-            hall.due = None;
+            (hall.due, hall.shown) = (None, false);
         } else if before != after {
             hall.before.entry(Arc::clone(id)).or_insert(before);
             if hall.due.is_none() {
@@ -492,6 +493,9 @@ impl Roster {
     /// What is to be told to other nodes now, in this order.
     pub(super) fn letters(&mut self, now: Instant) -> Vec<(To, Letter)> {
         let mut letters = Vec::new();
+        if self.nodes.is_empty() {
+            self.talk_to_nobody();
+        }
         if self.changes_due().is_some_and(|due| due <= now) {
             self.quiet = now + self.times.batch;
             self.deltas(&mut letters);
@@ -510,6 +514,14 @@ impl Roster {
             letters.extend(self.state().into_iter().map(|piece| (To::One(node.clone()), piece)));
         }
         letters
+    }
+
+    /// No other node is known: nothing is written. One that is there all the same misses a number and asks.
+    fn talk_to_nobody(&mut self) {
+        if !std::mem::take(&mut self.mail.changed).is_empty() {
+            self.seq += 1;
+        }
+        self.mail.typing.clear();
     }
 
     fn changes_due(&self) -> Option<Instant> {

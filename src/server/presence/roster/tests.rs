@@ -143,13 +143,13 @@ impl Cluster {
         }
     }
 
-    fn names(&self, node: usize) -> Vec<(String, String)> {
+    fn names(&mut self, node: usize) -> Vec<(String, String)> {
         let members = self.nodes[node].roster.members(&room("a"));
         assert_eq!(members.count, members.people.len() as u64, "few enough to be named");
         members.people.into_iter().map(|person| (person.id, person.name)).collect()
     }
 
-    fn ids(&self, node: usize) -> Vec<String> {
+    fn ids(&mut self, node: usize) -> Vec<String> {
         self.names(node).into_iter().map(|(id, _)| id).collect()
     }
 
@@ -186,7 +186,7 @@ fn ten_thousand_people_reach_another_node_and_a_newcomer() {
     let node = cluster.fresh();
     cluster.nodes.push(node);
     cluster.run(seconds(2));
-    for node in &cluster.nodes {
+    for node in &mut cluster.nodes {
         assert_eq!(node.roster.members(&room("a")).count, 10_000);
         assert_eq!(node.roster.census(), (10_000, 3));
     }
@@ -387,6 +387,25 @@ fn a_new_name_is_shown_whichever_node_had_the_old_one() {
 }
 
 #[test]
+fn who_joins_between_a_change_and_its_undoing_is_told_of_both() {
+    let mut cluster = Cluster::of(1);
+    cluster.enter(0, "bob", "Bob");
+    cluster.enter(0, "ann", "Ann");
+    cluster.run(seconds(2));
+    cluster.told(0);
+    for (joins, expected) in [(false, None), (true, Some(person("ann", "Ann")))] {
+        cluster.enter(0, "ann", "Anna");
+        if joins {
+            assert_eq!(cluster.names(0)[0].1, "Anna");
+        }
+        cluster.enter(0, "ann", "Ann");
+        cluster.run(seconds(2));
+        let joined: Vec<_> = cluster.told(0).into_iter().flat_map(|change| change.joined).collect();
+        assert_eq!(joined, Vec::from_iter(expected));
+    }
+}
+
+#[test]
 fn a_page_is_told_whom_to_name_instead_of_somebody_of_its_sample_who_has_gone() {
     let mut cluster = Cluster::of(1);
     let ids: Vec<_> = (0..60).map(|n| format!("g{n:02}")).collect();
@@ -422,6 +441,17 @@ fn writing_is_news_every_few_seconds_for_who_is_here() {
     assert_eq!(letters.iter().filter(|(to, letter)| *to == To::All && *letter == typing).count(), 2);
     assert_eq!(cluster.nodes[1].roster.receive(&me, typing.clone(), later), Some((a, ann)));
     assert_eq!(cluster.nodes[0].roster.receive(&me, typing, later), None, "one's own");
+}
+
+#[test]
+fn who_is_alone_writes_nothing_but_that_it_is_there() {
+    let mut cluster = Cluster::of(1);
+    cluster.enter(0, "ann", "Ann");
+    let roster = &mut cluster.nodes[0].roster;
+    assert!(roster.typing(&room("a"), &person("ann", "Ann"), cluster.now));
+    assert_eq!(roster.letters(cluster.now), []);
+    assert_eq!(roster.next_letter(cluster.now), roster.mail.beat);
+    assert_eq!(roster.letters(roster.mail.beat), [(To::All, Letter::Beat { seq: 1, answer: false })]);
 }
 
 #[test]
@@ -517,7 +547,8 @@ proptest! {
         for node in 0..3 {
             let names = cluster.names(node);
             prop_assert_eq!(names.iter().map(|(id, _)| id.clone()).collect::<HashSet<_>>(), there.clone());
-            prop_assert_eq!(&names, &cluster.names(0));
+            let others = cluster.names(0);
+            prop_assert_eq!(&names, &others);
             prop_assert_eq!(cluster.nodes[node].page.is_some(), open.iter().any(|(home, _)| *home == node));
             if let Some(page) = &cluster.nodes[node].page {
                 let shown: HashSet<_> = page.here().people("").into_iter().map(|person| (person.id, person.name)).collect();
