@@ -8,7 +8,6 @@ mod app;
 #[allow(dead_code, reason = "shared with other tests, which use the rest")]
 #[path = "server/clients.rs"]
 mod clients;
-#[allow(dead_code, reason = "shared with other tests, which use the rest")]
 #[path = "support/mod.rs"]
 mod support;
 
