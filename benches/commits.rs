@@ -169,7 +169,15 @@ fn bare(batch: usize) -> f64 {
                 .prepare_cached("INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
                 .and_then(|mut insert| {
                     let NewMessage { key, from, text, at, .. } = message;
-                    insert.execute(params![room, heads[room], key.as_str(), from.id, from.name, text, at.as_millis()])
+                    insert.execute(params![
+                        i64::try_from(room).expect("a few"),
+                        heads[room],
+                        key.as_str(),
+                        from.id,
+                        from.name,
+                        text,
+                        at.as_millis()
+                    ])
                 })
                 .expect("inserted");
         }
