@@ -31,6 +31,7 @@ use crate::support::within;
 
 const TEXT: u8 = 0x81;
 const DEFLATED: u8 = 0xC1;
+const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: [u8; 6] = [0x8A, 0x80, 0, 0, 0, 0];
 
@@ -180,9 +181,13 @@ async fn member(connection: Connection, hall: Arc<Hall>) {
     loop {
         let mut pinged = false;
         while let Some(frame) = inbox.frame() {
-            if frame.first == PING {
-                pinged = true;
-                continue;
+            match frame.first {
+                CLOSE => return,
+                PING => {
+                    pinged = true;
+                    continue;
+                }
+                _ => {}
             }
             let Heard { speaker, number, offset: here } = hall.hear(&frame);
             if here.is_some() {

@@ -7,6 +7,7 @@ use std::{
     env, fs,
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -23,6 +24,11 @@ pub mod text;
 const TICKS: f64 = 100.0;
 /// Bytes of the pages in which it counts memory, on the processors that Confab is measured on.
 const PAGE: f64 = 4_096.0;
+
+/// Between one question and the next.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Longer than any server takes until it listens.
+const START: Duration = Duration::from_mins(5);
 
 /// Settings of Confab, as the environment has them, without their `CONFAB_`.
 pub type Settings<'a> = &'a [(&'a str, &'a str)];
@@ -125,8 +131,15 @@ impl Server {
         let mut command = command(port);
         command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let server = Self { child, port, folder };
-        within("a server that listens", async { while server.connect(Form::Plain).await.is_none() {} }).await;
+        let mut server = Self { child, port, folder };
+        // Under valgrind it takes its time. Whoever asks all the time takes it from the server.
+        let listening = async {
+            while server.connect(Form::Plain).await.is_none() {
+                assert_eq!(server.child.try_wait().expect("our child"), None, "{command:?} ended");
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::time::timeout(START, listening).await.unwrap_or_else(|_| panic!("{command:?} does not listen"));
         server
     }
 
@@ -169,7 +182,7 @@ impl Server {
         assert!(asked.success(), "it runs until now");
         within("the end of a server", async {
             while self.child.try_wait().expect("our child").is_none() {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                tokio::time::sleep(PAUSE).await;
             }
         })
         .await;
