@@ -13,12 +13,10 @@ use std::time::Instant;
 
 use common::{
     Kind, Server,
-    connection::{Connection, Form, text_frame},
-    median, selected, serve_if_asked, text,
+    connection::{Connection, Form},
+    hall::{Gathering, Talk},
+    median, selected, serve_if_asked,
 };
-use serde_json::{Value as Json, json};
-use support::within;
-use tokio::io::AsyncWriteExt as _;
 
 mod common;
 #[path = "../tests/support/mod.rs"]
@@ -59,54 +57,18 @@ async fn open(port: u16, form: Form, count: usize) -> Vec<Connection> {
     connections
 }
 
-/// The text of the next message, which must be there or come.
-async fn hear(connection: &mut Connection, form: Form) -> String {
-    loop {
-        while let Some(frame) = connection.inbox.frame() {
-            if frame.first != 0x81 {
-                continue;
-            }
-            let text = str::from_utf8(frame.payload).expect("text");
-            if form == Form::Plain {
-                return text.to_owned();
-            }
-            let message: Json = serde_json::from_str(text).expect("JSON");
-            if let Some(text) = message["event"]["text"].as_str() {
-                return text.to_owned();
-            }
-        }
-        assert!(within("a message", connection.inbox.read(&mut connection.stream)).await, "it is open");
-    }
-}
-
 /// Memory for a connection, in bytes.
 async fn memory(kind: Kind, form: Form) -> f64 {
     let server = Server::of(kind).await;
-    let said = text::said(0, 1, 64);
-    let frame = match form {
-        Form::V1 { .. } => {
-            text_frame(&json!({"id": 1, "send": {"topic": "room/bench", "key": "first", "text": said}}).to_string())
-        }
-        Form::Plain | Form::Deflate => text_frame(&said),
-    };
     // What the first connection and the first message bring into memory is not theirs.
-    let mut first = server.connect(form).await.expect("a connection");
-    first.stream.write_all(&frame).await.expect("a server that listens");
-    assert_eq!(hear(&mut first, form).await, said);
+    let few = Talk { form, members: 1, ..Talk::ONE };
+    let first = Gathering::new(&[server.port()], few).await;
     let before = server.resident();
-    let mut connections = open(server.port(), form, HELD).await;
-    let said = text::said(0, 2, 64);
-    let frame = match form {
-        Form::V1 { .. } => {
-            text_frame(&json!({"id": 2, "send": {"topic": "room/bench", "key": "second", "text": said}}).to_string())
-        }
-        Form::Plain | Form::Deflate => text_frame(&said),
-    };
-    first.stream.write_all(&frame).await.expect("a server that listens");
-    for connection in &mut connections {
-        assert_eq!(hear(connection, form).await, said);
-    }
-    (server.resident() - before) / HELD as f64
+    let members = Gathering::new(&[server.port()], Talk { members: HELD, ..few }).await;
+    let after = server.resident();
+    first.assert_whole();
+    members.assert_whole();
+    (after - before) / (HELD + few.speakers) as f64
 }
 
 /// Connections opened in a second, and what one costs the server, in microseconds.

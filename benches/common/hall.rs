@@ -287,7 +287,7 @@ impl Speaker {
 }
 
 /// Members that are there, and speakers that have not spoken yet.
-struct Gathering {
+pub struct Gathering {
     hall: Arc<Hall>,
     speakers: Vec<Speaker>,
     tasks: Vec<JoinHandle<()>>,
@@ -295,7 +295,7 @@ struct Gathering {
 
 impl Gathering {
     /// Spreads members over the servers on these ports; speakers are on the first. Each member has got something when this returns.
-    async fn new(ports: &[u16], talk: Talk) -> Self {
+    pub async fn new(ports: &[u16], talk: Talk) -> Self {
         let said = (0..talk.speakers).map(|_| Said::default()).collect();
         let hall = Arc::new(Hall { talk, speakers: said, warm: Said::default(), known: RwLock::default() });
         let (mut speakers, mut tasks) = (Vec::new(), Vec::new());
@@ -320,7 +320,7 @@ impl Gathering {
     }
 
     /// Panics unless everybody is still there: who finds something wrong ends.
-    fn assert_whole(&self) {
+    pub fn assert_whole(&self) {
         assert!(self.tasks.iter().all(|task| !task.is_finished()), "somebody was cut off or got what is wrong; see above");
     }
 }
