@@ -6,7 +6,11 @@
 
 #![cfg(feature = "ssr")]
 
-use common::{Server, Talk, cost, median};
+use common::{
+    Server,
+    hall::{Talk, cost},
+    median, selected,
+};
 use support::redis::Redis;
 
 mod common;
@@ -18,15 +22,13 @@ const RUNS: usize = 5;
 #[tokio::main]
 async fn main() {
     let redis = Redis::start().await;
-    for (mode, on_the_way) in [("one", 1), ("burst", 8)] {
-        let talk = Talk { members: 2_000, speakers: 1, on_the_way, messages: 300, payload: 64 };
+    for (mode, on_the_way) in [("one", 1), ("burst", 8)].into_iter().filter(|(mode, _)| selected(mode)) {
+        let talk = Talk { members: 2_000, on_the_way, messages: 300, ..Talk::ONE };
         let mut costs = [Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..RUNS {
             for (costs, backend) in costs.iter_mut().zip(["memory", "channels_redis.core", "channels_redis.pubsub"]) {
-                let settings = [
-                    ("CHANNEL_LAYERS__DEFAULT__BACKEND", backend.to_owned()),
-                    ("CHANNEL_LAYERS__DEFAULT__HOSTS", format!("[\"{}\"]", redis.url())),
-                ];
+                let hosts = format!("[\"{}\"]", redis.url());
+                let settings = [("CHANNEL_LAYERS__DEFAULT__BACKEND", backend), ("CHANNEL_LAYERS__DEFAULT__HOSTS", &hosts)];
                 let mut nodes = vec![Server::confab(&settings).await];
                 if backend != "memory" {
                     nodes.push(Server::confab(&settings).await);

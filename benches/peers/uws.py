@@ -1,9 +1,11 @@
-"""A room on uWebSockets: what anybody says goes to everybody, the speaker included."""
+"""A room on uWebSockets: what anybody says goes to everybody, the speaker included. Arguments: a port, and `deflate` for
+permessage-deflate with one compressor for all sockets."""
 
 import sys
 
-from socketify import App, OpCode
+from socketify import App, CompressOptions
 
+deflate = sys.argv[2:] == ["deflate"]
 app = App()
 
 
@@ -12,7 +14,7 @@ def on_open(ws):
 
 
 def on_message(ws, message, opcode):
-    app.publish("bench", message, opcode)
+    app.publish("bench", message, opcode, deflate)
 
 
 app.ws(
@@ -20,6 +22,7 @@ app.ws(
     {
         "open": on_open,
         "message": on_message,
+        "compression": CompressOptions.SHARED_COMPRESSOR if deflate else CompressOptions.DISABLED,
         "max_backpressure": 64 * 1024 * 1024,
         "idle_timeout": 0,
     },

@@ -94,11 +94,20 @@ pub(crate) fn rust(report: &mut Report, args: &[&str]) {
     report.tests(tally, outcome);
 }
 
-/// Runs the benchmarks; they print their figures. Built as the release is, so that both share what is built.
+/// Runs the benchmarks, or the one that is named first, with the words that choose its cases; they print their figures. Built as
+/// the release is, so that both share what is built.
 pub(crate) fn bench(args: &[&str]) -> Result {
-    tools::for_benchmarks()?;
     let mut cargo = command("cargo");
-    run("benchmarks", cargo.args(["bench", "--profile", "release", "--features", "ssr", "--benches"]).args(args))
+    cargo.args(["bench", "--profile", "release", "--features", "ssr"]);
+    match args {
+        [] => cargo.arg("--benches"),
+        [name, words @ ..] if root().join("benches").join(name).with_extension("rs").is_file() => {
+            cargo.args(["--bench", name, "--"]).args(words)
+        }
+        [other, ..] => return Err(format!("there is no benchmark in benches/{other}.rs")),
+    };
+    tools::for_benchmarks()?;
+    run("benchmarks", &mut cargo)
 }
 
 /// Shows what the tests print as it comes and adds up their last lines.

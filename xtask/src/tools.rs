@@ -48,7 +48,8 @@ pub(crate) fn for_rust_tests() -> Result {
     node_packages(&root().join("tests/node"))
 }
 
-/// What the benchmarks need, besides what the Rust tests do: the peers beside which Confab is measured.
+/// What the benchmarks need, besides what the Rust tests do: the peers beside which Confab is measured, and what counts
+/// instructions. The package `ws` is the one of the Rust tests.
 pub(crate) fn for_benchmarks() -> Result {
     for_rust_tests()?;
     // uWebSockets is built with it.
@@ -58,6 +59,7 @@ pub(crate) fn for_benchmarks() -> Result {
     } else {
         debian_packages("libuv", &["libuv1"], "install it, so that the loader finds libuv.so.1")?;
     }
+    valgrind()?;
     python("python-benches", "benches/peers/requirements.txt")
 }
 
@@ -178,6 +180,14 @@ fn postgres() -> Result {
     }
     debian_packages("postgresql", &["postgresql"], "install its server, so that PATH finds initdb and postgres")?;
     switch_off("postgresql")
+}
+
+/// Debian's `valgrind`, whose `callgrind` counts instructions.
+fn valgrind() -> Result {
+    if output(command("valgrind").arg("--version")).is_some() {
+        return already("valgrind");
+    }
+    debian_packages("valgrind", &["valgrind"], "install it, so that PATH finds it")
 }
 
 /// Stops the service that a package has started, for good.
