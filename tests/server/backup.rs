@@ -194,7 +194,11 @@ async fn a_copy_is_never_put_over_anything_and_only_a_sound_one_is_put_back() {
     };
     changed("newer.db", "PRAGMA user_version = 1000");
     changed("foreign.db", "PRAGMA application_id = 5");
-    changed("unsound.db", "PRAGMA ignore_check_constraints = on; UPDATE rooms SET head = 0");
+    // A page of its end, which no look at the head of the file shows.
+    let mut holed = copy.clone();
+    let page = holed.len() - 4096;
+    holed[page..].fill(0);
+    fs::write(here.join("unsound.db"), holed).expect("a file");
     let before = names(here);
     for (file, says) in [
         ("text.db", "is not a SQLite database"),
@@ -202,7 +206,7 @@ async fn a_copy_is_never_put_over_anything_and_only_a_sound_one_is_put_back() {
         ("cut.db", "is damaged"),
         ("newer.db", "was written by a later version of Confab (schema 1000"),
         ("foreign.db", "is a database of another program"),
-        ("unsound.db", "is damaged: CHECK constraint failed in rooms"),
+        ("unsound.db", "is damaged: "),
         ("missing.db", "there is no "),
     ] {
         let reason = refused("restore", file, "new", here).await;

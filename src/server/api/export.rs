@@ -3,7 +3,7 @@
 //! The file is read and sent a page at a time, as fast as its reader takes it, and ends at what was the head when it began. What
 //! cannot be sent whole is cut off: the chunked transfer then has no end, so no client takes it for a complete file.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -19,6 +19,7 @@ use tracing::{debug, error};
 use super::{Error, bad_request, not_found, openapi, too_many_requests};
 use crate::{
     server::{
+        EXPORTS,
         accounts::Guest,
         consumers::Limits,
         rooms::{Access, Room},
@@ -26,11 +27,13 @@ use crate::{
         store::{Slice, StoreError},
         visitors::Visitor,
     },
-    wire::{Code, CommandError, Group, Offset, Position, Stored},
+    wire::{CommandError, Group, Offset, Position, Stored},
 };
 
 /// How many messages are read at a time; there are fewer where their text is long.
 const PAGE: usize = 1_000;
+/// When to ask again where too many exports are on their way.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// `GET /api/v1/rooms/{group}/export`
 pub(super) async fn export(
@@ -46,10 +49,8 @@ pub(super) async fn export(
         return Err(bad_request("an export needs HTTP/1.1: in HTTP/1.0 the end of a file looks like a lost connection"));
     }
     let Entry::In(place) = services.exports.enter(visitor.household()) else {
-        return Ok(too_many_requests(CommandError::new(
-            Code::RateLimited,
-            "an address has so many exports already; wait for one to end",
-        )));
+        let message = format!("at most {EXPORTS} exports at a time from one address");
+        return Ok(too_many_requests(CommandError::rate_limited(message, PAUSE)));
     };
     let (head, first) = access.page(Slice::After(Offset::START), PAGE).await?;
     let name = format!("attachment; filename=\"{group}.jsonl\"");
