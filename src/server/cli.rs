@@ -1,9 +1,11 @@
-//! The command line: `serve` (also what `confab` alone does), `check`, and `send`, which is a client of a running server.
+//! The command line: `serve` (also what `confab` alone does), `check`, `backup` and `restore`, and `send`, which is a
+//! client of a running server.
 //!
 //! The flags and the environment become the [sources](Sources) of the settings; the commands load them, so a start fails
 //! exactly where `check` does. The process ends with 0 when all went well, 1 when the server failed, and 2 when the flags
 //! or the settings are wrong.
 
+mod backup;
 mod send;
 
 use std::{
@@ -52,6 +54,10 @@ enum Command {
     Check(Flags),
     /// Say something in a room of a running server, with a token of its settings
     Send(send::Flags),
+    /// Copy the embedded store to a new file; the server may be running
+    Backup(backup::Flags),
+    /// Put a copy into a data folder that has no store
+    Restore(backup::Flags),
 }
 
 #[derive(Args)]
@@ -91,6 +97,8 @@ pub fn main() -> ExitCode {
         Command::Serve(flags) => with_settings(flags, |loaded, log| run(loaded.settings, log)),
         Command::Check(flags) => with_settings(flags, |loaded, _| Ok(io::stdout().write_all(loaded.effective().as_bytes())?)),
         Command::Send(flags) => send::run(flags),
+        Command::Backup(flags) => backup::backup(flags),
+        Command::Restore(flags) => backup::restore(flags),
     };
     done.unwrap_or_else(|error| {
         complain(format_args!("confab: {error}"));

@@ -58,6 +58,9 @@ use self::{
 /// What a room with `history = "memory"` holds, in messages.
 const REMEMBERED: usize = 1_000;
 
+/// How many exports one address may have on their way.
+const EXPORTS: u32 = 4;
+
 /// The server pings a connection after this much silence, in seconds: a dead one is found within a minute.
 const PING_S: u64 = 25;
 
@@ -113,6 +116,7 @@ pub async fn run_on(
         programs: Programs::new(tokens, most(limits.messages_per_second)),
         by_household: Connections::new(limits.connections_per_address),
         by_account: Connections::new(limits.connections_per_account),
+        exports: Connections::new(NonZeroU32::new(EXPORTS)),
         requests: Buckets::new(most(limits.requests_per_second)),
         accounts: Arc::new(Buckets::new(most(of_account))),
         proxies: Proxies::new(server.trusted_proxies),

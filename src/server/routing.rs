@@ -38,7 +38,7 @@ use super::{
 };
 use crate::wire::{CommandError, Group, SUBPROTOCOL};
 
-/// How long a request may take, its body included.
+/// How long a request may take until it is answered, its body included; not how long the answer may take to send.
 const REQUEST: Duration = Duration::from_secs(30);
 
 /// All addresses.

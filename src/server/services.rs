@@ -32,6 +32,8 @@ pub struct Services {
     pub by_household: Connections<Household>,
     /// The `WebSocket`s of each account.
     pub by_account: Connections<Account>,
+    /// The exports of each address that are on their way.
+    pub exports: Connections<Household>,
     /// The HTTP requests of each address.
     pub requests: Buckets<Household>,
     /// What each account says.
@@ -79,7 +81,7 @@ impl Origins {
     }
 }
 
-/// How many `WebSocket`s each address or account has.
+/// How many connections of a kind each address or account has.
 pub struct Connections<K> {
     most: Option<NonZeroU32>,
     open: Counts<K>,

@@ -10,6 +10,7 @@
 #![cfg(feature = "ssr")]
 
 mod app;
+mod backup;
 mod chat;
 mod clients;
 mod deflate;

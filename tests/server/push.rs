@@ -406,7 +406,16 @@ async fn the_document_describes_every_address_and_answer() {
     assert_eq!((status, &document["openapi"]), (200, &json!("3.1.0")));
     let paths = document["paths"].as_object().expect("paths");
     let names: Vec<&str> = paths.keys().map(String::as_str).collect();
-    assert_eq!(names, ["/rooms/{group}/messages", "/groups/{group}/send", "/channels/{channel}/send", "/openapi.json"]);
+    assert_eq!(
+        names,
+        [
+            "/rooms/{group}/messages",
+            "/rooms/{group}/export",
+            "/groups/{group}/send",
+            "/channels/{channel}/send",
+            "/openapi.json"
+        ]
+    );
     let client = Client::builder().no_proxy().build().expect("a client");
     for (path, operations) in paths {
         for (method, operation) in operations.as_object().expect("operations") {

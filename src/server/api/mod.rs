@@ -1,9 +1,10 @@
-//! The HTTP API for programs: reading a room ([`messages`]) and pushing from outside ([`push`]). Errors are JSON:
+//! The HTTP API for programs: reading a room ([`messages`], [`export`]) and pushing from outside ([`push`]). Errors are JSON:
 //! `{"error": {"code", "message", "retry_after_ms"}}`.
 //!
 //! Each address stands once, in [`ADDRESSES`], with its handler and its description; the router and the document at
 //! `/api/v1/openapi.json` are both made of that table.
 
+mod export;
 mod messages;
 mod openapi;
 mod push;
@@ -40,13 +41,14 @@ struct Address {
     operation: fn(&Limits) -> serde_json::Value,
 }
 
-const ADDRESSES: [Address; 4] = [
+const ADDRESSES: [Address; 5] = [
     Address {
         path: "/rooms/{group}/messages",
         method: "get",
         handler: || get(messages::messages),
         operation: messages::operation,
     },
+    Address { path: "/rooms/{group}/export", method: "get", handler: || get(export::export), operation: export::operation },
     Address {
         path: "/groups/{group}/send",
         method: "post",

@@ -23,6 +23,10 @@ impl EpochSeed {
         Self(bytes)
     }
 
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// A seed that no other one equals. It is no secret, so the standard library's source of random numbers will do.
     pub(super) fn random() -> Self {
         let number = || RandomState::new().build_hasher().finish().to_le_bytes();

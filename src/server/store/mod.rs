@@ -25,7 +25,7 @@ mod sqlite;
 pub use commits::{Commits, Committed};
 pub use memory::MemoryStore;
 pub use postgres::{OpenError as PostgresOpenError, PostgresStore, PostgresUrl};
-pub use sqlite::{Durability, OpenError, SqliteStore};
+pub use sqlite::{CopyError, Durability, Holdings, OpenError, SqliteStore, backup, restore};
 
 /// Why the store could not.
 #[derive(Debug)]

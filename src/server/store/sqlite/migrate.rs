@@ -15,8 +15,9 @@ const MIGRATIONS: [&str; 1] = [include_str!("../../../../migrations/sqlite/0001_
 /// "Cnfb", as it stands in the header of the file.
 const APPLICATION_ID: i64 = 0x436e_6662;
 
-/// Looks at an existing file without changing it: is it empty, or a database of ours and of a version that we know?
-pub(super) fn check(file: &Path) -> Result<(), OpenError> {
+/// Looks at an existing file without changing it: is it empty, or a database of ours and of a version that we know? Gives the
+/// version, 0 for an empty one.
+pub(super) fn check(file: &Path) -> Result<i64, OpenError> {
     let (application_id, version, objects) = look_at(file, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .or_else(|cause| match cause.sqlite_error() {
             // A transaction was cut off by a crash. Only who may write can undo the half of it that the file has.
@@ -28,8 +29,8 @@ pub(super) fn check(file: &Path) -> Result<(), OpenError> {
         .map_err(|cause| OpenError::Database { file: file.to_owned(), cause })?;
     let known = newest();
     match application_id {
-        0 if version == 0 && objects == 0 => Ok(()),
-        APPLICATION_ID if version <= known => Ok(()),
+        0 if version == 0 && objects == 0 => Ok(0),
+        APPLICATION_ID if version <= known => Ok(version),
         APPLICATION_ID => Err(OpenError::Newer { file: file.to_owned(), found: version, known }),
         _ => Err(OpenError::Foreign { file: file.to_owned() }),
     }

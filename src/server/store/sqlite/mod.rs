@@ -4,7 +4,8 @@
 //! waits for the disk the next [batch](super::batch) gathers. Pages are [read](reader) over connections of their own, which write-ahead logging lets see the last
 //! commit while the next is being written. What is in the log goes into the database [beside](checkpoint) all this.
 //!
-//! The folder holds `confab.db` with its log, and `confab.lock`, which the server that uses the [folder] keeps locked.
+//! The folder holds `confab.db` with its log, and `confab.lock`, which the server that uses the [folder] keeps locked. A
+//! [copy] of it can be made meanwhile.
 
 use std::{
     fmt,
@@ -32,10 +33,16 @@ use super::{
 use crate::wire::{Group, RoomSummary};
 
 mod checkpoint;
+mod copy;
 mod folder;
 mod migrate;
 mod reader;
 mod writer;
+
+pub use copy::{CopyError, Holdings, backup, restore};
+
+/// The name of the database in its folder.
+const DATABASE: &str = "confab.db";
 
 /// What an acknowledged message survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,7 +145,7 @@ impl SqliteStore {
     pub fn open(folder: &Path, durability: Durability) -> Result<(Self, Commits), OpenError> {
         let in_folder = |cause| OpenError::Folder { folder: folder.to_owned(), cause };
         let lock = FolderLock::take(folder)?;
-        let file = folder.join("confab.db");
+        let file = folder.join(DATABASE);
         if file.try_exists().map_err(in_folder)? {
             migrate::check(&file)?;
         } else {

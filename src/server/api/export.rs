@@ -1,0 +1,139 @@
+//! A room as a file: all of its messages as JSON Lines.
+//!
+//! The file is read and sent a page at a time, as fast as its reader takes it, and ends at what was the head when it began. What
+//! cannot be sent whole is cut off: the chunked transfer then has no end, so no client takes it for a complete file.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, Version, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::{Stream, stream};
+use serde_json::{Value, json};
+use tracing::{debug, error};
+
+use super::{Error, bad_request, not_found, openapi, too_many_requests};
+use crate::{
+    server::{
+        EXPORTS,
+        accounts::Guest,
+        consumers::Limits,
+        rooms::{Access, Room},
+        services::{Entry, Named, Services},
+        store::{Slice, StoreError},
+        visitors::Visitor,
+    },
+    wire::{CommandError, Group, Offset, Position, Stored},
+};
+
+/// How many messages are read at a time; there are fewer where their text is long.
+const PAGE: usize = 1_000;
+/// When to ask again where too many exports are on their way.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// `GET /api/v1/rooms/{group}/export`
+pub(super) async fn export(
+    State(services): State<Arc<Services>>,
+    Named(group): Named,
+    Extension(visitor): Extension<Visitor>,
+    version: Version,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let group = group.map_err(|reason| not_found(reason.0))?;
+    let access = services.rooms.enter(&Guest::of(&headers).person, &group)?;
+    if version < Version::HTTP_11 {
+        return Err(bad_request("an export needs HTTP/1.1: in HTTP/1.0 the end of a file looks like a lost connection"));
+    }
+    let Entry::In(place) = services.exports.enter(visitor.household()) else {
+        let message = format!("at most {EXPORTS} exports at a time from one address");
+        return Ok(too_many_requests(CommandError::rate_limited(message, PAUSE)));
+    };
+    let (head, first) = access.page(Slice::After(Offset::START), PAGE).await?;
+    let name = format!("attachment; filename=\"{group}.jsonl\"");
+    let headers = [(header::CONTENT_TYPE, "application/x-ndjson".to_owned()), (header::CONTENT_DISPOSITION, name)];
+    let export = Export { access, group, head, last: None, read: Some(first), _kept: place };
+    Ok((headers, Body::from_stream(export.chunks())).into_response())
+}
+
+/// What remains of an export.
+struct Export<K> {
+    access: Access<Room>,
+    group: Group,
+    /// Where the stream stood when the export began.
+    head: Position,
+    /// The last message that was sent; none at first, for a room may hold no more than its newest messages.
+    last: Option<Offset>,
+    /// A page that is not sent yet.
+    read: Option<Vec<Stored>>,
+    /// Lives as long as the export.
+    _kept: K,
+}
+
+/// Why an export ends before its end.
+#[derive(Debug)]
+enum Cut {
+    Store(StoreError),
+    /// What is still to be sent is held no more: the room keeps only its newest messages, or began anew.
+    Gone,
+    Form(serde_json::Error),
+}
+
+impl<K> Export<K> {
+    /// One chunk for a page.
+    fn chunks(self) -> impl Stream<Item = io::Result<Bytes>> {
+        stream::try_unfold(self, |mut export| async {
+            let chunk = export.next().await.map_err(|cut| {
+                let group = &export.group;
+                match &cut {
+                    Cut::Store(cause) => error!(%group, %cause, "an export was cut off"),
+                    Cut::Gone => debug!(%group, "an export was cut off, since the rest is held no more"),
+                    Cut::Form(cause) => error!(%group, %cause, "an export was cut off"),
+                }
+                io::Error::other("the export was cut off")
+            })?;
+            Ok(chunk.map(|chunk| (chunk, export)))
+        })
+    }
+
+    /// The lines of the next page; none at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, Cut> {
+        let messages = match (self.read.take(), self.last) {
+            (Some(first), _) => first,
+            (None, Some(last)) if last < self.head.offset => {
+                let (head, messages) = self.access.page(Slice::After(last), PAGE).await.map_err(Cut::Store)?;
+                let follows = messages.first().is_some_and(|message| message.offset == last.next());
+                if head.epoch != self.head.epoch || !follows {
+                    return Err(Cut::Gone);
+                }
+                messages
+            }
+            (None, _) => return Ok(None),
+        };
+        let mut lines = Vec::new();
+        for message in messages.iter().take_while(|message| message.offset <= self.head.offset) {
+            serde_json::to_writer(&mut lines, message).map_err(Cut::Form)?;
+            lines.push(b'\n');
+            self.last = Some(message.offset);
+        }
+        Ok((!lines.is_empty()).then(|| lines.into()))
+    }
+}
+
+/// How `OpenAPI` describes it.
+pub(super) fn operation(_limits: &Limits) -> Value {
+    let mut responses = openapi::responses(&Value::Null, &[400, 403, 404, 429, 503]);
+    responses["200"] = json!({
+        "description": "JSON Lines, each a `Message`. A file that is not whole has no end: the transfer is cut off",
+        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+    });
+    json!({
+        "operationId": "export",
+        "summary": "All of a room's messages, in rising order of offset",
+        "parameters": [openapi::group()],
+        "responses": responses,
+    })
+}
