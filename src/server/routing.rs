@@ -206,6 +206,8 @@ fn accept<C: Consumer>(
 ) -> Response {
     let (limits, counters): (Limits, Arc<Counters>) = (services.limits, Arc::clone(&services.metrics.gateway));
     let deflate = handshake.deflate();
+    // A future holds what it is made with several times over, each connection for as long as it lives.
+    let consumer = Box::new(consumer);
     tokio::spawn(async move {
         consumers::serve(consumer, upgrade, deflate, limits, &counters).await;
         drop(kept);

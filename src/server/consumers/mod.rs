@@ -158,7 +158,7 @@ pub fn fresh_key() -> Key {
 
 /// Takes a connection through its life; `deflate` was agreed on in its handshake, `counters` counts it.
 pub async fn serve<C: Consumer>(
-    mut consumer: C,
+    mut consumer: Box<C>,
     upgrade: OnUpgrade,
     deflate: Option<Deflate>,
     limits: Limits,
@@ -169,7 +169,7 @@ pub async fn serve<C: Consumer>(
         backlog_bytes: limits.backlog_bytes,
         ping: Duration::from_secs(limits.ping_s),
     };
-    let mut connection = match Connection::accept(upgrade, deflate, bounds, counters).await {
+    let mut connection = match Box::pin(Connection::accept(upgrade, deflate, bounds, counters)).await {
         Ok(connection) => connection,
         Err(cause) => {
             debug!(%cause, "a client left during its handshake");
@@ -188,5 +188,5 @@ pub async fn serve<C: Consumer>(
         flow = connection.while_flushing(consumer.receive(message)).await;
     }
     consumer.disconnect(connection.close_code()).await;
-    connection.finish().await;
+    Box::pin(connection.finish()).await;
 }

@@ -109,7 +109,7 @@ impl Connection {
                     }
                 }
                 Ok(None) => self.wait().await,
-                Err(violation) => self.breach(&violation).await,
+                Err(violation) => Box::pin(self.breach(&violation)).await,
             }
         }
     }
