@@ -22,6 +22,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::oneshot,
 };
 
 use super::{
@@ -165,13 +166,19 @@ fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
             _ = terminate.recv() => "SIGTERM",
         }
     };
-    Ok(async move {
+    let (stop, stopping) = oneshot::channel();
+    // Listens from now on, whatever the start takes.
+    tokio::spawn(async move {
         let signal = next().await;
         tracing::info!(signal, "stopping");
-        tokio::spawn(async move {
-            let signal = next().await;
-            tracing::warn!(signal, "stopping at once");
-            std::process::exit(1)
-        });
+        // A server that has failed meanwhile needs no word.
+        let _ = stop.send(());
+        let signal = next().await;
+        tracing::warn!(signal, "stopping at once");
+        std::process::exit(1)
+    });
+    Ok(async {
+        // The other end lives as long as the process.
+        let _ = stopping.await;
     })
 }

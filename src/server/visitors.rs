@@ -52,10 +52,11 @@ impl Proxies {
     /// Whom a request comes from that `peer` has sent.
     pub(super) fn visitor(&self, peer: IpAddr, headers: &HeaderMap) -> Visitor {
         let peer = peer.to_canonical();
-        let mut visitor = Visitor { address: peer, told: false };
         if !self.trust(peer) {
-            return visitor;
+            return Visitor { address: peer, told: false };
         }
+        // Whatever comes with the header has come through the proxy, also where what the header says cannot be read.
+        let mut visitor = Visitor { address: peer, told: headers.contains_key(FORWARDED_FOR) };
         // What is no address ends it: nobody knows who has written what stands before.
         let told = headers.get_all(FORWARDED_FOR).into_iter().rev();
         let told = told.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')).map_while(address);

@@ -134,12 +134,21 @@ impl Connection {
 
     /// Reads nothing for so long, unless the connection closes; what is to be sent goes out meanwhile.
     pub async fn hold(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        let next = || end.min(Instant::now() + self.ping);
         // Few connections are ever held: their timer is no part of the others.
-        let mut over = Box::pin(tokio::time::sleep(pause));
+        let mut timer = Box::pin(sleep_until(next()));
         while !self.socket.is_closing() {
             let wants_write = self.socket.wants_write();
             tokio::select! {
-                () = &mut over => return,
+                () = &mut timer => {
+                    if Instant::now() >= end {
+                        return;
+                    }
+                    // Nobody hears the answer now, but where nobody is left it cannot be sent for long.
+                    self.socket.send(&[Frame::ping(&[])]);
+                    timer.as_mut().reset(next());
+                }
                 ready = self.socket.stream.writable(), if wants_write => match ready {
                     Ok(()) => self.socket.flush(),
                     // The reading side meets the same error.

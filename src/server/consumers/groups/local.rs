@@ -193,6 +193,8 @@ impl LocalGroup {
             self.hand_out();
         } else if waiting >= CROWDED
             && let Some(order) = self.order.try_lock()
+            // Between two slices somebody does.
+            && order.is_none()
         {
             self.hand_out_in(order);
         }

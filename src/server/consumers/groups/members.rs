@@ -62,6 +62,8 @@ struct Gate {
     seen: Option<Position>,
     /// Closed: what waits.
     held: Option<Vec<Item>>,
+    /// It is a member no more, though what is on its way to all may still come to it.
+    gone: bool,
 }
 
 /// What is handed to a member.
@@ -158,6 +160,9 @@ fn hand_to(member: &Member, handed: &[Handed], ready: &mut Vec<(Encoding, Ready)
     });
     let Ready { frames, events } = &ready[at].1;
     let mut gate = member.gate.lock();
+    if gate.gone {
+        return 0;
+    }
     if let Some(held) = &mut gate.held {
         held.extend(handed.iter().filter_map(|handed| handed.item(member.encoding)));
         if held.iter().filter_map(|item| item.frame.as_ref()).map(|frame| frame.bytes().len()).sum::<usize>() > HELD_BYTES {
@@ -201,9 +206,14 @@ impl Handed {
 impl Member {
     /// With its gate closed if `closed`.
     pub(super) fn new(socket: &Arc<Socket>, form: Form, closed: bool) -> Arc<Self> {
-        let gate = Mutex::new(Gate { seen: None, held: closed.then(Vec::new) });
+        let gate = Mutex::new(Gate { seen: None, held: closed.then(Vec::new), gone: false });
         let encoding = Encoding { form, deflate: socket.deflate() };
         Arc::new(Self { socket: Arc::clone(socket), encoding, gate })
+    }
+
+    /// It gets nothing more, also of what is on its way now.
+    pub(super) fn leave(&self) {
+        self.gate.lock().gone = true;
     }
 
     /// See [`super::Membership::hold`].
@@ -257,8 +267,8 @@ mod tests {
 
     #[test]
     fn a_member_is_sent_what_it_has_not_and_is_lost_where_something_is_missing() {
-        let level = Gate { seen: Some(at("e", 5)), held: None };
-        let plain = Gate { seen: None, held: None };
+        let level = Gate { seen: Some(at("e", 5)), held: None, gone: false };
+        let plain = Gate { seen: None, held: None, gone: false };
         for (position, skipped, by_level, by_plain) in [
             (Some(at("e", 5)), false, Verdict::Pass, Verdict::Send),
             (Some(at("e", 6)), false, Verdict::Send, Verdict::Send),
