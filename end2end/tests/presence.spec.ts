@@ -117,17 +117,24 @@ test('of a crowd some are named and the rest is a number', async ({ browser, pag
   await expect(page.getByText(/^and /)).toHaveCount(0);
 });
 
+/** They write until the reader sees it: nobody is shown for long who stops, and nobody is told of before the room is joined. */
+const write = (reader: Room, text: RegExp, ...writers: Room[]) =>
+  expect(async () => {
+    for (const writer of writers) await writer.composer.pressSequentially('x');
+    await expect(typing(reader)).toHaveText(text, { timeout: 1_000 });
+  }).toPass();
+
 test('who writes is shown to the others until the message is there, and nothing moves', async ({ browser, baseURL }) => {
   const name = freshRoom();
   const ann = await Room.openAs(browser, 'Ann', name, baseURL!);
   const bob = await Room.openAs(browser, 'Bob', name, baseURL!);
   await expect(typing(ann)).toHaveText('');
   const before = await ann.composer.boundingBox();
-  await bob.composer.pressSequentially('Hello');
-  await expect(typing(ann)).toHaveText('Bob is typing…');
+  await write(ann, /^Bob is typing…$/, bob);
   expect(await ann.composer.boundingBox()).toEqual(before);
   await expect(typing(bob)).toHaveText('');
   await axe(ann.page);
+  await bob.composer.fill('Hello');
   await bob.composer.press('Enter');
   await ann.shows('Hello');
   await expect(typing(ann)).toHaveText('');
@@ -137,8 +144,7 @@ test('who stops writing is shown for a few seconds more', async ({ browser, base
   const name = freshRoom();
   const ann = await Room.openAs(browser, 'Ann', name, baseURL!);
   const bob = await Room.openAs(browser, 'Bob', name, baseURL!);
-  await bob.composer.pressSequentially('Well');
-  await expect(typing(ann)).toHaveText('Bob is typing…');
+  await write(ann, /^Bob is typing…$/, bob);
   await expect(typing(ann)).toHaveText('', { timeout: 15_000 });
 });
 
@@ -146,13 +152,7 @@ test('two writers are named, more are several', async ({ browser, baseURL }) => 
   const name = freshRoom();
   const ann = await Room.openAs(browser, 'Ann', name, baseURL!);
   const [bob, cleo, dan] = await Promise.all(['Bob', 'Cleo', 'Dan'].map((who) => Room.openAs(browser, who, name, baseURL!)));
-  // They write until it is seen: nobody is shown for long who stops.
-  const seen = (text: RegExp, ...writers: Room[]) =>
-    expect(async () => {
-      for (const writer of writers) await writer.composer.pressSequentially('x');
-      await expect(typing(ann)).toHaveText(text, { timeout: 1_000 });
-    }).toPass();
-  await seen(/^Bob is typing…$/, bob!);
-  await seen(/^(Bob and Cleo|Cleo and Bob) are typing…$/, bob!, cleo!);
-  await seen(/^Several people are typing…$/, bob!, cleo!, dan!);
+  await write(ann, /^Bob is typing…$/, bob!);
+  await write(ann, /^(Bob and Cleo|Cleo and Bob) are typing…$/, bob!, cleo!);
+  await write(ann, /^Several people are typing…$/, bob!, cleo!, dan!);
 });

@@ -22,7 +22,7 @@ use super::{
     scroll::Scroll,
 };
 use crate::{
-    app::{Input, Intent, Loading, RoomLink, RoomState, Row, RowKey, Status},
+    app::{End, Input, Intent, Loading, RoomLink, RoomState, Row, RowKey, Status},
     wire::{
         Answer, Code, Command, Epoch, Event, Group, Join, Key, Offset, Outcome, Person, Push, Reply, Send, ServerFrame, Stored,
         Timestamp, Topic, Typing, Typist,
@@ -54,6 +54,7 @@ pub(super) fn open(link: RoomLink) {
         joining: Cell::new(false),
         asked: RefCell::default(),
         scroll: Scroll::start(link),
+        place: RefCell::default(),
         announcer: Announcer::new(link.announcement),
         unsent: Unsent::of(&group),
         typed: Cell::default(),
@@ -71,6 +72,7 @@ pub(super) fn open(link: RoomLink) {
             room.say_next(&line);
         }
         Intent::Retry(key) => {
+            to_latest(&room);
             room.apply(Input::Retried(key));
             room.say_next(&line);
             focus(link.composer.get_untracked().as_deref());
@@ -128,6 +130,8 @@ struct Session {
     /// The message that was said and is not answered, and the number of the command.
     asked: RefCell<Option<(u64, RowKey)>>,
     scroll: Scroll,
+    /// The first row in sight; none for a reader who follows the end.
+    place: RefCell<Option<RowKey>>,
     announcer: Announcer,
     unsent: Unsent,
     /// When the others were last told that we are writing, in milliseconds, and the number of the command.
@@ -145,6 +149,13 @@ impl Session {
     /// Changes the state; false when an event is missing before this one.
     fn try_apply(&self, input: Input) -> bool {
         self.scroll.remember();
+        // The list shows a change a moment after the state has it; until then the row that was in sight before is still it.
+        if self.scroll.follows() {
+            self.place.replace(None);
+        } else if self.scroll.shown() == self.count() {
+            let row = |at: usize| self.link.state.with_untracked(|state| state.rows().get(at).map(|row| row.key.clone()));
+            self.place.replace(self.scroll.place().and_then(row));
+        }
         let applied = self.link.state.try_update(|state| state.apply(input)).is_none_or(|applied| applied.is_ok());
         self.unsent.keep(self.link);
         applied
@@ -185,7 +196,8 @@ impl Session {
         self.apply(Input::Typing { from, at: now() });
         let session = Rc::clone(self);
         spawn_local(async move {
-            TimeoutFuture::new(TYPING_SHOWN).await;
+            // A little more than that: a timer may be early by the clock.
+            TimeoutFuture::new(TYPING_SHOWN + 250).await;
             session.apply(Input::Elapsed(now()));
         });
     }
@@ -214,8 +226,14 @@ impl Session {
         match (reply.outcome, about) {
             (Outcome::Ok(Answer::Joined { at, state }), _) => {
                 self.joining.set(false);
+                let in_the_past = self.link.state.with_untracked(|state| state.newer_than().is_some());
+                let fresh = !state.recovered;
                 let missed = if state.recovered { state.events.iter().filter(|push| self.is_news(push)).count() } else { 0 };
                 self.apply(Input::Joined(at, state));
+                if fresh && !in_the_past {
+                    // The rows are others.
+                    self.scroll.to_end();
+                }
                 self.bound();
                 if missed > 0 {
                     self.scroll.came(missed);
@@ -223,7 +241,13 @@ impl Session {
                 }
                 self.ready.set(true);
             }
-            (Outcome::Ok(Answer::Sent { offset }), Some(key)) => self.apply(Input::Accepted { key, offset }),
+            (Outcome::Ok(Answer::Sent { offset }), Some(key)) => {
+                self.apply(Input::Accepted { key, offset });
+                // Where the reader is in the past it has no place; who says something wants to see it.
+                if self.link.state.with_untracked(|state| state.newer_than().is_some()) {
+                    to_latest(self);
+                }
+            }
             // These pass: the same is asked for until it goes through.
             (Outcome::Error(error), about) if matches!(error.code, Code::RateLimited | Code::Unavailable) => {
                 self.ready.set(false);
@@ -274,10 +298,18 @@ impl Session {
         !self.is_mine(&message.from.id) && !push.offset.is_some_and(known)
     }
 
-    /// Keeps the list from growing without end.
+    /// Keeps the list from growing without end: what is far from the reader goes.
     fn bound(&self) {
+        if self.count() <= MOST {
+            return;
+        }
+        let place = self.place.borrow().clone();
+        let place = place.and_then(|key| self.link.state.with_untracked(|state| state.place(&key)));
+        if let Some(place) = place {
+            self.apply(Input::Trimmed(End::Newest, place + KEPT / 2));
+        }
         if self.count() > MOST {
-            self.apply(Input::Trimmed(self.scroll.far_end(), KEPT));
+            self.apply(Input::Trimmed(End::Oldest, KEPT));
         }
     }
 
@@ -360,14 +392,11 @@ async fn read(
     input: impl FnOnce(Vec<Stored>) -> Input + 'static,
 ) {
     loading.set(Loading::Busy);
-    let (group, epoch) = (
-        room.link.about.with_value(|about| about.group.clone()),
-        room.link.state.with_untracked(|state| state.position().epoch.clone()),
-    );
+    let group = room.link.about.with_value(|about| about.group.clone());
     let outcome = match part_of(&group, &part).await {
         Ok(answer) => {
-            // The room was begun anew meanwhile; the connection will say so.
-            if answer.epoch == epoch {
+            // The room may have been begun anew meanwhile, which the connection has said or will say.
+            if room.link.state.with_untracked(|state| state.position().epoch == answer.epoch) {
                 room.apply(input(answer.messages));
                 room.bound();
             }

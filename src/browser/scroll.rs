@@ -12,7 +12,7 @@ use std::{
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, closure::Closure};
 
-use crate::app::{End, Intent, Loading, RoomLink, RoomState};
+use crate::app::{Intent, Loading, RoomLink, RoomState};
 
 /// How close to the end a reader follows it, in pixels.
 const NEAR_END: i32 = 100;
@@ -51,9 +51,14 @@ impl Scroll {
         self.0.following.get()
     }
 
-    /// Where rows have to be forgotten, the end of the list that is further from the reader.
-    pub(super) fn far_end(&self) -> End {
-        if self.follows() || self.0.in_second_half() { End::Oldest } else { End::Newest }
+    /// How many rows the list shows.
+    pub(super) fn shown(&self) -> usize {
+        self.0.rows().map_or(0, |(_, rows)| rows.length() as usize)
+    }
+
+    /// How many of them stand above the first in sight.
+    pub(super) fn place(&self) -> Option<usize> {
+        self.0.rows().map(|(log, rows)| place_in_sight(&log, &rows) as usize)
     }
 
     /// Goes to the end and follows it from there.
@@ -119,11 +124,10 @@ impl Place {
         }
     }
 
-    /// The first row in sight is in the second half of the list.
-    fn in_second_half(&self) -> bool {
-        let Some(log) = self.log() else { return false };
-        let Some(rows) = rows_of(&log) else { return false };
-        place_in_sight(&log, &rows) * 2 >= rows.length()
+    fn rows(&self) -> Option<(web_sys::Element, web_sys::HtmlCollection)> {
+        let log = self.log()?;
+        let rows = rows_of(&log)?;
+        Some((log, rows))
     }
 
     fn scrolled(&self) {
@@ -152,9 +156,9 @@ impl Place {
             return;
         }
         let anchor = self.anchor.borrow();
-        // A fresh state has taken the row away; the reader finds the way from the end.
+        // The row is held no more: the oldest that are come next.
         if anchor.as_ref().is_some_and(|(row, _)| !row.is_connected()) {
-            log.set_scroll_top(0);
+            log.set_scroll_top(log.client_height() - log.scroll_height());
             return;
         }
         let moved = anchor.as_ref().map(|(row, top)| top_in(&log, row) - top);

@@ -13,7 +13,8 @@
 //! It knows layers and the wire, not consumers and not the gateway: whoever joins a room gives with it an [`Audience`] that
 //! reaches the members on this node. Messages do not pass through here, so presence costs them nothing.
 //!
-//! A person is there as long as a connection is, and for [`Times::grace`] after: a reload, another node or a deploy is no event. A
+//! A person is there as long as a connection is, and for [`Times::grace`] after: a reload, another node or a deploy of one node after
+//! the other is no event. A server that is alone knows nobody when it starts: the number climbs as people come back. A
 //! node that stops says so, and its people are kept as long; one that says nothing for [`Times::silence`] is forgotten with its
 //! people. As long as the layer is away, each node goes on with those of its own; when it is back, they tell each other where
 //! they are.

@@ -102,7 +102,8 @@ impl Here {
 
     /// Nobody is shown as writing who was last said to be long ago.
     pub(super) fn elapsed(&mut self, now: Timestamp) {
-        self.typing.retain(|(_, at)| now.as_millis() - at.as_millis() < SHOWN);
+        // A clock may be set back.
+        self.typing.retain(|(_, at)| (0..SHOWN).contains(&(now.as_millis() - at.as_millis())));
     }
 }
 

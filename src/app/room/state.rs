@@ -158,6 +158,11 @@ impl RoomState {
         self.index.get(key).map(|at| &self.rows[*at])
     }
 
+    /// How many rows stand above this one.
+    pub fn place(&self, key: &RowKey) -> Option<usize> {
+        self.index.get(key).copied()
+    }
+
     /// The row before this one, if it is there.
     pub fn before(&self, key: &RowKey) -> Option<&Row> {
         self.index.get(key).and_then(|at| at.checked_sub(1)).map(|at| &self.rows[at])
@@ -251,6 +256,16 @@ impl RoomState {
         if let Some(members) = state.members {
             self.here.joined(members);
         }
+        if !state.recovered && self.newer && at.epoch == self.position.epoch {
+            // In the past none of it has a place; it is read when the reader comes down to it.
+            for push in state.events {
+                if let Event::Message(Message { from, key, .. }) = push.event {
+                    self.remove_under_way(&RowKey::new(&from.id, key.as_str()));
+                }
+            }
+            self.position.offset = self.position.offset.max(at.offset);
+            return;
+        }
         if !state.recovered {
             // What is passing cannot be read again; the stream that is now begins after it.
             self.retain(|row| row.offset.is_none());
@@ -288,6 +303,10 @@ impl RoomState {
         if self.newer_than() != Some(after) {
             return;
         }
+        // What stood in between is held no more: the reader finds the oldest that is.
+        if messages.first().is_some_and(|first| first.offset > after.next()) {
+            return self.return_to(messages);
+        }
         let last = messages.last().map_or(after, |last| last.offset);
         for message in messages.into_iter().filter(|message| message.offset > after) {
             self.say(placed(message));
@@ -297,6 +316,10 @@ impl RoomState {
     }
 
     fn return_to(&mut self, messages: Vec<Stored>) {
+        // It may have been asked for twice.
+        if !self.newer {
+            return;
+        }
         self.rows.drain(..self.said);
         self.said = 0;
         self.reindex();
@@ -335,7 +358,7 @@ impl RoomState {
     /// Shows what is said now, unless the reader is in the past, where it has no place. Ours is under way no more either way.
     fn say_now(&mut self, row: Row) {
         if self.newer {
-            self.remove(&row.key);
+            self.remove_under_way(&row.key);
         } else {
             self.say(row);
         }
@@ -366,6 +389,12 @@ impl RoomState {
         }
     }
 
+    fn remove_under_way(&mut self, key: &RowKey) {
+        if self.under_way(key).is_some() {
+            self.remove(key);
+        }
+    }
+
     /// The row, if it is ours and has not been said yet.
     fn under_way(&self, key: &RowKey) -> Option<&Row> {
         self.index.get(key).filter(|at| **at >= self.said).map(|at| &self.rows[*at])
@@ -389,10 +418,10 @@ impl RoomState {
     }
 
     fn trim_newest(&mut self, keep: usize) {
-        // The last one has a place, from which later ones can be read.
-        let Some(last) = self.rows[..self.said.min(keep)].iter().rposition(|row| row.offset.is_some()) else {
-            return self.trim_oldest(keep);
-        };
+        // The last one has a place, from which later ones can be read. Where that is not to be had, what is passing goes from its
+        // beginning.
+        let last = self.rows[..self.said.min(keep)].iter().rposition(|row| row.offset.is_some());
+        let Some(last) = last.filter(|last| *last >= keep / 2) else { return self.trim_oldest(keep) };
         if !self.newer && self.rows[last + 1..self.said].iter().all(|row| row.offset.is_none()) {
             return self.trim_oldest(keep);
         }
@@ -604,6 +633,28 @@ mod tests {
         assert_eq!((state.newer_than(), state.position()), (None, &at(103)), "the answer was ahead of the socket");
         assert_eq!(state.apply(Input::Pushed(push(stored(103)))), Ok(()));
         assert_eq!(offsets(&state), (1..=103).map(Some).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn in_the_past_a_position_that_is_lost_moves_no_row() {
+        let mut state = RoomState::new(at(100), (1..=30).map(stored).collect());
+        let key = compose(&mut state, "a");
+        let other = compose(&mut state, "b");
+        let newest = (901..=950).map(|offset| if offset == 940 { said(940, &me(), "a") } else { stored(offset) });
+        assert_eq!(state.apply(answer("e", 950, false, newest)), Ok(()));
+        assert_eq!((state.newer_than(), state.position()), (Some(Offset(30)), &at(950)));
+        assert_eq!((state.row(&key), state.pending().map(|row| &row.key).collect::<Vec<_>>()), (None, vec![&other]));
+        // Another stream takes the place of the one that was.
+        assert_eq!(state.apply(answer("f", 9, false, [stored(9)])), Ok(()));
+        assert_eq!((state.newer_than(), offsets(&state)), (None, vec![Some(9), None]));
+    }
+
+    #[test]
+    fn what_is_held_no_more_makes_no_hole() {
+        let mut state = RoomState::new(at(1_900), (351..=400).map(stored).collect());
+        assert_eq!(state.apply(Input::Newer(Offset(400), (901..=950).map(stored).collect())), Ok(()));
+        assert_eq!(offsets(&state), (901..=950).map(Some).collect::<Vec<_>>());
+        assert_eq!((state.older_than(), state.newer_than()), (Some(Offset(901)), Some(Offset(950))));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -31,6 +32,10 @@ const MOST_NODES: usize = 256;
 const MOST_PEOPLE: usize = 1_000_000;
 /// How much writing may wait until other nodes are told; the oldest is forgotten beyond it.
 const MOST_TYPING: usize = 256;
+/// So many writers of a room are told of at a time; pages name no more than two.
+const SEVERAL: usize = 5;
+/// For how long pages show somebody as writing.
+const SHOWN_WRITING: Duration = Duration::from_secs(6);
 
 type Id = Arc<str>;
 
@@ -92,6 +97,21 @@ struct Hall {
     due: Option<Instant>,
     /// The largest number of people since they were told last: with more than the sample, a member may not know all.
     most: usize,
+    /// Who is shown as writing, since when.
+    writing: Vec<(String, Instant)>,
+}
+
+impl Hall {
+    /// Whether one more person is to be shown as writing: of many nobody can tell one from the other, and each would be told to
+    /// everybody.
+    fn takes_writer(&mut self, id: &str, now: Instant) -> bool {
+        self.writing.retain(|(known, since)| known != id && now < *since + SHOWN_WRITING);
+        let takes = self.writing.len() < SEVERAL;
+        if takes {
+            self.writing.push((id.to_owned(), now));
+        }
+        takes
+    }
 }
 
 /// A person's place in a room. About 250 bytes with its texts, and 40 more for each further node.
@@ -263,12 +283,14 @@ impl Roster {
 
     /// Somebody on this node is writing something; says whether that is news.
     pub(super) fn typing(&mut self, room: &Group, from: &Person, now: Instant) -> bool {
-        let seat = self.halls.get_mut(room).and_then(|hall| hall.people.get_mut(from.id.as_str()));
-        let Some(seat) = seat else { return false };
-        if seat.typed.is_some_and(|typed| now < typed + self.times.typing) {
+        let Some(hall) = self.halls.get_mut(room) else { return false };
+        let Some(seat) = hall.people.get(from.id.as_str()) else { return false };
+        if seat.typed.is_some_and(|typed| now < typed + self.times.typing) || !hall.takes_writer(&from.id, now) {
             return false;
         }
-        seat.typed = Some(now);
+        if let Some(seat) = hall.people.get_mut(from.id.as_str()) {
+            seat.typed = Some(now);
+        }
         if self.mail.typing.len() == MOST_TYPING {
             self.mail.typing.pop_front();
         }
@@ -289,8 +311,11 @@ impl Roster {
                 }
             }
             Letter::Typing { room, from } => {
-                let seat = self.halls.get_mut(&room).and_then(|hall| hall.people.get_mut(from.id.as_str()));
-                if let Some(seat) = seat {
+                let hall = self.halls.get_mut(&room)?;
+                if !hall.takes_writer(&from.id, now) {
+                    return None;
+                }
+                if let Some(seat) = hall.people.get_mut(from.id.as_str()) {
                     seat.typed = Some(now);
                 }
                 return Some((room, from));
@@ -590,7 +615,7 @@ impl Here {
 
 impl Node {
     /// When it is forgotten unless it says something.
-    fn end(&self, silence: std::time::Duration) -> Instant {
+    fn end(&self, silence: Duration) -> Instant {
         self.until.unwrap_or(self.heard + silence)
     }
 }

@@ -455,6 +455,24 @@ fn who_is_alone_writes_nothing_but_that_it_is_there() {
 }
 
 #[test]
+fn of_many_writers_a_few_are_told_of() {
+    let mut cluster = Cluster::of(1);
+    for n in 0..=SEVERAL {
+        cluster.enter(0, &format!("g{n}"), "Guest");
+    }
+    let (a, now) = (room("a"), cluster.now);
+    let roster = &mut cluster.nodes[0].roster;
+    let mut writes = |n: usize, at| roster.typing(&a, &person(&format!("g{n}"), "Guest"), at);
+    for n in 0..=SEVERAL {
+        assert_eq!(writes(n, now), n < SEVERAL, "{n}");
+    }
+    // Whoever goes on writing is told of again; whoever has stopped makes room.
+    let later = now + TIMES.typing;
+    assert!((1..SEVERAL).all(|n| writes(n, later)) && !writes(SEVERAL, later));
+    assert!(writes(SEVERAL, now + SHOWN_WRITING));
+}
+
+#[test]
 fn nothing_is_kept_of_rooms_without_people() {
     let mut cluster = Cluster::of(2);
     for person in ["ann", "bob"] {
