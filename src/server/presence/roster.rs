@@ -311,12 +311,13 @@ impl Roster {
                 }
             }
             Letter::Typing { room, from } => {
-                let hall = self.halls.get_mut(&room)?;
-                if !hall.takes_writer(&from.id, now) {
-                    return None;
-                }
-                if let Some(seat) = hall.people.get_mut(from.id.as_str()) {
-                    seat.typed = Some(now);
+                if let Some(hall) = self.halls.get_mut(&room) {
+                    if !hall.takes_writer(&from.id, now) {
+                        return None;
+                    }
+                    if let Some(seat) = hall.people.get_mut(from.id.as_str()) {
+                        seat.typed = Some(now);
+                    }
                 }
                 return Some((room, from));
             }
