@@ -29,13 +29,13 @@ use rusqlite::{Connection, params};
 use tempfile::TempDir;
 use tokio::time::MissedTickBehavior;
 
-const RUNS: usize = 5;
+const RUNS: usize = 3;
 const SENDERS: usize = 1_000;
 const ROOMS: usize = 100;
 /// How many each of the thousand says.
-const EACH: usize = 300;
+const EACH: usize = 100;
 /// How many the lone one says.
-const ALONE: usize = 2_000;
+const ALONE: usize = 1_000;
 const TEXT: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// A folder on the disk of the build, which is a real one where that of temporary files may be memory.

@@ -122,12 +122,12 @@ pub struct Hall {
     /// Members that have got anything.
     warm: Said,
     /// What is known of frames, by their bytes.
-    known: RwLock<HashMap<Vec<u8>, Heard>>,
+    known: RwLock<HashMap<Vec<u8>, Option<Heard>>>,
 }
 
 impl Hall {
-    /// What a frame says. The first to ask finds it out.
-    fn hear(&self, frame: &Frame<'_>) -> Heard {
+    /// What a frame says, if it is a message. The first to ask finds it out.
+    fn hear(&self, frame: &Frame<'_>) -> Option<Heard> {
         if let Some(heard) = self.known.read().get(frame.whole) {
             return *heard;
         }
@@ -137,10 +137,10 @@ impl Hall {
     }
 }
 
-fn understand(talk: Talk, frame: &Frame<'_>) -> Heard {
+fn understand(talk: Talk, frame: &Frame<'_>) -> Option<Heard> {
     let checked = |text: &str, offset| {
         let (speaker, number) = text::checked(text, talk.payload);
-        Heard { speaker, number, offset }
+        Some(Heard { speaker, number, offset })
     };
     match talk.form {
         Form::Plain => {
@@ -155,11 +155,15 @@ fn understand(talk: Talk, frame: &Frame<'_>) -> Heard {
             assert_eq!(frame.first, TEXT, "a text message");
             let push: Json = serde_json::from_slice(frame.payload).expect("JSON");
             let event = &push["event"];
+            // Who is here is told as people come.
+            if event["type"] == "presence" {
+                return None;
+            }
             assert_eq!((&push["topic"], &event["type"]), (&json!("room/bench"), &json!("message")), "{push}");
             assert_eq!(push["offset"].is_u64(), history, "{push}");
-            let heard = checked(event["text"].as_str().expect("a text"), push["offset"].as_u64());
+            let heard = checked(event["text"].as_str().expect("a text"), push["offset"].as_u64())?;
             assert!(heard.number == 0 || event["key"] == key(heard.speaker, heard.number), "{push}");
-            heard
+            Some(heard)
         }
     }
 }
@@ -189,7 +193,7 @@ async fn member(connection: Connection, hall: Arc<Hall>) {
                 }
                 _ => {}
             }
-            let Heard { speaker, number, offset: here } = hall.hear(&frame);
+            let Some(Heard { speaker, number, offset: here }) = hall.hear(&frame) else { continue };
             if here.is_some() {
                 assert_eq!(here, offset.map(|before| before + 1), "offsets that rise by one");
                 offset = here;
