@@ -25,7 +25,7 @@ use crate::{
     app::{End, Input, Intent, Loading, RoomLink, RoomState, Row, RowKey, Status},
     wire::{
         Answer, Code, Command, Epoch, Event, Group, Join, Key, Offset, Outcome, Person, Push, Reply, Send, ServerFrame, Stored,
-        Timestamp, Topic, Typing, Typist,
+        TYPING_SHOWN_MS, Timestamp, Topic, Typing, Typist,
     },
 };
 
@@ -38,8 +38,6 @@ const PAGE: usize = 50;
 /// How often the others are told that we are writing, in milliseconds: a little less often than the server takes it, lest a hurried
 /// packet makes it leave one out.
 const TYPING: f64 = 3_250.0;
-/// How long they are shown who write, in milliseconds.
-const TYPING_SHOWN: u32 = 6_000;
 /// How soon a message is sent again that the server could not take, in milliseconds, where it does not say.
 const AGAIN: u64 = 1_000;
 
@@ -197,7 +195,7 @@ impl Session {
         let session = Rc::clone(self);
         spawn_local(async move {
             // A little more than that: a timer may be early by the clock.
-            TimeoutFuture::new(TYPING_SHOWN + 250).await;
+            TimeoutFuture::new(TYPING_SHOWN_MS + 250).await;
             session.apply(Input::Elapsed(now()));
         });
     }

@@ -19,7 +19,7 @@ pub use command::{Command, Join, Leave, Ping, Request, Send, Typing};
 pub use error::{Code, CommandError};
 pub use event::{Event, Message, Person, RoomSummary, Stored};
 pub use names::{Epoch, Group, InvalidName, Key, Offset, Position, Topic};
-pub use presence::{Members, Presence, SAMPLE, Typist};
+pub use presence::{Members, Presence, SAMPLE, TYPING_SHOWN_MS, Typist};
 pub use server::{Answer, Joined, Outcome, Push, Reply, ServerFrame, State, Welcome};
 pub use time::Timestamp;
 

@@ -7,6 +7,9 @@ use super::Person;
 /// How many people are named at most, where more may be there.
 pub const SAMPLE: usize = 50;
 
+/// How long somebody is shown who was said to be writing, in milliseconds.
+pub const TYPING_SHOWN_MS: u32 = 6_000;
+
 /// The people in a room, as a join finds them: all of them, or of more than [`SAMPLE`] those whose ids sort first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Members {

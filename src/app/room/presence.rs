@@ -10,11 +10,11 @@ use crate::{
         RoomLink,
         components::{hue, initial},
     },
-    wire::{Members, Person, Presence, SAMPLE, Timestamp},
+    wire::{Members, Person, Presence, SAMPLE, TYPING_SHOWN_MS, Timestamp},
 };
 
-/// How long somebody is shown who was said to be writing, in milliseconds.
-const SHOWN: i64 = 6_000;
+/// See [`TYPING_SHOWN_MS`].
+const SHOWN: i64 = TYPING_SHOWN_MS as i64;
 
 /// The people in a room. Of more than [`SAMPLE`] those are known whose ids sort first, like on the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     server::layers::Channel,
-    wire::{Group, Members, Person, Presence, SAMPLE},
+    wire::{Group, Members, Person, Presence, SAMPLE, TYPING_SHOWN_MS},
 };
 
 /// How many other nodes are known at most.
@@ -35,7 +35,7 @@ const MOST_TYPING: usize = 256;
 /// So many writers of a room are told of at a time; pages name no more than two.
 const SEVERAL: usize = 5;
 /// For how long pages show somebody as writing.
-const SHOWN_WRITING: Duration = Duration::from_secs(6);
+const SHOWN_WRITING: Duration = Duration::from_millis(TYPING_SHOWN_MS as u64);
 
 type Id = Arc<str>;
 
@@ -97,7 +97,7 @@ struct Hall {
     due: Option<Instant>,
     /// The largest number of people since they were told last: with more than the sample, a member may not know all.
     most: usize,
-    /// Who is shown as writing, since when.
+    /// Who is shown as writing, and when that was last told.
     writing: Vec<(String, Instant)>,
 }
 
@@ -119,8 +119,6 @@ impl Hall {
 struct Seat {
     here: Option<Here>,
     there: Vec<There>,
-    /// When it was last told that this person is writing something.
-    typed: Option<Instant>,
 }
 
 /// A name; the younger one is the larger one.
@@ -283,13 +281,12 @@ impl Roster {
 
     /// Somebody on this node is writing something; says whether that is news.
     pub(super) fn typing(&mut self, room: &Group, from: &Person, now: Instant) -> bool {
-        let Some(hall) = self.halls.get_mut(room) else { return false };
-        let Some(seat) = hall.people.get(from.id.as_str()) else { return false };
-        if seat.typed.is_some_and(|typed| now < typed + self.times.typing) || !hall.takes_writer(&from.id, now) {
+        let Some(hall) = self.halls.get_mut(room).filter(|hall| hall.people.contains_key(from.id.as_str())) else {
             return false;
-        }
-        if let Some(seat) = hall.people.get_mut(from.id.as_str()) {
-            seat.typed = Some(now);
+        };
+        let told = hall.writing.iter().any(|(known, since)| *known == from.id && now < *since + self.times.typing);
+        if told || !hall.takes_writer(&from.id, now) {
+            return false;
         }
         if self.mail.typing.len() == MOST_TYPING {
             self.mail.typing.pop_front();
@@ -311,15 +308,8 @@ impl Roster {
                 }
             }
             Letter::Typing { room, from } => {
-                if let Some(hall) = self.halls.get_mut(&room) {
-                    if !hall.takes_writer(&from.id, now) {
-                        return None;
-                    }
-                    if let Some(seat) = hall.people.get_mut(from.id.as_str()) {
-                        seat.typed = Some(now);
-                    }
-                }
-                return Some((room, from));
+                let told = self.halls.get_mut(&room).is_none_or(|hall| hall.takes_writer(&from.id, now));
+                return told.then_some((room, from));
             }
             letter => self.level(from, letter, now),
         }
