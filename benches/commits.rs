@@ -134,7 +134,7 @@ impl Subject {
                 after = last.offset;
                 for stored in page.messages {
                     let key = acknowledged.remove(&(group.clone(), stored.offset)).expect("what was acknowledged");
-                    assert_eq!((stored.message.key.as_str(), stored.message.text.as_str()), (key.as_str(), TEXT));
+                    assert_eq!((stored.message.key.as_str(), stored.message.content.text.as_str()), (key.as_str(), TEXT));
                 }
             }
         }

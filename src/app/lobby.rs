@@ -6,7 +6,7 @@ use super::{
     LobbyLink, LobbyPage, Outside, Status, Zone,
     components::{Clock, Me, TopBar},
 };
-use crate::wire::{Group, RoomSummary};
+use crate::wire::{Content, Group, RoomSummary};
 
 /// The rooms, newest activity first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +27,13 @@ impl LobbyState {
         self.rooms.iter().find(|room| room.group == *group)
     }
 
-    /// Takes in a room's latest message; what is older than what is shown changes nothing.
+    /// Takes in a room's latest message, or what has become of it; what is older than what is shown changes nothing.
     pub fn apply(&mut self, news: RoomSummary) {
-        let place = |room: &RoomSummary| room.latest.as_ref().map(|latest| (latest.message.at, latest.offset));
+        let place = |room: &RoomSummary| {
+            let latest = room.latest.as_ref()?;
+            let Content { deleted, edited, .. } = latest.message.content;
+            Some((latest.message.at, latest.offset, deleted, edited))
+        };
         if self.room(&news.group).is_some_and(|known| place(known) >= place(&news)) {
             return;
         }
@@ -109,12 +113,13 @@ fn RoomItem(state: RwSignal<LobbyState>, group: Group) -> impl IntoView {
                 {move || {
                     latest.get().map(|latest| {
                         let message = latest.message;
-                        let text: String = message.text.chars().take(200).collect();
+                        let text: String = message.content.text.chars().take(200).collect();
+                        let deleted = message.content.deleted;
                         view! {
                             <span class="latest">
                                 <bdi class="author">{message.from.name}</bdi>
                                 ": "
-                                <bdi>{text}</bdi>
+                                {if deleted { view! { <i>"message deleted"</i> }.into_any() } else { view! { <bdi>{text}</bdi> }.into_any() }}
                             </span>
                             <Clock at=message.at day=true />
                         }
@@ -128,14 +133,14 @@ fn RoomItem(state: RwSignal<LobbyState>, group: Group) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Message, Offset, Person, Stored, Timestamp};
+    use crate::wire::{Content, Message, Offset, Person, Stored, Timestamp};
 
     fn summary(group: &str, offset: u64, at: i64) -> RoomSummary {
         let message = Message {
             id: format!("{group}-{offset}"),
             key: "k".parse().expect("a key"),
             from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
-            text: "hello".to_owned(),
+            content: Content::new("hello"),
             at: Timestamp::from_millis(at),
         };
         RoomSummary { group: group.parse().expect("a group"), latest: Some(Stored { offset: Offset(offset), message }) }
@@ -148,6 +153,23 @@ mod tests {
         state.apply(summary("c", 1, 55));
         let names: Vec<_> = state.rooms().iter().map(|room| room.group.to_string()).collect();
         assert_eq!(names, ["a", "c", "b"]);
+    }
+
+    #[test]
+    fn what_becomes_of_a_latest_message_stays() {
+        let first = summary("a", 3, 30);
+        let amended = |deleted, edited: Option<i64>| {
+            let mut room = first.clone();
+            let content = &mut room.latest.as_mut().expect("a message").message.content;
+            (content.deleted, content.edited) = (deleted, edited.map(Timestamp::from_millis));
+            room
+        };
+        let mut state = LobbyState::new(vec![summary("b", 5, 50), first.clone()]);
+        for room in [amended(false, Some(40)), amended(false, Some(41)), amended(true, None)] {
+            state.apply(room.clone());
+            state.apply(first.clone());
+            assert_eq!(state.rooms()[1], room);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::components::TopBar;
-use crate::wire::{Group, Key, Members, Person, Position, RoomSummary, Stored};
+use crate::wire::{Group, Key, Members, Person, RoomSummary, Stretch};
 
 /// A page and its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,9 +41,8 @@ pub struct LobbyPage {
 pub struct RoomPage {
     pub group: Group,
     pub you: Person,
-    /// Where the room's stream stood; the socket resumes from here.
-    pub position: Position,
-    pub messages: Vec<Stored>,
+    /// The messages, and where the room's stream stood; the socket resumes from there.
+    pub stretch: Stretch,
     /// Who was there; the reader perhaps not yet.
     pub members: Members,
     /// These are the newest messages and the page goes on from them; else it shows an earlier part and stays as it is.

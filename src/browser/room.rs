@@ -14,7 +14,6 @@ use gloo_net::http;
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use send_wrapper::SendWrapper;
-use serde::Deserialize;
 use wasm_bindgen_futures::spawn_local;
 
 use super::{
@@ -24,8 +23,8 @@ use super::{
 use crate::{
     app::{End, Input, Intent, Loading, RoomLink, RoomState, Row, RowKey, Status},
     wire::{
-        Answer, Code, Command, Epoch, Event, Group, Join, Key, Offset, Outcome, Person, Push, Reply, Send, ServerFrame, Stored,
-        TYPING_SHOWN_MS, Timestamp, Topic, Typing, Typist,
+        Answer, Code, Command, Content, Event, Group, Join, Key, Offset, Outcome, Person, Push, Reply, Send, ServerFrame,
+        Stretch, TYPING_SHOWN_MS, Timestamp, Topic, Typing, Typist,
     },
 };
 
@@ -81,11 +80,11 @@ pub(super) fn open(link: RoomLink) {
         }
         Intent::Older(before) if room.link.loading.get_untracked() != Loading::Busy => {
             let part = (room.link.loading, format!("before={before}"));
-            spawn_local(read(Rc::clone(&room), part, move |messages| Input::Older(before, messages)));
+            spawn_local(read(Rc::clone(&room), part, move |stretch| Input::Older(before, stretch)));
         }
         Intent::Newer(after) if room.link.returning.get_untracked() != Loading::Busy => {
             let part = (room.link.returning, format!("after={after}"));
-            spawn_local(read(Rc::clone(&room), part, move |messages| Input::Newer(after, messages)));
+            spawn_local(read(Rc::clone(&room), part, move |stretch| Input::Newer(after, stretch)));
         }
         // They are on their way.
         Intent::Older(_) | Intent::Newer(_) => {}
@@ -206,7 +205,7 @@ impl Session {
             return;
         }
         let next = self.link.state.with_untracked(|state| state.pending().next().cloned());
-        if let Some(Row { key, text, .. }) = next
+        if let Some(Row { key, content: Content { text, .. }, .. }) = next
             // The key was made by `fresh_key`.
             && let Ok(name) = key.key().parse()
         {
@@ -224,7 +223,7 @@ impl Session {
         match (reply.outcome, about) {
             (Outcome::Ok(Answer::Joined { at, state }), _) => {
                 self.joining.set(false);
-                let in_the_past = self.link.state.with_untracked(|state| state.newer_than().is_some());
+                let in_the_past = self.link.state.with_untracked(|state| state.is_past());
                 let fresh = !state.recovered;
                 let missed = if state.recovered { state.events.iter().filter(|push| self.is_news(push)).count() } else { 0 };
                 self.apply(Input::Joined(at, state));
@@ -242,7 +241,7 @@ impl Session {
             (Outcome::Ok(Answer::Sent { offset }), Some(key)) => {
                 self.apply(Input::Accepted { key, offset });
                 // Where the reader is in the past it has no place; who says something wants to see it.
-                if self.link.state.with_untracked(|state| state.newer_than().is_some()) {
+                if self.link.state.with_untracked(|state| state.is_past()) {
                     to_latest(self);
                 }
             }
@@ -273,7 +272,7 @@ impl Session {
     fn pushed(&self, push: Push, line: &Line) {
         let heard = match &push.event {
             Event::Message(message) if !self.is_mine(&message.from.id) => {
-                Some(format!("{}: {}", message.from.name, message.text.chars().take(200).collect::<String>()))
+                Some(format!("{}: {}", message.from.name, message.content.text.chars().take(200).collect::<String>()))
             }
             _ => None,
         };
@@ -361,7 +360,7 @@ fn now() -> Timestamp {
 
 /// Goes to the end of the room: to that of the list, or out of the past.
 fn to_latest(room: &Rc<Session>) {
-    if room.link.state.with_untracked(|state| state.newer_than().is_some()) {
+    if room.link.state.with_untracked(|state| state.is_past()) {
         let room = Rc::clone(room);
         spawn_local(async move {
             let returning = room.link.returning;
@@ -374,7 +373,7 @@ fn to_latest(room: &Rc<Session>) {
             {
                 before = Some(after);
                 let part = (returning, format!("after={after}"));
-                read(Rc::clone(&room), part, move |messages| Input::Newer(after, messages)).await;
+                read(Rc::clone(&room), part, move |stretch| Input::Newer(after, stretch)).await;
             }
             room.scroll.to_end();
         });
@@ -384,18 +383,14 @@ fn to_latest(room: &Rc<Session>) {
 }
 
 /// Reads a part of the room and makes it an input; says in the signal how that goes.
-async fn read(
-    room: Rc<Session>,
-    (loading, part): (RwSignal<Loading>, String),
-    input: impl FnOnce(Vec<Stored>) -> Input + 'static,
-) {
+async fn read(room: Rc<Session>, (loading, part): (RwSignal<Loading>, String), input: impl FnOnce(Stretch) -> Input + 'static) {
     loading.set(Loading::Busy);
     let group = room.link.about.with_value(|about| about.group.clone());
     let outcome = match part_of(&group, &part).await {
-        Ok(answer) => {
+        Ok(stretch) => {
             // The room may have been begun anew meanwhile, which the connection has said or will say.
-            if room.link.state.with_untracked(|state| state.position().epoch == answer.epoch) {
-                room.apply(input(answer.messages));
+            if room.link.state.with_untracked(|state| state.position().epoch == stretch.epoch) {
+                room.apply(input(stretch));
                 room.bound();
             }
             Loading::Idle
@@ -405,14 +400,7 @@ async fn read(
     loading.set(outcome);
 }
 
-/// The HTTP API's answer.
-#[derive(Deserialize)]
-struct Part {
-    epoch: Epoch,
-    messages: Vec<Stored>,
-}
-
-async fn part_of(group: &Group, part: &str) -> Result<Part, gloo_net::Error> {
+async fn part_of(group: &Group, part: &str) -> Result<Stretch, gloo_net::Error> {
     let url = format!("/api/v1/rooms/{group}/messages?limit={PAGE}&{part}");
     http::Request::get(&url).send().await?.json().await
 }
@@ -509,8 +497,9 @@ impl Unsent {
     }
 
     fn keep(&self, link: RoomLink) {
-        let unsent: Vec<(String, String)> =
-            link.state.with_untracked(|state| state.unsent().map(|row| (row.key.key().to_owned(), row.text.clone())).collect());
+        let unsent: Vec<(String, String)> = link
+            .state
+            .with_untracked(|state| state.unsent().map(|row| (row.key.key().to_owned(), row.content.text.clone())).collect());
         // Mostly there was nothing and there is nothing.
         if !self.kept.replace(!unsent.is_empty()) && unsent.is_empty() {
             return;

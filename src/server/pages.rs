@@ -16,13 +16,13 @@ use tracing::error;
 use super::{
     accounts::{self, Guest},
     assets::BUILD,
-    rooms::{Access, PostError, Refusal, Room},
+    rooms::{Access, NEWEST, PostError, Refusal, Room},
     services::{Named, Services},
     store::{Slice, StoreError},
 };
 use crate::{
     app::{LobbyPage, NoticePage, Page, RoomPage, shell},
-    wire::{Group, InvalidName, Key, Offset, Position, Stored},
+    wire::{Group, InvalidName, Key, Offset, Stretch},
 };
 
 /// How many messages a page of the past shows.
@@ -101,12 +101,12 @@ async fn room_with(
     request: Request,
 ) -> Response {
     let shown = match past {
-        None => access.catch_up(None).await.map(|caught_up| (caught_up.head, caught_up.messages)),
+        None => access.page(Slice::Latest, NEWEST).await,
         Some(slice) => access.page(slice, PAST).await,
     };
     match shown {
-        Ok((position, messages)) => {
-            let page = room_page(services, &guest, &access, position, messages, past.is_none(), mistake);
+        Ok(stretch) => {
+            let page = room_page(services, &guest, &access, stretch, past.is_none(), mistake);
             with_cookie(render(status, page, request).await, guest.cookie)
         }
         Err(cause) => unavailable(cause, request).await,
@@ -117,16 +117,14 @@ fn room_page(
     services: &Services,
     guest: &Guest,
     access: &Access<Room>,
-    position: Position,
-    messages: Vec<Stored>,
+    stretch: Stretch,
     live: bool,
     mistake: Option<(String, String)>,
 ) -> Page {
     Page::Room(RoomPage {
         group: access.room().group.clone(),
         you: guest.person.clone(),
-        position,
-        messages,
+        stretch,
         members: services.presence.members(&access.room().group),
         live,
         form_key: super::consumers::fresh_key(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{Code, CommandError, Key, Position, Topic};
+use super::{Code, CommandError, Emoji, Key, MessageId, Position, Topic};
 
 /// A command with the number that its one answer will carry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,6 +20,9 @@ pub enum Command {
     Join(Join),
     Leave(Leave),
     Send(Send),
+    Edit(Edit),
+    Delete(Delete),
+    React(React),
     Typing(Typing),
     Ping(Ping),
 }
@@ -48,6 +51,34 @@ pub struct Send {
     pub topic: Topic,
     pub key: Key,
     pub text: String,
+}
+
+/// Say one's own message differently. What it says already changes nothing, so the command may be repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    pub topic: Topic,
+    /// The message.
+    pub message: MessageId,
+    pub text: String,
+}
+
+/// Take one's own message back. May be repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delete {
+    pub topic: Topic,
+    pub message: MessageId,
+}
+
+/// Put a reaction to a message, or take one's own away. May be repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct React {
+    pub topic: Topic,
+    pub message: MessageId,
+    pub emoji: Emoji,
+    pub on: bool,
 }
 
 /// Let the others in a room that was joined know that one is writing something.
@@ -89,11 +120,15 @@ impl Request {
             "join" => body_of(body).map(Command::Join),
             "leave" => body_of(body).map(Command::Leave),
             "send" => body_of(body).map(Command::Send),
+            "edit" => body_of(body).map(Command::Edit),
+            "delete" => body_of(body).map(Command::Delete),
+            "react" => body_of(body).map(Command::React),
             "typing" => body_of(body).map(Command::Typing),
             "ping" => body_of(body).map(Command::Ping),
             _ => {
                 let name: String = name.chars().take(32).collect();
-                let message = format!("there is no command `{name}`; there are join, leave, send, typing and ping");
+                let message =
+                    format!("there is no command `{name}`; there are join, leave, send, edit, delete, react, typing and ping");
                 return Err((Some(id), CommandError::new(Code::UnknownCommand, message)));
             }
         };
@@ -123,6 +158,9 @@ mod tests {
             r#"{"id":1,"join":{"topic":"room/lobby","since":{"epoch":"k3f9","offset":41}}}"#,
             r#"{"id":1,"join":{"topic":"me"}}"#,
             r#"{"id":2,"send":{"topic":"room/lobby","key":"a-1","text":"hello"}}"#,
+            r#"{"id":4,"edit":{"topic":"room/lobby","message":"k3f9-41","text":"hello!"}}"#,
+            r#"{"id":5,"delete":{"topic":"room/lobby","message":"k3f9-41"}}"#,
+            r#"{"id":6,"react":{"topic":"room/lobby","message":"k3f9-41","emoji":"👍","on":true}}"#,
             r#"{"id":3,"leave":{"topic":"room/lobby"}}"#,
             r#"{"id":7,"typing":{"topic":"room/lobby"}}"#,
             r#"{"id":9007199254740991,"ping":{}}"#,
@@ -156,6 +194,8 @@ mod tests {
             r#"{"id":7,"ping":null}"#,
             r#"{"id":7,"join":{"topic":"room/a b"}}"#,
             r#"{"id":7,"send":{"topic":"room/a","text":"x"}}"#,
+            r#"{"id":7,"delete":{"topic":"room/a","message":41}}"#,
+            r#"{"id":7,"react":{"topic":"room/a","message":"e-1","emoji":"","on":true}}"#,
             r#"{"id":7,"send":{"topic":"room/a","key":"k","text":"x","extra":1}}"#,
         ] {
             assert_eq!(refused(text), (Some(7), Code::BadRequest), "{text}");

@@ -1,9 +1,12 @@
 //! What happens in a topic.
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
 use serde_json::{Map, Value};
 
-use super::{Group, Key, Offset, Presence, Timestamp, Typist};
+use super::{Change, Content, Epoch, Group, Key, Offset, Presence, Timestamp, Typist};
 
 /// Somebody, as the others see them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,7 +25,9 @@ pub struct Message {
     /// What the author's client called it.
     pub key: Key,
     pub from: Person,
-    pub text: String,
+    /// Its text, and what has become of it.
+    #[serde(flatten)]
+    pub content: Content,
     /// When the server accepted it.
     pub at: Timestamp,
 }
@@ -33,6 +38,20 @@ pub struct Stored {
     pub offset: Offset,
     #[serde(flatten)]
     pub message: Message,
+}
+
+/// A stretch of a room's messages, in rising order of offset, and where the stream stood when it was read. Offsets between them
+/// are changes'.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    pub epoch: Epoch,
+    /// Everything up to here is in it: the stream's last offset at that moment.
+    pub offset: Offset,
+    /// The smallest offset that the room holds, one past the head when it holds none.
+    pub first: Offset,
+    /// The offset of the room's newest message; 0 when there is none.
+    pub latest: Offset,
+    pub messages: Vec<Stored>,
 }
 
 /// A room as the list of rooms shows it.
@@ -48,6 +67,8 @@ pub struct RoomSummary {
 pub enum Event {
     /// `message`: somebody said something.
     Message(Message),
+    /// `edit`, `delete`, `react`: something was done to a message.
+    Change(Change),
     /// `room`: the room in the list has a new latest message (topic `me`).
     Room(RoomSummary),
     /// `presence`: people have come or gone.
@@ -71,6 +92,7 @@ impl Serialize for Event {
         match self {
             Self::Message(message) => Known::<_, ()>::Message(message).serialize(serializer),
             Self::Room(room) => Known::<(), _>::Room(room).serialize(serializer),
+            Self::Change(change) => change.serialize(serializer),
             Self::Presence(presence) => presence.serialize(serializer),
             Self::Typing(typist) => typist.serialize(serializer),
             Self::Other(map) => map.serialize(serializer),
@@ -81,15 +103,18 @@ impl Serialize for Event {
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let map = Map::deserialize(deserializer)?;
+        // A program may send an event of the same type and another shape: it is passed on as it is.
+        fn known<T: DeserializeOwned>(map: Map<String, Value>, event: impl FnOnce(T) -> Event) -> Event {
+            serde_json::from_value(Value::Object(map.clone())).map_or(Event::Other(map), event)
+        }
         match map.get("type").and_then(Value::as_str) {
-            // A program may send an event of the same type and another shape: it is passed on as it is.
-            Some("message" | "room") => Ok(match serde_json::from_value(Value::Object(map.clone())) {
-                Ok(Known::Message(message)) => Self::Message(message),
-                Ok(Known::Room(room)) => Self::Room(room),
-                Err(_) => Self::Other(map),
-            }),
-            Some("presence") => Ok(serde_json::from_value(Value::Object(map.clone())).map_or(Self::Other(map), Self::Presence)),
-            Some("typing") => Ok(serde_json::from_value(Value::Object(map.clone())).map_or(Self::Other(map), Self::Typing)),
+            Some("message" | "room") => Ok(known(map, |known| match known {
+                Known::Message(message) => Self::Message(message),
+                Known::Room(room) => Self::Room(room),
+            })),
+            Some("edit" | "delete" | "react") => Ok(known(map, Self::Change)),
+            Some("presence") => Ok(known(map, Self::Presence)),
+            Some("typing") => Ok(known(map, Self::Typing)),
             Some(_) => Ok(Self::Other(map)),
             None => Err(D::Error::custom("an event has a string `type`")),
         }

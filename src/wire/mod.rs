@@ -7,6 +7,7 @@
 //!
 //! The protocol in prose, with examples, is `docs/protocol.md`.
 
+mod change;
 mod command;
 mod error;
 mod event;
@@ -15,10 +16,11 @@ mod presence;
 mod server;
 mod time;
 
-pub use command::{Command, Join, Leave, Ping, Request, Send, Typing};
+pub use change::{Change, Content, Emoji, MOST_REACTIONS, Reaction};
+pub use command::{Command, Delete, Edit, Join, Leave, Ping, React, Request, Send, Typing};
 pub use error::{Code, CommandError};
-pub use event::{Event, Message, Person, RoomSummary, Stored};
-pub use names::{Epoch, Group, InvalidName, Key, Offset, Position, Topic};
+pub use event::{Event, Message, Person, RoomSummary, Stored, Stretch};
+pub use names::{Epoch, Group, InvalidName, Key, MessageId, Offset, Position, Topic};
 pub use presence::{Members, Presence, SAMPLE, TYPING_SHOWN_MS, Typist};
 pub use server::{Answer, Joined, Outcome, Push, Reply, ServerFrame, State, Welcome};
 pub use time::Timestamp;

@@ -120,6 +120,43 @@ pub struct Position {
     pub offset: Offset,
 }
 
+/// What a message of a stream is called, unique over all rooms since their epochs differ: `{epoch}-{offset}`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MessageId {
+    pub epoch: Epoch,
+    pub offset: Offset,
+}
+
+impl FromStr for MessageId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        const RULE: InvalidName = InvalidName("the id of a message is its epoch, a dash and its offset");
+        let (epoch, offset) = text.rsplit_once('-').ok_or(RULE)?;
+        let digits = !offset.is_empty() && offset.bytes().all(|byte| byte.is_ascii_digit());
+        let offset = offset.parse().ok().filter(|_| digits).ok_or(RULE)?;
+        Ok(Self { epoch: epoch.parse().map_err(|_| RULE)?, offset: Offset(offset) })
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.epoch, self.offset)
+    }
+}
+
+impl Serialize for MessageId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 /// What a connection can join.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
@@ -173,6 +210,16 @@ mod tests {
         }
         for bad in ["", " ", "a b", "a/b", "ä", "a\n", "../x", &"x".repeat(65)] {
             assert!(bad.parse::<Group>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_id_of_a_message_reads_back() {
+        for good in ["k3f9-41", "a-b-1", "e-0", "e-18446744073709551615"] {
+            assert_eq!(good.parse::<MessageId>().map(|id| id.to_string()), Ok(good.to_owned()));
+        }
+        for bad in ["", "k3f9", "k3f9-", "-1", "k3f9-x", "k3f9-+1", "k3f9-18446744073709551616", "a b-1"] {
+            assert!(bad.parse::<MessageId>().is_err(), "{bad:?}");
         }
     }
 

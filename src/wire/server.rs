@@ -64,7 +64,8 @@ pub enum Answer {
         #[serde(flatten)]
         state: State,
     },
-    /// To `send`: where the message stands; no offset in a room that keeps none.
+    /// To `send`: where the message stands; no offset in a room that keeps none. To `edit`, `delete` and `react`: where the
+    /// change stands, or the last one where it changed nothing.
     Sent { offset: Option<Offset> },
     /// To `leave`, `typing` and `ping`.
     Done {},

@@ -3,13 +3,13 @@
 use std::{pin::pin, sync::Arc};
 
 use confab::{
-    server::store::{Slice, Store},
+    server::store::{Entry, Slice, Store},
     wire::{Offset, Person, Timestamp},
 };
 use futures_util::poll;
 use tokio::task::JoinSet;
 
-use crate::{Opened, acknowledge_all, append, fill, group, message, offsets, read, texts, whole};
+use crate::{Opened, acknowledge_all, append, fill, group, message, offsets, read, stored, texts, whole};
 
 const SENDERS: usize = 50;
 const EACH: usize = 12;
@@ -61,10 +61,16 @@ pub(crate) async fn commits_pages_and_answers_agree_on_the_order(opened: Opened<
     let commits = reader.await.expect("the reader");
     for (room, page) in pages {
         let committed: Vec<_> = commits.iter().filter(|commit| commit.0 == room).collect();
-        assert!(committed.iter().map(|commit| &commit.2).eq(&page.messages), "{room}: as they arrived");
+        assert!(
+            committed.iter().map(|commit| commit.2.clone()).eq(page.messages.iter().cloned().map(Entry::from)),
+            "{room}: as they arrived"
+        );
         assert!(committed.iter().all(|commit| commit.1 == page.head.epoch));
         let answered = answers.iter().filter(|answer| answer.0 == room.as_str()).map(|answer| &answer.2);
-        assert!(answered.eq(page.messages.iter().map(|stored| &stored.message.text)), "{room}: as the senders were told");
+        assert!(
+            answered.eq(page.messages.iter().map(|stored| &stored.message.content.text)),
+            "{room}: as the senders were told"
+        );
     }
 }
 
@@ -73,7 +79,7 @@ pub(crate) async fn nothing_is_acknowledged_before_the_reader_does_so(mut opened
     assert!(poll!(&mut sending).is_pending());
     let committed = opened.commits.recv().await.expect("a commit");
     assert!(poll!(&mut sending).is_pending(), "stored, and nobody has acknowledged it");
-    assert_eq!(whole(&opened.store, "lobby").await.messages, std::slice::from_ref(&committed.stored), "it is stored already");
+    assert_eq!(whole(&opened.store, "lobby").await.messages, [stored(&committed.entry)], "it is stored already");
     committed.acknowledge();
     let appended = sending.await.expect("stored");
     assert_eq!((appended.position.offset, appended.fresh), (Offset(1), true));
@@ -131,7 +137,8 @@ pub(crate) async fn a_repeated_key_is_the_same_message(opened: Opened<impl Store
     append(&opened.store, message("lobby", "third", "after")).await;
     assert_eq!(whole(&opened.store, "lobby").await.head.offset, Offset(3), "the repeat has taken no offset");
     opened.store.close().await;
-    let seen: Vec<_> = reader.await.expect("the reader").into_iter().map(|commit| commit.2.message.text).collect();
+    let seen: Vec<_> =
+        reader.await.expect("the reader").into_iter().map(|commit| stored(&commit.2).message.content.text).collect();
     assert_eq!(seen, ["first", "between", "after"]);
 }
 
@@ -323,7 +330,8 @@ pub(crate) async fn rooms_come_by_activity_whatever_the_clock_says(opened: Opene
     }
     append(&opened.store, message("b", "2", "a repeat is no activity")).await;
     let rooms = opened.store.rooms(10).await.expect("rooms");
-    let latest = |room: &confab::wire::RoomSummary| room.latest.clone().map(|stored| (stored.offset.0, stored.message.text));
+    let latest =
+        |room: &confab::wire::RoomSummary| room.latest.clone().map(|stored| (stored.offset.0, stored.message.content.text));
     let shown: Vec<_> = rooms.iter().map(|room| (room.group.as_str(), latest(room).expect("a message"))).collect();
     assert_eq!(shown, [("a", (2, "4".to_owned())), ("c", (1, "3".to_owned())), ("b", (1, "2".to_owned()))]);
     assert_eq!(rooms[0].latest, whole(&opened.store, "a").await.messages.pop());
@@ -337,12 +345,13 @@ pub(crate) async fn a_closed_store_refuses(mut opened: Opened<impl Store>) {
     assert!(poll!(&mut sending).is_pending());
     opened.store.close().await;
     let committed = opened.commits.recv().await.expect("what was taken in is committed");
-    assert_eq!(committed.stored.message.text, "in time");
+    assert_eq!(stored(&committed.entry).message.content.text, "in time");
     committed.acknowledge();
     assert!(sending.await.expect("stored").fresh);
     assert!(opened.commits.recv().await.is_none());
     opened.store.append(message("lobby", "k2", "too late")).await.expect_err("closed");
     opened.store.read(&group("lobby"), Slice::Latest, 1, 1).await.expect_err("closed");
+    opened.store.entries(&group("lobby"), Offset(0), 1, 1).await.expect_err("closed");
     opened.store.rooms(1).await.expect_err("closed");
     opened.store.close().await;
 }

@@ -4,11 +4,12 @@
 use std::{any::Any, sync::Arc};
 
 use confab::{
-    server::store::{Appended, Commits, MemoryStore, NewMessage, Page, PostgresStore, Slice, SqliteStore, Store},
+    server::store::{Appended, Commits, Entry, MemoryStore, NewMessage, Page, PostgresStore, Slice, SqliteStore, Store, What},
     wire::{Epoch, Group, Offset, Person, Stored, Timestamp},
 };
 use tokio::task::JoinHandle;
 
+mod changes;
 mod conformance;
 mod postgres;
 mod sqlite;
@@ -44,41 +45,52 @@ async fn in_postgres() -> Opened<PostgresStore> {
 
 /// Runs each case against each store.
 macro_rules! conformance {
-    (@on $store:ident, $opened:expr; $($case:ident)*) => {
+    (@on $store:ident, $opened:expr; $($part:ident :: $case:ident)*) => {
         mod $store {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                crate::conformance::$case($opened).await;
+                crate::$part::$case($opened).await;
             })*
         }
     };
-    ($($case:ident)*) => {
-        conformance! { @on memory_store, crate::in_memory(); $($case)* }
-        conformance! { @on sqlite_store, crate::on_disk(); $($case)* }
-        conformance! { @on postgres_store, crate::in_postgres().await; $($case)* }
+    ($($part:ident :: $case:ident)*) => {
+        conformance! { @on memory_store, crate::in_memory(); $($part::$case)* }
+        conformance! { @on sqlite_store, crate::on_disk(); $($part::$case)* }
+        conformance! { @on postgres_store, crate::in_postgres().await; $($part::$case)* }
     };
 }
 
 conformance! {
-    offsets_have_no_gap_under_concurrent_senders
-    commits_pages_and_answers_agree_on_the_order
-    nothing_is_acknowledged_before_the_reader_does_so
-    a_commit_dropped_unacknowledged_still_answers
-    appends_succeed_without_a_reader
-    a_sender_that_goes_away_takes_nothing_back
-    what_is_on_its_way_is_bounded
-    a_repeated_key_is_the_same_message
-    concurrent_repeats_make_one_message
-    a_repeat_does_not_wait_for_the_first_to_be_acknowledged
-    keys_of_other_authors_and_rooms_are_others
-    every_slice_of_a_room
-    pages_are_bounded_in_bytes
-    an_empty_room_has_a_head_and_is_not_made_by_looking
-    the_epoch_outlives_the_first_message
-    any_text_comes_back_as_it_was
-    message_ids_are_unique_over_rooms
-    rooms_come_by_activity_whatever_the_clock_says
-    a_closed_store_refuses
+    conformance::offsets_have_no_gap_under_concurrent_senders
+    conformance::commits_pages_and_answers_agree_on_the_order
+    conformance::nothing_is_acknowledged_before_the_reader_does_so
+    conformance::a_commit_dropped_unacknowledged_still_answers
+    conformance::appends_succeed_without_a_reader
+    conformance::a_sender_that_goes_away_takes_nothing_back
+    conformance::what_is_on_its_way_is_bounded
+    conformance::a_repeated_key_is_the_same_message
+    conformance::concurrent_repeats_make_one_message
+    conformance::a_repeat_does_not_wait_for_the_first_to_be_acknowledged
+    conformance::keys_of_other_authors_and_rooms_are_others
+    conformance::every_slice_of_a_room
+    conformance::pages_are_bounded_in_bytes
+    conformance::an_empty_room_has_a_head_and_is_not_made_by_looking
+    conformance::the_epoch_outlives_the_first_message
+    conformance::any_text_comes_back_as_it_was
+    conformance::message_ids_are_unique_over_rooms
+    conformance::rooms_come_by_activity_whatever_the_clock_says
+    conformance::a_closed_store_refuses
+    changes::a_change_is_an_entry_of_the_stream_and_its_message_is_as_it_makes_it
+    changes::only_the_author_edits_and_deletes
+    changes::what_is_deleted_is_gone_from_all_that_is_read
+    changes::a_repeated_change_changes_nothing
+    changes::reactions_are_counted_and_bounded
+    changes::what_is_not_there_is_not_changed
+    changes::changes_and_messages_share_their_offsets_under_concurrent_writers
+    changes::slices_pass_over_changes
+    changes::entries_are_bounded_and_have_no_gap
+    changes::a_change_of_the_newest_message_says_what_it_is_now
+    changes::any_edit_and_reaction_comes_back_as_it_was
 }
 
 fn group(name: &str) -> Group {
@@ -97,15 +109,21 @@ fn message(room: &str, key: &str, text: &str) -> NewMessage {
 }
 
 /// Acknowledges whatever is committed, and gives it back when the store is closed.
-fn acknowledge_all(mut commits: Commits) -> JoinHandle<Vec<(Group, Epoch, Stored)>> {
+fn acknowledge_all(mut commits: Commits) -> JoinHandle<Vec<(Group, Epoch, Entry)>> {
     tokio::spawn(async move {
         let mut seen = Vec::new();
         while let Some(committed) = commits.recv().await {
-            seen.push((committed.group.clone(), committed.epoch.clone(), committed.stored.clone()));
+            seen.push((committed.group.clone(), committed.epoch.clone(), committed.entry.clone()));
             committed.acknowledge();
         }
         seen
     })
+}
+
+/// The message of an entry that is one.
+fn stored(entry: &Entry) -> Stored {
+    let What::Message(message) = &entry.what else { panic!("{entry:?} is a change") };
+    Stored { offset: entry.offset, message: message.clone() }
 }
 
 async fn append(store: &impl Store, message: NewMessage) -> Appended {
@@ -128,7 +146,7 @@ fn offsets(page: &Page) -> Vec<u64> {
 }
 
 fn texts(page: &Page) -> Vec<&str> {
-    page.messages.iter().map(|stored| stored.message.text.as_str()).collect()
+    page.messages.iter().map(|stored| stored.message.content.text.as_str()).collect()
 }
 
 /// The whole room, which must have no gap.

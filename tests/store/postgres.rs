@@ -6,7 +6,7 @@ use std::{
 };
 
 use confab::{
-    server::store::{Commits, PostgresOpenError, PostgresStore, Store, StoreError, Watch},
+    server::store::{Commits, Entry, PostgresOpenError, PostgresStore, Store, StoreError, Watch},
     wire::Offset,
 };
 use tokio::{sync::watch, task::JoinSet};
@@ -73,21 +73,21 @@ async fn nodes_that_write_to_the_same_rooms_leave_no_gap() {
         for (store, _) in &nodes {
             assert_eq!(whole(&**store, room).await, page, "every node reads the same");
         }
-        pages.insert(room.to_owned(), page.messages);
+        pages.insert(room.to_owned(), page.messages.into_iter().map(Entry::from).collect::<Vec<_>>());
     }
     assert_eq!(pages.values().map(Vec::len).sum::<usize>(), 300);
     let mut committed: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for (store, reader) in nodes {
         store.close().await;
         let mut heads = BTreeMap::new();
-        for (group, _, stored) in reader.await.expect("the reader") {
-            let before = heads.insert(group.clone(), stored.offset).unwrap_or(Offset::START);
-            assert!(before < stored.offset, "a node hears of its own commits in the order of the offsets");
-            committed.entry(group.to_string()).or_default().push(stored);
+        for (group, _, entry) in reader.await.expect("the reader") {
+            let before = heads.insert(group.clone(), entry.offset).unwrap_or(Offset::START);
+            assert!(before < entry.offset, "a node hears of its own commits in the order of the offsets");
+            committed.entry(group.to_string()).or_default().push(entry);
         }
     }
-    for stored in committed.values_mut() {
-        stored.sort_by_key(|stored| stored.offset);
+    for entries in committed.values_mut() {
+        entries.sort_by_key(|entry| entry.offset);
     }
     assert_eq!(committed, pages, "each commit reaches one node");
 }

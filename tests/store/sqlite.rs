@@ -17,7 +17,7 @@ use confab::{
 use rusqlite::Connection;
 use tokio::task::JoinSet;
 
-use crate::{acknowledge_all, append, fill, message, texts, whole};
+use crate::{acknowledge_all, append, fill, message, stored, texts, whole};
 
 pub(crate) fn open(folder: &Path) -> (SqliteStore, Commits) {
     SqliteStore::open(folder, Durability::Process).expect("a store")
@@ -260,7 +260,8 @@ async fn a_failed_commit_stores_nothing_and_the_writer_goes_on() {
     }
     assert_eq!(texts(&whole(&store, "lobby").await), ["1", "2", "fine"]);
     store.close().await;
-    let seen: Vec<_> = reader.await.expect("the reader").into_iter().map(|commit| commit.2.message.text).collect();
+    let seen: Vec<_> =
+        reader.await.expect("the reader").into_iter().map(|commit| stored(&commit.2).message.content.text).collect();
     assert_eq!(seen, ["1", "2", "fine", "fine"]);
 }
 

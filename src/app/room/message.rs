@@ -8,7 +8,7 @@ use crate::{
         Intent, RoomLink, Zone, ZoneOf,
         components::{Clock, date, hue, initial},
     },
-    wire::Timestamp,
+    wire::{Content, Timestamp},
 };
 
 /// Messages of one author within this time stand under one name, in milliseconds.
@@ -59,7 +59,7 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>) -
                 })
             })
         };
-        let Row { from, text, .. } = row;
+        let Row { from, content: Content { text, .. }, .. } = row;
         let name = from.name.clone();
         let pending = move || look.with(|look| look.delivery == Delivery::Pending);
         let failed = move || look.with(|look| matches!(look.delivery, Delivery::Failed(_)));
@@ -110,7 +110,7 @@ mod tests {
         let from = Person { id: author.to_owned(), name: author.to_owned() };
         let key = RowKey::new(author, "k");
         let at = at.map(Timestamp::from_millis);
-        Row { key, from, text: String::new(), at, offset: None, delivery: Delivery::Sent }
+        Row { key, from, content: Content::default(), at, offset: None, delivery: Delivery::Sent }
     }
 
     const DAY: i64 = 24 * 60 * 60 * 1000;

@@ -16,14 +16,14 @@ use crate::app::{
 
 #[component]
 pub(crate) fn Room(page: RoomPage) -> impl IntoView {
-    let RoomPage { group, you, position, messages, members, live, form_key, longest, mistake } = page;
+    let RoomPage { group, you, stretch, members, live, form_key, longest, mistake } = page;
     let name = group.to_string();
     let here = format!("/room/{group}/");
     let (title, next) = (name.clone(), here.clone());
     let me = StoredValue::new(you.id.clone());
     let about = About { group, you: you.clone() };
     let link = RoomLink {
-        state: RwSignal::new(RoomState::new(position, messages).with_members(members)),
+        state: RwSignal::new(RoomState::new(stretch).with_members(members)),
         status: RwSignal::new(Status::Rendered),
         unseen: RwSignal::new(0),
         away: RwSignal::new(false),

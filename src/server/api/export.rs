@@ -27,7 +27,7 @@ use crate::{
         store::{Slice, StoreError},
         visitors::Visitor,
     },
-    wire::{CommandError, Group, Offset, Position, Stored},
+    wire::{CommandError, Group, Offset, Stretch},
 };
 
 /// How many messages are read at a time; there are fewer where their text is long.
@@ -52,10 +52,17 @@ pub(super) async fn export(
         let message = format!("at most {EXPORTS} exports at a time from one address");
         return Ok(too_many_requests(CommandError::rate_limited(message, PAUSE)));
     };
-    let (head, first) = access.page(Slice::After(Offset::START), PAGE).await?;
+    let first = access.page(Slice::After(Offset::START), PAGE).await?;
     let name = format!("attachment; filename=\"{group}.jsonl\"");
     let headers = [(header::CONTENT_TYPE, "application/x-ndjson".to_owned()), (header::CONTENT_DISPOSITION, name)];
-    let export = Export { access, group, head, last: None, read: Some(first), _kept: place };
+    let export = Export {
+        access,
+        group,
+        begun: Stretch { messages: Vec::new(), ..first.clone() },
+        last: None,
+        read: Some(first),
+        _kept: place,
+    };
     Ok((headers, Body::from_stream(export.chunks())).into_response())
 }
 
@@ -63,12 +70,12 @@ pub(super) async fn export(
 struct Export<K> {
     access: Access<Room>,
     group: Group,
-    /// Where the stream stood when the export began.
-    head: Position,
+    /// How the room stood when the export began.
+    begun: Stretch,
     /// The last message that was sent; none at first, for a room may hold no more than its newest messages.
     last: Option<Offset>,
     /// A page that is not sent yet.
-    read: Option<Vec<Stored>>,
+    read: Option<Stretch>,
     /// Lives as long as the export.
     _kept: K,
 }
@@ -101,20 +108,19 @@ impl<K> Export<K> {
 
     /// The lines of the next page; none at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, Cut> {
-        let messages = match (self.read.take(), self.last) {
+        let part = match (self.read.take(), self.last) {
             (Some(first), _) => first,
-            (None, Some(last)) if last < self.head.offset => {
-                let (head, messages) = self.access.page(Slice::After(last), PAGE).await.map_err(Cut::Store)?;
-                let follows = messages.first().is_some_and(|message| message.offset == last.next());
-                if head.epoch != self.head.epoch || !follows {
+            (None, Some(last)) if last < self.begun.latest => {
+                let part = self.access.page(Slice::After(last), PAGE).await.map_err(Cut::Store)?;
+                if part.epoch != self.begun.epoch || part.first > last.next() {
                     return Err(Cut::Gone);
                 }
-                messages
+                part
             }
             (None, _) => return Ok(None),
         };
         let mut lines = Vec::new();
-        for message in messages.iter().take_while(|message| message.offset <= self.head.offset) {
+        for message in part.messages.iter().take_while(|message| message.offset <= self.begun.latest) {
             serde_json::to_writer(&mut lines, message).map_err(Cut::Form)?;
             lines.push(b'\n');
             self.last = Some(message.offset);

@@ -7,7 +7,7 @@ use axum::{
     extract::{Query, State, rejection::QueryRejection},
     http::HeaderMap,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Error, bad_request, not_found, openapi};
@@ -18,7 +18,7 @@ use crate::{
         services::{Named, Services},
         store::Slice,
     },
-    wire::{Epoch, Offset, Stored},
+    wire::{Offset, Stretch},
 };
 
 /// How many messages an answer has at most, and how many when nothing is said.
@@ -55,25 +55,18 @@ impl Part {
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct Messages {
-    epoch: Epoch,
-    messages: Vec<Stored>,
-}
-
 /// `GET /api/v1/rooms/{group}/messages?before=|after=|around=OFFSET&limit=N`
 pub(super) async fn messages(
     State(services): State<Arc<Services>>,
     Named(group): Named,
     part: Result<Query<Part>, QueryRejection>,
     headers: HeaderMap,
-) -> Result<Json<Messages>, Error> {
+) -> Result<Json<Stretch>, Error> {
     let Query(part) = part.map_err(|rejection| bad_request(rejection.body_text()))?;
     let (slice, limit) = (part.slice()?, part.limit()?);
     let group = group.map_err(|reason| not_found(reason.0))?;
     let access = services.rooms.enter(&Guest::of(&headers).person, &group)?;
-    let (head, messages) = access.page(slice, limit).await?;
-    Ok(Json(Messages { epoch: head.epoch, messages }))
+    Ok(Json(access.page(slice, limit).await?))
 }
 
 /// How `OpenAPI` describes it.
@@ -97,9 +90,12 @@ pub(super) fn operation(_limits: &Limits) -> Value {
         "responses": openapi::responses(
             &json!({
                 "type": "object",
-                "required": ["epoch", "messages"],
+                "required": ["epoch", "offset", "first", "latest", "messages"],
                 "properties": {
                     "epoch": {"type": "string"},
+                    "offset": {"type": "integer", "description": "Where the room's stream stood: what was done up to here is in it"},
+                    "first": {"type": "integer", "description": "The smallest offset that the room holds"},
+                    "latest": {"type": "integer", "description": "The offset of the newest message, 0 without one"},
                     "messages": {"type": "array", "items": {"$ref": "#/components/schemas/Message"}},
                 },
             }),

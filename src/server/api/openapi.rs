@@ -41,14 +41,22 @@ fn describe(limits: &Limits) -> Value {
 fn schemas() -> Value {
     let text = json!({"type": "string"});
     let offset = json!({"type": "integer", "minimum": 1});
+    let person = json!({"type": "object", "required": ["id", "name"], "properties": {"id": text, "name": text}});
     json!({
         "Message": {
             "type": "object",
             "required": ["offset", "id", "key", "from", "text", "at"],
             "properties": {
                 "offset": offset, "id": text, "key": key(), "text": text,
-                "from": {"type": "object", "required": ["id", "name"], "properties": {"id": text, "name": text}},
+                "from": person,
                 "at": {"type": "string", "format": "date-time"},
+                "edited": {"type": "string", "format": "date-time", "description": "When its author said it differently; left out otherwise"},
+                "deleted": {"type": "boolean", "description": "Its author has taken it back, its text is empty; left out otherwise"},
+                "reactions": {"type": "array", "description": "Left out when there are none", "items": {
+                    "type": "object",
+                    "required": ["emoji", "from"],
+                    "properties": {"emoji": text, "from": {"type": "array", "items": person}},
+                }},
             },
         },
         "Event": {

@@ -368,7 +368,7 @@ mod tests {
             layers::{MemoryLayer, MemoryOptions},
             rooms::Rooms,
             settings::Settings,
-            store::{Appended, NewMessage, Page, Slice, Store, StoreError},
+            store::{Appended, ChangeError, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError},
             telemetry::Appends,
         },
         wire::{Group, Person, Position, RoomSummary},
@@ -386,6 +386,14 @@ mod tests {
             }
             let position = Position { epoch: "e".parse().unwrap(), offset: Offset(count) };
             Ok(Appended { position, fresh: true })
+        }
+
+        async fn change(&self, _: NewChange) -> Result<Appended, ChangeError> {
+            Err(StoreError::Unavailable("not asked".into()).into())
+        }
+
+        async fn entries(&self, _: &Group, _: Offset, _: usize, _: usize) -> Result<Missed, StoreError> {
+            Err(StoreError::Unavailable("not asked".into()))
         }
 
         async fn read(&self, _: &Group, _: Slice, _: usize, _: usize) -> Result<Page, StoreError> {

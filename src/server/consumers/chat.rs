@@ -16,12 +16,12 @@ use crate::{
         assets::BUILD,
         gateway::{CloseCode, Message, Socket},
         presence::Attendance,
-        rooms::{Access, CatchUp, LayerGroup, PostError, Refusal, Room, layer_group, list_group},
-        store::StoreError,
+        rooms::{Access, AlterError, CatchUp, LayerGroup, PostError, Refusal, Room, layer_group, list_group},
+        store::{Alteration, Entry, Refused, StoreError},
     },
     wire::{
-        Answer, Code, Command, CommandError, Epoch, Event, Join, Joined, Members, Offset, Outcome, Position, Push, Reply,
-        Request, Send, ServerFrame, State, Topic, Typing, Welcome,
+        Answer, Code, Command, CommandError, Delete, Edit, Epoch, Join, Joined, Members, MessageId, Offset, Outcome, Position,
+        Push, React, Reply, Request, Send, ServerFrame, State, Topic, Typing, Welcome,
     },
 };
 
@@ -149,6 +149,14 @@ impl Chat {
                 None => Err(not_joined(&leave.topic)),
             },
             Command::Send(send) => self.send(send).await.map(|offset| Some(Answer::Sent { offset })),
+            Command::Edit(Edit { topic, message, text }) => {
+                let text = not_empty(text)?;
+                self.change(&topic, message, Alteration::Edit(text)).await
+            }
+            Command::Delete(Delete { topic, message }) => self.change(&topic, message, Alteration::Delete).await,
+            Command::React(React { topic, message, emoji, on }) => {
+                self.change(&topic, message, Alteration::React { emoji, on }).await
+            }
             Command::Typing(typing) => self.typing(&typing).map(|()| Some(Answer::Done {})),
             Command::Ping(_) => Ok(Some(Answer::Done {})),
         }
@@ -177,24 +185,33 @@ impl Chat {
         Some(self.scope.presence.members(room))
     }
 
-    async fn send(&self, send: Send) -> Result<Option<Offset>, CommandError> {
-        let joined = self.topics.get(&send.topic).ok_or_else(|| not_joined(&send.topic))?;
-        let Some(access) = &joined.access else {
-            return Err(CommandError::new(Code::BadRequest, format!("nothing can be sent to {}", send.topic)));
-        };
-        if send.text.is_empty() {
-            return Err(CommandError::new(Code::BadRequest, "the text is empty"));
-        }
-        access.post(send.key, send.text).await.map_err(|error| match error {
-            PostError::TooLong(longest) => {
-                CommandError::new(Code::TooLarge, format!("a text is at most {longest} bytes of UTF-8"))
+    /// The room of a topic that was joined.
+    fn room(&self, topic: &Topic) -> Result<&Access<Room>, CommandError> {
+        let joined = self.topics.get(topic).ok_or_else(|| not_joined(topic))?;
+        let nothing = || CommandError::new(Code::BadRequest, format!("nothing can be sent to {topic}"));
+        joined.access.as_ref().ok_or_else(nothing)
+    }
+
+    async fn send(&self, Send { topic, key, text }: Send) -> Result<Option<Offset>, CommandError> {
+        let access = self.room(&topic)?;
+        let again = "the message cannot be taken now; send it again with the same key";
+        access.post(key, not_empty(text)?).await.map_err(|error| refused(error, again))
+    }
+
+    async fn change(&self, topic: &Topic, message: MessageId, alteration: Alteration) -> Answered {
+        let changed = self.room(topic)?.change(message, alteration).await;
+        let offset = changed.map_err(|error| match error {
+            AlterError::Post(error) => refused(error, "the change cannot be made now; send it again"),
+            AlterError::Refused(refused) => {
+                let code = match refused {
+                    Refused::NotFound => Code::NotFound,
+                    Refused::NotYours => Code::Forbidden,
+                    Refused::TooMany => Code::TooLarge,
+                };
+                CommandError::new(code, refused.to_string())
             }
-            PostError::Unavailable => CommandError {
-                code: Code::Unavailable,
-                message: "the message cannot be taken now; send it again with the same key".to_owned(),
-                retry_after_ms: Some(1_000),
-            },
-        })
+        })?;
+        Ok(Some(Answer::Sent { offset: Some(offset) }))
     }
 
     /// Joins and answers: the answer and what is published after it leave in one piece.
@@ -268,13 +285,23 @@ fn list_epoch() -> Epoch {
     "list".parse().expect("a constant") // never: four letters
 }
 
-fn room_state(topic: &Topic, CatchUp { head, recovered, messages }: CatchUp) -> (Position, State) {
-    let push = |stored: crate::wire::Stored| Push {
-        topic: topic.clone(),
-        offset: Some(stored.offset),
-        event: Event::Message(stored.message),
-    };
-    (head, State { recovered, events: messages.into_iter().map(push).collect(), rooms: None, members: None })
+fn room_state(topic: &Topic, CatchUp { head, recovered, entries }: CatchUp) -> (Position, State) {
+    let push = |Entry { offset, what }| Push { topic: topic.clone(), offset: Some(offset), event: what.into() };
+    (head, State { recovered, events: entries.into_iter().map(push).collect(), rooms: None, members: None })
+}
+
+fn not_empty(text: String) -> Result<String, CommandError> {
+    if text.is_empty() { Err(CommandError::new(Code::BadRequest, "the text is empty")) } else { Ok(text) }
+}
+
+/// Why something was not taken; `again` says what to do where it may be taken later.
+fn refused(error: PostError, again: &str) -> CommandError {
+    match error {
+        PostError::TooLong(longest) => CommandError::new(Code::TooLarge, format!("a text is at most {longest} bytes of UTF-8")),
+        PostError::Unavailable => {
+            CommandError { code: Code::Unavailable, message: again.to_owned(), retry_after_ms: Some(1_000) }
+        }
+    }
 }
 
 fn not_joined(topic: &Topic) -> CommandError {

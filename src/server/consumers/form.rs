@@ -8,8 +8,9 @@ use crate::{
         layers,
         rooms::{PlainMessage, Read, read_event},
         settings::RoomEvents,
+        store::{Entry, What},
     },
-    wire::{Epoch, Event, Position, Push, RoomSummary, ServerFrame, Stored, Topic},
+    wire::{Change, Epoch, Event, Position, Push, RoomSummary, ServerFrame, Topic},
 };
 
 /// What a connection reads.
@@ -46,10 +47,14 @@ impl Broadcast {
         Self { arrived, ..Self::of(topic, position, plain, event) }
     }
 
-    /// A message as the store has it, with the same frames as the event that the layer had for it.
-    pub(super) fn stored(topic: &Topic, epoch: &Epoch, Stored { offset, message }: Stored) -> Self {
-        let plain = Some(PlainMessage::Text(message.text.clone()));
-        Self::of(topic, Some(Position { epoch: epoch.clone(), offset }), plain, Event::Message(message))
+    /// An entry as the store has it, with the same frames as the event that the layer had for it, as long as nothing was done to it
+    /// since.
+    pub(super) fn stored(topic: &Topic, epoch: &Epoch, Entry { offset, what }: Entry) -> Self {
+        let plain = match &what {
+            What::Message(message) if !message.content.deleted => Some(PlainMessage::Text(message.content.text.clone())),
+            What::Message(_) | What::Change(_) => None,
+        };
+        Self::of(topic, Some(Position { epoch: epoch.clone(), offset }), plain, what.into())
     }
 
     /// A room of the list as it stands.
@@ -81,13 +86,16 @@ impl Broadcast {
         if let Event::Room(room) = &self.push.event { Some(room) } else { None }
     }
 
-    /// About how much memory it takes, in bytes; what has a position has a text.
+    /// About how much memory it takes, in bytes; what has a position is a message or a change.
     pub(super) fn weight(&self) -> usize {
         const REST: usize = 512;
         match &self.plain {
             Some(PlainMessage::Text(text)) => 2 * text.len() + REST,
             Some(PlainMessage::Binary(bytes)) => bytes.len() + REST,
-            None => REST,
+            None => match &self.push.event {
+                Event::Change(Change::Edit { text, .. }) => text.len() + REST,
+                _ => REST,
+            },
         }
     }
 

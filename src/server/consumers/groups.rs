@@ -34,6 +34,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future;
 use parking_lot::RwLock;
 use tokio::{sync::Semaphore, time::MissedTickBehavior};
 use tracing::{debug, info, warn};
@@ -205,7 +206,7 @@ impl Groups {
     /// The store cannot be read.
     pub async fn join(
         self: &Arc<Self>,
-        LayerGroup { name, events }: LayerGroup,
+        LayerGroup { name, events, beside }: LayerGroup,
         topic: &Topic,
         source: Source,
         socket: &Arc<Socket>,
@@ -216,7 +217,7 @@ impl Groups {
             let mut table = self.table.write();
             let group = table.by_name.get(&name).cloned().unwrap_or_else(|| {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-                let layer_group = LayerGroup { name: name.clone(), events };
+                let layer_group = LayerGroup { name: name.clone(), events, beside };
                 let group = LocalGroup::new(id, layer_group, topic.clone(), source, &self.readers, &self.fan_out);
                 table.by_name.insert(name, Arc::clone(&group));
                 table.by_id.insert(id, Arc::clone(&group));
@@ -240,11 +241,13 @@ impl Groups {
 
     /// Tells the layer that this node wants a group's events; says whether it could.
     async fn tell(&self, group: &LocalGroup) -> bool {
-        let told = self.layer.group_add(&group.name, &self.channel('g', group.id)).await;
+        let channel = self.channel('g', group.id);
+        let tell = |name| self.layer.group_add(name, &channel);
+        let told = future::try_join_all(group.names().map(tell)).await;
         let news = group.untold.is_news(told.is_err());
         match &told {
             // That the layer is back is told once for all groups.
-            Ok(()) => {}
+            Ok(_) => {}
             Err(cause) if news => {
                 warn!(group = %group.name, %cause, "the channel layer cannot be told that a group has members here");
             }
@@ -301,7 +304,9 @@ impl Groups {
 
     /// Tells the layer that a group has no members here any more.
     async fn forget(&self, group: &LocalGroup) {
-        if let Err(cause) = self.layer.group_discard(&group.name, &self.channel('g', group.id)).await {
+        let channel = self.channel('g', group.id);
+        let forget = |name| self.layer.group_discard(name, &channel);
+        if let Err(cause) = future::try_join_all(group.names().map(forget)).await {
             // What it still sends for the group is dropped here, and the membership expires.
             debug!(group = %group.name, %cause, "the channel layer could not be told that a group has no members here");
         }
@@ -461,10 +466,10 @@ mod tests {
             layers::{MemoryLayer, MemoryOptions, Value},
             rooms::{Room, Rooms, layer_group},
             settings::Settings,
-            store::{Appended, MemoryStore, NewMessage, Page, Slice, Store},
+            store::{Appended, ChangeError, Entry, MemoryStore, Missed, NewChange, NewMessage, Page, Slice, Store},
             telemetry::Appends,
         },
-        wire::{Group, Message, Offset, Person, RoomSummary, Stored, Timestamp},
+        wire::{Content, Group, Message, Offset, Person, RoomSummary, Stored, Timestamp},
     };
 
     /// A stream that is what the test says.
@@ -480,17 +485,22 @@ mod tests {
             Err(StoreError::Unavailable("not asked".into()))
         }
 
-        async fn read(&self, _: &Group, slice: Slice, count: usize, _: usize) -> Result<Page, StoreError> {
+        async fn change(&self, _: NewChange) -> Result<Appended, ChangeError> {
+            Err(StoreError::Unavailable("not asked".into()).into())
+        }
+
+        async fn read(&self, _: &Group, _: Slice, _: usize, _: usize) -> Result<Page, StoreError> {
+            Err(StoreError::Unavailable("not asked".into()))
+        }
+
+        async fn entries(&self, _: &Group, Offset(after): Offset, count: usize, _: usize) -> Result<Missed, StoreError> {
             self.readings.fetch_add(1, Ordering::Relaxed);
             if self.broken.load(Ordering::Relaxed) {
                 return Err(StoreError::Unavailable("broken".into()));
             }
             let head = self.head.lock().clone();
-            let Slice::After(Offset(after)) = slice else {
-                return Ok(Page { head, first: Offset(1), messages: Vec::new() });
-            };
-            let messages = (after + 1..=head.offset.0).take(count).map(stored).collect();
-            Ok(Page { head, first: Offset(1), messages })
+            let entries = (after.saturating_add(1)..=head.offset.0).take(count).map(stored).map(Entry::from).collect();
+            Ok(Missed { head, first: Offset(1), entries })
         }
 
         async fn rooms(&self, _: usize) -> Result<Vec<RoomSummary>, StoreError> {
@@ -515,7 +525,13 @@ mod tests {
 
     fn stored(offset: u64) -> Stored {
         let (key, text) = (format!("k{offset}").parse().unwrap(), format!("m{offset}"));
-        let message = Message { id: format!("i{offset}"), key, from: person(), text, at: Timestamp::from_millis(0) };
+        let message = Message {
+            id: format!("i{offset}"),
+            key,
+            from: person(),
+            content: Content::new(text),
+            at: Timestamp::from_millis(0),
+        };
         Stored { offset: Offset(offset), message }
     }
 

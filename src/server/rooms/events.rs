@@ -6,7 +6,8 @@
 //! so it is read the same way on a node whose rule is another.
 //!
 //! Whatever goes to a room's group has the rule's type, also bytes, since a consumer without a method for a type fails. Clients
-//! see nothing of all this: to them a message is a `message` and bytes are `chat.binary`.
+//! see nothing of all this: to them a message is a `message` and bytes are `chat.binary`. What is done to messages goes by a
+//! group beside the room's.
 
 use std::fmt;
 
@@ -17,7 +18,7 @@ use crate::{
         layers::{Event, InvalidEvent, Value},
         settings::RoomEvents,
     },
-    wire::{Epoch, Group, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp},
+    wire::{Change, Content, Epoch, Group, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp},
 };
 
 /// A room's text message, where its rule says nothing else.
@@ -30,13 +31,15 @@ const TEXT_KEY: &str = "text_key";
 const BYTES: &str = "bytes";
 /// What such bytes are to clients that read events.
 const BINARY: &str = "chat.binary";
-/// A room of the list has a new latest message.
+/// A room of the list has a new latest message, or its latest message has changed.
 const LISTED: &str = "confab.room";
+/// Something was done to a message.
+const CHANGE: &str = "confab.change";
 
 /// What the types of events begin with that are the server's own business.
 const OWN: &str = "confab.";
 /// Types that the server alone has for clients.
-const PASSING: [&str; 2] = ["presence", "typing"];
+const ALONE: [&str; 5] = ["presence", "typing", "edit", "delete", "react"];
 /// The types that our messages and rooms have in the layer and on the wire.
 const ALIKE: [&str; 4] = [MESSAGE, BINARY, "message", "room"];
 /// What says in such events who has spoken and where it stands.
@@ -60,7 +63,7 @@ impl fmt::Display for Foreign {
         match self {
             Self::Invalid(invalid) => invalid.fmt(f),
             Self::Kind => {
-                write!(f, "types that begin with {OWN} are the server's own, and so are presence and typing; use another")
+                write!(f, "types that begin with {OWN} are the server's own, and so are {}; use another", ALONE.join(", "))
             }
             Self::Field(kind, field) => {
                 write!(f, "an event of type {kind} has no `{field}` from outside: the server alone sets it; leave it out")
@@ -81,7 +84,7 @@ impl fmt::Display for Foreign {
 pub fn foreign_event(json: serde_json::Value, events: Option<&RoomEvents>) -> Result<Event, Foreign> {
     let event = Event::from_json(json).map_err(Foreign::Invalid)?;
     let kind = event.kind().replace('_', ".");
-    if kind.starts_with(OWN) || PASSING.contains(&kind.as_str()) {
+    if kind.starts_with(OWN) || ALONE.contains(&kind.as_str()) {
         return Err(Foreign::Kind);
     }
     let alike = ALIKE.contains(&kind.as_str()) || events.is_some_and(|events| events.event_type.is(event.kind()));
@@ -107,22 +110,45 @@ fn in_full(kind: &str, text_key: &str, place: Option<(&Epoch, Offset)>, message:
             .collect(),
     );
     let event = Event::new(kind)
-        .with(text_key, message.text.as_str())
+        .with(text_key, message.content.text.as_str())
         .with("id", message.id.as_str())
         .with("key", message.key.as_str())
         .with("from", from)
         .with("at", message.at.as_millis());
-    match place {
-        Some((epoch, offset)) => event.with("epoch", epoch.as_str()).with("offset", offset.0.cast_signed()),
+    let event = match place {
+        Some(place) => in_place(event, place),
         None => event,
-    }
+    };
+    let event = match message.content.edited {
+        Some(edited) => event.with("edited", edited.as_millis()),
+        None => event,
+    };
+    if message.content.deleted { event.with("deleted", true) } else { event }
 }
 
-/// Says that a room has a new latest message, of which the list shows the beginning.
-pub(super) fn listed(group: &Group, epoch: &Epoch, stored: &Stored) -> Event {
-    let Message { id, key, from, text, at } = &stored.message;
-    let shown = Message { id: id.clone(), key: key.clone(), from: from.clone(), text: beginning(text), at: *at };
-    let message = in_full(MESSAGE, TEXT, Some((epoch, stored.offset)), &shown);
+fn in_place(event: Event, (epoch, offset): (&Epoch, Offset)) -> Event {
+    event.with("epoch", epoch.as_str()).with("offset", offset.0.cast_signed())
+}
+
+/// Says what was done to a message: in a group that the rooms of nodes alone join, for a consumer in Python has nothing that it
+/// could do with it.
+pub(super) fn change(place: (&Epoch, Offset), change: &Change) -> Event {
+    let json = serde_json::to_string(change).expect("a change is JSON"); // never: strings, numbers and a flag
+    in_place(Event::new(CHANGE).with("change", json), place)
+}
+
+fn read_change(event: &Event) -> Option<(Position, Change)> {
+    let change = serde_json::from_str(event.get_str("change")?).ok()?;
+    let offset = event.get("offset").and_then(Value::as_u64).map(Offset)?;
+    Some((Position { epoch: event.get_str("epoch")?.parse().ok()?, offset }, change))
+}
+
+/// Says what a room's latest message is now, of which the list shows the beginning.
+pub(super) fn listed(group: &Group, place: (&Epoch, Offset), message: &Message) -> Event {
+    let Message { id, key, from, content, at } = message;
+    let content = Content { text: beginning(&content.text), reactions: Vec::new(), ..*content };
+    let shown = Message { id: id.clone(), key: key.clone(), from: from.clone(), content, at: *at };
+    let message = in_full(MESSAGE, TEXT, Some(place), &shown);
     Event::new(LISTED).with("group", group.as_str()).with("latest", Value::Map(message.fields().clone()))
 }
 
@@ -182,10 +208,15 @@ pub fn read_event(event: &Event, events: Option<&RoomEvents>) -> Read {
     {
         return Read { position: None, plain: None, event: crate::wire::Event::Room(summary) };
     }
+    if event.kind() == CHANGE
+        && let Some((position, change)) = read_change(event)
+    {
+        return Read { position: Some(position), plain: None, event: crate::wire::Event::Change(change) };
+    }
     if !event.kind().starts_with(OWN)
         && let Some((message, offset)) = read_message(event.fields())
     {
-        let plain = Some(PlainMessage::Text(message.text.clone()));
+        let plain = Some(PlainMessage::Text(message.content.text.clone()));
         let epoch = event.get_str("epoch").and_then(|epoch| epoch.parse().ok());
         let position = epoch.zip(offset).map(|(epoch, offset)| Position { epoch, offset });
         return Read { position, plain, event: crate::wire::Event::Message(message) };
@@ -234,7 +265,12 @@ fn read_message(map: &Map) -> Option<(Message, Option<Offset>)> {
         id: str("id")?.to_owned(),
         key: str("key")?.parse().ok()?,
         from: Person { id: from_str("id")?, name: from_str("name")? },
-        text: str(str(TEXT_KEY).unwrap_or(TEXT))?.to_owned(),
+        content: Content {
+            text: str(str(TEXT_KEY).unwrap_or(TEXT))?.to_owned(),
+            edited: map.get("edited").and_then(Value::as_i64).map(Timestamp::from_millis),
+            deleted: map.get("deleted").and_then(Value::as_bool).unwrap_or_default(),
+            reactions: Vec::new(),
+        },
         at: Timestamp::from_millis(map.get("at")?.as_i64()?),
     };
     let offset = map.get("offset").and_then(Value::as_i64).and_then(|offset| u64::try_from(offset).ok()).map(Offset);
@@ -257,7 +293,7 @@ mod tests {
     fn said() -> Message {
         let (id, name) = ("g1".to_owned(), "Ann".to_owned());
         let (from, at) = (Person { id, name }, Timestamp::from_millis(7));
-        Message { id: "e-3".to_owned(), key: "k".parse().unwrap(), from, text: "hello".to_owned(), at }
+        Message { id: "e-3".to_owned(), key: "k".parse().unwrap(), from, content: Content::new("hello"), at }
     }
 
     fn rule(event_type: &str, text_key: &str) -> RoomEvents {
@@ -313,7 +349,7 @@ mod tests {
     fn the_list_of_rooms_does_not_depend_on_rules() {
         let stored = Stored { offset: Offset(3), message: said() };
         let group: Group = "lobby".parse().unwrap();
-        let read = read_event(&listed(&group, &"e".parse().unwrap(), &stored), None);
+        let read = read_event(&listed(&group, (&"e".parse().unwrap(), stored.offset), &stored.message), None);
         assert_eq!(read.event, crate::wire::Event::Room(RoomSummary { group, latest: Some(stored) }));
         assert_eq!(read.plain, None);
     }

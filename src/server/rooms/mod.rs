@@ -32,10 +32,13 @@ pub use self::events::{Foreign, PlainMessage, Read, foreign_event, read_event};
 use super::{
     layers::{ChannelLayer, Event, GroupName, LayerError},
     settings::{History, RoomEvents, RoomRule},
-    store::{Appended, Commits, Committed, NewMessage, Page, Slice, Store, StoreError, Watch},
+    store::{
+        Alteration, Appended, ChangeError, Commits, Committed, Entry, Missed, NewChange, NewMessage, Page, Refused, Slice,
+        Store, StoreError, Watch, What,
+    },
     telemetry::{Append, Appends, Fault},
 };
-use crate::wire::{Epoch, Group, Key, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp};
+use crate::wire::{Content, Epoch, Group, Key, Message, MessageId, Offset, Person, Position, RoomSummary, Stretch, Timestamp};
 
 /// What a page of a room shows at first, and what a client gets that cannot be brought level by the difference alone.
 pub const NEWEST: usize = 50;
@@ -73,6 +76,8 @@ pub struct LayerGroup {
     pub name: GroupName,
     /// How the events of a room are read there; none in the list of rooms.
     pub events: Option<Arc<RoomEvents>>,
+    /// Another one beside it for what only servers read: the changes of messages, where the room keeps any.
+    pub beside: Option<GroupName>,
 }
 
 /// Proof that `person` may use `subject`; made by [`Rooms::enter`] and, for programs, [`Rooms::admit`] alone.
@@ -97,17 +102,33 @@ pub enum Refusal {
 pub enum PostError {
     /// Over the bound, in bytes.
     TooLong(usize),
+
     /// The store or the layer cannot now; the cause is in the log.
     Unavailable,
+}
+
+/// Why a message was not changed.
+#[derive(Debug)]
+pub enum AlterError {
+    /// It may not be changed so.
+    Refused(Refused),
+    /// As with a message.
+    Post(PostError),
+}
+
+impl From<PostError> for AlterError {
+    fn from(error: PostError) -> Self {
+        Self::Post(error)
+    }
 }
 
 /// Where a client stands after a join, and what it needs to stand there.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CatchUp {
     pub head: Position,
-    /// True: `messages` are all after the client's position. False: they are the newest ones.
+    /// True: `entries` are all after the client's position. False: they are the newest messages.
     pub recovered: bool,
-    pub messages: Vec<Stored>,
+    pub entries: Vec<Entry>,
 }
 
 /// A room's stream, for those who hand its events out to people with an [`Access`]: to read what the layer has lost.
@@ -169,16 +190,32 @@ impl Keeper {
     }
 
     async fn append(&self, message: NewMessage) -> Result<Appended, PostError> {
+        self.wait(self.store.append(message)).await
+    }
+
+    async fn change(&self, change: NewChange) -> Result<Appended, AlterError> {
+        let changed = self.wait(async {
+            match self.store.change(change).await {
+                Ok(appended) => Ok(Ok(appended)),
+                Err(ChangeError::Refused(refused)) => Ok(Err(refused)),
+                Err(ChangeError::Store(error)) => Err(error),
+            }
+        });
+        changed.await?.map_err(AlterError::Refused)
+    }
+
+    /// Waits for the store to take something.
+    async fn wait<T>(&self, write: impl Future<Output = Result<T, StoreError>>) -> Result<T, PostError> {
         let begun = Instant::now();
-        let appended = self.store.append(message).await;
-        let news = self.unwritable.is_news(appended.is_err());
-        match appended {
-            Ok(appended) => {
+        let written = write.await;
+        let news = self.unwritable.is_news(written.is_err());
+        match written {
+            Ok(answer) => {
                 self.append.seconds.observe(begun.elapsed().as_secs_f64());
                 if news {
                     info!("messages can be stored again");
                 }
-                Ok(appended)
+                Ok(answer)
             }
             Err(StoreError::Unavailable(cause)) => {
                 self.append.failures.inc();
@@ -282,7 +319,7 @@ impl Rooms {
         rooms.extend(self.volatile.store.rooms(LISTED).await?);
         rooms.retain(|room| rule(&self.rules, &room.group).is_some_and(|rule| rule.guests));
         for latest in rooms.iter_mut().filter_map(|room| room.latest.as_mut()) {
-            latest.message.text = events::beginning(&latest.message.text);
+            latest.message.content.text = events::beginning(&latest.message.content.text);
         }
         rooms.sort_by_key(|room| std::cmp::Reverse(room.latest.as_ref().map(|latest| latest.message.at)));
         rooms.truncate(LISTED);
@@ -326,7 +363,13 @@ fn rule<'r>(rules: &'r [RoomRule], group: &Group) -> Option<&'r RoomRule> {
 
 /// The group of the channel layer that carries a room.
 pub fn layer_group(room: &Room) -> LayerGroup {
-    LayerGroup { name: group_name(&room.group, &room.events), events: Some(Arc::clone(&room.events)) }
+    let beside = (room.history != History::None).then(|| changes_name(&room.group));
+    LayerGroup { name: group_name(&room.group, &room.events), events: Some(Arc::clone(&room.events)), beside }
+}
+
+/// The group of the layer that carries the changes of a room's messages; no template of the settings gives this name.
+fn changes_name(group: &Group) -> GroupName {
+    format!("confab.changes.{group}").parse().expect("letters, dots and a group's name") // never: 15 and 64 of 99 characters
 }
 
 fn group_name(group: &Group, events: &RoomEvents) -> GroupName {
@@ -335,7 +378,7 @@ fn group_name(group: &Group, events: &RoomEvents) -> GroupName {
 
 /// The group of the channel layer that carries the list of rooms; no template of the settings gives this name.
 pub fn list_group() -> LayerGroup {
-    LayerGroup { name: list_name(), events: None }
+    LayerGroup { name: list_name(), events: None, beside: None }
 }
 
 fn list_name() -> GroupName {
@@ -377,18 +420,34 @@ impl Publisher {
         // Whoever has said it was let in by a rule, so there is one.
         let rule = rule(&self.rules, &commit.group);
         let events = rule.map(|rule| Arc::clone(&rule.events)).unwrap_or_default();
-        let message = || events::message(Some((&commit.epoch, commit.stored.offset)), &commit.stored.message, &events);
+        let Entry { offset, what } = &commit.entry;
+        let place = (&commit.epoch, *offset);
+        let event = || match what {
+            What::Message(message) => events::message(Some(place), message, &events),
+            What::Change(change) => events::change(place, change),
+        };
         let room = group_name(&commit.group, &events);
+        let to = match what {
+            What::Message(_) => room.clone(),
+            What::Change(_) => changes_name(&commit.group),
+        };
+        let latest = match what {
+            What::Message(message) => Some((*offset, message)),
+            What::Change(_) => commit.latest.as_ref().map(|stored| (stored.offset, &stored.message)),
+        };
         // The list is every guest's.
-        let list = rule.is_some_and(|rule| rule.guests).then(list_name);
-        let listed = || events::listed(&commit.group, &commit.epoch, &commit.stored);
+        let listed = || {
+            let (offset, message) = latest.filter(|_| rule.is_some_and(|rule| rule.guests))?;
+            Some(events::listed(&commit.group, (&commit.epoch, offset), message))
+        };
+        let list = list_name();
         let to_list = async {
-            match &list {
-                Some(list) => self.layer.group_send(list, listed()).await,
+            match listed() {
+                Some(listed) => self.layer.group_send(&list, listed).await,
                 None => Ok(()),
             }
         };
-        let (to_room, to_list) = futures_util::join!(self.layer.group_send(&room, message()), to_list);
+        let (to_room, to_list) = futures_util::join!(self.layer.group_send(&to, event()), to_list);
         let refused = to_room.is_err();
         if self.refused.is_news(refused) {
             if let Err(cause) = &to_room {
@@ -399,10 +458,10 @@ impl Publisher {
         }
         // An error of the sending says that nobody reads these, which is nobody's loss.
         if refused {
-            let _ = self.stranded.send(Stranded { group: room, what: News::Event(message()) }).await;
+            let _ = self.stranded.send(Stranded { group: room, what: News::Event(event()) }).await;
         }
-        if let Some(list) = list.filter(|_| to_list.is_err()) {
-            let _ = self.stranded.send(Stranded { group: list, what: News::Event(listed()) }).await;
+        if let Some(listed) = listed().filter(|_| to_list.is_err()) {
+            let _ = self.stranded.send(Stranded { group: list, what: News::Event(listed) }).await;
         }
         commit.acknowledge();
     }
@@ -453,11 +512,9 @@ impl Stream {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn after(&self, offset: Option<Offset>) -> Result<Page, StoreError> {
-        match offset {
-            Some(offset) => self.store.read(&self.group, Slice::After(offset), MOST_MISSED, ANSWER_BYTES).await,
-            None => self.store.read(&self.group, Slice::Latest, 0, 0).await,
-        }
+    pub async fn after(&self, offset: Option<Offset>) -> Result<Missed, StoreError> {
+        let (offset, most) = offset.map_or((Offset(u64::MAX), 0), |offset| (offset, MOST_MISSED));
+        self.store.entries(&self.group, offset, most, ANSWER_BYTES).await
     }
 }
 
@@ -492,9 +549,27 @@ impl Access<Room> {
             return Ok(Some(appended.position.offset));
         }
         let id = format!("{}-{}", from.id, key);
-        let event = events::message(None, &Message { id, key, from, text, at }, events);
+        let event = events::message(None, &Message { id, key, from, content: Content::new(text), at }, events);
         self.hand_on(event).await?;
         Ok(None)
+    }
+
+    /// Changes a message of the room: it is durable and handed on to the members when this resolves. A change may be repeated.
+    /// Gives where it stands, or where the message's last change does if it says that already.
+    ///
+    /// # Errors
+    /// It is refused, the text is out of bounds, or it cannot be kept now.
+    pub async fn change(&self, id: MessageId, alteration: Alteration) -> Result<Offset, AlterError> {
+        if let Alteration::Edit(text) = &alteration
+            && text.len() > self.rooms.longest
+        {
+            return Err(PostError::TooLong(self.rooms.longest).into());
+        }
+        let Room { group, history, .. } = &self.subject;
+        // What is not kept cannot be found again.
+        let keeper = self.rooms.keeper(*history).ok_or(AlterError::Refused(Refused::NotFound))?;
+        let change = NewChange { group: group.clone(), id, from: self.person.clone(), alteration, at: Timestamp::now() };
+        Ok(keeper.change(change).await?.position.offset)
     }
 
     /// Sends bytes to the members as they are; they are not kept.
@@ -546,30 +621,32 @@ impl Access<Room> {
     /// The store cannot be read.
     pub async fn catch_up(&self, since: Option<&Position>) -> Result<CatchUp, StoreError> {
         let Some(stream) = self.stream() else {
-            return Ok(CatchUp { head: self.head().await?, recovered: false, messages: Vec::new() });
+            return Ok(CatchUp { head: self.head().await?, recovered: false, entries: Vec::new() });
         };
         if let Some(since) = since {
-            let page = stream.after(Some(since.offset)).await?;
-            let held = page.first <= since.offset.next() && since.offset <= page.head.offset;
-            let whole = page.messages.last().map_or(since.offset, |last| last.offset) == page.head.offset;
-            if page.head.epoch == since.epoch && held && whole {
-                return Ok(CatchUp { head: page.head, recovered: true, messages: page.messages });
+            let Missed { head, first, entries } = stream.after(Some(since.offset)).await?;
+            let held = first <= since.offset.next() && since.offset <= head.offset;
+            let whole = entries.last().map_or(since.offset, |last| last.offset) == head.offset;
+            if head.epoch == since.epoch && held && whole {
+                return Ok(CatchUp { head, recovered: true, entries });
             }
         }
         let page = stream.store.read(&stream.group, Slice::Latest, NEWEST, ANSWER_BYTES).await?;
-        Ok(CatchUp { head: page.head, recovered: false, messages: page.messages })
+        let entries = page.messages.into_iter().map(Entry::from).collect();
+        Ok(CatchUp { head: page.head, recovered: false, entries })
     }
 
-    /// A part of the room's stream in rising order, and where the stream stands.
+    /// A part of the room's messages.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn page(&self, slice: Slice, count: usize) -> Result<(Position, Vec<Stored>), StoreError> {
+    pub async fn page(&self, slice: Slice, count: usize) -> Result<Stretch, StoreError> {
         let Some(Stream { store, .. }) = self.stream() else {
-            return Ok((Position { epoch: self.rooms.passing.clone(), offset: Offset::START }, Vec::new()));
+            let (epoch, offset, messages) = (self.rooms.passing.clone(), Offset::START, Vec::new());
+            return Ok(Stretch { epoch, offset, first: offset.next(), latest: offset, messages });
         };
-        let page = store.read(&self.subject.group, slice, count, ANSWER_BYTES).await?;
-        Ok((page.head, page.messages))
+        let Page { head, first, latest, messages } = store.read(&self.subject.group, slice, count, ANSWER_BYTES).await?;
+        Ok(Stretch { epoch: head.epoch, offset: head.offset, first, latest, messages })
     }
 }
 

@@ -5,27 +5,58 @@
 
 use tokio::sync::mpsc;
 
-use super::{NewMessage, commits::Ticket};
+use super::{NewChange, NewMessage, commits::Ticket};
+use crate::wire::Group;
 
-/// A message that waits for its commit.
+/// What waits for its commit.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) message: NewMessage,
+    pub(super) work: Work,
     pub(super) ticket: Ticket,
 }
 
-/// A transaction takes at most so many messages,
+/// What a writer does to a room.
+#[derive(Clone, Debug)]
+pub(super) enum Work {
+    Message(NewMessage),
+    Change(NewChange),
+}
+
+impl Work {
+    pub(super) fn group(&self) -> &Group {
+        match self {
+            Self::Message(message) => &message.group,
+            Self::Change(change) => &change.group,
+        }
+    }
+
+    pub(super) fn into_group(self) -> Group {
+        match self {
+            Self::Message(message) => message.group,
+            Self::Change(change) => change.group,
+        }
+    }
+
+    pub(super) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Message(message) => message.text.len(),
+            Self::Change(change) => change.text_bytes(),
+        }
+    }
+}
+
+/// A transaction takes at most so many messages and changes,
 pub(super) const BATCH_MESSAGES: usize = 1_000;
 /// and no further one when it has so many bytes of text.
 const BATCH_BYTES: usize = 4 << 20;
 
 /// Takes what waits behind the first job, up to the bounds of a batch.
 pub(super) fn gather(first: Job, queue: &mut mpsc::UnboundedReceiver<Job>) -> Vec<Job> {
-    let mut bytes = first.message.text.len();
+    let mut bytes = first.work.text_bytes();
     let mut batch = vec![first];
     while batch.len() < BATCH_MESSAGES && bytes < BATCH_BYTES {
         let Ok(job) = queue.try_recv() else { break };
-        bytes += job.message.text.len();
+        bytes += job.work.text_bytes();
         batch.push(job);
     }
     batch
@@ -47,8 +78,8 @@ pub(super) mod tests {
             text,
             at: Timestamp::from_millis(0),
         };
-        let (ticket, answer) = InFlight::new().enter(&message).await.expect("room for it");
-        (Job { message, ticket }, answer)
+        let (ticket, answer) = InFlight::new().enter(message.text.len()).await.expect("room for it");
+        (Job { work: Work::Message(message), ticket }, answer)
     }
 
     #[tokio::test]

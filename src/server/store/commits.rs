@@ -8,19 +8,21 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::{Appended, NewMessage, StoreError};
+use super::{Appended, ChangeError, Entry, NewMessage, StoreError};
 use crate::wire::{Epoch, Group, Position, Stored};
 
 /// What a store's reader of commits gets, in the order of the commits. It ends when the store is closed or dropped.
 pub type Commits = mpsc::UnboundedReceiver<Committed>;
 
-/// A message that is durable and not yet acknowledged. Dropping it acknowledges it too: the message is stored, and its sender
-/// must not wait for ever.
+/// An entry that is durable and not yet acknowledged. Dropping it acknowledges it too: it is stored, and its sender must not
+/// wait for ever.
 #[derive(Debug)]
 pub struct Committed {
     pub group: Group,
     pub epoch: Epoch,
-    pub stored: Stored,
+    pub entry: Entry,
+    /// The room's newest message as it is now, where this is a change of it.
+    pub latest: Option<Stored>,
     ack: Acknowledgement,
 }
 
@@ -46,24 +48,24 @@ impl Drop for Acknowledgement {
 /// The sender's claim to an answer, and its share of what may be on the way.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    reply: oneshot::Sender<Result<Appended, StoreError>>,
+    reply: oneshot::Sender<Result<Appended, ChangeError>>,
     /// Given back by being dropped.
     _weight: OwnedSemaphorePermit,
 }
 
 impl Ticket {
     /// A sender that waits no longer has its message stored all the same.
-    pub(super) fn answer(self, result: Result<Appended, StoreError>) {
+    pub(super) fn answer(self, result: Result<Appended, ChangeError>) {
         let _ = self.reply.send(result);
     }
 }
 
 /// Where a sender waits for its [`Ticket`] to be answered.
-pub(super) struct Answer(oneshot::Receiver<Result<Appended, StoreError>>);
+pub(super) struct Answer(oneshot::Receiver<Result<Appended, ChangeError>>);
 
 impl Answer {
-    pub(super) async fn wait(self) -> Result<Appended, StoreError> {
-        self.0.await.unwrap_or_else(|_| Err(StoreError::closed()))
+    pub(super) async fn wait(self) -> Result<Appended, ChangeError> {
+        self.0.await.unwrap_or_else(|_| Err(StoreError::closed().into()))
     }
 }
 
@@ -81,9 +83,9 @@ impl InFlight {
         Self(Arc::new(Semaphore::new(Self::BYTES as usize)))
     }
 
-    /// Waits for its turn until there is room for the message; one that is larger than all of it goes alone.
-    pub(super) async fn enter(&self, message: &NewMessage) -> Result<(Ticket, Answer), StoreError> {
-        let weight = u32::try_from(message.text.len() + Self::OVERHEAD).unwrap_or(u32::MAX).min(Self::BYTES);
+    /// Waits for its turn until there is room for so many bytes of text; more than all of it goes alone.
+    pub(super) async fn enter(&self, text_bytes: usize) -> Result<(Ticket, Answer), StoreError> {
+        let weight = u32::try_from(text_bytes + Self::OVERHEAD).unwrap_or(u32::MAX).min(Self::BYTES);
         let permit = Arc::clone(&self.0).acquire_many_owned(weight).await.map_err(|_| StoreError::closed())?;
         let (reply, answer) = oneshot::channel();
         Ok((Ticket { reply, _weight: permit }, Answer(answer)))
@@ -101,11 +103,16 @@ impl Outbox {
     }
 
     /// Hands a durable message on. Without a reader it is acknowledged here, by being dropped.
-    pub(super) fn committed(&self, message: NewMessage, position: Position, ticket: Ticket) {
+    pub(super) fn message(&self, message: NewMessage, position: Position, ticket: Ticket) {
         let group = message.group.clone();
-        let epoch = position.epoch.clone();
         let stored = message.stored_at(&position);
+        self.entry(group, position.epoch, stored.into(), None, ticket);
+    }
+
+    /// Hands on a durable entry of any kind.
+    pub(super) fn entry(&self, group: Group, epoch: Epoch, entry: Entry, latest: Option<Stored>, ticket: Ticket) {
+        let position = Position { epoch: epoch.clone(), offset: entry.offset };
         let ack = Acknowledgement(Some((ticket, Appended { position, fresh: true })));
-        let _ = self.0.send(Committed { group, epoch, stored, ack });
+        let _ = self.0.send(Committed { group, epoch, entry, latest, ack });
     }
 }

@@ -1,6 +1,6 @@
 //! Rooms that last as long as the process.
 //!
-//! Each room is a ring of its newest messages, and the rooms stand in a line by their activity. When there are too many rooms,
+//! Each room is a ring of its newest entries, the messages among them as they are now, and the rooms stand in a line by their activity. When there are too many rooms,
 //! or too much text in all of them, the room that has been silent for longest is dropped; its next stream gets another epoch, so
 //! that no position of the old one seems to hold.
 
@@ -13,17 +13,18 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::{
-    Appended, Commits, NewMessage, Page, Slice, Store, StoreError,
+    Appended, ChangeError, Commits, Entry, Missed, NewChange, NewMessage, Page, Refused, Slice, Store, StoreError, What,
+    change::edit_as_it_is_now,
     commits::{InFlight, Outbox, Ticket},
     epoch::EpochSeed,
     page::{self, Allowance, Run},
 };
-use crate::wire::{Epoch, Group, Key, Offset, Position, RoomSummary, Stored};
+use crate::wire::{Change, Epoch, Group, Key, Message, MessageId, Offset, Position, RoomSummary, Stored};
 
 /// A [`Store`] in memory: idempotent within what is held, and gone with the process.
 ///
-/// It holds the newest messages of each room, as many as [`MemoryStore::new`] is told, of at most 10,000 rooms with at most 256 MiB of
-/// text in total. Beyond that the room that has been silent for longest is dropped, though never the one that was written to last.
+/// It holds the newest messages of each room, as many as [`MemoryStore::new`] is told, with their changes, of which it holds no more
+/// than eight for each such message. And it holds at most 10,000 rooms with at most 256 MiB of text in total. Beyond that the room that has been silent for longest is dropped, though never the one that was written to last.
 #[derive(Debug)]
 pub struct MemoryStore {
     in_flight: InFlight,
@@ -35,6 +36,7 @@ pub struct MemoryStore {
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     messages_per_room: usize,
+    changes_per_room: usize,
     rooms: usize,
     /// Of text, in all rooms together.
     bytes: usize,
@@ -43,7 +45,9 @@ struct Limits {
 impl MemoryStore {
     /// An empty store that holds the newest `per_room` messages of each room, at least one, and the end on which its commits arrive.
     pub fn new(per_room: usize) -> (Self, Commits) {
-        Self::with(Limits { messages_per_room: per_room.max(1), rooms: 10_000, bytes: 256 << 20 })
+        let messages_per_room = per_room.max(1);
+        let changes_per_room = messages_per_room.saturating_mul(8);
+        Self::with(Limits { messages_per_room, changes_per_room, rooms: 10_000, bytes: 256 << 20 })
     }
 
     fn with(limits: Limits) -> (Self, Commits) {
@@ -64,13 +68,23 @@ impl MemoryStore {
 #[async_trait]
 impl Store for MemoryStore {
     async fn append(&self, message: NewMessage) -> Result<Appended, StoreError> {
-        let (ticket, answer) = self.in_flight.enter(&message).await?;
+        let (ticket, answer) = self.in_flight.enter(message.text.len()).await?;
         self.rooms.lock().as_mut().ok_or_else(StoreError::closed)?.append(message, ticket);
+        Ok(answer.wait().await?)
+    }
+
+    async fn change(&self, change: NewChange) -> Result<Appended, ChangeError> {
+        let (ticket, answer) = self.in_flight.enter(change.text_bytes()).await?;
+        self.rooms.lock().as_mut().ok_or_else(StoreError::closed)?.change(&change, ticket);
         answer.wait().await
     }
 
     async fn read(&self, group: &Group, slice: Slice, count: usize, bytes: usize) -> Result<Page, StoreError> {
         self.rooms.lock().as_ref().map(|rooms| rooms.read(group, slice, count, bytes)).ok_or_else(StoreError::closed)
+    }
+
+    async fn entries(&self, group: &Group, after: Offset, count: usize, bytes: usize) -> Result<Missed, StoreError> {
+        self.rooms.lock().as_ref().map(|rooms| rooms.entries(group, after, count, bytes)).ok_or_else(StoreError::closed)
     }
 
     async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {
@@ -100,8 +114,8 @@ struct Rooms {
 impl Rooms {
     /// Stores the message and sends it on its way while nobody else can: the order of the commits is that of the offsets.
     fn append(&mut self, message: NewMessage, ticket: Ticket) {
-        let group = &message.group;
-        let room = self.by_name.entry(group.clone()).or_insert_with(|| Room::new(self.seed.epoch_of(group)));
+        let group = message.group.clone();
+        let room = self.by_name.entry(group.clone()).or_insert_with(|| Room::new(self.seed.epoch_of(&group)));
         if let Some(offset) = room.offset_of(&message) {
             let position = Position { epoch: room.epoch.clone(), offset };
             ticket.answer(Ok(Appended { position, fresh: false }));
@@ -112,19 +126,39 @@ impl Rooms {
         self.by_activity.insert(self.messages, group.clone());
         room.activity = self.messages;
         self.bytes += message.text.len();
-        let position = room.push(message.clone());
-        while room.messages.len() > self.limits.messages_per_room {
-            self.bytes -= room.drop_oldest();
-        }
+        let (epoch, stored) = room.push(message);
+        self.bytes -= room.drop_oldest(self.limits);
         self.drop_silent_rooms();
-        self.outbox.committed(message, position, ticket);
+        self.outbox.entry(group, epoch, stored.into(), None, ticket);
+    }
+
+    /// Changes a message and says so, as above.
+    fn change(&mut self, change: &NewChange, ticket: Ticket) {
+        let room = self.by_name.get_mut(&change.group).filter(|room| room.epoch == change.id.epoch);
+        let Some(changed) = room.map(|room| room.change(change)) else {
+            return ticket.answer(Err(ChangeError::Refused(Refused::NotFound)));
+        };
+        match changed {
+            Ok(Changed { made: Some((entry, latest)), epoch, grown, shrunk, .. }) => {
+                self.bytes = self.bytes + grown - shrunk;
+                if let Some(room) = self.by_name.get_mut(&change.group) {
+                    self.bytes -= room.drop_oldest(self.limits);
+                }
+                self.drop_silent_rooms();
+                self.outbox.entry(change.group.clone(), epoch, entry, latest, ticket);
+            }
+            Ok(Changed { made: None, epoch, last, .. }) => {
+                ticket.answer(Ok(Appended { position: Position { epoch, offset: last }, fresh: false }));
+            }
+            Err(refused) => ticket.answer(Err(ChangeError::Refused(refused))),
+        }
     }
 
     fn drop_silent_rooms(&mut self) {
         while self.by_name.len() > 1 && (self.by_name.len() > self.limits.rooms || self.bytes > self.limits.bytes) {
             let Some((_, group)) = self.by_activity.pop_first() else { return };
             let Some(room) = self.by_name.remove(&group) else { return };
-            self.bytes -= room.messages.iter().map(|stored| stored.message.text.len()).sum::<usize>();
+            self.bytes -= room.entries.iter().map(Entry::held_bytes).sum::<usize>();
             // The name's next stream begins at offset 1 again, and must not pass for the one that is dropped.
             self.seed = EpochSeed::random();
         }
@@ -137,77 +171,191 @@ impl Rooms {
         }
     }
 
+    fn entries(&self, group: &Group, after: Offset, count: usize, bytes: usize) -> Missed {
+        match self.by_name.get(group) {
+            Some(room) => room.missed(after, Allowance::new(count, bytes)),
+            None => Room::new(self.seed.epoch_of(group)).missed(after, Allowance::new(0, 0)),
+        }
+    }
+
     fn newest(&self, count: usize) -> Vec<RoomSummary> {
         let groups = self.by_activity.values().rev().take(count);
         groups.map(|group| RoomSummary { group: group.clone(), latest: self.latest(group) }).collect()
     }
 
     fn latest(&self, group: &Group) -> Option<Stored> {
-        self.by_name.get(group)?.messages.back().cloned()
+        self.by_name.get(group)?.latest()
     }
 }
 
-/// A room's stream and its newest messages.
+/// A room's stream and its newest entries.
 #[derive(Debug)]
 struct Room {
     epoch: Epoch,
     head: Offset,
-    messages: VecDeque<Stored>,
+    /// Their offsets have no gap. Edits among them have lost their text, which stands in the message.
+    entries: VecDeque<Entry>,
+    /// How many of them are messages.
+    messages: usize,
+    /// Where the newest message stands; 0 when none is held.
+    latest: Offset,
     /// Where the messages stand that are held, by author and key.
     keys: HashMap<(String, Key), Offset>,
+    /// Where the last change of a message stands that is held.
+    changed: HashMap<Offset, Offset>,
     /// The number of the newest message among those of all rooms.
     activity: u64,
 }
 
+/// What a change has come to.
+struct Changed {
+    epoch: Epoch,
+    /// Its entry, and the newest message where that is the one that was changed. None where it said so already.
+    made: Option<(Entry, Option<Stored>)>,
+    /// Where the message's last change stands, or itself.
+    last: Offset,
+    /// How many bytes of text came, and how many went.
+    grown: usize,
+    shrunk: usize,
+}
+
+impl Entry {
+    /// What it counts in the memory store.
+    fn held_bytes(&self) -> usize {
+        if let What::Message(message) = &self.what { message.content.text.len() } else { 0 }
+    }
+
+    fn message(&self) -> Option<&Message> {
+        if let What::Message(message) = &self.what { Some(message) } else { None }
+    }
+
+    fn stored(&self) -> Option<Stored> {
+        self.message().map(|message| Stored { offset: self.offset, message: message.clone() })
+    }
+}
+
 impl Room {
     fn new(epoch: Epoch) -> Self {
-        Self { epoch, head: Offset::START, messages: VecDeque::new(), keys: HashMap::new(), activity: 0 }
+        let (head, latest) = (Offset::START, Offset::START);
+        let (entries, messages, keys, changed, activity) = Default::default();
+        Self { epoch, head, entries, messages, latest, keys, changed, activity }
     }
 
     fn offset_of(&self, message: &NewMessage) -> Option<Offset> {
         self.keys.get(&(message.from.id.clone(), message.key.clone())).copied()
     }
 
-    fn push(&mut self, message: NewMessage) -> Position {
+    fn push(&mut self, message: NewMessage) -> (Epoch, Stored) {
         self.head = self.head.next();
-        let position = Position { epoch: self.epoch.clone(), offset: self.head };
+        (self.latest, self.messages) = (self.head, self.messages + 1);
         self.keys.insert((message.from.id.clone(), message.key.clone()), self.head);
-        self.messages.push_back(message.stored_at(&position));
-        position
+        let stored = message.stored_at(&Position { epoch: self.epoch.clone(), offset: self.head });
+        self.entries.push_back(stored.clone().into());
+        (self.epoch.clone(), stored)
     }
 
-    /// Returns how many bytes of text are gone.
-    fn drop_oldest(&mut self) -> usize {
-        let Some(Stored { message, .. }) = self.messages.pop_front() else { return 0 };
-        self.keys.remove(&(message.from.id, message.key));
-        message.text.len()
+    fn change(&mut self, new: &NewChange) -> Result<Changed, Refused> {
+        let target = new.id.offset;
+        let at = self.index_of(target);
+        let entry = self.entries.get_mut(at).filter(|entry| entry.offset == target);
+        let Some(Entry { what: What::Message(message), .. }) = entry else { return Err(Refused::NotFound) };
+        let before = message.content.text.len();
+        let change = new.make(&message.from.id, &mut message.content)?;
+        let (epoch, grown) = (self.epoch.clone(), message.content.text.len());
+        let Some(change) = change else {
+            let last = self.changed.get(&target).copied().unwrap_or(target);
+            return Ok(Changed { epoch, made: None, last, grown, shrunk: before });
+        };
+        self.head = self.head.next();
+        self.changed.insert(target, self.head);
+        let kept = match &change {
+            Change::Edit { id, at, .. } => Change::Edit { id: id.clone(), text: String::new(), at: *at },
+            other => other.clone(),
+        };
+        self.entries.push_back(Entry { offset: self.head, what: What::Change(kept) });
+        let latest = if target == self.latest { self.latest() } else { None };
+        let entry = Entry { offset: self.head, what: What::Change(change) };
+        Ok(Changed { epoch, made: Some((entry, latest)), last: self.head, grown, shrunk: before })
+    }
+
+    /// Drops what is over the bounds. Returns how many bytes of text are gone.
+    fn drop_oldest(&mut self, limits: Limits) -> usize {
+        let mut gone = 0;
+        while self.messages > limits.messages_per_room || self.entries.len() - self.messages > limits.changes_per_room {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            gone += oldest.held_bytes();
+            if let What::Message(message) = oldest.what {
+                self.messages -= 1;
+                self.changed.remove(&oldest.offset);
+                self.keys.remove(&(message.from.id, message.key));
+                if oldest.offset == self.latest {
+                    self.latest = Offset::START;
+                }
+            }
+        }
+        gone
     }
 
     fn first(&self) -> Offset {
-        self.messages.front().map_or(self.head.next(), |oldest| oldest.offset)
+        self.entries.front().map_or(self.head.next(), |oldest| oldest.offset)
+    }
+
+    fn position(&self) -> Position {
+        Position { epoch: self.epoch.clone(), offset: self.head }
+    }
+
+    fn latest(&self) -> Option<Stored> {
+        self.entries.get(self.index_of(self.latest)).and_then(Entry::stored)
     }
 
     fn read(&self, slice: Slice, count: usize, bytes: usize) -> Page {
         let first = self.first();
         let taken = page::cut(slice, first, self.head, count, bytes, |run, allowance| Ok(self.take(run, allowance)));
         let messages = taken.unwrap_or_else(|impossible: Infallible| match impossible {});
-        Page { head: Position { epoch: self.epoch.clone(), offset: self.head }, first, messages }
+        Page { head: self.position(), first, latest: self.latest, messages }
     }
 
     fn take(&self, run: Run, allowance: &mut Allowance) -> Vec<Stored> {
-        let admitted = |stored: &&Stored| allowance.admits(stored.message.text.len());
+        let admitted = |entry: &&Entry| allowance.admits(entry.held_bytes());
+        let messages = |entry: &&Entry| entry.message().is_some();
         match run {
-            Run::From(offset) => self.messages.range(self.index_of(offset)..).take_while(admitted).cloned().collect(),
+            Run::From(offset) => {
+                let entries = self.entries.range(self.index_of(offset)..).filter(messages);
+                entries.take_while(admitted).filter_map(Entry::stored).collect()
+            }
             Run::UpTo(offset) => {
-                self.messages.range(..self.index_of(offset.next())).rev().take_while(admitted).cloned().collect()
+                let entries = self.entries.range(..self.index_of(offset.next())).rev().filter(messages);
+                entries.take_while(admitted).filter_map(Entry::stored).collect()
             }
         }
     }
 
-    /// Where the first message at or after the offset is: the offsets have no gap.
+    fn missed(&self, after: Offset, mut allowance: Allowance) -> Missed {
+        let entries = self.entries.range(self.index_of(after.next())..).map(|entry| self.as_it_is_now(entry));
+        let entries = entries.take_while(|entry| allowance.admits(entry.text_bytes())).collect();
+        Missed { head: self.position(), first: self.first(), entries }
+    }
+
+    /// An edit with what its message says now.
+    fn as_it_is_now(&self, entry: &Entry) -> Entry {
+        let what = match &entry.what {
+            What::Change(Change::Edit { id, at, .. }) => {
+                let now = self.message(id).map(|message| &message.content);
+                What::Change(edit_as_it_is_now(id.clone(), *at, now))
+            }
+            what => what.clone(),
+        };
+        Entry { offset: entry.offset, what }
+    }
+
+    fn message(&self, id: &MessageId) -> Option<&Message> {
+        self.entries.get(self.index_of(id.offset)).filter(|entry| entry.offset == id.offset).and_then(Entry::message)
+    }
+
+    /// Where the first entry at or after the offset is: the offsets have no gap.
     fn index_of(&self, offset: Offset) -> usize {
         let distance = offset.0.saturating_sub(self.first().0);
-        usize::try_from(distance).map_or(self.messages.len(), |distance| distance.min(self.messages.len()))
+        usize::try_from(distance).map_or(self.entries.len(), |distance| distance.min(self.entries.len()))
     }
 }
 
@@ -267,7 +415,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_longest_silent_room_goes_first_and_comes_back_with_another_epoch() {
-        let (store, _) = MemoryStore::with(Limits { messages_per_room: 10, rooms: 2, bytes: usize::MAX });
+        let (store, _) = MemoryStore::with(Limits { messages_per_room: 10, changes_per_room: 80, rooms: 2, bytes: usize::MAX });
         let old = fill(&store, "a", 2, "x").await;
         fill(&store, "b", 1, "x").await;
         store.append(message("a", "x", 3)).await.expect("stored");
@@ -284,7 +432,7 @@ mod tests {
 
     #[tokio::test]
     async fn text_is_bounded_over_all_rooms() {
-        let (store, _) = MemoryStore::with(Limits { messages_per_room: 2, rooms: 9, bytes: 100 });
+        let (store, _) = MemoryStore::with(Limits { messages_per_room: 2, changes_per_room: 16, rooms: 9, bytes: 100 });
         fill(&store, "a", 5, &"x".repeat(40)).await;
         assert_eq!(offsets(&latest(&store, "a").await), [4, 5], "what the ring has dropped counts no more");
         fill(&store, "b", 1, &"x".repeat(20)).await;

@@ -5,6 +5,9 @@
 //! offsets, and whoever reads that channel hands the events on and [acknowledges](Committed::acknowledge) them. So nothing is
 //! seen by anybody, its author included, before it is durable, and everybody sees the same order.
 //!
+//! What becomes of a message, an edit for one, is [an entry of the stream](Store::change) like a message: with an offset of its own
+//! and on the same way. The message itself is kept as it is now, so that a reader needs its page and nothing of what led to it.
+//!
 //! What is on its way is bounded in bytes, from [`Store::append`] until the acknowledgement: when the reader of commits or the
 //! disk is slow, further appends wait.
 
@@ -12,16 +15,21 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::wire::{Group, Key, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp};
+use crate::wire::{
+    Change, Content, Epoch, Event, Group, Key, Message, MessageId, Offset, Person, Position, RoomSummary, Stored, Timestamp,
+};
 
 mod batch;
+mod change;
 mod commits;
 mod epoch;
+mod intake;
 mod memory;
 mod page;
 mod postgres;
 mod sqlite;
 
+pub use change::{Alteration, ChangeError, NewChange, Refused};
 pub use commits::{Commits, Committed};
 pub use memory::MemoryStore;
 pub use postgres::{OpenError as PostgresOpenError, PostgresStore, PostgresUrl};
@@ -69,21 +77,63 @@ impl NewMessage {
     fn stored_at(self, position: &Position) -> Stored {
         let Position { epoch, offset } = position;
         let Self { group: _, key, from, text, at } = self;
-        Stored { offset: *offset, message: Message { id: message_id(epoch.as_str(), *offset), key, from, text, at } }
+        let id = message_id(epoch, *offset).to_string();
+        Stored { offset: *offset, message: Message { id, key, from, content: Content::new(text), at } }
     }
 }
 
-/// What a message is called: unique over all rooms.
-fn message_id(epoch: &str, offset: Offset) -> String {
-    format!("{epoch}-{offset}")
+/// What a message is called.
+fn message_id(epoch: &Epoch, offset: Offset) -> MessageId {
+    MessageId { epoch: epoch.clone(), offset }
 }
 
-/// Where a message stands.
+/// Where a message or a change stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended {
     pub position: Position,
-    /// False when the same author's message with the same key was already there: then this is where that one stands.
+    /// False when the same author's message with the same key was already there: then this is where that one stands. Or when
+    /// the message says already what the change would make of it: then this is where its last change stands.
     pub fresh: bool,
+}
+
+/// What stands at a place in a room's stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub offset: Offset,
+    pub what: What,
+}
+
+/// See [`Entry`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    Message(Message),
+    Change(Change),
+}
+
+impl From<Stored> for Entry {
+    fn from(Stored { offset, message }: Stored) -> Self {
+        Self { offset, what: What::Message(message) }
+    }
+}
+
+impl Entry {
+    /// About how much text is in it, in bytes; what bounds in bytes count.
+    fn text_bytes(&self) -> usize {
+        match &self.what {
+            What::Message(message) => message.content.text.len(),
+            What::Change(Change::Edit { text, .. }) => text.len(),
+            What::Change(_) => 0,
+        }
+    }
+}
+
+impl From<What> for Event {
+    fn from(what: What) -> Self {
+        match what {
+            What::Message(message) => Self::Message(message),
+            What::Change(change) => Self::Change(change),
+        }
+    }
 }
 
 /// Which part of a room's stream to read. An offset may be any number, also one that the stream has not reached.
@@ -99,7 +149,7 @@ pub enum Slice {
     Around(Offset),
 }
 
-/// A part of a room's stream, in rising order of offset and without gaps.
+/// A part of a room's messages, in rising order of offset, as they are now. None of those between is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// The stream's epoch and its last offset at the moment of reading.
@@ -107,17 +157,31 @@ pub struct Page {
     /// The smallest offset that is still held, one past the head when none is. Everything from it up to the head is readable; a
     /// reader that stands at `first - 1` or later has missed nothing for good.
     pub first: Offset,
+    /// The offset of the newest message; 0 when none is held.
+    pub latest: Offset,
     pub messages: Vec<Stored>,
+}
+
+/// A part of a room's stream, in rising order of offset and without gaps: messages as they are now, and changes. An edit too has
+/// the text that its message has now; where that was deleted since, it is a deletion already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// As in a [`Page`].
+    pub head: Position,
+    /// As in a [`Page`].
+    pub first: Offset,
+    pub entries: Vec<Entry>,
 }
 
 /// A store of rooms.
 ///
 /// What every store keeps to:
 ///
-/// - A room's offsets begin at 1 and have no gap, in the order in which its messages are committed; that is also the order on
-///   [`Commits`]. A message that could not be stored takes no offset.
-/// - A room's epoch is the same before and after its first message, and as long as its stream goes on: two messages with the
-///   same epoch and offset are the same message. A room comes into being with its first message, not by being read.
+/// - A room's offsets begin at 1 and have no gap, in the order in which its messages and changes are committed; that is also the order
+///   on [`Commits`]. What could not be stored takes no offset.
+/// - A change and what it makes of its message are one: no reader sees one without the other.
+/// - A room's epoch is the same before and after its first message, and as long as its stream goes on: two entries with the
+///   same epoch and offset are the same entry. A room comes into being with its first message, not by being read.
 /// - One author's key is one message in a room, for as long as the message is held: whoever appends it again learns where it
 ///   stands, and nobody hears of it twice.
 /// - A page and its head are of one moment, and hold only what is durable (a little before it has gone down [`Commits`]).
@@ -133,6 +197,15 @@ pub trait Store: Send + Sync {
     /// The message is not stored and may be sent again, with the same key.
     async fn append(&self, message: NewMessage) -> Result<Appended, StoreError>;
 
+    /// Changes a message of the room as [`NewChange`] says; resolves as [`Self::append`] does. It is refused unless the message is
+    /// held, and the person's own where it is edited or deleted.
+    ///
+    /// Changing it again in the same way does nothing, so a change whose answer was lost may be sent again.
+    ///
+    /// # Errors
+    /// The change is refused, or the store cannot write now.
+    async fn change(&self, change: NewChange) -> Result<Appended, ChangeError>;
+
     /// Reads at most `count` messages with at most `bytes` of text in total; a first message that is longer is given alone.
     /// It is the newest ones of [`Slice::Latest`] and [`Slice::Before`] that are kept, the oldest ones of [`Slice::After`], and for
     /// [`Slice::Around`] those next to the offset, each side with half of both bounds and the offset's own message the first.
@@ -140,6 +213,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The store cannot be read now.
     async fn read(&self, group: &Group, slice: Slice, count: usize, bytes: usize) -> Result<Page, StoreError>;
+
+    /// Reads the oldest entries after an offset, at most `count` with at most `bytes` of text in total; a first one that is longer is
+    /// given alone.
+    ///
+    /// # Errors
+    /// The store cannot be read now.
+    async fn entries(&self, group: &Group, after: Offset, count: usize, bytes: usize) -> Result<Missed, StoreError>;
 
     /// At most `count` rooms, those with the newest activity first, each with its latest message.
     ///
@@ -161,7 +241,7 @@ pub trait Store: Send + Sync {
 /// never sent because the node that had committed it died.
 #[async_trait]
 pub trait Watch: Send {
-    /// The rooms with messages that were committed since the last call, this node's own among them, and their heads. The first call
+    /// The rooms with entries that were committed since the last call, this node's own among them, and their heads. The first call
     /// begins here and now. A room may be given again, but none that has moved is left out.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 //!
 //! A [`Slice`] becomes one or two [`Run`]s, stretches that are read from one offset on in one direction until a bound is reached.
 
-use super::Slice;
-use crate::wire::Offset;
+use super::{Entry, Slice};
+use crate::wire::{Offset, Stored};
 
 /// A stretch of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    fn new(count: usize, bytes: usize) -> Self {
+    pub(super) fn new(count: usize, bytes: usize) -> Self {
         Self { count, bytes, first_is_free: true }
     }
 
@@ -86,4 +86,18 @@ pub(super) fn cut<T, E>(
     messages.reverse();
     messages.extend(take(on)?);
     Ok(messages)
+}
+
+/// The stream from an offset on, from its messages and its changes, as far as the allowance goes. Each of both is in rising order
+/// and may have been cut short: what would follow on a gap is left out.
+pub(super) fn merged(from: Offset, messages: Vec<Stored>, changes: Vec<Entry>, mut allowance: Allowance) -> Vec<Entry> {
+    let mut messages = messages.into_iter().map(Entry::from).peekable();
+    let mut changes = changes.into_iter().peekable();
+    let next = || match (messages.peek(), changes.peek()) {
+        (Some(message), Some(change)) if change.offset < message.offset => changes.next(),
+        (Some(_), _) => messages.next(),
+        (None, _) => changes.next(),
+    };
+    let without_gap = std::iter::from_fn(next).zip(from.0..).take_while(|(entry, offset)| entry.offset == Offset(*offset));
+    without_gap.map(|(entry, _)| entry).take_while(|entry| allowance.admits(entry.text_bytes())).collect()
 }

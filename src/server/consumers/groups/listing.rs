@@ -71,7 +71,7 @@ impl Listing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Message, Person, Stored, Timestamp};
+    use crate::wire::{Content, Message, Person, Stored, Timestamp};
 
     fn at(room: &str, offset: u64) -> (Group, Offset) {
         (room.parse().unwrap(), Offset(offset))
@@ -80,7 +80,7 @@ mod tests {
     fn tell(listing: &mut Listing, room: &str, offset: u64) {
         let from = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
         let (id, key) = (format!("e-{offset}"), "k".parse().unwrap());
-        let message = Message { id, key, from, text: String::new(), at: Timestamp::from_millis(0) };
+        let message = Message { id, key, from, content: Content::default(), at: Timestamp::from_millis(0) };
         let (group, offset) = at(room, offset);
         listing.told(&RoomSummary { group, latest: Some(Stored { offset, message }) });
     }

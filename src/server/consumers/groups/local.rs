@@ -28,7 +28,7 @@ use crate::{
         presence::Audience,
         rooms::{Access, LayerGroup, Room, Rooms, Stream},
         settings::RoomEvents,
-        store::{Page, StoreError},
+        store::{Missed, StoreError},
         telemetry::{FanOut, Fault},
     },
     wire::{self, Group, Offset, Position, RoomSummary, Topic},
@@ -49,6 +49,8 @@ const FULL: usize = 4_096;
 pub(super) struct LocalGroup {
     pub(super) id: u64,
     pub(super) name: GroupName,
+    /// Has events for it too.
+    beside: Option<GroupName>,
     /// How a room's events are read.
     events: Option<Arc<RoomEvents>>,
     topic: Topic,
@@ -99,7 +101,7 @@ enum Arrived {
     Head(Position),
     /// The list's rooms stand here.
     Heads(Vec<(Group, Offset)>),
-    Read(Reading, Page),
+    Read(Reading, Missed),
     List(Vec<RoomSummary>),
 }
 
@@ -114,7 +116,7 @@ impl LocalGroup {
     /// Without members. At most as many groups read their source at a time as `readers` has permits.
     pub(super) fn new(
         id: u64,
-        LayerGroup { name, events }: LayerGroup,
+        LayerGroup { name, events, beside }: LayerGroup,
         topic: Topic,
         source: Source,
         readers: &Arc<Semaphore>,
@@ -126,6 +128,7 @@ impl LocalGroup {
         Arc::new(Self {
             id,
             name,
+            beside,
             events,
             topic,
             ready,
@@ -139,6 +142,11 @@ impl LocalGroup {
             readers,
             fan_out,
         })
+    }
+
+    /// Where the layer has events for it.
+    pub(super) fn names(&self) -> impl Iterator<Item = &GroupName> {
+        std::iter::once(&self.name).chain(&self.beside)
     }
 
     /// Hands an event to the members, if it is its turn.

@@ -21,7 +21,7 @@ use tracing::warn;
 
 use super::super::form::Broadcast;
 use crate::{
-    server::store::Page,
+    server::store::Missed,
     wire::{Epoch, Offset, Position, Topic},
 };
 
@@ -141,7 +141,7 @@ impl Sequence {
     }
 
     /// Takes what a reading has brought.
-    pub(super) fn level(&mut self, reading: Reading, page: Page, topic: &Topic, out: &mut Vec<Handed>) {
+    pub(super) fn level(&mut self, reading: Reading, page: Missed, topic: &Topic, out: &mut Vec<Handed>) {
         match &mut self.last {
             None => self.last = Some(self.earliest(page.head)),
             Some(last) if last.epoch == page.head.epoch => self.fill(reading, page, topic, out),
@@ -168,10 +168,10 @@ impl Sequence {
         Position { offset, ..head }
     }
 
-    fn fill(&mut self, reading: Reading, page: Page, topic: &Topic, out: &mut Vec<Handed>) {
-        let Page { head, messages, .. } = page;
-        for stored in messages {
-            self.arrive(Broadcast::stored(topic, &head.epoch, stored), out);
+    fn fill(&mut self, reading: Reading, page: Missed, topic: &Topic, out: &mut Vec<Handed>) {
+        let Missed { head, entries, .. } = page;
+        for entry in entries {
+            self.arrive(Broadcast::stored(topic, &head.epoch, entry), out);
         }
         if let Some(last) = &mut self.last
             && last.offset < head.offset
@@ -258,7 +258,10 @@ impl Sequence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Message, Person, Stored, Timestamp};
+    use crate::{
+        server::store::{Entry, What},
+        wire::{Content, Message, Person, Timestamp},
+    };
 
     fn at(epoch: &str, offset: u64) -> Position {
         Position { epoch: epoch.parse().unwrap(), offset: Offset(offset) }
@@ -268,11 +271,11 @@ mod tests {
         Topic::Room("a".parse().unwrap())
     }
 
-    fn stored(offset: u64) -> Stored {
+    fn stored(offset: u64) -> Entry {
         let from = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
         let (id, key) = (format!("e-{offset}"), format!("k{offset}").parse().unwrap());
-        let message = Message { id, key, from, text: "text".to_owned(), at: Timestamp::from_millis(0) };
-        Stored { offset: Offset(offset), message }
+        let message = Message { id, key, from, content: Content::new("text"), at: Timestamp::from_millis(0) };
+        Entry { offset: Offset(offset), what: What::Message(message) }
     }
 
     fn event(epoch: &str, offset: u64) -> Broadcast {
@@ -280,10 +283,10 @@ mod tests {
     }
 
     /// What the store answers that holds `first` to `head`, when what stands after `since` is wanted, and no more than `most` of it.
-    fn page(epoch: &str, first: u64, head: u64, since: Option<Offset>, most: usize) -> Page {
+    fn page(epoch: &str, first: u64, head: u64, since: Option<Offset>, most: usize) -> Missed {
         let from = since.map_or(head, |since| since.0) + 1;
-        let messages = (from.max(first)..=head).take(most).map(stored).collect();
-        Page { head: at(epoch, head), first: Offset(first), messages }
+        let entries = (from.max(first)..=head).take(most).map(stored).collect();
+        Missed { head: at(epoch, head), first: Offset(first), entries }
     }
 
     /// A sequence with what it has handed out: offsets, `skip` for what it gave up, 0 for what has no place.

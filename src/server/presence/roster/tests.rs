@@ -5,7 +5,10 @@ use std::{collections::HashSet, time::Duration};
 use proptest::prelude::*;
 
 use super::{super::letters::PIECE, *};
-use crate::app::{Input, RoomState};
+use crate::{
+    app::{Input, RoomState},
+    wire::{Offset, Stretch},
+};
 
 const TIMES: Times = Times {
     batch: Duration::from_secs(1),
@@ -79,8 +82,9 @@ impl Cluster {
         let Node { roster, page, .. } = &mut self.nodes[node];
         roster.enter(&room("a"), known(person, name, self.clock), self.now);
         page.get_or_insert_with(|| {
-            let position = crate::wire::Position { epoch: "e".parse().unwrap(), offset: crate::wire::Offset(0) };
-            RoomState::new(position, Vec::new()).with_members(roster.members(&room("a")))
+            let (epoch, offset, messages) = ("e".parse().unwrap(), Offset::START, Vec::new());
+            let empty = Stretch { epoch, offset, first: offset.next(), latest: offset, messages };
+            RoomState::new(empty).with_members(roster.members(&room("a")))
         });
     }
 

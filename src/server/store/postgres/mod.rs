@@ -19,11 +19,12 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Appended, Commits, NewMessage, Page, Slice, Store, StoreError, Watch,
-    batch::Job,
-    commits::{InFlight, Outbox},
+    Appended, ChangeError, Commits, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError, Watch,
+    batch::{Job, Work},
+    commits::Outbox,
+    intake::Intake,
 };
-use crate::wire::{Group, RoomSummary};
+use crate::wire::{Group, Offset, RoomSummary};
 
 mod migrate;
 mod pool;
@@ -104,7 +105,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 /// [Close](Store::close) it to end well; dropped, it lets its writer finish on its own.
 #[derive(Debug)]
 pub struct PostgresStore {
-    in_flight: InFlight,
+    intake: Intake,
     readers: Readers,
     /// None when closed.
     running: Mutex<Option<Running>>,
@@ -132,25 +133,28 @@ impl PostgresStore {
         let (outbox, commits) = Outbox::new();
         let (queue, jobs) = mpsc::unbounded_channel();
         let writer = tokio::spawn(Writer::new(connections, seed.clone(), outbox).run(jobs));
+        let intake = Intake::new(&queue);
         let running = Mutex::new(Some(Running { queue, writer }));
-        Ok((Self { in_flight: InFlight::new(), readers: Readers::new(url, seed)?, running }, commits))
+        Ok((Self { intake, readers: Readers::new(url, seed)?, running }, commits))
     }
 }
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn append(&self, message: NewMessage) -> Result<Appended, StoreError> {
-        let (ticket, answer) = self.in_flight.enter(&message).await?;
-        self.running
-            .lock()
-            .as_ref()
-            .and_then(|running| running.queue.send(Job { message, ticket }).ok())
-            .ok_or_else(StoreError::closed)?;
-        answer.wait().await
+        Ok(self.intake.write(Work::Message(message)).await?)
+    }
+
+    async fn change(&self, change: NewChange) -> Result<Appended, ChangeError> {
+        self.intake.write(Work::Change(change)).await
     }
 
     async fn read(&self, group: &Group, slice: Slice, count: usize, bytes: usize) -> Result<Page, StoreError> {
         self.readers.page(group, slice, count, bytes).await
+    }
+
+    async fn entries(&self, group: &Group, after: Offset, count: usize, bytes: usize) -> Result<Missed, StoreError> {
+        self.readers.entries(group, after, count, bytes).await
     }
 
     async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {

@@ -1,14 +1,15 @@
 //! Reading pages, the list of rooms, and which rooms have moved on.
 //!
-//! What a room has up to its head does not change. So a page is read in two steps, first the head and then messages up to it, and is
-//! of the moment of the first step without a transaction.
+//! A page is read in two steps, first the head and then messages up to it. What is said meanwhile is beyond the head; what is changed
+//! meanwhile may be in the page, and comes to its readers once more as a change, which makes no difference to them. So a page is
+//! of the moment of its first step without a transaction.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use deadpool_postgres::Object;
 use futures_util::future;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 
 use super::{
     OpenError,
@@ -17,32 +18,39 @@ use super::{
 };
 use crate::{
     server::store::{
-        Page, PostgresUrl, Slice, StoreError, Watch,
+        Entry, Missed, Page, PostgresUrl, Slice, StoreError, Watch, What,
+        change::{ChangeRow, reactions_from_json},
         epoch::EpochSeed,
         message_id,
         page::{self, Allowance, Run, Runs},
     },
-    wire::{Epoch, Group, InvalidName, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp},
+    wire::{Content, Epoch, Group, InvalidName, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp},
 };
 
 /// So many reads run at a time; further ones wait.
 const CONNECTIONS: usize = 6;
 
-const ROOM: &str = "SELECT id, epoch, head FROM rooms WHERE name = $1";
+const ROOM: &str = "SELECT id, epoch, head, first, latest FROM rooms WHERE name = $1";
 /// Up to `$4` messages and `$5` bytes of text, at least one message, from `$2` on and not beyond the head, `$3`.
-const RISING: &str = r#"SELECT "offset", key, author_id, author_name, text, at FROM (
+const RISING: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions FROM (
         SELECT *, sum(octet_length(text)) OVER run AS bytes, row_number() OVER run AS number FROM (
             SELECT * FROM messages WHERE room_id = $1 AND "offset" BETWEEN $2 AND $3 ORDER BY "offset" LIMIT $4
         ) AS slice WINDOW run AS (ORDER BY "offset" ROWS UNBOUNDED PRECEDING)
     ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset""#;
 /// The same from `$3` back to `$2`.
-const FALLING: &str = r#"SELECT "offset", key, author_id, author_name, text, at FROM (
+const FALLING: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions FROM (
         SELECT *, sum(octet_length(text)) OVER run AS bytes, row_number() OVER run AS number FROM (
             SELECT * FROM messages WHERE room_id = $1 AND "offset" BETWEEN $2 AND $3 ORDER BY "offset" DESC LIMIT $4
         ) AS slice WINDOW run AS (ORDER BY "offset" DESC ROWS UNBOUNDED PRECEDING)
     ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset" DESC"#;
-const ROOMS: &str = r#"SELECT "offset", key, author_id, author_name, text, at, name, epoch
-    FROM rooms JOIN messages ON room_id = id AND "offset" = head ORDER BY activity DESC LIMIT $1"#;
+/// Changes from `$2` on and not beyond the head, `$3`, with what edited messages say now.
+const CHANGES: &str = r#"SELECT changes."offset", target, changes.at, kind, emoji, changes.author_id, changes.author_name, text, edited,
+        deleted
+    FROM changes LEFT JOIN messages
+        ON kind = 'edit' AND messages.room_id = changes.room_id AND messages."offset" = target
+    WHERE changes.room_id = $1 AND changes."offset" BETWEEN $2 AND $3 ORDER BY changes."offset" LIMIT $4"#;
+const ROOMS: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions, name, epoch
+    FROM rooms JOIN messages ON room_id = id AND "offset" = latest ORDER BY activity DESC LIMIT $1"#;
 /// The rooms that were written to by transactions which the earlier moment `$2` did not show; `$1` is the first that it may not
 /// show. And the moment of this answer. Always at least one row. What another cluster has counted, from which the database was restored,
 /// is beyond this one's transactions.
@@ -53,6 +61,15 @@ const MOVED: &str =
         AND NOT pg_visible_in_snapshot(touched::text::xid8, $2::text::pg_snapshot)";
 /// Shows no transaction.
 const NO_MOMENT: &str = "1:1:";
+
+/// A room as its row has it.
+struct Room {
+    /// None when it has not begun.
+    id: Option<i64>,
+    head: Position,
+    first: Offset,
+    latest: Offset,
+}
 
 /// Connections that read.
 #[derive(Clone, Debug)]
@@ -84,19 +101,53 @@ impl Readers {
         count: usize,
         bytes: usize,
     ) -> Result<Page, StoreError> {
-        let statement = client.prepare_cached(ROOM).await.map_err(StoreError::unavailable)?;
-        let room = client.query_opt(&statement, &[&group.as_str()]).await.map_err(StoreError::unavailable)?;
-        let first = Offset::START.next();
-        let Some(room) = room else {
-            let head = Position { epoch: self.seed.epoch_of(group), offset: Offset::START };
-            return Ok(Page { head, first, messages: Vec::new() });
-        };
-        let head = Position { epoch: name(&room, 1)?, offset: offset(&room, 2)? };
+        let Room { id, head, first, latest } = self.room(client, group).await?;
+        let Some(id) = id else { return Ok(Page { head, first, latest, messages: Vec::new() }) };
         let Runs { back, on } = page::runs(slice, first, head.offset, count, bytes);
-        let take = |run| take(client, room.get(0), &head, run);
+        let take = |run| take(client, id, &head, run);
         let (back, on) = future::try_join(take(back), take(on)).await?;
         let messages = back.into_iter().rev().chain(on).collect();
-        Ok(Page { head, first, messages })
+        Ok(Page { head, first, latest, messages })
+    }
+
+    /// Reads a part of a room's stream.
+    pub(super) async fn entries(&self, group: &Group, after: Offset, count: usize, bytes: usize) -> Result<Missed, StoreError> {
+        let client = self.connections.get().await?;
+        answer(client, async |client| self.entries_on(client, group, after, count, bytes).await).await?
+    }
+
+    async fn entries_on(
+        &self,
+        client: &Object,
+        group: &Group,
+        after: Offset,
+        count: usize,
+        bytes: usize,
+    ) -> Result<Missed, StoreError> {
+        let Room { id, head, first, .. } = self.room(client, group).await?;
+        let Some(id) = id.filter(|_| after < head.offset) else { return Ok(Missed { head, first, entries: Vec::new() }) };
+        let (from, most) = (after.next().max(first), Allowance::new(count, bytes));
+        let changes = async {
+            let statement = client.prepare_cached(CHANGES).await.map_err(StoreError::unavailable)?;
+            let bounds: [&(dyn ToSql + Sync); 4] = [&id, &column(from.0), &column(head.offset.0), &column(count as u64)];
+            let rows = client.query(&statement, &bounds).await.map_err(StoreError::unavailable)?;
+            rows.iter().map(|row| change(row, &head.epoch)).collect::<Result<Vec<_>, _>>()
+        };
+        let (messages, changes) = future::try_join(take(client, id, &head, Some((Run::From(from), most))), changes).await?;
+        let entries = page::merged(from, messages, changes, most);
+        Ok(Missed { head, first, entries })
+    }
+
+    /// The room as its row has it, or as it begins.
+    async fn room(&self, client: &Object, group: &Group) -> Result<Room, StoreError> {
+        let statement = client.prepare_cached(ROOM).await.map_err(StoreError::unavailable)?;
+        let row = client.query_opt(&statement, &[&group.as_str()]).await.map_err(StoreError::unavailable)?;
+        let Some(row) = row else {
+            let head = Position { epoch: self.seed.epoch_of(group), offset: Offset::START };
+            return Ok(Room { id: None, head, first: Offset(1), latest: Offset::START });
+        };
+        let head = Position { epoch: name(&row, 1)?, offset: offset(&row, 2)? };
+        Ok(Room { id: Some(row.get(0)), head, first: offset(&row, 3)?, latest: offset(&row, 4)? })
     }
 
     /// Reads the rooms that were active last.
@@ -107,7 +158,7 @@ impl Readers {
             client.query(&statement, &[&column(count as u64)]).await
         });
         let rows = rows.await?.map_err(StoreError::unavailable)?;
-        let room = |row: &Row| Ok(RoomSummary { group: name(row, 6)?, latest: Some(stored(row, &name(row, 7)?)?) });
+        let room = |row: &Row| Ok(RoomSummary { group: name(row, 9)?, latest: Some(stored(row, &name(row, 10)?)?) });
         rows.iter().map(room).collect()
     }
 
@@ -134,7 +185,7 @@ async fn take(
     let mut messages = Vec::new();
     for row in &rows.map_err(StoreError::unavailable)? {
         let stored = stored(row, &head.epoch)?;
-        if !allowance.admits(stored.message.text.len()) {
+        if !allowance.admits(stored.message.content.text.len()) {
             break;
         }
         messages.push(stored);
@@ -170,17 +221,39 @@ impl Watch for HeadWatch {
     }
 }
 
-/// A message from the columns offset, key, author's id and name, text, at.
-fn stored(row: &Row, epoch: &Epoch) -> Result<Stored, StoreError> {
+/// A message from the columns offset, key, author's id and name, text, at, edited, deleted, reactions.
+pub(super) fn stored(row: &Row, epoch: &Epoch) -> Result<Stored, StoreError> {
     let offset = offset(row, 0)?;
     let message = Message {
-        id: message_id(epoch.as_str(), offset),
+        id: message_id(epoch, offset).to_string(),
         key: name(row, 1)?,
         from: Person { id: unescape(row.get(2)), name: unescape(row.get(3)) },
-        text: unescape(row.get(4)),
+        content: Content {
+            text: unescape(row.get(4)),
+            edited: row.get::<_, Option<i64>>(6).map(Timestamp::from_millis),
+            deleted: row.get(7),
+            reactions: reactions_from_json(row.get(8)).map_err(StoreError::unavailable)?,
+        },
         at: Timestamp::from_millis(row.get(5)),
     };
     Ok(Stored { offset, message })
+}
+
+/// A change from the columns offset, target, at, kind, emoji, author's id and name, and what the message has of text, edited, deleted.
+fn change(row: &Row, epoch: &Epoch) -> Result<Entry, StoreError> {
+    let person = || Some(Person { id: unescape(row.get(5)), name: unescape(row.get(6)) });
+    let content = |text: String| {
+        let edited = row.get::<_, Option<i64>>(8).map(Timestamp::from_millis);
+        Content { text: unescape(text), edited, deleted: row.get(9), reactions: Vec::new() }
+    };
+    let change = ChangeRow {
+        kind: row.get(3),
+        id: message_id(epoch, offset(row, 1)?),
+        at: Timestamp::from_millis(row.get(2)),
+        reaction: row.get::<_, Option<&str>>(4).zip(row.get::<_, Option<&str>>(5).and_then(|_| person())),
+        content: row.get::<_, Option<String>>(7).map(content),
+    };
+    Ok(Entry { offset: offset(row, 0)?, what: What::Change(change.read().map_err(StoreError::unavailable)?) })
 }
 
 /// A name that was checked when it was written; one that somebody has changed since is an error.
@@ -193,6 +266,6 @@ pub(super) fn offset(row: &Row, index: usize) -> Result<Offset, StoreError> {
 }
 
 /// A number for a column or a limit; the largest of PostgreSQL stands for whatever is larger.
-fn column(number: u64) -> i64 {
+pub(super) fn column(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

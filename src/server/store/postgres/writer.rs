@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   queue ──► gather ──► one round trip: begin · make rooms · lock rooms · append · commit ──► Commits, in the order of offsets
+//!                          then each change in two: begin · lock its room · find, and write · commit
 //!                ▲                                   │
 //!                └── again, on a new connection ◄────┘ the connection broke: nobody knows whether it was committed
 //! ```
@@ -25,18 +26,19 @@ use tracing::warn;
 
 use super::{
     pool::{ANSWER, Connections},
-    reader::{name, offset},
+    reader::{column, name, offset, stored},
     text::escape,
     with_causes,
 };
 use crate::{
     server::store::{
-        Appended, NewMessage, StoreError,
-        batch::{Job, gather},
-        commits::Outbox,
+        Appended, ChangeError, Entry, NewChange, NewMessage, Refused, StoreError, What,
+        batch::{Job, Work, gather},
+        change::{kind_of, reaction_of, reactions_to_json},
+        commits::{Outbox, Ticket},
         epoch::EpochSeed,
     },
-    wire::{Group, Position},
+    wire::{Content, Emoji, Epoch, Group, Offset, Position, Stored, Timestamp},
 };
 
 /// How long a database that is away is waited for.
@@ -77,7 +79,7 @@ const APPEND: &str = r#"
         INSERT INTO messages (room_id, "offset", digest, key, author_id, author_name, text, at)
         SELECT room_id, "offset", digest, key, author_id, author_name, text, at FROM placed WHERE fresh
     ), moved AS (
-        UPDATE rooms SET head = new.head, activity = batch.number * 1024 + new.number,
+        UPDATE rooms SET head = new.head, latest = new.head, activity = batch.number * 1024 + new.number,
             touched = pg_current_xact_id()::text::bigint
         FROM batch, (
             SELECT room_id, max("offset") AS head, max(number) AS number FROM placed WHERE fresh GROUP BY room_id
@@ -86,12 +88,78 @@ const APPEND: &str = r#"
     )
     SELECT epoch, "offset", fresh FROM placed ORDER BY number"#;
 
-/// Why a batch is not committed, or not known to be.
+/// With the room locked, so that nobody changes it now.
+const FIND_MESSAGE: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions, changed,
+        rooms.id, head, latest
+    FROM rooms JOIN messages ON room_id = rooms.id AND "offset" = $3 WHERE name = $1 AND epoch = $2"#;
+const UPDATE_MESSAGE: &str = r#"UPDATE messages SET text = $3, edited = $4, deleted = $5, reactions = $6, changed = $7
+    WHERE room_id = $1 AND "offset" = $2"#;
+const INSERT_CHANGE: &str = r#"INSERT INTO changes (room_id, "offset", target, at, kind, emoji, author_id, author_name)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#;
+const MOVE_ROOM: &str = "UPDATE rooms SET head = $2, touched = pg_current_xact_id()::text::bigint WHERE id = $1";
+
+/// Why something is not committed, or not known to be.
 enum Failure {
     /// The database has refused it; nothing of it is there.
     Refused(tokio_postgres::Error),
     /// There was no connection, or there is none any more: it may or may not be there.
     Lost(StoreError),
+    /// What is there cannot be understood.
+    Damaged(StoreError),
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(cause: tokio_postgres::Error) -> Self {
+        Self::Refused(cause)
+    }
+}
+
+/// Why something is not committed after all that could be tried.
+enum Verdict {
+    /// A part of it may fare better.
+    Unfit(tokio_postgres::Error),
+    Unavailable(StoreError),
+}
+
+impl From<Verdict> for StoreError {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Unfit(cause) => Self::unavailable(with_causes(&cause)),
+            Verdict::Unavailable(error) => error,
+        }
+    }
+}
+
+/// What is committed together.
+trait Unit: Sync {
+    type Written: Send;
+
+    fn write(&self, writer: &Writer, client: &Object) -> impl Future<Output = Result<Self::Written, Failure>> + Send;
+}
+
+impl Unit for Vec<(NewMessage, Ticket)> {
+    type Written = Vec<Row>;
+
+    async fn write(&self, writer: &Writer, client: &Object) -> Result<Vec<Row>, Failure> {
+        writer.append(client, self).await
+    }
+}
+
+impl Unit for NewChange {
+    type Written = Changed;
+
+    async fn write(&self, writer: &Writer, client: &Object) -> Result<Changed, Failure> {
+        writer.change(client, self).await
+    }
+}
+
+/// What became of a change.
+enum Changed {
+    /// With the room's newest message where that was changed.
+    Made(Epoch, Entry, Option<Stored>),
+    /// The message says that already; its last change stands here.
+    Already(Position),
+    Refused(Refused),
 }
 
 pub(super) struct Writer {
@@ -117,28 +185,65 @@ impl Writer {
         self.connections.close();
     }
 
-    /// Commits the batch and answers each job, one way or the other.
+    /// Commits the batch and answers each job, one way or the other: the messages together, then the changes one by one.
     async fn settle(&mut self, batch: Vec<Job>) {
+        let (mut messages, mut changes) = (Vec::new(), Vec::new());
+        for Job { work, ticket } in batch {
+            match work {
+                Work::Message(message) => messages.push((message, ticket)),
+                Work::Change(change) => changes.push((change, ticket)),
+            }
+        }
+        if !messages.is_empty() {
+            self.settle_messages(messages).await;
+        }
+        for (change, ticket) in changes {
+            self.settle_change(&change, ticket).await;
+        }
+    }
+
+    async fn settle_messages(&mut self, batch: Vec<(NewMessage, Ticket)>) {
+        match self.persist(&batch).await {
+            Ok(rows) => self.hand_on(batch, &rows),
+            Err(Verdict::Unfit(_)) if batch.len() > 1 => {
+                for message in batch {
+                    Box::pin(self.settle_messages(vec![message])).await;
+                }
+            }
+            Err(verdict) => refuse(batch, verdict.into()),
+        }
+    }
+
+    async fn settle_change(&mut self, change: &NewChange, ticket: Ticket) {
+        match self.persist(change).await {
+            Ok(Changed::Made(epoch, entry, latest)) => self.outbox.entry(change.group.clone(), epoch, entry, latest, ticket),
+            Ok(Changed::Already(position)) => ticket.answer(Ok(Appended { position, fresh: false })),
+            Ok(Changed::Refused(refused)) => ticket.answer(Err(ChangeError::Refused(refused))),
+            Err(verdict) => ticket.answer(Err(StoreError::from(verdict).into())),
+        }
+    }
+
+    /// Has something written, again and again as long as that may help.
+    async fn persist<U: Unit>(&mut self, unit: &U) -> Result<U::Written, Verdict> {
         let began = Instant::now();
         loop {
-            match self.write(&batch).await {
-                Ok(rows) => return self.hand_on(batch, &rows),
-                Err(Failure::Refused(cause)) if is_of_a_message(&cause) && batch.len() > 1 => {
-                    for job in batch {
-                        Box::pin(self.settle(vec![job])).await;
-                    }
-                    return;
+            match self.write(unit).await {
+                Ok(written) => {
+                    self.away = None;
+                    return Ok(written);
                 }
+                Err(Failure::Damaged(cause)) => return Err(Verdict::Unavailable(cause)),
+                Err(Failure::Refused(cause)) if is_unfit(&cause) => return Err(Verdict::Unfit(cause)),
                 Err(Failure::Refused(cause)) if !may_succeed(&cause) || began.elapsed() > PATIENCE => {
-                    return refuse(batch, StoreError::unavailable(with_causes(&cause)));
+                    return Err(Verdict::Unavailable(StoreError::unavailable(with_causes(&cause))));
                 }
                 Err(Failure::Refused(_)) => {}
                 Err(Failure::Lost(cause)) => {
                     if self.away.is_none() {
-                        warn!(%cause, messages = batch.len(), "a batch is not known to be committed; it is sent again");
+                        warn!(%cause, "a transaction is not known to be committed; it is sent again");
                     }
                     if self.away.get_or_insert(began).elapsed() > PATIENCE {
-                        return refuse(batch, cause);
+                        return Err(Verdict::Unavailable(cause));
                     }
                 }
             }
@@ -147,46 +252,32 @@ impl Writer {
     }
 
     /// One transaction.
-    async fn write(&mut self, batch: &[Job]) -> Result<Vec<Row>, Failure> {
+    async fn write<U: Unit>(&self, unit: &U) -> Result<U::Written, Failure> {
         let client = self.connections.get().await.map_err(Failure::Lost)?;
-        let written = match timeout(ANSWER, self.transaction(&client, batch)).await {
-            Ok(Ok(rows)) => Ok(rows),
-            Ok(Err(cause)) if is_of_the_connection(&cause) => Err(StoreError::unavailable(with_causes(&cause))),
-            Ok(Err(cause)) => return Err(Failure::Refused(cause)),
-            Err(_) => Err(StoreError::unavailable(format!("no answer within {} seconds", ANSWER.as_secs()))),
+        let lost = match timeout(ANSWER, unit.write(self, &client)).await {
+            Ok(Err(Failure::Refused(cause))) if is_of_the_connection(&cause) => StoreError::unavailable(with_causes(&cause)),
+            Ok(written) => return written,
+            Err(_) => StoreError::unavailable(format!("no answer within {} seconds", ANSWER.as_secs())),
         };
-        match written {
-            Ok(rows) => {
-                self.away = None;
-                if self.rooms.len() > REMEMBERED_ROOMS {
-                    self.rooms.clear();
-                }
-                self.rooms.extend(batch.iter().map(|job| job.message.group.clone()));
-                Ok(rows)
-            }
-            Err(cause) => {
-                // Not given back: what is still in it would be taken for an answer to the next transaction's.
-                drop(Object::take(client));
-                Err(Failure::Lost(cause))
-            }
-        }
+        // Not given back: what is still in it would be taken for an answer to the next transaction's.
+        drop(Object::take(client));
+        Err(Failure::Lost(lost))
     }
 
     /// Sends all of it at once. After an error the database ignores what follows and takes the commit for a rollback.
-    async fn transaction(&self, client: &Object, batch: &[Job]) -> Result<Vec<Row>, tokio_postgres::Error> {
+    async fn append(&self, client: &Object, batch: &[(NewMessage, Ticket)]) -> Result<Vec<Row>, Failure> {
         let made = client.prepare_cached(MAKE_ROOMS).await?;
         let locked = client.prepare_cached(LOCK_ROOMS).await?;
         let appended = client.prepare_cached(APPEND).await?;
-        let groups: Vec<&Group> = batch.iter().map(|job| &job.message.group).collect();
-        let names: Vec<&str> = groups.iter().map(|group| group.as_str()).collect();
+        let messages = || batch.iter().map(|(message, _)| message);
+        let names: Vec<&str> = messages().map(|message| message.group.as_str()).collect();
         let (mut new, mut epochs) = (Vec::new(), Vec::new());
-        for group in groups.iter().filter(|group| !self.rooms.contains(**group)) {
+        for group in messages().map(|message| &message.group).filter(|group| !self.rooms.contains(*group)) {
             if !new.contains(&group.as_str()) {
                 new.push(group.as_str());
                 epochs.push(self.seed.epoch_of(group).to_string());
             }
         }
-        let messages = || batch.iter().map(|job| &job.message);
         let digests: Vec<_> = messages().map(digest).collect();
         let keys: Vec<&str> = messages().map(|message| message.key.as_str()).collect();
         let author_ids: Vec<_> = messages().map(|message| escape(&message.from.id)).collect();
@@ -206,29 +297,86 @@ impl Writer {
         Ok(rows)
     }
 
+    async fn change(&self, client: &Object, change: &NewChange) -> Result<Changed, Failure> {
+        let changed = self.begin_change(client, change).await;
+        if !matches!(changed, Ok(Changed::Made(..))) {
+            client.batch_execute("ROLLBACK").await?;
+        }
+        changed
+    }
+
+    /// Reads the message in one round trip, and commits what it becomes in another. Where there is nothing to commit, or an error, the
+    /// transaction is still to be ended.
+    async fn begin_change(&self, client: &Object, change: &NewChange) -> Result<Changed, Failure> {
+        let locked = client.prepare_cached(LOCK_ROOMS).await?;
+        let found = client.prepare_cached(FIND_MESSAGE).await?;
+        let inserted = client.prepare_cached(INSERT_CHANGE).await?;
+        let updated = client.prepare_cached(UPDATE_MESSAGE).await?;
+        let moved = client.prepare_cached(MOVE_ROOM).await?;
+        let (name, epoch, target) = (change.group.as_str(), &change.id.epoch, column(change.id.offset.0));
+        let names = vec![name];
+        let to_lock: [&(dyn ToSql + Sync); 1] = [&names];
+        let epoch_name = epoch.as_str();
+        let to_find: [&(dyn ToSql + Sync); 3] = [&name, &epoch_name, &target];
+        let ((), _, row) =
+            try_join!(client.batch_execute("BEGIN"), client.execute(&locked, &to_lock), client.query_opt(&found, &to_find),)?;
+        let Some(row) = row else { return Ok(Changed::Refused(Refused::NotFound)) };
+        let mut stored = stored(&row, epoch).map_err(Failure::Damaged)?;
+        let (room, head, latest): (i64, i64, i64) = (row.get(10), row.get::<_, i64>(11) + 1, row.get(12));
+        let place =
+            |number: i64| u64::try_from(number).map(Offset).map_err(|error| Failure::Damaged(StoreError::unavailable(error)));
+        let made = match change.make(&stored.message.from.id, &mut stored.message.content) {
+            Ok(Some(made)) => made,
+            Ok(None) => {
+                let stands = row.get::<_, Option<i64>>(9).unwrap_or(target);
+                return Ok(Changed::Already(Position { epoch: epoch.clone(), offset: place(stands)? }));
+            }
+            Err(refused) => return Ok(Changed::Refused(refused)),
+        };
+        let (emoji, from) = reaction_of(&made).unzip();
+        let (author_id, author_name) = from.map(|from| (escape(&from.id), escape(&from.name))).unzip();
+        let (kind, at, emoji) = (kind_of(&made), change.at.as_millis(), emoji.map(Emoji::as_str));
+        let to_insert: [&(dyn ToSql + Sync); 8] = [&room, &head, &target, &at, &kind, &emoji, &author_id, &author_name];
+        let Content { text, edited, deleted, reactions } = &stored.message.content;
+        let (text, edited, reactions) = (escape(text), edited.map(Timestamp::as_millis), reactions_to_json(reactions));
+        let to_update: [&(dyn ToSql + Sync); 7] = [&room, &target, &text, &edited, deleted, &reactions, &head];
+        let to_move: [&(dyn ToSql + Sync); 2] = [&room, &head];
+        try_join!(
+            client.execute(&inserted, &to_insert),
+            client.execute(&updated, &to_update),
+            client.execute(&moved, &to_move),
+            client.batch_execute("COMMIT"),
+        )?;
+        let entry = Entry { offset: place(head)?, what: What::Change(made) };
+        Ok(Changed::Made(epoch.clone(), entry, (target == latest).then_some(stored)))
+    }
+
     /// Answers those that are committed: the new ones when they were handed on.
-    fn hand_on(&mut self, batch: Vec<Job>, rows: &[Row]) {
+    fn hand_on(&mut self, batch: Vec<(NewMessage, Ticket)>, rows: &[Row]) {
         if rows.len() != batch.len() {
             // Somebody has taken rooms away that are remembered.
             self.rooms.clear();
             return refuse(batch, StoreError::unavailable("the database has lost rooms"));
         }
-        for (Job { message, ticket }, row) in batch.into_iter().zip(rows) {
+        if self.rooms.len() > REMEMBERED_ROOMS {
+            self.rooms.clear();
+        }
+        self.rooms.extend(batch.iter().map(|(message, _)| message.group.clone()));
+        for ((message, ticket), row) in batch.into_iter().zip(rows) {
             let position = name(row, 0).and_then(|epoch| Ok(Position { epoch, offset: offset(row, 1)? }));
             match (position, row.get(2)) {
-                (Ok(position), true) => self.outbox.committed(message, position, ticket),
-                (position, fresh) => ticket.answer(position.map(|position| Appended { position, fresh })),
+                (Ok(position), true) => self.outbox.message(message, position, ticket),
+                (position, fresh) => ticket.answer(position.map(|position| Appended { position, fresh }).map_err(Into::into)),
             }
         }
     }
 }
 
 /// Tells all senders the same.
-fn refuse(batch: Vec<Job>, cause: StoreError) {
-    let StoreError::Unavailable(cause) = cause;
+fn refuse(batch: Vec<(NewMessage, Ticket)>, StoreError::Unavailable(cause): StoreError) {
     let cause: Arc<dyn std::error::Error + Send + Sync> = cause.into();
-    for job in batch {
-        job.ticket.answer(Err(StoreError::unavailable(Arc::clone(&cause))));
+    for (_, ticket) in batch {
+        ticket.answer(Err(StoreError::unavailable(Arc::clone(&cause)).into()));
     }
 }
 
@@ -244,8 +392,8 @@ fn may_succeed(cause: &tokio_postgres::Error) -> bool {
     cause.code().is_some_and(|code| code.code().starts_with("40"))
 }
 
-/// Whether the batch may fare better without one of its messages: SQLSTATE classes 22 (data), 23 (constraints), 54 (limits).
-fn is_of_a_message(cause: &tokio_postgres::Error) -> bool {
+/// Whether a batch may fare better without one of its messages: SQLSTATE classes 22 (data), 23 (constraints), 54 (limits).
+fn is_unfit(cause: &tokio_postgres::Error) -> bool {
     cause.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.code().starts_with(class)))
 }
 

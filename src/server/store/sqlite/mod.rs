@@ -25,12 +25,13 @@ use tokio::sync::mpsc;
 
 use self::{folder::FolderLock, reader::Readers, writer::Writer};
 use super::{
-    Appended, Commits, NewMessage, Page, Slice, Store, StoreError,
-    batch::Job,
-    commits::{InFlight, Outbox},
+    Appended, ChangeError, Commits, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError,
+    batch::{Job, Work},
+    commits::Outbox,
     epoch::EpochSeed,
+    intake::Intake,
 };
-use crate::wire::{Group, RoomSummary};
+use crate::wire::{Group, Offset, RoomSummary};
 
 mod checkpoint;
 mod copy;
@@ -111,7 +112,7 @@ impl std::error::Error for OpenError {
 /// [Close](Store::close) it to end well. Dropping it does the same and blocks its thread meanwhile.
 #[derive(Debug)]
 pub struct SqliteStore {
-    in_flight: InFlight,
+    intake: Intake,
     readers: Readers,
     /// None when closed.
     running: Mutex<Option<Running>>,
@@ -157,26 +158,30 @@ impl SqliteStore {
         let (queue, jobs) = mpsc::unbounded_channel();
         let writer =
             thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(jobs)).map_err(in_folder)?;
+        let intake = Intake::new(&queue);
         let running = Mutex::new(Some(Running { queue, writer, lock }));
-        Ok((Self { in_flight: InFlight::new(), readers: Readers::new(file, seed), running }, commits))
+        Ok((Self { intake, readers: Readers::new(file, seed), running }, commits))
     }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn append(&self, message: NewMessage) -> Result<Appended, StoreError> {
-        let (ticket, answer) = self.in_flight.enter(&message).await?;
-        self.running
-            .lock()
-            .as_ref()
-            .and_then(|running| running.queue.send(Job { message, ticket }).ok())
-            .ok_or_else(StoreError::closed)?;
-        answer.wait().await
+        Ok(self.intake.write(Work::Message(message)).await?)
+    }
+
+    async fn change(&self, change: NewChange) -> Result<Appended, ChangeError> {
+        self.intake.write(Work::Change(change)).await
     }
 
     async fn read(&self, group: &Group, slice: Slice, count: usize, bytes: usize) -> Result<Page, StoreError> {
         let group = group.clone();
         self.readers.run(move |connection, seed| reader::page(connection, seed, &group, slice, count, bytes)).await
+    }
+
+    async fn entries(&self, group: &Group, after: Offset, count: usize, bytes: usize) -> Result<Missed, StoreError> {
+        let group = group.clone();
+        self.readers.run(move |connection, seed| reader::entries(connection, seed, &group, after, count, bytes)).await
     }
 
     async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {

@@ -8,24 +8,32 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::{
     server::store::{
-        Page, Slice, StoreError,
+        Entry, Missed, Page, Slice, StoreError, What,
+        change::{ChangeRow, reactions_from_json},
         epoch::EpochSeed,
         message_id,
-        page::{self, Allowance, Run},
+        page::{self, Allowance, Run, merged},
     },
-    wire::{Epoch, Group, InvalidName, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp},
+    wire::{Content, Epoch, Group, InvalidName, Message, MessageId, Offset, Person, Position, RoomSummary, Stored, Timestamp},
 };
 
 /// So many reads run at a time, each on a connection and a thread of its own; further ones wait.
 const CONNECTIONS: u32 = 4;
 
-const ROOM: &str = "SELECT id, epoch, head FROM rooms WHERE name = ?1";
-const RISING: &str = "SELECT offset, key, author_id, author_name, text, at FROM messages
+const ROOM: &str = "SELECT id, epoch, head, first, latest FROM rooms WHERE name = ?1";
+const RISING: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions FROM messages
     WHERE room_id = ?1 AND offset >= ?2 ORDER BY offset LIMIT ?3";
-const FALLING: &str = "SELECT offset, key, author_id, author_name, text, at FROM messages
+const FALLING: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions FROM messages
     WHERE room_id = ?1 AND offset <= ?2 ORDER BY offset DESC LIMIT ?3";
-const ROOMS: &str = "SELECT offset, key, author_id, author_name, text, at, name, epoch
-    FROM rooms CROSS JOIN messages ON room_id = id AND offset = head ORDER BY activity DESC LIMIT ?1";
+/// With what edited messages say now.
+const CHANGES: &str =
+    "SELECT changes.offset, target, changes.at, kind, emoji, changes.author_id, changes.author_name, text, edited,
+        deleted
+    FROM changes
+    LEFT JOIN messages ON kind = 'edit' AND messages.room_id = changes.room_id AND messages.offset = target
+    WHERE changes.room_id = ?1 AND changes.offset >= ?2 ORDER BY changes.offset LIMIT ?3";
+const ROOMS: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions, name, epoch
+    FROM rooms CROSS JOIN messages ON room_id = id AND offset = latest ORDER BY activity DESC LIMIT ?1";
 
 /// Connections that read.
 #[derive(Debug)]
@@ -84,7 +92,29 @@ impl Pool {
     }
 }
 
-/// Reads a part of a room's stream.
+/// A room as its row has it.
+struct Room {
+    id: i64,
+    head: Position,
+    first: Offset,
+    latest: Offset,
+}
+
+/// The room, if it has begun.
+fn room(moment: &Connection, group: &Group) -> rusqlite::Result<Option<Room>> {
+    let room = moment.prepare_cached(ROOM)?.query_row([group.as_str()], |row| {
+        let head = Position { epoch: name(row, 1)?, offset: offset(row, 2)? };
+        Ok(Room { id: row.get(0)?, head, first: offset(row, 3)?, latest: offset(row, 4)? })
+    });
+    room.optional()
+}
+
+/// Where a room stands that has not begun.
+fn beginning(seed: &EpochSeed, group: &Group) -> Position {
+    Position { epoch: seed.epoch_of(group), offset: Offset::START }
+}
+
+/// Reads a part of a room's messages.
 pub(super) fn page(
     connection: &mut Connection,
     seed: &EpochSeed,
@@ -94,18 +124,37 @@ pub(super) fn page(
     bytes: usize,
 ) -> rusqlite::Result<Page> {
     let moment = connection.transaction()?;
-    let room = moment.prepare_cached(ROOM)?.query_row([group.as_str()], |row| {
-        Ok((row.get::<_, i64>(0)?, Position { epoch: name(row, 1)?, offset: offset(row, 2)? }))
-    });
-    let first = Offset::START.next();
-    let Some((room_id, head)) = room.optional()? else {
-        let head = Position { epoch: seed.epoch_of(group), offset: Offset::START };
-        return Ok(Page { head, first, messages: Vec::new() });
+    let Some(Room { id, head, first, latest }) = room(&moment, group)? else {
+        let head = beginning(seed, group);
+        return Ok(Page { head, first: Offset(1), latest: Offset::START, messages: Vec::new() });
     };
-    let messages = page::cut(slice, first, head.offset, count, bytes, |run, allowance| {
-        take(&moment, room_id, &head.epoch, run, allowance)
-    })?;
-    Ok(Page { head, first, messages })
+    let messages =
+        page::cut(slice, first, head.offset, count, bytes, |run, allowance| take(&moment, id, &head.epoch, run, allowance))?;
+    Ok(Page { head, first, latest, messages })
+}
+
+/// Reads a part of a room's stream.
+pub(super) fn entries(
+    connection: &mut Connection,
+    seed: &EpochSeed,
+    group: &Group,
+    after: Offset,
+    count: usize,
+    bytes: usize,
+) -> rusqlite::Result<Missed> {
+    let moment = connection.transaction()?;
+    let Some(Room { id, head, first, .. }) = room(&moment, group)? else {
+        return Ok(Missed { head: beginning(seed, group), first: Offset(1), entries: Vec::new() });
+    };
+    if after >= head.offset {
+        return Ok(Missed { head, first, entries: Vec::new() });
+    }
+    let (from, most) = (after.next().max(first), Allowance::new(count, bytes));
+    let messages = take(&moment, id, &head.epoch, Run::From(from), &mut most.clone())?;
+    let mut changes = moment.prepare_cached(CHANGES)?;
+    let changes = changes.query_map(params![id, column(from.0), column(count as u64)], |row| change(row, &head.epoch))?;
+    let entries = merged(from, messages, changes.collect::<rusqlite::Result<_>>()?, most);
+    Ok(Missed { head, first, entries })
 }
 
 /// Collects a run of messages as far as the allowance goes; texts beyond it are not even copied.
@@ -136,28 +185,62 @@ fn take(
 pub(super) fn rooms(connection: &mut Connection, count: usize) -> rusqlite::Result<Vec<RoomSummary>> {
     let mut statement = connection.prepare_cached(ROOMS)?;
     let rooms = statement.query_map([column(count as u64)], |row| {
-        Ok(RoomSummary { group: name(row, 6)?, latest: Some(stored(row, &name(row, 7)?)?) })
+        Ok(RoomSummary { group: name(row, 9)?, latest: Some(stored(row, &name(row, 10)?)?) })
     })?;
     rooms.collect()
 }
 
-/// A message from the columns offset, key, author's id and name, text, at.
-fn stored(row: &Row<'_>, epoch: &Epoch) -> rusqlite::Result<Stored> {
+/// A message from the columns offset, key, author's id and name, text, at, edited, deleted, reactions.
+pub(super) fn stored(row: &Row<'_>, epoch: &Epoch) -> rusqlite::Result<Stored> {
     let offset = offset(row, 0)?;
     let message = Message {
-        id: message_id(epoch.as_str(), offset),
+        id: message_id(epoch, offset).to_string(),
         key: name(row, 1)?,
         from: Person { id: row.get(2)?, name: row.get(3)? },
-        text: row.get(4)?,
+        content: Content {
+            text: row.get(4)?,
+            edited: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis),
+            deleted: row.get(7)?,
+            reactions: reactions_from_json(row.get_ref(8)?.as_str_or_null()?).map_err(|error| invalid(8, error))?,
+        },
         at: Timestamp::from_millis(row.get(5)?),
     };
     Ok(Stored { offset, message })
 }
 
+/// A change from the columns offset, target, at, kind, emoji, author's id and name, and what the message has of text, edited, deleted.
+fn change(row: &Row<'_>, epoch: &Epoch) -> rusqlite::Result<Entry> {
+    let person = |id: Option<String>| Ok::<_, rusqlite::Error>(Person { id: id.unwrap_or_default(), name: row.get(6)? });
+    let content = match row.get(7)? {
+        Some(text) => {
+            let edited = row.get::<_, Option<i64>>(8)?.map(Timestamp::from_millis);
+            Some(Content { text, edited, deleted: row.get(9)?, reactions: Vec::new() })
+        }
+        None => None,
+    };
+    let change = ChangeRow {
+        kind: row.get_ref(3)?.as_str()?,
+        id: MessageId { epoch: epoch.clone(), offset: offset(row, 1)? },
+        at: Timestamp::from_millis(row.get(2)?),
+        reaction: match row.get_ref(4)?.as_str_or_null()? {
+            Some(emoji) => Some((emoji, person(row.get(5)?)?)),
+            None => None,
+        },
+        content,
+    };
+    let change = change.read().map_err(|error| invalid(3, error))?;
+    Ok(Entry { offset: offset(row, 0)?, what: What::Change(change) })
+}
+
+/// Somebody has changed what was checked when it was written.
+fn invalid(index: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
+}
+
 /// A name that was checked when it was written; one that somebody has changed since is an error.
 pub(super) fn name<T: FromStr<Err = InvalidName>>(row: &Row<'_>, index: usize) -> rusqlite::Result<T> {
     let text = row.get_ref(index)?.as_str()?;
-    text.parse().map_err(|error: InvalidName| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, error.into()))
+    text.parse().map_err(|error: InvalidName| invalid(index, error))
 }
 
 fn offset(row: &Row<'_>, index: usize) -> rusqlite::Result<Offset> {
@@ -166,7 +249,7 @@ fn offset(row: &Row<'_>, index: usize) -> rusqlite::Result<Offset> {
 }
 
 /// A number for a column or a limit; the largest of `SQLite` stands for whatever is larger.
-fn column(number: u64) -> i64 {
+pub(super) fn column(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
@@ -179,7 +262,7 @@ mod tests {
     fn no_read_costs_more_in_a_longer_room() {
         let mut connection = Connection::open_in_memory().expect("a database");
         migrate::to_newest(&mut connection).expect("the schema");
-        for sql in [ROOM, RISING, FALLING, ROOMS] {
+        for sql in [ROOM, RISING, FALLING, CHANGES, ROOMS] {
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("valid SQL");
             let parameters = vec![1_i64; statement.parameter_count()];
             let steps: Vec<String> = statement

@@ -8,15 +8,19 @@ use std::{collections::HashMap, io, sync::Arc};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, ffi, params};
 use tokio::sync::mpsc;
 
-use super::checkpoint::Checkpointer;
+use super::{
+    checkpoint::Checkpointer,
+    reader::{column, stored},
+};
 use crate::{
     server::store::{
-        Appended, NewMessage, StoreError,
-        batch::{Job, gather},
+        Appended, ChangeError, Entry, NewChange, NewMessage, Refused, StoreError, What,
+        batch::{Job, Work, gather},
+        change::{kind_of, reaction_of, reactions_to_json},
         commits::Outbox,
         epoch::EpochSeed,
     },
-    wire::{Epoch, Group, Offset, Position},
+    wire::{Content, Emoji, Epoch, Group, Offset, Position, Stored, Timestamp},
 };
 
 /// So many rooms are remembered; with more the memory is emptied and filled anew from the database.
@@ -25,9 +29,17 @@ const REMEMBERED_ROOMS: usize = 10_000;
 const INSERT: &str = "INSERT INTO messages (room_id, offset, key, author_id, author_name, text, at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (room_id, author_id, key) DO NOTHING";
 const FIND_KEY: &str = "SELECT offset FROM messages WHERE room_id = ?1 AND author_id = ?2 AND key = ?3";
-const FIND_ROOM: &str = "SELECT id, epoch, head FROM rooms WHERE name = ?1";
-const SAVE_ROOM: &str = "INSERT INTO rooms (id, name, epoch, head, activity) VALUES (?1, ?2, ?3, ?4, ?5)
-    ON CONFLICT (id) DO UPDATE SET head = excluded.head, activity = excluded.activity";
+const FIND_ROOM: &str = "SELECT id, epoch, head, latest, activity FROM rooms WHERE name = ?1";
+const SAVE_ROOM: &str =
+    "INSERT INTO rooms (id, name, epoch, head, latest, activity, touched) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    ON CONFLICT (id) DO UPDATE
+    SET head = excluded.head, latest = excluded.latest, activity = excluded.activity, touched = excluded.touched";
+const FIND_MESSAGE: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions, changed
+    FROM messages WHERE room_id = ?1 AND offset = ?2";
+const UPDATE_MESSAGE: &str = "UPDATE messages SET text = ?3, edited = ?4, deleted = ?5, reactions = ?6, changed = ?7
+    WHERE room_id = ?1 AND offset = ?2";
+const INSERT_CHANGE: &str = "INSERT INTO changes (room_id, offset, target, at, kind, emoji, author_id, author_name)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 /// Where a room's stream stands.
 #[derive(Clone, Debug)]
@@ -35,8 +47,12 @@ struct Room {
     id: i64,
     epoch: Epoch,
     head: i64,
-    /// The number of its newest message among all; only of rooms that the batch has written to.
+    /// The offset of its newest message.
+    latest: i64,
+    /// The number of its newest message among the entries of all rooms.
     activity: i64,
+    /// The number of its newest entry among them; only of rooms that the batch has written to.
+    touched: i64,
 }
 
 /// What a batch changes: becomes what the writer knows when the batch is committed.
@@ -50,7 +66,18 @@ struct Draft {
 #[derive(Clone, Copy, Debug)]
 struct Last {
     room_id: i64,
-    activity: i64,
+    /// Among the entries of all rooms.
+    entry: i64,
+}
+
+/// What became of a job.
+enum Outcome {
+    /// The message is new and stands here.
+    Message(Position),
+    /// A new change; with the room's newest message where that was changed.
+    Change(Epoch, Entry, Option<Stored>),
+    /// There is nothing new.
+    Settled(Result<Appended, ChangeError>),
 }
 
 #[derive(Debug)]
@@ -67,8 +94,8 @@ impl Writer {
     /// `beside` is the connection over which the log is copied into the database.
     pub(super) fn new(connection: Connection, beside: Connection, seed: EpochSeed, outbox: Outbox) -> rusqlite::Result<Self> {
         connection.set_prepared_statement_cache_capacity(16);
-        let last = connection.query_row("SELECT ifnull(max(id), 0), ifnull(max(activity), 0) FROM rooms", [], |row| {
-            Ok(Last { room_id: row.get(0)?, activity: row.get(1)? })
+        let last = connection.query_row("SELECT ifnull(max(id), 0), ifnull(max(touched), 0) FROM rooms", [], |row| {
+            Ok(Last { room_id: row.get(0)?, entry: row.get(1)? })
         })?;
         let checkpointer = Checkpointer::start(beside).map_err(no_thread)?;
         Ok(Self { connection, checkpointer, outbox, seed, rooms: HashMap::new(), last })
@@ -91,12 +118,16 @@ impl Writer {
                     self.rooms.clear();
                 }
                 self.rooms.extend(draft.rooms);
-                let text_bytes = batch.iter().map(|job| job.message.text.len()).sum();
+                let text_bytes = batch.iter().map(|job| job.work.text_bytes()).sum();
                 self.checkpointer.committed(batch.len(), text_bytes, &self.connection);
-                for (job, outcome) in batch.into_iter().zip(outcomes) {
-                    match outcome {
-                        Ok(Appended { position, fresh: true }) => self.outbox.committed(job.message, position, job.ticket),
-                        settled => job.ticket.answer(settled),
+                for (Job { work, ticket }, outcome) in batch.into_iter().zip(outcomes) {
+                    match (work, outcome) {
+                        (Work::Message(message), Outcome::Message(position)) => self.outbox.message(message, position, ticket),
+                        (work, Outcome::Change(epoch, entry, latest)) => {
+                            self.outbox.entry(work.into_group(), epoch, entry, latest, ticket);
+                        }
+                        (_, Outcome::Settled(settled)) => ticket.answer(settled),
+                        (Work::Change(_), Outcome::Message(_)) => unreachable!("see `write`"), // never: it inserts messages only
                     }
                 }
             }
@@ -104,40 +135,49 @@ impl Writer {
                 self.rooms.clear();
                 let cause = Arc::new(cause);
                 for job in batch {
-                    job.ticket.answer(Err(StoreError::unavailable(Arc::clone(&cause))));
+                    job.ticket.answer(Err(StoreError::unavailable(Arc::clone(&cause)).into()));
                 }
             }
         }
     }
 
     /// One transaction; it is rolled back where this returns an error.
-    fn write(&mut self, batch: &[Job]) -> rusqlite::Result<(Draft, Vec<Result<Appended, StoreError>>)> {
+    fn write(&mut self, batch: &[Job]) -> rusqlite::Result<(Draft, Vec<Outcome>)> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut draft = Draft { rooms: HashMap::new(), last: self.last };
         let mut outcomes = Vec::with_capacity(batch.len());
-        for Job { message, .. } in batch {
-            let mut room = match draft.rooms.get(&message.group).or_else(|| self.rooms.get(&message.group)) {
+        for Job { work, .. } in batch {
+            let group = work.group();
+            let mut room = match draft.rooms.get(group).or_else(|| self.rooms.get(group)) {
                 Some(room) => room.clone(),
-                None => find_or_make(&transaction, &self.seed, &message.group, &mut draft.last)?,
+                None => find_or_make(&transaction, &self.seed, group, &mut draft.last)?,
             };
-            match insert(&transaction, &mut room, message) {
-                Ok(appended) => {
-                    if appended.fresh {
-                        draft.last.activity += 1;
-                        room.activity = draft.last.activity;
+            let written = match work {
+                Work::Message(message) => insert(&transaction, &mut room, message),
+                Work::Change(change) => alter(&transaction, &mut room, change),
+            };
+            match written {
+                Ok(outcome) => {
+                    if !matches!(outcome, Outcome::Settled(_)) {
+                        draft.last.entry += 1;
+                        room.touched = draft.last.entry;
+                        if matches!(outcome, Outcome::Message(_)) {
+                            room.activity = draft.last.entry;
+                        }
+                        draft.rooms.insert(group.clone(), room);
                     }
-                    draft.rooms.insert(message.group.clone(), room);
-                    outcomes.push(Ok(appended));
+                    outcomes.push(outcome);
                 }
                 // The statement alone is undone: the fault is this message's.
                 Err(cause) if is_of_the_message(&cause) && !transaction.is_autocommit() => {
-                    outcomes.push(Err(StoreError::unavailable(cause)));
+                    outcomes.push(Outcome::Settled(Err(StoreError::unavailable(cause).into())));
                 }
                 Err(cause) => return Err(cause),
             }
         }
-        for (group, room) in draft.rooms.iter().filter(|(_, room)| room.activity > self.last.activity) {
-            let row = params![room.id, group.as_str(), room.epoch.as_str(), room.head, room.activity];
+        for (group, room) in &draft.rooms {
+            let Room { id, epoch, head, latest, activity, touched } = room;
+            let row = params![id, group.as_str(), epoch.as_str(), head, latest, activity, touched];
             transaction.prepare_cached(SAVE_ROOM)?.execute(row)?;
         }
         transaction.commit()?;
@@ -148,28 +188,73 @@ impl Writer {
 /// The room as it is in the database, or as it will be with its first message.
 fn find_or_make(transaction: &Transaction<'_>, seed: &EpochSeed, group: &Group, last: &mut Last) -> rusqlite::Result<Room> {
     let found = transaction.prepare_cached(FIND_ROOM)?.query_row([group.as_str()], |row| {
-        Ok(Room { id: row.get(0)?, epoch: super::reader::name(row, 1)?, head: row.get(2)?, activity: 0 })
+        let (id, epoch, head) = (row.get(0)?, super::reader::name(row, 1)?, row.get(2)?);
+        Ok(Room { id, epoch, head, latest: row.get(3)?, activity: row.get(4)?, touched: 0 })
     });
     if let Some(room) = found.optional()? {
         return Ok(room);
     }
     last.room_id += 1;
-    Ok(Room { id: last.room_id, epoch: seed.epoch_of(group), head: 0, activity: 0 })
+    Ok(Room { id: last.room_id, epoch: seed.epoch_of(group), head: 0, latest: 0, activity: 0, touched: 0 })
 }
 
 /// Puts the message behind the room's head, or finds where the same one stands.
-fn insert(transaction: &Transaction<'_>, room: &mut Room, message: &NewMessage) -> rusqlite::Result<Appended> {
+fn insert(transaction: &Transaction<'_>, room: &mut Room, message: &NewMessage) -> rusqlite::Result<Outcome> {
     let NewMessage { group: _, key, from, text, at } = message;
     let row = params![room.id, room.head + 1, key.as_str(), from.id, from.name, text, at.as_millis()];
-    let fresh = transaction.prepare_cached(INSERT)?.execute(row)? == 1;
-    let offset = if fresh {
+    if transaction.prepare_cached(INSERT)?.execute(row)? == 1 {
         room.head += 1;
-        room.head
-    } else {
-        transaction.prepare_cached(FIND_KEY)?.query_row(params![room.id, from.id, key.as_str()], |row| row.get(0))?
+        room.latest = room.head;
+        let position = Position { epoch: room.epoch.clone(), offset: offset(room.head)? };
+        return Ok(Outcome::Message(position));
+    }
+    let stands: i64 =
+        transaction.prepare_cached(FIND_KEY)?.query_row(params![room.id, from.id, key.as_str()], |row| row.get(0))?;
+    settled(room, stands)
+}
+
+/// Changes a message and puts the change behind the room's head, or finds that there is nothing to change.
+fn alter(transaction: &Transaction<'_>, room: &mut Room, new: &NewChange) -> rusqlite::Result<Outcome> {
+    let refused = |refused| Ok(Outcome::Settled(Err(ChangeError::Refused(refused))));
+    if new.id.epoch != room.epoch {
+        return refused(Refused::NotFound);
+    }
+    let target = column(new.id.offset.0);
+    let found = transaction
+        .prepare_cached(FIND_MESSAGE)?
+        .query_row(params![room.id, target], |row| Ok((stored(row, &room.epoch)?, row.get(9)?)));
+    let Some((mut stored, changed)): Option<(Stored, Option<i64>)> = found.optional()? else {
+        return refused(Refused::NotFound);
     };
-    let offset = Offset(u64::try_from(offset).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, offset))?);
-    Ok(Appended { position: Position { epoch: room.epoch.clone(), offset }, fresh })
+    let change = match new.make(&stored.message.from.id, &mut stored.message.content) {
+        Ok(Some(change)) => change,
+        Ok(None) => return settled(room, changed.unwrap_or(target)),
+        Err(cause) => return refused(cause),
+    };
+    let head = room.head + 1;
+    let (emoji, from) = reaction_of(&change).unzip();
+    let (author_id, author_name) = from.map(|from| (from.id.as_str(), from.name.as_str())).unzip();
+    let (kind, at) = (kind_of(&change), new.at.as_millis());
+    let row = params![room.id, head, target, at, kind, emoji.map(Emoji::as_str), author_id, author_name];
+    // First, since a failing statement is undone alone.
+    transaction.prepare_cached(INSERT_CHANGE)?.execute(row)?;
+    let Content { text, edited, deleted, reactions } = &stored.message.content;
+    let row = params![room.id, target, text, edited.map(Timestamp::as_millis), deleted, reactions_to_json(reactions), head];
+    transaction.prepare_cached(UPDATE_MESSAGE)?.execute(row)?;
+    room.head = head;
+    let entry = Entry { offset: offset(head)?, what: What::Change(change) };
+    let latest = (target == room.latest).then_some(stored);
+    Ok(Outcome::Change(room.epoch.clone(), entry, latest))
+}
+
+/// It is there already, and stands here.
+fn settled(room: &Room, stands: i64) -> rusqlite::Result<Outcome> {
+    let position = Position { epoch: room.epoch.clone(), offset: offset(stands)? };
+    Ok(Outcome::Settled(Ok(Appended { position, fresh: false })))
+}
+
+fn offset(number: i64) -> rusqlite::Result<Offset> {
+    u64::try_from(number).map(Offset).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, number))
 }
 
 /// Whether another message may fare better in the same transaction.
@@ -223,7 +308,8 @@ mod tests {
                 halves => panic!("a transaction is stored as a whole or not at all: {halves:?}"),
             }
         }
-        let (number, StoreError::Unavailable(cause)) = refused.expect("a full disk");
+        let (number, error) = refused.expect("a full disk");
+        let StoreError::Unavailable(cause) = error.into();
         assert!(cause.to_string().contains("full"), "{cause}");
 
         limit(&writer, 1_000_000);

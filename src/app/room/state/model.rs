@@ -1,0 +1,260 @@
+//! Whatever a page went through, it shows what a page shows that is opened now: `apply(snapshot, events) == fresh snapshot`.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::wire::{Epoch, Topic};
+
+/// A room's stream, as a store holds it.
+#[derive(Default)]
+struct Room {
+    /// The one at `n` has offset `n + 1`.
+    events: Vec<Event>,
+}
+
+/// What somebody does in the room. Numbers choose among the messages that there are.
+#[derive(Clone, Debug)]
+enum Deed {
+    Say,
+    Edit(usize),
+    Delete(usize),
+    React(usize, u8, bool),
+}
+
+/// What happens to the page.
+#[derive(Clone, Debug)]
+enum Step {
+    Deed(Deed),
+    /// So many events come that are on their way.
+    Come(usize),
+    /// The socket was down: all that was missed comes in the answer to the join.
+    Missed,
+    /// The same, but the server cannot honour the position.
+    Reset,
+    /// The page asks for a part of the room. It is read at once and comes when it is answered.
+    Older(usize),
+    Newer(usize),
+    Latest,
+    Answer,
+    /// The last few events come a second time.
+    Repeated(usize),
+    Trimmed(End, usize),
+}
+
+const NEWEST: usize = 20;
+
+fn epoch() -> Epoch {
+    "e".parse().unwrap()
+}
+
+fn id(offset: u64) -> MessageId {
+    MessageId { epoch: epoch(), offset: Offset(offset) }
+}
+
+fn ann() -> Person {
+    Person { id: "ann".to_owned(), name: "Ann".to_owned() }
+}
+
+impl Room {
+    fn head(&self) -> u64 {
+        self.events.len() as u64
+    }
+
+    /// All messages as they are now.
+    fn messages(&self) -> Vec<Stored> {
+        let mut messages: Vec<Stored> = Vec::new();
+        for (offset, event) in (1..).map(Offset).zip(&self.events) {
+            match event {
+                Event::Message(message) => messages.push(Stored { offset, message: message.clone() }),
+                Event::Change(change) => {
+                    let target = messages.iter_mut().find(|stored| stored.offset == change.id().offset).unwrap();
+                    target.message.content.apply(change);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        messages
+    }
+
+    fn act(&mut self, deed: &Deed) {
+        let next = self.head() + 1;
+        let messages = self.messages();
+        let target = |number: &usize| messages.get(number % messages.len().max(1)).map(|stored| id(stored.offset.0));
+        let change = match deed {
+            Deed::Say => {
+                let (key, content) = (format!("k{next}").parse().unwrap(), Content::new(format!("text {next}")));
+                let message = Message { id: id(next).to_string(), key, from: ann(), content, at: Timestamp::from_millis(0) };
+                return self.events.push(Event::Message(message));
+            }
+            Deed::Edit(number) => target(number).map(|id| {
+                let at = Timestamp::from_millis(i64::try_from(next).unwrap());
+                Change::Edit { id, text: format!("edited {}", next % 3), at }
+            }),
+            Deed::Delete(number) => target(number).map(|id| Change::Delete { id }),
+            Deed::React(number, emoji, on) => {
+                target(number).map(|id| Change::React { id, emoji: emoji.to_string().parse().unwrap(), from: ann(), on: *on })
+            }
+        };
+        // As in a store, what changes nothing is no event.
+        if let Some(change) = change
+            && let Some(mut stored) = messages.into_iter().find(|stored| stored.offset == change.id().offset)
+            && stored.message.content.apply(&change)
+        {
+            self.events.push(Event::Change(change));
+        }
+    }
+
+    fn stretch(&self, messages: Vec<Stored>) -> Stretch {
+        let latest = self.messages().last().map_or(Offset::START, |last| last.offset);
+        Stretch { epoch: epoch(), offset: Offset(self.head()), first: Offset(1), latest, messages }
+    }
+
+    fn newest(&self) -> Stretch {
+        let messages = self.messages();
+        let from = messages.len().saturating_sub(NEWEST);
+        self.stretch(messages[from..].to_vec())
+    }
+
+    /// What a store gives after an offset: messages as they are now, and the changes.
+    fn after(&self, offset: Offset) -> Vec<Push> {
+        let now = self.messages();
+        let events = (1..).map(Offset).zip(&self.events).filter(|(at, _)| *at > offset);
+        let event = |(offset, event): (Offset, &Event)| {
+            let event = match event {
+                Event::Message(_) => Event::Message(now.iter().find(|stored| stored.offset == offset).unwrap().message.clone()),
+                Event::Change(Change::Edit { id, .. }) => {
+                    let content = &now.iter().find(|stored| stored.offset == id.offset).unwrap().message.content;
+                    Event::Change(match content.edited {
+                        Some(at) => Change::Edit { id: id.clone(), text: content.text.clone(), at },
+                        None => Change::Delete { id: id.clone() },
+                    })
+                }
+                other => other.clone(),
+            };
+            push(offset, event)
+        };
+        events.map(event).collect()
+    }
+}
+
+fn topic() -> Topic {
+    Topic::Room("lobby".parse().unwrap())
+}
+
+fn push(offset: Offset, event: Event) -> Push {
+    Push { topic: topic(), offset: Some(offset), event }
+}
+
+fn joined(room: &Room, recovered: bool, events: Vec<Push>) -> Input {
+    let at = Joined { topic: topic(), epoch: epoch(), offset: Offset(room.head()) };
+    Input::Joined(at, State { recovered, events, rooms: None, members: None })
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        6 => Just(Deed::Say),
+        2 => any::<usize>().prop_map(Deed::Edit),
+        1 => any::<usize>().prop_map(Deed::Delete),
+        2 => (any::<usize>(), 0..2_u8, any::<bool>()).prop_map(|(number, emoji, on)| Deed::React(number, emoji, on)),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        20 => deed().prop_map(Step::Deed),
+        6 => (1..30_usize).prop_map(Step::Come),
+        1 => Just(Step::Missed),
+        1 => Just(Step::Reset),
+        3 => (1..30_usize).prop_map(Step::Older),
+        3 => (1..30_usize).prop_map(Step::Newer),
+        1 => Just(Step::Latest),
+        8 => Just(Step::Answer),
+        1 => (0..10_usize).prop_map(Step::Repeated),
+        1 => (5..30_usize).prop_map(|keep| Step::Trimmed(End::Oldest, keep)),
+        2 => (5..30_usize).prop_map(|keep| Step::Trimmed(End::Newest, keep)),
+    ]
+}
+
+/// Brings the page some of what is on its way.
+fn come(page: &mut RoomState, room: &Room, most: usize) {
+    let from = page.position().offset.0;
+    for offset in (from + 1..=room.head()).take(most) {
+        let at = usize::try_from(offset).unwrap() - 1;
+        assert_eq!(page.apply(Input::Pushed(push(Offset(offset), room.events[at].clone()))), Ok(()));
+    }
+}
+
+proptest! {
+    #[test]
+    fn events_lead_where_a_fresh_state_stands(
+        before in prop::collection::vec(deed(), 0..60),
+        steps in prop::collection::vec(step(), 0..120),
+    ) {
+        let mut room = Room::default();
+        for deed in &before {
+            room.act(deed);
+        }
+        let mut page = RoomState::new(room.newest());
+        let mut asked: Option<Input> = None;
+        for step in steps {
+            match step {
+                Step::Deed(deed) => room.act(&deed),
+                Step::Come(count) => come(&mut page, &room, count),
+                Step::Missed => {
+                    let missed = room.after(page.position().offset);
+                    prop_assert_eq!(page.apply(joined(&room, true, missed)), Ok(()));
+                }
+                Step::Reset => {
+                    let newest = room.newest().messages.into_iter();
+                    let events = newest.map(|stored| push(stored.offset, Event::Message(stored.message))).collect();
+                    prop_assert_eq!(page.apply(joined(&room, false, events)), Ok(()));
+                    if page.is_past() {
+                        prop_assert_eq!(page.apply(Input::Refreshed(room.stretch(room.messages()))), Ok(()));
+                    }
+                }
+                Step::Older(count) => {
+                    if let Some(before) = page.older_than() {
+                        let mut messages = room.messages();
+                        messages.retain(|stored| stored.offset < before);
+                        let from = messages.len().saturating_sub(count);
+                        asked = Some(Input::Older(before, room.stretch(messages[from..].to_vec())));
+                    }
+                }
+                Step::Newer(count) => {
+                    if let Some(after) = page.newer_than() {
+                        let messages = room.messages().into_iter().filter(|stored| stored.offset > after).take(count);
+                        asked = Some(Input::Newer(after, room.stretch(messages.collect())));
+                    }
+                }
+                Step::Latest => asked = Some(Input::Latest(room.newest())),
+                Step::Answer => {
+                    if let Some(answer) = asked.take() {
+                        prop_assert_eq!(page.apply(answer), Ok(()));
+                    }
+                }
+                Step::Repeated(count) => {
+                    let position = usize::try_from(page.position().offset.0).unwrap();
+                    for at in position.saturating_sub(count)..position {
+                        let again = push(Offset(at as u64 + 1), room.events[at].clone());
+                        prop_assert_eq!(page.apply(Input::Pushed(again)), Ok(()));
+                    }
+                }
+                Step::Trimmed(end, keep) => prop_assert_eq!(page.apply(Input::Trimmed(end, keep)), Ok(())),
+            }
+        }
+        come(&mut page, &room, usize::MAX);
+        prop_assert_eq!(page.position(), &Position { epoch: epoch(), offset: Offset(room.head()) });
+        let all = room.messages();
+        let rows = page.rows();
+        prop_assert!(rows.len() >= all.len().min(5), "{} of {}", rows.len(), all.len());
+        let first = rows.first().and_then(|row| row.offset).unwrap_or(Offset(1));
+        // A page in the past shows a stretch that ends earlier, and knows that it does.
+        let last = page.newer_than();
+        prop_assert_eq!(page.older_than().is_some(), first > Offset(1));
+        prop_assert!(last.is_none_or(|last| all.last().is_some_and(|newest| newest.offset > last)));
+        let shown = |stored: &Stored| stored.offset >= first && last.is_none_or(|last| stored.offset <= last);
+        let fresh = RoomState::new(room.stretch(all.into_iter().filter(shown).collect()));
+        prop_assert_eq!(rows, fresh.rows());
+        prop_assert_eq!(page.newer_than(), fresh.newer_than());
+    }
+}

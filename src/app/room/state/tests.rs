@@ -1,0 +1,301 @@
+use super::*;
+use crate::wire::Topic;
+
+fn epoch(name: &str) -> crate::wire::Epoch {
+    name.parse().expect("an epoch")
+}
+
+fn at(offset: u64) -> Position {
+    Position { epoch: epoch("e"), offset: Offset(offset) }
+}
+
+fn me() -> Person {
+    Person { id: "me".to_owned(), name: "Me".to_owned() }
+}
+
+fn stored(offset: u64) -> Stored {
+    said(offset, &Person { id: "ann".to_owned(), name: "Ann".to_owned() }, &format!("k{offset}"))
+}
+
+fn said(offset: u64, from: &Person, key: &str) -> Stored {
+    let message = Message {
+        id: format!("e-{offset}"),
+        key: key.parse().expect("a key"),
+        from: from.clone(),
+        content: Content::new(format!("text {offset}")),
+        at: Timestamp::from_millis(i64::try_from(offset).expect("small") * 1_000),
+    };
+    Stored { offset: Offset(offset), message }
+}
+
+/// Part of a stream that has messages alone and comes to `head`.
+fn stretch(head: u64, messages: impl IntoIterator<Item = Stored>) -> Stretch {
+    let (offset, messages) = (Offset(head), messages.into_iter().collect());
+    Stretch { epoch: epoch("e"), offset, first: Offset(1), latest: offset, messages }
+}
+
+fn push(stored: Stored) -> Push {
+    let topic = Topic::Room("lobby".parse().expect("a group"));
+    Push { topic, offset: Some(stored.offset), event: Event::Message(stored.message) }
+}
+
+fn answer(epoch_name: &str, head: u64, recovered: bool, events: impl IntoIterator<Item = Stored>) -> Input {
+    let topic = Topic::Room("lobby".parse().expect("a group"));
+    let events = events.into_iter().map(push).collect();
+    Input::Joined(
+        Joined { topic, epoch: epoch(epoch_name), offset: Offset(head) },
+        State { recovered, events, rooms: None, members: None },
+    )
+}
+
+fn compose(state: &mut RoomState, key: &str) -> RowKey {
+    let (text, at) = (format!("mine {key}"), Timestamp::from_millis(0));
+    let input = Input::Composed { key: key.parse().expect("a key"), from: me(), text, at };
+    assert_eq!(state.apply(input), Ok(()));
+    RowKey::new("me", key)
+}
+
+fn offsets(state: &RoomState) -> Vec<Option<u64>> {
+    state.rows().iter().map(|row| row.offset.map(|offset| offset.0)).collect()
+}
+
+#[test]
+fn an_own_message_is_one_row_whichever_comes_first_answer_or_event() {
+    for event_first in [true, false] {
+        let mut state = RoomState::new(stretch(3, (1..=3).map(stored)));
+        let key = compose(&mut state, "a");
+        assert_eq!(state.row(&key).map(|row| &row.delivery), Some(&Delivery::Pending));
+        let accepted = Input::Accepted { key: key.clone(), offset: Some(Offset(4)) };
+        let event = Input::Pushed(push(said(4, &me(), "a")));
+        let inputs = if event_first { [event, accepted] } else { [accepted, event] };
+        for input in inputs {
+            assert_eq!(state.apply(input), Ok(()));
+            assert_eq!(state.rows().len(), 4);
+            assert_eq!(state.row(&key).map(|row| &row.delivery), Some(&Delivery::Sent));
+        }
+        assert_eq!(offsets(&state), [Some(1), Some(2), Some(3), Some(4)]);
+    }
+}
+
+#[test]
+fn a_hole_is_reported_and_changes_nothing() {
+    let mut state = RoomState::new(stretch(3, (1..=3).map(stored)));
+    let before = state.clone();
+    assert_eq!(state.apply(Input::Pushed(push(stored(5)))), Err(Gap));
+    assert_eq!(state, before);
+}
+
+#[test]
+fn what_was_seen_is_not_seen_again() {
+    let mut state = RoomState::new(stretch(3, (1..=3).map(stored)));
+    let before = state.clone();
+    assert_eq!(state.apply(Input::Pushed(push(stored(2)))), Ok(()));
+    assert_eq!(state.apply(answer("e", 3, true, (1..=3).map(stored))), Ok(()));
+    assert_eq!(state, before);
+}
+
+#[test]
+fn a_fresh_state_replaces_the_stream_and_keeps_what_is_under_way() {
+    let mut state = RoomState::new(stretch(3, (1..=3).map(stored)));
+    let pending = compose(&mut state, "a");
+    assert_eq!(state.apply(answer("f", 90, false, (41..=90).map(stored))), Ok(()));
+    assert_eq!(state.position(), &Position { epoch: epoch("f"), offset: Offset(90) });
+    assert_eq!(state.rows().len(), 51);
+    assert_eq!(state.older_than(), Some(Offset(41)));
+    assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&pending]);
+    // Sent again, it turns out that it had arrived long ago.
+    assert_eq!(state.apply(Input::Accepted { key: pending, offset: Some(Offset(7)) }), Ok(()));
+    assert_eq!(state.rows().len(), 50);
+}
+
+#[test]
+fn a_fresh_state_that_contains_what_is_under_way_answers_it() {
+    let mut state = RoomState::new(stretch(0, []));
+    let key = compose(&mut state, "a");
+    assert_eq!(state.apply(answer("e", 2, false, [stored(1), said(2, &me(), "a")])), Ok(()));
+    assert_eq!(offsets(&state), [Some(1), Some(2)]);
+    assert_eq!(state.pending().count(), 0);
+    assert_eq!(state.row(&key).and_then(|row| row.offset), Some(Offset(2)));
+}
+
+#[test]
+fn a_refused_message_can_be_sent_again_or_thrown_away() {
+    let mut state = RoomState::new(stretch(0, []));
+    let (first, second) = (compose(&mut state, "a"), compose(&mut state, "b"));
+    let refused = Input::Refused { key: first.clone(), reason: "too long".to_owned() };
+    assert_eq!(state.apply(refused), Ok(()));
+    assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&second]);
+    assert_eq!(state.apply(Input::Retried(first.clone())), Ok(()));
+    assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&second, &first]);
+    assert_eq!(state.apply(Input::Discarded(second)), Ok(()));
+    assert_eq!(state.rows().len(), 1);
+}
+
+#[test]
+fn trimmed_rows_can_be_read_again() {
+    let all: Vec<Stored> = (1..=100).map(stored).collect();
+    let mut state = RoomState::new(stretch(100, all.clone()));
+    let untouched = state.clone();
+    assert_eq!(state.apply(Input::Trimmed(End::Oldest, 30)), Ok(()));
+    assert_eq!((state.rows().len(), state.older_than()), (30, Some(Offset(71))));
+    assert_eq!(state.apply(Input::Older(Offset(71), stretch(100, all[..70].to_vec()))), Ok(()));
+    assert_eq!(state, untouched);
+}
+
+#[test]
+fn in_the_past_what_is_said_is_not_shown_until_the_reader_comes_down_to_it() {
+    let mut state = RoomState::new(stretch(100, (1..=100).map(stored)));
+    assert_eq!(state.apply(Input::Trimmed(End::Newest, 30)), Ok(()));
+    assert_eq!((state.rows().len(), state.newer_than()), (30, Some(Offset(30))));
+    let key = compose(&mut state, "a");
+    assert_eq!(state.apply(Input::Pushed(push(stored(101)))), Ok(()));
+    assert_eq!(state.apply(Input::Pushed(push(said(102, &me(), "a")))), Ok(()));
+    assert_eq!((state.row(&key), state.rows().len()), (None, 30), "it stands further down");
+    assert_eq!(state.position(), &at(102));
+    // A program's word that nobody keeps has no place in the past.
+    let Push { topic, event, .. } = push(stored(33));
+    assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
+    assert_eq!(state.rows().len(), 30);
+    assert_eq!(state.apply(Input::Newer(Offset(30), stretch(102, (31..=90).map(stored)))), Ok(()));
+    assert_eq!(state.newer_than(), Some(Offset(90)));
+    let rest = (91..=103).map(|offset| if offset == 102 { said(102, &me(), "a") } else { stored(offset) });
+    assert_eq!(state.apply(Input::Newer(Offset(90), stretch(103, rest))), Ok(()));
+    assert_eq!((state.newer_than(), state.position()), (None, &at(102)), "the answer was ahead of the socket");
+    assert_eq!(state.apply(Input::Pushed(push(stored(103)))), Ok(()));
+    assert_eq!(offsets(&state), (1..=103).map(Some).collect::<Vec<_>>());
+}
+
+#[test]
+fn in_the_past_a_position_that_is_lost_moves_no_row() {
+    let mut state = RoomState::new(stretch(100, (1..=30).map(stored)));
+    let key = compose(&mut state, "a");
+    let other = compose(&mut state, "b");
+    let newest = (901..=950).map(|offset| if offset == 940 { said(940, &me(), "a") } else { stored(offset) });
+    assert_eq!(state.apply(answer("e", 950, false, newest)), Ok(()));
+    assert_eq!((state.newer_than(), state.position()), (Some(Offset(30)), &at(950)));
+    assert_eq!((state.row(&key), state.pending().map(|row| &row.key).collect::<Vec<_>>()), (None, vec![&other]));
+    // Another stream takes the place of the one that was.
+    assert_eq!(state.apply(answer("f", 9, false, [stored(9)])), Ok(()));
+    assert_eq!((state.newer_than(), offsets(&state)), (None, vec![Some(9), None]));
+}
+
+#[test]
+fn what_is_held_no_more_makes_no_hole() {
+    let mut state = RoomState::new(stretch(1_900, (351..=400).map(stored)));
+    assert_eq!(
+        state.apply(Input::Newer(Offset(400), Stretch { first: Offset(901), ..stretch(1_900, (901..=950).map(stored)) })),
+        Ok(())
+    );
+    assert_eq!(offsets(&state), (901..=950).map(Some).collect::<Vec<_>>());
+    assert_eq!((state.older_than(), state.newer_than()), (None, Some(Offset(950))));
+}
+
+#[test]
+fn the_newest_messages_take_the_place_of_the_past_and_leave_what_is_under_way() {
+    let mut state = RoomState::new(stretch(100, (1..=30).map(stored)));
+    assert_eq!(state.newer_than(), Some(Offset(30)));
+    let key = compose(&mut state, "a");
+    // One more has been said since they were read.
+    assert_eq!(state.apply(Input::Pushed(push(stored(101)))), Ok(()));
+    assert_eq!(state.apply(Input::Latest(stretch(100, (51..=100).map(stored)))), Ok(()));
+    assert_eq!((state.older_than(), state.newer_than()), (Some(Offset(51)), Some(Offset(100))));
+    assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&key]);
+    assert_eq!(state.apply(Input::Newer(Offset(100), stretch(101, [stored(101)]))), Ok(()));
+    assert_eq!(state.newer_than(), None);
+    assert_eq!(state.rows().len(), 52);
+}
+
+#[test]
+fn what_is_passing_is_trimmed_from_its_beginning_since_it_cannot_be_read_again() {
+    let mut state = RoomState::new(stretch(0, []));
+    for number in 1..=10 {
+        let Push { topic, event, .. } = push(stored(number));
+        assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
+    }
+    assert_eq!(state.apply(Input::Trimmed(End::Newest, 3)), Ok(()));
+    let texts: Vec<_> = state.rows().iter().map(|row| row.content.text.as_str()).collect();
+    assert_eq!((texts, state.newer_than()), (vec!["text 8", "text 9", "text 10"], None));
+}
+
+#[test]
+fn messages_without_a_place_are_shown_in_the_order_of_their_coming() {
+    let mut state = RoomState::new(stretch(0, []));
+    let key = compose(&mut state, "a");
+    for (name, from) in [("x", "ann"), ("a", "me")] {
+        let from = Person { id: from.to_owned(), name: from.to_owned() };
+        let Push { topic, event, .. } = push(said(1, &from, name));
+        assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
+    }
+    assert_eq!(state.rows().len(), 2);
+    assert_eq!(state.rows()[1].key, key, "where everybody else has it");
+    assert_eq!(state.pending().count(), 0);
+}
+
+#[test]
+fn a_message_without_a_place_stays_where_it_came() {
+    let mut state = RoomState::new(stretch(3, (2..=3).map(stored)));
+    let passing = |state: &mut RoomState, number| {
+        let Push { topic, event, .. } = push(said(number, &me(), &format!("passing-{number}")));
+        assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
+    };
+    let texts = |state: &RoomState| state.rows().iter().map(|row| row.content.text.clone()).collect::<Vec<_>>();
+    passing(&mut state, 33);
+    compose(&mut state, "a");
+    assert_eq!(state.apply(Input::Pushed(push(stored(4)))), Ok(()));
+    passing(&mut state, 44);
+    assert_eq!(state.apply(Input::Older(Offset(2), stretch(4, [stored(1)]))), Ok(()));
+    assert_eq!(texts(&state), ["text 1", "text 2", "text 3", "text 33", "text 4", "text 44", "mine a"]);
+    assert_eq!(state.pending().count(), 1);
+    assert_eq!(state.apply(Input::Trimmed(End::Oldest, 3)), Ok(()));
+    assert_eq!(texts(&state), ["text 33", "text 4", "text 44", "mine a"]);
+    assert_eq!(state.older_than(), Some(Offset(4)));
+    // The stream begins anew; what was passing is not in it, and stands above.
+    assert_eq!(state.apply(answer("f", 9, false, [stored(9)])), Ok(()));
+    assert_eq!(texts(&state), ["text 33", "text 44", "text 9", "mine a"]);
+    assert_eq!(state.pending().count(), 1);
+}
+
+#[test]
+fn what_is_accepted_without_a_place_is_said_at_once_and_once() {
+    let mut state = RoomState::new(stretch(0, []));
+    let (first, second) = (compose(&mut state, "a"), compose(&mut state, "b"));
+    assert_eq!(state.apply(Input::Accepted { key: second.clone(), offset: None }), Ok(()));
+    assert_eq!(state.rows().iter().map(|row| &row.key).collect::<Vec<_>>(), [&second, &first]);
+    let Push { topic, event, .. } = push(said(1, &me(), "b"));
+    assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
+    assert_eq!(state.rows().iter().map(|row| &row.key).collect::<Vec<_>>(), [&second, &first]);
+    assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&first]);
+}
+
+#[test]
+fn what_is_already_there_is_not_said_again() {
+    let mut state = RoomState::new(stretch(1, [said(1, &me(), "a")]));
+    compose(&mut state, "a");
+    assert_eq!(offsets(&state), [Some(1)]);
+    assert_eq!(state.unsent().count(), 0);
+}
+
+#[test]
+fn of_messages_without_a_place_the_oldest_go_too_but_none_of_ours_that_is_under_way() {
+    let mut state = RoomState::new(stretch(0, []));
+    let pending = compose(&mut state, "mine");
+    for number in 1..=10 {
+        let Push { topic, event, .. } = push(stored(number));
+        assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
+    }
+    assert_eq!(state.apply(Input::Trimmed(End::Oldest, 3)), Ok(()));
+    let texts: Vec<_> = state.rows().iter().map(|row| row.content.text.as_str()).collect();
+    assert_eq!(texts, ["text 8", "text 9", "text 10", "mine mine"]);
+    assert_eq!(state.row(&pending).map(|row| row.content.text.as_str()), Some("mine mine"));
+}
+
+#[test]
+fn a_programs_event_with_a_text_is_shown() {
+    let mut state = RoomState::new(stretch(0, []));
+    for json in [r#"{"type":"x","text":"1"}"#, r#"{"type":"x","message":{"text":"2"}}"#, r#"{"type":"x","value":3}"#] {
+        let event = serde_json::from_str(json).expect("an event");
+        let topic = Topic::Room("lobby".parse().expect("a group"));
+        assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
+    }
+    assert_eq!(state.rows().iter().map(|row| row.content.text.as_str()).collect::<Vec<_>>(), ["1", "2"]);
+}

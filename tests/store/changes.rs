@@ -1,0 +1,295 @@
+//! What every store does with changes of messages. Each case gets a fresh store and its commits.
+
+use std::sync::Arc;
+
+use confab::{
+    server::store::{Alteration, Appended, ChangeError, Entry, NewChange, Refused, Slice, Store, What},
+    wire::{Change, Content, MOST_REACTIONS, MessageId, Offset, Person, Position, Timestamp},
+};
+use tokio::task::JoinSet;
+
+use crate::{Opened, acknowledge_all, append, fill, group, message, offsets, read, stored, texts, whole};
+
+fn person(id: &str) -> Person {
+    Person { id: id.to_owned(), name: id.to_uppercase() }
+}
+
+/// A change by somebody; the authors of messages are `ann`.
+fn change(id: &MessageId, by: &str, alteration: Alteration) -> NewChange {
+    let at = Timestamp::from_millis(1_795_176_001_000);
+    NewChange { group: group("lobby"), id: id.clone(), from: person(by), alteration, at }
+}
+
+fn edit(text: &str) -> Alteration {
+    Alteration::Edit(text.to_owned())
+}
+
+fn react(emoji: &str, on: bool) -> Alteration {
+    Alteration::React { emoji: emoji.parse().expect("an emoji"), on }
+}
+
+fn id(Position { epoch, offset }: &Position) -> MessageId {
+    MessageId { epoch: epoch.clone(), offset: *offset }
+}
+
+/// Says something in the lobby.
+async fn say(store: &impl Store, key: &str) -> MessageId {
+    id(&append(store, message("lobby", key, key)).await.position)
+}
+
+async fn changed(store: &impl Store, change: NewChange) -> Appended {
+    store.change(change).await.expect("changed")
+}
+
+async fn refused(store: &impl Store, change: NewChange) -> Refused {
+    match store.change(change).await {
+        Err(ChangeError::Refused(refused)) => refused,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn entries(store: &impl Store, after: u64) -> Vec<Entry> {
+    let missed = store.entries(&group("lobby"), Offset(after), usize::MAX, usize::MAX).await.expect("entries");
+    let offsets: Vec<_> = missed.entries.iter().map(|entry| entry.offset.0).collect();
+    assert!(offsets.iter().copied().eq(after + 1..=missed.head.offset.0), "{offsets:?}");
+    missed.entries
+}
+
+/// All messages of the lobby.
+async fn messages(store: &impl Store) -> Vec<Content> {
+    let page = read(store, "lobby", Slice::After(Offset::START), usize::MAX).await;
+    page.messages.into_iter().map(|stored| stored.message.content).collect()
+}
+
+pub(crate) async fn a_change_is_an_entry_of_the_stream_and_its_message_is_as_it_makes_it(opened: Opened<impl Store>) {
+    let reader = acknowledge_all(opened.commits);
+    let first = say(&opened.store, "first").await;
+    say(&opened.store, "second").await;
+    let edited = changed(&opened.store, change(&first, "ann", edit("First!"))).await;
+    assert_eq!((edited.position.offset, edited.fresh), (Offset(3), true));
+    let reacted = changed(&opened.store, change(&first, "bob", react("👍", true))).await;
+    assert_eq!(reacted.position, Position { epoch: first.epoch.clone(), offset: Offset(4) });
+    say(&opened.store, "third").await;
+    let page = read(&opened.store, "lobby", Slice::Latest, 10).await;
+    assert_eq!((offsets(&page), page.head.offset, page.latest), (vec![1, 2, 5], Offset(5), Offset(5)));
+    assert_eq!(texts(&page), ["First!", "second", "third"]);
+    let content = &page.messages[0].message.content;
+    assert_eq!(content.edited, Some(Timestamp::from_millis(1_795_176_001_000)));
+    assert_eq!(content.reactions[0].from, [person("bob")]);
+    // The messages as they are now, and the changes.
+    let all = entries(&opened.store, 0).await;
+    assert_eq!(stored(&all[0]), page.messages[0]);
+    assert!(matches!(&all[2].what, What::Change(Change::Edit { id, text, .. }) if *id == first && text == "First!"));
+    assert!(matches!(&all[3].what, What::Change(Change::React { id, on: true, .. }) if *id == first));
+    assert_eq!(entries(&opened.store, 3).await, all[3..]);
+    opened.store.close().await;
+    let committed = reader.await.expect("the reader");
+    assert!(committed.iter().map(|commit| commit.2.offset.0).eq(1..=5), "in order and each once");
+    assert_eq!(committed[2].2, all[2]);
+}
+
+pub(crate) async fn only_the_author_edits_and_deletes(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    let first = say(&opened.store, "first").await;
+    for alteration in [edit("mine"), Alteration::Delete] {
+        assert_eq!(refused(&opened.store, change(&first, "bob", alteration)).await, Refused::NotYours);
+    }
+    assert_eq!(messages(&opened.store).await, [Content::new("first")]);
+    assert_eq!(whole(&opened.store, "lobby").await.head.offset, Offset(1), "what is refused takes no offset");
+}
+
+pub(crate) async fn what_is_deleted_is_gone_from_all_that_is_read(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    let first = say(&opened.store, "first").await;
+    changed(&opened.store, change(&first, "ann", edit("a secret"))).await;
+    changed(&opened.store, change(&first, "bob", react("👍", true))).await;
+    changed(&opened.store, change(&first, "ann", Alteration::Delete)).await;
+    assert_eq!(messages(&opened.store).await, [Content { deleted: true, ..Content::default() }]);
+    let all = entries(&opened.store, 0).await;
+    assert!(!format!("{all:?}").contains("secret"), "{all:?}");
+    assert_eq!(all[1].what, What::Change(Change::Delete { id: first.clone() }), "the edit is a deletion already");
+    for alteration in [edit("back"), react("👍", true), react("👍", false)] {
+        assert_eq!(refused(&opened.store, change(&first, "ann", alteration)).await, Refused::NotFound);
+    }
+    // Its key is still taken: whoever sends it again has not said it anew.
+    assert!(!append(&opened.store, message("lobby", "first", "first")).await.fresh);
+}
+
+pub(crate) async fn a_repeated_change_changes_nothing(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    let first = say(&opened.store, "first").await;
+    let none = changed(&opened.store, change(&first, "ann", edit("first"))).await;
+    assert_eq!((none.position.offset, none.fresh), (Offset(1), false), "it says so from the first");
+    for (alteration, offset) in [(edit("again"), 2), (react("👍", true), 3), (react("👍", false), 4), (Alteration::Delete, 5)]
+    {
+        for fresh in [true, false] {
+            let appended = changed(&opened.store, change(&first, "ann", alteration.clone())).await;
+            assert_eq!((appended.position.offset.0, appended.fresh), (offset, fresh), "{alteration:?}");
+        }
+    }
+    assert_eq!(entries(&opened.store, 0).await.len(), 5);
+}
+
+pub(crate) async fn reactions_are_counted_and_bounded(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    let first = say(&opened.store, "first").await;
+    for number in 0..MOST_REACTIONS {
+        changed(&opened.store, change(&first, &format!("p{number}"), react("👍", true))).await;
+    }
+    assert_eq!(refused(&opened.store, change(&first, "late", react("👍", true))).await, Refused::TooMany);
+    // Who has put one is not in the way of taking it away, and of putting it again.
+    assert!(!changed(&opened.store, change(&first, "p7", react("👍", true))).await.fresh);
+    changed(&opened.store, change(&first, "p7", react("👍", false))).await;
+    changed(&opened.store, change(&first, "late", react("👍", true))).await;
+    let content = messages(&opened.store).await.remove(0);
+    assert_eq!((content.reactions.len(), content.reaction_count()), (1, MOST_REACTIONS));
+    assert_eq!(content.reactions[0].from.last(), Some(&person("late")));
+}
+
+pub(crate) async fn what_is_not_there_is_not_changed(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    let first = say(&opened.store, "first").await;
+    let reaction = changed(&opened.store, change(&first, "ann", react("👍", true))).await;
+    let elsewhere = id(&append(&opened.store, message("kitchen", "k", "k")).await.position);
+    let other_epoch = MessageId { epoch: "other".parse().expect("an epoch"), offset: Offset(1) };
+    let beyond = MessageId { offset: Offset(u64::MAX), ..first.clone() };
+    let zero = MessageId { offset: Offset(0), ..first.clone() };
+    for target in [id(&reaction.position), elsewhere, other_epoch, beyond, zero] {
+        for alteration in [edit("x"), Alteration::Delete, react("👍", true)] {
+            assert_eq!(refused(&opened.store, change(&target, "ann", alteration)).await, Refused::NotFound, "{target}");
+        }
+    }
+    let mut nowhere = change(&first, "ann", Alteration::Delete);
+    nowhere.group = group("nowhere");
+    assert_eq!(refused(&opened.store, nowhere).await, Refused::NotFound);
+    assert_eq!(opened.store.rooms(10).await.expect("rooms").len(), 2, "a refused change makes no room");
+}
+
+pub(crate) async fn changes_and_messages_share_their_offsets_under_concurrent_writers(opened: Opened<impl Store + 'static>) {
+    const WRITERS: usize = 20;
+    let store = Arc::new(opened.store);
+    let reader = acknowledge_all(opened.commits);
+    let target = say(&*store, "target").await;
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let (store, target) = (Arc::clone(&store), target.clone());
+        writers.spawn(async move {
+            for number in 0..4 {
+                say(&*store, &format!("{writer}-{number}")).await;
+                let on = react("👍", number % 2 == 0);
+                assert!(changed(&*store, change(&target, &format!("p{writer}"), on)).await.fresh);
+            }
+        });
+    }
+    writers.join_all().await;
+    let all = entries(&*store, 0).await;
+    assert_eq!(all.len(), 1 + WRITERS * 8);
+    assert_eq!(messages(&*store).await[0].reaction_count(), 0, "everybody has taken it away again");
+    store.close().await;
+    let committed = reader.await.expect("the reader");
+    assert!(committed.iter().map(|commit| commit.2.offset.0).eq(1..=all.len() as u64));
+    // Whoever makes what was committed of what was first said has what the store has.
+    let mut content = Content::new("target");
+    for commit in &committed {
+        if let What::Change(change) = &commit.2.what {
+            assert!(content.apply(change), "{change:?} changes nothing");
+        }
+    }
+    assert_eq!(content, stored(&all[0]).message.content);
+}
+
+pub(crate) async fn slices_pass_over_changes(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    // Messages at 1, 3, 5, 7, 9 and a reaction after each.
+    for number in 1..=5 {
+        let target = say(&opened.store, &number.to_string()).await;
+        changed(&opened.store, change(&target, "bob", react("👍", true))).await;
+    }
+    for (slice, count, expected) in [
+        (Slice::Latest, 2, vec![7, 9]),
+        (Slice::Before(Offset(6)), 2, vec![3, 5]),
+        (Slice::Before(Offset(5)), 9, vec![1, 3]),
+        (Slice::After(Offset(3)), 2, vec![5, 7]),
+        (Slice::After(Offset(4)), 9, vec![5, 7, 9]),
+        (Slice::After(Offset(9)), 9, vec![]),
+        (Slice::Around(Offset(5)), 2, vec![3, 5]),
+        (Slice::Around(Offset(6)), 2, vec![5, 7]),
+        (Slice::Around(Offset(u64::MAX)), 2, vec![9]),
+    ] {
+        let page = read(&opened.store, "lobby", slice, count).await;
+        assert_eq!(offsets(&page), expected, "{slice:?} of {count}");
+        assert_eq!((page.head.offset, page.first, page.latest), (Offset(10), Offset(1), Offset(9)));
+    }
+}
+
+pub(crate) async fn entries_are_bounded_and_have_no_gap(opened: Opened<impl Store>) {
+    const LONG: usize = 1_000;
+    let _reader = acknowledge_all(opened.commits);
+    let long = |letter: &str| letter.repeat(LONG);
+    // 1: long, 2: a reaction, 3: an edit to something long, 4 and 5: short.
+    let target = id(&append(&opened.store, message("lobby", "long", &long("x"))).await.position);
+    changed(&opened.store, change(&target, "bob", react("👍", true))).await;
+    changed(&opened.store, change(&target, "ann", edit(&long("y")))).await;
+    fill(&opened.store, "lobby", 2).await;
+    for (after, count, bytes, expected) in [
+        (0, 9, usize::MAX, 1..=5),
+        (0, 2, usize::MAX, 1..=2),
+        (1, 2, usize::MAX, 2..=3),
+        (0, 9, 0, 1..=2),
+        (0, 9, 2 * LONG - 1, 1..=2),
+        (0, 9, 2 * LONG, 1..=3),
+        (0, 9, 2 * LONG + 1, 1..=4),
+        (1, 9, LONG, 2..=3),
+        (2, 9, 1, 3..=3),
+    ] {
+        let missed = opened.store.entries(&group("lobby"), Offset(after), count, bytes).await.expect("entries");
+        let offsets: Vec<_> = missed.entries.iter().map(|entry| entry.offset.0).collect();
+        assert_eq!(offsets, expected.collect::<Vec<_>>(), "{count} after {after}, of {bytes} bytes");
+        assert_eq!((missed.head.offset, missed.first), (Offset(5), Offset(1)));
+    }
+    for (after, count) in [(5, 9), (u64::MAX, 9), (0, 0)] {
+        let missed = opened.store.entries(&group("lobby"), Offset(after), count, 9).await.expect("entries");
+        assert_eq!((missed.entries, missed.head.offset), (Vec::new(), Offset(5)));
+    }
+    let empty = opened.store.entries(&group("kitchen"), Offset(0), 9, 9).await.expect("entries");
+    assert_eq!((empty.entries, empty.head.offset, empty.first), (Vec::new(), Offset(0), Offset(1)));
+}
+
+pub(crate) async fn a_change_of_the_newest_message_says_what_it_is_now(mut opened: Opened<impl Store + 'static>) {
+    let store = Arc::new(opened.store);
+    let writer = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            let [first, second] = [say(&*store, "first").await, say(&*store, "second").await];
+            changed(&*store, change(&first, "ann", edit("First!"))).await;
+            changed(&*store, change(&second, "ann", edit("Second!"))).await;
+        }
+    });
+    let mut latest = Vec::new();
+    for _ in 0..4 {
+        let committed = opened.commits.recv().await.expect("a commit");
+        latest.push(committed.latest.clone().map(|stored| stored.message.content.text));
+        committed.acknowledge();
+    }
+    writer.await.expect("the writer");
+    assert_eq!(latest, [None, None, None, Some("Second!".to_owned())]);
+    let rooms = store.rooms(1).await.expect("rooms");
+    assert_eq!(rooms[0].latest.as_ref().map(|stored| (stored.offset.0, &*stored.message.content.text)), Some((2, "Second!")));
+}
+
+pub(crate) async fn any_edit_and_reaction_comes_back_as_it_was(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    for (number, text) in ["", "a\0b\u{1}c", "\u{1}", "'; --", "שלום 中文 👩‍👩‍👧‍👦", "\r\n\t\u{feff}\u{ffff}"].into_iter().enumerate()
+    {
+        let target = say(&opened.store, &format!("k{number}")).await;
+        changed(&opened.store, change(&target, "ann", edit(text))).await;
+        let mut reaction = change(&target, "bob", react("👩‍👩‍👧‍👦", true));
+        reaction.from = Person { id: format!("id {text}"), name: text.to_owned() };
+        changed(&opened.store, reaction.clone()).await;
+        let content = messages(&opened.store).await.pop().expect("a message");
+        assert_eq!((content.text.as_str(), &content.reactions[0].from[..]), (text, std::slice::from_ref(&reaction.from)));
+        let all = entries(&opened.store, target.offset.0).await;
+        assert!(matches!(&all[0].what, What::Change(Change::Edit { text: edited, .. }) if edited == text), "{:?}", all[0]);
+        assert!(matches!(&all[1].what, What::Change(Change::React { from, .. }) if *from == reaction.from), "{:?}", all[1]);
+    }
+}
