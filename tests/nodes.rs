@@ -7,7 +7,8 @@
 //!
 //! Nodes with one store promise more: every message that was acknowledged is heard exactly once and in one order by everybody,
 //! on whatever node. `crowd` are the people who hold them to it while, in `one_store`, Redis or the database fails, and in
-//! `dead_node` a node is killed. They also see in `restart` what becomes of a server that has nobody beside it. `presence` is about who is there.
+//! `dead_node` a node is killed. They also see in `restart` what becomes of a server that has nobody beside it. `presence` is about who is there,
+//! `changes` about what becomes of what was said.
 //!
 //! Clients and servers are those of `tests/server`, Redis and the programs in Python those of `tests/support`.
 
@@ -25,6 +26,8 @@ mod support;
 #[path = "nodes/cluster.rs"]
 #[macro_use]
 mod cluster;
+#[path = "nodes/changes.rs"]
+mod changes;
 #[path = "nodes/crossing.rs"]
 mod crossing;
 #[path = "nodes/crowd.rs"]

@@ -11,6 +11,7 @@
 
 mod app;
 mod backup;
+mod changes;
 mod chat;
 mod clients;
 mod deflate;

@@ -15,6 +15,7 @@ mod postgres;
 mod sqlite;
 #[path = "../support/mod.rs"]
 mod support;
+mod upgrade;
 
 use support::postgres::Postgres;
 
