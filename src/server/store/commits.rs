@@ -92,6 +92,14 @@ impl InFlight {
     }
 }
 
+/// What a writer has made durable: see [`Committed`].
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) epoch: Epoch,
+    pub(super) entry: Entry,
+    pub(super) latest: Option<Stored>,
+}
+
 /// The writing end of [`Commits`].
 #[derive(Debug)]
 pub(super) struct Outbox(mpsc::UnboundedSender<Committed>);
@@ -106,11 +114,11 @@ impl Outbox {
     pub(super) fn message(&self, message: NewMessage, position: Position, ticket: Ticket) {
         let group = message.group.clone();
         let stored = message.stored_at(&position);
-        self.entry(group, position.epoch, stored.into(), None, ticket);
+        self.entry(group, Made { epoch: position.epoch, entry: stored.into(), latest: None }, ticket);
     }
 
     /// Hands on a durable entry of any kind.
-    pub(super) fn entry(&self, group: Group, epoch: Epoch, entry: Entry, latest: Option<Stored>, ticket: Ticket) {
+    pub(super) fn entry(&self, group: Group, Made { epoch, entry, latest }: Made, ticket: Ticket) {
         let position = Position { epoch: epoch.clone(), offset: entry.offset };
         let ack = Acknowledgement(Some((ticket, Appended { position, fresh: true })));
         let _ = self.0.send(Committed { group, epoch, entry, latest, ack });

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use super::{
     Appended, ChangeError, Commits, Entry, Missed, NewChange, NewMessage, Page, Refused, Slice, Store, StoreError, What,
     change::edit_as_it_is_now,
-    commits::{InFlight, Outbox, Ticket},
+    commits::{InFlight, Made, Outbox, Ticket},
     epoch::EpochSeed,
     page::{self, Allowance, Run},
 };
@@ -129,7 +129,7 @@ impl Rooms {
         let (epoch, stored) = room.push(message);
         self.bytes -= room.drop_oldest(self.limits);
         self.drop_silent_rooms();
-        self.outbox.entry(group, epoch, stored.into(), None, ticket);
+        self.outbox.entry(group, Made { epoch, entry: stored.into(), latest: None }, ticket);
     }
 
     /// Changes a message and says so, as above.
@@ -145,7 +145,7 @@ impl Rooms {
                     self.bytes -= room.drop_oldest(self.limits);
                 }
                 self.drop_silent_rooms();
-                self.outbox.entry(change.group.clone(), epoch, entry, latest, ticket);
+                self.outbox.entry(change.group.clone(), Made { epoch, entry, latest }, ticket);
             }
             Ok(Changed { made: None, epoch, last, .. }) => {
                 ticket.answer(Ok(Appended { position: Position { epoch, offset: last }, fresh: false }));

@@ -35,10 +35,10 @@ use crate::{
         Appended, ChangeError, Entry, NewChange, NewMessage, Refused, StoreError, What,
         batch::{Job, Work, gather},
         change::{kind_of, reaction_of, reactions_to_json},
-        commits::{Outbox, Ticket},
+        commits::{Made, Outbox, Ticket},
         epoch::EpochSeed,
     },
-    wire::{Content, Emoji, Epoch, Group, Offset, Position, Stored, Timestamp},
+    wire::{Content, Emoji, Group, Offset, Position, Timestamp},
 };
 
 /// How long a database that is away is waited for.
@@ -155,8 +155,7 @@ impl Unit for NewChange {
 
 /// What became of a change.
 enum Changed {
-    /// With the room's newest message where that was changed.
-    Made(Epoch, Entry, Option<Stored>),
+    Made(Box<Made>),
     /// The message says that already; its last change stands here.
     Already(Position),
     Refused(Refused),
@@ -216,7 +215,7 @@ impl Writer {
 
     async fn settle_change(&mut self, change: &NewChange, ticket: Ticket) {
         match self.persist(change).await {
-            Ok(Changed::Made(epoch, entry, latest)) => self.outbox.entry(change.group.clone(), epoch, entry, latest, ticket),
+            Ok(Changed::Made(made)) => self.outbox.entry(change.group.clone(), *made, ticket),
             Ok(Changed::Already(position)) => ticket.answer(Ok(Appended { position, fresh: false })),
             Ok(Changed::Refused(refused)) => ticket.answer(Err(ChangeError::Refused(refused))),
             Err(verdict) => ticket.answer(Err(StoreError::from(verdict).into())),
@@ -348,7 +347,8 @@ impl Writer {
             client.batch_execute("COMMIT"),
         )?;
         let entry = Entry { offset: place(head)?, what: What::Change(made) };
-        Ok(Changed::Made(epoch.clone(), entry, (target == latest).then_some(stored)))
+        let latest = (target == latest).then_some(stored);
+        Ok(Changed::Made(Box::new(Made { epoch: epoch.clone(), entry, latest })))
     }
 
     /// Answers those that are committed: the new ones when they were handed on.

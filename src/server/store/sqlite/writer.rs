@@ -17,7 +17,7 @@ use crate::{
         Appended, ChangeError, Entry, NewChange, NewMessage, Refused, StoreError, What,
         batch::{Job, Work, gather},
         change::{kind_of, reaction_of, reactions_to_json},
-        commits::Outbox,
+        commits::{Made, Outbox},
         epoch::EpochSeed,
     },
     wire::{Content, Emoji, Epoch, Group, Offset, Position, Stored, Timestamp},
@@ -74,8 +74,8 @@ struct Last {
 enum Outcome {
     /// The message is new and stands here.
     Message(Position),
-    /// A new change; with the room's newest message where that was changed.
-    Change(Epoch, Entry, Option<Stored>),
+    /// A new change.
+    Change(Box<Made>),
     /// There is nothing new.
     Settled(Result<Appended, ChangeError>),
 }
@@ -123,9 +123,7 @@ impl Writer {
                 for (Job { work, ticket }, outcome) in batch.into_iter().zip(outcomes) {
                     match (work, outcome) {
                         (Work::Message(message), Outcome::Message(position)) => self.outbox.message(message, position, ticket),
-                        (work, Outcome::Change(epoch, entry, latest)) => {
-                            self.outbox.entry(work.into_group(), epoch, entry, latest, ticket);
-                        }
+                        (work, Outcome::Change(made)) => self.outbox.entry(work.into_group(), *made, ticket),
                         (_, Outcome::Settled(settled)) => ticket.answer(settled),
                         (Work::Change(_), Outcome::Message(_)) => unreachable!("see `write`"), // never: it inserts messages only
                     }
@@ -244,7 +242,7 @@ fn alter(transaction: &Transaction<'_>, room: &mut Room, new: &NewChange) -> rus
     room.head = head;
     let entry = Entry { offset: offset(head)?, what: What::Change(change) };
     let latest = (target == room.latest).then_some(stored);
-    Ok(Outcome::Change(room.epoch.clone(), entry, latest))
+    Ok(Outcome::Change(Box::new(Made { epoch: room.epoch.clone(), entry, latest })))
 }
 
 /// It is there already, and stands here.
