@@ -53,6 +53,8 @@ fn the_checked_in_file_sets_every_key_to_its_default() {
         "match = ",
         "history = ",
         "guests = ",
+        "keep_messages = ",
+        "keep_days = ",
         "event_type = ",
         "text_key = ",
         "group = ",
@@ -110,6 +112,8 @@ fn every_key_is_read_from_a_file() {
         group = "chat.{group}"
         match = "team-*"
         guests = false
+        keep_messages = 5000
+        keep_days = 0
         event_type = "room_said"
         text_key = "body"
         [[rooms]]
@@ -277,7 +281,7 @@ fn unknown_keys_are_named_with_what_may_be_meant() {
         ),
         (
             "[[rooms]]\nmatch = \"*\"\ncolour = \"red\"\n",
-            "Leptos.toml:3: rooms[0].colour is not a setting; rooms[0] has match, history, guests, event_type, text_key, group",
+            "Leptos.toml:3: rooms[0].colour is not a setting; rooms[0] has match, history, guests, keep_messages, keep_days, event_type, text_key, group",
         ),
         (
             "\"a\\nb\" = 1\n",
@@ -413,6 +417,10 @@ fn bad_layers_and_rules_are_named_with_what_would_be_right() {
         (
             "[[rooms]]\nmatch = \"*\"\nguests = \"no\"\n",
             "Leptos.toml:3: rooms[0].guests must be true or false, not a text".to_owned(),
+        ),
+        (
+            "[[rooms]]\nmatch = \"*\"\nkeep_days = -1\n",
+            "Leptos.toml:3: rooms[0].keep_days must be a whole number from 0 (no limit) to 365250, not -1".to_owned(),
         ),
         (
             "[[rooms]]\nmatch = \"*\"\n[[rooms]]\nmatch = \"team-*\"\nguests = false\n",

@@ -23,7 +23,7 @@ ALTER TABLE messages ADD COLUMN reactions TEXT;
 ALTER TABLE messages ADD COLUMN changed INTEGER;
 
 CREATE TABLE changes (
-    room_id     INTEGER NOT NULL REFERENCES rooms (id),
+    room_id     INTEGER NOT NULL REFERENCES rooms (id) DEFERRABLE INITIALLY DEFERRED,
     offset      INTEGER NOT NULL,
     -- The offset of the message. What an edit has made of it stands there, and only there: so what is deleted is gone.
     target      INTEGER NOT NULL,

@@ -171,6 +171,8 @@ pub struct RoomRule {
     pub history: History,
     /// Whether people who are not signed in may enter.
     pub guests: bool,
+    /// `keep_messages` and `keep_days` in the file.
+    pub keep: Keep,
     /// `event_type`, `text_key` and `group` in the file.
     pub events: Arc<RoomEvents>,
 }
@@ -178,7 +180,29 @@ pub struct RoomRule {
 /// The rule without `[[rooms]]`, and what a rule has that says nothing more than `match = "*"`.
 impl Default for RoomRule {
     fn default() -> Self {
-        Self { matches: Pattern::everything(), history: History::Store, guests: true, events: Arc::default() }
+        Self {
+            matches: Pattern::everything(),
+            history: History::Store,
+            guests: true,
+            keep: Keep::default(),
+            events: Arc::default(),
+        }
+    }
+}
+
+/// How much of a room's history is kept; without bounds all of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// So many of the newest messages.
+    pub messages: Option<u64>,
+    /// Messages for so many days.
+    pub days: Option<u32>,
+}
+
+impl Keep {
+    /// Whether anything is ever dropped.
+    pub fn is_bounded(self) -> bool {
+        self != Self::default()
     }
 }
 

@@ -29,6 +29,7 @@ mod peers;
 mod plain;
 mod presence;
 mod push;
+mod retention;
 mod slow_reader;
 #[path = "../support/mod.rs"]
 mod support;

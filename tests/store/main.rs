@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 mod changes;
 mod conformance;
 mod postgres;
+mod retention;
 mod sqlite;
 #[path = "../support/mod.rs"]
 mod support;
@@ -92,6 +93,12 @@ conformance! {
     changes::entries_are_bounded_and_have_no_gap
     changes::a_change_of_the_newest_message_says_what_it_is_now
     changes::any_edit_and_reaction_comes_back_as_it_was
+    retention::the_newest_are_kept_and_the_stream_goes_on
+    retention::old_ones_go_up_to_the_first_that_is_not_old
+    retention::a_room_of_which_nothing_is_left_goes_on
+    retention::changes_go_with_what_stands_before_them
+    retention::a_long_room_is_dropped_part_by_part
+    retention::all_rooms_come_by_name
 }
 
 fn group(name: &str) -> Group {

@@ -368,7 +368,7 @@ mod tests {
             layers::{MemoryLayer, MemoryOptions},
             rooms::Rooms,
             settings::Settings,
-            store::{Appended, ChangeError, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError},
+            store::{Appended, Bounds, ChangeError, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError},
             telemetry::Appends,
         },
         wire::{Group, Person, Position, RoomSummary},
@@ -398,6 +398,14 @@ mod tests {
 
         async fn read(&self, _: &Group, _: Slice, _: usize, _: usize) -> Result<Page, StoreError> {
             Err(StoreError::Unavailable("not asked".into()))
+        }
+
+        async fn groups(&self, _: Option<&Group>, _: usize) -> Result<Vec<Group>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn forget(&self, _: &Group, _: Bounds) -> Result<bool, StoreError> {
+            Ok(false)
         }
 
         async fn rooms(&self, _: usize) -> Result<Vec<RoomSummary>, StoreError> {

@@ -466,7 +466,7 @@ mod tests {
             layers::{MemoryLayer, MemoryOptions, Value},
             rooms::{Room, Rooms, layer_group},
             settings::Settings,
-            store::{Appended, ChangeError, Entry, MemoryStore, Missed, NewChange, NewMessage, Page, Slice, Store},
+            store::{Appended, Bounds, ChangeError, Entry, MemoryStore, Missed, NewChange, NewMessage, Page, Slice, Store},
             telemetry::Appends,
         },
         wire::{Content, Group, Message, Offset, Person, RoomSummary, Stored, Timestamp},
@@ -501,6 +501,14 @@ mod tests {
             let head = self.head.lock().clone();
             let entries = (after.saturating_add(1)..=head.offset.0).take(count).map(stored).map(Entry::from).collect();
             Ok(Missed { head, first: Offset(1), entries })
+        }
+
+        async fn groups(&self, _: Option<&Group>, _: usize) -> Result<Vec<Group>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn forget(&self, _: &Group, _: Bounds) -> Result<bool, StoreError> {
+            Ok(false)
         }
 
         async fn rooms(&self, _: usize) -> Result<Vec<RoomSummary>, StoreError> {

@@ -17,6 +17,7 @@
 //! second which rooms have moved on, so that the others' members see it soon, with or without a layer.
 
 mod events;
+mod retention;
 
 use std::{
     sync::Arc,
@@ -244,6 +245,9 @@ impl Rooms {
         let (stranded, strandings) = mpsc::channel(MOST_STRANDED);
         if let Some(watch) = durable.0.watch() {
             tokio::spawn(look_out(watch, Arc::clone(&rules), stranded.clone()));
+        }
+        for store in [&durable.0, &volatile.0] {
+            tokio::spawn(retention::keep_within(Arc::downgrade(store), Arc::clone(&rules)));
         }
         let committed = |append: &Append| append.committed.clone();
         for (commits, stranded, committed) in

@@ -302,11 +302,15 @@ fn room_rules(node: &Node) -> Result<Vec<RoomRule>, Mistakes> {
     Ok(rules)
 }
 
+/// The largest bounds that make sense: more than any room has, and a thousand years.
+const MOST_KEPT: u64 = 1_000_000_000_000;
+const MOST_DAYS: u64 = 365_250;
+
 fn room_rule(node: &Node) -> Result<RoomRule, Mistakes> {
-    const NAMES: [&str; 6] = ["match", "history", "guests", "event_type", "text_key", "group"];
+    const NAMES: [&str; 8] = ["match", "history", "guests", "keep_messages", "keep_days", "event_type", "text_key", "group"];
     let fields = node.fields(r#"a table, like { match = "*", history = "store", guests = true }"#)?;
     let mut mistakes = Mistakes::default();
-    let RoomRule { history: mut kept, mut guests, .. } = RoomRule::default();
+    let RoomRule { history: mut kept, mut guests, mut keep, .. } = RoomRule::default();
     let RoomEvents { mut event_type, mut text_key, .. } = RoomEvents::default();
     let mut matches = None;
     for (name, field) in fields {
@@ -314,6 +318,8 @@ fn room_rule(node: &Node) -> Result<RoomRule, Mistakes> {
             "match" => matches = mistakes.keep(field.parsed(Pattern::for_rooms)),
             "history" => kept = mistakes.keep(field.parsed(str::parse)).unwrap_or(kept),
             "guests" => guests = mistakes.keep(field.truth()).unwrap_or(guests),
+            "keep_messages" => keep.messages = mistakes.keep(field.limit(MOST_KEPT)).filter(|most| *most > 0),
+            "keep_days" => keep.days = mistakes.keep(field.limit(MOST_DAYS)).filter(|days| *days > 0),
             "event_type" => event_type = mistakes.keep(field.parsed(str::parse)).unwrap_or(event_type),
             "text_key" => text_key = mistakes.keep(field.parsed(str::parse)).unwrap_or(text_key),
             // What it may be depends on the pattern, which may stand after it.
@@ -332,7 +338,7 @@ fn room_rule(node: &Node) -> Result<RoomRule, Mistakes> {
     let group = named("group").map(|field| field.parsed(|text| GroupTemplate::new(text, &matches)));
     let group = group.and_then(|group| mistakes.keep(group)).unwrap_or_default();
     let events = Arc::new(RoomEvents { event_type, text_key, group });
-    mistakes.or(RoomRule { matches, history: kept, guests, events })
+    mistakes.or(RoomRule { matches, history: kept, guests, keep, events })
 }
 
 fn token_rules(node: &Node) -> Result<Vec<TokenRule>, Mistakes> {

@@ -6,7 +6,7 @@
 use tokio::sync::mpsc;
 
 use super::{NewChange, NewMessage, commits::Ticket};
-use crate::wire::Group;
+use crate::wire::{Group, Offset};
 
 /// What waits for its commit.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(super) struct Job {
 pub(super) enum Work {
     Message(NewMessage),
     Change(NewChange),
+    /// Drop what the room has before the offset.
+    Forget(Group, Offset),
 }
 
 impl Work {
@@ -27,6 +29,7 @@ impl Work {
         match self {
             Self::Message(message) => &message.group,
             Self::Change(change) => &change.group,
+            Self::Forget(group, _) => group,
         }
     }
 
@@ -34,6 +37,7 @@ impl Work {
         match self {
             Self::Message(message) => message.group,
             Self::Change(change) => change.group,
+            Self::Forget(group, _) => group,
         }
     }
 
@@ -41,6 +45,7 @@ impl Work {
         match self {
             Self::Message(message) => message.text.len(),
             Self::Change(change) => change.text_bytes(),
+            Self::Forget(..) => 0,
         }
     }
 }

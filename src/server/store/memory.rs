@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::{
-    Appended, ChangeError, Commits, Entry, Missed, NewChange, NewMessage, Page, Refused, Slice, Store, StoreError, What,
+    Appended, Bounds, ChangeError, Commits, Entry, Missed, NewChange, NewMessage, Page, Refused, Slice, Store, StoreError,
+    What,
     change::edit_as_it_is_now,
     commits::{InFlight, Made, Outbox, Ticket},
     epoch::EpochSeed,
@@ -89,6 +90,15 @@ impl Store for MemoryStore {
 
     async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {
         self.rooms.lock().as_ref().map(|rooms| rooms.newest(count)).ok_or_else(StoreError::closed)
+    }
+
+    async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Group>, StoreError> {
+        self.rooms.lock().as_ref().map(|rooms| rooms.groups(after, count)).ok_or_else(StoreError::closed)
+    }
+
+    async fn forget(&self, group: &Group, bounds: Bounds) -> Result<bool, StoreError> {
+        self.rooms.lock().as_mut().ok_or_else(StoreError::closed)?.forget(group, bounds);
+        Ok(false)
     }
 
     async fn close(&self) {
@@ -175,6 +185,35 @@ impl Rooms {
         match self.by_name.get(group) {
             Some(room) => room.missed(after, Allowance::new(count, bytes)),
             None => Room::new(self.seed.epoch_of(group)).missed(after, Allowance::new(0, 0)),
+        }
+    }
+
+    fn groups(&self, after: Option<&Group>, count: usize) -> Vec<Group> {
+        let mut groups: Vec<_> =
+            self.by_name.keys().filter(|group| after.is_none_or(|after| *group > after)).cloned().collect();
+        groups.sort_unstable();
+        groups.truncate(count);
+        groups
+    }
+
+    fn forget(&mut self, group: &Group, Bounds { messages, since }: Bounds) {
+        let Some(room) = self.by_name.get_mut(group) else { return };
+        let over = |room: &Room, message: &Message| {
+            messages.is_some_and(|most| room.messages as u64 > most) || since.is_some_and(|since| message.at < since)
+        };
+        loop {
+            let oldest = room.entries.iter().find_map(Entry::message);
+            if !oldest.is_some_and(|oldest| over(room, oldest)) {
+                return;
+            }
+            while room.entries.front().is_some_and(|entry| entry.message().is_none()) {
+                room.drop_first();
+            }
+            self.bytes -= room.drop_first();
+            // Changes stand between it and the next message, or after the last one.
+            while room.entries.front().is_some_and(|entry| entry.message().is_none()) {
+                room.drop_first();
+            }
         }
     }
 
@@ -282,15 +321,21 @@ impl Room {
     fn drop_oldest(&mut self, limits: Limits) -> usize {
         let mut gone = 0;
         while self.messages > limits.messages_per_room || self.entries.len() - self.messages > limits.changes_per_room {
-            let Some(oldest) = self.entries.pop_front() else { break };
-            gone += oldest.held_bytes();
-            if let What::Message(message) = oldest.what {
-                self.messages -= 1;
-                self.changed.remove(&oldest.offset);
-                self.keys.remove(&(message.from.id, message.key));
-                if oldest.offset == self.latest {
-                    self.latest = Offset::START;
-                }
+            gone += self.drop_first();
+        }
+        gone
+    }
+
+    /// Drops the oldest entry, if there is one. Returns how many bytes of text are gone.
+    fn drop_first(&mut self) -> usize {
+        let Some(oldest) = self.entries.pop_front() else { return 0 };
+        let gone = oldest.held_bytes();
+        if let What::Message(message) = oldest.what {
+            self.messages -= 1;
+            self.changed.remove(&oldest.offset);
+            self.keys.remove(&(message.from.id, message.key));
+            if oldest.offset == self.latest {
+                self.latest = Offset::START;
             }
         }
         gone

@@ -173,6 +173,15 @@ pub struct Missed {
     pub entries: Vec<Entry>,
 }
 
+/// What of a room is to be held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// So many of the newest messages.
+    pub messages: Option<u64>,
+    /// Messages that are not older.
+    pub since: Option<Timestamp>,
+}
+
 /// A store of rooms.
 ///
 /// What every store keeps to:
@@ -226,6 +235,20 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The store cannot be read now.
     async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError>;
+
+    /// At most `count` rooms in the order of their names, those after `after`. It is for those who go through all of them.
+    ///
+    /// # Errors
+    /// The store cannot be read now.
+    async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Group>, StoreError>;
+
+    /// Drops the oldest messages of a room that are over the bounds, with all that comes before the first one that is not, as much as
+    /// can be dropped at once; says whether there may be more. What is held has no gap: an old message after one that is kept stays. The
+    /// stream goes on from where it stands, with [another beginning](Page::first). The keys of what was dropped are free.
+    ///
+    /// # Errors
+    /// The store cannot write now.
+    async fn forget(&self, group: &Group, bounds: Bounds) -> Result<bool, StoreError>;
 
     /// Where several nodes may write to this store: what tells which rooms have moved on. None where this node is the only one.
     fn watch(&self) -> Option<Box<dyn Watch>> {

@@ -19,7 +19,7 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Appended, ChangeError, Commits, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError, Watch,
+    Appended, Bounds, ChangeError, Commits, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError, Watch,
     batch::{Job, Work},
     commits::Outbox,
     intake::Intake,
@@ -159,6 +159,16 @@ impl Store for PostgresStore {
 
     async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {
         self.readers.rooms(count).await
+    }
+
+    async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Group>, StoreError> {
+        self.readers.groups(after, count).await
+    }
+
+    async fn forget(&self, group: &Group, bounds: Bounds) -> Result<bool, StoreError> {
+        let Some(first) = self.readers.beginning_within(group, bounds).await? else { return Ok(false) };
+        self.intake.write(Work::Forget(group.clone(), first)).await?;
+        Ok(true)
     }
 
     fn watch(&self) -> Option<Box<dyn Watch>> {

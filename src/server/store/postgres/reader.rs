@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     server::store::{
-        Entry, Missed, Page, PostgresUrl, Slice, StoreError, Watch, What,
+        Bounds, Entry, Missed, Page, PostgresUrl, Slice, StoreError, Watch, What,
         change::{ChangeRow, reactions_from_json},
         epoch::EpochSeed,
         message_id,
@@ -49,6 +49,9 @@ const CHANGES: &str = r#"SELECT changes."offset", target, changes.at, kind, emoj
     FROM changes LEFT JOIN messages
         ON kind = 'edit' AND messages.room_id = changes.room_id AND messages."offset" = target
     WHERE changes.room_id = $1 AND changes."offset" BETWEEN $2 AND $3 ORDER BY changes."offset" LIMIT $4"#;
+const NAMES: &str = "SELECT name FROM rooms WHERE name > $1 ORDER BY name LIMIT $2";
+const OLDEST: &str = r#"SELECT "offset", at FROM messages WHERE room_id = $1 AND "offset" >= $2 ORDER BY "offset" LIMIT $3"#;
+const KEPT: &str = r#"SELECT "offset" FROM messages WHERE room_id = $1 ORDER BY "offset" DESC LIMIT 1 OFFSET $2"#;
 const ROOMS: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions, name, epoch
     FROM rooms JOIN messages ON room_id = id AND "offset" = latest ORDER BY activity DESC LIMIT $1"#;
 /// The rooms that were written to by transactions which the earlier moment `$2` did not show; `$1` is the first that it may not
@@ -148,6 +151,45 @@ impl Readers {
         };
         let head = Position { epoch: name(&row, 1)?, offset: offset(&row, 2)? };
         Ok(Room { id: Some(row.get(0)), head, first: offset(&row, 3)?, latest: offset(&row, 4)? })
+    }
+
+    /// Reads the names of rooms.
+    pub(super) async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Group>, StoreError> {
+        let client = self.connections.get().await?;
+        let after = after.map_or("", Group::as_str);
+        let rows = answer(client, async |client| {
+            let statement = client.prepare_cached(NAMES).await?;
+            client.query(&statement, &[&after, &column(count as u64)]).await
+        });
+        rows.await?.map_err(StoreError::unavailable)?.iter().map(|row| name(row, 0)).collect()
+    }
+
+    /// Where a room begins when what is over the bounds is dropped; none where nothing is.
+    pub(super) async fn beginning_within(&self, group: &Group, bounds: Bounds) -> Result<Option<Offset>, StoreError> {
+        let client = self.connections.get().await?;
+        answer(client, async |client| self.beginning_on(client, group, bounds).await).await?
+    }
+
+    async fn beginning_on(
+        &self,
+        client: &Object,
+        group: &Group,
+        Bounds { messages, since }: Bounds,
+    ) -> Result<Option<Offset>, StoreError> {
+        let Room { id: Some(id), head, first, .. } = self.room(client, group).await? else { return Ok(None) };
+        let kept = match messages {
+            Some(most) => {
+                let statement = client.prepare_cached(KEPT).await.map_err(StoreError::unavailable)?;
+                let row = client.query_opt(&statement, &[&id, &column(most.saturating_sub(1))]).await;
+                row.map_err(StoreError::unavailable)?.map(|row| offset(&row, 0)).transpose()?
+            }
+            None => None,
+        };
+        let statement = client.prepare_cached(OLDEST).await.map_err(StoreError::unavailable)?;
+        let most = column(page::FORGOTTEN_AT_ONCE as u64 + 1);
+        let rows = client.query(&statement, &[&id, &column(first.0), &most]).await.map_err(StoreError::unavailable)?;
+        let oldest = rows.iter().map(|row| Ok((offset(row, 0)?, Timestamp::from_millis(row.get(1)))));
+        Ok(page::beginning(&oldest.collect::<Result<Vec<_>, StoreError>>()?, kept, since, head.offset))
     }
 
     /// Reads the rooms that were active last.

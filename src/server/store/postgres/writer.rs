@@ -96,6 +96,17 @@ const UPDATE_MESSAGE: &str = r#"UPDATE messages SET text = $3, edited = $4, dele
     WHERE room_id = $1 AND "offset" = $2"#;
 const INSERT_CHANGE: &str = r#"INSERT INTO changes (room_id, "offset", target, at, kind, emoji, author_id, author_name)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#;
+/// Drops what stands before the offset.
+const FORGET: &str = r#"
+    WITH room AS (
+        UPDATE rooms SET first = greatest(first, $2), latest = CASE WHEN latest < $2 THEN 0 ELSE latest END
+        WHERE name = $1 RETURNING id, epoch, head
+    ), messages AS (
+        DELETE FROM messages USING room WHERE room_id = room.id AND "offset" < $2
+    ), changes AS (
+        DELETE FROM changes USING room WHERE room_id = room.id AND "offset" < $2
+    )
+    SELECT epoch, head FROM room"#;
 const MOVE_ROOM: &str = "UPDATE rooms SET head = $2, touched = pg_current_xact_id()::text::bigint WHERE id = $1";
 
 /// Why something is not committed, or not known to be.
@@ -153,6 +164,24 @@ impl Unit for NewChange {
     }
 }
 
+/// Where a room is to begin.
+struct Beginning {
+    group: Group,
+    first: Offset,
+}
+
+impl Unit for Beginning {
+    /// Where the room's stream stands, if there is such a room.
+    type Written = Option<Position>;
+
+    async fn write(&self, _: &Writer, client: &Object) -> Result<Option<Position>, Failure> {
+        let forgotten = client.prepare_cached(FORGET).await?;
+        let row = client.query_opt(&forgotten, &[&self.group.as_str(), &column(self.first.0)]).await?;
+        let position = |row: Row| Ok(Position { epoch: name(&row, 0)?, offset: offset(&row, 1)? });
+        row.map(position).transpose().map_err(Failure::Damaged)
+    }
+}
+
 /// What became of a change.
 enum Changed {
     Made(Box<Made>),
@@ -186,19 +215,32 @@ impl Writer {
 
     /// Commits the batch and answers each job, one way or the other: the messages together, then the changes one by one.
     async fn settle(&mut self, batch: Vec<Job>) {
-        let (mut messages, mut changes) = (Vec::new(), Vec::new());
+        let (mut messages, mut others) = (Vec::new(), Vec::new());
         for Job { work, ticket } in batch {
             match work {
                 Work::Message(message) => messages.push((message, ticket)),
-                Work::Change(change) => changes.push((change, ticket)),
+                other => others.push((other, ticket)),
             }
         }
         if !messages.is_empty() {
             self.settle_messages(messages).await;
         }
-        for (change, ticket) in changes {
-            self.settle_change(&change, ticket).await;
+        for (work, ticket) in others {
+            match work {
+                Work::Message(message) => self.settle_messages(vec![(message, ticket)]).await,
+                Work::Change(change) => self.settle_change(&change, ticket).await,
+                Work::Forget(group, first) => self.settle_beginning(&Beginning { group, first }, ticket).await,
+            }
         }
+    }
+
+    async fn settle_beginning(&mut self, beginning: &Beginning, ticket: Ticket) {
+        let settled = match self.persist(beginning).await {
+            Ok(Some(position)) => Ok(Appended { position, fresh: false }),
+            Ok(None) => Err(ChangeError::Refused(Refused::NotFound)),
+            Err(verdict) => Err(StoreError::from(verdict).into()),
+        };
+        ticket.answer(settled);
     }
 
     async fn settle_messages(&mut self, batch: Vec<(NewMessage, Ticket)>) {

@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 
 use self::{folder::FolderLock, reader::Readers, writer::Writer};
 use super::{
-    Appended, ChangeError, Commits, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError,
+    Appended, Bounds, ChangeError, Commits, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError,
     batch::{Job, Work},
     commits::Outbox,
     epoch::EpochSeed,
@@ -186,6 +186,19 @@ impl Store for SqliteStore {
 
     async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {
         self.readers.run(move |connection, _| reader::rooms(connection, count)).await
+    }
+
+    async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Group>, StoreError> {
+        let after = after.cloned();
+        self.readers.run(move |connection, _| reader::groups(connection, after.as_ref(), count)).await
+    }
+
+    async fn forget(&self, group: &Group, bounds: Bounds) -> Result<bool, StoreError> {
+        let room = group.clone();
+        let first = self.readers.run(move |connection, _| reader::beginning_within(connection, &room, bounds)).await?;
+        let Some(first) = first else { return Ok(false) };
+        self.intake.write(Work::Forget(group.clone(), first)).await?;
+        Ok(true)
     }
 
     async fn close(&self) {

@@ -8,7 +8,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::{
     server::store::{
-        Entry, Missed, Page, Slice, StoreError, What,
+        Bounds, Entry, Missed, Page, Slice, StoreError, What,
         change::{ChangeRow, reactions_from_json},
         epoch::EpochSeed,
         message_id,
@@ -32,6 +32,9 @@ const CHANGES: &str =
     FROM changes
     LEFT JOIN messages ON kind = 'edit' AND messages.room_id = changes.room_id AND messages.offset = target
     WHERE changes.room_id = ?1 AND changes.offset >= ?2 ORDER BY changes.offset LIMIT ?3";
+const NAMES: &str = "SELECT name FROM rooms WHERE name > ?1 ORDER BY name LIMIT ?2";
+const OLDEST: &str = "SELECT offset, at FROM messages WHERE room_id = ?1 AND offset >= ?2 ORDER BY offset LIMIT ?3";
+const KEPT: &str = "SELECT offset FROM messages WHERE room_id = ?1 ORDER BY offset DESC LIMIT 1 OFFSET ?2";
 const ROOMS: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions, name, epoch
     FROM rooms CROSS JOIN messages ON room_id = id AND offset = latest ORDER BY activity DESC LIMIT ?1";
 
@@ -181,6 +184,35 @@ fn take(
     Ok(messages)
 }
 
+/// Reads the names of rooms.
+pub(super) fn groups(connection: &mut Connection, after: Option<&Group>, count: usize) -> rusqlite::Result<Vec<Group>> {
+    let mut statement = connection.prepare_cached(NAMES)?;
+    let after = after.map_or("", Group::as_str);
+    statement.query_map(params![after, column(count as u64)], |row| name(row, 0))?.collect()
+}
+
+/// Where a room begins when what is over the bounds is dropped; none where nothing is.
+pub(super) fn beginning_within(
+    connection: &mut Connection,
+    group: &Group,
+    Bounds { messages, since }: Bounds,
+) -> rusqlite::Result<Option<Offset>> {
+    let moment = connection.transaction()?;
+    let Some(Room { id, head, first, .. }) = room(&moment, group)? else { return Ok(None) };
+    let kept = match messages {
+        Some(most) => {
+            let oldest_kept = params![id, column(most.saturating_sub(1))];
+            moment.prepare_cached(KEPT)?.query_row(oldest_kept, |row| offset(row, 0)).optional()?
+        }
+        None => None,
+    };
+    let mut oldest = moment.prepare_cached(OLDEST)?;
+    let oldest = oldest.query_map(params![id, column(first.0), column(page::FORGOTTEN_AT_ONCE as u64 + 1)], |row| {
+        Ok((offset(row, 0)?, Timestamp::from_millis(row.get(1)?)))
+    });
+    Ok(page::beginning(&oldest?.collect::<rusqlite::Result<Vec<_>>>()?, kept, since, head.offset))
+}
+
 /// Reads the rooms that were active last.
 pub(super) fn rooms(connection: &mut Connection, count: usize) -> rusqlite::Result<Vec<RoomSummary>> {
     let mut statement = connection.prepare_cached(ROOMS)?;
@@ -262,7 +294,7 @@ mod tests {
     fn no_read_costs_more_in_a_longer_room() {
         let mut connection = Connection::open_in_memory().expect("a database");
         migrate::to_newest(&mut connection).expect("the schema");
-        for sql in [ROOM, RISING, FALLING, CHANGES, ROOMS] {
+        for sql in [ROOM, RISING, FALLING, CHANGES, NAMES, OLDEST, KEPT, ROOMS] {
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("valid SQL");
             let parameters = vec![1_i64; statement.parameter_count()];
             let steps: Vec<String> = statement

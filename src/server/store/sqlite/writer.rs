@@ -29,7 +29,7 @@ const REMEMBERED_ROOMS: usize = 10_000;
 const INSERT: &str = "INSERT INTO messages (room_id, offset, key, author_id, author_name, text, at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (room_id, author_id, key) DO NOTHING";
 const FIND_KEY: &str = "SELECT offset FROM messages WHERE room_id = ?1 AND author_id = ?2 AND key = ?3";
-const FIND_ROOM: &str = "SELECT id, epoch, head, latest, activity FROM rooms WHERE name = ?1";
+const FIND_ROOM: &str = "SELECT id, epoch, head, latest, activity, touched FROM rooms WHERE name = ?1";
 const SAVE_ROOM: &str =
     "INSERT INTO rooms (id, name, epoch, head, latest, activity, touched) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (id) DO UPDATE
@@ -38,6 +38,9 @@ const FIND_MESSAGE: &str = "SELECT offset, key, author_id, author_name, text, at
     FROM messages WHERE room_id = ?1 AND offset = ?2";
 const UPDATE_MESSAGE: &str = "UPDATE messages SET text = ?3, edited = ?4, deleted = ?5, reactions = ?6, changed = ?7
     WHERE room_id = ?1 AND offset = ?2";
+const FORGET_MESSAGES: &str = "DELETE FROM messages WHERE room_id = ?1 AND offset < ?2";
+const FORGET_CHANGES: &str = "DELETE FROM changes WHERE room_id = ?1 AND offset < ?2";
+const MOVE_FIRST: &str = "UPDATE rooms SET first = max(first, ?2) WHERE id = ?1";
 const INSERT_CHANGE: &str = "INSERT INTO changes (room_id, offset, target, at, kind, emoji, author_id, author_name)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
@@ -51,7 +54,7 @@ struct Room {
     latest: i64,
     /// The number of its newest message among the entries of all rooms.
     activity: i64,
-    /// The number of its newest entry among them; only of rooms that the batch has written to.
+    /// The number of its newest entry among them.
     touched: i64,
 }
 
@@ -125,7 +128,7 @@ impl Writer {
                         (Work::Message(message), Outcome::Message(position)) => self.outbox.message(message, position, ticket),
                         (work, Outcome::Change(made)) => self.outbox.entry(work.into_group(), *made, ticket),
                         (_, Outcome::Settled(settled)) => ticket.answer(settled),
-                        (Work::Change(_), Outcome::Message(_)) => unreachable!("see `write`"), // never: it inserts messages only
+                        (Work::Change(_) | Work::Forget(..), Outcome::Message(_)) => unreachable!("see `write`"), // never: it inserts messages only
                     }
                 }
             }
@@ -153,6 +156,7 @@ impl Writer {
             let written = match work {
                 Work::Message(message) => insert(&transaction, &mut room, message),
                 Work::Change(change) => alter(&transaction, &mut room, change),
+                Work::Forget(_, first) => forget(&transaction, &mut room, *first),
             };
             match written {
                 Ok(outcome) => {
@@ -162,6 +166,8 @@ impl Writer {
                         if matches!(outcome, Outcome::Message(_)) {
                             room.activity = draft.last.entry;
                         }
+                        draft.rooms.insert(group.clone(), room);
+                    } else if matches!(work, Work::Forget(..)) && room.head > 0 {
                         draft.rooms.insert(group.clone(), room);
                     }
                     outcomes.push(outcome);
@@ -187,7 +193,7 @@ impl Writer {
 fn find_or_make(transaction: &Transaction<'_>, seed: &EpochSeed, group: &Group, last: &mut Last) -> rusqlite::Result<Room> {
     let found = transaction.prepare_cached(FIND_ROOM)?.query_row([group.as_str()], |row| {
         let (id, epoch, head) = (row.get(0)?, super::reader::name(row, 1)?, row.get(2)?);
-        Ok(Room { id, epoch, head, latest: row.get(3)?, activity: row.get(4)?, touched: 0 })
+        Ok(Room { id, epoch, head, latest: row.get(3)?, activity: row.get(4)?, touched: row.get(5)? })
     });
     if let Some(room) = found.optional()? {
         return Ok(room);
@@ -243,6 +249,18 @@ fn alter(transaction: &Transaction<'_>, room: &mut Room, new: &NewChange) -> rus
     let entry = Entry { offset: offset(head)?, what: What::Change(change) };
     let latest = (target == room.latest).then_some(stored);
     Ok(Outcome::Change(Box::new(Made { epoch: room.epoch.clone(), entry, latest })))
+}
+
+/// Drops what stands before the offset.
+fn forget(transaction: &Transaction<'_>, room: &mut Room, first: Offset) -> rusqlite::Result<Outcome> {
+    let bound = params![room.id, column(first.0)];
+    for sql in [FORGET_MESSAGES, FORGET_CHANGES, MOVE_FIRST] {
+        transaction.prepare_cached(sql)?.execute(bound)?;
+    }
+    if room.latest < column(first.0) {
+        room.latest = 0;
+    }
+    settled(room, room.head)
 }
 
 /// It is there already, and stands here.

@@ -1,0 +1,135 @@
+//! How every store drops what a room is not to hold any more. Each case gets a fresh store and its commits.
+
+use confab::{
+    server::store::{Alteration, Bounds, NewChange, Slice, Store},
+    wire::{MessageId, Offset, Person, Timestamp},
+};
+
+use crate::{Opened, acknowledge_all, append, fill, group, message, offsets, read, texts};
+
+/// Drops until there is nothing more to drop.
+async fn forget(store: &impl Store, room: &str, bounds: Bounds) {
+    while store.forget(&group(room), bounds).await.expect("dropped") {}
+}
+
+fn newest(messages: u64) -> Bounds {
+    Bounds { messages: Some(messages), since: None }
+}
+
+fn since(at: i64) -> Bounds {
+    Bounds { messages: None, since: Some(Timestamp::from_millis(at)) }
+}
+
+pub(crate) async fn the_newest_are_kept_and_the_stream_goes_on(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    fill(&opened.store, "lobby", 10).await;
+    fill(&opened.store, "next-door", 3).await;
+    forget(&opened.store, "lobby", newest(20)).await;
+    assert_eq!(offsets(&read(&opened.store, "lobby", Slice::Latest, 99).await).len(), 10);
+    forget(&opened.store, "lobby", newest(4)).await;
+    let page = read(&opened.store, "lobby", Slice::After(Offset(0)), 99).await;
+    assert_eq!(
+        (offsets(&page), page.first, page.latest, page.head.offset),
+        (vec![7, 8, 9, 10], Offset(7), Offset(10), Offset(10))
+    );
+    let around = read(&opened.store, "lobby", Slice::Around(Offset(1)), 2).await;
+    assert_eq!(offsets(&around), [7]);
+    assert_eq!(offsets(&read(&opened.store, "lobby", Slice::Before(Offset(7)), 2).await), [0_u64; 0]);
+    // Who stands before them has missed something for good, and sees that.
+    let missed = opened.store.entries(&group("lobby"), Offset(3), 99, 999).await.expect("entries");
+    let found: Vec<_> = missed.entries.iter().map(|entry| entry.offset.0).collect();
+    assert_eq!((found, missed.first), (vec![7, 8, 9, 10], Offset(7)));
+    assert_eq!(append(&opened.store, message("lobby", "new", "new")).await.position.offset, Offset(11));
+    let freed = append(&opened.store, message("lobby", "1", "its key is free")).await;
+    assert_eq!((freed.position.offset, freed.fresh), (Offset(12), true));
+    assert!(!append(&opened.store, message("lobby", "9", "9")).await.fresh);
+    assert_eq!(offsets(&read(&opened.store, "next-door", Slice::Latest, 99).await), [1, 2, 3], "no other room");
+}
+
+pub(crate) async fn old_ones_go_up_to_the_first_that_is_not_old(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    // The clock went back once: what stands after one that is kept stays.
+    for (number, at) in [(1, 100), (2, 200), (3, 900), (4, 300), (5, 1_000)] {
+        let mut sent = message("lobby", &number.to_string(), &number.to_string());
+        sent.at = Timestamp::from_millis(at);
+        append(&opened.store, sent).await;
+    }
+    forget(&opened.store, "lobby", since(100)).await;
+    assert_eq!(offsets(&read(&opened.store, "lobby", Slice::Latest, 9).await), [1, 2, 3, 4, 5]);
+    forget(&opened.store, "lobby", since(500)).await;
+    assert_eq!(offsets(&read(&opened.store, "lobby", Slice::Latest, 9).await), [3, 4, 5]);
+    forget(&opened.store, "lobby", Bounds { messages: Some(2), since: Some(Timestamp::from_millis(0)) }).await;
+    assert_eq!(offsets(&read(&opened.store, "lobby", Slice::Latest, 9).await), [4, 5]);
+}
+
+pub(crate) async fn a_room_of_which_nothing_is_left_goes_on(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    fill(&opened.store, "lobby", 3).await;
+    let epoch = read(&opened.store, "lobby", Slice::Latest, 9).await.head.epoch;
+    forget(&opened.store, "lobby", since(i64::MAX)).await;
+    let page = read(&opened.store, "lobby", Slice::Latest, 9).await;
+    assert_eq!((offsets(&page), page.first, page.latest, page.head.offset), (vec![], Offset(4), Offset(0), Offset(3)));
+    let missed = opened.store.entries(&group("lobby"), Offset(3), 9, 9).await.expect("entries");
+    assert_eq!((missed.entries.len(), missed.first), (0, Offset(4)), "who had them all has missed nothing");
+    append(&opened.store, message("lobby", "new", "new")).await;
+    let page = read(&opened.store, "lobby", Slice::Latest, 9).await;
+    assert_eq!((texts(&page), &page.head.epoch, page.latest), (vec!["new"], &epoch, Offset(4)));
+    forget(&opened.store, "nowhere", newest(1)).await;
+    assert_eq!(opened.store.rooms(9).await.expect("rooms").len(), 1);
+}
+
+pub(crate) async fn changes_go_with_what_stands_before_them(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    // 1 to 3: messages, 4: an edit of the first, 5: a message, 6: an edit of the fifth.
+    fill(&opened.store, "lobby", 3).await;
+    let epoch = read(&opened.store, "lobby", Slice::Latest, 9).await.head.epoch;
+    let edit = |offset: u64| NewChange {
+        group: group("lobby"),
+        id: MessageId { epoch: epoch.clone(), offset: Offset(offset) },
+        from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+        alteration: Alteration::Edit("edited".to_owned()),
+        at: Timestamp::from_millis(0),
+    };
+    opened.store.change(edit(1)).await.expect("changed");
+    append(&opened.store, message("lobby", "5", "5")).await;
+    opened.store.change(edit(5)).await.expect("changed");
+    forget(&opened.store, "lobby", newest(2)).await;
+    let missed = opened.store.entries(&group("lobby"), Offset(2), 9, 99).await.expect("entries");
+    let found: Vec<_> = missed.entries.iter().map(|entry| entry.offset.0).collect();
+    assert_eq!((found, missed.first), (vec![3, 4, 5, 6], Offset(3)));
+    // The edited message is held no more: to a reader who has it, that is what its edit says now.
+    assert!(format!("{:?}", missed.entries[1]).contains("Delete"), "{:?}", missed.entries[1]);
+    opened.store.change(edit(1)).await.expect_err("it is held no more");
+    forget(&opened.store, "lobby", newest(1)).await;
+    let missed = opened.store.entries(&group("lobby"), Offset(4), 9, 99).await.expect("entries");
+    assert_eq!((missed.entries.len(), missed.first), (2, Offset(5)));
+}
+
+pub(crate) async fn a_long_room_is_dropped_part_by_part(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    let mut sending = Vec::new();
+    for number in 1..=2_500 {
+        sending.push(opened.store.append(message("lobby", &number.to_string(), "text")));
+    }
+    futures_util::future::try_join_all(sending).await.expect("stored");
+    forget(&opened.store, "lobby", newest(7)).await;
+    let page = read(&opened.store, "lobby", Slice::After(Offset(0)), 99).await;
+    assert_eq!((page.first, page.messages.len()), (Offset(2_494), 7));
+}
+
+pub(crate) async fn all_rooms_come_by_name(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    for room in ["b", "a-2", "Z", "a_1", "c"] {
+        append(&opened.store, message(room, "k", "text")).await;
+    }
+    let mut names: Vec<String> = Vec::new();
+    let mut after = None;
+    loop {
+        let part = opened.store.groups(after.as_ref(), 2).await.expect("names");
+        let Some(last) = part.last().cloned() else { break };
+        assert!(part.len() <= 2);
+        names.extend(part.iter().map(ToString::to_string));
+        after = Some(last);
+    }
+    assert_eq!(names, ["Z", "a-2", "a_1", "b", "c"]);
+}
