@@ -43,8 +43,13 @@ pub struct Connection {
 impl Connection {
     /// Opens it, with the answer to the handshake checked; none when the server cannot be reached.
     pub async fn open(port: u16, form: Form) -> Option<Self> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        Self::on(TcpStream::connect(("127.0.0.1", port)).await.ok()?, form).await
+    }
+
+    /// The same over a TCP connection that is there already.
+    pub async fn on(mut stream: TcpStream, form: Form) -> Option<Self> {
         stream.set_nodelay(true).ok()?;
+        let port = stream.peer_addr().ok()?.port();
         let request = format!(
             "GET /room/bench/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{}\r\n",
@@ -65,7 +70,7 @@ impl Connection {
     }
 
     /// The next message, of JSON.
-    async fn next(&mut self) -> Json {
+    pub async fn next(&mut self) -> Json {
         loop {
             if let Some(frame) = self.inbox.frame() {
                 return serde_json::from_slice(frame.payload).expect("JSON");

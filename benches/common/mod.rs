@@ -17,6 +17,7 @@ use crate::support::{free_port, interpreter, within};
 
 pub mod bare;
 pub mod connection;
+pub mod delays;
 pub mod hall;
 pub mod text;
 
@@ -213,6 +214,11 @@ pub fn selected(case: &str) -> bool {
     // Cargo adds `--bench`.
     let words: Vec<_> = env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     words.is_empty() || words.iter().any(|word| case.contains(word.as_str()))
+}
+
+/// Whether to do less of everything, as a check of the benchmark itself: `--quick` on the command line. Its figures say nothing.
+pub fn quick() -> bool {
+    env::args().any(|word| word == "--quick")
 }
 
 /// The one below which a part of the values is: 0.5 for the median, 0.99 for the 99th percentile.
