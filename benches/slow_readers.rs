@@ -221,8 +221,8 @@ async fn run(slow_ones: usize, talk: Talk) -> Figures {
     assert_eq!(delays.count(), deliveries);
     let (p50, p99) = (delays.quantile(0.5), delays.quantile(0.99));
     fast.assert_whole();
-    let closed = Metrics::of(&client, port).await.slow_closes();
-    assert_eq!(closed, slow_ones as f64, "the slow ones are given up, and nobody else");
+    let closed = Metrics::of(&client, port).await.slow_closes() as usize;
+    assert_eq!(closed, slow_ones, "the slow ones are given up, and nobody else");
     for reader in readers {
         let (messages, code) = reader.await.expect("nothing wrong");
         assert_eq!(code, Some(4_001), "how a slow member ends, after {} messages", messages.len());
