@@ -88,7 +88,7 @@ fn message(number: u64) -> NewMessage {
         key: number.to_string().parse().expect("a key"),
         from: Person { id: "bench".to_owned(), name: "Bench".to_owned() },
         text: said(number),
-        at: Timestamp::from_millis(number as i64),
+        at: Timestamp::from_millis(0),
     }
 }
 
