@@ -3,14 +3,20 @@
 //! They speak `confab.v1` and are in one room with history in the store. Some messages are said, of which half of the clients see only the
 //! first half before they leave. Then the server is killed and started again, and before the clients are let back a program says a
 //! hundred messages more. Now all open a connection at the same moment, as clients do that have just lost theirs, and join with
-//! the position that they have. The clock runs from that moment until the last of them is level.
+//! the position that they have; whoever is turned away, as there are more than the system lets wait, tries again after half a second. The
+//! clock runs from that moment until the last of them is level.
 //!
 //! Each client checks that it gets exactly what it missed, and at the end one last message, which has to follow on it. Beside this
 //! stands the same without anything missed, in the same run, in turns: what it costs to come back at all.
 
 #![cfg(feature = "ssr")]
 
-use std::{collections::HashMap, ops::RangeInclusive, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    ops::RangeInclusive,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use common::{
     Server,
@@ -37,6 +43,8 @@ const BEFORE: u64 = 20;
 const AWAY: u64 = 100;
 /// The size of each text, in bytes.
 const LENGTH: usize = 64;
+/// How long a client waits that was turned away.
+const AGAIN: Duration = Duration::from_millis(500);
 
 const V1: Form = Form::V1 { history: true };
 const ROOMS: (&str, &str) = ("ROOMS", r#"[{"match": "*", "history": "store"}]"#);
@@ -136,9 +144,16 @@ async fn cut_off(server: &mut Server, known: &Arc<Known>, clients: usize, some_l
     clients
 }
 
-/// One client comes back and is level with `head`.
-async fn come_back(port: u16, client: &Client, head: u64, known: &Known) -> Connection {
-    let mut connection = Connection::open(port, V1).await.expect("a connection");
+/// One client comes back and is level with `head`. Also how often it was turned away before.
+async fn come_back(port: u16, client: &Client, head: u64, known: &Known) -> (Connection, usize) {
+    let mut turned_away = 0;
+    let mut connection = loop {
+        if let Some(connection) = Connection::open(port, V1).await {
+            break connection;
+        }
+        turned_away += 1;
+        tokio::time::sleep(AGAIN).await;
+    };
     let Client { epoch, offset: since } = client;
     let join = json!({"id": 1, "join": {"topic": "room/bench", "since": {"epoch": **epoch, "offset": since}}});
     let answer = connection.ask(1, &join.to_string()).await;
@@ -155,7 +170,7 @@ async fn come_back(port: u16, client: &Client, head: u64, known: &Known) -> Conn
     );
     let missed = (*since < head).then_some((since + 1, head));
     assert_eq!(known.offsets(events), missed, "exactly what was missed");
-    connection
+    (connection, turned_away)
 }
 
 struct Figures {
@@ -164,6 +179,8 @@ struct Figures {
     /// Of the server's time, in seconds.
     cpu: f64,
     resident: f64,
+    /// How often connections ended before they were WebSockets.
+    turned_away: usize,
 }
 
 async fn run(clients: usize, missed: bool) -> Figures {
@@ -178,13 +195,13 @@ async fn run(clients: usize, missed: bool) -> Figures {
     let (port, before, began) = (server.port(), server.cpu(), Instant::now());
     let (tell, told) = watch::channel(false);
     let (last, mut back) = (head + 1, JoinSet::new());
-    let mut level = Vec::new();
+    let (mut level, mut turned_away) = (Vec::new(), 0);
     let (arrive, mut arrived) = mpsc::unbounded_channel();
     for client in clients.clone() {
         let (known, mut told, arrive) = (Arc::clone(&known), told.clone(), arrive.clone());
         back.spawn(async move {
-            let mut connection = come_back(port, &client, head, &known).await;
-            arrive.send(began.elapsed().as_secs_f64()).expect("somebody counts");
+            let (mut connection, turned_away) = come_back(port, &client, head, &known).await;
+            arrive.send((began.elapsed().as_secs_f64(), turned_away)).expect("somebody counts");
             told.wait_for(|told| *told).await.expect("all are told");
             read_to(&mut connection, &known, head, last).await;
         });
@@ -192,13 +209,15 @@ async fn run(clients: usize, missed: bool) -> Figures {
     drop(arrive);
     while level.len() < clients.len() {
         // It ends early when somebody has found something wrong.
-        level.push(within("the next to be level", arrived.recv()).await.expect("all come back"));
+        let (after, again) = within("the next to be level", arrived.recv()).await.expect("all come back");
+        level.push(after);
+        turned_away += again;
     }
     let (cpu, resident) = (server.cpu() - before, server.resident());
     say(&mut speaker, last..=last).await;
     tell.send_replace(true);
     back.join_all().await;
-    Figures { level, cpu, resident }
+    Figures { level, cpu, resident, turned_away }
 }
 
 async fn measure() {
@@ -219,12 +238,13 @@ async fn measure() {
     for ((name, _), own) in cases.iter().zip(&figures) {
         let (time, cpu) = (middle(own, all), middle(own, |f| f.cpu));
         println!(
-            "  {name:<15} all level after {time:>6.2} s = {:.2} x, half after {:>5.2} s; server {:>4.0} us a client = {:.2} x; {:.0} MB resident",
+            "  {name:<15} all level after {time:>6.2} s = {:.2} x, half after {:>5.2} s; server {:>4.0} us a client = {:.2} x; {:.0} MB resident; turned away {:.0} times",
             time / middle(&figures[0], all),
             middle(own, |f| quantile(0.5, f.level.iter().copied())),
             cpu * 1e6 / clients as f64,
             cpu / middle(&figures[0], |f| f.cpu),
             middle(own, |f| f.resident) / 1e6,
+            middle(own, |f| f.turned_away as f64),
         );
     }
 }
