@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use common::{
     Kind, Server,
-    connection::{Connection, Form},
+    connection::{Form, open_all},
     hall::{Gathering, Talk},
     median, selected, serve_if_asked,
 };
@@ -26,7 +26,6 @@ const HELD: usize = 10_000;
 const HELD_RUNS: usize = 3;
 const OPENED: usize = 5_000;
 const OPENED_RUNS: usize = 5;
-const CONNECTORS: usize = 64;
 
 const STORE: &[(&str, &str)] = &[("ROOMS", r#"[{"match": "*", "history": "store"}]"#)];
 const V1: Form = Form::V1 { history: true };
@@ -37,25 +36,6 @@ const PEERS: [(&str, Kind, Form); 5] = [
     ("Confab", Kind::Confab(&[]), Form::Plain),
     ("Confab, confab.v1", Kind::Confab(STORE), V1),
 ];
-
-/// Opens connections, several at a time.
-async fn open(port: u16, form: Form, count: usize) -> Vec<Connection> {
-    let mut connectors = Vec::new();
-    for connector in 0..CONNECTORS {
-        connectors.push(tokio::spawn(async move {
-            let mut connections = Vec::new();
-            for _ in (connector..count).step_by(CONNECTORS) {
-                connections.push(Connection::open(port, form).await.expect("a connection"));
-            }
-            connections
-        }));
-    }
-    let mut connections = Vec::with_capacity(count);
-    for connector in connectors {
-        connections.extend(connector.await.expect("all are open"));
-    }
-    connections
-}
 
 /// Memory for a connection, in bytes.
 async fn memory(kind: Kind, form: Form) -> f64 {
@@ -75,7 +55,7 @@ async fn memory(kind: Kind, form: Form) -> f64 {
 async fn opened(kind: Kind, form: Form) -> (f64, f64) {
     let server = Server::of(kind).await;
     let (before, began) = (server.cpu(), Instant::now());
-    let connections = open(server.port(), form, OPENED).await;
+    let connections = open_all(server.port(), form, OPENED).await;
     let (seconds, cpu) = (began.elapsed().as_secs_f64(), server.cpu() - before);
     assert_eq!(connections.len(), OPENED);
     (OPENED as f64 / seconds, cpu * 1e6 / OPENED as f64)

@@ -43,8 +43,13 @@ pub struct Connection {
 impl Connection {
     /// Opens it, with the answer to the handshake checked; none when the server cannot be reached.
     pub async fn open(port: u16, form: Form) -> Option<Self> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        Self::on(TcpStream::connect(("127.0.0.1", port)).await.ok()?, form).await
+    }
+
+    /// The same over a TCP connection that is there already.
+    pub async fn on(mut stream: TcpStream, form: Form) -> Option<Self> {
         stream.set_nodelay(true).ok()?;
+        let port = stream.peer_addr().ok()?.port();
         let request = format!(
             "GET /room/bench/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{}\r\n",
@@ -64,8 +69,22 @@ impl Connection {
         Some(connection)
     }
 
+    /// What the server answers to a command of `confab.v1` with the number `id`, as it came; what is pushed before is passed over.
+    pub async fn ask(&mut self, id: u32, command: &str) -> Vec<u8> {
+        self.stream.write_all(&text_frame(command)).await.expect("a server that listens");
+        let begin = format!(r#"{{"id":{id},"#);
+        loop {
+            while let Some(frame) = self.inbox.frame() {
+                if frame.payload.starts_with(begin.as_bytes()) {
+                    return frame.payload.to_vec();
+                }
+            }
+            assert!(within("an answer", self.inbox.read(&mut self.stream)).await, "it is open");
+        }
+    }
+
     /// The next message, of JSON.
-    async fn next(&mut self) -> Json {
+    pub async fn next(&mut self) -> Json {
         loop {
             if let Some(frame) = self.inbox.frame() {
                 return serde_json::from_slice(frame.payload).expect("JSON");
@@ -73,6 +92,26 @@ impl Connection {
             assert!(within("a message", self.inbox.read(&mut self.stream)).await, "it is open");
         }
     }
+}
+
+/// Opens connections, several at a time.
+pub async fn open_all(port: u16, form: Form, count: usize) -> Vec<Connection> {
+    const CONNECTORS: usize = 64;
+    let mut connectors = Vec::new();
+    for connector in 0..CONNECTORS {
+        connectors.push(tokio::spawn(async move {
+            let mut connections = Vec::new();
+            for _ in (connector..count).step_by(CONNECTORS) {
+                connections.push(Connection::open(port, form).await.expect("a connection"));
+            }
+            connections
+        }));
+    }
+    let mut connections = Vec::with_capacity(count);
+    for connector in connectors {
+        connections.extend(connector.await.expect("all are open"));
+    }
+    connections
 }
 
 /// What has come and was not looked at yet.

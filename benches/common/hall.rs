@@ -25,6 +25,7 @@ use tokio::{
 use super::{
     Server,
     connection::{Connection, Form, Frame, Inbox, text_frame},
+    delays::Delays,
     text,
 };
 use crate::support::within;
@@ -50,12 +51,22 @@ pub struct Talk {
     pub messages: u32,
     /// The size of each text, in bytes.
     pub payload: usize,
+    /// Members note how long each delivery took; there is one speaker then.
+    pub timed: bool,
 }
 
 impl Talk {
     /// A thousand plain members and one who speaks, with one message of 64 bytes on its way.
-    pub const ONE: Self =
-        Self { form: Form::Plain, members: 1_000, speakers: 1, on_the_way: 1, together: 1, messages: 400, payload: 64 };
+    pub const ONE: Self = Self {
+        form: Form::Plain,
+        members: 1_000,
+        speakers: 1,
+        on_the_way: 1,
+        together: 1,
+        messages: 400,
+        payload: 64,
+        timed: false,
+    };
     /// With eight.
     pub const BURST: Self = Self { on_the_way: 8, messages: 1_600, ..Self::ONE };
 }
@@ -123,6 +134,7 @@ pub struct Hall {
     warm: Said,
     /// What is known of frames, by their bytes.
     known: RwLock<HashMap<Vec<u8>, Option<Heard>>>,
+    delays: Option<Delays>,
 }
 
 impl Hall {
@@ -201,6 +213,9 @@ async fn member(connection: Connection, hall: Arc<Hall>) {
             if number > 0 {
                 assert_eq!(number, last[speaker] + 1, "in order, none lost, none twice");
                 last[speaker] = number;
+                if let Some(delays) = &hall.delays {
+                    delays.arrived(number);
+                }
                 hall.speakers[speaker].add(frame.whole.len(), members);
             }
             if !warm {
@@ -301,7 +316,8 @@ impl Gathering {
     /// Spreads members over the servers on these ports; speakers are on the first. Each member has got something when this returns.
     pub async fn new(ports: &[u16], talk: Talk) -> Self {
         let said = (0..talk.speakers).map(|_| Said::default()).collect();
-        let hall = Arc::new(Hall { talk, speakers: said, warm: Said::default(), known: RwLock::default() });
+        let delays = talk.timed.then(|| Delays::new(talk.messages));
+        let hall = Arc::new(Hall { talk, speakers: said, warm: Said::default(), known: RwLock::default(), delays });
         let (mut speakers, mut tasks) = (Vec::new(), Vec::new());
         for n in 0..talk.members {
             let connection = Connection::open(ports[n % ports.len()], talk.form).await.expect("a connection");
@@ -321,6 +337,20 @@ impl Gathering {
             let _ = tokio::time::timeout(Duration::from_secs(2), warm.reach(1)).await;
         }
         gathering
+    }
+
+    /// Has the first speaker say everything at an even pace, and waits until all members have it. A message that is late is followed by
+    /// the next at once.
+    pub async fn speak_evenly(&mut self, per_second: u32) -> &Delays {
+        let delays = self.hall.delays.as_ref().expect("a talk that is timed");
+        let mut clock = tokio::time::interval(Duration::from_secs(1) / per_second);
+        for number in 1..=self.hall.talk.messages {
+            clock.tick().await;
+            delays.sent(number);
+            self.speakers[0].say(self.hall.talk, [number]).await;
+        }
+        within("all messages", self.hall.speakers[0].reach(self.hall.talk.messages)).await;
+        delays
     }
 
     /// Panics unless everybody is still there: who finds something wrong ends.

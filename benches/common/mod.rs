@@ -17,6 +17,7 @@ use crate::support::{free_port, interpreter, within};
 
 pub mod bare;
 pub mod connection;
+pub mod delays;
 pub mod hall;
 pub mod text;
 
@@ -110,6 +111,7 @@ fn confab(port: u16, settings: &[(&str, &str)]) -> Command {
 
 /// A server process. It is killed when dropped.
 pub struct Server {
+    command: Command,
     child: Child,
     port: u16,
     folder: TempDir,
@@ -131,17 +133,35 @@ impl Server {
         let port = free_port();
         let mut command = command(port);
         command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let mut server = Self { child, port, folder };
+        let child = spawn(&mut command);
+        let mut server = Self { command, child, port, folder };
+        server.listens().await;
+        server
+    }
+
+    async fn listens(&mut self) {
         // Under valgrind it takes its time. Whoever asks all the time takes it from the server.
         let listening = async {
-            while server.connect(Form::Plain).await.is_none() {
-                assert_eq!(server.child.try_wait().expect("our child"), None, "{command:?} ended");
+            while self.connect(Form::Plain).await.is_none() {
+                assert_eq!(self.child.try_wait().expect("our child"), None, "{:?} ended", self.command);
                 tokio::time::sleep(PAUSE).await;
             }
         };
-        tokio::time::timeout(START, listening).await.unwrap_or_else(|_| panic!("{command:?} does not listen"));
-        server
+        let waited = tokio::time::timeout(START, listening).await;
+        waited.unwrap_or_else(|_| panic!("{:?} does not listen", self.command));
+    }
+
+    /// `kill -9`; it is gone when this returns.
+    pub fn kill(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again after its end: on the same port, in the same folder.
+    pub async fn restart(&mut self) {
+        self.child = spawn(&mut self.command);
+        self.listens().await;
     }
 
     pub fn port(&self) -> u16 {
@@ -192,10 +212,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
+}
+
+fn spawn(command: &mut Command) -> Child {
+    command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
 /// Becomes the bare server if this process was started as one.
@@ -213,6 +235,11 @@ pub fn selected(case: &str) -> bool {
     // Cargo adds `--bench`.
     let words: Vec<_> = env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     words.is_empty() || words.iter().any(|word| case.contains(word.as_str()))
+}
+
+/// Whether to do less of everything, as a check of the benchmark itself: `--quick` on the command line. Its figures say nothing.
+pub fn quick() -> bool {
+    env::args().any(|word| word == "--quick")
 }
 
 /// The one below which a part of the values is: 0.5 for the median, 0.99 for the 99th percentile.

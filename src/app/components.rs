@@ -5,13 +5,17 @@ use leptos::prelude::*;
 use super::{Zone, ZoneOf};
 use crate::wire::{Person, Timestamp};
 
-/// The bar at the top of every page.
+/// The bar at the top of every page; its title leads home. With `back` an arrow stands before it, and on narrow screens for it.
 #[component]
-pub(super) fn TopBar(title: String, #[prop(optional)] children: Option<Children>) -> impl IntoView {
+pub(super) fn TopBar(
+    title: String,
+    #[prop(optional)] back: bool,
+    #[prop(optional)] children: Option<Children>,
+) -> impl IntoView {
     view! {
         <header class="bar">
-            <a class="home" href="/">
-                {title}
+            <a class="home" class:back=back href="/">
+                {back.then(|| view! { <span class="arrow" aria-hidden="true">"‹ "</span> })} <span class="word">{title}</span>
             </a>
             {children.map(|children| children())}
         </header>

@@ -52,7 +52,7 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
         })
     };
     view! {
-        <TopBar title="‹ Rooms".to_owned()>
+        <TopBar title="Rooms".to_owned() back=true>
             <h1 class="title" title=title.clone()>
                 {title.clone()}
             </h1>
@@ -127,7 +127,10 @@ fn Connection(link: RoomLink) -> impl IntoView {
                     class="quiet"
                     on:click=move |_| link.request(if closed() { Intent::Reconnect } else { Intent::Close })
                 >
-                    {move || if closed() { "Connect" } else { "Close connection" }}
+                    {move || if closed() { "Connect" } else { "Close" }}
+                    <Show when=move || !closed()>
+                        <span class="word">" connection"</span>
+                    </Show>
                 </button>
             </Show>
         </div>
