@@ -130,7 +130,7 @@ async fn is_filled(folder: &Path, messages: u64) -> bool {
     let Ok((store, _commits)) = SqliteStore::open(folder, Durability::Process) else { return false };
     let page = store.read(&group(), Slice::Latest, 1, usize::MAX).await.expect("a page");
     store.close().await;
-    let last = page.messages.last().map(|stored| stored.message.text.as_str());
+    let last = page.messages.last().map(|stored| stored.message.content.text.as_str());
     page.head.offset == Offset(messages) && last == Some(said(messages).as_str())
 }
 

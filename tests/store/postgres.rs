@@ -37,7 +37,7 @@ async fn refusal(url: &str) -> PostgresOpenError {
 /// The rooms that have moved, with their heads.
 async fn moved(watch: &mut Box<dyn Watch>) -> BTreeMap<String, u64> {
     let moved = watch.moved().await.expect("an answer");
-    moved.into_iter().map(|(group, head)| (group.to_string(), head.offset.0)).collect()
+    moved.into_iter().map(|moved| (moved.group.to_string(), moved.head.offset.0)).collect()
 }
 
 fn heads<const N: usize>(expected: [(&str, u64); N]) -> BTreeMap<String, u64> {

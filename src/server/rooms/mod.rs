@@ -34,8 +34,8 @@ use super::{
     layers::{ChannelLayer, Event, GroupName, LayerError},
     settings::{History, RoomEvents, RoomRule},
     store::{
-        Alteration, Appended, ChangeError, Commits, Committed, Entry, Missed, NewChange, NewMessage, Page, Refused, Slice,
-        Store, StoreError, Watch, What,
+        Alteration, Appended, ChangeError, Commits, Committed, Entry, Missed, Moved, NewChange, NewMessage, Page, Refused,
+        Slice, Store, StoreError, Watch, What,
     },
     telemetry::{Append, Appends, Fault},
 };
@@ -154,7 +154,7 @@ pub enum News {
     Event(Event),
     /// The room's stream has come to here, whoever has written it. Most of the time the members know.
     Head(Position),
-    /// Rooms of the list have come to here, whoever has written them.
+    /// Rooms of the list have their newest messages here, whoever has written them.
     Heads(Vec<(Group, Offset)>),
 }
 
@@ -485,14 +485,14 @@ async fn look_out(mut watch: Box<dyn Watch>, rules: Arc<[RoomRule]>, stranded: m
             }
         }
         if let Ok(moved) = moved {
-            let kept = moved.into_iter().filter_map(|(group, head)| {
-                let rule = rule(&rules, &group).filter(|rule| rule.history == History::Store)?;
-                Some((rule, group, head))
+            let kept = moved.into_iter().filter_map(|moved| {
+                let rule = rule(&rules, &moved.group).filter(|rule| rule.history == History::Store)?;
+                Some((rule, moved))
             });
             let (mut news, mut heads) = (Vec::new(), Vec::new());
-            for (rule, group, head) in kept {
+            for (rule, Moved { group, head, latest }) in kept {
                 if rule.guests {
-                    heads.push((group.clone(), head.offset));
+                    heads.push((group.clone(), latest));
                 }
                 news.push(Stranded { group: group_name(&group, &rule.events), what: News::Head(head) });
             }

@@ -260,6 +260,16 @@ pub trait Store: Send + Sync {
     async fn close(&self);
 }
 
+/// A room that has moved on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    pub group: Group,
+    /// Where its stream stands.
+    pub head: Position,
+    /// The offset of its newest message; 0 when none is held.
+    pub latest: Offset,
+}
+
 /// Tells which rooms have moved on, whoever has written to them. It is how a node learns of what was lost on its way here, or was
 /// never sent because the node that had committed it died.
 #[async_trait]
@@ -269,5 +279,5 @@ pub trait Watch: Send {
     ///
     /// # Errors
     /// The store cannot be read now; what has moved meanwhile is in the next answer.
-    async fn moved(&mut self) -> Result<Vec<(Group, Position)>, StoreError>;
+    async fn moved(&mut self) -> Result<Vec<Moved>, StoreError>;
 }

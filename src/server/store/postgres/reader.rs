@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     server::store::{
-        Bounds, Entry, Missed, Page, PostgresUrl, Slice, StoreError, Watch, What,
+        Bounds, Entry, Missed, Moved, Page, PostgresUrl, Slice, StoreError, Watch, What,
         change::{ChangeRow, reactions_from_json},
         epoch::EpochSeed,
         message_id,
@@ -58,7 +58,8 @@ const ROOMS: &str = r#"SELECT "offset", key, author_id, author_name, text, at, e
 /// show. And the moment of this answer. Always at least one row. What another cluster has counted, from which the database was restored,
 /// is beyond this one's transactions.
 const MOVED: &str =
-    "SELECT pg_current_snapshot()::text, name, epoch, head, pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    "SELECT pg_current_snapshot()::text, name, epoch, head, pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+        latest
     FROM (VALUES (true)) AS always LEFT JOIN rooms ON touched >= $1
         AND touched < pg_snapshot_xmax(pg_current_snapshot())::text::bigint
         AND NOT pg_visible_in_snapshot(touched::text::xid8, $2::text::pg_snapshot)";
@@ -244,7 +245,7 @@ pub(super) struct HeadWatch {
 
 #[async_trait]
 impl Watch for HeadWatch {
-    async fn moved(&mut self) -> Result<Vec<(Group, Position)>, StoreError> {
+    async fn moved(&mut self) -> Result<Vec<Moved>, StoreError> {
         let client = self.readers.connections.get().await?;
         let (since, moment) = self.moment.clone().unwrap_or_else(|| (i64::MAX, NO_MOMENT.to_owned()));
         let rows = answer(client, async |client| {
@@ -256,7 +257,8 @@ impl Watch for HeadWatch {
         for row in &rows {
             self.moment = Some((row.get(4), row.get(0)));
             if row.get::<_, Option<&str>>(1).is_some() {
-                moved.push((name(row, 1)?, Position { epoch: name(row, 2)?, offset: offset(row, 3)? }));
+                let head = Position { epoch: name(row, 2)?, offset: offset(row, 3)? };
+                moved.push(Moved { group: name(row, 1)?, head, latest: offset(row, 5)? });
             }
         }
         Ok(moved)
