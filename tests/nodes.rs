@@ -7,7 +7,7 @@
 //!
 //! Nodes with one store promise more: every message that was acknowledged is heard exactly once and in one order by everybody,
 //! on whatever node. `crowd` are the people who hold them to it while, in `one_store`, Redis or the database fails, and in
-//! `dead_node` a node is killed. They also see in `restart` what becomes of a server that has nobody beside it. `presence` is about who is there.
+//! `dead_node` a node is killed, and in `kills` Redis or the database dies fifty times. They also see in `restart` what becomes of a server that has nobody beside it. `presence` is about who is there.
 //!
 //! Clients and servers are those of `tests/server`, Redis and the programs in Python those of `tests/support`.
 
@@ -35,6 +35,8 @@ mod dead_node;
 mod django;
 #[path = "nodes/faults.rs"]
 mod faults;
+#[path = "nodes/kills.rs"]
+mod kills;
 #[path = "nodes/one_store.rs"]
 mod one_store;
 #[path = "nodes/presence.rs"]
