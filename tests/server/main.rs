@@ -14,6 +14,7 @@ mod backup;
 mod chat;
 mod clients;
 mod deflate;
+mod disk;
 mod durability;
 mod faults;
 mod faulty;
