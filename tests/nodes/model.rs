@@ -474,7 +474,8 @@ impl Tab {
             }
             (Asked::Said(number), Outcome::Ok(Answer::Sent { offset: Some(place) })) => {
                 let said = &mut self.said[number];
-                assert!(said.place.replace(place).is_none_or(|before| before == place), "{said:?} is said to be at {place}");
+                assert!(said.place.is_none_or(|before| before == place), "{said:?} is at {place} now");
+                said.place = Some(place);
                 let key = RowKey::new(&self.you.as_ref().expect("it was connected").id, said.key.as_str());
                 self.apply(Input::Accepted { key, offset: Some(place) });
             }
