@@ -7,8 +7,9 @@
 //!
 //! Nodes with one store promise more: every message that was acknowledged is heard exactly once and in one order by everybody,
 //! on whatever node. `crowd` are the people who hold them to it while, in `one_store`, Redis or the database fails, and in
-//! `dead_node` a node is killed. They also see in `restart` what becomes of a server that has nobody beside it. `presence` is about who is there,
-//! `changes` about what becomes of what was said.
+//! `dead_node` a node is killed, and in `kills` Redis or the database dies fifty times. They also see in `restart` what becomes of a
+//! server that has nobody beside it. `presence` is about who is there, `changes` about what becomes of what was said. `model` takes
+//! pages on two nodes through whatever comes, at random, and `statements` counts what a question costs the database.
 //!
 //! Clients and servers are those of `tests/server`, Redis and the programs in Python those of `tests/support`.
 
@@ -38,12 +39,18 @@ mod dead_node;
 mod django;
 #[path = "nodes/faults.rs"]
 mod faults;
+#[path = "nodes/kills.rs"]
+mod kills;
+#[path = "nodes/model.rs"]
+mod model;
 #[path = "nodes/one_store.rs"]
 mod one_store;
 #[path = "nodes/presence.rs"]
 mod presence;
 #[path = "nodes/restart.rs"]
 mod restart;
+#[path = "nodes/statements.rs"]
+mod statements;
 #[path = "nodes/traffic.rs"]
 mod traffic;
 

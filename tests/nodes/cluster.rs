@@ -1,9 +1,10 @@
-//! Nodes: servers within this process that share a Redis, and a database or nothing else.
+//! Nodes: servers that share a Redis, and a database or nothing else. They are within this process, but for the [`Victim`].
 
 use confab::server::settings::{Backend, History, Pattern, RedisHost, Settings, TokenRule};
+use tempfile::TempDir;
 
 use crate::{
-    app::{Http as _, TestApp, rule},
+    app::{Http, Program, TestApp, rule},
     clients::{Plain, V1},
     support::redis::Redis,
     within,
@@ -72,17 +73,37 @@ pub async fn node_on(backend: Backend, layer: RedisHost, database: &str) -> Test
     app
 }
 
+/// A node of its own process, which can be killed; its rooms `s-*` are in the database.
+pub struct Victim {
+    pub program: Program,
+    _data: TempDir,
+}
+
+impl Victim {
+    pub async fn start(backend: Backend, redis: &Redis, database: &str) -> Self {
+        let data = tempfile::tempdir().expect("a folder");
+        let settings = format!(
+            "[store]\nurl = \"{database}\"\ndurability = \"process\"\n\n\
+             [channel_layers.default]\nbackend = \"{backend}\"\nhosts = [\"{}\"]\n\n\
+             [[rooms]]\nmatch = \"s-*\"\nhistory = \"store\"\n",
+            redis.url(),
+        );
+        std::fs::write(data.path().join("Leptos.toml"), settings).expect("a file");
+        Self { program: Program::start(data.path()).await, _data: data }
+    }
+}
+
 /// Waits until the node says that all is well.
-pub async fn ready(app: &TestApp) {
+pub async fn ready(app: &impl Http) {
     says(app, 200).await;
 }
 
 /// Waits until the node says that something is not well; gives its words.
-pub async fn in_trouble(app: &TestApp) -> String {
+pub async fn in_trouble(app: &impl Http) -> String {
     says(app, 503).await
 }
 
-async fn says(app: &TestApp, status: u16) -> String {
+async fn says(app: &impl Http, status: u16) -> String {
     let asking = async {
         loop {
             let answer = app.get("/readyz").await;

@@ -2,12 +2,11 @@
 
 use confab::server::settings::Backend;
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::{
-    app::{Http as _, Program, offset},
+    app::{Http as _, offset},
     clients::V1,
-    cluster::{host, node_on, plain_member, ready, v1_member},
+    cluster::{Victim, host, node_on, plain_member, ready, v1_member},
     crowd::Crowd,
     support::{postgres::Postgres, redis::Redis},
     within,
@@ -16,26 +15,6 @@ use crate::{
 on_each_backend! {
     its_people_go_on_on_the_other_node_and_come_back,
     what_it_has_committed_and_told_nobody_is_heard,
-}
-
-/// A node that can be killed.
-struct Victim {
-    program: Program,
-    _data: TempDir,
-}
-
-impl Victim {
-    async fn start(backend: Backend, redis: &Redis, database: &str) -> Self {
-        let data = tempfile::tempdir().expect("a folder");
-        let settings = format!(
-            "[store]\nurl = \"{database}\"\ndurability = \"process\"\n\n\
-             [channel_layers.default]\nbackend = \"{backend}\"\nhosts = [\"{}\"]\n\n\
-             [[rooms]]\nmatch = \"s-*\"\nhistory = \"store\"\n",
-            redis.url(),
-        );
-        std::fs::write(data.path().join("Leptos.toml"), settings).expect("a file");
-        Self { program: Program::start(data.path()).await, _data: data }
-    }
 }
 
 async fn its_people_go_on_on_the_other_node_and_come_back(backend: Backend) {

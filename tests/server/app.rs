@@ -155,7 +155,16 @@ pub struct Program {
 impl Program {
     /// Starts it on a data folder, with the default settings but for the bound on how fast clients talk.
     pub async fn start(data: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_confab"));
+        Self::start_with(Command::new(env!("CARGO_BIN_EXE_confab")), data).await
+    }
+
+    /// The same by a command line that goes on with the program and its arguments, and becomes it.
+    pub async fn start_by(mut command: Command, data: &Path) -> Self {
+        command.arg(env!("CARGO_BIN_EXE_confab"));
+        Self::start_with(command, data).await
+    }
+
+    async fn start_with(mut command: Command, data: &Path) -> Self {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CONFAB_")) {
             command.env_remove(name);
         }
@@ -193,6 +202,10 @@ impl Program {
     pub fn kill(&mut self) {
         self.child.kill().expect("a process to kill");
         self.child.wait().expect("its end");
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks it to stop, as service managers do.

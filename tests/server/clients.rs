@@ -249,7 +249,8 @@ fn is_change(frame: &Value) -> bool {
     frame["event"]["type"] == "presence"
 }
 
-async fn connect(
+/// A connection after its handshake, with further headers in it, where the server may be gone.
+pub async fn connect(
     address: SocketAddr,
     path: &str,
     headers: &[(&'static str, &str)],

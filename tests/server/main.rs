@@ -15,6 +15,7 @@ mod changes;
 mod chat;
 mod clients;
 mod deflate;
+mod disk;
 mod durability;
 mod faults;
 mod faulty;

@@ -88,7 +88,7 @@ async fn dropping_is_closing() {
 /// The test runs itself as another process, which it kills while that one writes.
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_kill() {
-    const FOLDER: &str = "CONFAB_TEST_WRITES_TO";
+    const FOLDER: &str = "STORE_TEST_WRITES_TO";
     const NAME: &str = "sqlite::what_was_acknowledged_survives_a_kill";
     if let Some(folder) = std::env::var_os(FOLDER) {
         return write_until_killed(Path::new(&folder)).await;

@@ -158,6 +158,54 @@ impl Drop for Postgres {
     }
 }
 
+/// The statements that programs have a database execute from now on, as its server logs them before it does so.
+pub struct Statements<'a> {
+    server: &'a Postgres,
+    /// Says in the log where something begins and ends.
+    client: Client,
+    marks: usize,
+}
+
+impl<'a> Statements<'a> {
+    /// Of a database of the server, by its URL, on connections that are made after this.
+    pub async fn of(server: &'a Postgres, url: &str) -> Self {
+        let client = connection(url).await;
+        let (_, name) = url.rsplit_once('/').expect("the URL of a database");
+        let log = format!("ALTER DATABASE {name} SET log_statement = 'all'; SET log_statement = 'all'");
+        within("the setting", client.batch_execute(&log)).await.expect("an administrator");
+        Self { server, client, marks: 0 }
+    }
+
+    /// Waits for what happens, and gives the statements of that time in their order, without what a connection is set up with and
+    /// without the question of a node, each second, which rooms have moved on.
+    pub async fn during<T>(&mut self, event: impl Future<Output = T>) -> (T, Vec<String>) {
+        let before = self.mark().await;
+        let output = event.await;
+        let after = self.mark().await;
+        let log = self.server.running().log();
+        let between = log.split(&before).nth(1).and_then(|rest| rest.split(&after).next()).expect("both are in the log");
+        // The further lines of a statement begin with a tab. That of the second mark is empty here.
+        let whole = between.replace("\n\t", " ");
+        let statements = whole.lines().filter_map(|line| {
+            let (_, words) = line.split_once("LOG:  ")?;
+            // `statement: ...`, or `execute s7: ...` for a prepared one.
+            let words = words.strip_prefix("statement: ").or_else(|| Some(words.strip_prefix("execute ")?.split_once(": ")?.1));
+            Some(words?.split_whitespace().collect::<Vec<_>>().join(" "))
+        });
+        let apart = ["SET ", "SELECT set_config", "SELECT pg_current_snapshot"];
+        let counts = |statement: &String| !statement.is_empty() && !apart.iter().any(|begin| statement.starts_with(begin));
+        (output, statements.filter(counts).collect())
+    }
+
+    async fn mark(&mut self) -> String {
+        self.marks += 1;
+        let mark = format!("SELECT 'mark {}'", self.marks);
+        within("a mark", self.client.batch_execute(&mark)).await.expect("a database");
+        self.server.running().logs(&mark).await;
+        mark
+    }
+}
+
 /// A connection of the test itself to a database, by its URL.
 pub async fn connection(url: &str) -> Client {
     let connecting = tokio_postgres::connect(url, NoTls);

@@ -19,7 +19,7 @@ use std::{
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, ffi};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -90,6 +90,9 @@ impl fmt::Display for OpenError {
                 }
                 Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
                     write!(f, "{} is damaged ({cause}); it is left as it is, restore it from a copy", file.display())
+                }
+                Some(rusqlite::ErrorCode::ReadOnly) => {
+                    write!(f, "the database {} and its folder cannot be written: {cause}", file.display())
                 }
                 _ => write!(f, "the database {} cannot be opened: {cause}", file.display()),
             },
@@ -232,6 +235,10 @@ fn prepare(file: &Path, durability: Durability, outbox: Outbox) -> rusqlite::Res
 /// A connection of ours that can write. Nobody else should hold a lock; a person looking at the file is waited for.
 fn connect(file: &Path, access: OpenFlags, durability: Durability) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // Where it may not write, SQLite opens the file for reading and says so only when a message is to be stored.
+    if connection.is_readonly(MAIN_DB)? {
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), None));
+    }
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     let synchronous = match durability {

@@ -287,8 +287,57 @@ pub(super) fn column(number: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::trace::{TraceEvent, TraceEventCodes};
+
     use super::*;
-    use crate::server::store::sqlite::migrate;
+    use crate::server::store::{Durability, NewMessage, SqliteStore, Store as _, sqlite::migrate};
+
+    /// Runs a read alone and gives the statements that the database has executed for it.
+    async fn statements<T>(store: &SqliteStore, read: impl Future<Output = Result<T, StoreError>>) -> Vec<String> {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (pool, told) = (&store.readers.pool, Arc::clone(&seen));
+        let mut connection = pool.connect().expect("a connection");
+        let note = move |event: TraceEvent<'_>| {
+            if let TraceEvent::Stmt(statement, _) = event {
+                told.lock().push(statement.sql().into_owned());
+            }
+        };
+        connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(note)).expect("a trace");
+        *pool.idle.lock() = vec![connection];
+        read.await.expect("an answer");
+        pool.idle.lock().clear();
+        std::mem::take(&mut seen.lock())
+    }
+
+    #[tokio::test]
+    async fn a_read_takes_as_many_statements_however_much_there_is() {
+        async fn taken(messages: usize, rooms: usize) -> Vec<Vec<String>> {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (store, commits) = SqliteStore::open(folder.path(), Durability::Process).expect("a store");
+            drop(commits);
+            let message = |room: usize, number: usize| NewMessage {
+                group: format!("s-{room}").parse().expect("a name"),
+                key: format!("k{number}").parse().expect("a key"),
+                from: Person { id: format!("g{}", number % 7), name: "Ann".to_owned() },
+                text: "text".to_owned(),
+                at: Timestamp::from_millis(0),
+            };
+            for (room, number) in (1..=messages).map(|number| (0, number)).chain((1..rooms).map(|room| (room, 1))) {
+                store.append(message(room, number)).await.expect("stored");
+            }
+            let group = "s-0".parse().expect("a name");
+            let mut taken = vec![statements(&store, store.rooms(100)).await];
+            let slices = [Slice::Latest, Slice::After(Offset(1)), Slice::Before(Offset(15)), Slice::Around(Offset(10))];
+            for slice in slices {
+                taken.push(statements(&store, store.read(&group, slice, 200, 1_000_000)).await);
+            }
+            taken
+        }
+        let few = taken(20, 2).await;
+        assert_eq!(few, taken(300, 80).await);
+        // A page is of one moment: between a BEGIN and its end, the room, and then one or two runs of messages.
+        assert_eq!(few.iter().map(Vec::len).collect::<Vec<_>>(), [1, 4, 4, 4, 5], "{few:?}");
+    }
 
     #[test]
     fn no_read_costs_more_in_a_longer_room() {

@@ -1,0 +1,186 @@
+//! Disks that fail, under the real program: one that takes nothing more and then does again, one that may not be written, and
+//! a database that was damaged on it.
+
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use serde_json::{Value, json};
+
+use crate::{
+    app::{Http as _, Program, offset},
+    clients::V1,
+    within,
+};
+
+/// A program that takes the end of what the disk gives it for an error, as it is on a full disk, and not for a signal.
+async fn start(data: &Path) -> Program {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]);
+    Program::start_by(shell, data).await
+}
+
+/// From now on no file of the program's grows beyond so many bytes; none: as large as it likes.
+fn bound_files(program: &Program, bytes: Option<u64>) {
+    let id = Pid::from_raw(i32::try_from(program.id()).expect("a number of a process")).expect("more than 0");
+    // The hard bound stays, so that it can be taken back.
+    let before = prlimit(Some(id), Resource::Fsize, Rlimit { current: Some(0), maximum: None }).expect("our child");
+    prlimit(Some(id), Resource::Fsize, Rlimit { current: bytes, maximum: before.maximum }).expect("our child");
+}
+
+fn send(number: u64) -> Value {
+    json!({"send": {"topic": "room/a", "key": format!("k{number}"), "text": format!("{number} {}", "x".repeat(4_000))}})
+}
+
+/// The offsets and keys of what the store has, which are 1 to `count`, each with its key.
+async fn assert_stored(program: &Program, count: u64) {
+    let (_, stored) = program.all_messages("a").await;
+    let stored: Vec<_> = stored.iter().map(|message| (offset(message), message["key"].clone())).collect();
+    assert_eq!(stored, (1..=count).map(|number| (number, json!(format!("k{number}")))).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_nothing_more_is_said_reading_goes_on_and_nothing_is_lost_or_doubled() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut program = start(data.path()).await;
+    let mut author = V1::connect(program.address, "/room/a/").await;
+    let mut count = 0;
+    for round in 1..=3 {
+        count += 1;
+        assert_eq!(author.ok(send(count)).await["offset"], count);
+        let log = fs::metadata(data.path().join("confab.db-wal")).expect("the log").len();
+        // Not at the beginning of a page.
+        bound_files(&program, Some(log + 50_000 + round));
+        let refusal = loop {
+            let answer = author.ask(send(count + 1)).await;
+            if answer.get("ok").is_none() {
+                break answer["error"].clone();
+            }
+            count += 1;
+            assert_eq!(answer["ok"]["offset"], count);
+        };
+        assert_eq!(refusal["code"], "unavailable", "{refusal}");
+        let ready = program.get("/readyz").await;
+        assert_eq!(ready.status(), 503);
+        assert_eq!(ready.text().await.expect("a body"), "the store cannot be written: it did not take the last message\n");
+        // Those who read notice nothing.
+        assert_stored(&program, count).await;
+        assert_eq!(program.get("/room/a/").await.status(), 200);
+        let mut reader = V1::connect(program.address, "/ws/").await;
+        assert_eq!(reader.join("room/a", None).await["offset"], count);
+
+        if round == 2 {
+            program.kill();
+            program = start(data.path()).await;
+            author = V1::with(program.address, "/room/a/", &[]).await;
+            assert_stored(&program, count).await;
+        } else {
+            bound_files(&program, None);
+        }
+        count += 1;
+        assert_eq!(author.ok(send(count)).await["offset"], count);
+        assert_eq!(program.get("/readyz").await.status(), 200);
+        assert_stored(&program, count).await;
+    }
+    drop(author);
+    program.terminate();
+    assert_eq!(program.status().await.code(), Some(0));
+    assert_stored(&Program::start(data.path()).await, count).await;
+}
+
+/// What the program says that refuses to serve a folder, and nothing in the folder is changed by it.
+async fn refusal(folder: &Path) -> String {
+    // Root may write everywhere; without its capabilities it is a user like others.
+    let mut command = match fs::metadata("/proc/self").map(|process| std::os::unix::fs::MetadataExt::uid(&process)) {
+        Ok(0) => {
+            let mut setpriv = Command::new("setpriv");
+            setpriv.args(["--bounding-set", "-all", "--inh-caps", "-all", env!("CARGO_BIN_EXE_confab")]);
+            setpriv
+        }
+        _ => Command::new(env!("CARGO_BIN_EXE_confab")),
+    };
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder).env_remove("CONFAB_STORE__URL").current_dir("/");
+    let before = contents(folder);
+    // It may serve after all.
+    let output = tokio::process::Command::from(command).kill_on_drop(true).output();
+    let output = within("the end of the program", output).await.expect("its output");
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(contents(folder) == before, "something was changed in the folder: {:?}", contents(folder).keys());
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
+/// The files of a folder. Whoever looks at the database leaves a lock, a log and an index of it, which have nothing in them.
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let content = |path: &Path| fs::read(path).expect("a file");
+    let files = entries.map(|path| (path.file_name().expect("a name").to_string_lossy().into_owned(), content(&path)));
+    files.filter(|(name, bytes)| name != "confab.db-shm" && !bytes.is_empty()).collect()
+}
+
+/// A folder with a database in which a few things were said.
+async fn used() -> tempfile::TempDir {
+    let data = tempfile::tempdir().expect("a folder");
+    let program = Program::start(data.path()).await;
+    let mut author = V1::connect(program.address, "/room/a/").await;
+    for number in 1..=20 {
+        author.ok(send(number)).await;
+    }
+    // The program would wait for it to say goodbye.
+    drop(author);
+    program.terminate();
+    assert_eq!(program.status().await.code(), Some(0));
+    data
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+}
+
+#[tokio::test]
+async fn a_folder_or_a_database_that_may_not_be_written_is_refused_and_left_as_it_is() {
+    let data = used().await;
+    let database = data.path().join("confab.db");
+    let modes = [(0o500, 0o400, 0o400), (0o500, 0o600, 0o600), (0o700, 0o400, 0o600), (0o700, 0o600, 0o400)];
+    for (folder, file, lock) in modes {
+        set_mode(&data.path().join("confab.lock"), lock);
+        set_mode(&database, file);
+        set_mode(data.path(), folder);
+        let said = refusal(data.path()).await;
+        set_mode(data.path(), 0o700);
+        let named = said.contains(&data.path().display().to_string());
+        assert!(
+            named && (said.contains("cannot be used: Permission denied") || said.contains("cannot be written: ")),
+            "{said}"
+        );
+    }
+    set_mode(&database, 0o600);
+    set_mode(&data.path().join("confab.lock"), 0o600);
+    assert_stored(&Program::start(data.path()).await, 20).await;
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_refused_and_left_as_it_is() {
+    let data = used().await;
+    let database = data.path().join("confab.db");
+    let whole = fs::read(&database).expect("the database");
+    let noise = |bytes: &mut [u8]| bytes.iter_mut().enumerate().for_each(|(at, byte)| *byte = (at * 31 + 7) as u8);
+    let mut head = whole.clone();
+    noise(&mut head[..100]);
+    let mut schema = whole.clone();
+    noise(&mut schema[100..4096]);
+    let mut beyond = whole.clone();
+    noise(&mut beyond[4096..]);
+    let half = whole[..whole.len() / 2 / 4096 * 4096].to_vec();
+    let damaged = "; it is left as it is, restore it from a copy";
+    for (what, bytes, says) in [
+        ("its head", &head, "is not a SQLite database; it is left as it is"),
+        ("its schema", &schema, damaged),
+        ("all but its first page", &beyond, damaged),
+        ("cut off", &half, damaged),
+    ] {
+        fs::write(&database, bytes).expect("a file");
+        let said = refusal(data.path()).await;
+        assert!(said.contains(&database.display().to_string()) && said.contains(says), "{what}: {said}");
+    }
+    fs::write(&database, &whole).expect("a file");
+    assert_stored(&Program::start(data.path()).await, 20).await;
+}
