@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 mod conformance;
 mod postgres;
+mod search;
 mod sqlite;
 #[path = "../support/mod.rs"]
 mod support;
@@ -44,18 +45,22 @@ async fn in_postgres() -> Opened<PostgresStore> {
 
 /// Runs each case against each store.
 macro_rules! conformance {
-    (@on $store:ident, $opened:expr; $($case:ident)*) => {
+    (@on $store:ident, $opened:expr, $cases:ident; $($case:ident)*) => {
         mod $store {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                crate::conformance::$case($opened).await;
+                crate::$cases::$case($opened).await;
             })*
         }
     };
+    (searching $($case:ident)*) => {
+        conformance! { @on sqlite_index, crate::on_disk(), search; $($case)* }
+        conformance! { @on postgres_index, crate::in_postgres().await, search; $($case)* }
+    };
     ($($case:ident)*) => {
-        conformance! { @on memory_store, crate::in_memory(); $($case)* }
-        conformance! { @on sqlite_store, crate::on_disk(); $($case)* }
-        conformance! { @on postgres_store, crate::in_postgres().await; $($case)* }
+        conformance! { @on memory_store, crate::in_memory(), conformance; $($case)* }
+        conformance! { @on sqlite_store, crate::on_disk(), conformance; $($case)* }
+        conformance! { @on postgres_store, crate::in_postgres().await, conformance; $($case)* }
     };
 }
 
@@ -79,6 +84,25 @@ conformance! {
     message_ids_are_unique_over_rooms
     rooms_come_by_activity_whatever_the_clock_says
     a_closed_store_refuses
+}
+
+conformance! { searching
+    the_best_is_found_first_with_what_was_looked_for_marked
+    texts_without_spaces_are_found_by_any_part
+    only_the_rooms_that_are_searched_are_found
+    any_text_can_be_searched_for
+    of_very_many_the_newest_are_looked_at
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_indexes_give_the_same_answers() {
+    let (disk, postgres) = (on_disk(), in_postgres().await);
+    let _readers = [acknowledge_all(disk.commits), acknowledge_all(postgres.commits)];
+    let (on_disk, in_postgres) = tokio::join!(search::answers(&disk.store), search::answers(&postgres.store));
+    assert!(on_disk.iter().filter(|answer| !answer.1.is_empty()).count() > 25, "{on_disk:?}");
+    for (one, other) in on_disk.iter().zip(&in_postgres) {
+        assert_eq!(one, other);
+    }
 }
 
 fn group(name: &str) -> Group {

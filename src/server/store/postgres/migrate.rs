@@ -9,7 +9,10 @@ use super::OpenError;
 use crate::server::store::epoch::EpochSeed;
 
 /// Each one brings the schema from its place in this list to the next version. What is published is never changed.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../../migrations/postgres/0001_rooms_and_messages.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../../migrations/postgres/0001_rooms_and_messages.sql"),
+    include_str!("../../../../migrations/postgres/0003_search.sql"),
+];
 
 /// Holds whoever migrates, in this database; "Cnfb".
 const TURN: i64 = 0x436e_6662;

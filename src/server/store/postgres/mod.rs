@@ -6,6 +6,8 @@
 //!
 //! A node hears of its own commits by [`Commits`], of the others' by the channel layer; and whatever was lost on the way there, or
 //! died with the node that had committed it, by the [watch](reader::HeadWatch), which asks the database.
+//!
+//! The index of words, in which is [searched](searcher), [follows](indexer) the commits; nobody waits for it.
 
 use std::fmt;
 
@@ -14,20 +16,24 @@ use parking_lot::Mutex;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use self::{
+    indexer::Indexer,
     pool::{Connections, Purpose},
     reader::Readers,
+    searcher::Searcher,
     writer::Writer,
 };
 use super::{
-    Appended, Commits, NewMessage, Page, Slice, Store, StoreError, Watch,
+    Appended, Commits, Found, NewMessage, Page, Query, Slice, Store, StoreError, Watch, Within,
     batch::Job,
     commits::{InFlight, Outbox},
 };
 use crate::wire::{Group, RoomSummary};
 
+mod indexer;
 mod migrate;
 mod pool;
 mod reader;
+mod searcher;
 mod text;
 mod url;
 mod writer;
@@ -106,6 +112,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 pub struct PostgresStore {
     in_flight: InFlight,
     readers: Readers,
+    searcher: Searcher,
     /// None when closed.
     running: Mutex<Option<Running>>,
 }
@@ -114,6 +121,7 @@ pub struct PostgresStore {
 struct Running {
     queue: mpsc::UnboundedSender<Job>,
     writer: JoinHandle<()>,
+    indexer: Indexer,
 }
 
 impl PostgresStore {
@@ -131,9 +139,11 @@ impl PostgresStore {
         };
         let (outbox, commits) = Outbox::new();
         let (queue, jobs) = mpsc::unbounded_channel();
-        let writer = tokio::spawn(Writer::new(connections, seed.clone(), outbox).run(jobs));
-        let running = Mutex::new(Some(Running { queue, writer }));
-        Ok((Self { in_flight: InFlight::new(), readers: Readers::new(url, seed)?, running }, commits))
+        let (readers, searcher) = (Readers::new(url, seed.clone())?, Searcher::new(url)?);
+        let indexer = Indexer::start(url, &readers)?;
+        let writer = tokio::spawn(Writer::new(connections, seed, outbox, indexer.news()).run(jobs));
+        let running = Mutex::new(Some(Running { queue, writer, indexer }));
+        Ok((Self { in_flight: InFlight::new(), readers, searcher, running }, commits))
     }
 }
 
@@ -157,14 +167,20 @@ impl Store for PostgresStore {
         self.readers.rooms(count).await
     }
 
+    async fn search(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {
+        self.searcher.search(query, within, count).await
+    }
+
     fn watch(&self) -> Option<Box<dyn Watch>> {
         Some(Box::new(self.readers.watch()))
     }
 
     async fn close(&self) {
         self.readers.close();
+        self.searcher.close();
         let running = self.running.lock().take();
-        if let Some(Running { queue, writer }) = running {
+        if let Some(Running { queue, writer, indexer }) = running {
+            indexer.finish().await;
             drop(queue);
             if writer.await.is_err() {
                 tracing::error!("the writer of the store has panicked");

@@ -2,9 +2,10 @@
 //!
 //! An append goes down a queue to the one [writer](writer) thread, which commits what has gathered there in one transaction: while it
 //! waits for the disk the next [batch](super::batch) gathers. Pages are [read](reader) over connections of their own, which write-ahead logging lets see the last
-//! commit while the next is being written. What is in the log goes into the database [beside](checkpoint) all this.
+//! commit while the next is being written. What is in the log goes into the database [beside](checkpoint) all this. The
+//! [index](index) of words, in which is [searched](searcher), [follows](indexer) the commits; nobody waits for it.
 //!
-//! The folder holds `confab.db` with its log, and `confab.lock`, which the server that uses the [folder] keeps locked. A
+//! The folder holds `confab.db` with its log, `search.db`, which can be made again from it, and `confab.lock`, which the server that uses the [folder] keeps locked. A
 //! [copy] of it can be made meanwhile.
 
 use std::{
@@ -23,9 +24,9 @@ use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use self::{folder::FolderLock, reader::Readers, writer::Writer};
+use self::{folder::FolderLock, indexer::Indexer, reader::Readers, searcher::Searcher, writer::Writer};
 use super::{
-    Appended, Commits, NewMessage, Page, Slice, Store, StoreError,
+    Appended, Commits, Found, NewMessage, Page, Query, Slice, Store, StoreError, Within,
     batch::Job,
     commits::{InFlight, Outbox},
     epoch::EpochSeed,
@@ -35,14 +36,19 @@ use crate::wire::{Group, RoomSummary};
 mod checkpoint;
 mod copy;
 mod folder;
+mod index;
+mod indexer;
 mod migrate;
 mod reader;
+mod searcher;
 mod writer;
 
 pub use copy::{CopyError, Holdings, backup, restore};
 
 /// The name of the database in its folder.
 const DATABASE: &str = "confab.db";
+/// So many pages are read at a time.
+const READS: u32 = 4;
 
 /// What an acknowledged message survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +119,7 @@ impl std::error::Error for OpenError {
 pub struct SqliteStore {
     in_flight: InFlight,
     readers: Readers,
+    searcher: Searcher,
     /// None when closed.
     running: Mutex<Option<Running>>,
 }
@@ -121,6 +128,7 @@ pub struct SqliteStore {
 struct Running {
     queue: mpsc::UnboundedSender<Job>,
     writer: JoinHandle<()>,
+    indexer: Indexer,
     /// Held until nothing of this process touches the folder any more.
     lock: FolderLock,
 }
@@ -128,6 +136,8 @@ struct Running {
 impl Running {
     /// Lets the writer commit what it was given and waits for its end.
     fn finish(self) {
+        // Before the writer's end, which leaves everything in one file where nobody else has it open.
+        self.indexer.finish();
         drop(self.queue);
         if self.writer.join().is_err() {
             tracing::error!("the writer of the store has panicked");
@@ -152,13 +162,17 @@ impl SqliteStore {
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(in_folder)?;
         }
         let (outbox, commits) = Outbox::new();
-        let (writer, seed) =
+        let (mut writer, seed) =
             prepare(&file, durability, outbox).map_err(|cause| OpenError::Database { file: file.clone(), cause })?;
+        let indexer = Indexer::start(folder, seed.clone()).map_err(in_folder)?;
+        writer.rings(indexer.bell.clone());
+        let searcher = Searcher::new(indexer.shared(), indexer.bell.clone());
         let (queue, jobs) = mpsc::unbounded_channel();
         let writer =
             thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(jobs)).map_err(in_folder)?;
-        let running = Mutex::new(Some(Running { queue, writer, lock }));
-        Ok((Self { in_flight: InFlight::new(), readers: Readers::new(file, seed), running }, commits))
+        let running = Mutex::new(Some(Running { queue, writer, indexer, lock }));
+        let readers = Readers::new(file, None, seed, READS);
+        Ok((Self { in_flight: InFlight::new(), readers, searcher, running }, commits))
     }
 }
 
@@ -183,8 +197,13 @@ impl Store for SqliteStore {
         self.readers.run(move |connection, _| reader::rooms(connection, count)).await
     }
 
+    async fn search(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {
+        self.searcher.search(query, within, count).await
+    }
+
     async fn close(&self) {
         self.readers.close().await;
+        self.searcher.close().await;
         let running = self.running.lock().take();
         if let Some(running) = running {
             // A panic of the writer is logged where it is joined.

@@ -8,7 +8,7 @@ use std::{collections::HashMap, io, sync::Arc};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, ffi, params};
 use tokio::sync::mpsc;
 
-use super::checkpoint::Checkpointer;
+use super::{checkpoint::Checkpointer, indexer::Bell};
 use crate::{
     server::store::{
         Appended, NewMessage, StoreError,
@@ -61,6 +61,8 @@ pub(super) struct Writer {
     seed: EpochSeed,
     rooms: HashMap<Group, Room>,
     last: Last,
+    /// Rung after each commit.
+    bell: Option<Bell>,
 }
 
 impl Writer {
@@ -71,7 +73,12 @@ impl Writer {
             Ok(Last { room_id: row.get(0)?, activity: row.get(1)? })
         })?;
         let checkpointer = Checkpointer::start(beside).map_err(no_thread)?;
-        Ok(Self { connection, checkpointer, outbox, seed, rooms: HashMap::new(), last })
+        Ok(Self { connection, checkpointer, outbox, seed, rooms: HashMap::new(), last, bell: None })
+    }
+
+    /// Has somebody told of each commit, who does not hold it up.
+    pub(super) fn rings(&mut self, bell: Bell) {
+        self.bell = Some(bell);
     }
 
     /// Commits what comes down the queue until its other end is dropped and it is empty.
@@ -93,6 +100,9 @@ impl Writer {
                 self.rooms.extend(draft.rooms);
                 let text_bytes = batch.iter().map(|job| job.message.text.len()).sum();
                 self.checkpointer.committed(batch.len(), text_bytes, &self.connection);
+                if let Some(bell) = &self.bell {
+                    bell.ring();
+                }
                 for (job, outcome) in batch.into_iter().zip(outcomes) {
                     match outcome {
                         Ok(Appended { position, fresh: true }) => self.outbox.committed(job.message, position, job.ticket),
