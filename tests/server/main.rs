@@ -28,6 +28,7 @@ mod peers;
 mod plain;
 mod presence;
 mod push;
+mod search;
 mod slow_reader;
 #[path = "../support/mod.rs"]
 mod support;

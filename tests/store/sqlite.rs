@@ -337,9 +337,12 @@ async fn an_index_goes_on_where_it_was() {
     assert_eq!((documents(), inode(&index)), ((3, 3), before), "it was not made anew, and nothing is in it twice");
 }
 
+/// Does something to the file of an index.
+type Spoil = fn(&Path);
+
 #[tokio::test]
 async fn an_index_that_is_missing_or_useless_is_made_anew() {
-    let spoil: [(&str, fn(&Path)); 6] = [
+    let ways: [(&str, Spoil); 6] = [
         ("missing", |index| fs::remove_file(index).expect("removed")),
         ("empty", |index| fs::write(index, "").expect("emptied")),
         ("no database", |index| fs::write(index, "x".repeat(5_000)).expect("overwritten")),
@@ -347,7 +350,7 @@ async fn an_index_that_is_missing_or_useless_is_made_anew() {
         ("ahead of the store", |index| change(index, "UPDATE streams SET indexed = 9")),
         ("of another stream", |index| change(index, "UPDATE streams SET epoch = 'other'")),
     ];
-    for (what, spoil) in spoil {
+    for (what, spoil) in ways {
         let folder = tempfile::tempdir().expect("a folder");
         closed_with(folder.path(), &["tea", "coffee"]).await;
         spoil(&folder.path().join("search.db"));

@@ -41,14 +41,31 @@ fn describe(limits: &Limits) -> Value {
 fn schemas() -> Value {
     let text = json!({"type": "string"});
     let offset = json!({"type": "integer", "minimum": 1});
+    let person = json!({"type": "object", "required": ["id", "name"], "properties": {"id": text, "name": text}});
+    let at = json!({"type": "string", "format": "date-time"});
     json!({
         "Message": {
             "type": "object",
             "required": ["offset", "id", "key", "from", "text", "at"],
             "properties": {
                 "offset": offset, "id": text, "key": key(), "text": text,
-                "from": {"type": "object", "required": ["id", "name"], "properties": {"id": text, "name": text}},
-                "at": {"type": "string", "format": "date-time"},
+                "from": person, "at": at,
+            },
+        },
+        "Hit": {
+            "type": "object",
+            "required": ["group", "offset", "id", "from", "at", "snippet"],
+            "properties": {
+                "group": text, "offset": offset, "id": text, "from": person, "at": at,
+                "snippet": {
+                    "type": "array",
+                    "description": "The text around what was searched for, in pieces",
+                    "items": {
+                        "type": "object",
+                        "required": ["text", "match"],
+                        "properties": {"text": text, "match": {"type": "boolean"}},
+                    },
+                },
             },
         },
         "Event": {

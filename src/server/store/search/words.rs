@@ -117,7 +117,7 @@ impl Reading {
             let kept = |c: &char| c.is_alphanumeric() || canonical_combining_class(*c) != 0;
             return self.sign(piece.chars().filter(kept).collect(), range);
         }
-        for letter in piece.chars().flat_map(char::to_lowercase).nfkd().filter(is_letter) {
+        for letter in piece.chars().flat_map(char::to_lowercase).nfkd().filter(|c| is_letter(*c)) {
             // At the end of a Greek word it looks different.
             self.letter(if letter == 'ς' { 'σ' } else { letter }, range);
         }
@@ -132,10 +132,10 @@ impl Reading {
 }
 
 /// Whether it is compared: an accent is not.
-fn is_letter(c: &char) -> bool {
-    match canonical_combining_class(*c) {
+fn is_letter(c: char) -> bool {
+    match canonical_combining_class(c) {
         0 => c.is_alphanumeric(),
-        class => class == VIRAMA && is_combining_mark(*c),
+        class => class == VIRAMA && is_combining_mark(c),
     }
 }
 
