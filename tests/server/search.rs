@@ -40,7 +40,7 @@ async fn is_indexed(app: &TestApp, group: &str) {
 }
 
 fn percent(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat()
 }
 
 /// Room and offset of each hit.

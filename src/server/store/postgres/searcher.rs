@@ -24,7 +24,7 @@ use crate::{
 /// So many searches run at a time; further ones wait.
 const CONNECTIONS: usize = 2;
 /// So many documents are read at a time.
-const PAGE: i64 = 50;
+const PAGE: i64 = 250;
 
 const NEWEST: &str = "SELECT coalesce(max(id), 0) FROM search_documents";
 const STREAM: &str = "SELECT room_id, newest FROM rooms JOIN search_streams ON room_id = rooms.id WHERE name = $1";
