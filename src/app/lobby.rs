@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::{
     LobbyLink, LobbyPage, Outside, Status, Zone,
     components::{Clock, Me, TopBar},
+    search::SearchForm,
 };
 use crate::wire::{Content, Group, RoomSummary};
 
@@ -87,6 +88,7 @@ pub(super) fn Lobby(page: LobbyPage) -> impl IntoView {
                 </div>
                 {mistake.map(|text| view! { <p id="group-mistake" class="mistake">{text}</p> })}
             </form>
+            <SearchForm />
             <Show
                 when=move || state.with(|state| !state.rooms().is_empty())
                 fallback=|| view! { <p class="empty">"No room has been used yet. Name one above and say the first thing."</p> }

@@ -16,16 +16,17 @@ mod lobby;
 mod outside;
 mod page;
 mod room;
+mod search;
 
 use leptos::prelude::*;
 pub use lobby::LobbyState;
 pub use outside::{Intent, Loading, LobbyLink, Outside, RoomLink, Status};
-pub use page::{LobbyPage, NoticePage, Page, RoomPage};
+pub use page::{LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage};
 pub use room::{Delivery, End, Gap, Here, Input, RoomState, Row, RowKey, Typists};
 
 use crate::wire::Timestamp;
 
-use self::{lobby::Lobby, page::Notice, room::Room};
+use self::{lobby::Lobby, page::Notice, room::Room, search::Search};
 
 /// The whole document around a page; the server's alone.
 #[cfg(feature = "ssr")]
@@ -60,6 +61,7 @@ pub fn App() -> impl IntoView {
     match page {
         Page::Lobby(page) => view! { <Lobby page /> }.into_any(),
         Page::Room(page) => view! { <Room page /> }.into_any(),
+        Page::Search(page) => view! { <Search page /> }.into_any(),
         Page::Notice(page) => view! { <Notice page /> }.into_any(),
     }
 }

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::components::TopBar;
-use crate::wire::{Group, Key, Members, Person, RoomSummary, Stretch};
+use crate::wire::{Group, Hit, Key, Members, Person, RoomSummary, Stretch};
 
 /// A page and its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,6 +12,7 @@ use crate::wire::{Group, Key, Members, Person, RoomSummary, Stretch};
 pub enum Page {
     Lobby(LobbyPage),
     Room(RoomPage),
+    Search(SearchPage),
     Notice(NoticePage),
 }
 
@@ -21,6 +22,7 @@ impl Page {
         match self {
             Self::Lobby(_) => "Rooms · Confab".to_owned(),
             Self::Room(room) => format!("{} · Confab", room.group),
+            Self::Search(_) => "Search · Confab".to_owned(),
             Self::Notice(notice) => format!("{} · Confab", notice.title),
         }
     }
@@ -53,6 +55,34 @@ pub struct RoomPage {
     pub longest: usize,
     /// What was wrong with what the form sent, and the text, which is not lost.
     pub mistake: Option<(String, String)>,
+}
+
+/// `/search/`: what was searched for, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchPage {
+    pub you: Person,
+    /// The room that is searched; none for all of them.
+    pub group: Option<Group>,
+    pub text: String,
+    /// The longest text, in characters.
+    pub longest: usize,
+    pub outcome: Outcome,
+}
+
+/// What came of a search.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Nothing was searched for.
+    Nothing,
+    /// The best first. `complete`: all messages were considered.
+    Found { hits: Vec<Hit>, complete: bool },
+    /// The text is too long.
+    TooLong,
+    /// The room's messages are not kept for searching.
+    NotKept,
+    /// The store cannot be searched now.
+    Unavailable,
 }
 
 /// Says something that is not a page: an error, mostly.

@@ -18,15 +18,17 @@ use super::{
     assets::BUILD,
     rooms::{Access, NEWEST, PostError, Refusal, Room},
     services::{Named, Services},
-    store::{Slice, StoreError},
+    store::{LONGEST_QUERY, Query as SearchQuery, Slice, StoreError},
 };
 use crate::{
-    app::{LobbyPage, NoticePage, Page, RoomPage, shell},
+    app::{LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, shell},
     wire::{Group, InvalidName, Key, Offset, Stretch},
 };
 
 /// How many messages a page of the past shows.
 const PAST: usize = 50;
+/// How many messages a search shows.
+const FOUND: usize = 50;
 
 /// `GET /`: the rooms.
 pub(super) async fn lobby(State(services): State<Arc<Services>>, request: Request) -> Response {
@@ -62,6 +64,52 @@ pub(super) async fn go_to_room(
     }
     let mistake = "The name of a room is 1 to 64 of the letters A to Z, digits, _ and -".to_owned();
     lobby_with(&services, Some((mistake, group)), request).await
+}
+
+#[derive(Default, Deserialize)]
+struct SearchFor {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    room: String,
+}
+
+/// `GET /search/?q=TEXT&room=NAME`: what was found in the room, or in all rooms where none is named.
+pub(super) async fn search(State(services): State<Arc<Services>>, request: Request) -> Response {
+    let guest = Guest::of(request.headers());
+    let Query(SearchFor { q, room }) = Query::try_from_uri(request.uri()).unwrap_or_default();
+    let access = match room.trim() {
+        "" => None,
+        name => match enter(&services, &guest, name.parse()) {
+            Ok(access) => Some(access),
+            Err(refusal) => return refused(refusal, request).await,
+        },
+    };
+    let (status, outcome) = outcome(&services, access.as_ref(), &q).await;
+    let group = access.map(|access| access.room().group.clone());
+    let page = SearchPage { you: guest.person, group, text: q, longest: LONGEST_QUERY, outcome };
+    with_cookie(render(status, Page::Search(page), request).await, guest.cookie)
+}
+
+async fn outcome(services: &Services, access: Option<&Access<Room>>, text: &str) -> (StatusCode, Outcome) {
+    if access.is_some_and(|access| !access.is_searched()) {
+        return (StatusCode::OK, Outcome::NotKept);
+    }
+    let Ok(query) = SearchQuery::parse(text) else { return (StatusCode::UNPROCESSABLE_ENTITY, Outcome::TooLong) };
+    if text.trim().is_empty() {
+        return (StatusCode::OK, Outcome::Nothing);
+    }
+    let found = match access {
+        Some(access) => access.search(&query, FOUND).await,
+        None => services.rooms.search(&query, FOUND).await,
+    };
+    match found {
+        Ok(found) => (StatusCode::OK, Outcome::Found { hits: found.hits, complete: found.complete }),
+        Err(StoreError::Unavailable(cause)) => {
+            error!(%cause, "the store could not be searched");
+            (StatusCode::SERVICE_UNAVAILABLE, Outcome::Unavailable)
+        }
+    }
 }
 
 #[derive(Deserialize)]

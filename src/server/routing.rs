@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `/` | the rooms | |
 //! | `/room/{group}/` | the room; `POST` says something | the group |
+//! | `/search/` | what was searched for | |
 //! | `/ws/{group}/`, `/chat/{group}/` | | the group |
 //! | `/ws/` | | no group: `confab.v1` joins what it wants |
 //! | `/healthz`, `/readyz`, `/metrics` | for operators | |
@@ -56,6 +57,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/room/", get(pages::go_to_room))
         .route("/room/{group}", get(room_or_slash))
         .route("/room/{group}/", get(room).post(pages::post_message))
+        .route("/search/", get(pages::search))
         .route("/ws", get(socket_alone))
         .route("/ws/", get(socket_alone))
         .route("/ws/{group}", get(socket))

@@ -84,7 +84,8 @@ impl Change {
     }
 }
 
-/// Who has put one emoji to a message, in the order in which they did.
+/// Who has put one emoji to a message, sorted by id. The order says nothing, so that it is the same whatever somebody has heard once
+/// more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reaction {
     pub emoji: Emoji,
@@ -103,7 +104,7 @@ pub struct Content {
     /// Its author has taken it back.
     #[serde(default, skip_serializing_if = "is_false")]
     pub deleted: bool,
-    /// In the order in which the first of each came.
+    /// Sorted by emoji.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reactions: Vec<Reaction>,
 }
@@ -159,9 +160,13 @@ impl Content {
     }
 
     fn put(&mut self, emoji: &Emoji, person: &Person) {
-        match self.reactions.iter_mut().find(|reaction| reaction.emoji == *emoji) {
-            Some(reaction) => reaction.from.push(person.clone()),
-            None => self.reactions.push(Reaction { emoji: emoji.clone(), from: vec![person.clone()] }),
+        let at = self.reactions.binary_search_by(|reaction| reaction.emoji.cmp(emoji)).unwrap_or_else(|at| {
+            self.reactions.insert(at, Reaction { emoji: emoji.clone(), from: Vec::new() });
+            at
+        });
+        let people = &mut self.reactions[at].from;
+        if let Err(place) = people.binary_search_by(|from| from.id.cmp(&person.id)) {
+            people.insert(place, person.clone());
         }
     }
 
@@ -202,10 +207,11 @@ mod tests {
     }
 
     #[test]
-    fn reactions_stand_in_the_order_in_which_they_came() {
-        let content = after(&[react("👍", "ann", true), react("🎉", "bob", true), react("👍", "bob", true)]);
+    fn reactions_are_there_once_a_person_and_in_one_order() {
+        let content = after(&[react("👍", "bob", true), react("🎉", "bob", true), react("👍", "ann", true)]);
         let shown: Vec<_> = content.reactions.iter().map(|one| (one.emoji.as_str(), one.from.len())).collect();
-        assert_eq!((shown, content.reaction_count()), (vec![("👍", 2), ("🎉", 1)], 3));
+        assert_eq!((shown, content.reaction_count()), (vec![("🎉", 1), ("👍", 2)], 3));
+        assert_eq!(content.reactions[1].from[0].id, "ann");
         let mut content = content;
         assert!(!content.apply(&react("👍", "ann", true)), "once a person");
         assert!(content.apply(&react("🎉", "bob", false)) && !content.apply(&react("🎉", "bob", false)));
@@ -239,14 +245,6 @@ mod tests {
         prop::collection::vec(one, 0..12)
     }
 
-    /// Who has put what, whatever the order.
-    fn reactions(content: &Content) -> Vec<(String, String)> {
-        let each = |one: &Reaction| one.from.iter().map(|from| (one.emoji.to_string(), from.id.clone())).collect::<Vec<_>>();
-        let mut all: Vec<_> = content.reactions.iter().flat_map(each).collect();
-        all.sort();
-        all
-    }
-
     proptest! {
         /// Who reads the message in the midst of it, and hears of some changes once more, says the same in the end.
         #[test]
@@ -258,7 +256,7 @@ mod tests {
             }
             let straight = after(&changes);
             prop_assert_eq!((&content.text, content.deleted), (&straight.text, straight.deleted));
-            prop_assert_eq!(reactions(&content), reactions(&straight));
+            prop_assert_eq!(content.reactions, straight.reactions);
         }
     }
 }

@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod names;
 mod presence;
+mod search;
 mod server;
 mod time;
 
@@ -22,6 +23,7 @@ pub use error::{Code, CommandError};
 pub use event::{Event, Message, Person, RoomSummary, Stored, Stretch};
 pub use names::{Epoch, Group, InvalidName, Key, MessageId, Offset, Position, Topic};
 pub use presence::{Members, Presence, SAMPLE, TYPING_SHOWN_MS, Typist};
+pub use search::{Hit, Segment};
 pub use server::{Answer, Joined, Outcome, Push, Reply, ServerFrame, State, Welcome};
 pub use time::Timestamp;
 

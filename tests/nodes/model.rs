@@ -1,6 +1,7 @@
 //! A model test: tabs on two nodes, which talk, leave, come back on the other node and are opened anew while nodes are killed and
 //! stopped and started and Redis comes and goes, at random. When all is well again, what each tab shows is what the store has,
-//! every command that was acknowledged is in it exactly once and where the answer said, and none of the others twice.
+//! every command that was acknowledged is in it exactly once and where the answer said, and none of the others twice. They edit, delete
+//! and react too: what a message says in the end is what the last of these has made of it.
 //!
 //! A node is a process of its own. A tab holds its room with the reducer of the real page, [`RoomState`], and treats it as the page
 //! does: it joins with its position, and sends again, with the keys they had, the commands that have no answer.
@@ -10,11 +11,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use confab::{
-    app::{Input, RoomState, RowKey},
+    app::{Input, RoomState, Row, RowKey},
     server::settings::Backend,
     wire::{
-        Answer, Code, Command, Join, Key, Offset, Outcome, Person, Ping, Position, Request, Send, ServerFrame, Stored,
-        Timestamp, Topic,
+        Answer, Code, Command, Delete, Edit, Join, Key, MessageId, Offset, Outcome, Person, Ping, Position, React, Request,
+        Send, ServerFrame, Stored, Stretch, Timestamp, Topic,
     },
 };
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -73,12 +74,21 @@ enum Act {
     Says,
     /// Sends a command once more, with the same key, whatever became of it: one of the person's, in this tab or an earlier one.
     Repeats(Index),
+    /// Says one of the person's messages that it shows differently.
+    Edits(Index),
+    /// Takes one of these back.
+    Deletes(Index),
+    /// Puts a reaction to any message that it shows, or takes it away.
+    Reacts(Index, bool),
 }
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         5 => Just(Act::Says),
         1 => any::<Index>().prop_map(Act::Repeats),
+        2 => any::<Index>().prop_map(Act::Edits),
+        1 => any::<Index>().prop_map(Act::Deletes),
+        2 => (any::<Index>(), any::<bool>()).prop_map(|(which, on)| Act::Reacts(which, on)),
     ]
 }
 
@@ -231,7 +241,10 @@ impl World {
         let stored: Vec<Stored> =
             stored.into_iter().map(|message| serde_json::from_value(message).expect("a message")).collect();
         self.audit(&stored);
-        let head = Position { epoch: epoch.parse().expect("an epoch"), offset: Offset(stored.len() as u64) };
+        let (_, newest) = a.program.api(&format!("/api/v1/rooms/{GROUP}/messages?limit=1")).await;
+        let newest: Stretch = serde_json::from_value(newest).expect("a stretch");
+        let head = Position { epoch: epoch.parse().expect("an epoch"), offset: newest.offset };
+        assert_eq!(newest.epoch, head.epoch);
         for (number, tab) in self.tabs.iter_mut().enumerate() {
             tab.hear_up_to(&head).await;
             tab.read_back([&a.program, &b.program][number % 2]).await;
@@ -241,15 +254,23 @@ impl World {
 
     /// What was acknowledged is in the store where the answer said, and nothing is twice, or was never asked for.
     fn audit(&self, stored: &[Stored]) {
-        assert!(stored.iter().map(|message| message.offset.0).eq(1..=stored.len() as u64));
+        // Between them are the changes.
+        assert!(stored.is_sorted_by(|one, next| one.offset < next.offset));
+        let mut taken: HashSet<Offset> = stored.iter().map(|message| message.offset).collect();
         let key_of = |message: &Stored| (message.message.from.id.clone(), message.message.key.clone());
         let mut places: HashMap<_, _> = stored.iter().map(|message| (key_of(message), message)).collect();
         assert_eq!(places.len(), stored.len(), "a command is there twice");
         for tab in &self.tabs {
             for said in &tab.said {
                 let found = places.remove(&(tab.you().id.clone(), said.key.clone()));
-                assert!(found.is_none_or(|found| found.message.text == said.text), "{said:?}: {found:?}");
                 assert!(said.place.is_none() || said.place == found.map(|found| found.offset), "{said:?}: {found:?}");
+                if let Some(found) = found {
+                    tab.assert_says(found, &said.text);
+                }
+            }
+            // No two edits have one text, so each has made a change of its own.
+            for edit in tab.changed.iter().filter(|changed| matches!(changed.what, What::Edit(_))) {
+                assert!(edit.place.is_none_or(|place| taken.insert(place)), "{edit:?} is where something else is");
             }
         }
         assert!(places.is_empty(), "nobody has said {places:?}");
@@ -263,8 +284,27 @@ struct Tab {
     state: RoomState,
     /// None while it is not connected, as far as it knows.
     link: Option<Link>,
-    /// Every command of the person's.
+    /// Every message of the person's.
     said: Vec<Said>,
+    /// Every change of the person's. One without an answer is not made again: it was made or it was not.
+    changed: Vec<Changed>,
+}
+
+#[derive(Debug)]
+struct Changed {
+    message: MessageId,
+    what: What,
+    /// What the answer said, if one came and it was not refused: where the message's last change stands, if this was none.
+    place: Option<Offset>,
+    /// It has an answer.
+    settled: bool,
+}
+
+#[derive(Debug, PartialEq)]
+enum What {
+    Edit(String),
+    Delete,
+    React,
 }
 
 #[derive(Debug)]
@@ -290,9 +330,17 @@ enum Asked {
     Join {
         anew: bool,
     },
-    /// The person's command of this number.
+    /// The person's message of this number.
     Said(usize),
+    /// The person's change of this number.
+    Changed(usize),
     Ping,
+}
+
+/// A room in which nothing was said.
+fn empty(epoch: &str) -> RoomState {
+    let (offset, messages) = (Offset::START, Vec::new());
+    RoomState::new(Stretch { epoch: epoch.parse().expect("a name"), offset, first: offset.next(), latest: offset, messages })
 }
 
 fn topic() -> Topic {
@@ -333,8 +381,28 @@ impl Link {
 
 impl Tab {
     fn new(number: usize) -> Self {
-        let state = RoomState::new(Position { epoch: "none".parse().expect("a name"), offset: Offset::START }, Vec::new());
-        Self { cookie: format!("confab_guest={number:032x}"), you: None, state, link: None, said: Vec::new() }
+        let (said, changed) = Default::default();
+        Self { cookie: format!("confab_guest={number:032x}"), you: None, state: empty("none"), link: None, said, changed }
+    }
+
+    /// What one of the person's messages says in the end is what the last change has made of it, as far as answers tell.
+    fn assert_says(&self, found: &Stored, first: &str) {
+        let content = &found.message.content;
+        let of_it: Vec<_> = self.changed.iter().filter(|changed| changed.message.to_string() == found.message.id).collect();
+        let deletions = || of_it.iter().filter(|changed| changed.what == What::Delete);
+        assert!(!content.deleted || deletions().next().is_some(), "nobody has deleted {found:?}");
+        if content.deleted {
+            return;
+        }
+        assert!(deletions().all(|deletion| !deletion.settled), "{found:?} was deleted");
+        let last =
+            of_it.iter().filter(|changed| matches!(changed.what, What::Edit(_))).filter_map(|changed| changed.place).max();
+        let may_say = |changed: &&&Changed| !changed.settled || last.is_some() && changed.place == last;
+        let mut texts = of_it.iter().filter(may_say).filter_map(|changed| match &changed.what {
+            What::Edit(text) => Some(text.as_str()),
+            What::Delete | What::React => None,
+        });
+        assert!((last.is_none() && content.text == first) || texts.any(|text| text == content.text), "{found:?}: {of_it:?}");
     }
 
     fn you(&self) -> &Person {
@@ -373,12 +441,17 @@ impl Tab {
 
     async fn act(&mut self, acts: Vec<Act>) {
         for act in acts {
-            let number = match act {
-                Act::Says => self.say(),
+            let sent = match act {
+                Act::Says => {
+                    let number = self.say();
+                    self.try_send(number).await
+                }
                 Act::Repeats(_) if self.said.is_empty() => continue,
-                Act::Repeats(which) => which.index(self.said.len()),
+                Act::Repeats(which) => self.try_send(which.index(self.said.len())).await,
+                Act::Edits(which) => self.try_edit(which).await,
+                Act::Deletes(which) => self.try_delete(which).await,
+                Act::Reacts(which, on) => self.try_react(which, on).await,
             };
-            let sent = self.try_send(number).await;
             self.keep(sent);
         }
     }
@@ -401,6 +474,41 @@ impl Tab {
             Some(link) => link.ask(Asked::Said(number), command).await,
             None => Ok(()),
         }
+    }
+
+    /// One of the messages that it shows, of the person's own where `mine`.
+    fn shown(&self, which: Index, mine: bool) -> Option<MessageId> {
+        let you = self.you.as_ref()?;
+        let fits = |row: &&Row| !row.content.deleted && (!mine || row.from.id == you.id);
+        let ids: Vec<_> = self.state.rows().iter().filter(fits).filter_map(|row| self.state.id(row)).collect();
+        (!ids.is_empty()).then(|| which.get(&ids).clone())
+    }
+
+    async fn try_edit(&mut self, which: Index) -> Result<(), Error> {
+        let Some(message) = self.shown(which, true) else { return Ok(()) };
+        let text = format!("edit {}", self.changed.len());
+        let edit = Edit { topic: topic(), message: message.clone(), text: text.clone() };
+        self.try_change(message, What::Edit(text), Command::Edit(edit)).await
+    }
+
+    async fn try_delete(&mut self, which: Index) -> Result<(), Error> {
+        let Some(message) = self.shown(which, true) else { return Ok(()) };
+        let delete = Delete { topic: topic(), message: message.clone() };
+        self.try_change(message, What::Delete, Command::Delete(delete)).await
+    }
+
+    async fn try_react(&mut self, which: Index, on: bool) -> Result<(), Error> {
+        let Some(message) = self.shown(which, false) else { return Ok(()) };
+        let emoji = "👍".parse().expect("an emoji");
+        let react = React { topic: topic(), message: message.clone(), emoji, on };
+        self.try_change(message, What::React, Command::React(react)).await
+    }
+
+    async fn try_change(&mut self, message: MessageId, what: What, command: Command) -> Result<(), Error> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        let number = self.changed.len();
+        self.changed.push(Changed { message, what, place: None, settled: false });
+        link.ask(Asked::Changed(number), command).await
     }
 
     /// What this tab has said and has no answer to.
@@ -467,8 +575,7 @@ impl Tab {
                 // Nothing is ever forgotten here, and nobody is away for long.
                 assert_eq!(state.recovered, !anew, "since {:?}: {at:?}", self.state.position());
                 if anew {
-                    let start = Position { epoch: at.epoch.clone(), offset: Offset::START };
-                    self.state = RoomState::new(start, Vec::new());
+                    self.state = empty(at.epoch.as_str());
                 }
                 self.apply(Input::Joined(at, state));
             }
@@ -479,6 +586,15 @@ impl Tab {
                 let key = RowKey::new(&self.you.as_ref().expect("it was connected").id, said.key.as_str());
                 self.apply(Input::Accepted { key, offset: Some(place) });
             }
+            (Asked::Changed(number), Outcome::Ok(Answer::Sent { offset: Some(place) })) => {
+                let changed = &mut self.changed[number];
+                (changed.settled, changed.place) = (true, Some(place));
+            }
+            // Another command has deleted it.
+            (Asked::Changed(number), Outcome::Error(error)) if error.code == Code::NotFound => {
+                self.changed[number].settled = true;
+            }
+            (Asked::Changed(_), Outcome::Error(error)) if error.code == Code::Unavailable => {}
             // It stays among what has no answer.
             (Asked::Said(_), Outcome::Error(error)) if error.code == Code::Unavailable => {}
             (Asked::Ping, Outcome::Ok(_)) => {}
@@ -494,20 +610,20 @@ impl Tab {
     /// Reads what was said before the tab was opened, as it does when it is scrolled.
     async fn read_back(&mut self, program: &Program) {
         while let Some(before) = self.state.older_than() {
-            let (status, mut body) = program.api(&format!("/api/v1/rooms/{GROUP}/messages?before={before}&limit=50")).await;
+            let (status, body) = program.api(&format!("/api/v1/rooms/{GROUP}/messages?before={before}&limit=50")).await;
             assert_eq!(status, 200, "{body}");
-            let messages: Vec<Stored> = serde_json::from_value(body["messages"].take()).expect("messages");
-            self.apply(Input::Older(before, messages));
+            let stretch: Stretch = serde_json::from_value(body).expect("a stretch");
+            self.apply(Input::Older(before, stretch));
         }
     }
 
     fn assert_shows(&self, stored: &[Stored]) {
         let shown: Vec<_> =
-            self.state.rows().iter().map(|row| (row.offset, row.key.key(), &row.from, &row.text, row.at)).collect();
+            self.state.rows().iter().map(|row| (row.offset, row.key.key(), &row.from, &row.content, row.at)).collect();
         let stored: Vec<_> = stored
             .iter()
             .map(|Stored { offset, message }| {
-                (Some(*offset), message.key.as_str(), &message.from, &message.text, Some(message.at))
+                (Some(*offset), message.key.as_str(), &message.from, &message.content, Some(message.at))
             })
             .collect();
         assert_eq!(shown, stored);

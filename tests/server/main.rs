@@ -31,6 +31,7 @@ mod plain;
 mod presence;
 mod push;
 mod retention;
+mod search;
 mod slow_reader;
 #[path = "../support/mod.rs"]
 mod support;

@@ -411,6 +411,8 @@ async fn the_document_describes_every_address_and_answer() {
         [
             "/rooms/{group}/messages",
             "/rooms/{group}/export",
+            "/rooms/{group}/search",
+            "/search",
             "/groups/{group}/send",
             "/channels/{channel}/send",
             "/openapi.json"

@@ -13,6 +13,7 @@ mod changes;
 mod conformance;
 mod postgres;
 mod retention;
+mod search;
 mod sqlite;
 #[path = "../support/mod.rs"]
 mod support;
@@ -54,6 +55,10 @@ macro_rules! conformance {
                 crate::$part::$case($opened).await;
             })*
         }
+    };
+    (searching $($case:ident)*) => {
+        conformance! { @on sqlite_index, crate::on_disk(); $(search::$case)* }
+        conformance! { @on postgres_index, crate::in_postgres().await; $(search::$case)* }
     };
     ($($part:ident :: $case:ident)*) => {
         conformance! { @on memory_store, crate::in_memory(); $($part::$case)* }
@@ -99,6 +104,26 @@ conformance! {
     retention::changes_go_with_what_stands_before_them
     retention::a_long_room_is_dropped_part_by_part
     retention::all_rooms_come_by_name
+}
+
+conformance! { searching
+    the_best_is_found_first_with_what_was_looked_for_marked
+    texts_without_spaces_are_found_by_any_part
+    only_the_rooms_that_are_searched_are_found
+    any_text_can_be_searched_for
+    of_very_many_the_newest_are_looked_at
+    what_is_edited_is_found_as_it_is_now_and_what_is_gone_is_not
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_indexes_give_the_same_answers() {
+    let (disk, postgres) = (on_disk(), in_postgres().await);
+    let _readers = [acknowledge_all(disk.commits), acknowledge_all(postgres.commits)];
+    let (on_disk, in_postgres) = tokio::join!(search::answers(&disk.store), search::answers(&postgres.store));
+    assert!(on_disk.iter().filter(|answer| !answer.1.is_empty()).count() > 25, "{on_disk:?}");
+    for (one, other) in on_disk.iter().zip(&in_postgres) {
+        assert_eq!(one, other);
+    }
 }
 
 fn group(name: &str) -> Group {

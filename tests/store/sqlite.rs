@@ -11,13 +11,13 @@ use std::{
 };
 
 use confab::{
-    server::store::{Commits, Durability, OpenError, SqliteStore, Store, StoreError},
+    server::store::{Commits, Durability, OpenError, SqliteStore, Store, StoreError, backup, restore},
     wire::Offset,
 };
 use rusqlite::Connection;
 use tokio::task::JoinSet;
 
-use crate::{acknowledge_all, append, fill, message, stored, texts, whole};
+use crate::{acknowledge_all, append, fill, message, search, stored, support::within, texts, whole};
 
 pub(crate) fn open(folder: &Path) -> (SqliteStore, Commits) {
     SqliteStore::open(folder, Durability::Process).expect("a store")
@@ -94,25 +94,30 @@ async fn what_was_acknowledged_survives_a_kill() {
         return write_until_killed(Path::new(&folder)).await;
     }
     let folder = tempfile::tempdir().expect("a folder");
+    let highest = killed_while_writing(NAME, FOLDER, folder.path(), 500);
+    let (store, commits) = open(folder.path());
+    drop(commits);
+    let page = whole(&store, "lobby").await;
+    assert!(page.head.offset.0 >= highest, "{highest} of {:?}", page.head);
+    let next = append(&store, message("lobby", "after", "after")).await;
+    assert_eq!(next.position.offset, page.head.offset.next());
+}
+
+/// Runs a test of this program as another process, which writes to a folder, and kills it after so many acknowledgements. Gives the
+/// highest offset that it had acknowledged.
+fn killed_while_writing(test: &str, variable: &str, folder: &Path, acknowledgements: usize) -> u64 {
     let mut child = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", NAME, "--nocapture", "--test-threads=1"])
-        .env(FOLDER, folder.path())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(variable, folder)
         .stdout(Stdio::piped())
         .spawn()
         .expect("another process");
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let acknowledged = |line: Result<String, _>| line.ok()?.strip_prefix("acknowledged ")?.parse::<u64>().ok();
-    let mut highest = lines.by_ref().filter_map(acknowledged).take(500).max();
+    let highest = lines.by_ref().filter_map(acknowledged).take(acknowledgements).max();
     child.kill().expect("killed");
     child.wait().expect("ended");
-    highest = highest.max(lines.filter_map(acknowledged).max());
-
-    let (store, commits) = open(folder.path());
-    drop(commits);
-    let page = whole(&store, "lobby").await;
-    assert!(page.head.offset.0 >= highest.expect("something was acknowledged"), "{highest:?} of {:?}", page.head);
-    let next = append(&store, message("lobby", "after", "after")).await;
-    assert_eq!(next.position.offset, page.head.offset.next());
+    highest.max(lines.filter_map(acknowledged).max()).expect("something was acknowledged")
 }
 
 async fn write_until_killed(folder: &Path) {
@@ -289,4 +294,165 @@ async fn a_message_that_the_database_refuses_fails_alone() {
     senders.join_all().await;
     assert_eq!(whole(&*store, "lobby").await.head.offset, Offset(21));
     assert_eq!(whole(&*store, "new").await.head.offset, Offset(20));
+}
+
+/// A store whose room `lobby` has these messages, all in the index, closed again.
+async fn closed_with(folder: &Path, texts: &[&str]) {
+    let (store, commits) = open(folder);
+    drop(commits);
+    for (number, text) in texts.iter().enumerate() {
+        append(&store, message("lobby", &number.to_string(), text)).await;
+    }
+    search::indexed(&store, "lobby").await;
+    store.close().await;
+}
+
+/// Waits until the index of a store that was opened again has caught up, and gives where a word is.
+async fn found_after_restart(folder: &Path, word: &str) -> Vec<u64> {
+    let (store, commits) = open(folder);
+    drop(commits);
+    search::indexed(&store, "lobby").await;
+    let found = search::search(&store, word, &search::room("lobby")).await;
+    store.close().await;
+    search::places(&found).iter().map(|place| place.1).collect()
+}
+
+#[tokio::test]
+async fn an_index_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    closed_with(folder.path(), &["tea", "coffee"]).await;
+    let index = folder.path().join("search.db");
+    assert_eq!(fs::metadata(&index).expect("an index").permissions().mode() & 0o777, 0o600);
+    let documents = || -> (i64, i64) {
+        let connection = Connection::open(&index).expect("the index");
+        connection
+            .query_row("SELECT count(*), (SELECT indexed FROM streams) FROM documents", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .expect("numbers")
+    };
+    assert_eq!(documents(), (3, 3));
+    let inode = |file: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(file).expect("a file"));
+    let before = inode(&index);
+    assert_eq!(found_after_restart(folder.path(), "tea").await, [1]);
+    assert_eq!((documents(), inode(&index)), ((3, 3), before), "it was not made anew, and nothing is in it twice");
+}
+
+/// Does something to the file of an index.
+type Spoil = fn(&Path);
+
+#[tokio::test]
+async fn an_index_that_is_missing_or_useless_is_made_anew() {
+    let ways: [(&str, Spoil); 6] = [
+        ("missing", |index| fs::remove_file(index).expect("removed")),
+        ("empty", |index| fs::write(index, "").expect("emptied")),
+        ("no database", |index| fs::write(index, "x".repeat(5_000)).expect("overwritten")),
+        ("another version", |index| change(index, "PRAGMA user_version = 99")),
+        ("ahead of the store", |index| change(index, "UPDATE streams SET indexed = 9")),
+        ("of another stream", |index| change(index, "UPDATE streams SET epoch = 'other'")),
+    ];
+    for (what, spoil) in ways {
+        let folder = tempfile::tempdir().expect("a folder");
+        closed_with(folder.path(), &["tea", "coffee"]).await;
+        spoil(&folder.path().join("search.db"));
+        assert_eq!(found_after_restart(folder.path(), "tea").await, [1], "{what}");
+    }
+}
+
+fn change(index: &Path, sql: &str) {
+    Connection::open(index).and_then(|connection| connection.execute_batch(sql)).expect("changed");
+}
+
+/// A part of the file that is not looked at when it is opened.
+#[tokio::test]
+async fn a_damage_that_is_found_later_has_the_index_made_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let texts: Vec<String> = (0..500).map(|number| format!("tea {number} {}", "filling ".repeat(20))).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    closed_with(folder.path(), &texts).await;
+    let index = folder.path().join("search.db");
+    let root = Connection::open(&index)
+        .and_then(|connection| {
+            connection.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'words_data'", [], |row| row.get::<_, i32>(0))
+        })
+        .expect("a page");
+    let root = usize::try_from(root).expect("a number");
+    let mut bytes = fs::read(&index).expect("the index");
+    bytes[(root - 1) * 4096..root * 4096].fill(0xff);
+    fs::write(&index, bytes).expect("damaged");
+    let (store, commits) = open(folder.path());
+    drop(commits);
+    let all_found = async {
+        loop {
+            let found = store.search(&search::query("tea"), &search::room("lobby"), 1_000).await;
+            if found.is_ok_and(|found| !found.complete && found.hits.len() >= 300) {
+                return;
+            }
+        }
+    };
+    within("an index that is made anew", all_found).await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_restored_store_is_not_searched_in_the_index_of_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    closed_with(folder.path(), &["tea"]).await;
+    let copy = folder.path().join("copy.db");
+    backup(folder.path(), &copy).expect("a copy");
+    let (store, commits) = open(folder.path());
+    drop(commits);
+    append(&store, message("lobby", "later", "coffee")).await;
+    search::indexed(&store, "lobby").await;
+    store.close().await;
+    fs::remove_file(folder.path().join("confab.db")).expect("removed");
+    restore(&copy, folder.path()).expect("restored");
+    let (store, commits) = open(folder.path());
+    drop(commits);
+    append(&store, message("lobby", "other", "cocoa")).await;
+    assert_eq!(search::search(&store, "coffee", &search::room("lobby")).await.hits, []);
+    store.close().await;
+    assert_eq!(found_after_restart(folder.path(), "coffee").await, [0_u64; 0]);
+    assert_eq!(found_after_restart(folder.path(), "cocoa").await, [3]);
+}
+
+/// The store is killed in the middle of indexing, and the index catches up.
+#[tokio::test]
+async fn an_index_catches_up_after_a_kill() {
+    const FOLDER: &str = "TEST_INDEXES_IN";
+    const NAME: &str = "sqlite::an_index_catches_up_after_a_kill";
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        return write_until_killed(Path::new(&folder)).await;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    killed_while_writing(NAME, FOLDER, folder.path(), 2_000);
+    let (store, commits) = open(folder.path());
+    drop(commits);
+    search::indexed(&store, "lobby").await;
+    let said = i64::try_from(whole(&store, "lobby").await.messages.len()).expect("a number");
+    store.close().await;
+    let index = Connection::open(folder.path().join("search.db")).expect("the index");
+    let counted: (i64, i64, i64) = index
+        .query_row(
+            "SELECT count(*), (SELECT indexed FROM streams), (SELECT count(*) FROM words WHERE words MATCH 'hello')
+             FROM documents",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .expect("numbers");
+    assert_eq!(counted, (said, said, said - 1), "each message once");
+}
+
+#[tokio::test]
+async fn a_store_goes_on_where_there_can_be_no_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("search.db")).expect("something in its place");
+    let (store, commits) = open(folder.path());
+    drop(commits);
+    fill(&store, "lobby", 3).await;
+    let StoreError::Unavailable(cause) =
+        store.search(&search::query("1"), &search::room("lobby"), 9).await.expect_err("no index");
+    assert!(cause.to_string().contains("index"), "{cause}");
+    assert_eq!(whole(&store, "lobby").await.messages.len(), 3);
+    store.close().await;
 }

@@ -59,13 +59,15 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>) -
                 })
             })
         };
-        let Row { from, content: Content { text, .. }, .. } = row;
+        let Row { from, content: Content { text, .. }, offset, .. } = row;
+        // What was found by searching leads here.
+        let place = offset.map(|offset| format!("message-{offset}"));
         let name = from.name.clone();
         let pending = move || look.with(|look| look.delivery == Delivery::Pending);
         let failed = move || look.with(|look| matches!(look.delivery, Delivery::Failed(_)));
         let key = StoredValue::new(key);
         view! {
-            <li class="message" class:mine=mine class:continued=move || look.with(|look| look.continued) class:pending=pending class:failed=failed>
+            <li id=place class="message" class:mine=mine class:continued=move || look.with(|look| look.continued) class:pending=pending class:failed=failed>
                 {move || look.with(|look| look.day.clone()).map(|day| view! { <p class="day">{day}</p> })}
                 <span class="avatar" data-hue=hue(&from.id) aria-hidden="true">
                     {initial(&from.name)}

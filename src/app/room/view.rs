@@ -12,6 +12,7 @@ use crate::app::{
     Intent, Outside, RoomLink, RoomPage, Status, Zone,
     components::{Me, TopBar},
     outside::{About, Loading},
+    search::SearchLink,
 };
 
 #[component]
@@ -56,6 +57,7 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
             <h1 class="title" title=title.clone()>
                 {title.clone()}
             </h1>
+            <SearchLink name=title />
             {live.then(|| view! { <People link me /> <Connection link /> })}
             <Me you next />
         </TopBar>

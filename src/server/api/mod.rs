@@ -1,4 +1,4 @@
-//! The HTTP API for programs: reading a room ([`messages`], [`export`]) and pushing from outside ([`push`]). Errors are JSON:
+//! The HTTP API for programs: reading a room ([`messages`], [`export`]), [searching](search) and pushing from outside ([`push`]). Errors are JSON:
 //! `{"error": {"code", "message", "retry_after_ms"}}`.
 //!
 //! Each address stands once, in [`ADDRESSES`], with its handler and its description; the router and the document at
@@ -8,6 +8,7 @@ mod export;
 mod messages;
 mod openapi;
 mod push;
+mod search;
 
 use std::sync::Arc;
 
@@ -41,7 +42,7 @@ struct Address {
     operation: fn(&Limits) -> serde_json::Value,
 }
 
-const ADDRESSES: [Address; 5] = [
+const ADDRESSES: [Address; 7] = [
     Address {
         path: "/rooms/{group}/messages",
         method: "get",
@@ -49,6 +50,13 @@ const ADDRESSES: [Address; 5] = [
         operation: messages::operation,
     },
     Address { path: "/rooms/{group}/export", method: "get", handler: || get(export::export), operation: export::operation },
+    Address {
+        path: "/rooms/{group}/search",
+        method: "get",
+        handler: || get(search::in_room),
+        operation: search::room_operation,
+    },
+    Address { path: "/search", method: "get", handler: || get(search::in_all), operation: search::operation_of_all },
     Address {
         path: "/groups/{group}/send",
         method: "post",

@@ -42,14 +42,14 @@ fn schemas() -> Value {
     let text = json!({"type": "string"});
     let offset = json!({"type": "integer", "minimum": 1});
     let person = json!({"type": "object", "required": ["id", "name"], "properties": {"id": text, "name": text}});
+    let at = json!({"type": "string", "format": "date-time"});
     json!({
         "Message": {
             "type": "object",
             "required": ["offset", "id", "key", "from", "text", "at"],
             "properties": {
                 "offset": offset, "id": text, "key": key(), "text": text,
-                "from": person,
-                "at": {"type": "string", "format": "date-time"},
+                "from": person, "at": at,
                 "edited": {"type": "string", "format": "date-time", "description": "When its author said it differently; left out otherwise"},
                 "deleted": {"type": "boolean", "description": "Its author has taken it back, its text is empty; left out otherwise"},
                 "reactions": {"type": "array", "description": "Left out when there are none", "items": {
@@ -57,6 +57,22 @@ fn schemas() -> Value {
                     "required": ["emoji", "from"],
                     "properties": {"emoji": text, "from": {"type": "array", "items": person}},
                 }},
+            },
+        },
+        "Hit": {
+            "type": "object",
+            "required": ["group", "offset", "id", "from", "at", "snippet"],
+            "properties": {
+                "group": text, "offset": offset, "id": text, "from": person, "at": at,
+                "snippet": {
+                    "type": "array",
+                    "description": "The text around what was searched for, in pieces",
+                    "items": {
+                        "type": "object",
+                        "required": ["text", "match"],
+                        "properties": {"text": text, "match": {"type": "boolean"}},
+                    },
+                },
             },
         },
         "Event": {

@@ -34,8 +34,8 @@ use super::{
     layers::{ChannelLayer, Event, GroupName, LayerError},
     settings::{History, RoomEvents, RoomRule},
     store::{
-        Alteration, Appended, ChangeError, Commits, Committed, Entry, Missed, Moved, NewChange, NewMessage, Page, Refused,
-        Slice, Store, StoreError, Watch, What,
+        Alteration, Appended, ChangeError, Commits, Committed, Entry, Found, Missed, Moved, NewChange, NewMessage, Page, Query,
+        Refused, Slice, Store, StoreError, Watch, What, Within,
     },
     telemetry::{Append, Appends, Fault},
 };
@@ -330,6 +330,18 @@ impl Rooms {
         Ok(rooms)
     }
 
+    /// The messages that fit the query best, at most so many, of all rooms that guests may enter and that keep their messages in
+    /// the store. Where there is no such room nothing is asked.
+    ///
+    /// # Errors
+    /// The store cannot be searched.
+    pub async fn search(&self, query: &Query, count: usize) -> Result<Found, StoreError> {
+        match searched(&self.rules) {
+            Some(within) => self.durable.store.search(query, &within, count).await,
+            None => Ok(Found::nothing()),
+        }
+    }
+
     /// What the layer has said of something that is not kept.
     fn handed_on(&self, group: &GroupName, sent: Result<(), LayerError>) -> Result<(), PostError> {
         let news = self.refused.is_news(sent.is_err());
@@ -363,6 +375,21 @@ impl Rooms {
 /// The first rule that matches.
 fn rule<'r>(rules: &'r [RoomRule], group: &Group) -> Option<&'r RoomRule> {
     rules.iter().find(|rule| rule.matches.matches(group.as_str()))
+}
+
+/// The rooms in which a guest searches; none where the rules open no room that keeps its messages.
+fn searched(rules: &Arc<[RoomRule]>) -> Option<Within> {
+    let open = |rule: &RoomRule| rule.guests && rule.history == History::Store;
+    if !rules.iter().any(open) {
+        return None;
+    }
+    // The first rule that matches decides, so those after one that matches everything do not count.
+    let last = rules.iter().position(|rule| rule.matches.matches_everything());
+    if last.is_some_and(|last| rules[..=last].iter().all(open)) {
+        return Some(Within::Everything);
+    }
+    let rules = Arc::clone(rules);
+    Some(Within::Rooms(Arc::new(move |group| rule(&rules, group).is_some_and(open))))
 }
 
 /// The group of the channel layer that carries a room.
@@ -640,6 +667,22 @@ impl Access<Room> {
         Ok(CatchUp { head: page.head, recovered: false, entries })
     }
 
+    /// Whether the room's messages can be searched: those that are kept in the store can.
+    pub fn is_searched(&self) -> bool {
+        self.subject.history == History::Store
+    }
+
+    /// The room's messages that fit the query best, at most so many.
+    ///
+    /// # Errors
+    /// The store cannot be searched.
+    pub async fn search(&self, query: &Query, count: usize) -> Result<Found, StoreError> {
+        if !self.is_searched() {
+            return Ok(Found::nothing());
+        }
+        self.rooms.durable.store.search(query, &Within::Room(self.subject.group.clone()), count).await
+    }
+
     /// A part of the room's messages.
     ///
     /// # Errors
@@ -731,6 +774,40 @@ mod tests {
         access.relay(Event::new("tick")).await.unwrap();
         let next = || async { timeout(Duration::from_secs(5), layer.receive(&consumer)).await.expect("an event").unwrap() };
         [next().await, next().await, next().await]
+    }
+
+    #[test]
+    fn only_open_rooms_that_are_kept_are_searched() {
+        let rule = |pattern: &str, history, guests| RoomRule {
+            matches: Pattern::for_rooms(pattern).unwrap(),
+            history,
+            guests,
+            ..RoomRule::default()
+        };
+        let (store, memory) = (History::Store, History::Memory);
+        for rules in [
+            vec![],
+            vec![rule("*", store, false)],
+            vec![rule("*", memory, true)],
+            vec![rule("a", store, false), rule("*", memory, true)],
+        ] {
+            assert!(searched(&rules.clone().into()).is_none(), "{rules:?}");
+        }
+        for rules in
+            [vec![rule("*", store, true)], vec![rule("a", store, true), rule("**", store, true), rule("b", store, false)]]
+        {
+            assert!(matches!(searched(&rules.clone().into()), Some(Within::Everything)), "{rules:?}");
+        }
+        for (rules, open) in [
+            (vec![rule("a*", store, true)], vec!["a", "ab"]),
+            (vec![rule("ab", store, false), rule("*", store, true)], vec!["a", "b"]),
+            (vec![rule("ab", memory, true), rule("a*", store, true), rule("*", store, false)], vec!["a"]),
+            (vec![rule("*", store, false), rule("a", store, true)], vec![]),
+        ] {
+            let Some(Within::Rooms(allowed)) = searched(&rules.clone().into()) else { panic!("some rooms: {rules:?}") };
+            let found: Vec<_> = ["a", "ab", "b"].into_iter().filter(|name| allowed(&name.parse().unwrap())).collect();
+            assert_eq!(found, open, "{rules:?}");
+        }
     }
 
     #[tokio::test]

@@ -27,12 +27,14 @@ mod intake;
 mod memory;
 mod page;
 mod postgres;
+mod search;
 mod sqlite;
 
 pub use change::{Alteration, ChangeError, NewChange, Refused};
 pub use commits::{Commits, Committed};
 pub use memory::MemoryStore;
 pub use postgres::{OpenError as PostgresOpenError, PostgresStore, PostgresUrl};
+pub use search::{Found, LONGEST_QUERY, Query, QueryTooLong, Within};
 pub use sqlite::{CopyError, Durability, Holdings, OpenError, SqliteStore, backup, restore};
 
 /// Why the store could not.
@@ -249,6 +251,15 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The store cannot write now.
     async fn forget(&self, group: &Group, bounds: Bounds) -> Result<bool, StoreError>;
+
+    /// The at most `count` messages that are best for the query, of the rooms that are searched. What was just committed is
+    /// found a little later; what is no longer there is not. A store without an index of words finds nothing.
+    ///
+    /// # Errors
+    /// The store or its index cannot be read now.
+    async fn search(&self, _query: &Query, _within: &Within, _count: usize) -> Result<Found, StoreError> {
+        Ok(Found::nothing())
+    }
 
     /// Where several nodes may write to this store: what tells which rooms have moved on. None where this node is the only one.
     fn watch(&self) -> Option<Box<dyn Watch>> {

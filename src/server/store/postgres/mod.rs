@@ -6,6 +6,8 @@
 //!
 //! A node hears of its own commits by [`Commits`], of the others' by the channel layer; and whatever was lost on the way there, or
 //! died with the node that had committed it, by the [watch](reader::HeadWatch), which asks the database.
+//!
+//! The index of words, in which is [searched](searcher), [follows](indexer) the commits; nobody waits for it.
 
 use std::fmt;
 
@@ -14,21 +16,26 @@ use parking_lot::Mutex;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use self::{
+    indexer::Indexer,
     pool::{Connections, Purpose},
     reader::Readers,
+    searcher::Searcher,
     writer::Writer,
 };
 use super::{
-    Appended, Bounds, ChangeError, Commits, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError, Watch,
+    Appended, Bounds, ChangeError, Commits, Found, Missed, NewChange, NewMessage, Page, Query, Slice, Store, StoreError, Watch,
+    Within,
     batch::{Job, Work},
     commits::Outbox,
     intake::Intake,
 };
 use crate::wire::{Group, Offset, RoomSummary};
 
+mod indexer;
 mod migrate;
 mod pool;
 mod reader;
+mod searcher;
 mod text;
 mod url;
 mod writer;
@@ -107,6 +114,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 pub struct PostgresStore {
     intake: Intake,
     readers: Readers,
+    searcher: Searcher,
     /// None when closed.
     running: Mutex<Option<Running>>,
 }
@@ -115,6 +123,7 @@ pub struct PostgresStore {
 struct Running {
     queue: mpsc::UnboundedSender<Job>,
     writer: JoinHandle<()>,
+    indexer: Indexer,
 }
 
 impl PostgresStore {
@@ -132,10 +141,12 @@ impl PostgresStore {
         };
         let (outbox, commits) = Outbox::new();
         let (queue, jobs) = mpsc::unbounded_channel();
-        let writer = tokio::spawn(Writer::new(connections, seed.clone(), outbox).run(jobs));
+        let (readers, searcher) = (Readers::new(url, seed.clone())?, Searcher::new(url)?);
+        let indexer = Indexer::start(url, &readers)?;
+        let writer = tokio::spawn(Writer::new(connections, seed, outbox, indexer.news()).run(jobs));
         let intake = Intake::new(&queue);
-        let running = Mutex::new(Some(Running { queue, writer }));
-        Ok((Self { intake, readers: Readers::new(url, seed)?, running }, commits))
+        let running = Mutex::new(Some(Running { queue, writer, indexer }));
+        Ok((Self { intake, readers, searcher, running }, commits))
     }
 }
 
@@ -171,14 +182,20 @@ impl Store for PostgresStore {
         Ok(true)
     }
 
+    async fn search(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {
+        self.searcher.search(query, within, count).await
+    }
+
     fn watch(&self) -> Option<Box<dyn Watch>> {
         Some(Box::new(self.readers.watch()))
     }
 
     async fn close(&self) {
         self.readers.close();
+        self.searcher.close();
         let running = self.running.lock().take();
-        if let Some(Running { queue, writer }) = running {
+        if let Some(Running { queue, writer, indexer }) = running {
+            indexer.finish().await;
             drop(queue);
             if writer.await.is_err() {
                 tracing::error!("the writer of the store has panicked");

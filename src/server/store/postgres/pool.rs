@@ -24,6 +24,10 @@ const SETTINGS: &str = "SET search_path = confab; SET jit = off; SET enable_seqs
 /// For those that read: what we wait for no longer, the server should not go on with either. Never where there are commits, of which
 /// one that waits for a standby would be cut short and pass for done.
 const READING: &str = "SET statement_timeout = '8s'";
+/// For those that search: there is no other way to read the index of words.
+const SEARCHING: &str = "SET statement_timeout = '8s'; SET enable_bitmapscan = on";
+/// For what can be made again when a crash undoes it.
+const INDEXING: &str = "SET statement_timeout = '8s'; SET synchronous_commit = off";
 /// Where a commit would not wait for the disk, it does for ours.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', CASE level WHEN 'off' THEN 'on' ELSE level END, false)
     FROM current_setting('synchronous_commit') AS level";
@@ -32,6 +36,8 @@ const DURABLE: &str = "SELECT set_config('synchronous_commit', CASE level WHEN '
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     Reading,
+    Searching,
+    Indexing,
     /// `durable`: a commit waits for the disk.
     Writing {
         durable: bool,
@@ -99,6 +105,8 @@ impl Connect for Connector {
             client.batch_execute(SETTINGS).await?;
             match purpose {
                 Purpose::Reading => client.batch_execute(READING).await?,
+                Purpose::Searching => client.batch_execute(SEARCHING).await?,
+                Purpose::Indexing => client.batch_execute(INDEXING).await?,
                 Purpose::Writing { durable: true } => client.batch_execute(DURABLE).await?,
                 Purpose::Writing { durable: false } => {}
             }

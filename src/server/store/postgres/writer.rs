@@ -20,7 +20,10 @@ use std::{
 use deadpool_postgres::Object;
 use futures_util::try_join;
 use sha2::{Digest as _, Sha256};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout,
+};
 use tokio_postgres::{Row, error::SqlState, types::ToSql};
 use tracing::warn;
 
@@ -194,6 +197,8 @@ pub(super) struct Writer {
     connections: Connections,
     seed: EpochSeed,
     outbox: Outbox,
+    /// Notified after each commit, which that does not hold up.
+    news: Arc<Notify>,
     /// Rooms that the database has.
     rooms: HashSet<Group>,
     /// Since when the database is away.
@@ -201,8 +206,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(connections: Connections, seed: EpochSeed, outbox: Outbox) -> Self {
-        Self { connections, seed, outbox, rooms: HashSet::new(), away: None }
+    pub(super) fn new(connections: Connections, seed: EpochSeed, outbox: Outbox, news: Arc<Notify>) -> Self {
+        Self { connections, seed, outbox, news, rooms: HashSet::new(), away: None }
     }
 
     /// Commits what comes down the queue until its other end is dropped and it is empty.
@@ -257,7 +262,10 @@ impl Writer {
 
     async fn settle_change(&mut self, change: &NewChange, ticket: Ticket) {
         match self.persist(change).await {
-            Ok(Changed::Made(made)) => self.outbox.entry(change.group.clone(), *made, ticket),
+            Ok(Changed::Made(made)) => {
+                self.news.notify_one();
+                self.outbox.entry(change.group.clone(), *made, ticket);
+            }
             Ok(Changed::Already(position)) => ticket.answer(Ok(Appended { position, fresh: false })),
             Ok(Changed::Refused(refused)) => ticket.answer(Err(ChangeError::Refused(refused))),
             Err(verdict) => ticket.answer(Err(StoreError::from(verdict).into())),
@@ -395,6 +403,7 @@ impl Writer {
 
     /// Answers those that are committed: the new ones when they were handed on.
     fn hand_on(&mut self, batch: Vec<(NewMessage, Ticket)>, rows: &[Row]) {
+        self.news.notify_one();
         if rows.len() != batch.len() {
             // Somebody has taken rooms away that are remembered.
             self.rooms.clear();

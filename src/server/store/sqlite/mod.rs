@@ -2,9 +2,10 @@
 //!
 //! An append goes down a queue to the one [writer](writer) thread, which commits what has gathered there in one transaction: while it
 //! waits for the disk the next [batch](super::batch) gathers. Pages are [read](reader) over connections of their own, which write-ahead logging lets see the last
-//! commit while the next is being written. What is in the log goes into the database [beside](checkpoint) all this.
+//! commit while the next is being written. What is in the log goes into the database [beside](checkpoint) all this. The
+//! [index](index) of words, in which is [searched](searcher), [follows](indexer) the commits; nobody waits for it.
 //!
-//! The folder holds `confab.db` with its log, and `confab.lock`, which the server that uses the [folder] keeps locked. A
+//! The folder holds `confab.db` with its log, `search.db`, which can be made again from it, and `confab.lock`, which the server that uses the [folder] keeps locked. A
 //! [copy] of it can be made meanwhile.
 
 use std::{
@@ -23,9 +24,10 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags, ffi};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use self::{folder::FolderLock, reader::Readers, writer::Writer};
+use self::{folder::FolderLock, indexer::Indexer, reader::Readers, searcher::Searcher, writer::Writer};
 use super::{
-    Appended, Bounds, ChangeError, Commits, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError,
+    Appended, Bounds, ChangeError, Commits, Found, Missed, NewChange, NewMessage, Page, Query, Slice, Store, StoreError,
+    Within,
     batch::{Job, Work},
     commits::Outbox,
     epoch::EpochSeed,
@@ -36,14 +38,19 @@ use crate::wire::{Group, Offset, RoomSummary};
 mod checkpoint;
 mod copy;
 mod folder;
+mod index;
+mod indexer;
 mod migrate;
 mod reader;
+mod searcher;
 mod writer;
 
 pub use copy::{CopyError, Holdings, backup, restore};
 
 /// The name of the database in its folder.
 const DATABASE: &str = "confab.db";
+/// So many pages are read at a time.
+const READS: u32 = 4;
 
 /// What an acknowledged message survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +124,7 @@ impl std::error::Error for OpenError {
 pub struct SqliteStore {
     intake: Intake,
     readers: Readers,
+    searcher: Searcher,
     /// None when closed.
     running: Mutex<Option<Running>>,
 }
@@ -125,6 +133,7 @@ pub struct SqliteStore {
 struct Running {
     queue: mpsc::UnboundedSender<Job>,
     writer: JoinHandle<()>,
+    indexer: Indexer,
     /// Held until nothing of this process touches the folder any more.
     lock: FolderLock,
 }
@@ -132,6 +141,8 @@ struct Running {
 impl Running {
     /// Lets the writer commit what it was given and waits for its end.
     fn finish(self) {
+        // Before the writer's end, which leaves everything in one file where nobody else has it open.
+        self.indexer.finish();
         drop(self.queue);
         if self.writer.join().is_err() {
             tracing::error!("the writer of the store has panicked");
@@ -156,14 +167,18 @@ impl SqliteStore {
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(in_folder)?;
         }
         let (outbox, commits) = Outbox::new();
-        let (writer, seed) =
+        let (mut writer, seed) =
             prepare(&file, durability, outbox).map_err(|cause| OpenError::Database { file: file.clone(), cause })?;
+        let indexer = Indexer::start(folder, seed.clone()).map_err(in_folder)?;
+        writer.rings(indexer.bell.clone());
+        let searcher = Searcher::new(indexer.shared(), indexer.bell.clone());
         let (queue, jobs) = mpsc::unbounded_channel();
         let writer =
             thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(jobs)).map_err(in_folder)?;
         let intake = Intake::new(&queue);
-        let running = Mutex::new(Some(Running { queue, writer, lock }));
-        Ok((Self { intake, readers: Readers::new(file, seed), running }, commits))
+        let running = Mutex::new(Some(Running { queue, writer, indexer, lock }));
+        let readers = Readers::new(file, None, seed, READS);
+        Ok((Self { intake, readers, searcher, running }, commits))
     }
 }
 
@@ -204,8 +219,13 @@ impl Store for SqliteStore {
         Ok(true)
     }
 
+    async fn search(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {
+        self.searcher.search(query, within, count).await
+    }
+
     async fn close(&self) {
         self.readers.close().await;
+        self.searcher.close().await;
         let running = self.running.lock().take();
         if let Some(running) = running {
             // A panic of the writer is logged where it is joined.

@@ -1,9 +1,12 @@
 //! Reading pages and the list of rooms, each from one moment of the database.
 
-use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{os::unix::ffi::OsStrExt as _, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, types::Type};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Row, params,
+    types::{ToSqlOutput, Type, ValueRef},
+};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::{
@@ -16,9 +19,6 @@ use crate::{
     },
     wire::{Content, Epoch, Group, InvalidName, Message, MessageId, Offset, Person, Position, RoomSummary, Stored, Timestamp},
 };
-
-/// So many reads run at a time, each on a connection and a thread of its own; further ones wait.
-const CONNECTIONS: u32 = 4;
 
 const ROOM: &str = "SELECT id, epoch, head, first, latest FROM rooms WHERE name = ?1";
 const RISING: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions FROM messages
@@ -43,19 +43,23 @@ const ROOMS: &str = "SELECT offset, key, author_id, author_name, text, at, edite
 pub(super) struct Readers {
     pool: Arc<Pool>,
     turns: Arc<Semaphore>,
+    most: u32,
 }
 
 #[derive(Debug)]
 struct Pool {
     file: PathBuf,
+    /// Another database that is read together with it, under the name `store`.
+    beside: Option<PathBuf>,
     seed: EpochSeed,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
-    pub(super) fn new(file: PathBuf, seed: EpochSeed) -> Self {
-        let pool = Pool { file, seed, idle: Mutex::new(Vec::new()) };
-        Self { pool: Arc::new(pool), turns: Arc::new(Semaphore::new(CONNECTIONS as usize)) }
+    /// So many reads run at a time, each on a connection and a thread of its own; further ones wait.
+    pub(super) fn new(file: PathBuf, beside: Option<PathBuf>, seed: EpochSeed, most: u32) -> Self {
+        let pool = Pool { file, beside, seed, idle: Mutex::new(Vec::new()) };
+        Self { pool: Arc::new(pool), turns: Arc::new(Semaphore::new(most as usize)), most }
     }
 
     /// Runs a read on a connection and a thread where it may block. A connection that has failed is not used again.
@@ -79,7 +83,7 @@ impl Readers {
 
     /// Lets the reads end that have begun, refuses further ones and closes the connections.
     pub(super) async fn close(&self) {
-        let all = self.turns.acquire_many(CONNECTIONS).await;
+        let all = self.turns.acquire_many(self.most).await;
         self.turns.close();
         self.pool.idle.lock().clear();
         drop(all);
@@ -91,6 +95,11 @@ impl Pool {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.file, flags)?;
         connection.busy_timeout(Duration::from_secs(5))?;
+        if let Some(beside) = &self.beside {
+            // Paths need not be UTF-8, which `SQLite` does not look at.
+            let path = ToSqlOutput::Borrowed(ValueRef::Text(beside.as_os_str().as_bytes()));
+            connection.execute("ATTACH ?1 AS store", [path])?;
+        }
         Ok(connection)
     }
 }
@@ -275,7 +284,7 @@ pub(super) fn name<T: FromStr<Err = InvalidName>>(row: &Row<'_>, index: usize) -
     text.parse().map_err(|error: InvalidName| invalid(index, error))
 }
 
-fn offset(row: &Row<'_>, index: usize) -> rusqlite::Result<Offset> {
+pub(super) fn offset(row: &Row<'_>, index: usize) -> rusqlite::Result<Offset> {
     let number = row.get(index)?;
     u64::try_from(number).map(Offset).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, number))
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{
     checkpoint::Checkpointer,
+    indexer::Bell,
     reader::{column, stored},
 };
 use crate::{
@@ -91,6 +92,8 @@ pub(super) struct Writer {
     seed: EpochSeed,
     rooms: HashMap<Group, Room>,
     last: Last,
+    /// Rung after each commit.
+    bell: Option<Bell>,
 }
 
 impl Writer {
@@ -101,7 +104,12 @@ impl Writer {
             Ok(Last { room_id: row.get(0)?, entry: row.get(1)? })
         })?;
         let checkpointer = Checkpointer::start(beside).map_err(no_thread)?;
-        Ok(Self { connection, checkpointer, outbox, seed, rooms: HashMap::new(), last })
+        Ok(Self { connection, checkpointer, outbox, seed, rooms: HashMap::new(), last, bell: None })
+    }
+
+    /// Has somebody told of each commit, who does not hold it up.
+    pub(super) fn rings(&mut self, bell: Bell) {
+        self.bell = Some(bell);
     }
 
     /// Commits what comes down the queue until its other end is dropped and it is empty.
@@ -123,6 +131,9 @@ impl Writer {
                 self.rooms.extend(draft.rooms);
                 let text_bytes = batch.iter().map(|job| job.work.text_bytes()).sum();
                 self.checkpointer.committed(batch.len(), text_bytes, &self.connection);
+                if let Some(bell) = &self.bell {
+                    bell.ring();
+                }
                 for (Job { work, ticket }, outcome) in batch.into_iter().zip(outcomes) {
                     match (work, outcome) {
                         (Work::Message(message), Outcome::Message(position)) => self.outbox.message(message, position, ticket),

@@ -1,0 +1,118 @@
+//! Searching.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Query as Parameters, State, rejection::QueryRejection},
+    http::HeaderMap,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Error, bad_request, not_found, openapi};
+use crate::{
+    server::{
+        accounts::Guest,
+        consumers::Limits,
+        services::{Named, Services},
+        store::{Found, LONGEST_QUERY, Query, QueryTooLong},
+    },
+    wire::Hit,
+};
+
+/// How many messages an answer has at most, and how many when nothing is said.
+const MOST: usize = 100;
+const USUAL: usize = 20;
+
+/// What to search for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Search {
+    q: String,
+    limit: Option<usize>,
+}
+
+impl Search {
+    fn read(self) -> Result<(Query, usize), Error> {
+        let query = Query::parse(&self.q).map_err(|too_long: QueryTooLong| bad_request(too_long.to_string()))?;
+        match self.limit.unwrap_or(USUAL) {
+            limit @ 1..=MOST => Ok((query, limit)),
+            _ => Err(bad_request(format!("limit is 1 to {MOST}"))),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Hits {
+    hits: Vec<Hit>,
+    complete: bool,
+}
+
+impl From<Found> for Json<Hits> {
+    fn from(Found { hits, complete }: Found) -> Self {
+        Self(Hits { hits, complete })
+    }
+}
+
+/// `GET /api/v1/rooms/{group}/search?q=TEXT&limit=N`
+pub(super) async fn in_room(
+    State(services): State<Arc<Services>>,
+    Named(group): Named,
+    search: Result<Parameters<Search>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Json<Hits>, Error> {
+    let Parameters(search) = search.map_err(|rejection| bad_request(rejection.body_text()))?;
+    let (query, limit) = search.read()?;
+    let group = group.map_err(|reason| not_found(reason.0))?;
+    let access = services.rooms.enter(&Guest::of(&headers).person, &group)?;
+    Ok(access.search(&query, limit).await?.into())
+}
+
+/// `GET /api/v1/search?q=TEXT&limit=N`
+pub(super) async fn in_all(
+    State(services): State<Arc<Services>>,
+    search: Result<Parameters<Search>, QueryRejection>,
+) -> Result<Json<Hits>, Error> {
+    let Parameters(search) = search.map_err(|rejection| bad_request(rejection.body_text()))?;
+    let (query, limit) = search.read()?;
+    Ok(services.rooms.search(&query, limit).await?.into())
+}
+
+/// How `OpenAPI` describes the search in a room.
+pub(super) fn room_operation(_limits: &Limits) -> Value {
+    operation("searchRoom", "A room's messages that fit a query best", &[openapi::group()], &[400, 403, 404, 429, 503])
+}
+
+/// How `OpenAPI` describes the search in all rooms.
+pub(super) fn operation_of_all(_limits: &Limits) -> Value {
+    operation("search", "The messages that fit a query best, of all rooms that may be entered", &[], &[400, 429, 503])
+}
+
+fn operation(id: &str, summary: &str, path: &[Value], errors: &[u16]) -> Value {
+    let text = json!({"type": "string", "maxLength": LONGEST_QUERY});
+    let number = json!({"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL});
+    let mut q = openapi::parameter("query", "q", "What to search for; any text", &text);
+    q["required"] = true.into();
+    let limit = openapi::parameter("query", "limit", "How many messages at most", &number);
+    let parameters: Vec<&Value> = path.iter().chain([&q, &limit]).collect();
+    json!({
+        "operationId": id,
+        "summary": summary,
+        "parameters": parameters,
+        "responses": openapi::responses(
+            &json!({
+                "type": "object",
+                "required": ["hits", "complete"],
+                "properties": {
+                    "hits": {"type": "array", "items": {"$ref": "#/components/schemas/Hit"}},
+                    "complete": {
+                        "type": "boolean",
+                        "description": "Whether every message was considered; if not, these are the best of newer ones",
+                    },
+                },
+            }),
+            errors,
+        ),
+    })
+}

@@ -1,0 +1,300 @@
+//! Following the commits with the index, behind the writer.
+//!
+//! The writer [rings](Bell) after a commit and waits for nothing. A thread of low priority then reads what is new over a connection of
+//! its own and indexes it in batches. Each room carries the number of its newest entry among all of the database (`touched`), so the
+//! rooms that have something new are those beyond the number up to which everything was followed. An edit or a deletion has its message
+//! indexed again, as it is now.
+//!
+//! An index that is missing, damaged, of another version or made of another database is made anew from the first message on.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::{
+    DATABASE,
+    index::{Fault, INDEX, Index, Indexing, Stream},
+    reader::{Readers, name},
+};
+use crate::{
+    server::store::epoch::EpochSeed,
+    wire::{Epoch, Group},
+};
+
+/// A batch has at most so many messages,
+const BATCH_MESSAGES: i64 = 1_000;
+/// and no further one when it has so many bytes of text.
+const BATCH_BYTES: usize = 4 << 20;
+/// After a failure it is tried again so much later.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How much the thread gives way to others, as `nice` counts.
+const NICENESS: i32 = 10;
+/// So many searches run at a time.
+const SEARCHES: u32 = 2;
+
+const NEWS: &str = "SELECT id, name, epoch, head, touched FROM rooms WHERE touched > ?1 ORDER BY touched LIMIT 1000";
+/// Each entry of a stream, the message that it is about, what that says now (nothing where it is held no more), and whether the entry
+/// makes a difference to it.
+const ENTRIES: &str = "SELECT offset, offset, iif(deleted, NULL, text), 1 FROM messages WHERE room_id = ?1 AND offset > ?2
+    UNION ALL
+    SELECT changes.offset, target, iif(deleted, NULL, text), kind IN ('edit', 'delete') FROM changes
+        LEFT JOIN messages ON messages.room_id = changes.room_id AND messages.offset = target
+        WHERE changes.room_id = ?1 AND changes.offset > ?2
+    ORDER BY 1 LIMIT ?3";
+
+/// Tells the thread that there is something to do.
+#[derive(Clone, Debug)]
+pub(super) struct Bell(SyncSender<()>);
+
+impl Bell {
+    pub(super) fn ring(&self) {
+        // One ring that is not yet heard will do.
+        let _ = self.0.try_send(());
+    }
+}
+
+/// What the thread shares with those who search.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// None while there is no index.
+    readers: Mutex<Option<Arc<Readers>>>,
+    /// Somebody has found it damaged.
+    damaged: AtomicBool,
+    stop: AtomicBool,
+}
+
+/// The thread that indexes.
+#[derive(Debug)]
+pub(super) struct Indexer {
+    pub(super) bell: Bell,
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+}
+
+impl Indexer {
+    /// Opens the index of the store in `folder`, and begins to follow the store.
+    pub(super) fn start(folder: &Path, seed: EpochSeed) -> std::io::Result<Self> {
+        let (ring, rung) = sync_channel(1);
+        let shared = Arc::new(Shared::default());
+        let mut following = Following { folder: folder.to_owned(), seed, shared: Arc::clone(&shared), open: None, told: false };
+        following.reopen();
+        let thread = thread::Builder::new().name("store-index".to_owned()).spawn(move || following.run(&rung))?;
+        Ok(Self { bell: Bell(ring), shared, thread })
+    }
+
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// Ends the thread; what it has not indexed by now it does after the next start.
+    pub(super) fn finish(self) {
+        self.shared.stop.store(true, Relaxed);
+        self.bell.ring();
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that indexes has panicked");
+        }
+    }
+}
+
+impl Shared {
+    /// Connections to the index and its store.
+    pub(super) fn readers(&self) -> Option<Arc<Readers>> {
+        self.readers.lock().clone()
+    }
+
+    /// Has the index made anew.
+    pub(super) fn is_damaged(&self, bell: &Bell) {
+        self.damaged.store(true, Relaxed);
+        bell.ring();
+    }
+
+    fn stops(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+}
+
+/// The thread's own.
+struct Following {
+    folder: PathBuf,
+    seed: EpochSeed,
+    shared: Arc<Shared>,
+    /// None while it cannot be opened.
+    open: Option<Open>,
+    /// It was said that it does not work.
+    told: bool,
+}
+
+/// The index and the store that it is made of.
+struct Open {
+    index: Index,
+    store: Connection,
+}
+
+impl Open {
+    fn new(folder: &Path) -> Result<Self, Fault> {
+        let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let store = Connection::open_with_flags(folder.join(DATABASE), access)?;
+        store.busy_timeout(Duration::from_secs(5))?;
+        let index = Index::open(folder)?;
+        index.check(&store)?;
+        Ok(Self { index, store })
+    }
+}
+
+impl Following {
+    fn run(mut self, rung: &Receiver<()>) {
+        // What cannot give way goes on as it is.
+        let _ = rustix::process::setpriority_process(None, NICENESS);
+        while !self.shared.stops() {
+            match self.follow() {
+                Ok(true) => {}
+                Ok(false) if rung.recv().is_ok() => {}
+                Ok(false) => return,
+                Err(Fault::Useless(why)) => self.anew(&why),
+                Err(Fault::Unavailable(cause)) => {
+                    self.tell(&cause);
+                    self.open = None;
+                    if !self.wait(rung) {
+                        return;
+                    }
+                    self.reopen();
+                }
+            }
+        }
+    }
+
+    /// Waits until it may be better; whether to go on then.
+    fn wait(&self, rung: &Receiver<()>) -> bool {
+        let until = Instant::now() + PAUSE;
+        while !self.shared.stops() {
+            match rung.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(()) => {}
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+        false
+    }
+
+    fn tell(&mut self, cause: &str) {
+        if !self.told {
+            self.told = true;
+            tracing::error!(%cause, "the index for searching cannot be kept; messages are stored all the same");
+        }
+    }
+
+    fn reopen(&mut self) {
+        match Open::new(&self.folder) {
+            Ok(open) => self.opened(open),
+            Err(Fault::Useless(why)) => self.anew(&why),
+            Err(Fault::Unavailable(cause)) => self.tell(&cause),
+        }
+    }
+
+    fn anew(&mut self, why: &str) {
+        tracing::warn!(%why, file = %self.folder.join(INDEX).display(), "the index for searching is made anew");
+        *self.shared.readers.lock() = None;
+        self.open = None;
+        match Index::remove(&self.folder).map_err(Fault::from).and_then(|()| Open::new(&self.folder)) {
+            Ok(open) => self.opened(open),
+            Err(Fault::Useless(cause) | Fault::Unavailable(cause)) => self.tell(&cause),
+        }
+    }
+
+    fn opened(&mut self, open: Open) {
+        self.open = Some(open);
+        self.shared.damaged.store(false, Relaxed);
+        let readers = Readers::new(self.folder.join(INDEX), Some(self.folder.join(DATABASE)), self.seed.clone(), SEARCHES);
+        *self.shared.readers.lock() = Some(Arc::new(readers));
+    }
+
+    /// Indexes a batch of what is new; whether there was anything.
+    fn follow(&mut self) -> Result<bool, Fault> {
+        if self.shared.damaged.load(Relaxed) {
+            return Err(Fault::Useless("it is damaged".to_owned()));
+        }
+        let Some(Open { index, store }) = &mut self.open else { return Err(Fault::Unavailable("it is not open".to_owned())) };
+        let indexing = index.begin()?;
+        let indexed = batch(indexing, store)?;
+        if indexed && self.told {
+            self.told = false;
+            tracing::info!("the index for searching can be kept again");
+        }
+        Ok(indexed)
+    }
+}
+
+/// A room of the store.
+struct Room {
+    id: i64,
+    group: Group,
+    epoch: Epoch,
+    head: i64,
+    touched: i64,
+}
+
+/// Indexes the next messages, those of rooms that were silent for longest first.
+fn batch(mut indexing: Indexing<'_>, store: &Connection) -> Result<bool, Fault> {
+    let mut followed = indexing.followed()?;
+    let rooms: Vec<Room> = store
+        .prepare_cached(NEWS)?
+        .query_map([followed], |row| {
+            let (id, group, epoch) = (row.get(0)?, name(row, 1)?, name(row, 2)?);
+            Ok(Room { id, group, epoch, head: row.get(3)?, touched: row.get(4)? })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    if rooms.is_empty() {
+        return Ok(false);
+    }
+    let (mut messages, mut bytes) = (BATCH_MESSAGES, BATCH_BYTES);
+    for room in rooms {
+        let stream = indexing.stream(&room.group, &room.epoch)?;
+        let reached = run(&mut indexing, stream, store, &room, &mut messages, &mut bytes)?;
+        indexing.reached(stream, reached)?;
+        if reached < room.head {
+            break;
+        }
+        followed = room.touched;
+    }
+    indexing.commit(followed)?;
+    Ok(true)
+}
+
+/// Indexes messages of one room as far as the batch goes; gives how far that is.
+fn run(
+    indexing: &mut Indexing<'_>,
+    stream: Stream,
+    store: &Connection,
+    room: &Room,
+    messages: &mut i64,
+    bytes: &mut usize,
+) -> Result<i64, Fault> {
+    let mut reached = stream.indexed;
+    let mut statement = store.prepare_cached(ENTRIES)?;
+    let mut rows = statement.query(params![room.id, stream.indexed, *messages])?;
+    while let Some(row) = rows.next()? {
+        let text = row.get_ref(2)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+        if row.get(3)? {
+            indexing.settle(stream, row.get(1)?, text)?;
+        }
+        reached = row.get(0)?;
+        *messages -= 1;
+        *bytes = bytes.saturating_sub(text.map_or(0, str::len));
+        if *bytes == 0 {
+            *messages = 0;
+            break;
+        }
+    }
+    // Where the batch was not too small there is nothing more; what a room keeps no longer is not waited for.
+    Ok(if *messages > 0 { reached.max(room.head) } else { reached })
+}
