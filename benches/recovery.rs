@@ -179,7 +179,7 @@ struct Figures {
     /// Of the server's time, in seconds.
     cpu: f64,
     resident: f64,
-    /// How often connections ended before they were WebSockets.
+    /// How often connections ended before the server had answered their handshake.
     turned_away: usize,
 }
 
