@@ -19,9 +19,9 @@ mod room;
 
 use leptos::prelude::*;
 pub use lobby::LobbyState;
-pub use outside::{Intent, Loading, LobbyLink, Outside, RoomLink, Status};
+pub use outside::{Editing, Intent, Loading, LobbyLink, Outside, RoomLink, Status};
 pub use page::{LobbyPage, NoticePage, Page, RoomPage};
-pub use room::{Delivery, End, Gap, Here, Input, RoomState, Row, RowKey, Typists};
+pub use room::{Delivery, End, Gap, Here, Input, RoomState, Row, RowKey, Typists, What, Wish};
 
 use crate::wire::Timestamp;
 

@@ -102,11 +102,11 @@ impl Serialize for Event {
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let map = Map::deserialize(deserializer)?;
         // A program may send an event of the same type and another shape: it is passed on as it is.
         fn known<T: DeserializeOwned>(map: Map<String, Value>, event: impl FnOnce(T) -> Event) -> Event {
             serde_json::from_value(Value::Object(map.clone())).map_or(Event::Other(map), event)
         }
+        let map = Map::deserialize(deserializer)?;
         match map.get("type").and_then(Value::as_str) {
             Some("message" | "room") => Ok(known(map, |known| match known {
                 Known::Message(message) => Self::Message(message),
