@@ -155,9 +155,7 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
                                             tabindex=if last { "0" } else { "-1" }
                                             popovertarget=MENU
                                             on:click=move |_| key.with_value(|key| actions.is_opened_for(key))
-                                        >
-                                            "⋯"
-                                        </button>
+                                        ></button>
                                     }
                                 })
                         }
