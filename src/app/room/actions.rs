@@ -32,7 +32,7 @@ const BEGINNING: usize = 200;
 /// The way from rows and composer to the menu and the question.
 #[derive(Clone, Copy)]
 pub(super) struct Actions {
-    link: RoomLink,
+    room: StoredValue<RoomLink>,
     me: StoredValue<String>,
     /// Somebody hears what is asked for.
     pub(super) alive: Memo<bool>,
@@ -46,13 +46,17 @@ pub(super) struct Actions {
 impl Actions {
     pub(super) fn new(link: RoomLink) -> Self {
         Self {
-            link,
+            room: StoredValue::new(link),
             me: StoredValue::new(link.about.with_value(|about| about.you.id.clone())),
             alive: Memo::new(move |_| link.status.with(|status| *status != Status::Rendered)),
             row: RwSignal::new(None),
             menu: NodeRef::new(),
             deleting: RwSignal::new(None),
         }
+    }
+
+    fn link(self) -> RoomLink {
+        self.room.get_value()
     }
 
     /// A row's button was pressed, which opens the menu, or closes it where it is open for this row.
@@ -66,17 +70,17 @@ impl Actions {
 
     /// Has something done to the message of a row.
     pub(super) fn wish(self, key: &RowKey, what: What) {
-        let id = self.link.state.with_untracked(|state| state.row(key).and_then(|row| state.id(row)));
+        let id = self.link().state.with_untracked(|state| state.row(key).and_then(|row| state.id(row)));
         if let Some(message) = id {
-            self.link.problem.set(None);
-            self.link.request(Intent::Change(Wish { message, what }));
+            self.link().problem.set(None);
+            self.link().request(Intent::Change(Wish { message, what }));
         }
     }
 
     /// Puts the message of a row into the composer.
     pub(super) fn edit(self, key: &RowKey) {
         if let Some((message, text)) = self.said(key) {
-            self.link.edits.update(|edits| {
+            self.link().edits.update(|edits| {
                 // What was refused is still to be seen to.
                 edits.pop_front_if(|front| front.refused.is_none());
                 edits.push_front(Editing { message, text, refused: None });
@@ -86,7 +90,7 @@ impl Actions {
 
     /// Puts the last message of the reader's own into the composer; false where there is none.
     pub(super) fn edit_last(self) -> bool {
-        let last = |me: &String| self.link.state.with_untracked(|state| state.last_said_by(me).map(|row| row.key.clone()));
+        let last = |me: &String| self.link().state.with_untracked(|state| state.last_said_by(me).map(|row| row.key.clone()));
         let last = self.me.with_value(last);
         if let Some(key) = &last {
             self.edit(key);
@@ -100,7 +104,7 @@ impl Actions {
     }
 
     fn said(self, key: &RowKey) -> Option<(MessageId, String)> {
-        self.link.state.with_untracked(|state| {
+        self.link().state.with_untracked(|state| {
             let row = state.row(key)?;
             Some((state.id(row)?, state.content(row).text.clone()))
         })
@@ -153,12 +157,12 @@ pub(super) fn step(event: &ev::KeyboardEvent) {
 /// The menu, with what is usual for everybody and what is for the message's author.
 #[component]
 pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
-    let Actions { link, me, row, menu, .. } = actions;
+    let Actions { me, row, menu, .. } = actions;
+    let state = actions.link().state;
     let is_mine = Memo::new(move |_| {
         row.with(|row| {
-            row.as_ref().is_some_and(|row| {
-                link.state.with(|state| state.row(row).is_some_and(|row| me.with_value(|me| row.from.id == *me)))
-            })
+            row.as_ref()
+                .is_some_and(|row| state.with(|state| state.row(row).is_some_and(|row| me.with_value(|me| row.from.id == *me))))
         })
     });
     // Which of the usual reactions the reader has put.
@@ -166,7 +170,7 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
         let has = |emoji: &str| {
             let row = row.get()?;
             let emoji: Emoji = emoji.parse().ok()?;
-            link.state.with(|state| {
+            state.with(|state| {
                 let content = state.content(state.row(&row)?);
                 Some(me.with_value(|me| content.has_reaction(&emoji, me)))
             })
@@ -259,7 +263,7 @@ fn walk(menu: NodeRef<html::Div>, event: &ev::KeyboardEvent) {
 /// The question before a message is deleted.
 #[component]
 pub(super) fn DeleteQuestion(actions: Actions) -> impl IntoView {
-    let Actions { link, deleting, .. } = actions;
+    let (link, deleting) = (actions.link(), actions.deleting);
     let question = NodeRef::<html::Dialog>::new();
     let cancel = NodeRef::<html::Button>::new();
     let touch = use_context::<Outside>().map(|outside| outside.touch);
