@@ -56,16 +56,17 @@ pub(super) fn Clock(at: Timestamp, #[prop(optional)] day: bool) -> impl IntoView
         let time = format!("{:02}:{:02}", local.hour(), local.minute());
         if day { format!("{} {time}", date(at, zone)) } else { time }
     };
-    let title = move || {
-        let zone = zone.get();
-        let local = at.civil(zone(at));
-        format!("{} {:02}:{:02}:{:02}", date(at, zone), local.hour(), local.minute(), local.second())
-    };
     view! {
-        <time datetime=at.to_string() title=title>
+        <time datetime=at.to_string() title=move || moment(at, zone.get())>
             {text}
         </time>
     }
+}
+
+/// A day and a time of it to the second, `20 Nov 2026 12:00:00`.
+pub(super) fn moment(at: Timestamp, zone: ZoneOf) -> String {
+    let local = at.civil(zone(at));
+    format!("{} {:02}:{:02}:{:02}", date(at, zone), local.hour(), local.minute(), local.second())
 }
 
 /// A calendar day, `20 Nov 2026`.

@@ -1,11 +1,11 @@
 //! What the components ask of the world outside, and what it tells them.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use leptos::{html, prelude::*};
 
-use super::{LobbyState, RoomState, RowKey, ZoneOf};
-use crate::wire::{Group, Offset, Person};
+use super::{LobbyState, RoomState, RowKey, Wish, ZoneOf};
+use crate::wire::{Group, MessageId, Offset, Person};
 
 /// How a live page's connection is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub enum Intent {
     /// Say a refused message again, or forget it.
     Retry(RowKey),
     Discard(RowKey),
+    /// Do this to a message.
+    Change(Wish),
     /// Show what was said before this.
     Older(Offset),
     /// Show what was said after this.
@@ -56,6 +58,10 @@ pub struct RoomLink {
     pub loading: RwSignal<Loading>,
     /// The same of later ones.
     pub returning: RwSignal<Loading>,
+    /// What the composer holds in place of the draft: the first; others wait for it to be finished.
+    pub edits: RwSignal<VecDeque<Editing>>,
+    /// What went wrong with what was asked for last; said beside the composer until something else is done there.
+    pub problem: RwSignal<Option<String>>,
     /// What a screen reader is told.
     pub announcement: RwSignal<String>,
     /// The element that scrolls, and the one that is written in.
@@ -70,6 +76,16 @@ pub struct RoomLink {
 pub struct About {
     pub group: Group,
     pub you: Person,
+}
+
+/// A message of ours that is being said differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Editing {
+    pub message: MessageId,
+    /// What the composer begins with.
+    pub text: String,
+    /// Why the server refused this text; none where it is what the message says.
+    pub refused: Option<String>,
 }
 
 /// Reading more messages.

@@ -26,8 +26,17 @@ pub(super) struct Scroll(Rc<Place>);
 struct Place {
     link: RoomLink,
     following: Cell<bool>,
-    /// The first row in sight, and how far below the log's upper edge it begins.
-    anchor: RefCell<Option<(web_sys::Element, f64)>>,
+    /// The first row in sight; none for a reader who follows the end.
+    anchor: RefCell<Option<Anchor>>,
+}
+
+/// A row that stays where it is.
+struct Anchor {
+    row: web_sys::Element,
+    /// How far below the log's upper edge it begins.
+    top: f64,
+    /// How many rows stood above it.
+    place: usize,
 }
 
 impl Scroll {
@@ -53,12 +62,12 @@ impl Scroll {
 
     /// How many rows the list shows.
     pub(super) fn shown(&self) -> usize {
-        self.0.rows().map_or(0, |(_, rows)| rows.length() as usize)
+        self.0.log().as_ref().and_then(rows_of).map_or(0, |rows| rows.length() as usize)
     }
 
-    /// How many of them stand above the first in sight.
+    /// How many of them stood above the first in sight, when that was remembered; none for a reader who follows the end.
     pub(super) fn place(&self) -> Option<usize> {
-        self.0.rows().map(|(log, rows)| place_in_sight(&log, &rows) as usize)
+        self.0.anchor.borrow().as_ref().map(|anchor| anchor.place)
     }
 
     /// Goes to the end and follows it from there.
@@ -124,12 +133,6 @@ impl Place {
         }
     }
 
-    fn rows(&self) -> Option<(web_sys::Element, web_sys::HtmlCollection)> {
-        let log = self.log()?;
-        let rows = rows_of(&log)?;
-        Some((log, rows))
-    }
-
     fn scrolled(&self) {
         self.look();
         let Some(log) = self.log() else { return };
@@ -157,11 +160,11 @@ impl Place {
         }
         let anchor = self.anchor.borrow();
         // The row is held no more: the oldest that are come next.
-        if anchor.as_ref().is_some_and(|(row, _)| !row.is_connected()) {
+        if anchor.as_ref().is_some_and(|anchor| !anchor.row.is_connected()) {
             log.set_scroll_top(log.client_height() - log.scroll_height());
             return;
         }
-        let moved = anchor.as_ref().map(|(row, top)| top_in(&log, row) - top);
+        let moved = anchor.as_ref().map(|anchor| top_in(&log, &anchor.row) - anchor.top);
         if let Some(moved) = moved.filter(|moved| moved.abs() >= 0.5) {
             log.scroll_by_with_x_and_y(0.0, moved);
         }
@@ -177,11 +180,12 @@ fn rows_of(log: &web_sys::Element) -> Option<web_sys::HtmlCollection> {
     Some(log.query_selector(".messages").ok().flatten()?.children())
 }
 
-fn first_in_sight(log: &web_sys::Element) -> Option<(web_sys::Element, f64)> {
+fn first_in_sight(log: &web_sys::Element) -> Option<Anchor> {
     let rows = rows_of(log)?;
-    let row = rows.item(place_in_sight(log, &rows))?;
+    let place = place_in_sight(log, &rows);
+    let row = rows.item(place)?;
     let top = top_in(log, &row);
-    Some((row, top))
+    Some(Anchor { row, top, place: place as usize })
 }
 
 /// The rows stand one below the other, so the first that ends below the upper edge is found by halving.

@@ -2,11 +2,15 @@
 
 use leptos::prelude::*;
 
-use super::{Delivery, Row, RowKey};
+use super::{
+    Delivery, RoomState, Row, RowKey, What,
+    actions::{Actions, MENU},
+    reactions::Reactions,
+};
 use crate::{
     app::{
         Intent, RoomLink, Zone, ZoneOf,
-        components::{Clock, date, hue, initial},
+        components::{Clock, date, hue, initial, moment},
     },
     wire::{Content, Timestamp},
 };
@@ -14,7 +18,7 @@ use crate::{
 /// Messages of one author within this time stand under one name, in milliseconds.
 const TOGETHER: i64 = 5 * 60 * 1000;
 
-/// What of a message can change, with what stands above it.
+/// How a message stands in the list, which depends on what stands above it.
 #[derive(Clone, Debug, PartialEq)]
 struct Look {
     delivery: Delivery,
@@ -43,43 +47,122 @@ fn day_number(at: Timestamp, zone: ZoneOf) -> i64 {
     (at.as_millis() + i64::from(zone(at)) * 60_000).div_euclid(24 * 60 * 60 * 1000)
 }
 
+/// What a message says, and what can be done to it.
+#[derive(Clone, Debug, PartialEq)]
+struct Shown {
+    content: Content,
+    /// Something that we want done to it is not done yet.
+    changing: bool,
+    /// It has a menu.
+    menu: bool,
+    /// The last that has one: where the keyboard comes to the list.
+    last: bool,
+}
+
+impl Shown {
+    /// As the state has it, and whether that is not what was shown before. The content is copied only then: every row asks, whatever
+    /// happens to the page.
+    fn of(state: &RoomState, row: &Row, before: Option<Self>) -> (Self, bool) {
+        let content = state.content(row);
+        let (changing, menu) = (state.is_changing(row), state.is_changeable(row));
+        let last = menu && state.last_changeable().is_some_and(|last| last.key == row.key);
+        match before {
+            Some(shown) if shown.content == *content => {
+                let new = Self { changing, menu, last, content: Content::default() };
+                let changed = (shown.changing, shown.menu, shown.last) != (changing, menu, last);
+                (Self { content: shown.content, ..new }, changed)
+            }
+            _ => (Self { content: content.into_owned(), changing, menu, last }, true),
+        }
+    }
+
+    fn text(&self) -> String {
+        if self.content.deleted { "Message deleted".to_owned() } else { self.content.text.clone() }
+    }
+}
+
+/// Where nothing can be done to messages, `actions` is none.
 #[component]
-pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>) -> impl IntoView {
+pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, actions: Option<Actions>) -> impl IntoView {
     let state = link.state;
     let zone = expect_context::<Zone>().0;
     // The row is in the list that asked for this; were it not, nothing would be shown.
     state.with_untracked(|state| state.row(&key).cloned()).map(|row| {
         let mine = me.with_value(|me| *me == row.from.id);
-        let look = {
-            let (key, first) = (key.clone(), row.clone());
-            Memo::new(move |_| {
-                state.with(|state| {
-                    let row = state.row(&key).unwrap_or(&first);
-                    Look::of(row, state.before(&key), zone.get())
+        let (name, avatar, hue) = (row.from.name.clone(), initial(&row.from.name), hue(&row.from.id));
+        // What was found by searching leads here.
+        let place = row.offset.map(|offset| format!("message-{offset}"));
+        // Until the list lets go of it, a row that has gone looks as it did at first.
+        let first = StoredValue::new(row);
+        let key = StoredValue::new(key);
+        let look = Memo::new(move |_| {
+            state.with(|state| {
+                key.with_value(|key| {
+                    first.with_value(|first| Look::of(state.row(key).unwrap_or(first), state.before(key), zone.get()))
                 })
             })
-        };
-        let Row { from, content: Content { text, .. }, offset, .. } = row;
-        // What was found by searching leads here.
-        let place = offset.map(|offset| format!("message-{offset}"));
-        let name = from.name.clone();
+        });
+        let shown = Memo::new_owning(move |before| {
+            state.with(|state| {
+                key.with_value(|key| first.with_value(|first| Shown::of(state, state.row(key).unwrap_or(first), before)))
+            })
+        });
         let pending = move || look.with(|look| look.delivery == Delivery::Pending);
         let failed = move || look.with(|look| matches!(look.delivery, Delivery::Failed(_)));
-        let key = StoredValue::new(key);
+        let react = move |emoji, on| {
+            if let Some(actions) = actions {
+                key.with_value(|key| actions.wish(key, What::React { emoji, on }));
+            }
+        };
         view! {
-            <li id=place class="message" class:mine=mine class:continued=move || look.with(|look| look.continued) class:pending=pending class:failed=failed>
+            <li
+                id=place
+                class="message"
+                class:mine=mine
+                class:continued=move || look.with(|look| look.continued)
+                class:pending=pending
+                class:failed=failed
+                class:changing=move || shown.with(|shown| shown.changing)
+                class:deleted=move || shown.with(|shown| shown.content.deleted)
+            >
                 {move || look.with(|look| look.day.clone()).map(|day| view! { <p class="day">{day}</p> })}
-                <span class="avatar" data-hue=hue(&from.id) aria-hidden="true">
-                    {initial(&from.name)}
+                <span class="avatar" data-hue=hue aria-hidden="true">
+                    {avatar}
                 </span>
                 <p class="meta">
                     <bdi class="author">{name}</bdi>
                     " "
                     {move || look.with(|look| look.at).map(|at| view! { <Clock at /> })}
+                    {move || shown.with(|shown| shown.content.edited).map(|at| view! { " " <Edited at /> })}
                 </p>
                 <p class="text" dir="auto">
-                    {text}
+                    {move || shown.with(Shown::text)}
                 </p>
+                {move || {
+                    let reactions = shown.with(|shown| shown.content.reactions.clone());
+                    let disabled = actions.is_none_or(|actions| !actions.alive.get());
+                    (!reactions.is_empty()).then(|| view! { <Reactions reactions me disabled react /> })
+                }}
+                {actions
+                    .map(|actions| {
+                        move || {
+                            shown
+                                .with(|shown| shown.menu.then_some(shown.last))
+                                .map(|last| {
+                                    view! {
+                                        <button
+                                            type="button"
+                                            class="act"
+                                            aria-label="Message actions"
+                                            title="Message actions"
+                                            tabindex=if last { "0" } else { "-1" }
+                                            popovertarget=MENU
+                                            on:click=move |_| key.with_value(|key| actions.is_opened_for(key))
+                                        ></button>
+                                    }
+                                })
+                        }
+                    })}
                 {move || match look.with(|look| look.delivery.clone()) {
                     Delivery::Sent => None,
                     Delivery::Pending => Some(view! { <p class="delivery">"Sending…"</p> }.into_any()),
@@ -101,6 +184,17 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>) -
             </li>
         }
     })
+}
+
+/// Says that a message was said differently at first, and on demand when that was changed.
+#[component]
+fn Edited(at: Timestamp) -> impl IntoView {
+    let zone = expect_context::<Zone>().0;
+    view! {
+        <time class="edited" datetime=at.to_string() title=move || format!("Edited {}", moment(at, zone.get()))>
+            "(edited)"
+        </time>
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! A room as the page holds it: one state, one reducer, for the server's first rendering and for everything after.
 
+mod actions;
 mod composer;
 mod message;
 mod presence;
+mod reactions;
 mod state;
 mod view;
+mod wish;
 
 pub use presence::{Here, Typists};
 pub use state::{Delivery, End, Gap, Input, RoomState, Row, RowKey};
 pub(super) use view::Room;
+pub use wish::{What, Wish};

@@ -10,17 +10,20 @@
 //! Changes of messages have places in the stream too. One that concerns a row is made at once. Rows that are read may have been
 //! read before a change and come after it: so the last changes are kept and made of these rows as well.
 //!
+//! What we want done to messages is shown before it is done (see [`Wish`]); a row itself says what the stream says.
+//!
 //! A row's key is its author and the key that the author's client gave it, so the event of a message that we sent finds
 //! the row that is already there.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
 use serde_json::{Map, Value};
 
-use super::Here;
+use super::{Here, Wish, wish::Wishes};
 use crate::wire::{
     Change, Content, Event, Joined, Key, Members, Message, MessageId, Offset, Person, Position, Push, State, Stored, Stretch,
     Timestamp,
@@ -95,6 +98,12 @@ pub enum Input {
     Retried(RowKey),
     /// Throw a refused message away.
     Discarded(RowKey),
+    /// We want something done to a message, and call the wish so.
+    Wished { number: u64, wish: Wish, from: Person, at: Timestamp },
+    /// The server did it, as this event of the stream.
+    Granted { number: u64, offset: Offset },
+    /// The server refused it.
+    Denied(u64),
     /// Somebody else is writing something, by this browser's clock.
     Typing { from: Person, at: Timestamp },
     /// It is so late.
@@ -131,6 +140,7 @@ pub struct RoomState {
     changes: VecDeque<(Offset, Change)>,
     /// Of changes up to here none is kept.
     forgotten: Offset,
+    wishes: Wishes,
     /// Names the rows of events that came without a key.
     nameless: u64,
     here: Here,
@@ -143,9 +153,9 @@ impl RoomState {
         let Stretch { epoch, offset, latest, messages, .. } = stretch;
         let rows: Vec<Row> = messages.into_iter().map(placed).collect();
         let said = rows.len();
-        let (index, changes, here) = Default::default();
+        let (index, changes, wishes, here) = Default::default();
         let (position, forgotten) = (Position { epoch, offset }, offset);
-        let mut state = Self { position, rows, said, index, older, latest, changes, forgotten, nameless: 0, here };
+        let mut state = Self { position, rows, said, index, older, latest, changes, forgotten, wishes, nameless: 0, here };
         state.reindex();
         state
     }
@@ -205,10 +215,32 @@ impl RoomState {
         row.offset.map(|offset| MessageId { epoch: self.position.epoch.clone(), offset })
     }
 
+    /// What a row shows: what it says, and what we want done to it.
+    pub fn content<'a>(&self, row: &'a Row) -> Cow<'a, Content> {
+        match self.id(row) {
+            Some(id) => self.wishes.upon(&id, &row.content),
+            None => Cow::Borrowed(&row.content),
+        }
+    }
+
+    /// Something that we want done to the message is not done yet.
+    pub fn is_changing(&self, row: &Row) -> bool {
+        self.id(row).is_some_and(|id| self.wishes.concern(&id))
+    }
+
+    /// Something can be done to the message.
+    pub fn is_changeable(&self, row: &Row) -> bool {
+        row.offset.is_some() && !self.content(row).deleted
+    }
+
+    /// The last message that something can be done to.
+    pub fn last_changeable(&self) -> Option<&Row> {
+        self.rows[..self.said].iter().rev().find(|row| self.is_changeable(row))
+    }
+
     /// The last of this person's messages that can be edited.
     pub fn last_said_by(&self, person: &str) -> Option<&Row> {
-        let theirs = |row: &&Row| row.from.id == person && row.offset.is_some() && !row.content.deleted;
-        self.rows[..self.said].iter().rev().find(theirs)
+        self.rows[..self.said].iter().rev().find(|row| row.from.id == person && self.is_changeable(row))
     }
 
     /// Our messages that wait for an answer, in the order in which they were said.
@@ -226,6 +258,12 @@ impl RoomState {
     /// # Errors
     /// An event is missing in between; the state is as before.
     pub fn apply(&mut self, input: Input) -> Result<(), Gap> {
+        let applied = self.take(input);
+        self.wishes.settle(&self.position);
+        applied
+    }
+
+    fn take(&mut self, input: Input) -> Result<(), Gap> {
         match input {
             Input::Pushed(push) => return self.pushed(push),
             Input::Joined(at, state) => self.joined(at, state),
@@ -253,6 +291,9 @@ impl RoomState {
                     self.remove(&key);
                 }
             }
+            Input::Wished { number, wish, from, at } => self.wishes.add(number, wish, from, at),
+            Input::Granted { number, offset } => self.wishes.granted(number, offset),
+            Input::Denied(number) => self.wishes.denied(number),
             Input::Typing { from, at } => self.here.typing(from, at),
             Input::Elapsed(now) => self.here.elapsed(now),
             Input::Trimmed(End::Oldest, keep) => self.trim_oldest(keep),

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::{
     RoomState,
+    actions::{ActionMenu, Actions, DeleteQuestion, step},
     composer::Composer,
     message::MessageRow,
     presence::{People, TypingLine},
@@ -23,6 +24,8 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
     let (title, next) = (name.clone(), here.clone());
     let me = StoredValue::new(you.id.clone());
     let about = About { group, you: you.clone() };
+    // What the form sent in vain, and why.
+    let (refused, entered) = mistake.unzip();
     let link = RoomLink {
         state: RwSignal::new(RoomState::new(stretch).with_members(members)),
         status: RwSignal::new(Status::Rendered),
@@ -30,12 +33,15 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
         away: RwSignal::new(false),
         loading: RwSignal::new(Loading::Idle),
         returning: RwSignal::new(Loading::Idle),
+        edits: RwSignal::default(),
+        problem: RwSignal::new(refused),
         announcement: RwSignal::new(String::new()),
         log: NodeRef::new(),
         composer: NodeRef::new(),
         about: StoredValue::new(about),
         ask: StoredValue::new(None),
     };
+    let actions = live.then(|| Actions::new(link));
     let outside = use_context::<Outside>();
     let zone = expect_context::<Zone>().0;
     Effect::new(move || {
@@ -61,14 +67,14 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
             {live.then(|| view! { <People link me /> <Connection link /> })}
             <Me you next />
         </TopBar>
-        <main class="room">
+        <main class="room" class:alive=move || actions.is_some_and(|actions| actions.alive.get())>
             <Show when=move || reason().is_some()>
                 <p class="reason" role="alert">
                     {move || reason().map(|reason| format!("The server has closed the connection: {reason}."))}
                 </p>
             </Show>
             <div class="reading">
-                <Log link name=name.clone() here=here.clone() live />
+                <Log link name=name.clone() here=here.clone() actions />
                 <Show when=move || link.away.get()>
                     <button type="button" class="jump" on:click=move |_| link.request(Intent::JumpToLatest)>
                         {move || match link.unseen.get() {
@@ -78,8 +84,14 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
                     </button>
                 </Show>
             </div>
-            {if live {
-                view! { <TypingLine link /> <Composer link name=name here form_key longest mistake /> }.into_any()
+            {if let Some(actions) = actions {
+                view! {
+                    <TypingLine link />
+                    <Composer link actions name=name here form_key longest entered />
+                    <ActionMenu actions />
+                    <DeleteQuestion actions />
+                }
+                    .into_any()
             } else {
                 view! {
                     <p class="archive">
@@ -145,7 +157,7 @@ const MESSAGES: &str = "messages";
 /// The messages. The scrolling element is a reversed column, so that it stands at its end from the first paint on, with scripts
 /// or without.
 #[component]
-fn Log(link: RoomLink, name: String, here: String, live: bool) -> impl IntoView {
+fn Log(link: RoomLink, name: String, here: String, actions: Option<Actions>) -> impl IntoView {
     let state = link.state;
     let keys = move || state.with(|state| state.rows().iter().map(|row| row.key.clone()).collect::<Vec<_>>());
     let older = Memo::new(move |_| state.with(RoomState::older_than));
@@ -184,12 +196,12 @@ fn Log(link: RoomLink, name: String, here: String, live: bool) -> impl IntoView 
                 }}
                 <Show when=move || state.with(|state| state.rows().is_empty())>
                     <p class="empty">
-                        {if live { "Nothing has been said here yet. Say the first thing." } else { "There is nothing here." }}
+                        {if actions.is_some() { "Nothing has been said here yet. Say the first thing." } else { "There is nothing here." }}
                     </p>
                 </Show>
-                <ol class="messages" id=MESSAGES>
+                <ol class="messages" id=MESSAGES on:keydown=|event| step(&event)>
                     <For each=keys key=Clone::clone let:key>
-                        <MessageRow link key me />
+                        <MessageRow link key me actions />
                     </For>
                 </ol>
                 {move || {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::Topic;
+use crate::{app::What, wire::Topic};
 
 fn epoch(name: &str) -> crate::wire::Epoch {
     name.parse().expect("an epoch")
@@ -298,4 +298,37 @@ fn a_programs_event_with_a_text_is_shown() {
         assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
     }
     assert_eq!(state.rows().iter().map(|row| row.content.text.as_str()).collect::<Vec<_>>(), ["1", "2"]);
+}
+
+#[test]
+fn what_we_want_done_shows_at_once_and_is_done_by_its_event() {
+    let mut state = RoomState::new(stretch(3, (1..=3).map(|offset| said(offset, &me(), &format!("k{offset}")))));
+    let key = RowKey::new("me", "k2");
+    let id = MessageId { epoch: epoch("e"), offset: Offset(2) };
+    let shown = |state: &RoomState| state.row(&key).map(|row| (state.content(row).text.clone(), state.is_changing(row)));
+    let wish = Wish { message: id.clone(), what: What::Edit("new".to_owned()) };
+    assert_eq!(state.apply(Input::Wished { number: 0, wish, from: me(), at: Timestamp::from_millis(9) }), Ok(()));
+    assert_eq!(shown(&state), Some(("new".to_owned(), true)));
+    assert_eq!(state.apply(Input::Granted { number: 0, offset: Offset(4) }), Ok(()));
+    assert_eq!(shown(&state), Some(("new".to_owned(), true)), "the event is on its way");
+    let (topic, at) = (Topic::Room("lobby".parse().expect("a group")), Timestamp::from_millis(7));
+    let event = Event::Change(Change::Edit { id, text: "new".to_owned(), at });
+    assert_eq!(state.apply(Input::Pushed(Push { topic, offset: Some(Offset(4)), event })), Ok(()));
+    assert_eq!(shown(&state), Some(("new".to_owned(), false)));
+    assert_eq!(state.row(&key).and_then(|row| row.content.edited), Some(at), "by the server's clock");
+}
+
+#[test]
+fn a_message_that_is_being_deleted_is_not_the_last_of_ours() {
+    let mut state = RoomState::new(stretch(3, [said(1, &me(), "a"), said(2, &me(), "b"), stored(3)]));
+    let last = |state: &RoomState| state.last_said_by("me").map(|row| row.key.key().to_owned());
+    assert_eq!(last(&state).as_deref(), Some("b"));
+    assert_eq!(state.last_changeable().and_then(|row| row.offset), Some(Offset(3)));
+    let wish = Wish { message: MessageId { epoch: epoch("e"), offset: Offset(2) }, what: What::Delete };
+    assert_eq!(state.apply(Input::Wished { number: 0, wish, from: me(), at: Timestamp::from_millis(9) }), Ok(()));
+    assert_eq!(last(&state).as_deref(), Some("a"));
+    assert_eq!(state.apply(Input::Denied(0)), Ok(()));
+    assert_eq!(last(&state).as_deref(), Some("b"));
+    compose(&mut state, "c");
+    assert_eq!(last(&state).as_deref(), Some("b"), "what is under way cannot be changed yet");
 }

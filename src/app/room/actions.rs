@@ -1,0 +1,311 @@
+//! What can be done to a message: one menu and one question for the whole page, which rows open for themselves.
+//!
+//! The menu is a popover of the browser's own. It belongs to the button that opened it: it stands beside it, closes on Escape and on
+//! a click elsewhere, and gives the keyboard back to it.
+
+use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
+
+use super::{RowKey, What, Wish};
+use crate::{
+    app::{Editing, Intent, Outside, RoomLink, Status},
+    wire::{Emoji, MessageId},
+};
+
+/// The id of the menu's element.
+pub(super) const MENU: &str = "actions";
+
+/// The usual reactions, and what they are called.
+const USUAL: [(&str, &str); 8] = [
+    ("👍", "thumbs up"),
+    ("❤️", "heart"),
+    ("😂", "tears of joy"),
+    ("🎉", "celebration"),
+    ("😮", "surprise"),
+    ("😢", "sadness"),
+    ("🙏", "thanks"),
+    ("👀", "looking"),
+];
+
+/// So much of a message is shown to somebody who is about to delete it, in characters.
+const BEGINNING: usize = 200;
+
+/// The way from rows and composer to the menu and the question.
+#[derive(Clone, Copy)]
+pub(super) struct Actions {
+    room: StoredValue<RoomLink>,
+    me: StoredValue<String>,
+    /// Somebody hears what is asked for.
+    pub(super) alive: Memo<bool>,
+    /// The row that the menu is for.
+    row: RwSignal<Option<RowKey>>,
+    menu: NodeRef<html::Div>,
+    /// What is to be deleted if the reader says so, and how it begins.
+    deleting: RwSignal<Option<(MessageId, String)>>,
+}
+
+impl Actions {
+    pub(super) fn new(link: RoomLink) -> Self {
+        Self {
+            room: StoredValue::new(link),
+            me: StoredValue::new(link.about.with_value(|about| about.you.id.clone())),
+            alive: Memo::new(move |_| link.status.with(|status| *status != Status::Rendered)),
+            row: RwSignal::new(None),
+            menu: NodeRef::new(),
+            deleting: RwSignal::new(None),
+        }
+    }
+
+    fn link(self) -> RoomLink {
+        self.room.get_value()
+    }
+
+    /// A row's button was pressed, which opens the menu, or closes it where it is open for this row.
+    pub(super) fn is_opened_for(self, key: &RowKey) {
+        if self.row.with_untracked(|row| row.as_ref().is_some_and(|row| row != key)) {
+            // For another one: it is closed, and the press opens it anew.
+            self.close();
+        }
+        self.row.set(Some(key.clone()));
+    }
+
+    /// Has something done to the message of a row.
+    pub(super) fn wish(self, key: &RowKey, what: What) {
+        let id = self.link().state.with_untracked(|state| state.row(key).and_then(|row| state.id(row)));
+        if let Some(message) = id {
+            self.link().problem.set(None);
+            self.link().request(Intent::Change(Wish { message, what }));
+        }
+    }
+
+    /// Puts the message of a row into the composer.
+    pub(super) fn edit(self, key: &RowKey) {
+        if let Some((message, text)) = self.said(key) {
+            self.link().edits.update(|edits| {
+                // What was refused is still to be seen to.
+                edits.pop_front_if(|front| front.refused.is_none());
+                edits.push_front(Editing { message, text, refused: None });
+            });
+        }
+    }
+
+    /// Puts the last message of the reader's own into the composer; false where there is none.
+    pub(super) fn edit_last(self) -> bool {
+        let last = |me: &String| self.link().state.with_untracked(|state| state.last_said_by(me).map(|row| row.key.clone()));
+        let last = self.me.with_value(last);
+        if let Some(key) = &last {
+            self.edit(key);
+        }
+        last.is_some()
+    }
+
+    /// Asks whether a message that says this is to be deleted.
+    pub(super) fn ask_delete(self, message: MessageId, text: &str) {
+        self.deleting.set(Some((message, text.chars().take(BEGINNING).collect())));
+    }
+
+    fn said(self, key: &RowKey) -> Option<(MessageId, String)> {
+        self.link().state.with_untracked(|state| {
+            let row = state.row(key)?;
+            Some((state.id(row)?, state.content(row).text.clone()))
+        })
+    }
+
+    fn close(self) {
+        if let Some(menu) = self.menu.get_untracked() {
+            // Where it is closed already there is nothing to do.
+            let _ = menu.hide_popover();
+        }
+    }
+
+    /// Closes the menu and gives the row that it was for.
+    fn take(self) -> Option<RowKey> {
+        let row = self.row.get_untracked();
+        self.close();
+        row
+    }
+}
+
+/// Gives the keyboard to an element.
+pub(super) fn focus(element: Option<web_sys::Element>) {
+    if let Some(element) = element.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok()) {
+        // An element that cannot take it leaves it where it is.
+        let _ = element.focus();
+    }
+}
+
+/// Up and down lead from the button of one row to that of the next: for Tab, all of them are one stop.
+pub(super) fn step(event: &ev::KeyboardEvent) {
+    let up = match event.key().as_str() {
+        "ArrowUp" => true,
+        "ArrowDown" => false,
+        _ => return,
+    };
+    let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+    let button = target.filter(|target| target.matches(".act").unwrap_or(false));
+    let mut row = button.and_then(|button| button.closest("li").ok().flatten());
+    while let Some(here) = row {
+        row = if up { here.previous_element_sibling() } else { here.next_element_sibling() };
+        let next = row.as_ref().and_then(|row| row.query_selector(".act").ok().flatten());
+        if next.is_some() {
+            event.prevent_default();
+            focus(next);
+            return;
+        }
+    }
+}
+
+/// The menu, with what is usual for everybody and what is for the message's author.
+#[component]
+pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
+    let Actions { me, row, menu, .. } = actions;
+    let state = actions.link().state;
+    let is_mine = Memo::new(move |_| {
+        row.with(|row| {
+            row.as_ref()
+                .is_some_and(|row| state.with(|state| state.row(row).is_some_and(|row| me.with_value(|me| row.from.id == *me))))
+        })
+    });
+    // Which of the usual reactions the reader has put.
+    let put = Memo::new(move |_| {
+        let has = |emoji: &str| {
+            let row = row.get()?;
+            let emoji: Emoji = emoji.parse().ok()?;
+            state.with(|state| {
+                let content = state.content(state.row(&row)?);
+                Some(me.with_value(|me| content.has_reaction(&emoji, me)))
+            })
+        };
+        USUAL.map(|(emoji, _)| has(emoji).unwrap_or(false))
+    });
+    let react = move |at: usize| {
+        if let (Some(row), Ok(emoji)) = (actions.take(), USUAL[at].0.parse()) {
+            let on = !put.get_untracked()[at];
+            actions.wish(&row, What::React { emoji, on });
+        }
+    };
+    let edit = move |_| {
+        if let Some(row) = actions.take() {
+            actions.edit(&row);
+        }
+    };
+    let delete = move |_| {
+        if let Some((message, text)) = actions.take().and_then(|row| actions.said(&row)) {
+            actions.ask_delete(message, &text);
+        }
+    };
+    let toggled = move |_| {
+        let Some(menu) = menu.get_untracked() else { return };
+        if menu.matches(":popover-open").unwrap_or(false) {
+            focus(menu.query_selector("button").ok().flatten());
+        } else {
+            row.set(None);
+        }
+    };
+    view! {
+        <div
+            id=MENU
+            class="actions"
+            popover="auto"
+            role="group"
+            aria-label="Message actions"
+            node_ref=menu
+            on:toggle=toggled
+            on:keydown=move |event| walk(menu, &event)
+        >
+            <div class="usual" role="group" aria-label="React">
+                {USUAL
+                    .iter()
+                    .enumerate()
+                    .map(|(at, (emoji, name))| {
+                        view! {
+                            <button
+                                type="button"
+                                aria-label=*name
+                                title=*name
+                                aria-pressed=move || if put.get()[at] { "true" } else { "false" }
+                                on:click=move |_| react(at)
+                            >
+                                {*emoji}
+                            </button>
+                        }
+                    })
+                    .collect_view()}
+            </div>
+            <Show when=move || is_mine.get()>
+                <button type="button" class="quiet" on:click=edit>
+                    "Edit"
+                </button>
+                <button type="button" class="quiet danger" on:click=delete>
+                    "Delete"
+                </button>
+            </Show>
+        </div>
+    }
+}
+
+/// In the menu, arrow keys lead from one button to the next, and from the last to the first.
+fn walk(menu: NodeRef<html::Div>, event: &ev::KeyboardEvent) {
+    let forwards = match event.key().as_str() {
+        "ArrowRight" | "ArrowDown" => true,
+        "ArrowLeft" | "ArrowUp" => false,
+        _ => return,
+    };
+    let Some(buttons) = menu.get_untracked().map(|menu| menu.get_elements_by_tag_name("button")) else { return };
+    let target = event.target();
+    let here = (0..buttons.length()).find(|at| buttons.item(*at).map(web_sys::EventTarget::from) == target);
+    if let Some(here) = here {
+        event.prevent_default();
+        let by = if forwards { 1 } else { buttons.length() - 1 };
+        focus(buttons.item((here + by) % buttons.length()));
+    }
+}
+
+/// The question before a message is deleted.
+#[component]
+pub(super) fn DeleteQuestion(actions: Actions) -> impl IntoView {
+    let (link, deleting) = (actions.link(), actions.deleting);
+    let question = NodeRef::<html::Dialog>::new();
+    let cancel = NodeRef::<html::Button>::new();
+    let touch = use_context::<Outside>().map(|outside| outside.touch);
+    Effect::new(move || {
+        if let (true, Some(question)) = (deleting.with(Option::is_some), question.get_untracked()) {
+            // It cannot be open: it is asked once at a time.
+            let _ = question.show_modal();
+            focus(cancel.get_untracked().map(Into::into));
+        }
+    });
+    let close = move || {
+        if let Some(question) = question.get_untracked() {
+            question.close();
+        }
+    };
+    let confirm = move |_| {
+        let Some((message, _)) = deleting.get_untracked() else { return };
+        close();
+        link.edits.update(|edits| edits.retain(|editing| editing.message != message));
+        link.problem.set(None);
+        link.request(Intent::Change(Wish { message, what: What::Delete }));
+        // The button that opened the menu is gone. A keyboard on a touch screen would come up.
+        if touch.is_none_or(|touch| !touch()) {
+            focus(link.composer.get_untracked().map(Into::into));
+        } else {
+            focus(link.log.get_untracked().map(Into::into));
+        }
+    };
+    view! {
+        <dialog class="question" aria-labelledby="question" node_ref=question on:close=move |_| deleting.set(None)>
+            <h2 id="question">"Delete this message?"</h2>
+            <p class="beginning" dir="auto">
+                {move || deleting.with(|deleting| deleting.as_ref().map(|(_, text)| text.clone()))}
+            </p>
+            <div class="choice">
+                <button type="button" class="plain" node_ref=cancel on:click=move |_| close()>
+                    "Cancel"
+                </button>
+                <button type="button" class="danger" on:click=confirm>
+                    "Delete"
+                </button>
+            </div>
+        </dialog>
+    }
+}

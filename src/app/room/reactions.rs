@@ -1,0 +1,100 @@
+//! The reactions to a message.
+
+use leptos::{ev, prelude::*, wasm_bindgen::JsCast, web_sys};
+
+use super::actions::focus;
+use crate::wire::{Emoji, Reaction};
+
+/// So many people are named.
+const NAMED: usize = 5;
+
+/// Who has put it, in a few words; the reader is `me`.
+fn names(reaction: &Reaction, me: &str) -> String {
+    let name = |from: &crate::wire::Person| if from.id == me { "you".to_owned() } else { from.name.clone() };
+    let named: Vec<_> = reaction.from.iter().take(NAMED).map(name).collect();
+    match reaction.from.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+/// All that a reaction's button says, for those who do not see it.
+fn label(reaction: &Reaction, me: &str) -> String {
+    let count = reaction.from.len();
+    let word = if count == 1 { "reaction" } else { "reactions" };
+    format!("{}, {count} {word}: {}", reaction.emoji, names(reaction, me))
+}
+
+/// Each emoji with the number of people; pressing one puts ours or takes it away, which is what `react` is told.
+#[component]
+pub(super) fn Reactions(
+    reactions: Vec<Reaction>,
+    me: StoredValue<String>,
+    disabled: bool,
+    react: impl Fn(Emoji, bool) + Copy + Send + Sync + 'static,
+) -> impl IntoView {
+    let button = move |reaction: Reaction| {
+        let (names, label, is_mine) = me.with_value(|me| {
+            let is_mine = reaction.from.iter().any(|from| from.id == *me);
+            (names(&reaction, me), label(&reaction, me), is_mine)
+        });
+        let Reaction { emoji, from } = reaction;
+        let (glyph, count) = (emoji.to_string(), from.len());
+        let press = move |event: ev::MouseEvent| {
+            if is_mine && count == 1 {
+                leave(&event);
+            }
+            react(emoji.clone(), !is_mine);
+        };
+        view! {
+            <button
+                type="button"
+                class="reaction"
+                aria-pressed=if is_mine { "true" } else { "false" }
+                aria-label=label
+                title=names
+                disabled=disabled
+                on:click=press
+            >
+                <span class="emoji">{glyph}</span>
+                " "
+                <span class="count">{count}</span>
+            </button>
+        }
+    };
+    view! {
+        <div class="reactions" role="group" aria-label="Reactions">
+            {reactions.into_iter().map(button).collect_view()}
+        </div>
+    }
+}
+
+/// The button is about to go: the keyboard goes to its row's menu.
+fn leave(event: &ev::MouseEvent) {
+    let button = event.current_target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+    let row = button.and_then(|button| button.closest("li").ok().flatten());
+    focus(row.and_then(|row| row.query_selector(".act").ok().flatten()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Person;
+
+    fn reaction(people: usize) -> Reaction {
+        let person = |n| Person { id: format!("p{n}"), name: format!("Name {n}") };
+        Reaction { emoji: "👍".parse().expect("an emoji"), from: (1..=people).map(person).collect() }
+    }
+
+    #[test]
+    fn a_reaction_says_how_many_and_who() {
+        assert_eq!(label(&reaction(1), "me"), "👍, 1 reaction: Name 1");
+        assert_eq!(label(&reaction(2), "p2"), "👍, 2 reactions: Name 1, you");
+    }
+
+    #[test]
+    fn of_many_people_some_are_named() {
+        assert_eq!(names(&reaction(NAMED), ""), "Name 1, Name 2, Name 3, Name 4, Name 5");
+        assert_eq!(names(&reaction(NAMED + 3), ""), "Name 1, Name 2, Name 3, Name 4, Name 5 and 3 more");
+    }
+}

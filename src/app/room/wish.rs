@@ -1,0 +1,152 @@
+//! What we want done to messages, and has not come back as an event yet.
+//!
+//! A wish shows at once: the page makes its change of what the row shows, not of the row. Refused, it is forgotten and nothing has
+//! happened; granted, it stands until the page has the event that it became, which makes the change for good.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{Change, Content, Emoji, MessageId, Offset, Person, Position, Timestamp};
+
+/// Something that we want done to a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    pub message: MessageId,
+    pub what: What,
+}
+
+/// What we want done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    /// Say it differently.
+    Edit(String),
+    /// Take it back.
+    Delete,
+    /// Put a reaction to it, or take ours away.
+    React { emoji: Emoji, on: bool },
+}
+
+/// The wishes of a page that are not events yet, in the order in which they were made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wishes(Vec<Open>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Open {
+    /// What the page calls it.
+    number: u64,
+    /// What it will be, as far as we know.
+    change: Change,
+    /// Where it stands in the stream, once it was granted.
+    granted: Option<Offset>,
+}
+
+impl Wishes {
+    pub(super) fn add(&mut self, number: u64, Wish { message: id, what }: Wish, from: Person, at: Timestamp) {
+        let change = match what {
+            What::Edit(text) => Change::Edit { id, text, at },
+            What::Delete => Change::Delete { id },
+            What::React { emoji, on } => Change::React { id, emoji, from, on },
+        };
+        self.0.push(Open { number, change, granted: None });
+    }
+
+    pub(super) fn granted(&mut self, number: u64, offset: Offset) {
+        if let Some(open) = self.0.iter_mut().find(|open| open.number == number) {
+            open.granted = Some(offset);
+        }
+    }
+
+    pub(super) fn denied(&mut self, number: u64) {
+        self.0.retain(|open| open.number != number);
+    }
+
+    /// The page has every event up to here; those of another stream it will never have.
+    pub(super) fn settle(&mut self, Position { epoch, offset }: &Position) {
+        self.0.retain(|open| open.granted.is_none_or(|at| at > *offset && open.change.id().epoch == *epoch));
+    }
+
+    /// Whether anything is wanted of a message.
+    pub(super) fn concern(&self, id: &MessageId) -> bool {
+        self.0.iter().any(|open| open.change.id() == id)
+    }
+
+    /// What a message says when all that is wanted of it is done.
+    pub(super) fn upon<'a>(&self, id: &MessageId, content: &'a Content) -> Cow<'a, Content> {
+        let mut content = Cow::Borrowed(content);
+        for open in self.0.iter().filter(|open| open.change.id() == id) {
+            content.to_mut().apply(&open.change);
+        }
+        content
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(epoch: &str, offset: u64) -> MessageId {
+        MessageId { epoch: epoch.parse().expect("an epoch"), offset: Offset(offset) }
+    }
+
+    fn me() -> Person {
+        Person { id: "me".to_owned(), name: "Me".to_owned() }
+    }
+
+    fn wishes(whats: impl IntoIterator<Item = What>) -> Wishes {
+        let mut wishes = Wishes::default();
+        for (number, what) in (0..).zip(whats) {
+            wishes.add(number, Wish { message: id("e", 1), what }, me(), Timestamp::from_millis(5));
+        }
+        wishes
+    }
+
+    fn text(wishes: &Wishes) -> String {
+        wishes.upon(&id("e", 1), &Content::new("old")).text.clone()
+    }
+
+    fn settle(wishes: &mut Wishes, epoch: &str, offset: u64) {
+        wishes.settle(&Position { epoch: epoch.parse().expect("an epoch"), offset: Offset(offset) });
+    }
+
+    #[test]
+    fn what_is_wanted_shows_in_its_order_and_with_its_message_alone() {
+        let wishes = wishes([What::Edit("one".to_owned()), What::Edit("two".to_owned())]);
+        assert_eq!(text(&wishes), "two");
+        let other = Content::new("other");
+        assert!(matches!(wishes.upon(&id("e", 2), &other), Cow::Borrowed(_)));
+        assert!(wishes.concern(&id("e", 1)) && !wishes.concern(&id("e", 2)));
+    }
+
+    #[test]
+    fn what_is_refused_has_not_happened() {
+        let mut wishes = wishes([What::Edit("one".to_owned()), What::Delete]);
+        wishes.denied(1);
+        assert_eq!(text(&wishes), "one");
+        wishes.denied(0);
+        assert_eq!(text(&wishes), "old");
+    }
+
+    #[test]
+    fn what_is_granted_shows_until_the_page_has_its_event() {
+        let mut wishes = wishes([What::Edit("one".to_owned()), What::Edit("two".to_owned())]);
+        settle(&mut wishes, "e", 9);
+        assert_eq!(text(&wishes), "two", "neither is answered");
+        wishes.granted(0, Offset(10));
+        wishes.granted(1, Offset(12));
+        settle(&mut wishes, "e", 9);
+        assert_eq!(text(&wishes), "two");
+        settle(&mut wishes, "e", 11);
+        assert_eq!(wishes.0.len(), 1);
+        settle(&mut wishes, "e", 12);
+        assert_eq!(text(&wishes), "old", "which the row itself says no more");
+    }
+
+    #[test]
+    fn nothing_is_waited_for_that_another_stream_was_to_bring() {
+        let mut wishes = wishes([What::Delete]);
+        wishes.granted(0, Offset(10));
+        settle(&mut wishes, "f", 3);
+        assert_eq!(wishes, Wishes::default());
+    }
+}

@@ -1,0 +1,177 @@
+//! What we said and did, in the order in which we did it, until the server has answered to it.
+//!
+//! The first is asked for, and when it is answered the next. What has no answer is asked for again on the next connection, which does
+//! no harm: a message has its key, and a change that was made already changes nothing. The tab's storage has a copy, so that a
+//! reload loses nothing either.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+};
+
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    app::{Delivery, RoomLink, RowKey, What, Wish},
+    wire::{Command, Delete, Edit, Group, Key, React, Send, Topic},
+};
+
+/// One thing that waits.
+#[derive(Clone)]
+pub(super) enum Task {
+    /// Say the message of this row.
+    Say(RowKey),
+    /// Have this done, which the page calls by a number.
+    Change(u64, Wish),
+}
+
+/// What the storage has of one thing.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Kept {
+    Say(Key, String),
+    Change(Wish),
+}
+
+/// What waits to be asked for, and what is being asked.
+pub(super) struct Outbox {
+    link: RoomLink,
+    topic: Topic,
+    tasks: RefCell<VecDeque<Task>>,
+    /// The number of the command that asks for the first task, while its answer is awaited.
+    asked: Cell<Option<u64>>,
+    /// Where the storage has the copy.
+    place: String,
+    /// There may be a copy.
+    kept: Cell<bool>,
+}
+
+impl Outbox {
+    /// Of a room, as empty as it is for somebody who has not been here.
+    pub(super) fn of(link: RoomLink, group: &Group) -> Self {
+        Self {
+            link,
+            topic: Topic::Room(group.clone()),
+            tasks: RefCell::default(),
+            asked: Cell::default(),
+            place: format!("confab:unsent:{group}"),
+            kept: Cell::new(true),
+        }
+    }
+
+    pub(super) fn add(&self, task: Task) {
+        self.tasks.borrow_mut().push_back(task);
+    }
+
+    /// The connection is a new one: there will be no answer any more.
+    pub(super) fn forget_asked(&self) {
+        self.asked.set(None);
+    }
+
+    /// Has `say` ask for the first task, unless that is being done.
+    pub(super) fn ask(&self, say: impl FnOnce(Command) -> u64) {
+        if self.asked.get().is_some() {
+            return;
+        }
+        let mut tasks = self.tasks.borrow_mut();
+        while let Some(task) = tasks.front() {
+            if let Some(command) = self.command(task) {
+                self.asked.set(Some(say(command)));
+                return;
+            }
+            // It is done: a message that was said before has come as an event.
+            tasks.pop_front();
+        }
+    }
+
+    /// Takes an answer to the command of this number; none where it is about something else.
+    pub(super) fn answered(&self, id: Option<u64>) -> Option<Task> {
+        let is_ours = id.is_some() && self.asked.get() == id;
+        is_ours.then(|| self.asked.set(None))?;
+        self.tasks.borrow().front().cloned()
+    }
+
+    /// What was answered is done with.
+    pub(super) fn done(&self) {
+        self.tasks.borrow_mut().pop_front();
+    }
+
+    fn command(&self, task: &Task) -> Option<Command> {
+        let topic = self.topic.clone();
+        match task {
+            Task::Say(key) => {
+                let (key, text) = self.link.state.with_untracked(|state| {
+                    let row = state.row(key).filter(|row| row.delivery == Delivery::Pending)?;
+                    // The key was made by `fresh_key`.
+                    Some((key.key().parse().ok()?, row.content.text.clone()))
+                })?;
+                Some(Command::Send(Send { topic, key, text }))
+            }
+            Task::Change(_, wish) => Some(command_of(topic, wish.clone())),
+        }
+    }
+
+    /// Sees to the copy.
+    pub(super) fn keep(&self) {
+        let kept = self.to_keep();
+        // Mostly there was nothing and there is nothing.
+        if !self.kept.replace(!kept.is_empty()) && kept.is_empty() {
+            return;
+        }
+        if let (Some(storage), Ok(text)) = (storage(), serde_json::to_string(&kept)) {
+            // A full or forbidden storage costs the copy, not the message.
+            let _ = if kept.is_empty() { storage.remove_item(&self.place) } else { storage.set_item(&self.place, &text) };
+        }
+    }
+
+    /// What waits, and before it the messages that were refused.
+    fn to_keep(&self) -> Vec<Kept> {
+        let say = |key: &RowKey, text: &str| Some(Kept::Say(key.key().parse().ok()?, text.to_owned()));
+        self.link.state.with_untracked(|state| {
+            let is_refused = |delivery: &Delivery| matches!(delivery, Delivery::Failed(_));
+            let refused = state.unsent().filter(|row| is_refused(&row.delivery));
+            let refused = refused.filter_map(|row| say(&row.key, &row.content.text));
+            let tasks = self.tasks.borrow();
+            let waiting = tasks.iter().filter_map(|task| match task {
+                Task::Say(key) => {
+                    state.row(key).filter(|row| row.delivery == Delivery::Pending).and_then(|row| say(key, &row.content.text))
+                }
+                Task::Change(_, wish) => Some(Kept::Change(wish.clone())),
+            });
+            refused.chain(waiting).collect()
+        })
+    }
+
+    /// What the tab had when the page was left.
+    pub(super) fn restore(&self) -> Vec<Kept> {
+        let kept = storage().and_then(|storage| storage.get_item(&self.place).ok().flatten());
+        kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+}
+
+/// What asks for it.
+fn command_of(topic: Topic, Wish { message, what }: Wish) -> Command {
+    match what {
+        What::Edit(text) => Command::Edit(Edit { topic, message, text }),
+        What::Delete => Command::Delete(Delete { topic, message }),
+        What::React { emoji, on } => Command::React(React { topic, message, emoji, on }),
+    }
+}
+
+/// A random UUID (RFC 9562 version 4). `crypto.randomUUID` would be it, but it is missing on pages without TLS.
+pub(super) fn fresh_key() -> Key {
+    let mut bytes = [0_u8; 16];
+    if window().crypto().and_then(|crypto| crypto.get_random_values_with_u8_array(&mut bytes)).is_err() {
+        bytes.fill_with(|| (js_sys::Math::random() * 256.0) as u8);
+    }
+    let number = u128::from_be_bytes(bytes) & !(0xF << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{number:032x}");
+    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    parts.join("-").parse().expect("hexadecimal digits and dashes") // never: 36 of them
+}
+
+/// The tab's.
+pub(super) fn storage() -> Option<web_sys::Storage> {
+    window().session_storage().ok().flatten()
+}
