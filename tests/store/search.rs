@@ -1,6 +1,12 @@
 //! Finding messages by their words: the cases that every store with an index passes.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use confab::{
     server::store::{Alteration, Bounds, Found, LONGEST_QUERY, NewChange, NewMessage, Query, Store, Within},
@@ -45,8 +51,9 @@ async fn say(store: &impl Store, room: &str, number: u64, text: &str) -> u64 {
 
 /// Waits until all that was said in a room so far is in the index: until what is said now is found.
 pub(crate) async fn indexed(store: &impl Store, name: &str) {
-    let text = "indexed up to here";
-    let offset = append(store, message(name, "indexed", text)).await.position.offset;
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let text = format!("indexed up to here {}", CALLS.fetch_add(1, Ordering::Relaxed));
+    let offset = append(store, message(name, &text.replace(' ', "-"), &text)).await.position.offset;
     let is_there = |found: &Found| found.hits.iter().any(|hit| hit.offset == offset);
     within("the index", async { while !is_there(&search(store, &format!("\"{text}\""), &room(name)).await) {} }).await;
 }

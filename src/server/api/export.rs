@@ -112,7 +112,7 @@ impl<K> Export<K> {
             (Some(first), _) => first,
             (None, Some(last)) if last < self.begun.latest => {
                 let part = self.access.page(Slice::After(last), PAGE).await.map_err(Cut::Store)?;
-                if part.epoch != self.begun.epoch || part.first > last.next() {
+                if part.epoch != self.begun.epoch || part.first > last.next() || part.messages.is_empty() {
                     return Err(Cut::Gone);
                 }
                 part

@@ -53,20 +53,28 @@ pub(super) async fn keep_within(store: std::sync::Weak<dyn Store>, rules: Arc<[R
 /// Goes through all rooms once.
 async fn round(store: &dyn Store, rules: &[RoomRule]) -> Result<(), StoreError> {
     let mut after: Option<Group> = None;
+    // One room's fault is not the next one's.
+    let mut done = Ok(());
     loop {
         let groups = store.groups(after.as_ref(), NAMES).await?;
         for group in &groups {
             let keep = rule(rules, group).map(|rule| rule.keep).filter(|keep| keep.is_bounded());
             if let Some(keep) = keep {
-                let bounds = bounds(keep, Timestamp::now());
-                while store.forget(group, bounds).await? {
-                    debug!(%group, "old messages were dropped");
-                }
+                let forgotten = forget(store, group, bounds(keep, Timestamp::now())).await;
+                done = done.and(forgotten);
             }
         }
         match groups.into_iter().last() {
             Some(last) => after = Some(last),
-            None => return Ok(()),
+            None => return done,
         }
     }
+}
+
+/// Drops of a room what is over the bounds.
+async fn forget(store: &dyn Store, group: &Group, bounds: Bounds) -> Result<(), StoreError> {
+    while store.forget(group, bounds).await? {
+        debug!(%group, "old messages were dropped");
+    }
+    Ok(())
 }

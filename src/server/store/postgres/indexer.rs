@@ -45,7 +45,9 @@ pub(super) const STRETCH: i64 = 1 << 14;
 const UNINDEXED: &str = "SELECT name, head FROM rooms LEFT JOIN search_streams ON room_id = rooms.id
     WHERE head > coalesce(indexed, 0)";
 const TAKE_TURN: &str = "SELECT pg_try_advisory_xact_lock($1)";
-const STREAM: &str = "SELECT id, coalesce(indexed, 0), coalesce(newest, 0), (SELECT coalesce(max(id), 0) FROM search_documents)
+const STREAM: &str =
+    "SELECT id, coalesce(indexed, 0), coalesce(newest, 0), (SELECT coalesce(max(id), 0) FROM search_documents),
+        first
     FROM rooms LEFT JOIN search_streams ON room_id = rooms.id WHERE name = $1";
 /// Each entry of a stream, the message that it is about, what that says now (nothing where it is held no more), and whether the entry
 /// makes a difference to it.
@@ -53,11 +55,14 @@ const ENTRIES: &str = r#"
     (SELECT "offset", "offset" AS target, CASE WHEN NOT deleted THEN left(text, 65536) END AS text, true AS matters
         FROM messages WHERE room_id = $1 AND "offset" > $2 ORDER BY "offset" LIMIT $3)
     UNION ALL
-    (SELECT changes."offset", target, CASE WHEN NOT deleted THEN left(text, 65536) END, kind IN ('edit', 'delete')
+    (SELECT changes."offset", target,
+            CASE WHEN kind IN ('edit', 'delete') AND NOT deleted THEN left(text, 65536) END, kind IN ('edit', 'delete')
         FROM changes LEFT JOIN messages ON messages.room_id = changes.room_id AND messages."offset" = target
         WHERE changes.room_id = $1 AND changes."offset" > $2 ORDER BY changes."offset" LIMIT $3)
     ORDER BY 1 LIMIT $3"#;
 const FORGET: &str = r#"DELETE FROM search_documents WHERE room_id = $1 AND "offset" = ANY ($2::bigint[])"#;
+/// The room holds them no more.
+const GONE: &str = r#"DELETE FROM search_documents WHERE room_id = $1 AND "offset" < $2"#;
 const PUT: &str = r#"INSERT INTO search_documents (id, room_id, "offset", terms)
     SELECT id, $1, "offset", array_to_tsvector(string_to_array(terms, ' '))
     FROM unnest($2::bigint[], $3::bigint[], $4::text[]) AS given (id, "offset", terms)"#;
@@ -202,8 +207,13 @@ async fn batch(client: &mut Object, group: &Group) -> Result<Batch, tokio_postgr
     };
     let (room, indexed, newest, last): (i64, i64, i64, i64) = (stream.get(0), stream.get(1), stream.get(2), stream.get(3));
     let read = transaction.prepare_cached(ENTRIES).await?;
+    let gone = transaction.prepare_cached(GONE).await?;
+    transaction.execute(&gone, &[&room, &stream.get::<_, i64>(4)]).await?;
     let rows = transaction.query(&read, &[&room, &indexed, &BATCH]).await?;
-    let Some(reached) = rows.last().map(|row| row.get(0)) else { return Ok(Batch::Reached(i64::MAX)) };
+    let Some(reached) = rows.last().map(|row| row.get(0)) else {
+        transaction.commit().await?;
+        return Ok(Batch::Reached(i64::MAX));
+    };
     let matters = rows.iter().filter(|row| row.get(3));
     // A message that is changed in the same batch is indexed once.
     let messages: BTreeMap<i64, Option<String>> =

@@ -33,22 +33,26 @@ const CONNECTIONS: usize = 6;
 const ROOM: &str = "SELECT id, epoch, head, first, latest FROM rooms WHERE name = $1";
 /// Up to `$4` messages and `$5` bytes of text, at least one message, from `$2` on and not beyond the head, `$3`.
 const RISING: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions FROM (
-        SELECT *, sum(octet_length(text)) OVER run AS bytes, row_number() OVER run AS number FROM (
+        SELECT *, sum(octet_length(text) + coalesce(octet_length(reactions), 0)) OVER run AS bytes, row_number() OVER run AS number FROM (
             SELECT * FROM messages WHERE room_id = $1 AND "offset" BETWEEN $2 AND $3 ORDER BY "offset" LIMIT $4
         ) AS slice WINDOW run AS (ORDER BY "offset" ROWS UNBOUNDED PRECEDING)
     ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset""#;
 /// The same from `$3` back to `$2`.
 const FALLING: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions FROM (
-        SELECT *, sum(octet_length(text)) OVER run AS bytes, row_number() OVER run AS number FROM (
+        SELECT *, sum(octet_length(text) + coalesce(octet_length(reactions), 0)) OVER run AS bytes, row_number() OVER run AS number FROM (
             SELECT * FROM messages WHERE room_id = $1 AND "offset" BETWEEN $2 AND $3 ORDER BY "offset" DESC LIMIT $4
         ) AS slice WINDOW run AS (ORDER BY "offset" DESC ROWS UNBOUNDED PRECEDING)
     ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset" DESC"#;
-/// Changes from `$2` on and not beyond the head, `$3`, with what edited messages say now.
-const CHANGES: &str = r#"SELECT changes."offset", target, changes.at, kind, emoji, changes.author_id, changes.author_name, text, edited,
-        deleted
-    FROM changes LEFT JOIN messages
-        ON kind = 'edit' AND messages.room_id = changes.room_id AND messages."offset" = target
-    WHERE changes.room_id = $1 AND changes."offset" BETWEEN $2 AND $3 ORDER BY changes."offset" LIMIT $4"#;
+/// Changes from `$2` on and not beyond the head, `$3`, with what edited messages say now: up to `$4` of them and `$5` bytes of text, at least
+/// one.
+const CHANGES: &str = r#"SELECT "offset", target, at, kind, emoji, author_id, author_name, text, edited, deleted FROM (
+        SELECT *, sum(coalesce(octet_length(text), 0)) OVER run AS bytes, row_number() OVER run AS number FROM (
+            SELECT changes.*, text, edited, deleted
+            FROM changes LEFT JOIN messages
+                ON kind = 'edit' AND messages.room_id = changes.room_id AND messages."offset" = target
+            WHERE changes.room_id = $1 AND changes."offset" BETWEEN $2 AND $3 ORDER BY changes."offset" LIMIT $4
+        ) AS slice WINDOW run AS (ORDER BY "offset" ROWS UNBOUNDED PRECEDING)
+    ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset""#;
 const NAMES: &str = "SELECT name FROM rooms WHERE name > $1 ORDER BY name LIMIT $2";
 const OLDEST: &str = r#"SELECT "offset", at FROM messages WHERE room_id = $1 AND "offset" >= $2 ORDER BY "offset" LIMIT $3"#;
 const KEPT: &str = r#"SELECT "offset" FROM messages WHERE room_id = $1 ORDER BY "offset" DESC LIMIT 1 OFFSET $2"#;
@@ -133,7 +137,8 @@ impl Readers {
         let (from, most) = (after.next().max(first), Allowance::new(count, bytes));
         let changes = async {
             let statement = client.prepare_cached(CHANGES).await.map_err(StoreError::unavailable)?;
-            let bounds: [&(dyn ToSql + Sync); 4] = [&id, &column(from.0), &column(head.offset.0), &column(count as u64)];
+            let (count, bytes) = (column(count as u64), column(bytes as u64));
+            let bounds: [&(dyn ToSql + Sync); 5] = [&id, &column(from.0), &column(head.offset.0), &count, &bytes];
             let rows = client.query(&statement, &bounds).await.map_err(StoreError::unavailable)?;
             rows.iter().map(|row| change(row, &head.epoch)).collect::<Result<Vec<_>, _>>()
         };
@@ -179,6 +184,8 @@ impl Readers {
     ) -> Result<Option<Offset>, StoreError> {
         let Room { id: Some(id), head, first, .. } = self.room(client, group).await? else { return Ok(None) };
         let kept = match messages {
+            // It has no more than that, so they are not counted.
+            Some(most) if head.offset.0 < first.0.saturating_add(most) => None,
             Some(most) => {
                 let statement = client.prepare_cached(KEPT).await.map_err(StoreError::unavailable)?;
                 let row = client.query_opt(&statement, &[&id, &column(most.saturating_sub(1))]).await;
@@ -227,8 +234,9 @@ async fn take(
     let rows = client.query(&statement, &[&room_id, &column(from.0), &column(to.0), &count, &bytes]).await;
     let mut messages = Vec::new();
     for row in &rows.map_err(StoreError::unavailable)? {
+        let reactions = row.get::<_, Option<&str>>(8).map_or(0, str::len);
         let stored = stored(row, &head.epoch)?;
-        if !allowance.admits(stored.message.content.text.len()) {
+        if !allowance.admits(stored.message.content.text.len() + reactions) {
             break;
         }
         messages.push(stored);

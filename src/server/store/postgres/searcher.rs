@@ -74,11 +74,11 @@ impl Searcher {
         if filter == Filter::Only(Vec::new()) {
             return Ok(Found { complete: !partly, ..Found::nothing() });
         }
-        let found = self.find(query, &filter, from).await?.finish(count);
+        let found = self.find(query, within, &filter, from).await?.finish(count);
         Ok(Found { complete: found.complete && !partly, ..found })
     }
 
-    async fn find(&self, query: &Query, filter: &Filter, newest: i64) -> Result<Hunt, StoreError> {
+    async fn find(&self, query: &Query, within: &Within, filter: &Filter, newest: i64) -> Result<Hunt, StoreError> {
         let terms = terms(query, filter);
         let mut hunt = Hunt::new(query.clone(), newest);
         while let Some(stretch) = hunt.stretch() {
@@ -87,11 +87,13 @@ impl Searcher {
                 (from / STRETCH..=to / STRETCH).map(|number| format!("'{}'", stretch_term(number * STRETCH))).collect();
             let question = format!("{terms} & ({})", stretches.join(" | "));
             let rows = self.ask(DOCUMENTS, &[&question, &from, &to, &PAGE]).await?;
+            let within = within.clone();
             // To look through long texts takes a while.
             let looking = spawn_blocking(move || {
                 for row in &rows {
                     if hunt.stretch().is_some() {
-                        hunt.look_at(row.get(7), candidate(row)?);
+                        // The room may have come up after the filter was made.
+                        hunt.look_at(row.get(7), candidate(row)?.filter(|found| within.has(&found.group)));
                     }
                 }
                 if rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) && hunt.stretch().is_some() {

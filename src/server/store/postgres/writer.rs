@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   queue ──► gather ──► one round trip: begin · make rooms · lock rooms · append · commit ──► Commits, in the order of offsets
-//!                          then each change in two: begin · lock its room · find, and write · commit
+//!                          then some changes, each in two: begin · lock its room · find, and write · commit
 //!                ▲                                   │
 //!                └── again, on a new connection ◄────┘ the connection broke: nobody knows whether it was committed
 //! ```
@@ -12,7 +12,7 @@
 //! should it have committed after all, a sender that tries again finds that out, and the watch does.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -48,6 +48,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
+/// So many changes are made, each in a transaction of its own, before messages that came meanwhile are committed.
+const OTHERS_AT_ONCE: usize = 16;
 /// So many rooms are remembered to be there; with more the memory is emptied.
 const REMEMBERED_ROOMS: usize = 10_000;
 
@@ -102,7 +104,10 @@ const INSERT_CHANGE: &str = r#"INSERT INTO changes (room_id, "offset", target, a
 /// Drops what stands before the offset.
 const FORGET: &str = r#"
     WITH room AS (
-        UPDATE rooms SET first = greatest(first, $2), latest = CASE WHEN latest < $2 THEN 0 ELSE latest END
+        UPDATE rooms SET first = greatest(first, $2), touched = pg_current_xact_id()::text::bigint,
+            latest = CASE WHEN latest < $2
+                THEN (SELECT coalesce(max("offset"), 0) FROM messages WHERE room_id = rooms.id AND "offset" >= $2)
+                ELSE latest END
         WHERE name = $1 RETURNING id, epoch, head
     ), messages AS (
         DELETE FROM messages USING room WHERE room_id = room.id AND "offset" < $2
@@ -212,30 +217,41 @@ impl Writer {
 
     /// Commits what comes down the queue until its other end is dropped and it is empty.
     pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Job>) {
-        while let Some(first) = queue.recv().await {
-            self.settle(gather(first, &mut queue)).await;
+        // What is not a message, and waits while messages go first.
+        let mut others = VecDeque::new();
+        loop {
+            let first = if others.is_empty() { queue.recv().await } else { queue.try_recv().ok() };
+            match first {
+                Some(first) => self.settle(gather(first, &mut queue), &mut others).await,
+                None if others.is_empty() => break,
+                None => {}
+            }
+            for (work, ticket) in others.drain(..others.len().min(OTHERS_AT_ONCE)) {
+                self.settle_other(work, ticket).await;
+            }
         }
         self.connections.close();
     }
 
-    /// Commits the batch and answers each job, one way or the other: the messages together, then the changes one by one.
-    async fn settle(&mut self, batch: Vec<Job>) {
-        let (mut messages, mut others) = (Vec::new(), Vec::new());
+    /// Commits the messages of the batch together and answers each, one way or the other. The others get in line.
+    async fn settle(&mut self, batch: Vec<Job>, others: &mut VecDeque<(Work, Ticket)>) {
+        let mut messages = Vec::new();
         for Job { work, ticket } in batch {
             match work {
                 Work::Message(message) => messages.push((message, ticket)),
-                other => others.push((other, ticket)),
+                other => others.push_back((other, ticket)),
             }
         }
         if !messages.is_empty() {
             self.settle_messages(messages).await;
         }
-        for (work, ticket) in others {
-            match work {
-                Work::Message(message) => self.settle_messages(vec![(message, ticket)]).await,
-                Work::Change(change) => self.settle_change(&change, ticket).await,
-                Work::Forget(group, first) => self.settle_beginning(&Beginning { group, first }, ticket).await,
-            }
+    }
+
+    async fn settle_other(&mut self, work: Work, ticket: Ticket) {
+        match work {
+            Work::Message(message) => self.settle_messages(vec![(message, ticket)]).await,
+            Work::Change(change) => self.settle_change(&change, ticket).await,
+            Work::Forget(group, first) => self.settle_beginning(&Beginning { group, first }, ticket).await,
         }
     }
 

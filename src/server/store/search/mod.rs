@@ -62,6 +62,17 @@ pub enum Within {
     Rooms(Arc<dyn Fn(&Group) -> bool + Send + Sync>),
 }
 
+impl Within {
+    /// Whether a room is among them.
+    pub(super) fn has(&self, room: &Group) -> bool {
+        match self {
+            Self::Room(group) => group == room,
+            Self::Everything => true,
+            Self::Rooms(allowed) => allowed(room),
+        }
+    }
+}
+
 impl fmt::Debug for Within {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

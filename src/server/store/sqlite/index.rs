@@ -188,6 +188,21 @@ impl Indexing<'_> {
         }
     }
 
+    /// Forgets the messages before an offset: the room holds them no more.
+    pub(super) fn forget(&mut self, stream: Stream, first: i64) -> rusqlite::Result<()> {
+        const GONE: &str = "SELECT id FROM documents WHERE stream_id = ?1 AND offset < ?2";
+        let gone: Vec<i64> = self
+            .transaction
+            .prepare_cached(GONE)?
+            .query_map([stream.id, first], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for id in gone {
+            self.transaction.prepare_cached("DELETE FROM words WHERE rowid = ?1")?.execute([id])?;
+            self.transaction.prepare_cached("DELETE FROM documents WHERE id = ?1")?.execute([id])?;
+        }
+        Ok(())
+    }
+
     /// Puts a document under its terms.
     fn put(&self, stream: Stream, id: i64, text: &str) -> rusqlite::Result<()> {
         let mut all = room_term(stream.id);
@@ -253,6 +268,10 @@ mod tests {
         indexing.commit(8).expect("committed");
         assert_eq!(documents(&index, "tea"), [2, 3]);
         assert_eq!(documents(&index, &format!("\"{}\"", room_term(stream.id))), [1, 2, 3]);
+        let mut indexing = index.begin().expect("a transaction");
+        indexing.forget(stream, 3).expect("forgotten");
+        indexing.commit(9).expect("committed");
+        assert_eq!(documents(&index, &format!("\"{}\"", room_term(stream.id))), [3]);
     }
 
     #[test]

@@ -42,12 +42,12 @@ const NICENESS: i32 = 10;
 /// So many searches run at a time.
 const SEARCHES: u32 = 2;
 
-const NEWS: &str = "SELECT id, name, epoch, head, touched FROM rooms WHERE touched > ?1 ORDER BY touched LIMIT 1000";
+const NEWS: &str = "SELECT id, name, epoch, head, touched, first FROM rooms WHERE touched > ?1 ORDER BY touched LIMIT 1000";
 /// Each entry of a stream, the message that it is about, what that says now (nothing where it is held no more), and whether the entry
 /// makes a difference to it.
 const ENTRIES: &str = "SELECT offset, offset, iif(deleted, NULL, text), 1 FROM messages WHERE room_id = ?1 AND offset > ?2
     UNION ALL
-    SELECT changes.offset, target, iif(deleted, NULL, text), kind IN ('edit', 'delete') FROM changes
+    SELECT changes.offset, target, iif(kind IN ('edit', 'delete') AND NOT deleted, text, NULL), kind IN ('edit', 'delete') FROM changes
         LEFT JOIN messages ON messages.room_id = changes.room_id AND messages.offset = target
         WHERE changes.room_id = ?1 AND changes.offset > ?2
     ORDER BY 1 LIMIT ?3";
@@ -241,6 +241,7 @@ struct Room {
     epoch: Epoch,
     head: i64,
     touched: i64,
+    first: i64,
 }
 
 /// Indexes the next messages, those of rooms that were silent for longest first.
@@ -250,7 +251,7 @@ fn batch(mut indexing: Indexing<'_>, store: &Connection) -> Result<bool, Fault> 
         .prepare_cached(NEWS)?
         .query_map([followed], |row| {
             let (id, group, epoch) = (row.get(0)?, name(row, 1)?, name(row, 2)?);
-            Ok(Room { id, group, epoch, head: row.get(3)?, touched: row.get(4)? })
+            Ok(Room { id, group, epoch, head: row.get(3)?, touched: row.get(4)?, first: row.get(5)? })
         })?
         .collect::<rusqlite::Result<_>>()?;
     if rooms.is_empty() {
@@ -259,6 +260,7 @@ fn batch(mut indexing: Indexing<'_>, store: &Connection) -> Result<bool, Fault> 
     let (mut messages, mut bytes) = (BATCH_MESSAGES, BATCH_BYTES);
     for room in rooms {
         let stream = indexing.stream(&room.group, &room.epoch)?;
+        indexing.forget(stream, room.first)?;
         let reached = run(&mut indexing, stream, store, &room, &mut messages, &mut bytes)?;
         indexing.reached(stream, reached)?;
         if reached < room.head {

@@ -163,9 +163,8 @@ pub(super) fn entries(
     }
     let (from, most) = (after.next().max(first), Allowance::new(count, bytes));
     let messages = take(&moment, id, &head.epoch, Run::From(from), &mut most.clone())?;
-    let mut changes = moment.prepare_cached(CHANGES)?;
-    let changes = changes.query_map(params![id, column(from.0), column(count as u64)], |row| change(row, &head.epoch))?;
-    let entries = merged(from, messages, changes.collect::<rusqlite::Result<_>>()?, most);
+    let changes = take_changes(&moment, id, &head.epoch, (from, count), &mut most.clone())?;
+    let entries = merged(from, messages, changes, most);
     Ok(Missed { head, first, entries })
 }
 
@@ -185,12 +184,33 @@ fn take(
     let mut rows = statement.query(params![room_id, column(bound.0), column(allowance.count as u64)])?;
     let mut messages = Vec::new();
     while let Some(row) = rows.next()? {
-        if !allowance.admits(row.get_ref(4)?.as_str()?.len()) {
+        let reactions = row.get_ref(8)?.as_str_or_null()?.map_or(0, str::len);
+        if !allowance.admits(row.get_ref(4)?.as_str()?.len() + reactions) {
             break;
         }
         messages.push(stored(row, epoch)?);
     }
     Ok(messages)
+}
+
+/// Collects changes from an offset on, as [`take`] does messages: each edit has all of its message's text.
+fn take_changes(
+    moment: &Connection,
+    room_id: i64,
+    epoch: &Epoch,
+    (from, count): (Offset, usize),
+    allowance: &mut Allowance,
+) -> rusqlite::Result<Vec<Entry>> {
+    let mut statement = moment.prepare_cached(CHANGES)?;
+    let mut rows = statement.query(params![room_id, column(from.0), column(count as u64)])?;
+    let mut changes = Vec::new();
+    while let Some(row) = rows.next()? {
+        if !allowance.admits(row.get_ref(7)?.as_str_or_null()?.map_or(0, str::len)) {
+            break;
+        }
+        changes.push(change(row, epoch)?);
+    }
+    Ok(changes)
 }
 
 /// Reads the names of rooms.
@@ -209,6 +229,8 @@ pub(super) fn beginning_within(
     let moment = connection.transaction()?;
     let Some(Room { id, head, first, .. }) = room(&moment, group)? else { return Ok(None) };
     let kept = match messages {
+        // It has no more than that, so they are not counted.
+        Some(most) if head.offset.0 < first.0.saturating_add(most) => None,
         Some(most) => {
             let oldest_kept = params![id, column(most.saturating_sub(1))];
             moment.prepare_cached(KEPT)?.query_row(oldest_kept, |row| offset(row, 0)).optional()?

@@ -179,6 +179,9 @@ impl Writer {
                         }
                         draft.rooms.insert(group.clone(), room);
                     } else if matches!(work, Work::Forget(..)) && room.head > 0 {
+                        // The index has to forget it too.
+                        draft.last.entry += 1;
+                        room.touched = draft.last.entry;
                         draft.rooms.insert(group.clone(), room);
                     }
                     outcomes.push(outcome);
