@@ -90,7 +90,13 @@ impl Actions {
 
     /// Puts the last message of the reader's own into the composer; false where there is none.
     pub(super) fn edit_last(self) -> bool {
-        let last = |me: &String| self.link().state.with_untracked(|state| state.last_said_by(me).map(|row| row.key.clone()));
+        let last = |me: &String| {
+            self.link().state.with_untracked(|state| {
+                // One that is on its way is the last, and cannot be edited yet.
+                let is_under_way = state.rows().iter().any(|row| row.from.id == *me && row.offset.is_none());
+                state.last_said_by(me).filter(|_| !is_under_way).map(|row| row.key.clone())
+            })
+        };
         let last = self.me.with_value(last);
         if let Some(key) = &last {
             self.edit(key);

@@ -28,7 +28,7 @@ pub(super) fn Composer(
         Some(editing) => save(link, actions, longest, editing),
         None => send(link, longest),
     };
-    keep_the_draft(link);
+    keep_the_draft(link, use_touch);
     let submit = move |event: ev::SubmitEvent| {
         if is_alive() {
             event.prevent_default();
@@ -46,8 +46,11 @@ pub(super) fn Composer(
         let touch = use_touch.is_some_and(|touch| touch());
         let is_empty = || link.composer.get_untracked().is_some_and(|composer| composer.value().is_empty());
         let heard = match event.key().as_str() {
+            // A key that is held down says what is meant once: what it would say next is the draft.
             "Enter" if !touch => {
-                done();
+                if !event.repeat() {
+                    done();
+                }
                 true
             }
             "Escape" if is_editing.get_untracked() => {
@@ -173,7 +176,7 @@ fn Hint(is_editing: Memo<bool>, problem: RwSignal<Option<String>>) -> impl IntoV
 }
 
 /// Puts what is edited into the composer, and afterwards what was there before.
-fn keep_the_draft(link: RoomLink) {
+fn keep_the_draft(link: RoomLink, touch: Option<fn() -> bool>) {
     let draft = StoredValue::new(String::new());
     Effect::new(move |before: Option<Option<Editing>>| {
         let before = before.flatten();
@@ -185,8 +188,10 @@ fn keep_the_draft(link: RoomLink) {
             composer.set_value(&now.as_ref().map_or_else(|| draft.get_value(), |editing| editing.text.clone()));
             let refused = now.as_ref().and_then(|editing| editing.refused.as_ref());
             link.problem.set(refused.map(|reason| format!("Not changed: {reason}")));
-            // What was chosen in the list, or pressed, is written here.
-            let _ = composer.focus();
+            // What was chosen in the list, or pressed, is written here; but a touch keyboard comes only when there is something to write.
+            if now.is_some() || !touch.is_some_and(|touch| touch()) {
+                let _ = composer.focus();
+            }
         }
         now
     });

@@ -8,10 +8,12 @@ use crate::wire::{Emoji, Reaction};
 /// So many people are named.
 const NAMED: usize = 5;
 
-/// Who has put it, in a few words; the reader is `me`.
+/// Who has put it, in a few words: the reader, who is `me`, and then the others by their names.
 fn names(reaction: &Reaction, me: &str) -> String {
-    let name = |from: &crate::wire::Person| if from.id == me { "you".to_owned() } else { from.name.clone() };
-    let named: Vec<_> = reaction.from.iter().take(NAMED).map(name).collect();
+    let (mine, mut others): (Vec<_>, Vec<_>) = reaction.from.iter().partition(|from| from.id == me);
+    others.sort_by(|one, other| one.name.cmp(&other.name));
+    let all = mine.iter().map(|_| "you").chain(others.iter().map(|from| from.name.as_str()));
+    let named: Vec<_> = all.take(NAMED).collect();
     match reaction.from.len().saturating_sub(NAMED) {
         0 => named.join(", "),
         more => format!("{} and {more} more", named.join(", ")),
@@ -89,7 +91,7 @@ mod tests {
     #[test]
     fn a_reaction_says_how_many_and_who() {
         assert_eq!(label(&reaction(1), "me"), "👍, 1 reaction: Name 1");
-        assert_eq!(label(&reaction(2), "p2"), "👍, 2 reactions: Name 1, you");
+        assert_eq!(label(&reaction(2), "p2"), "👍, 2 reactions: you, Name 1");
     }
 
     #[test]

@@ -365,6 +365,7 @@ impl RoomState {
             self.position.offset = self.position.offset.max(at.offset);
             return;
         }
+        self.forget_accepted();
         // What is passing cannot be read again; the stream that is now begins after it.
         self.retain(|row| row.offset.is_none());
         self.older = said.first().and_then(|row| row.offset).is_some_and(|first| first > Offset(1));
@@ -455,6 +456,9 @@ impl RoomState {
         self.rows.drain(..self.said);
         self.said = 0;
         self.reindex();
+        if stretch.offset > self.position.offset {
+            self.forget_accepted();
+        }
         for message in messages {
             self.say(placed(message));
         }
@@ -529,6 +533,14 @@ impl RoomState {
                 self.said -= 1;
             }
             self.reindex_from(at);
+        }
+    }
+
+    /// Lets go of our messages that were accepted and whose events will not come any more: they are in the stream.
+    fn forget_accepted(&mut self) {
+        let accepted = self.rows[self.said..].iter().filter(|row| row.delivery == Delivery::Sent);
+        for key in accepted.map(|row| row.key.clone()).collect::<Vec<_>>() {
+            self.remove(&key);
         }
     }
 

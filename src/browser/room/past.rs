@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use gloo_net::http;
+use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
@@ -12,6 +13,8 @@ use crate::{
     wire::{Group, Offset, Stretch},
 };
 
+/// How soon what could not be read is asked for again, in milliseconds.
+const AGAIN: u32 = 2_000;
 /// The page shows so many rows at most; with more it forgets those that are far from the reader, who can read them again,
 const MOST: usize = 400;
 /// and keeps so many.
@@ -76,8 +79,14 @@ impl Session {
             let Some((first, last)) = shown else { return };
             let mut after = Offset(first.0.saturating_sub(1));
             while after < last {
-                // What fails is as it was, as it would be without a connection, which is most likely the reason.
-                let Ok(stretch) = part_of(&session.group(), SHOWN, &format!("after={after}")).await else { return };
+                let Ok(stretch) = part_of(&session.group(), SHOWN, &format!("after={after}")).await else {
+                    // No event will say what has changed, so it is asked for until it is answered, or the reader has left the past.
+                    TimeoutFuture::new(AGAIN).await;
+                    if session.is_past() {
+                        continue;
+                    }
+                    return;
+                };
                 let Some(newest) = stretch.messages.last().map(|stored| stored.offset) else { return };
                 session.take(stretch, Input::Refreshed);
                 after = newest;
