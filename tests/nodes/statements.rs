@@ -63,7 +63,7 @@ async fn costs(size: Size) -> Vec<(&'static str, usize, Vec<String>)> {
 
     // The node finds out where the room stands, and then answers.
     let mut first = V1::connect(app.address, "/ws/").await;
-    costs("the first join of a room on a node", 4, log.during(first.join("room/s-0", None)).await);
+    costs("the first join of a room on a node", 3, log.during(first.join("room/s-0", None)).await);
     let mut members = Vec::new();
     for _ in 1..size.members {
         members.push(v1_member(&app, "s-0").await);
@@ -74,10 +74,10 @@ async fn costs(size: Size) -> Vec<(&'static str, usize, Vec<String>)> {
     costs("a join without a position", 2, (Value::Null, statements));
     for (question, most, since) in [
         ("a join that missed nothing", 1, position(size.messages)),
-        ("a join that missed a little", 2, position(size.messages - 1)),
-        ("a join that missed all", 2, position(0)),
+        ("a join that missed a little", 3, position(size.messages - 1)),
+        ("a join that missed all", 3, position(0)),
         ("a join with a position that the room has not reached", 3, position(size.messages + 1)),
-        ("a join with a position of another epoch", 4, json!({"epoch": "another", "offset": 1})),
+        ("a join with a position of another epoch", 5, json!({"epoch": "another", "offset": 1})),
     ] {
         let mut v1 = V1::connect(app.address, "/ws/").await;
         costs(question, most, log.during(v1.join("room/s-0", Some(&since))).await);

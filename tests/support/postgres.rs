@@ -177,7 +177,7 @@ impl<'a> Statements<'a> {
     }
 
     /// Waits for what happens, and gives the statements of that time in their order, without what a connection is set up with and
-    /// without the question of a node, each second, which rooms have moved on.
+    /// without what a node does by itself meanwhile: each second it asks which rooms have moved on, and it indexes what is new.
     pub async fn during<T>(&mut self, event: impl Future<Output = T>) -> (T, Vec<String>) {
         let before = self.mark().await;
         let output = event.await;
@@ -193,7 +193,13 @@ impl<'a> Statements<'a> {
             Some(words?.split_whitespace().collect::<Vec<_>>().join(" "))
         });
         let apart = ["SET ", "SELECT set_config", "SELECT pg_current_snapshot"];
-        let counts = |statement: &String| !statement.is_empty() && !apart.iter().any(|begin| statement.starts_with(begin));
+        let indexing = ["search_streams", "search_documents", "pg_try_advisory_xact_lock", "AS target"];
+        let ends = ["", "START TRANSACTION", "COMMIT", "ROLLBACK"];
+        let counts = |statement: &String| {
+            !ends.contains(&statement.as_str())
+                && !apart.iter().any(|begin| statement.starts_with(begin))
+                && !indexing.iter().any(|word| statement.contains(word))
+        };
         (output, statements.filter(counts).collect())
     }
 
