@@ -420,7 +420,7 @@ fn bad_layers_and_rules_are_named_with_what_would_be_right() {
         ),
         (
             "[[rooms]]\nmatch = \"*\"\nkeep_days = -1\n",
-            "Leptos.toml:3: rooms[0].keep_days must be a whole number from 0 (no limit) to 365250, not -1".to_owned(),
+            "Leptos.toml:3: rooms[0].keep_days cannot be -1: a whole number from 0 (no limit) to 365250 is needed".to_owned(),
         ),
         (
             "[[rooms]]\nmatch = \"*\"\n[[rooms]]\nmatch = \"team-*\"\nguests = false\n",
