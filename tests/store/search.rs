@@ -52,7 +52,10 @@ async fn say(store: &impl Store, room: &str, number: u64, text: &str) -> u64 {
 /// Waits until all that was said in a room so far is in the index: until what is said now is found.
 pub(crate) async fn indexed(store: &impl Store, name: &str) {
     static CALLS: AtomicU64 = AtomicU64::new(0);
-    let text = format!("indexed up to here {}", CALLS.fetch_add(1, Ordering::Relaxed));
+    // A word for which no test looks.
+    let number = CALLS.fetch_add(1, Ordering::Relaxed).to_string();
+    let word: String = number.bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
+    let text = format!("indexed up to q{word}");
     let offset = append(store, message(name, &text.replace(' ', "-"), &text)).await.position.offset;
     let is_there = |found: &Found| found.hits.iter().any(|hit| hit.offset == offset);
     within("the index", async { while !is_there(&search(store, &format!("\"{text}\""), &room(name)).await) {} }).await;
