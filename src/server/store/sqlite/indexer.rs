@@ -35,6 +35,9 @@ use crate::{
 const BATCH_MESSAGES: i64 = 1_000;
 /// and no further one when it has so many bytes of text.
 const BATCH_BYTES: usize = 4 << 20;
+/// How long commits gather before what they have brought is indexed: a transaction of its own for each message costs more than all
+/// else that becomes of it.
+const GATHER: Duration = Duration::from_millis(200);
 /// After a failure it is tried again so much later.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How much the thread gives way to others, as `nice` counts.
@@ -100,6 +103,7 @@ impl Indexer {
     pub(super) fn finish(self) {
         self.shared.stop.store(true, Relaxed);
         self.bell.ring();
+        self.thread.thread().unpark();
         if self.thread.join().is_err() {
             tracing::error!("the thread that indexes has panicked");
         }
@@ -158,7 +162,8 @@ impl Following {
         while !self.shared.stops() {
             match self.follow() {
                 Ok(true) => {}
-                Ok(false) if rung.recv().is_ok() => {}
+                // Where it is to stop it is woken.
+                Ok(false) if rung.recv().is_ok() => thread::park_timeout(GATHER),
                 Ok(false) => return,
                 Err(Fault::Useless(why)) => self.anew(&why),
                 Err(Fault::Unavailable(cause)) => {
