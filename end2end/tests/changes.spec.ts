@@ -2,7 +2,7 @@
 
 import type { Locator, Page } from '@playwright/test';
 import { Server, axe, expect, test } from './fixtures.ts';
-import { Room, fill, freshRoom } from './room.ts';
+import { Room, dropping, fill, freshRoom } from './room.ts';
 
 const row = (room: Room, text: string | RegExp) => room.messages.filter({ hasText: text });
 const actionsOf = (message: Locator) => message.getByRole('button', { name: 'Message actions' });
@@ -255,30 +255,7 @@ test('sockets that drop in the middle of changes lose none of them and keep thei
   const name = freshRoom();
   const bob = await Room.openAs(browser, 'Bob', name, baseURL!);
   await bob.say('from Bob');
-  let drops = 0;
-  let asked = 0;
-  await page.routeWebSocket(/\/room\//, (socket) => {
-    const server = socket.connectToServer();
-    let alive = true;
-    const drop = () => {
-      alive = false;
-      drops += 1;
-      void server.close();
-      void socket.close({ code: 4000, reason: 'dropped by the test' });
-    };
-    socket.onMessage((message) => {
-      if (!alive) return;
-      const counts = /"(send|edit|delete|react)"/.test(message.toString());
-      asked += counts ? 1 : 0;
-      // Now the command gets lost, now only its answer.
-      if (counts && asked % 4 === 0) return drop();
-      server.send(message);
-      if (counts && asked % 4 === 2) drop();
-    });
-    server.onMessage((message) => {
-      if (alive) socket.send(message);
-    });
-  });
+  const drops = await dropping(page, /"(send|edit|delete|react)"/, 4);
   const ann = await Room.open(page, name);
   for (const text of ['first', 'second', 'third']) await ann.say(text);
   await choose(ann, 'first', 'Edit');
@@ -295,7 +272,7 @@ test('sockets that drop in the middle of changes lose none of them and keep thei
   const texts = ['from Bob', 'first, edited twice', 'Message deleted', 'third', 'fourth'];
   await ann.shows(...texts);
   await expect(page.locator('.changing, .pending')).toHaveCount(0, { timeout: 30_000 });
-  expect(drops).toBeGreaterThan(2);
+  expect(drops()).toBeGreaterThan(2);
   await bob.shows(...texts);
   await expect(bob.page.getByRole('button', { name: /^👍, 1 reaction/ })).toBeVisible();
   await page.reload();

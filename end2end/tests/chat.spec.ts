@@ -1,7 +1,7 @@
 // Two people in a room, from the first visit to what happens when the network or the server goes away.
 
 import { Server, axe, expect, test } from './fixtures.ts';
-import { Room, fill, freshRoom } from './room.ts';
+import { Room, dropping, fill, freshRoom } from './room.ts';
 
 test('the first visit is rendered by the server', async ({ page, request, baseURL }) => {
   const name = freshRoom();
@@ -57,30 +57,7 @@ test('an own message is there before the server has answered, once', async ({ pa
 test('a socket that drops in the middle neither loses nor doubles a message', async ({ browser, page, baseURL }) => {
   const name = freshRoom();
   const bob = await Room.openAs(browser, 'Bob', name, baseURL!);
-  let drops = 0;
-  let said = 0;
-  await page.routeWebSocket(/\/room\//, (socket) => {
-    const server = socket.connectToServer();
-    let alive = true;
-    const drop = () => {
-      alive = false;
-      drops += 1;
-      void server.close();
-      void socket.close({ code: 4000, reason: 'dropped by the test' });
-    };
-    socket.onMessage((message) => {
-      if (!alive) return;
-      const isSend = message.toString().includes('"send"');
-      said += isSend ? 1 : 0;
-      // Now the command gets lost, now only its answer.
-      if (isSend && said % 7 === 0) return drop();
-      server.send(message);
-      if (isSend && said % 7 === 3) drop();
-    });
-    server.onMessage((message) => {
-      if (alive) socket.send(message);
-    });
-  });
+  const drops = await dropping(page, /"send"/, 7);
   const ann = await Room.open(page, name);
   const texts = Array.from({ length: 20 }, (_, i) => `message ${i + 1}`);
   for (const text of texts) {
@@ -88,7 +65,7 @@ test('a socket that drops in the middle neither loses nor doubles a message', as
     await ann.composer.press('Enter');
   }
   await expect(page.getByText('Sending…')).toHaveCount(0, { timeout: 30_000 });
-  expect(drops).toBeGreaterThan(1);
+  expect(drops()).toBeGreaterThan(1);
   await ann.shows(...texts);
   await bob.shows(...texts);
   await page.reload();

@@ -82,3 +82,34 @@ export function fill(page: Page, room: string, texts: string[]): Promise<void> {
     [room, texts] as const,
   );
 }
+
+/**
+ * Has the sockets of the page's room drop at the commands that match: of each `every` of them one is lost, and of another only its
+ * answer is. Gives how often that has happened so far.
+ */
+export async function dropping(page: Page, commands: RegExp, every: number): Promise<() => number> {
+  let drops = 0;
+  let asked = 0;
+  await page.routeWebSocket(/\/room\//, (socket) => {
+    const server = socket.connectToServer();
+    let alive = true;
+    const drop = () => {
+      alive = false;
+      drops += 1;
+      void server.close();
+      void socket.close({ code: 4000, reason: 'dropped by the test' });
+    };
+    socket.onMessage((message) => {
+      if (!alive) return;
+      const counts = commands.test(message.toString());
+      asked += counts ? 1 : 0;
+      if (counts && asked % every === 0) return drop();
+      server.send(message);
+      if (counts && asked % every === Math.floor(every / 2)) drop();
+    });
+    server.onMessage((message) => {
+      if (alive) socket.send(message);
+    });
+  });
+  return () => drops;
+}
