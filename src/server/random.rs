@@ -1,8 +1,13 @@
 //! Names that nobody can guess.
 
-/// Sixteen bytes of the system's randomness, as 32 hexadecimal digits.
-pub fn hex_128() -> String {
+/// Sixteen bytes of the system's randomness.
+pub fn bits_128() -> u128 {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).expect("randomness"); // never: it fails on no machine that has booted
-    format!("{:032x}", u128::from_ne_bytes(bytes))
+    u128::from_ne_bytes(bytes)
+}
+
+/// Sixteen bytes of the system's randomness, as 32 hexadecimal digits.
+pub fn hex_128() -> String {
+    format!("{:032x}", bits_128())
 }

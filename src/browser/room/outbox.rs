@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     app::{Delivery, RoomLink, RowKey, What, Wish},
-    wire::{Command, Delete, Edit, Group, Key, React, Send, Topic},
+    wire::{Command, Delete, Edit, Group, Key, React, Send, Timestamp, Topic},
 };
 
 /// One thing that waits.
@@ -159,16 +159,13 @@ fn command_of(topic: Topic, Wish { message, what }: Wish) -> Command {
     }
 }
 
-/// A random UUID (RFC 9562 version 4). `crypto.randomUUID` would be it, but it is missing on pages without TLS.
+/// A key for a new message.
 pub(super) fn fresh_key() -> Key {
     let mut bytes = [0_u8; 16];
     if window().crypto().and_then(|crypto| crypto.get_random_values_with_u8_array(&mut bytes)).is_err() {
         bytes.fill_with(|| (js_sys::Math::random() * 256.0) as u8);
     }
-    let number = u128::from_be_bytes(bytes) & !(0xF << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
-    let hex = format!("{number:032x}");
-    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
-    parts.join("-").parse().expect("hexadecimal digits and dashes") // never: 36 of them
+    Key::fresh(Timestamp::from_millis(js_sys::Date::now() as i64), u128::from_ne_bytes(bytes))
 }
 
 /// The tab's.

@@ -37,7 +37,7 @@ use super::{
     random,
     rooms::{Refusal, Rooms},
 };
-use crate::wire::{Group, Key, Person};
+use crate::wire::{Group, Key, Person, Timestamp};
 
 /// What a consumer knows of the request that it may accept (the scope of Django Channels).
 #[derive(Clone)]
@@ -153,7 +153,7 @@ pub trait Consumer: Send + Sized + 'static {
 
 /// A key for a message whose author made none.
 pub fn fresh_key() -> Key {
-    random::hex_128().parse().expect("hexadecimal digits") // never: 32 of them
+    Key::fresh(Timestamp::now(), random::bits_128())
 }
 
 /// Takes a connection through its life; `deflate` was agreed on in its handshake, `counters` counts it.

@@ -17,7 +17,7 @@ use crate::{
         random,
         rooms::{Access, PostError, Room, layer_group},
     },
-    wire::{Key, Topic},
+    wire::{Key, Timestamp, Topic},
 };
 
 /// The text with which a plain client asks to be closed.
@@ -28,8 +28,8 @@ pub struct Plain {
     scope: Scope,
     access: Access<Room>,
     allowance: Allowance,
-    /// What makes the keys of this connection's messages unique, and how many there were.
-    keys: (String, u64),
+    /// What makes the key of this connection's next message unique.
+    random: u128,
     membership: Option<(Membership, Reachable)>,
 }
 
@@ -42,8 +42,7 @@ impl Consumer for Plain {
         };
         let access = scope.rooms.enter(&scope.person, group)?;
         let allowance = Allowance::new(&scope.limits, scope.account, Arc::clone(&scope.accounts));
-        let keys = (random::hex_128(), 0);
-        Ok(Self { scope, access, allowance, keys, membership: None })
+        Ok(Self { scope, access, allowance, random: random::bits_128(), membership: None })
     }
 
     fn longest_message(&self) -> usize {
@@ -100,8 +99,7 @@ impl Consumer for Plain {
 
 impl Plain {
     fn next_key(&mut self) -> Key {
-        let (connection, count) = &mut self.keys;
-        *count += 1;
-        format!("{connection}-{count}").parse().expect("hexadecimal digits and a number") // never: 53 characters at most
+        self.random = self.random.wrapping_add(1);
+        Key::fresh(Timestamp::now(), self.random)
     }
 }
