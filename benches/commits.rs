@@ -13,6 +13,7 @@
 use std::{
     collections::HashMap,
     fs::File,
+    hash::{BuildHasher as _, RandomState},
     io::Write as _,
     sync::{
         Arc,
@@ -23,7 +24,7 @@ use std::{
 
 use confab::{
     server::store::{Commits, Durability, NewMessage, Slice, SqliteStore, Store},
-    wire::{Group, Offset, Person, Timestamp},
+    wire::{Group, Key, Offset, Person, Timestamp},
 };
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
@@ -47,10 +48,15 @@ fn group(sender: usize) -> Group {
     format!("room-{}", sender % ROOMS).parse().expect("a group")
 }
 
-fn message(sender: usize, number: usize) -> NewMessage {
+/// A key as pages make them.
+fn fresh_key(at: Timestamp) -> Key {
+    Key::fresh(at, RandomState::new().hash_one(at).into())
+}
+
+fn message(sender: usize, key: Key) -> NewMessage {
     NewMessage {
         group: group(sender),
-        key: format!("{sender}-{number}").parse().expect("a key"),
+        key,
         from: Person { id: format!("sender-{sender}"), name: "Sender".to_owned() },
         text: TEXT.to_owned(),
         at: Timestamp::from_millis(0),
@@ -86,7 +92,7 @@ impl Subject {
         let senders = (0..SENDERS).map(|sender| {
             let store = Arc::clone(&self.store);
             tokio::spawn(async move {
-                let mut offsets = Vec::with_capacity(EACH);
+                let mut stored = Vec::with_capacity(EACH);
                 let mut waits = Vec::with_capacity(EACH);
                 let mut beat = pace.map(|pace| {
                     // Not all at the same moment.
@@ -95,25 +101,26 @@ impl Subject {
                     beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
                     beat
                 });
-                for number in 0..EACH {
+                for _ in 0..EACH {
                     let asked = match &mut beat {
                         // From when it was due: whoever is held up waits longer.
                         Some(beat) => beat.tick().await.into_std(),
                         None => Instant::now(),
                     };
-                    let appended = store.append(message(sender, number)).await.expect("stored");
+                    let key = fresh_key(Timestamp::now());
+                    let appended = store.append(message(sender, key.clone())).await.expect("stored");
                     waits.push(asked.elapsed());
-                    offsets.push(appended.position.offset);
+                    stored.push((appended.position.offset, key));
                 }
-                (sender, offsets, waits)
+                (sender, stored, waits)
             })
         });
         let senders: Vec<_> = senders.collect();
         let (mut acknowledged, mut waits) = (HashMap::new(), Vec::new());
         for sender in senders {
-            let (sender, offsets, waited) = sender.await.expect("a sender");
-            for (number, offset) in offsets.into_iter().enumerate() {
-                let twice = acknowledged.insert((group(sender), offset), format!("{sender}-{number}"));
+            let (sender, stored, waited) = sender.await.expect("a sender");
+            for (offset, key) in stored {
+                let twice = acknowledged.insert((group(sender), offset), key);
                 assert_eq!(twice, None, "one place, one message");
             }
             waits.extend(waited);
@@ -124,7 +131,7 @@ impl Subject {
     }
 
     /// The store has what was acknowledged, and nothing else.
-    async fn audit(&self, mut acknowledged: HashMap<(Group, Offset), String>) {
+    async fn audit(&self, mut acknowledged: HashMap<(Group, Offset), Key>) {
         for room in 0..ROOMS {
             let group = group(room);
             let mut after = Offset(0);
@@ -134,7 +141,7 @@ impl Subject {
                 after = last.offset;
                 for stored in page.messages {
                     let key = acknowledged.remove(&(group.clone(), stored.offset)).expect("what was acknowledged");
-                    assert_eq!((stored.message.key.as_str(), stored.message.content.text.as_str()), (key.as_str(), TEXT));
+                    assert_eq!((&stored.message.key, stored.message.content.text.as_str()), (&key, TEXT));
                 }
             }
         }
@@ -150,23 +157,26 @@ fn bare(batch: usize) -> f64 {
         .execute_batch(
             "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA wal_autocheckpoint = 0;
              CREATE TABLE messages (
-                 room_id INTEGER NOT NULL, offset INTEGER NOT NULL, key TEXT NOT NULL, author_id TEXT NOT NULL,
-                 author_name TEXT NOT NULL, text TEXT NOT NULL, at INTEGER NOT NULL,
-                 PRIMARY KEY (room_id, offset), UNIQUE (room_id, author_id, key)
-             ) STRICT, WITHOUT ROWID;",
+                 number INTEGER PRIMARY KEY, room_id INTEGER NOT NULL, offset INTEGER NOT NULL, key TEXT NOT NULL,
+                 author_id TEXT NOT NULL, author_name TEXT NOT NULL, text TEXT NOT NULL, at INTEGER NOT NULL
+             ) STRICT;
+             CREATE UNIQUE INDEX messages_by_offset ON messages (room_id, offset);
+             CREATE UNIQUE INDEX messages_by_key ON messages (key, author_id, room_id);",
         )
         .expect("a table");
-    let rows = (0..EACH).flat_map(|number| (0..SENDERS).map(move |sender| (sender, number)));
-    let rows: Vec<_> = rows.map(|(sender, number)| (sender, number, message(sender, number))).collect();
+    let start = Timestamp::now().as_millis();
+    // As many a millisecond as are expected of the store.
+    let key = |number: usize| fresh_key(Timestamp::from_millis(start + number as i64 / 50));
+    let rows: Vec<_> = (0..SENDERS * EACH).map(|number| (number % SENDERS, message(number % SENDERS, key(number)))).collect();
     let mut heads = [0_i64; ROOMS];
     let began = Instant::now();
     for batch in rows.chunks(batch) {
         let transaction = connection.transaction().expect("a transaction");
-        for (sender, _, message) in batch {
+        for (sender, message) in batch {
             let room = sender % ROOMS;
             heads[room] += 1;
             transaction
-                .prepare_cached("INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+                .prepare_cached("INSERT INTO messages VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)")
                 .and_then(|mut insert| {
                     let NewMessage { key, from, text, at, .. } = message;
                     insert.execute(params![
@@ -238,9 +248,9 @@ async fn measure() {
 
     let subject = Subject::open();
     let mut waits = Vec::new();
-    for number in 0..ALONE {
+    for _ in 0..ALONE {
         let asked = Instant::now();
-        subject.store.append(message(0, number)).await.expect("stored");
+        subject.store.append(message(0, fresh_key(Timestamp::now()))).await.expect("stored");
         waits.push(asked.elapsed());
     }
     let alone = quantile(&mut waits, 500);

@@ -1,7 +1,7 @@
 //! What a store of every earlier version becomes. Its rows are written as that version wrote them.
 
 use confab::{
-    server::store::{Alteration, NewChange, SqliteStore, Store},
+    server::store::{Alteration, NewChange, NewMessage, Slice, SqliteStore, Store},
     wire::{MessageId, Offset, Person, Timestamp},
 };
 use rusqlite::Connection;
@@ -13,6 +13,7 @@ use crate::{
 };
 
 const FIRST_OF_SQLITE: &str = include_str!("../../migrations/sqlite/0001_rooms_and_messages.sql");
+const SECOND_OF_SQLITE: &str = include_str!("../../migrations/sqlite/0002_changes.sql");
 const FIRST_OF_POSTGRES: &str = include_str!("../../migrations/postgres/0001_rooms_and_messages.sql");
 
 /// A room of two messages, and one that was active before it.
@@ -36,7 +37,7 @@ async fn assert_goes_on(opened: Opened<impl Store>) {
     let change = NewChange { group: group("lobby"), id, from, alteration, at };
     assert_eq!(store.change(change).await.expect("changed").position.offset, Offset(3));
     assert_eq!(append(&store, message("lobby", "k3", "third")).await.position.offset, Offset(4));
-    let page = store.read(&group("lobby"), confab::server::store::Slice::Latest, 9, 999).await.expect("a page");
+    let page = store.read(&group("lobby"), Slice::Latest, 9, 999).await.expect("a page");
     assert_eq!(texts(&page), ["First!", "second", "third"]);
     assert_eq!(append(&store, message("kitchen", "k2", "more")).await.position.offset, Offset(2));
     let newest = store.rooms(1).await.expect("rooms").remove(0);
@@ -58,6 +59,48 @@ async fn a_sqlite_database_of_the_first_version_is_brought_to_this_one() {
     }
     let (store, commits): (SqliteStore, _) = sqlite::open(folder.path());
     assert_goes_on(Opened { store, commits, _ground: Box::new(folder) }).await;
+}
+
+#[tokio::test]
+async fn a_sqlite_database_of_the_second_version_keeps_what_became_of_its_messages() {
+    let folder = tempfile::tempdir().expect("a folder");
+    {
+        let connection = Connection::open(folder.path().join("confab.db")).expect("a file");
+        connection
+            .execute_batch(FIRST_OF_SQLITE)
+            .and_then(|()| connection.execute_batch(SECOND_OF_SQLITE))
+            .expect("the schema");
+        connection.execute_batch("PRAGMA application_id = 0x436e6662; PRAGMA user_version = 2").expect("its version");
+        let rows = r#"
+            INSERT INTO rooms (id, name, epoch, head, activity, latest, first, touched) VALUES (1, 'lobby', 'old-epoch', 7, 4, 4, 2, 7);
+            INSERT INTO messages (room_id, offset, key, author_id, author_name, text, at, edited, deleted, reactions, changed) VALUES
+                (1, 2, 'k2', 'ann', 'Ann', 'as edited', 5, 8, 0, NULL, 5),
+                (1, 3, 'k3', 'ann', 'Ann', '', 6, NULL, 1, NULL, 6),
+                (1, 4, 'k1', 'bob', 'Bob', 'liked', 7, NULL, 0, '[{"emoji":"+1","from":[{"id":"ann","name":"Ann"}]}]', 7);
+            INSERT INTO changes (room_id, offset, target, at, kind, emoji, author_id, author_name) VALUES
+                (1, 5, 2, 8, 'edit', NULL, NULL, NULL),
+                (1, 6, 3, 9, 'delete', NULL, NULL, NULL),
+                (1, 7, 4, 10, 'react', '+1', 'ann', 'Ann')"#;
+        connection.execute_batch(rows).expect("rows");
+    }
+    let (store, commits) = sqlite::open(folder.path());
+    let _reader = acknowledge_all(commits);
+    let page = store.read(&group("lobby"), Slice::Latest, 9, 999).await.expect("a page");
+    let contents: Vec<_> = page.messages.iter().map(|stored| (stored.offset.0, stored.message.content.clone())).collect();
+    let [(2, edited), (3, deleted), (4, liked)] = contents.as_slice() else { panic!("three messages: {contents:?}") };
+    assert_eq!((edited.text.as_str(), edited.edited), ("as edited", Some(Timestamp::from_millis(8))));
+    assert_eq!((deleted.text.as_str(), deleted.deleted), ("", true));
+    assert_eq!((liked.text.as_str(), liked.reactions.len()), ("liked", 1));
+    assert_eq!((page.head.offset, page.first, page.latest), (Offset(7), Offset(2), Offset(4)));
+    for (key, author, stands) in [("k2", "ann", 2), ("k3", "ann", 3), ("k1", "bob", 4)] {
+        let again =
+            NewMessage { from: Person { id: author.to_owned(), name: String::new() }, ..message("lobby", key, "again") };
+        let appended = append(&store, again).await;
+        assert_eq!((appended.position.offset, appended.fresh), (Offset(stands), false), "its keys are known");
+    }
+    let other = append(&store, message("lobby", "k1", "of another author")).await;
+    assert_eq!((other.position.offset, other.fresh), (Offset(8), true));
+    store.close().await;
 }
 
 #[tokio::test]

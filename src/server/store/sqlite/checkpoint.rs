@@ -1,27 +1,28 @@
 //! Moving what is in the write-ahead log into the database, beside the writer.
 //!
-//! The writer tells [`Checkpointer`] about every commit. After enough of them a thread copies the log's pages over, which
-//! holds up nobody. The writer then begins the log anew by itself, unless it is so busy that there is always something left; when the
-//! log has become large that way, the writer does one copy between two commits, when nothing can be added.
+//! SQLite tells [`Checkpointer`] at every commit how long the log is. When it has grown by enough a thread copies the log's pages
+//! over, which holds up nobody. The writer then begins the log anew by itself, unless it is so busy that there is always something
+//! left; when the log has become large that way, the writer does one copy between two commits, when nothing can be added.
 
 use std::{
+    io,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi, hooks::Wal};
 
 /// The size from which the log is large. The file is cut back to it when the log begins anew.
 pub(super) const LARGE_LOG_BYTES: i64 = 64 << 20;
 
 const PAGE_BYTES: i64 = 4096;
 
-/// After so many pages were written, by estimate, the log is copied: 8 MiB.
-const PAGES_BETWEEN: usize = 2_000;
+/// When it has grown by so many pages the log is copied: 16 MiB. Each copy costs two syncs, for which the commits beside it wait.
+const PAGES_BETWEEN: i64 = 4_096;
 
 /// The writer's hold on the thread that copies.
 #[derive(Debug)]
@@ -29,26 +30,37 @@ pub(super) struct Checkpointer {
     wake: SyncSender<()>,
     thread: JoinHandle<()>,
     log_is_large: Arc<AtomicBool>,
-    /// Since the thread was last woken, by estimate.
-    pages: usize,
+    /// How many pages the log has, as of the newest commit.
+    length: Arc<AtomicI64>,
+    /// How many it had when the thread was last woken.
+    length_woken: i64,
 }
 
 impl Checkpointer {
-    /// Starts the thread on a connection of its own.
-    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+    /// Follows the writer's commits, and starts the thread on a connection of its own.
+    pub(super) fn start(writer: &mut Connection, connection: Connection) -> rusqlite::Result<Self> {
+        let length = Arc::new(AtomicI64::new(0));
+        let reached = Arc::clone(&length);
+        writer.wal_hook(Some(move |_: &mut Wal, pages| {
+            reached.store(i64::from(pages), Ordering::Relaxed);
+            Ok(())
+        }))?;
         let (wake, woken) = sync_channel(1);
         let log_is_large = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&log_is_large);
-        let thread =
-            thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || run(&connection, &woken, &told))?;
-        Ok(Self { wake, thread, log_is_large, pages: 0 })
+        let thread = thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || run(&connection, &woken, &told));
+        Ok(Self { wake, thread: thread.map_err(no_thread)?, log_is_large, length, length_woken: 0 })
     }
 
-    /// Tells of a commit. A message changes its leaf of the table and one of the index of keys, and its room.
-    pub(super) fn committed(&mut self, messages: usize, text_bytes: usize, writer: &Connection) {
-        self.pages += 4 + messages + text_bytes / 4096;
-        if self.pages >= PAGES_BETWEEN {
-            self.pages = 0;
+    /// Between two commits of the writer.
+    pub(super) fn committed(&mut self, writer: &Connection) {
+        let length = self.length.load(Ordering::Relaxed);
+        if length < self.length_woken {
+            // It has begun anew.
+            self.length_woken = 0;
+        }
+        if length - self.length_woken >= PAGES_BETWEEN {
+            self.length_woken = length;
             // One that is already waiting to be woken will do for this as well.
             let _ = self.wake.try_send(());
         }
@@ -87,6 +99,11 @@ fn copy(connection: &Connection, mode: &str) -> i64 {
     }
 }
 
+/// The system has no thread left for us.
+fn no_thread(cause: io::Error) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_NOMEM), Some(cause.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs, path::PathBuf};
@@ -96,12 +113,11 @@ mod tests {
     use super::*;
     use crate::server::store::sqlite::{Durability, connect};
 
-    /// A database whose log holds a table of 100 kB, and the size of its file.
-    fn with_a_log(folder: &tempfile::TempDir) -> (Connection, PathBuf, impl Fn() -> u64) {
+    /// An empty database, and the size of its file.
+    fn database(folder: &tempfile::TempDir) -> (Connection, PathBuf, impl Fn() -> u64) {
         let file = folder.path().join("confab.db");
         fs::File::create(&file).expect("a file");
         let connection = open(&file);
-        connection.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(100000))").expect("a table");
         let path = file.clone();
         (connection, file, move || fs::metadata(&path).expect("the file").len())
     }
@@ -110,26 +126,53 @@ mod tests {
         connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE, Durability::Process).expect("a database")
     }
 
+    /// Commits so many pages, and a few of SQLite's own.
+    fn write(writer: &Connection, pages: i64) {
+        let table = format!("CREATE TABLE IF NOT EXISTS t (x); INSERT INTO t VALUES (zeroblob({}))", pages * PAGE_BYTES);
+        writer.execute_batch(&table).expect("a table");
+    }
+
     #[test]
-    fn the_log_is_copied_beside_the_writer_after_enough_commits() {
+    fn the_log_is_copied_beside_the_writer_when_it_has_grown_by_enough() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (writer, file, size) = with_a_log(&folder);
-        for (messages, copied) in [(PAGES_BETWEEN / 2, false), (PAGES_BETWEEN, true)] {
-            let mut checkpointer = Checkpointer::start(open(&file)).expect("a thread");
-            checkpointer.committed(messages, 0, &writer);
+        let (mut writer, file, size) = database(&folder);
+        for (pages, copied) in [(PAGES_BETWEEN / 2, false), (PAGES_BETWEEN / 2, true)] {
+            let mut checkpointer = Checkpointer::start(&mut writer, open(&file)).expect("a thread");
+            write(&writer, pages);
+            checkpointer.committed(&writer);
             drop(checkpointer.wake);
             checkpointer.thread.join().expect("its end");
-            assert_eq!(size() > 100_000, copied, "{messages} messages, {} bytes", size());
+            assert_eq!(size() > 100_000, copied, "{pages} pages more, {} bytes", size());
         }
+    }
+
+    #[test]
+    fn growth_counts_from_the_start_when_the_log_begins_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut writer, file, size) = database(&folder);
+        let mut checkpointer = Checkpointer::start(&mut writer, open(&file)).expect("a thread");
+        write(&writer, PAGES_BETWEEN);
+        checkpointer.committed(&writer);
+        // Beside the thread, so that there is nothing left of the log whenever that comes to it.
+        copy(&writer, "TRUNCATE");
+        write(&writer, PAGES_BETWEEN / 2);
+        checkpointer.committed(&writer);
+        let before = size();
+        write(&writer, PAGES_BETWEEN / 2);
+        checkpointer.committed(&writer);
+        drop(checkpointer.wake);
+        checkpointer.thread.join().expect("its end");
+        assert!(size() > before, "{} bytes", size());
     }
 
     #[test]
     fn a_large_log_is_copied_between_two_commits() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (writer, file, size) = with_a_log(&folder);
-        let mut checkpointer = Checkpointer::start(open(&file)).expect("a thread");
+        let (mut writer, file, size) = database(&folder);
+        let mut checkpointer = Checkpointer::start(&mut writer, open(&file)).expect("a thread");
+        write(&writer, 25);
         checkpointer.log_is_large.store(true, Ordering::Relaxed);
-        checkpointer.committed(1, 0, &writer);
+        checkpointer.committed(&writer);
         assert!(size() > 100_000, "{} bytes", size());
         assert!(!checkpointer.log_is_large.load(Ordering::Relaxed), "once is enough");
         checkpointer.finish(&writer);
@@ -138,8 +181,10 @@ mod tests {
     #[test]
     fn the_end_leaves_an_empty_log() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (writer, file, size) = with_a_log(&folder);
-        Checkpointer::start(open(&file)).expect("a thread").finish(&writer);
+        let (mut writer, file, size) = database(&folder);
+        let checkpointer = Checkpointer::start(&mut writer, open(&file)).expect("a thread");
+        write(&writer, 25);
+        checkpointer.finish(&writer);
         assert_eq!(fs::metadata(file.with_extension("db-wal")).expect("the log").len(), 0);
         assert!(size() > 100_000);
     }

@@ -3,9 +3,9 @@
 //! It takes a job from the queue together with those that wait behind it and commits them as one transaction. What it
 //! knows of the rooms is changed only when the commit has succeeded; after a failure it is read anew.
 
-use std::{collections::HashMap, io, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, ffi, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::sync::mpsc;
 
 use super::{
@@ -28,8 +28,8 @@ use crate::{
 const REMEMBERED_ROOMS: usize = 10_000;
 
 const INSERT: &str = "INSERT INTO messages (room_id, offset, key, author_id, author_name, text, at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (room_id, author_id, key) DO NOTHING";
-const FIND_KEY: &str = "SELECT offset FROM messages WHERE room_id = ?1 AND author_id = ?2 AND key = ?3";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (key, author_id, room_id) DO NOTHING";
+const FIND_KEY: &str = "SELECT offset FROM messages WHERE key = ?3 AND author_id = ?2 AND room_id = ?1";
 const FIND_ROOM: &str = "SELECT id, epoch, head, latest, activity, touched FROM rooms WHERE name = ?1";
 const SAVE_ROOM: &str =
     "INSERT INTO rooms (id, name, epoch, head, latest, activity, touched) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -98,12 +98,17 @@ pub(super) struct Writer {
 
 impl Writer {
     /// `beside` is the connection over which the log is copied into the database.
-    pub(super) fn new(connection: Connection, beside: Connection, seed: EpochSeed, outbox: Outbox) -> rusqlite::Result<Self> {
+    pub(super) fn new(
+        mut connection: Connection,
+        beside: Connection,
+        seed: EpochSeed,
+        outbox: Outbox,
+    ) -> rusqlite::Result<Self> {
         connection.set_prepared_statement_cache_capacity(16);
         let last = connection.query_row("SELECT ifnull(max(id), 0), ifnull(max(touched), 0) FROM rooms", [], |row| {
             Ok(Last { room_id: row.get(0)?, entry: row.get(1)? })
         })?;
-        let checkpointer = Checkpointer::start(beside).map_err(no_thread)?;
+        let checkpointer = Checkpointer::start(&mut connection, beside)?;
         Ok(Self { connection, checkpointer, outbox, seed, rooms: HashMap::new(), last, bell: None })
     }
 
@@ -129,8 +134,7 @@ impl Writer {
                     self.rooms.clear();
                 }
                 self.rooms.extend(draft.rooms);
-                let text_bytes = batch.iter().map(|job| job.work.text_bytes()).sum();
-                self.checkpointer.committed(batch.len(), text_bytes, &self.connection);
+                self.checkpointer.committed(&self.connection);
                 if let Some(bell) = &self.bell {
                     bell.ring();
                 }
@@ -290,11 +294,6 @@ fn offset(number: i64) -> rusqlite::Result<Offset> {
 /// Whether another message may fare better in the same transaction.
 fn is_of_the_message(cause: &rusqlite::Error) -> bool {
     matches!(cause.sqlite_error_code(), Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch))
-}
-
-/// The system has no thread left for us.
-fn no_thread(cause: io::Error) -> rusqlite::Error {
-    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_NOMEM), Some(cause.to_string()))
 }
 
 #[cfg(test)]
