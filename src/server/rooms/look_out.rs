@@ -40,9 +40,9 @@ pub(super) async fn look_out(mut watch: Box<dyn Watch>, rules: Arc<[RoomRule]>, 
                 Some((rule, moved))
             });
             let (mut news, mut heads) = (Vec::new(), Vec::new());
-            for (rule, Moved { group, head, latest }) in kept {
+            for (rule, Moved { group, head, latest_since }) in kept {
                 if rule.guests {
-                    heads.push((group.clone(), latest));
+                    heads.push((group.clone(), latest_since));
                 }
                 news.push(Stranded { group: group_name(&group, &rule.events), what: News::Head(head) });
             }

@@ -27,7 +27,7 @@ pub enum News {
     Event(Event),
     /// The room's stream has come to here, whoever has written it. Most of the time the members know.
     Head(Position),
-    /// Rooms of the list have their newest messages here, whoever has written them.
+    /// Of rooms of the list: the entries that made their newest messages what they are, whoever has written them.
     Heads(Vec<(Group, Offset)>),
 }
 

@@ -89,8 +89,8 @@ impl Publisher {
         };
         // The list is every guest's.
         let listed = || {
-            let (offset, message) = latest.filter(|_| rule.is_some_and(|rule| rule.guests))?;
-            Some(events::listed(&commit.group, (&commit.epoch, offset), message))
+            let (place, message) = latest.filter(|_| rule.is_some_and(|rule| rule.guests))?;
+            Some(events::listed(&commit.group, (&commit.epoch, place), message, *offset))
         };
         let list = list_name();
         let to_list = async {

@@ -1,7 +1,8 @@
 //! Whether the members of the list of rooms have heard of everything, where several nodes write to one store.
 //!
-//! The list has no stream with offsets of its own. But of each message an event comes by the layer, and the store says which rooms have
-//! moved on. What it says and no event has said by the next time was lost: then the list is read and sent once more.
+//! The list has no stream with offsets of its own. But of each latest message, and of each change of it, an event comes by the layer,
+//! and the store says which rooms have moved on. Both name the entry of the room that made the latest message what it is. What the
+//! store says and no event has said by the next time was lost: then the list is read and sent once more.
 
 use std::collections::HashMap;
 
@@ -10,7 +11,7 @@ use crate::wire::{Group, Offset, RoomSummary};
 /// See the module.
 #[derive(Default)]
 pub(super) struct Listing {
-    /// What members were told since the store was asked last, and in the time before that.
+    /// Up to which entries members were told since the store was asked last, and in the time before that.
     told: [HashMap<Group, Offset>; 2],
     /// What the store said last and members were not told until then; most often it was on its way.
     behind: Vec<(Group, Offset)>,
@@ -38,26 +39,30 @@ impl Listing {
         due
     }
 
-    /// What was read is there.
-    pub(super) fn is_read(&mut self) {
+    /// What was read is there, and members are told of it.
+    pub(super) fn is_read(&mut self, rooms: &[RoomSummary]) {
         self.reading = false;
+        for RoomSummary { group, latest } in rooms {
+            if let Some(latest) = latest {
+                // At least since then: it may have been changed.
+                self.told(group, latest.offset);
+            }
+        }
     }
 
-    /// Members are told of a room.
-    pub(super) fn told(&mut self, room: &RoomSummary) {
-        if let Some(latest) = &room.latest {
-            if self.told[0].len() > REMEMBERED {
-                self.told[0].clear();
-            }
-            let told = self.told[0].entry(room.group.clone()).or_insert(latest.offset);
-            *told = latest.offset.max(*told);
+    /// Members are told of a room, whose latest message is what it is since this entry.
+    pub(super) fn told(&mut self, room: &Group, since: Offset) {
+        if self.told[0].len() > REMEMBERED {
+            self.told[0].clear();
         }
+        let told = self.told[0].entry(room.clone()).or_insert(since);
+        *told = since.max(*told);
     }
 
     /// Takes what the store says, which may be what it has said before; says whether the list has to be read.
     pub(super) fn moved(&mut self, moved: Vec<(Group, Offset)>) -> bool {
         let is_told =
-            |(group, head): &(Group, Offset)| self.told.iter().any(|told| told.get(group).is_some_and(|told| told >= head));
+            |(group, since): &(Group, Offset)| self.told.iter().any(|told| told.get(group).is_some_and(|told| told >= since));
         let lost = !self.behind.iter().all(is_told);
         // What is read now has these too.
         let (told, behind) = moved.into_iter().partition(|room| lost || is_told(room));
@@ -77,12 +82,18 @@ mod tests {
         (room.parse().unwrap(), Offset(offset))
     }
 
-    fn tell(listing: &mut Listing, room: &str, offset: u64) {
+    fn tell(listing: &mut Listing, room: &str, since: u64) {
+        let (room, since) = at(room, since);
+        listing.told(&room, since);
+    }
+
+    /// What is read of a room: its latest message.
+    fn summary(room: &str, offset: u64) -> RoomSummary {
         let from = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
         let (id, key) = (format!("e-{offset}"), "k".parse().unwrap());
         let message = Message { id, key, from, content: Content::default(), at: Timestamp::from_millis(0) };
         let (group, offset) = at(room, offset);
-        listing.told(&RoomSummary { group, latest: Some(Stored { offset, message }) });
+        RoomSummary { group, latest: Some(Stored { offset, message }) }
     }
 
     #[test]
@@ -106,10 +117,30 @@ mod tests {
         assert!(listing.due());
         listing.doubt();
         assert!(!listing.due(), "it is being read");
-        listing.is_read();
+        listing.is_read(&[]);
         assert!(listing.due(), "once more, for what came meanwhile");
-        listing.is_read();
+        listing.is_read(&[]);
         assert!(!listing.due());
+    }
+
+    #[test]
+    fn what_was_read_need_not_come() {
+        let mut listing = Listing::default();
+        assert!(!listing.moved(vec![at("a", 3)]));
+        listing.doubt();
+        assert!(listing.due());
+        listing.is_read(&[summary("a", 3)]);
+        assert!(!listing.moved(Vec::new()));
+    }
+
+    #[test]
+    fn a_change_of_a_message_that_members_were_told_of_has_to_come_too() {
+        let mut listing = Listing::default();
+        tell(&mut listing, "a", 1);
+        assert!(!listing.moved(vec![at("a", 2)]));
+        tell(&mut listing, "a", 2);
+        assert!(!listing.moved(vec![at("a", 3)]), "it came");
+        assert!(listing.moved(Vec::new()), "the next one did not");
     }
 
     #[test]

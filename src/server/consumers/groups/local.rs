@@ -99,7 +99,7 @@ enum Arrived {
     Doubt,
     /// The stream stands here.
     Head(Position),
-    /// The list's rooms stand here.
+    /// The latest messages of the list's rooms are what they are since these entries.
     Heads(Vec<(Group, Offset)>),
     Read(Reading, Missed),
     List(Vec<RoomSummary>),
@@ -291,8 +291,8 @@ impl LocalGroup {
                     if is_stream {
                         sequence.arrive(broadcast, &mut handed);
                     } else {
-                        if let Some(room) = broadcast.summary() {
-                            listing.told(room);
+                        if let Some((room, since)) = broadcast.listed() {
+                            listing.told(room, since);
                         }
                         // Where it has a position, another node's settings keep what ours do not.
                         handed.push(Handed::Event(broadcast.without_position()));
@@ -304,10 +304,7 @@ impl LocalGroup {
                 Arrived::Heads(heads) => doubt |= listing.moved(heads),
                 Arrived::Read(reading, page) => sequence.level(reading, page, &self.topic, &mut handed),
                 Arrived::List(rooms) => {
-                    listing.is_read();
-                    for room in &rooms {
-                        listing.told(room);
-                    }
+                    listing.is_read(&rooms);
                     handed.extend(rooms.into_iter().map(|room| Handed::Event(Broadcast::room(&self.topic, room))));
                 }
             }
