@@ -10,7 +10,7 @@ use crate::{
         settings::RoomEvents,
         store::{Entry, What},
     },
-    wire::{Change, Epoch, Event, Group, Offset, Position, Push, RoomSummary, ServerFrame, Topic},
+    wire::{Change, Epoch, Event, Group, Position, Push, RoomSummary, ServerFrame, Topic},
 };
 
 /// What a connection reads.
@@ -35,7 +35,7 @@ pub(super) struct Broadcast {
     pub(super) arrived: Instant,
     pub(super) position: Option<Position>,
     /// Of a room of the list: see [`Read`].
-    latest_since: Option<Offset>,
+    latest_since: Option<Position>,
     plain: Option<PlainMessage>,
     push: Push,
     plain_frame: OnceCell<Option<SharedFrame>>,
@@ -85,8 +85,8 @@ impl Broadcast {
     }
 
     /// Of which room in the list of rooms it tells, and which entry made the room's latest message what it says.
-    pub(super) fn listed(&self) -> Option<(&Group, Offset)> {
-        if let Event::Room(room) = &self.push.event { Some((&room.group, self.latest_since?)) } else { None }
+    pub(super) fn listed(&self) -> Option<(&Group, &Position)> {
+        if let Event::Room(room) = &self.push.event { Some((&room.group, self.latest_since.as_ref()?)) } else { None }
     }
 
     /// About how much memory it takes, in bytes; what has a position is a message or a change.

@@ -184,7 +184,7 @@ pub struct Read {
     /// Where it stands in the room's stream, if it does.
     pub position: Option<Position>,
     /// Of a room of the list: the entry that made its latest message what it says.
-    pub latest_since: Option<Offset>,
+    pub latest_since: Option<Position>,
     /// What a plain client is sent: the text, or the bytes.
     pub plain: Option<PlainMessage>,
     /// What a `confab.v1` client is sent.
@@ -239,11 +239,13 @@ pub fn read_event(event: &Event, events: Option<&RoomEvents>) -> Read {
 }
 
 /// A room of the list, and since which entry its latest message is so. A node that does not say the latter knows of no changes.
-fn read_listed(event: &Event) -> Option<(RoomSummary, Offset)> {
+fn read_listed(event: &Event) -> Option<(RoomSummary, Position)> {
     let group = event.get_str("group")?.parse().ok()?;
-    let (message, offset) = read_message(event.get("latest")?.as_map()?)?;
+    let latest = event.get("latest")?.as_map()?;
+    let (message, offset) = read_message(latest)?;
     let offset = offset?;
-    let since = event.get("since").and_then(Value::as_u64).map_or(offset, Offset);
+    let epoch = latest.get("epoch")?.as_str()?.parse().ok()?;
+    let since = Position { epoch, offset: event.get("since").and_then(Value::as_u64).map_or(offset, Offset) };
     Some((RoomSummary { group, latest: Some(Stored { offset, message }) }, since))
 }
 
@@ -358,10 +360,11 @@ mod tests {
     fn the_list_of_rooms_does_not_depend_on_rules() {
         let stored = Stored { offset: Offset(3), message: said() };
         let group: Group = "lobby".parse().unwrap();
-        let event = listed(&group, (&"e".parse().unwrap(), stored.offset), &stored.message, Offset(7));
+        let since = Position { epoch: "e".parse().unwrap(), offset: Offset(7) };
+        let event = listed(&group, (&since.epoch, stored.offset), &stored.message, since.offset);
         let read = read_event(&event, None);
         assert_eq!(read.event, crate::wire::Event::Room(RoomSummary { group, latest: Some(stored) }));
-        assert_eq!((read.position, read.latest_since, read.plain), (None, Some(Offset(7)), None));
+        assert_eq!((read.position, read.latest_since, read.plain), (None, Some(since), None));
     }
 
     #[test]

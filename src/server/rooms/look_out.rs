@@ -13,10 +13,13 @@ use super::{
     layer_groups::{group_name, list_name},
     rules::rule,
 };
-use crate::server::{
-    settings::{History, RoomRule},
-    store::{Moved, Watch},
-    telemetry::Fault,
+use crate::{
+    server::{
+        settings::{History, RoomRule},
+        store::{Moved, Watch},
+        telemetry::Fault,
+    },
+    wire::Position,
 };
 
 /// How often a store that others write to is asked what is new.
@@ -42,7 +45,7 @@ pub(super) async fn look_out(mut watch: Box<dyn Watch>, rules: Arc<[RoomRule]>, 
             let (mut news, mut heads) = (Vec::new(), Vec::new());
             for (rule, Moved { group, head, latest_since }) in kept {
                 if rule.guests {
-                    heads.push((group.clone(), latest_since));
+                    heads.push((group.clone(), Position { epoch: head.epoch.clone(), offset: latest_since }));
                 }
                 news.push(Stranded { group: group_name(&group, &rule.events), what: News::Head(head) });
             }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     server::layers::{Event, GroupName},
-    wire::{Group, Offset, Position},
+    wire::{Group, Position},
 };
 
 /// How many events may wait for the members of this node when the layer refused them; the publishers wait beyond it.
@@ -28,7 +28,7 @@ pub enum News {
     /// The room's stream has come to here, whoever has written it. Most of the time the members know.
     Head(Position),
     /// Of rooms of the list: the entries that made their newest messages what they are, whoever has written them.
-    Heads(Vec<(Group, Offset)>),
+    Heads(Vec<(Group, Position)>),
 }
 
 /// Where it arrives. It ends when the stores are closed.

@@ -31,7 +31,7 @@ use crate::{
         store::{Missed, StoreError},
         telemetry::{FanOut, Fault},
     },
-    wire::{self, Group, Offset, Position, RoomSummary, Topic},
+    wire::{self, Group, Position, RoomSummary, Topic},
 };
 
 /// How long to wait before a store is asked again that could not answer.
@@ -100,7 +100,7 @@ enum Arrived {
     /// The stream stands here.
     Head(Position),
     /// The latest messages of the list's rooms are what they are since these entries.
-    Heads(Vec<(Group, Offset)>),
+    Heads(Vec<(Group, Position)>),
     Read(Reading, Missed),
     List(Vec<RoomSummary>),
 }
@@ -165,7 +165,7 @@ impl LocalGroup {
     }
 
     /// Rooms of the list have come to here: what members were not told of by the layer is read.
-    pub(super) fn rooms_reached(self: &Arc<Self>, heads: Vec<(Group, Offset)>) {
+    pub(super) fn rooms_reached(self: &Arc<Self>, heads: Vec<(Group, Position)>) {
         self.take(Arrived::Heads(heads));
     }
 
@@ -292,7 +292,7 @@ impl LocalGroup {
                         sequence.arrive(broadcast, &mut handed);
                     } else {
                         if let Some((room, since)) = broadcast.listed() {
-                            listing.told(room, since);
+                            listing.told(room, since.clone());
                         }
                         // Where it has a position, another node's settings keep what ours do not.
                         handed.push(Handed::Event(broadcast.without_position()));
