@@ -19,6 +19,7 @@ use std::{
 
 use crate::wire::Group;
 
+mod effective;
 mod hosts;
 mod keys;
 mod mistakes;

@@ -65,6 +65,28 @@ async fn changes_reach_the_members_on_the_other_node_in_their_place(backend: Bac
     }
 }
 
+/// Redis forgets for a moment that anybody wants the list. No event of the room's group is lost, and nothing breaks.
+#[tokio::test]
+async fn the_list_on_the_other_node_has_an_edit_of_which_the_layer_loses_the_event() {
+    const GROUP: [&str; 2] = ["asgi:group:confab.rooms", "asgi:group:forgotten"];
+    let (redis, postgres) = (Redis::start().await, Postgres::shared().await);
+    let [a, b] = two_on_one_store(Backend::RedisCore, &redis, &postgres).await;
+    let (mut ann, mut watcher) = (v1_member(&a, "s-a").await, V1::connect(b.address, "/ws/").await);
+    watcher.join("me", None).await;
+    ann.post("room/s-a", "k1", "first").await;
+    let first = watcher.push().await;
+    let id = &first["event"]["latest"]["id"];
+    let shown = |push: &Value| push["event"]["latest"]["text"].clone();
+    assert_eq!(shown(&first), json!("first"));
+
+    redis.cli::<()>(&["RENAME", GROUP[0], GROUP[1]]).await;
+    ann.ok(json!({"edit": {"topic": "room/s-a", "message": id, "text": "corrected"}})).await;
+    redis.cli::<()>(&["RENAME", GROUP[1], GROUP[0]]).await;
+    assert_eq!(shown(&watcher.push().await), json!("corrected"));
+    ann.post("room/s-a", "k2", "second").await;
+    assert_eq!(shown(&watcher.push().await), json!("second"));
+}
+
 async fn consumers_in_python_hear_the_messages_alone(backend: Backend) {
     let (redis, postgres) = (Redis::start().await, Postgres::shared().await);
     let [a, b] = two_on_one_store(backend, &redis, &postgres).await;

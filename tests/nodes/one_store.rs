@@ -265,6 +265,29 @@ async fn the_list_of_rooms_is_level_without_a_common_layer() {
     }
 }
 
+#[tokio::test]
+async fn what_becomes_of_a_latest_message_is_in_the_list_without_a_common_layer() {
+    let postgres = Postgres::shared().await;
+    let database = postgres.database().await;
+    let node = || node_on(Backend::Memory, RedisHost::local(), &database);
+    let (a, b) = (node().await, node().await);
+    let mut watcher = V1::connect(b.address, "/ws/").await;
+    watcher.join("me", None).await;
+    let mut author = v1_member(&a, "s-new").await;
+    author.post("room/s-new", "k1", "said").await;
+    let said = watcher.push().await;
+    assert_news(&said, 1, "said");
+    let message = &said["event"]["latest"]["id"];
+    for text in ["edited", "edited once more"] {
+        author.ok(json!({"edit": {"topic": "room/s-new", "message": message, "text": text}})).await;
+        assert_news(&watcher.push().await, 1, text);
+    }
+    author.ok(json!({"delete": {"topic": "room/s-new", "message": message}})).await;
+    let deleted = watcher.push().await;
+    assert_news(&deleted, 1, "");
+    assert_eq!(deleted["event"]["latest"]["deleted"], json!(true));
+}
+
 /// It says what was said last in the room `s-new`.
 fn assert_news(push: &serde_json::Value, place: u64, text: &str) {
     let event = &push["event"];

@@ -15,12 +15,12 @@ fn person(id: &str) -> Person {
 }
 
 /// A change by somebody; the authors of messages are `ann`.
-fn change(id: &MessageId, by: &str, alteration: Alteration) -> NewChange {
+pub(crate) fn change(id: &MessageId, by: &str, alteration: Alteration) -> NewChange {
     let at = Timestamp::from_millis(1_795_176_001_000);
     NewChange { group: group("lobby"), id: id.clone(), from: person(by), alteration, at }
 }
 
-fn edit(text: &str) -> Alteration {
+pub(crate) fn edit(text: &str) -> Alteration {
     Alteration::Edit(text.to_owned())
 }
 
@@ -28,7 +28,7 @@ fn react(emoji: &str, on: bool) -> Alteration {
     Alteration::React { emoji: emoji.parse().expect("an emoji"), on }
 }
 
-fn id(Position { epoch, offset }: &Position) -> MessageId {
+pub(crate) fn id(Position { epoch, offset }: &Position) -> MessageId {
     MessageId { epoch: epoch.clone(), offset: *offset }
 }
 
@@ -37,7 +37,7 @@ async fn say(store: &impl Store, key: &str) -> MessageId {
     id(&append(store, message("lobby", key, key)).await.position)
 }
 
-async fn changed(store: &impl Store, change: NewChange) -> Appended {
+pub(crate) async fn changed(store: &impl Store, change: NewChange) -> Appended {
     store.change(change).await.expect("changed")
 }
 

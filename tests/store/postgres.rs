@@ -6,13 +6,15 @@ use std::{
 };
 
 use confab::{
-    server::store::{Commits, Entry, PostgresOpenError, PostgresStore, Store, StoreError, Watch},
-    wire::Offset,
+    server::store::{Bounds, Commits, Entry, PostgresOpenError, PostgresStore, Store, StoreError, Watch},
+    wire::{Offset, Timestamp},
 };
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    acknowledge_all, append, fill, message,
+    acknowledge_all, append,
+    changes::{change, changed, edit, id},
+    fill, group, message,
     support::postgres::{Postgres, connection},
     texts, whole,
 };
@@ -124,6 +126,40 @@ async fn a_watch_tells_which_rooms_have_moved() {
     let news = moved(&mut watch).await;
     assert_eq!(news, heads([("lobby", 3), ("kitchen", 3)]));
     assert_eq!(moved(&mut watch).await, heads([]), "once");
+}
+
+#[tokio::test]
+async fn a_watch_tells_which_entry_made_the_latest_message_what_it_is() {
+    let server = Postgres::shared().await;
+    let url = server.database().await;
+    let store = node(&url).await;
+    let mut watch = store.watch().expect("a store that nodes share");
+    let mut steps = Vec::new();
+    let mut look = async |step| {
+        let moved = watch.moved().await.expect("an answer");
+        steps.extend(moved.into_iter().map(|moved| (step, moved.head.offset.0, moved.latest_since.0)));
+    };
+    look("nothing").await;
+    let first = id(&append(&store, message("lobby", "k1", "first")).await.position);
+    let second = id(&append(&store, message("lobby", "k2", "second")).await.position);
+    look("messages").await;
+    changed(&store, change(&first, "ann", edit("of the first"))).await;
+    look("an edit of the first").await;
+    changed(&store, change(&second, "ann", edit("of the latest"))).await;
+    look("an edit of the latest").await;
+    append(&store, message("lobby", "k3", "third")).await;
+    look("a message").await;
+    let tomorrow = Bounds { messages: None, since: Some(Timestamp::from_millis(i64::MAX)) };
+    while store.forget(&group("lobby"), tomorrow).await.expect("dropped") {}
+    look("all is dropped").await;
+    let expected = [
+        ("messages", 2, 2),
+        ("an edit of the first", 3, 2),
+        ("an edit of the latest", 4, 4),
+        ("a message", 5, 5),
+        ("all is dropped", 5, 0),
+    ];
+    assert_eq!(steps, expected);
 }
 
 /// A transaction that began earlier and ends later is not overtaken.

@@ -10,7 +10,7 @@ use crate::{
         settings::RoomEvents,
         store::{Entry, What},
     },
-    wire::{Change, Epoch, Event, Position, Push, RoomSummary, ServerFrame, Topic},
+    wire::{Change, Epoch, Event, Group, Position, Push, RoomSummary, ServerFrame, Topic},
 };
 
 /// What a connection reads.
@@ -34,6 +34,8 @@ pub(super) struct Broadcast {
     /// When it came to its group.
     pub(super) arrived: Instant,
     pub(super) position: Option<Position>,
+    /// Of a room of the list: see [`Read`].
+    latest_since: Option<Position>,
     plain: Option<PlainMessage>,
     push: Push,
     plain_frame: OnceCell<Option<SharedFrame>>,
@@ -43,8 +45,8 @@ pub(super) struct Broadcast {
 impl Broadcast {
     /// `events` says how a room's events are read; none elsewhere.
     pub(super) fn new(topic: &Topic, event: &Arc<layers::Event>, events: Option<&RoomEvents>, arrived: Instant) -> Self {
-        let Read { position, plain, event } = read_event(event, events);
-        Self { arrived, ..Self::of(topic, position, plain, event) }
+        let Read { position, latest_since, plain, event } = read_event(event, events);
+        Self { arrived, latest_since, ..Self::of(topic, position, plain, event) }
     }
 
     /// An entry as the store has it, with the same frames as the event that the layer had for it, as long as nothing was done to it
@@ -70,7 +72,8 @@ impl Broadcast {
     fn of(topic: &Topic, position: Option<Position>, plain: Option<PlainMessage>, event: Event) -> Self {
         let offset = position.as_ref().map(|position| position.offset);
         let push = Push { topic: topic.clone(), offset, event };
-        Self { arrived: Instant::now(), position, plain, push, plain_frame: OnceCell::new(), v1_frame: OnceCell::new() }
+        let (arrived, latest_since) = (Instant::now(), None);
+        Self { arrived, position, latest_since, plain, push, plain_frame: OnceCell::new(), v1_frame: OnceCell::new() }
     }
 
     /// The same as something that has no place in this node's stream.
@@ -81,9 +84,9 @@ impl Broadcast {
         self
     }
 
-    /// What it says of a room in the list of rooms.
-    pub(super) fn summary(&self) -> Option<&RoomSummary> {
-        if let Event::Room(room) = &self.push.event { Some(room) } else { None }
+    /// Of which room in the list of rooms it tells, and which entry made the room's latest message what it says.
+    pub(super) fn listed(&self) -> Option<(&Group, &Position)> {
+        if let Event::Room(room) = &self.push.event { Some((&room.group, self.latest_since.as_ref()?)) } else { None }
     }
 
     /// About how much memory it takes, in bytes; what has a position is a message or a change.

@@ -143,13 +143,15 @@ fn read_change(event: &Event) -> Option<(Position, Change)> {
     Some((Position { epoch: event.get_str("epoch")?.parse().ok()?, offset }, change))
 }
 
-/// Says what a room's latest message is now, of which the list shows the beginning.
-pub(super) fn listed(group: &Group, place: (&Epoch, Offset), message: &Message) -> Event {
+/// Says what a room's latest message is now, since the entry at the offset `since`: it is that entry or was changed by it. The list
+/// shows the beginning.
+pub(super) fn listed(group: &Group, place: (&Epoch, Offset), message: &Message, since: Offset) -> Event {
     let Message { id, key, from, content, at } = message;
     let content = Content { text: beginning(&content.text), reactions: Vec::new(), ..*content };
     let shown = Message { id: id.clone(), key: key.clone(), from: from.clone(), content, at: *at };
     let message = in_full(MESSAGE, TEXT, Some(place), &shown);
-    Event::new(LISTED).with("group", group.as_str()).with("latest", Value::Map(message.fields().clone()))
+    let event = Event::new(LISTED).with("group", group.as_str()).with("latest", Value::Map(message.fields().clone()));
+    event.with("since", since.0.cast_signed())
 }
 
 /// How much of a message the list of rooms shows, in characters.
@@ -181,6 +183,8 @@ fn in_room(text: &str, events: &RoomEvents) -> Event {
 pub struct Read {
     /// Where it stands in the room's stream, if it does.
     pub position: Option<Position>,
+    /// Of a room of the list: the entry that made its latest message what it says.
+    pub latest_since: Option<Position>,
     /// What a plain client is sent: the text, or the bytes.
     pub plain: Option<PlainMessage>,
     /// What a `confab.v1` client is sent.
@@ -198,20 +202,16 @@ pub enum PlainMessage {
 /// the others as it is. `events` is what the rule of the room says that the event came to, if it came to one: a message of
 /// a consumer in Python has its text where the rule says, and the others, who do not know the rule, find it under `text` too.
 pub fn read_event(event: &Event, events: Option<&RoomEvents>) -> Read {
+    let read = |position, plain, event| Read { position, latest_since: None, plain, event };
     if event.kind() == LISTED
-        && let Some(summary) =
-            event.get("group").and_then(Value::as_str).and_then(|group| group.parse().ok()).and_then(|group: Group| {
-                let latest = event.get("latest").and_then(|latest| read_message(latest.as_map()?));
-                let (message, offset) = latest?;
-                Some(RoomSummary { group, latest: Some(Stored { offset: offset?, message }) })
-            })
+        && let Some((room, since)) = read_listed(event)
     {
-        return Read { position: None, plain: None, event: crate::wire::Event::Room(summary) };
+        return Read { latest_since: Some(since), ..read(None, None, crate::wire::Event::Room(room)) };
     }
     if event.kind() == CHANGE
         && let Some((position, change)) = read_change(event)
     {
-        return Read { position: Some(position), plain: None, event: crate::wire::Event::Change(change) };
+        return read(Some(position), None, crate::wire::Event::Change(change));
     }
     if !event.kind().starts_with(OWN)
         && let Some((message, offset)) = read_message(event.fields())
@@ -219,7 +219,7 @@ pub fn read_event(event: &Event, events: Option<&RoomEvents>) -> Read {
         let plain = Some(PlainMessage::Text(message.content.text.clone()));
         let epoch = event.get_str("epoch").and_then(|epoch| epoch.parse().ok());
         let position = epoch.zip(offset).map(|(epoch, offset)| Position { epoch, offset });
-        return Read { position, plain, event: crate::wire::Event::Message(message) };
+        return read(position, plain, crate::wire::Event::Message(message));
     }
     let own = events.filter(|events| events.event_type.is(event.kind()));
     let own = own.and_then(|events| event.get_str(events.text_key.as_str()));
@@ -227,7 +227,7 @@ pub fn read_event(event: &Event, events: Option<&RoomEvents>) -> Read {
         && let Some(bytes) = read_bytes(event)
     {
         let event = crate::wire::Event::Other(object(&Event::new(BINARY).with(BYTES, bytes.clone())));
-        return Read { position: None, plain: Some(PlainMessage::Binary(bytes)), event };
+        return read(None, Some(PlainMessage::Binary(bytes)), event);
     }
     let usual = text(event.fields());
     let mut map = object(event);
@@ -235,7 +235,18 @@ pub fn read_event(event: &Event, events: Option<&RoomEvents>) -> Read {
         map.insert("text".to_owned(), own.into());
     }
     let plain = own.or(usual).map(|text| PlainMessage::Text(text.to_owned()));
-    Read { position: None, plain, event: crate::wire::Event::Other(map) }
+    read(None, plain, crate::wire::Event::Other(map))
+}
+
+/// A room of the list, and since which entry its latest message is so. A node that does not say the latter knows of no changes.
+fn read_listed(event: &Event) -> Option<(RoomSummary, Position)> {
+    let group = event.get_str("group")?.parse().ok()?;
+    let latest = event.get("latest")?.as_map()?;
+    let (message, offset) = read_message(latest)?;
+    let offset = offset?;
+    let epoch = latest.get("epoch")?.as_str()?.parse().ok()?;
+    let since = Position { epoch, offset: event.get("since").and_then(Value::as_u64).map_or(offset, Offset) };
+    Some((RoomSummary { group, latest: Some(Stored { offset, message }) }, since))
 }
 
 fn object(event: &Event) -> serde_json::Map<String, serde_json::Value> {
@@ -307,7 +318,7 @@ mod tests {
 
     /// What plain clients and the others are sent.
     fn shown(json: serde_json::Value, events: Option<&RoomEvents>) -> (Option<PlainMessage>, serde_json::Value) {
-        let Read { position, plain, event } = read_event(&event(json), events);
+        let Read { position, plain, event, .. } = read_event(&event(json), events);
         assert_eq!(position, None);
         (plain, serde_json::to_value(event).unwrap())
     }
@@ -349,9 +360,11 @@ mod tests {
     fn the_list_of_rooms_does_not_depend_on_rules() {
         let stored = Stored { offset: Offset(3), message: said() };
         let group: Group = "lobby".parse().unwrap();
-        let read = read_event(&listed(&group, (&"e".parse().unwrap(), stored.offset), &stored.message), None);
+        let since = Position { epoch: "e".parse().unwrap(), offset: Offset(7) };
+        let event = listed(&group, (&since.epoch, stored.offset), &stored.message, since.offset);
+        let read = read_event(&event, None);
         assert_eq!(read.event, crate::wire::Event::Room(RoomSummary { group, latest: Some(stored) }));
-        assert_eq!(read.plain, None);
+        assert_eq!((read.position, read.latest_since, read.plain), (None, Some(since), None));
     }
 
     #[test]
@@ -386,7 +399,7 @@ mod tests {
         let as_bytes = binary(bytes.clone(), &rule);
         assert_eq!((as_bytes.kind(), as_bytes.get_str("body"), as_bytes.fields().len()), ("room.said", Some(""), 2));
         for event in [as_bytes, binary_as_text(&bytes, &rule)] {
-            let Read { position, plain, event } = read_event(&event, Some(&rule));
+            let Read { position, plain, event, .. } = read_event(&event, Some(&rule));
             assert_eq!((position, plain), (None, Some(PlainMessage::Binary(bytes.clone().into()))));
             assert_eq!(serde_json::to_value(event).unwrap(), json!({"type": "chat.binary", "bytes": "AQL/"}));
         }

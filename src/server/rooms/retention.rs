@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::{debug, error, info};
 
-use super::rule;
+use super::rules::rule;
 use crate::{
     server::{
         settings::{Keep, RoomRule},

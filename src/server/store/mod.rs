@@ -277,8 +277,9 @@ pub struct Moved {
     pub group: Group,
     /// Where its stream stands.
     pub head: Position,
-    /// The offset of its newest message; 0 when none is held.
-    pub latest: Offset,
+    /// The entry that made its newest message what it is now: the message's own offset, or that of its last change. 0 when none is
+    /// held.
+    pub latest_since: Offset,
 }
 
 /// Tells which rooms have moved on, whoever has written to them. It is how a node learns of what was lost on its way here, or was

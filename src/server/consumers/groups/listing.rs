@@ -1,19 +1,20 @@
 //! Whether the members of the list of rooms have heard of everything, where several nodes write to one store.
 //!
-//! The list has no stream with offsets of its own. But of each message an event comes by the layer, and the store says which rooms have
-//! moved on. What it says and no event has said by the next time was lost: then the list is read and sent once more.
+//! The list has no stream with offsets of its own. But of each latest message, and of each change of it, an event comes by the layer,
+//! and the store says which rooms have moved on. Both name the entry of the room that made the latest message what it is. What the
+//! store says and no event has said by the next time was lost: then the list is read and sent once more.
 
 use std::collections::HashMap;
 
-use crate::wire::{Group, Offset, RoomSummary};
+use crate::wire::{Group, MessageId, Position, RoomSummary};
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Listing {
-    /// What members were told since the store was asked last, and in the time before that.
-    told: [HashMap<Group, Offset>; 2],
+    /// Up to which entries members were told.
+    told: HashMap<Group, Position>,
     /// What the store said last and members were not told until then; most often it was on its way.
-    behind: Vec<(Group, Offset)>,
+    behind: Vec<(Group, Position)>,
     /// The list is being read.
     reading: bool,
     /// It has to be read once more.
@@ -38,32 +39,44 @@ impl Listing {
         due
     }
 
-    /// What was read is there.
-    pub(super) fn is_read(&mut self) {
+    /// What was read is there, and members are told of it.
+    pub(super) fn is_read(&mut self, rooms: &[RoomSummary]) {
         self.reading = false;
-    }
-
-    /// Members are told of a room.
-    pub(super) fn told(&mut self, room: &RoomSummary) {
-        if let Some(latest) = &room.latest {
-            if self.told[0].len() > REMEMBERED {
-                self.told[0].clear();
+        for RoomSummary { group, latest } in rooms {
+            if let Some(MessageId { epoch, offset }) = latest.as_ref().and_then(|latest| latest.message.id.parse().ok()) {
+                // At least since then: it may have been changed.
+                self.told(group, Position { epoch, offset });
             }
-            let told = self.told[0].entry(room.group.clone()).or_insert(latest.offset);
-            *told = latest.offset.max(*told);
         }
     }
 
+    /// Members are told of a room, whose latest message is what it is since this entry.
+    pub(super) fn told(&mut self, room: &Group, since: Position) {
+        if self.is_told(room, &since) {
+            return;
+        }
+        if self.told.len() >= REMEMBERED {
+            self.told.clear();
+        }
+        self.told.insert(room.clone(), since);
+    }
+
+    fn is_told(&self, room: &Group, since: &Position) -> bool {
+        self.told.get(room).is_some_and(|told| told.epoch == since.epoch && told.offset >= since.offset)
+    }
+
     /// Takes what the store says, which may be what it has said before; says whether the list has to be read.
-    pub(super) fn moved(&mut self, moved: Vec<(Group, Offset)>) -> bool {
-        let is_told =
-            |(group, head): &(Group, Offset)| self.told.iter().any(|told| told.get(group).is_some_and(|told| told >= head));
-        let lost = !self.behind.iter().all(is_told);
-        // What is read now has these too.
-        let (told, behind) = moved.into_iter().partition(|room| lost || is_told(room));
-        self.behind = behind;
-        let [now, _] = std::mem::take(&mut self.told);
-        self.told = [HashMap::from_iter::<Vec<_>>(told), now];
+    pub(super) fn moved(&mut self, moved: Vec<(Group, Position)>) -> bool {
+        let behind = std::mem::take(&mut self.behind);
+        let lost = !behind.iter().all(|(room, since)| self.is_told(room, since));
+        if lost {
+            // What is read now has all of it.
+            for (room, since) in behind.into_iter().chain(moved) {
+                self.told(&room, since);
+            }
+        } else {
+            self.behind = moved.into_iter().filter(|(room, since)| !self.is_told(room, since)).collect();
+        }
         lost
     }
 }
@@ -71,18 +84,23 @@ impl Listing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Content, Message, Person, Stored, Timestamp};
+    use crate::wire::{Content, Message, Offset, Person, Stored, Timestamp};
 
-    fn at(room: &str, offset: u64) -> (Group, Offset) {
-        (room.parse().unwrap(), Offset(offset))
+    fn at(room: &str, offset: u64) -> (Group, Position) {
+        (room.parse().unwrap(), Position { epoch: "e".parse().unwrap(), offset: Offset(offset) })
     }
 
-    fn tell(listing: &mut Listing, room: &str, offset: u64) {
+    fn tell(listing: &mut Listing, room: &str, since: u64) {
+        let (room, since) = at(room, since);
+        listing.told(&room, since);
+    }
+
+    /// What is read of a room: its latest message.
+    fn summary(room: &str, offset: u64) -> RoomSummary {
         let from = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
         let (id, key) = (format!("e-{offset}"), "k".parse().unwrap());
         let message = Message { id, key, from, content: Content::default(), at: Timestamp::from_millis(0) };
-        let (group, offset) = at(room, offset);
-        listing.told(&RoomSummary { group, latest: Some(Stored { offset, message }) });
+        RoomSummary { group: room.parse().unwrap(), latest: Some(Stored { offset: Offset(offset), message }) }
     }
 
     #[test]
@@ -106,10 +124,51 @@ mod tests {
         assert!(listing.due());
         listing.doubt();
         assert!(!listing.due(), "it is being read");
-        listing.is_read();
+        listing.is_read(&[]);
         assert!(listing.due(), "once more, for what came meanwhile");
-        listing.is_read();
+        listing.is_read(&[]);
         assert!(!listing.due());
+    }
+
+    #[test]
+    fn what_members_know_is_not_read_however_long_ago_they_were_told() {
+        let mut listing = Listing::default();
+        tell(&mut listing, "a", 1);
+        for _ in 0..5 {
+            assert!(!listing.moved(Vec::new()));
+        }
+        // Something has become of an older message.
+        assert!(!listing.moved(vec![at("a", 1)]));
+        assert!(!listing.moved(Vec::new()));
+    }
+
+    #[test]
+    fn a_stream_begun_anew_is_not_what_members_were_told_of() {
+        let mut listing = Listing::default();
+        let (room, position) = at("a", 9);
+        listing.told(&room, Position { epoch: "before".parse().unwrap(), ..position });
+        assert!(!listing.moved(vec![at("a", 1)]));
+        assert!(listing.moved(Vec::new()));
+    }
+
+    #[test]
+    fn what_was_read_need_not_come() {
+        let mut listing = Listing::default();
+        assert!(!listing.moved(vec![at("a", 3)]));
+        listing.doubt();
+        assert!(listing.due());
+        listing.is_read(&[summary("a", 3)]);
+        assert!(!listing.moved(Vec::new()));
+    }
+
+    #[test]
+    fn a_change_of_a_message_that_members_were_told_of_has_to_come_too() {
+        let mut listing = Listing::default();
+        tell(&mut listing, "a", 1);
+        assert!(!listing.moved(vec![at("a", 2)]));
+        tell(&mut listing, "a", 2);
+        assert!(!listing.moved(vec![at("a", 3)]), "it came");
+        assert!(listing.moved(Vec::new()), "the next one did not");
     }
 
     #[test]

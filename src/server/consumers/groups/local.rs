@@ -31,7 +31,7 @@ use crate::{
         store::{Missed, StoreError},
         telemetry::{FanOut, Fault},
     },
-    wire::{self, Group, Offset, Position, RoomSummary, Topic},
+    wire::{self, Group, Position, RoomSummary, Topic},
 };
 
 /// How long to wait before a store is asked again that could not answer.
@@ -99,8 +99,8 @@ enum Arrived {
     Doubt,
     /// The stream stands here.
     Head(Position),
-    /// The list's rooms stand here.
-    Heads(Vec<(Group, Offset)>),
+    /// The latest messages of the list's rooms are what they are since these entries.
+    Heads(Vec<(Group, Position)>),
     Read(Reading, Missed),
     List(Vec<RoomSummary>),
 }
@@ -165,7 +165,7 @@ impl LocalGroup {
     }
 
     /// Rooms of the list have come to here: what members were not told of by the layer is read.
-    pub(super) fn rooms_reached(self: &Arc<Self>, heads: Vec<(Group, Offset)>) {
+    pub(super) fn rooms_reached(self: &Arc<Self>, heads: Vec<(Group, Position)>) {
         self.take(Arrived::Heads(heads));
     }
 
@@ -291,8 +291,8 @@ impl LocalGroup {
                     if is_stream {
                         sequence.arrive(broadcast, &mut handed);
                     } else {
-                        if let Some(room) = broadcast.summary() {
-                            listing.told(room);
+                        if let Some((room, since)) = broadcast.listed() {
+                            listing.told(room, since.clone());
                         }
                         // Where it has a position, another node's settings keep what ours do not.
                         handed.push(Handed::Event(broadcast.without_position()));
@@ -304,10 +304,7 @@ impl LocalGroup {
                 Arrived::Heads(heads) => doubt |= listing.moved(heads),
                 Arrived::Read(reading, page) => sequence.level(reading, page, &self.topic, &mut handed),
                 Arrived::List(rooms) => {
-                    listing.is_read();
-                    for room in &rooms {
-                        listing.told(room);
-                    }
+                    listing.is_read(&rooms);
                     handed.extend(rooms.into_iter().map(|room| Handed::Event(Broadcast::room(&self.topic, room))));
                 }
             }
@@ -371,5 +368,70 @@ async fn catch_up(group: Weak<LocalGroup>) {
             }
         }
         tokio::time::sleep(AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::{
+        super::testing::{Crowd, Test, at, group_of},
+        *,
+    };
+
+    #[tokio::test]
+    async fn events_in_order_and_a_known_others_do_not_touch_the_store() {
+        let mut test = Test::new().await;
+        for offset in 6..=20 {
+            test.send("e", offset).await;
+            assert_eq!(test.next().await, (format!("m{offset}"), Some(offset)));
+        }
+        *test.store.head.lock() = at("e", 20);
+        assert_eq!(test.readings(), 0);
+        for offset in [1, 2, 90] {
+            test.send("x", offset).await;
+            assert_eq!(test.next().await, (format!("m{offset}"), None));
+        }
+        assert_eq!(test.readings(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_stream_begun_anew_closes_those_who_stood_in_the_old_one() {
+        let mut test = Test::new().await;
+        *test.store.head.lock() = at("f", 1);
+        test.send("f", 1).await;
+        assert_eq!(test.next().await, ("closed".to_owned(), Some(4002)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hole_waits_for_a_store_that_cannot_answer() {
+        let mut test = Test::new().await;
+        test.store.broken.store(true, Ordering::Relaxed);
+        *test.store.head.lock() = at("e", 8);
+        test.send("e", 8).await;
+        while test.readings() < 3 {
+            tokio::time::sleep(AGAIN).await;
+        }
+        // What has no place waits for nothing.
+        test.layer.group_send(&group_of(&test.group).name, Event::new("a").with("text", "at once")).await.unwrap();
+        assert_eq!(test.next().await, ("at once".to_owned(), None));
+        test.store.broken.store(false, Ordering::Relaxed);
+        for offset in 6..=8 {
+            assert_eq!(test.next().await, (format!("m{offset}"), Some(offset)));
+        }
+    }
+
+    #[tokio::test]
+    async fn others_go_on_between_the_slices_of_a_large_group() {
+        let crowd = Crowd::of(130).await;
+        assert_eq!(crowd.slices(|_| {}).await, [0, 128, 130]);
+    }
+
+    #[tokio::test]
+    async fn who_leaves_while_an_event_is_on_its_way_does_not_get_it_afterwards() {
+        let crowd = Crowd::of(130).await;
+        // With an event that is on its way between the slices a member may leave and join again, and have the event in the answer.
+        assert_eq!(crowd.slices(Vec::clear).await, [0, 128]);
     }
 }

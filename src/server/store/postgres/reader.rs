@@ -61,12 +61,12 @@ const ROOMS: &str = r#"SELECT "offset", key, author_id, author_name, text, at, e
 /// The rooms that were written to by transactions which the earlier moment `$2` did not show; `$1` is the first that it may not
 /// show. And the moment of this answer. Always at least one row. What another cluster has counted, from which the database was restored,
 /// is beyond this one's transactions.
-const MOVED: &str =
-    "SELECT pg_current_snapshot()::text, name, epoch, head, pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
-        latest
+const MOVED: &str = r#"SELECT pg_current_snapshot()::text, name, epoch, head, pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+        coalesce(changed, latest)
     FROM (VALUES (true)) AS always LEFT JOIN rooms ON touched >= $1
         AND touched < pg_snapshot_xmax(pg_current_snapshot())::text::bigint
-        AND NOT pg_visible_in_snapshot(touched::text::xid8, $2::text::pg_snapshot)";
+        AND NOT pg_visible_in_snapshot(touched::text::xid8, $2::text::pg_snapshot)
+    LEFT JOIN messages ON room_id = rooms.id AND "offset" = latest"#;
 /// Shows no transaction.
 const NO_MOMENT: &str = "1:1:";
 
@@ -266,7 +266,7 @@ impl Watch for HeadWatch {
             self.moment = Some((row.get(4), row.get(0)));
             if row.get::<_, Option<&str>>(1).is_some() {
                 let head = Position { epoch: name(row, 2)?, offset: offset(row, 3)? };
-                moved.push(Moved { group: name(row, 1)?, head, latest: offset(row, 5)? });
+                moved.push(Moved { group: name(row, 1)?, head, latest_since: offset(row, 5)? });
             }
         }
         Ok(moved)

@@ -1,0 +1,88 @@
+//! The end of a node's connections, one after the other: a server that stops tells them in batches.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::time::MissedTickBehavior;
+
+use super::Groups;
+use crate::server::gateway::CloseCode;
+
+/// The time between two batches of goodbyes.
+const BEAT: Duration = Duration::from_millis(100);
+/// The smallest of these batches.
+const BATCH: usize = 100;
+
+/// How many of `sockets` are told at a time if telling all may take `over`.
+fn batch_of(sockets: usize, over: Duration) -> usize {
+    let batches = over.as_millis() / BEAT.as_millis() + 1;
+    sockets.div_ceil(usize::try_from(batches).unwrap_or(usize::MAX)).max(BATCH)
+}
+
+impl Groups {
+    /// Says goodbye to every socket of this node, in batches over at most `over`, so that not all come back at once somewhere
+    /// else; those that are still in their handshake are told as soon as they are there. A socket that has not been told yet goes
+    /// on as ever. A few sockets are told at once.
+    pub async fn drain(&self, code: CloseCode, reason: &'static str, over: Duration) {
+        // Weak: who was told in the first batch and is gone is not kept until the last.
+        let sockets: Vec<_> = {
+            let mut table = self.table.write();
+            table.goodbye = Some((code, reason));
+            table.sockets.values().map(|(socket, _)| Arc::downgrade(socket)).collect()
+        };
+        let mut beats = tokio::time::interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for batch in sockets.chunks(batch_of(sockets.len(), over)) {
+            beats.tick().await;
+            let groups: Vec<_> = self.table.read().by_id.values().map(Arc::clone).collect();
+            for group in groups {
+                group.hand_out();
+            }
+            for socket in batch.iter().filter_map(Weak::upgrade) {
+                socket.close(code, reason);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::Crowd, *};
+
+    #[tokio::test(start_paused = true)]
+    async fn goodbyes_are_said_in_batches() {
+        let mut crowd = Crowd::of(150).await;
+        let groups = Arc::clone(&crowd.groups);
+        let began = tokio::time::Instant::now();
+        let goodbye = groups.drain(CloseCode::SHUTTING_DOWN, "over", Duration::from_secs(1));
+        let watch = async {
+            // Later than a batch and earlier than the next.
+            tokio::time::sleep(BEAT / 2).await;
+            let first = crowd.closing();
+            assert_eq!(first.len(), 100);
+            // Whose connection has ended is gone, however many are still to be told.
+            crowd.there.retain(|(reachable, ..)| !first.iter().any(|(id, _)| *id == reachable.socket));
+            assert!(first.iter().all(|(_, socket)| socket.strong_count() == 0));
+            tokio::time::sleep(BEAT).await;
+            assert_eq!((crowd.closing().len(), crowd.there.len()), (50, 50));
+        };
+        tokio::join!(watch, goodbye);
+        assert!(began.elapsed() <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn batches_are_as_large_as_the_time_demands() {
+        let second = Duration::from_secs(1);
+        for (sockets, over, batch) in [
+            (0, second, 100),
+            (1_100, second, 100),
+            (1_101, second, 101),
+            (11_000, second, 1_000),
+            (11_000, Duration::ZERO, 11_000),
+        ] {
+            assert_eq!(batch_of(sockets, over), batch, "{sockets} over {over:?}");
+        }
+    }
+}

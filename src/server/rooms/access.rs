@@ -1,0 +1,359 @@
+//! A room that somebody may use, and what may be done with it: to say something, to change it, to read, to be brought level.
+//!
+//! What is kept goes to the store, and from there on is the publisher's. What is not goes to the channel layer at once. A reader that
+//! comes back is told what it has missed, or, where that is too much or no longer held, what is newest.
+
+use std::sync::Arc;
+
+use tracing::{debug, error, info};
+
+use super::{NEWEST, Room, Rooms, events, layer_groups::group_name};
+use crate::{
+    server::{
+        layers::{Event, GroupName, LayerError},
+        settings::History,
+        store::{
+            Alteration, Entry, Found, Missed, NewChange, NewMessage, Page, Query, Refused, Slice, Store, StoreError, Within,
+        },
+    },
+    wire::{Content, Group, Key, Message, MessageId, Offset, Person, Position, Stretch, Timestamp},
+};
+
+/// The longest difference that a joining client is sent; a client further behind starts afresh.
+const MOST_MISSED: usize = 5_000;
+/// About how much text goes into one answer, in bytes: half of what may wait for a reader by default.
+const ANSWER_BYTES: usize = 512 * 1024;
+
+/// Proof that `person` may use `subject`; made by [`Rooms::enter`] and, for programs, [`Rooms::admit`] alone.
+#[derive(Clone)]
+pub struct Access<T> {
+    subject: T,
+    person: Person,
+    rooms: Arc<Rooms>,
+}
+
+/// Why a message was not accepted.
+#[derive(Debug)]
+pub enum PostError {
+    /// Over the bound, in bytes.
+    TooLong(usize),
+
+    /// The store or the layer cannot now; the cause is in the log.
+    Unavailable,
+}
+
+/// Why a message was not changed.
+#[derive(Debug)]
+pub enum AlterError {
+    /// It may not be changed so.
+    Refused(Refused),
+    /// As with a message.
+    Post(PostError),
+}
+
+impl From<PostError> for AlterError {
+    fn from(error: PostError) -> Self {
+        Self::Post(error)
+    }
+}
+
+/// Where a client stands after a join, and what it needs to stand there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CatchUp {
+    pub head: Position,
+    /// True: `entries` are all after the client's position. False: they are the newest messages.
+    pub recovered: bool,
+    pub entries: Vec<Entry>,
+}
+
+/// A room's stream, for those who hand its events out to people with an [`Access`]: to read what the layer has lost.
+#[derive(Clone)]
+pub struct Stream {
+    group: Group,
+    store: Arc<dyn Store>,
+}
+
+impl Stream {
+    /// What stands after an offset, as much as a client that joins is sent at most; without an offset nothing but where the
+    /// stream stands.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn after(&self, offset: Option<Offset>) -> Result<Missed, StoreError> {
+        let (offset, most) = offset.map_or((Offset(u64::MAX), 0), |offset| (offset, MOST_MISSED));
+        self.store.entries(&self.group, offset, most, ANSWER_BYTES).await
+    }
+}
+
+impl Access<Room> {
+    /// Only where the rules were asked.
+    pub(super) fn new(room: Room, person: &Person, rooms: &Arc<Rooms>) -> Self {
+        Self { subject: room, person: person.clone(), rooms: Arc::clone(rooms) }
+    }
+
+    pub fn room(&self) -> &Room {
+        &self.subject
+    }
+
+    pub fn person(&self) -> &Person {
+        &self.person
+    }
+
+    /// The room's stream; none where the room keeps no history.
+    pub fn stream(&self) -> Option<Stream> {
+        let store = Arc::clone(&self.rooms.keeper(self.subject.history)?.store);
+        Some(Stream { group: self.subject.group.clone(), store })
+    }
+
+    /// Says something in the room: it is durable, where the room keeps history, and handed on to the members when this
+    /// resolves. The same key again is the same message. Gives its offset, or none in a room that keeps none.
+    ///
+    /// # Errors
+    /// The text is out of bounds or it cannot be kept or handed on now.
+    pub async fn post(&self, key: Key, text: String) -> Result<Option<Offset>, PostError> {
+        if text.len() > self.rooms.longest {
+            return Err(PostError::TooLong(self.rooms.longest));
+        }
+        let Room { group, history, events } = &self.subject;
+        let (from, at) = (self.person.clone(), Timestamp::now());
+        if let Some(keeper) = self.rooms.keeper(*history) {
+            let appended = keeper.append(NewMessage { group: group.clone(), key, from, text, at }).await?;
+            return Ok(Some(appended.position.offset));
+        }
+        let id = format!("{}-{}", from.id, key);
+        let event = events::message(None, &Message { id, key, from, content: Content::new(text), at }, events);
+        self.hand_on(event).await?;
+        Ok(None)
+    }
+
+    /// Changes a message of the room: it is durable and handed on to the members when this resolves. A change may be repeated.
+    /// Gives where it stands, or where the message's last change does if it says that already.
+    ///
+    /// # Errors
+    /// It is refused, the text is out of bounds, or it cannot be kept now.
+    pub async fn change(&self, id: MessageId, alteration: Alteration) -> Result<Offset, AlterError> {
+        if let Alteration::Edit(text) = &alteration
+            && text.len() > self.rooms.longest
+        {
+            return Err(PostError::TooLong(self.rooms.longest).into());
+        }
+        let Room { group, history, .. } = &self.subject;
+        // What is not kept cannot be found again.
+        let keeper = self.rooms.keeper(*history).ok_or(AlterError::Refused(Refused::NotFound))?;
+        let change = NewChange { group: group.clone(), id, from: self.person.clone(), alteration, at: Timestamp::now() };
+        Ok(keeper.change(change).await?.position.offset)
+    }
+
+    /// Sends bytes to the members as they are; they are not kept.
+    ///
+    /// # Errors
+    /// Too long, or it cannot be handed on now.
+    pub async fn post_binary(&self, bytes: Vec<u8>) -> Result<(), PostError> {
+        if bytes.len() > self.rooms.longest {
+            return Err(PostError::TooLong(self.rooms.longest));
+        }
+        let Room { group, events, .. } = &self.subject;
+        let group = group_name(group, events);
+        let sent = match self.rooms.layer.group_send(&group, events::binary(bytes.clone(), events)).await {
+            Err(LayerError::Unserializable(_)) => {
+                self.rooms.layer.group_send(&group, events::binary_as_text(&bytes, events)).await
+            }
+            sent => sent,
+        };
+        self.handed_on(&group, sent)
+    }
+
+    /// Hands an event to the members as it is; it is not kept. Make it with [`foreign_event`] where it comes from outside.
+    ///
+    /// # Errors
+    /// It cannot be handed on now.
+    pub async fn relay(&self, event: Event) -> Result<(), PostError> {
+        self.hand_on(event).await
+    }
+
+    async fn hand_on(&self, event: Event) -> Result<(), PostError> {
+        let group = group_name(&self.subject.group, &self.subject.events);
+        self.handed_on(&group, self.rooms.layer.group_send(&group, event).await)
+    }
+
+    /// What the layer has said of something that is not kept.
+    fn handed_on(&self, group: &GroupName, sent: Result<(), LayerError>) -> Result<(), PostError> {
+        let news = self.rooms.refused.is_news(sent.is_err());
+        match sent {
+            Ok(()) => {
+                if news {
+                    info!("the channel layer takes what is not kept again");
+                }
+                Ok(())
+            }
+            Err(cause) => {
+                if news {
+                    error!(%group, %cause, "the channel layer refuses what is not kept; its authors are told");
+                } else {
+                    debug!(%group, %cause, "the channel layer refuses what is not kept");
+                }
+                Err(PostError::Unavailable)
+            }
+        }
+    }
+
+    /// Where the room's stream stands.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn head(&self) -> Result<Position, StoreError> {
+        match self.stream() {
+            Some(stream) => Ok(stream.after(None).await?.head),
+            None => Ok(Position { epoch: self.rooms.passing.clone(), offset: Offset::START }),
+        }
+    }
+
+    /// Brings a client level that is at `since`, or a new one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn catch_up(&self, since: Option<&Position>) -> Result<CatchUp, StoreError> {
+        let Some(stream) = self.stream() else {
+            return Ok(CatchUp { head: self.head().await?, recovered: false, entries: Vec::new() });
+        };
+        if let Some(since) = since {
+            let Missed { head, first, entries } = stream.after(Some(since.offset)).await?;
+            let held = first <= since.offset.next() && since.offset <= head.offset;
+            let whole = entries.last().map_or(since.offset, |last| last.offset) == head.offset;
+            if head.epoch == since.epoch && held && whole {
+                return Ok(CatchUp { head, recovered: true, entries });
+            }
+        }
+        let page = stream.store.read(&stream.group, Slice::Latest, NEWEST, ANSWER_BYTES).await?;
+        let entries = page.messages.into_iter().map(Entry::from).collect();
+        Ok(CatchUp { head: page.head, recovered: false, entries })
+    }
+
+    /// Whether the room's messages can be searched: those that are kept in the store can.
+    pub fn is_searched(&self) -> bool {
+        self.subject.history == History::Store
+    }
+
+    /// The room's messages that fit the query best, at most so many.
+    ///
+    /// # Errors
+    /// The store cannot be searched.
+    pub async fn search(&self, query: &Query, count: usize) -> Result<Found, StoreError> {
+        if !self.is_searched() {
+            return Ok(Found::nothing());
+        }
+        self.rooms.durable.store.search(query, &Within::Room(self.subject.group.clone()), count).await
+    }
+
+    /// A part of the room's messages.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn page(&self, slice: Slice, count: usize) -> Result<Stretch, StoreError> {
+        let Some(Stream { store, .. }) = self.stream() else {
+            let (epoch, offset, messages) = (self.rooms.passing.clone(), Offset::START, Vec::new());
+            return Ok(Stretch { epoch, offset, first: offset.next(), latest: offset, messages });
+        };
+        let Page { head, first, latest, messages } = store.read(&self.subject.group, slice, count, ANSWER_BYTES).await?;
+        Ok(Stretch { epoch: head.epoch, offset: head.offset, first, latest, messages })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::server::{
+        layers::{Channel, ChannelLayer, MemoryLayer, MemoryOptions, Sink},
+        settings::{GroupTemplate, Pattern, RoomEvents, RoomRule},
+        store::MemoryStore,
+        telemetry::Appends,
+    };
+
+    /// A layer that, as one that writes JSON, has no form for bytes.
+    struct NoBytes(MemoryLayer);
+
+    #[async_trait]
+    impl ChannelLayer for NoBytes {
+        async fn send(&self, channel: &Channel, event: Event) -> Result<(), LayerError> {
+            self.0.send(channel, event).await
+        }
+
+        async fn receive(&self, channel: &Channel) -> Result<Event, LayerError> {
+            self.0.receive(channel).await
+        }
+
+        fn new_channel(&self, prefix: &str) -> Result<Channel, LayerError> {
+            self.0.new_channel(prefix)
+        }
+
+        fn attach(&self, sink: Arc<dyn Sink>) -> Result<Channel, LayerError> {
+            self.0.attach(sink)
+        }
+
+        async fn detach(&self, name: &Channel) -> Result<(), LayerError> {
+            self.0.detach(name).await
+        }
+
+        async fn group_add(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError> {
+            self.0.group_add(group, channel).await
+        }
+
+        async fn group_discard(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError> {
+            self.0.group_discard(group, channel).await
+        }
+
+        async fn group_send(&self, group: &GroupName, event: Event) -> Result<(), LayerError> {
+            if event.get_bytes("bytes").is_some() {
+                return Err(LayerError::Unserializable("bytes".to_owned()));
+            }
+            self.0.group_send(group, event).await
+        }
+
+        async fn flush(&self) -> Result<(), LayerError> {
+            self.0.flush().await
+        }
+    }
+
+    /// A consumer in Python as far as the layer sees it: what it receives of a text, bytes and an event in the room `lobby`.
+    async fn received(layer: Arc<dyn ChannelLayer>, history: History) -> [Event; 3] {
+        let template = GroupTemplate::new("chat_{group}", &Pattern::everything()).unwrap();
+        let events =
+            RoomEvents { event_type: "room.said".parse().unwrap(), text_key: "body".parse().unwrap(), group: template };
+        let rule = RoomRule { history, events: Arc::new(events), ..RoomRule::default() };
+        let [durable, volatile] =
+            [MemoryStore::new(10), MemoryStore::new(10)].map(|(store, commits)| (Arc::new(store) as Arc<dyn Store>, commits));
+        let consumer = layer.new_channel("specific").unwrap();
+        layer.group_add(&"chat_lobby".parse().unwrap(), &consumer).await.unwrap();
+        let (rooms, _strandings) = Rooms::start(vec![rule], durable, volatile, Arc::clone(&layer), 100, &Appends::default());
+        let person = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
+        let access = rooms.enter(&person, &"lobby".parse().unwrap()).ok().unwrap();
+        access.post("k".parse().unwrap(), "hello".to_owned()).await.unwrap();
+        access.post_binary(vec![1, 2]).await.unwrap();
+        access.relay(Event::new("tick")).await.unwrap();
+        let next = || async { timeout(Duration::from_secs(5), layer.receive(&consumer)).await.expect("an event").unwrap() };
+        [next().await, next().await, next().await]
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_to_a_room_goes_to_the_group_and_in_the_type_of_its_rule() {
+        for history in [History::Store, History::Memory, History::None] {
+            let layer = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
+            let events = received(layer, history).await;
+            let seen: Vec<_> = events.iter().map(|event| (event.kind(), event.get_str("body"))).collect();
+            assert_eq!(seen, [("room.said", Some("hello")), ("room.said", Some("")), ("tick", None)], "{history:?}");
+            assert_eq!(events[1].get_bytes("bytes").map(|bytes| &bytes[..]), Some(&[1, 2][..]));
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_go_through_a_layer_that_has_no_bytes() {
+        let layer = Arc::new(NoBytes(MemoryLayer::new(MemoryOptions::default()).unwrap()));
+        let events = received(layer, History::None).await;
+        assert_eq!((events[1].kind(), events[1].get_str("bytes")), ("room.said", Some("AQI=")));
+    }
+}
