@@ -1,5 +1,5 @@
-//! What several test binaries stand on: real Redis and PostgreSQL servers, and real Python programs that talk
-//! through Redis.
+//! What several test binaries stand on: real Redis and PostgreSQL servers, relays to them that lose what is on its way, and real
+//! Python programs that talk through Redis.
 //!
 //! A binary takes it in with `#[path = "support/mod.rs"] mod support;`. Nothing here sleeps: every wait is for one event, and
 //! the bound on it only ends a test that hangs.
@@ -21,6 +21,7 @@ pub mod peer;
 pub mod postgres;
 mod process;
 pub mod redis;
+pub mod relay;
 
 /// Longer than anything takes, on a busy machine too.
 const PATIENCE: Duration = Duration::from_mins(1);
