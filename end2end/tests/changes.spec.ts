@@ -251,6 +251,28 @@ test('both react and take it back, and it is counted', async ({ browser, baseURL
   await expect(late.page.getByRole('group', { name: 'Reactions' })).toHaveCount(0);
 });
 
+test('the keyboard stays with a reaction when another one comes before it', async ({ browser, baseURL }) => {
+  const { ann, bob } = await annAndBob(browser, baseURL!);
+  await ann.say('What do you think?');
+  await choose(ann, 'What do', 'thumbs up');
+  const message = row(ann, 'What do');
+  await reaction(message, /^👍/).focus();
+  // Each stands before those that were there.
+  for (const [name, emoji] of [['celebration', '🎉'], ['heart', '❤️']] as const) {
+    await choose(bob, 'What do', name);
+    await expect(reaction(message, `${emoji}, 1 reaction: Bob`)).toBeVisible();
+    await expect(reaction(message, '👍, 1 reaction: you')).toBeFocused();
+  }
+  await expect(message.locator('.reaction')).toHaveText([/❤️/, /🎉/, /👍/]);
+  await choose(bob, 'What do', 'thumbs up');
+  await expect(reaction(message, '👍, 2 reactions: you, Bob')).toBeFocused();
+  await ann.page.keyboard.press('Enter');
+  await expect(reaction(message, '👍, 1 reaction: Bob')).toBeFocused();
+  await choose(bob, 'What do', 'celebration');
+  await expect(message.locator('.reaction')).toHaveText([/❤️/, /👍/]);
+  await expect(reaction(message, '👍, 1 reaction: Bob')).toBeFocused();
+});
+
 test('sockets that drop in the middle of changes lose none of them and keep their order', async ({ browser, page, baseURL }) => {
   const name = freshRoom();
   const bob = await Room.openAs(browser, 'Bob', name, baseURL!);
