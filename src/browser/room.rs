@@ -65,8 +65,14 @@ pub(super) fn open(link: RoomLink) {
         match kept {
             Kept::Say(key, text) => room.compose(key, text),
             Kept::Change(wish) => room.wish(wish),
+            Kept::Edit(editing) => link.edits.update(|edits| edits.restore(editing)),
         }
     }
+    let session = Rc::clone(&room);
+    Effect::new(move || {
+        link.edits.track();
+        session.outbox.keep();
+    });
     let line = connection::start(&format!("/room/{group}/"), Rc::clone(&room));
     let draft = Draft::of(&group);
     draft.restore(link);
@@ -314,7 +320,8 @@ impl Session {
         }
     }
 
-    /// The server will not do what we asked for: a message stays as it is in the list, of anything else we hear beside the composer.
+    /// The server will not do what we asked for: a message stays as it is in the list, an edit is offered once more, of anything else we
+    /// hear beside the composer.
     fn refused(&self, task: Task, CommandError { message: reason, .. }: CommandError) {
         self.outbox.done();
         match task {
@@ -323,10 +330,14 @@ impl Session {
                 self.apply(Input::Denied(number));
                 match what {
                     // What was written must not be lost.
-                    What::Edit(text) => {
-                        let editing = Editing { message, text, refused: Some(reason) };
-                        self.link.edits.update(|edits| edits.push_back(editing));
+                    What::Edit(text) if !self.outbox.will_replace(&message) => {
+                        let before = self.link.state.with_untracked(|state| state.text(&message).map(str::to_owned));
+                        let before = before.unwrap_or_default();
+                        let editing = Editing { message, before, text, refused: Some(reason) };
+                        self.link.edits.update(|edits| edits.refuse(editing));
                     }
+                    // What we have asked for since then is what we want.
+                    What::Edit(_) => {}
                     What::Delete => self.link.problem.set(Some(format!("Not deleted: {reason}"))),
                     What::React { .. } => self.link.problem.set(Some(format!("Not changed: {reason}"))),
                 }

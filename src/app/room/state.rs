@@ -215,6 +215,12 @@ impl RoomState {
         row.offset.map(|offset| MessageId { epoch: self.position.epoch.clone(), offset })
     }
 
+    /// What a message says, if it has a row.
+    pub fn text(&self, id: &MessageId) -> Option<&str> {
+        let is_it = |row: &&Row| row.offset == Some(id.offset) && self.position.epoch == id.epoch;
+        self.rows[..self.said].iter().rev().find(is_it).map(|row| row.content.text.as_str())
+    }
+
     /// What a row shows: what it says, and what we want done to it.
     pub fn content<'a>(&self, row: &'a Row) -> Cow<'a, Content> {
         match self.id(row) {

@@ -337,9 +337,11 @@ fn what_we_want_done_shows_at_once_and_is_done_by_its_event() {
     let key = RowKey::new("me", "k2");
     let id = MessageId { epoch: epoch("e"), offset: Offset(2) };
     let shown = |state: &RoomState| state.row(&key).map(|row| (state.content(row).text.clone(), state.is_changing(row)));
+    assert_eq!(state.text(&id), Some("text 2"));
     let wish = Wish { message: id.clone(), what: What::Edit("new".to_owned()) };
     assert_eq!(state.apply(Input::Wished { number: 0, wish, from: me(), at: Timestamp::from_millis(9) }), Ok(()));
     assert_eq!(shown(&state), Some(("new".to_owned(), true)));
+    assert_eq!(state.text(&id), Some("text 2"), "which it says until the event comes");
     assert_eq!(state.apply(Input::Granted { number: 0, offset: Offset(4) }), Ok(()));
     assert_eq!(shown(&state), Some(("new".to_owned(), true)), "the event is on its way");
     let (topic, at) = (Topic::Room("lobby".parse().expect("a group")), Timestamp::from_millis(7));
