@@ -251,6 +251,28 @@ test('both react and take it back, and it is counted', async ({ browser, baseURL
   await expect(late.page.getByRole('group', { name: 'Reactions' })).toHaveCount(0);
 });
 
+test('the keyboard stays with a reaction when another one comes before it', async ({ browser, baseURL }) => {
+  const { ann, bob } = await annAndBob(browser, baseURL!);
+  await ann.say('What do you think?');
+  await choose(ann, 'What do', 'thumbs up');
+  const message = row(ann, 'What do');
+  await reaction(message, /^👍/).focus();
+  // Each stands before those that were there.
+  for (const [name, emoji] of [['celebration', '🎉'], ['heart', '❤️']] as const) {
+    await choose(bob, 'What do', name);
+    await expect(reaction(message, `${emoji}, 1 reaction: Bob`)).toBeVisible();
+    await expect(reaction(message, '👍, 1 reaction: you')).toBeFocused();
+  }
+  await expect(message.locator('.reaction')).toHaveText([/❤️/, /🎉/, /👍/]);
+  await choose(bob, 'What do', 'thumbs up');
+  await expect(reaction(message, '👍, 2 reactions: you, Bob')).toBeFocused();
+  await ann.page.keyboard.press('Enter');
+  await expect(reaction(message, '👍, 1 reaction: Bob')).toBeFocused();
+  await choose(bob, 'What do', 'celebration');
+  await expect(message.locator('.reaction')).toHaveText([/❤️/, /👍/]);
+  await expect(reaction(message, '👍, 1 reaction: Bob')).toBeFocused();
+});
+
 test('sockets that drop in the middle of changes lose none of them and keep their order', async ({ browser, page, baseURL }) => {
   const name = freshRoom();
   const bob = await Room.openAs(browser, 'Bob', name, baseURL!);
@@ -304,7 +326,7 @@ test('what could not be changed yet shows, survives a reload and is done then', 
   await expect(page.locator('.changing')).toHaveCount(0);
 });
 
-test('what the server refuses is said beside the composer, and an edited text comes back', async ({ page }) => {
+test('what the server refuses is said beside the composer, and an edited text is offered again', async ({ page }) => {
   const name = freshRoom();
   let refuses = true;
   await page.routeWebSocket(/\/room\//, (socket) => {
@@ -333,8 +355,9 @@ test('what the server refuses is said beside the composer, and an edited text co
   await choose(room, 'said', 'Edit');
   await room.composer.fill('said differently');
   await room.composer.press('Enter');
-  await expect(problem).toHaveText('Not changed: no changes today');
   await room.shows('said');
+  await page.getByRole('button', { name: 'Edit again' }).click();
+  await expect(problem).toHaveText('Not changed: no changes today');
   await expect(editing(room)).toBeVisible();
   await expect(room.composer).toHaveValue('said differently');
   await axe(page);
@@ -578,6 +601,41 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await expect(room.composer).not.toBeFocused();
     expect(await isTooWide(page)).toBe(false);
     await axe(page);
+  });
+}
+
+for (const width of [320, 360]) {
+  test(`on a phone ${width} px wide the button of a message does not stand upon what it says`, async ({ browser, baseURL }) => {
+    const viewport = { width, height: 640 };
+    const context = await browser.newContext({ baseURL: baseURL!, viewport, hasTouch: true, isMobile: true });
+    const page = await context.newPage();
+    await page.goto('/');
+    await page.getByRole('button', { name: /^You are/ }).tap();
+    await page.getByLabel('What others call you').fill('Somebody with a name that fills the line');
+    await page.getByRole('button', { name: 'Save' }).tap();
+    await expect(page.getByRole('button', { name: /^You are Somebody/ })).toBeVisible();
+    const name = freshRoom();
+    const room = await Room.open(page, name);
+    // The first stands under the name, the second goes on; both are as wide as may be.
+    for (const text of ['x'.repeat(100), 'y'.repeat(100)]) {
+      await room.composer.fill(text);
+      await room.send.tap();
+      await expect(page.getByText('Sending…')).toHaveCount(0);
+    }
+    const words = Array.from({ length: 9 }, (_, i) => ({ emoji: `${'w'.repeat(29)}${i}`, on: true }));
+    await command(page, name, 'react', words);
+    await command(page, name, 'edit', [{ text: 'x'.repeat(120) }]);
+    await expect(room.messages.first().getByText('(edited)')).toBeVisible();
+    await expect(room.messages.first().locator('.reaction')).toHaveCount(9);
+    for (const message of await room.messages.all()) {
+      const act = (await actionsOf(message).boundingBox())!;
+      expect(act.width).toBeGreaterThanOrEqual(44);
+      expect(act.x + act.width).toBeLessThanOrEqual(width);
+      for (const part of await message.locator('.text, .author, .edited, .reaction').all()) {
+        const box = (await part.boundingBox())!;
+        expect(box.x + box.width, await part.innerText()).toBeLessThanOrEqual(act.x);
+      }
+    }
   });
 }
 

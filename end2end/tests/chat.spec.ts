@@ -265,3 +265,50 @@ test('a room fits a phone, in both colour schemes', async ({ browser, baseURL })
     await axe(page);
   }
 });
+
+test('an error that is about nothing the page has asked for stops nothing', async ({ page }) => {
+  const strays: string[] = [];
+  page.on('console', (message) => {
+    if (message.type() === 'warning') strays.push(message.text());
+  });
+  await page.routeWebSocket(/\/room\//, (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage((message) => {
+      if (/"send"/.test(message.toString())) {
+        const error = { code: 'rate_limited', message: 'a stray', retry_after_ms: 3_600_000 };
+        for (const id of [1_000_000, null]) socket.send(JSON.stringify({ id, error }));
+      }
+      server.send(message);
+    });
+  });
+  const room = await Room.open(page, freshRoom());
+  for (const text of ['one', 'two']) await room.say(text);
+  await room.shows('one', 'two');
+  await expect(page.getByRole('alert')).toHaveCount(0);
+  expect(strays.filter((text) => text.includes('a stray'))).toHaveLength(4);
+});
+
+test('a join that cannot be done now is tried again, and a refused one is said', async ({ page }) => {
+  const refusals = [
+    { code: 'unavailable', message: 'not now', retry_after_ms: 10 },
+    { code: 'forbidden', message: 'not for you', retry_after_ms: null },
+  ];
+  let joins = 0;
+  await page.routeWebSocket(/\/room\//, (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage((message) => {
+      const { id, join } = JSON.parse(message.toString()) as { id: number; join?: object };
+      const error = join && refusals[joins];
+      joins += join ? 1 : 0;
+      if (error) socket.send(JSON.stringify({ id, error }));
+      else server.send(message);
+    });
+  });
+  const room = await Room.open(page, freshRoom());
+  await expect(page.getByRole('alert')).toHaveText('Not joined: not for you');
+  expect(joins).toBe(2);
+  await page.getByRole('button', { name: 'Close connection' }).click();
+  await page.getByRole('button', { name: 'Connect', exact: true }).click();
+  await room.say('here now');
+  await room.shows('here now');
+});

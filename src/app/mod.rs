@@ -20,9 +20,9 @@ mod search;
 
 use leptos::prelude::*;
 pub use lobby::LobbyState;
-pub use outside::{Editing, Intent, Loading, LobbyLink, Outside, RoomLink, Status};
+pub use outside::{Intent, Loading, LobbyLink, Outside, RoomLink, Status};
 pub use page::{LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage};
-pub use room::{Delivery, End, Gap, Here, Input, RoomState, Row, RowKey, Typists, What, Wish};
+pub use room::{Delivery, Editing, Edits, End, Gap, Here, Input, RoomState, Row, RowKey, Typists, What, Wish};
 
 use crate::wire::Timestamp;
 

@@ -1,11 +1,11 @@
 //! What the components ask of the world outside, and what it tells them.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use leptos::{html, prelude::*};
 
-use super::{LobbyState, RoomState, RowKey, Wish, ZoneOf};
-use crate::wire::{Group, MessageId, Offset, Person};
+use super::{Edits, LobbyState, RoomState, RowKey, Wish, ZoneOf};
+use crate::wire::{Group, Offset, Person};
 
 /// How a live page's connection is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +58,8 @@ pub struct RoomLink {
     pub loading: RwSignal<Loading>,
     /// The same of later ones.
     pub returning: RwSignal<Loading>,
-    /// What the composer holds in place of the draft: the first; others wait for it to be finished.
-    pub edits: RwSignal<VecDeque<Editing>>,
+    /// What is written in place of messages that were said; the composer holds one of them in place of the draft.
+    pub edits: RwSignal<Edits>,
     /// What went wrong with what was asked for last; said beside the composer until something else is done there.
     pub problem: RwSignal<Option<String>>,
     /// What a screen reader is told.
@@ -76,16 +76,6 @@ pub struct RoomLink {
 pub struct About {
     pub group: Group,
     pub you: Person,
-}
-
-/// A message of ours that is being said differently.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Editing {
-    pub message: MessageId,
-    /// What the composer begins with.
-    pub text: String,
-    /// Why the server refused this text; none where it is what the message says.
-    pub refused: Option<String>,
 }
 
 /// Reading more messages.

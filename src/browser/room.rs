@@ -53,7 +53,7 @@ pub(super) fn open(link: RoomLink) {
         link,
         topic,
         ready: Cell::new(false),
-        joining: Cell::new(false),
+        joining: Cell::new(None),
         outbox: Outbox::of(link, &group),
         wishes: Cell::default(),
         scroll: Scroll::start(link),
@@ -65,8 +65,14 @@ pub(super) fn open(link: RoomLink) {
         match kept {
             Kept::Say(key, text) => room.compose(key, text),
             Kept::Change(wish) => room.wish(wish),
+            Kept::Edit(editing) => link.edits.update(|edits| edits.restore(editing)),
         }
     }
+    let session = Rc::clone(&room);
+    Effect::new(move || {
+        link.edits.track();
+        session.outbox.keep();
+    });
     let line = connection::start(&format!("/room/{group}/"), Rc::clone(&room));
     let draft = Draft::of(&group);
     draft.restore(link);
@@ -127,8 +133,8 @@ struct Session {
     topic: Topic,
     /// The connection is there and the room joined; something may be said and done.
     ready: Cell<bool>,
-    /// A join is under way; another one would bring nothing else.
-    joining: Cell<bool>,
+    /// The number of the join that is under way; another one would bring nothing else.
+    joining: Cell<Option<u64>>,
     outbox: Outbox,
     /// How many wishes there were, which numbers them.
     wishes: Cell<u64>,
@@ -184,11 +190,12 @@ impl Session {
     }
 
     fn join(&self, line: &Line) {
-        if self.joining.replace(true) {
+        if self.joining.get().is_some() {
             return;
         }
         let since = self.link.state.with_untracked(|state| state.position().clone());
-        line.say(Command::Join(Join { topic: self.topic.clone(), since: Some(since) }));
+        let id = line.say(Command::Join(Join { topic: self.topic.clone(), since: Some(since) }));
+        self.joining.set(Some(id));
     }
 
     /// Lets the others know that we are writing.
@@ -222,41 +229,59 @@ impl Session {
         }
     }
 
-    fn answered(self: &Rc<Self>, reply: Reply, line: &Line) {
+    fn answered(self: &Rc<Self>, Reply { id, outcome }: Reply, line: &Line) {
+        let is = |number: Option<u64>| number.is_some() && number == id;
         // Whether the others were told does not matter to what we say.
-        if self.typed.get().is_some_and(|(_, id)| reply.id == Some(id)) {
+        if is(self.typed.get().map(|(_, id)| id)) {
             return;
         }
-        let task = self.outbox.answered(reply.id);
-        match (reply.outcome, task) {
-            (Outcome::Ok(Answer::Joined { at, state }), _) => self.joined(at, state),
-            (Outcome::Ok(Answer::Sent { offset }), Some(task)) => self.accepted(task, offset),
-            // These pass: the same is asked for until it goes through.
-            (Outcome::Error(error), task) if matches!(error.code, Code::RateLimited | Code::Unavailable) => {
+        if is(self.joining.get()) {
+            self.joining.set(None);
+            self.join_answered(outcome, line);
+        } else if let Some(task) = self.outbox.answered(id) {
+            self.task_answered(task, outcome, line);
+        } else if let Outcome::Error(error) = outcome {
+            leptos::logging::warn!("an error in answer to nothing that waits for one: {error}");
+        }
+        self.ask_next(line);
+    }
+
+    fn join_answered(self: &Rc<Self>, outcome: Outcome, line: &Line) {
+        match outcome {
+            Outcome::Ok(Answer::Joined { at, state }) => self.joined(at, state),
+            Outcome::Error(error) if is_passing(&error) => {
                 self.ready.set(false);
-                if task.is_none() {
-                    self.joining.set(false);
-                }
-                let wait = u32::try_from(error.retry_after_ms.unwrap_or(AGAIN)).unwrap_or(u32::MAX);
                 let (session, line) = (Rc::clone(self), line.clone());
                 spawn_local(async move {
-                    TimeoutFuture::new(wait).await;
-                    if task.is_none() {
-                        session.join(&line);
-                    } else if !session.joining.get() {
+                    TimeoutFuture::new(wait_after(&error)).await;
+                    session.join(&line);
+                });
+            }
+            Outcome::Error(error) => self.link.problem.set(Some(format!("Not joined: {error}"))),
+            Outcome::Ok(_) => {}
+        }
+    }
+
+    fn task_answered(self: &Rc<Self>, task: Task, outcome: Outcome, line: &Line) {
+        match outcome {
+            Outcome::Ok(Answer::Sent { offset }) => self.accepted(task, offset),
+            Outcome::Error(error) if is_passing(&error) => {
+                self.ready.set(false);
+                let (session, line) = (Rc::clone(self), line.clone());
+                spawn_local(async move {
+                    TimeoutFuture::new(wait_after(&error)).await;
+                    if session.joining.get().is_none() {
                         session.ready.set(true);
                         session.ask_next(&line);
                     }
                 });
             }
-            (Outcome::Error(error), Some(task)) => self.refused(task, error),
-            _ => {}
+            Outcome::Error(error) => self.refused(task, error),
+            Outcome::Ok(_) => {}
         }
-        self.ask_next(line);
     }
 
     fn joined(self: &Rc<Self>, at: Joined, state: State) {
-        self.joining.set(false);
         let same = self.link.state.with_untracked(|state| state.position().epoch == at.epoch);
         let stays = self.is_past() && same;
         let fresh = !state.recovered;
@@ -295,7 +320,8 @@ impl Session {
         }
     }
 
-    /// The server will not do what we asked for: a message stays as it is in the list, of anything else we hear beside the composer.
+    /// The server will not do what we asked for: a message stays as it is in the list, an edit is offered once more, of anything else we
+    /// hear beside the composer.
     fn refused(&self, task: Task, CommandError { message: reason, .. }: CommandError) {
         self.outbox.done();
         match task {
@@ -304,10 +330,14 @@ impl Session {
                 self.apply(Input::Denied(number));
                 match what {
                     // What was written must not be lost.
-                    What::Edit(text) => {
-                        let editing = Editing { message, text, refused: Some(reason) };
-                        self.link.edits.update(|edits| edits.push_back(editing));
+                    What::Edit(text) if !self.outbox.will_replace(&message) => {
+                        let before = self.link.state.with_untracked(|state| state.text(&message).map(str::to_owned));
+                        let before = before.unwrap_or_default();
+                        let editing = Editing { message, before, text, refused: Some(reason) };
+                        self.link.edits.update(|edits| edits.refuse(editing));
                     }
+                    // What we have asked for since then is what we want.
+                    What::Edit(_) => {}
                     What::Delete => self.link.problem.set(Some(format!("Not deleted: {reason}"))),
                     What::React { .. } => self.link.problem.set(Some(format!("Not changed: {reason}"))),
                 }
@@ -363,7 +393,7 @@ impl Client for Rc<Session> {
     fn opened(&self, you: Person, line: &Line) {
         self.are(you);
         self.ready.set(false);
-        self.joining.set(false);
+        self.joining.set(None);
         self.outbox.forget_asked();
         self.join(line);
     }
@@ -380,6 +410,16 @@ impl Client for Rc<Session> {
     fn status(&self, status: Status) {
         self.link.status.set(status);
     }
+}
+
+/// The same is asked for until it goes through.
+fn is_passing(error: &CommandError) -> bool {
+    matches!(error.code, Code::RateLimited | Code::Unavailable)
+}
+
+/// When it is asked for again, in milliseconds.
+fn wait_after(error: &CommandError) -> u32 {
+    u32::try_from(error.retry_after_ms.unwrap_or(AGAIN)).unwrap_or(u32::MAX)
 }
 
 /// By this browser's clock.

@@ -7,7 +7,7 @@ use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 
 use super::{RowKey, What, Wish};
 use crate::{
-    app::{Editing, Intent, Outside, RoomLink, Status},
+    app::{Intent, Outside, RoomLink, Status},
     wire::{Emoji, MessageId},
 };
 
@@ -80,11 +80,9 @@ impl Actions {
     /// Puts the message of a row into the composer.
     pub(super) fn edit(self, key: &RowKey) {
         if let Some((message, text)) = self.said(key) {
-            self.link().edits.update(|edits| {
-                // What was refused is still to be seen to.
-                edits.pop_front_if(|front| front.refused.is_none());
-                edits.push_front(Editing { message, text, refused: None });
-            });
+            self.link().edits.update(|edits| edits.begin(message, text));
+            // Where it is there already nothing changes, and it is written there all the same.
+            focus(self.link().composer.get_untracked().map(Into::into));
         }
     }
 
@@ -136,6 +134,15 @@ pub(super) fn focus(element: Option<web_sys::Element>) {
     if let Some(element) = element.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok()) {
         // An element that cannot take it leaves it where it is.
         let _ = element.focus();
+    }
+}
+
+/// Gives the keyboard to the composer, when the button that had it is gone; to the log where a keyboard on a touch screen would come up.
+pub(super) fn come_back(link: RoomLink, touch: Option<fn() -> bool>) {
+    if touch.is_none_or(|touch| !touch()) {
+        focus(link.composer.get_untracked().map(Into::into));
+    } else {
+        focus(link.log.get_untracked().map(Into::into));
     }
 }
 
@@ -288,15 +295,11 @@ pub(super) fn DeleteQuestion(actions: Actions) -> impl IntoView {
     let confirm = move |_| {
         let Some((message, _)) = deleting.get_untracked() else { return };
         close();
-        link.edits.update(|edits| edits.retain(|editing| editing.message != message));
+        link.edits.update(|edits| edits.finish(&message));
         link.problem.set(None);
         link.request(Intent::Change(Wish { message, what: What::Delete }));
-        // The button that opened the menu is gone. A keyboard on a touch screen would come up.
-        if touch.is_none_or(|touch| !touch()) {
-            focus(link.composer.get_untracked().map(Into::into));
-        } else {
-            focus(link.log.get_untracked().map(Into::into));
-        }
+        // The button that opened the menu is gone.
+        come_back(link, touch);
     };
     view! {
         <dialog class="question" aria-labelledby="question" node_ref=question on:close=move |_| deleting.set(None)>

@@ -1,12 +1,20 @@
 //! Where a message is written, and where one that was said is said differently.
+//!
+//! A refused edit does not come into the composer by itself, which may hold something else: a notice above offers it.
 
 use leptos::{ev, prelude::*};
 
-use super::{What, Wish, actions::Actions};
-use crate::{
-    app::{Editing, Intent, Outside, RoomLink},
-    wire::Key,
+use super::{
+    Editing, Edits, What, Wish,
+    actions::{Actions, come_back},
 };
+use crate::{
+    app::{Intent, Outside, RoomLink},
+    wire::{Key, MessageId},
+};
+
+/// So much of a refused text is shown, in characters; where that is more than three lines, less of it.
+const BEGINNING: usize = 200;
 
 /// A form that sends by itself when there is no script; with one, it asks the outside. While a message is edited, the draft waits.
 #[component]
@@ -22,9 +30,9 @@ pub(super) fn Composer(
 ) -> impl IntoView {
     let problem = link.problem;
     let use_touch = use_context::<Outside>().map(|outside| outside.touch);
-    let is_editing = Memo::new(move |_| link.edits.with(|edits| !edits.is_empty()));
+    let is_editing = Memo::new(move |_| link.edits.with(|edits| edits.open().is_some()));
     let is_alive = move || link.ask.with_value(Option::is_some);
-    let done = move || match link.edits.with_untracked(|edits| edits.front().cloned()) {
+    let done = move || match link.edits.with_untracked(|edits| edits.open().cloned()) {
         Some(editing) => save(link, actions, longest, editing),
         None => send(link, longest),
     };
@@ -54,7 +62,7 @@ pub(super) fn Composer(
                 true
             }
             "Escape" if is_editing.get_untracked() => {
-                finish(link);
+                cancel(link);
                 true
             }
             "ArrowUp" if !is_editing.get_untracked() && is_empty() => actions.edit_last(),
@@ -67,13 +75,16 @@ pub(super) fn Composer(
     let input = move |_| {
         if let Some(composer) = link.composer.get_untracked() {
             problem.set(None);
-            if !is_editing.get_untracked() {
+            if is_editing.get_untracked() {
+                link.edits.update(|edits| edits.write(composer.value()));
+            } else {
                 link.request(Intent::Draft(composer.value()));
             }
         }
     };
     view! {
         <form class="composer" method="post" action=here on:submit=submit>
+            <RefusedEdit link touch=use_touch />
             <EditingBar link is_editing />
             <input type="hidden" name="key" value=form_key.to_string() />
             <label class="visually-hidden" for="text">
@@ -116,24 +127,22 @@ fn send(link: RoomLink, longest: usize) {
 }
 
 /// Has a message say what is written; whether it is to say nothing at all is asked first.
-fn save(link: RoomLink, actions: Actions, longest: usize, Editing { message, text: before, refused }: Editing) {
+fn save(link: RoomLink, actions: Actions, longest: usize, Editing { message, before, refused, .. }: Editing) {
     let Some(composer) = link.composer.get_untracked() else { return };
     let text = composer.value();
     if text.trim().is_empty() {
         actions.ask_delete(message, &before);
     } else if refused.is_none() && text == before {
-        finish(link);
+        cancel(link);
     } else if fits(link, longest, &text) {
-        finish(link);
+        link.edits.update(|edits| edits.finish(&message));
         link.request(Intent::Change(Wish { message, what: What::Edit(text) }));
     }
 }
 
-/// Goes on with what else is being edited, or with the draft.
-fn finish(link: RoomLink) {
-    link.edits.update(|edits| {
-        edits.pop_front();
-    });
+/// Leaves a message as it is and goes on with the draft.
+fn cancel(link: RoomLink) {
+    link.edits.update(Edits::cancel);
 }
 
 /// Whether the server takes a text of this length; says so where it does not.
@@ -152,12 +161,77 @@ fn EditingBar(link: RoomLink, is_editing: Memo<bool>) -> impl IntoView {
                 {move || is_editing.get().then_some("Editing your message")}
             </span>
             <Show when=move || is_editing.get()>
-                <button type="button" class="quiet" on:click=move |_| finish(link)>
+                <button type="button" class="quiet" on:click=move |_| cancel(link)>
                     "Cancel"
                 </button>
             </Show>
         </div>
     }
+}
+
+/// Says that the server refused an edit, the first of those that the reader has not decided on, and offers what was written. Nothing
+/// that is being written is touched. As above, the line is there from the first on.
+#[component]
+fn RefusedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
+    let first = Memo::new(move |_| link.edits.with(|edits| edits.refused().next().cloned()));
+    let there_is = Memo::new(move |_| first.with(Option::is_some));
+    let said = move || {
+        first.with(|first| {
+            let Editing { text, refused, .. } = first.as_ref()?;
+            Some((not_changed(refused.as_deref()?), beginning(text)))
+        })
+    };
+    let again = move |_| {
+        if let Some(Editing { message, .. }) = first.get_untracked() {
+            link.edits.update(|edits| edits.again(&message));
+        }
+    };
+    let discard = move |_| {
+        if let Some(Editing { message, .. }) = first.get_untracked() {
+            link.edits.update(|edits| edits.finish(&message));
+            if link.edits.with_untracked(|edits| edits.refused().next().is_none()) {
+                come_back(link, touch);
+            }
+        }
+    };
+    view! {
+        <div class="refused" class:on=move || there_is.get()>
+            <p role="status">
+                {move || {
+                    said()
+                        .map(|(problem, text)| {
+                            view! {
+                                <span class="mistake">{problem}</span>
+                                " "
+                                <q dir="auto">{text}</q>
+                            }
+                        })
+                }}
+            </p>
+            <Show when=move || there_is.get()>
+                <span class="choice">
+                    <button type="button" class="quiet" on:click=again>
+                        "Edit again"
+                    </button>
+                    <button type="button" class="quiet" on:click=discard>
+                        "Discard"
+                    </button>
+                </span>
+            </Show>
+        </div>
+    }
+}
+
+fn beginning(text: &str) -> String {
+    match text.char_indices().nth(BEGINNING) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// What is said of an edit that the server did not make.
+fn not_changed(reason: &str) -> String {
+    format!("Not changed: {reason}")
 }
 
 /// What went wrong, or else which keys there are.
@@ -175,19 +249,26 @@ fn Hint(is_editing: Memo<bool>, problem: RwSignal<Option<String>>) -> impl IntoV
     }
 }
 
-/// Puts what is edited into the composer, and afterwards what was there before.
+/// Puts what is edited into the composer, and afterwards what was there before; says there too why it was refused.
 fn keep_the_draft(link: RoomLink, touch: Option<fn() -> bool>) {
     let draft = StoredValue::new(String::new());
-    Effect::new(move |before: Option<Option<Editing>>| {
+    let open = Memo::new(move |_| {
+        link.edits.with(|edits| edits.open().map(|Editing { message, refused, .. }| (message.clone(), refused.clone())))
+    });
+    Effect::new(move |before: Option<Option<MessageId>>| {
         let before = before.flatten();
-        let now = link.edits.with(|edits| edits.front().cloned());
-        if let Some(composer) = link.composer.get_untracked().filter(|_| now != before) {
+        let (now, refused) = open.get().unzip();
+        let refused = refused.flatten();
+        let is_other = now != before;
+        if is_other || refused.is_some() {
+            link.problem.set(refused.map(|reason| not_changed(&reason)));
+        }
+        if let Some(composer) = link.composer.get_untracked().filter(|_| is_other) {
             if before.is_none() {
                 draft.set_value(composer.value());
             }
-            composer.set_value(&now.as_ref().map_or_else(|| draft.get_value(), |editing| editing.text.clone()));
-            let refused = now.as_ref().and_then(|editing| editing.refused.as_ref());
-            link.problem.set(refused.map(|reason| format!("Not changed: {reason}")));
+            let text = link.edits.with_untracked(|edits| edits.open().map(|editing| editing.text.clone()));
+            composer.set_value(&text.unwrap_or_else(|| draft.get_value()));
             // What was chosen in the list, or pressed, is written here; but a touch keyboard comes only when there is something to write.
             if now.is_some() || !touch.is_some_and(|touch| touch()) {
                 let _ = composer.focus();
@@ -201,4 +282,15 @@ fn keep_the_draft(link: RoomLink, touch: Option<fn() -> bool>) {
 /// `</textarea>` in it break out.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_text_the_beginning_is_shown() {
+        assert_eq!(beginning(&"ü".repeat(BEGINNING)), "ü".repeat(BEGINNING));
+        assert_eq!(beginning(&"ü".repeat(BEGINNING + 1)), "ü".repeat(BEGINNING) + "…");
+    }
 }

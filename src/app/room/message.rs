@@ -114,6 +114,7 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
                 key.with_value(|key| actions.wish(key, What::React { emoji, on }));
             }
         };
+        let disabled = Signal::derive(move || actions.is_none_or(|actions| !actions.alive.get()));
         view! {
             <li
                 id=place
@@ -138,11 +139,9 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
                 <p class="text" dir="auto">
                     {move || shown.with(Shown::text)}
                 </p>
-                {move || {
-                    let reactions = shown.with(|shown| shown.content.reactions.clone());
-                    let disabled = actions.is_none_or(|actions| !actions.alive.get());
-                    (!reactions.is_empty()).then(|| view! { <Reactions reactions me disabled react /> })
-                }}
+                <Show when=move || shown.with(|shown| !shown.content.reactions.is_empty())>
+                    <Reactions reactions=Signal::derive(move || shown.with(|shown| shown.content.reactions.clone())) me disabled react />
+                </Show>
                 {actions
                     .map(|actions| {
                         move || {

@@ -2,6 +2,7 @@
 
 mod actions;
 mod composer;
+mod edits;
 mod message;
 mod presence;
 mod reactions;
@@ -9,6 +10,7 @@ mod state;
 mod view;
 mod wish;
 
+pub use edits::{Editing, Edits};
 pub use presence::{Here, Typists};
 pub use state::{Delivery, End, Gap, Input, RoomState, Row, RowKey};
 pub(super) use view::Room;

@@ -27,34 +27,41 @@ fn label(reaction: &Reaction, me: &str) -> String {
     format!("{}, {count} {word}: {}", reaction.emoji, names(reaction, me))
 }
 
-/// Each emoji with the number of people; pressing one puts ours or takes it away, which is what `react` is told.
+/// Each emoji with the number of people; pressing one puts ours or takes it away, which is what `react` is told. A button is its
+/// emoji's as long as it is there, whatever comes before it, so that the keyboard stays with the emoji.
 #[component]
 pub(super) fn Reactions(
-    reactions: Vec<Reaction>,
+    reactions: Signal<Vec<Reaction>>,
     me: StoredValue<String>,
-    disabled: bool,
+    disabled: Signal<bool>,
     react: impl Fn(Emoji, bool) + Copy + Send + Sync + 'static,
 ) -> impl IntoView {
-    let button = move |reaction: Reaction| {
-        let (names, label, is_mine) = me.with_value(|me| {
-            let is_mine = reaction.from.iter().any(|from| from.id == *me);
-            (names(&reaction, me), label(&reaction, me), is_mine)
+    let emojis = move || reactions.with(|all| all.iter().map(|reaction| reaction.emoji.clone()).collect::<Vec<_>>());
+    let button = move |emoji: Emoji| {
+        let glyph = emoji.to_string();
+        let emoji = StoredValue::new(emoji);
+        // Until the list lets go of it, one that has gone looks as it did last.
+        let reaction = Memo::new(move |last: Option<&Reaction>| {
+            let found = reactions.with(|all| emoji.with_value(|emoji| all.iter().find(|one| one.emoji == *emoji).cloned()));
+            let none = || Reaction { emoji: emoji.get_value(), from: Vec::new() };
+            found.or_else(|| last.cloned()).unwrap_or_else(none)
         });
-        let Reaction { emoji, from } = reaction;
-        let (glyph, count) = (emoji.to_string(), from.len());
+        let is_mine = move || reaction.with(|reaction| me.with_value(|me| reaction.from.iter().any(|from| from.id == *me)));
+        let count = move || reaction.with(|reaction| reaction.from.len());
         let press = move |event: ev::MouseEvent| {
+            let (is_mine, count) = untrack(|| (is_mine(), count()));
             if is_mine && count == 1 {
                 leave(&event);
             }
-            react(emoji.clone(), !is_mine);
+            react(emoji.get_value(), !is_mine);
         };
         view! {
             <button
                 type="button"
                 class="reaction"
-                aria-pressed=if is_mine { "true" } else { "false" }
-                aria-label=label
-                title=names
+                aria-pressed=move || if is_mine() { "true" } else { "false" }
+                aria-label=move || reaction.with(|reaction| me.with_value(|me| label(reaction, me)))
+                title=move || reaction.with(|reaction| me.with_value(|me| names(reaction, me)))
                 disabled=disabled
                 on:click=press
             >
@@ -66,7 +73,9 @@ pub(super) fn Reactions(
     };
     view! {
         <div class="reactions" role="group" aria-label="Reactions">
-            {reactions.into_iter().map(button).collect_view()}
+            <For each=emojis key=Clone::clone let:emoji>
+                {button(emoji)}
+            </For>
         </div>
     }
 }

@@ -215,6 +215,12 @@ impl RoomState {
         row.offset.map(|offset| MessageId { epoch: self.position.epoch.clone(), offset })
     }
 
+    /// What a message says, if it has a row.
+    pub fn text(&self, id: &MessageId) -> Option<&str> {
+        let is_it = |row: &&Row| row.offset == Some(id.offset) && self.position.epoch == id.epoch;
+        self.rows[..self.said].iter().rev().find(is_it).map(|row| row.content.text.as_str())
+    }
+
     /// What a row shows: what it says, and what we want done to it.
     pub fn content<'a>(&self, row: &'a Row) -> Cow<'a, Content> {
         match self.id(row) {
@@ -357,15 +363,15 @@ impl RoomState {
         let said: Vec<Row> = said.map(placed).collect();
         let is_past = self.is_past() && at.epoch == self.position.epoch;
         self.latest = said.last().and_then(|row| row.offset).unwrap_or(Offset::START);
+        self.forget_accepted();
         if is_past {
             // None of it has a place; it is read when the reader comes down to it.
             for row in said {
-                self.remove_under_way(&row.key);
+                self.leave_to_its_answer(&row.key);
             }
             self.position.offset = self.position.offset.max(at.offset);
             return;
         }
-        self.forget_accepted();
         // What is passing cannot be read again; the stream that is now begins after it.
         self.retain(|row| row.offset.is_none());
         self.older = said.first().and_then(|row| row.offset).is_some_and(|first| first > Offset(1));
@@ -502,12 +508,22 @@ impl RoomState {
         }
     }
 
-    /// Shows what is said now, unless the reader is in the past, where it has no place. Ours is under way no more either way.
+    /// Shows what is said now, unless the reader is in the past, where it has no place.
     fn say_now(&mut self, row: Row) {
-        if self.is_past() {
-            self.remove_under_way(&row.key);
-        } else {
+        if !self.is_past() {
             self.say(row);
+        } else if row.offset.is_some() {
+            self.leave_to_its_answer(&row.key);
+        } else {
+            self.remove_under_way(&row.key);
+        }
+    }
+
+    /// Lets go of a message of ours that stands further down than the rows, but not before it is answered: the answer leads the reader
+    /// to it. Where the answer was lost, the row is there to be asked about again.
+    fn leave_to_its_answer(&mut self, key: &RowKey) {
+        if self.under_way(key).is_some_and(|row| row.delivery != Delivery::Pending) {
+            self.remove(key);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The first is asked for, and when it is answered the next. What has no answer is asked for again on the next connection, which does
 //! no harm: a message has its key, and a change that was made already changes nothing. The tab's storage has a copy, so that a
-//! reload loses nothing either.
+//! reload loses nothing either; with it, what was refused and what is written in place of messages.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,8 +13,8 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    app::{Delivery, RoomLink, RowKey, What, Wish},
-    wire::{Command, Delete, Edit, Group, Key, React, Send, Timestamp, Topic},
+    app::{Delivery, Editing, RoomLink, RowKey, What, Wish},
+    wire::{Command, Delete, Edit, Group, Key, MessageId, React, Send, Timestamp, Topic},
 };
 
 /// One thing that waits.
@@ -32,6 +32,7 @@ pub(super) enum Task {
 pub(super) enum Kept {
     Say(Key, String),
     Change(Wish),
+    Edit(Editing),
 }
 
 /// What waits to be asked for, and what is being asked.
@@ -92,6 +93,15 @@ impl Outbox {
         self.tasks.borrow().front().cloned()
     }
 
+    /// Something that waits will say the message differently, or take it back.
+    pub(super) fn will_replace(&self, message: &MessageId) -> bool {
+        let replaces = |task: &Task| match task {
+            Task::Change(_, Wish { message: other, what: What::Edit(_) | What::Delete }) => other == message,
+            Task::Change(..) | Task::Say(_) => false,
+        };
+        self.tasks.borrow().iter().any(replaces)
+    }
+
     /// What was answered is done with.
     pub(super) fn done(&self) {
         self.tasks.borrow_mut().pop_front();
@@ -125,7 +135,7 @@ impl Outbox {
         }
     }
 
-    /// What waits, and before it the messages that were refused.
+    /// What waits, before it the messages that were refused, and after it what is written in place of messages.
     fn to_keep(&self) -> Vec<Kept> {
         let say = |key: &RowKey, text: &str| Some(Kept::Say(key.key().parse().ok()?, text.to_owned()));
         self.link.state.with_untracked(|state| {
@@ -139,7 +149,10 @@ impl Outbox {
                 }
                 Task::Change(_, wish) => Some(Kept::Change(wish.clone())),
             });
-            refused.chain(waiting).collect()
+            let edits = self.link.edits.with_untracked(|edits| {
+                edits.all().iter().filter(|editing| editing.is_unsaved()).cloned().map(Kept::Edit).collect::<Vec<_>>()
+            });
+            refused.chain(waiting).chain(edits).collect()
         })
     }
 

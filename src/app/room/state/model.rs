@@ -25,6 +25,10 @@ enum Deed {
 #[derive(Clone, Debug)]
 enum Step {
     Deed(Deed),
+    /// The page says something of its own.
+    Composed,
+    /// It asks the server for the first that waits, and has the answer or loses it.
+    Asked(bool),
     /// So many events come that are on their way.
     Come(usize),
     /// The socket was down: all that was missed comes in the answer to the join.
@@ -55,6 +59,17 @@ fn ann() -> Person {
     Person { id: "ann".to_owned(), name: "Ann".to_owned() }
 }
 
+fn me() -> Person {
+    Person { id: "me".to_owned(), name: "Me".to_owned() }
+}
+
+fn compose(page: &mut RoomState, number: usize) -> RowKey {
+    let (key, at): (Key, _) = (format!("mine-{number}").parse().unwrap(), Timestamp::from_millis(0));
+    let row = RowKey::new("me", key.as_str());
+    assert_eq!(page.apply(Input::Composed { key, from: me(), text: format!("mine {number}"), at }), Ok(()));
+    row
+}
+
 impl Room {
     fn head(&self) -> u64 {
         self.events.len() as u64
@@ -74,6 +89,19 @@ impl Room {
             }
         }
         messages
+    }
+
+    /// Takes a message of the page's own, as a store does: what was said with this key is not said again.
+    fn take(&mut self, key: &RowKey) -> Offset {
+        let is_it = |event: &Event| matches!(event, Event::Message(message) if message.from == me() && message.key.as_str() == key.key());
+        let at = self.events.iter().position(is_it).unwrap_or_else(|| {
+            let next = self.head() + 1;
+            let (key, content) = (key.key().parse().unwrap(), Content::new(key.key()));
+            let message = Message { id: id(next).to_string(), key, from: me(), content, at: Timestamp::from_millis(0) };
+            self.events.push(Event::Message(message));
+            self.events.len() - 1
+        });
+        Offset(at as u64 + 1)
     }
 
     fn act(&mut self, deed: &Deed) {
@@ -162,6 +190,8 @@ fn deed() -> impl Strategy<Value = Deed> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         20 => deed().prop_map(Step::Deed),
+        3 => Just(Step::Composed),
+        4 => any::<bool>().prop_map(Step::Asked),
         6 => (1..30_usize).prop_map(Step::Come),
         1 => Just(Step::Missed),
         1 => Just(Step::Reset),
@@ -196,9 +226,25 @@ proptest! {
         }
         let mut page = RoomState::new(room.newest());
         let mut asked: Option<Input> = None;
+        // What the page says, as long as it has neither an answer nor a place.
+        let (mut composed, mut waiting) = (0, Vec::<RowKey>::new());
         for step in steps {
             match step {
                 Step::Deed(deed) => room.act(&deed),
+                Step::Composed => {
+                    composed += 1;
+                    waiting.push(compose(&mut page, composed));
+                }
+                Step::Asked(is_answered) => {
+                    let first = page.pending().next().map(|row| row.key.clone());
+                    if let Some(key) = first {
+                        let offset = Some(room.take(&key));
+                        if is_answered {
+                            waiting.retain(|one| *one != key);
+                            prop_assert_eq!(page.apply(Input::Accepted { key, offset }), Ok(()));
+                        }
+                    }
+                }
                 Step::Come(count) => come(&mut page, &room, count),
                 Step::Missed => {
                     let missed = room.after(page.position().offset);
@@ -241,8 +287,22 @@ proptest! {
                 }
                 Step::Trimmed(end, keep) => prop_assert_eq!(page.apply(Input::Trimmed(end, keep)), Ok(())),
             }
+            prop_assert!(waiting.iter().all(|key| page.row(key).is_some()), "{waiting:?}");
+            waiting.retain(|key| page.row(key).is_some_and(|row| row.offset.is_none()));
         }
+        // All that waits is asked for again and answered, before its event comes or after it.
+        let mut answers: Vec<_> = page.pending().map(|row| row.key.clone()).collect();
+        let later = answers.split_off(answers.len() / 2);
+        for key in answers {
+            let offset = Some(room.take(&key));
+            prop_assert_eq!(page.apply(Input::Accepted { key, offset }), Ok(()));
+        }
+        let later: Vec<_> = later.into_iter().map(|key| (room.take(&key), key)).collect();
         come(&mut page, &room, usize::MAX);
+        for (offset, key) in later {
+            prop_assert_eq!(page.apply(Input::Accepted { key, offset: Some(offset) }), Ok(()));
+        }
+        prop_assert_eq!(page.unsent().count(), 0);
         prop_assert_eq!(page.position(), &Position { epoch: epoch(), offset: Offset(room.head()) });
         let all = room.messages();
         let rows = page.rows();

@@ -150,8 +150,10 @@ fn in_the_past_what_is_said_is_not_shown_until_the_reader_comes_down_to_it() {
     let key = compose(&mut state, "a");
     assert_eq!(state.apply(Input::Pushed(push(stored(101)))), Ok(()));
     assert_eq!(state.apply(Input::Pushed(push(said(102, &me(), "a")))), Ok(()));
-    assert_eq!((state.row(&key), state.rows().len()), (None, 30), "it stands further down");
+    assert_eq!((state.pending().count(), state.rows().len()), (1, 31), "it stands further down, and is not answered");
     assert_eq!(state.position(), &at(102));
+    assert_eq!(state.apply(Input::Accepted { key: key.clone(), offset: Some(Offset(102)) }), Ok(()));
+    assert_eq!((state.row(&key), state.rows().len()), (None, 30));
     // A program's word that nobody keeps has no place in the past.
     let Push { topic, event, .. } = push(stored(33));
     assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
@@ -173,10 +175,39 @@ fn in_the_past_a_position_that_is_lost_moves_no_row() {
     let newest = (901..=950).map(|offset| if offset == 940 { said(940, &me(), "a") } else { stored(offset) });
     assert_eq!(state.apply(answer("e", 950, false, newest)), Ok(()));
     assert_eq!((state.newer_than(), state.position()), (Some(Offset(30)), &at(950)));
-    assert_eq!((state.row(&key), state.pending().map(|row| &row.key).collect::<Vec<_>>()), (None, vec![&other]));
+    assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&key, &other]);
+    assert_eq!(state.apply(Input::Accepted { key: key.clone(), offset: Some(Offset(940)) }), Ok(()));
+    assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&other]);
     // Another stream takes the place of the one that was.
     assert_eq!(state.apply(answer("f", 9, false, [stored(9)])), Ok(()));
     assert_eq!((state.newer_than(), offsets(&state)), (None, vec![Some(9), None]));
+}
+
+#[test]
+fn in_the_past_our_message_stays_until_it_is_answered_or_read() {
+    let missed = |recovered| answer("e", 102, recovered, [stored(101), said(102, &me(), "a")]);
+    for event in [Input::Pushed(push(said(101, &me(), "a"))), missed(true), missed(false)] {
+        let mut state = RoomState::new(stretch(100, (1..=30).map(stored)));
+        let key = compose(&mut state, "a");
+        // It came, and the answer to the sending did not: there must be something to ask about again.
+        assert_eq!(state.apply(event), Ok(()));
+        assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&key]);
+        let head = state.position().offset.0;
+        let rest = (31..=head).map(|offset| if offset == head { said(offset, &me(), "a") } else { stored(offset) });
+        assert_eq!(state.apply(Input::Newer(Offset(30), stretch(head, rest))), Ok(()));
+        assert_eq!(offsets(&state), (1..=head).map(Some).collect::<Vec<_>>());
+        assert_eq!(state.pending().count(), 0);
+    }
+}
+
+#[test]
+fn in_the_past_our_message_goes_with_its_event_when_it_was_answered() {
+    let mut state = RoomState::new(stretch(100, (1..=30).map(stored)));
+    let key = compose(&mut state, "a");
+    assert_eq!(state.apply(Input::Accepted { key: key.clone(), offset: Some(Offset(101)) }), Ok(()));
+    assert!(state.row(&key).is_some());
+    assert_eq!(state.apply(Input::Pushed(push(said(101, &me(), "a")))), Ok(()));
+    assert_eq!(state.row(&key), None);
 }
 
 #[test]
@@ -306,9 +337,11 @@ fn what_we_want_done_shows_at_once_and_is_done_by_its_event() {
     let key = RowKey::new("me", "k2");
     let id = MessageId { epoch: epoch("e"), offset: Offset(2) };
     let shown = |state: &RoomState| state.row(&key).map(|row| (state.content(row).text.clone(), state.is_changing(row)));
+    assert_eq!(state.text(&id), Some("text 2"));
     let wish = Wish { message: id.clone(), what: What::Edit("new".to_owned()) };
     assert_eq!(state.apply(Input::Wished { number: 0, wish, from: me(), at: Timestamp::from_millis(9) }), Ok(()));
     assert_eq!(shown(&state), Some(("new".to_owned(), true)));
+    assert_eq!(state.text(&id), Some("text 2"), "which it says until the event comes");
     assert_eq!(state.apply(Input::Granted { number: 0, offset: Offset(4) }), Ok(()));
     assert_eq!(shown(&state), Some(("new".to_owned(), true)), "the event is on its way");
     let (topic, at) = (Topic::Room("lobby".parse().expect("a group")), Timestamp::from_millis(7));

@@ -1,6 +1,6 @@
 //! Moving what is in the write-ahead log into the database, beside the writer.
 //!
-//! SQLite tells [`Checkpointer`] at every commit how long the log is. When it has grown by enough a thread copies the log's pages
+//! `SQLite` tells [`Checkpointer`] at every commit how long the log is. When it has grown by enough a thread copies the log's pages
 //! over, which holds up nobody. The writer then begins the log anew by itself, unless it is so busy that there is always something
 //! left; when the log has become large that way, the writer does one copy between two commits, when nothing can be added.
 
@@ -126,7 +126,7 @@ mod tests {
         connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE, Durability::Process).expect("a database")
     }
 
-    /// Commits so many pages, and a few of SQLite's own.
+    /// Commits so many pages, and a few more.
     fn write(writer: &Connection, pages: i64) {
         let table = format!("CREATE TABLE IF NOT EXISTS t (x); INSERT INTO t VALUES (zeroblob({}))", pages * PAGE_BYTES);
         writer.execute_batch(&table).expect("a table");
