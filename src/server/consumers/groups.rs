@@ -466,7 +466,9 @@ mod tests {
             layers::{MemoryLayer, MemoryOptions, Value},
             rooms::{Room, Rooms, layer_group},
             settings::Settings,
-            store::{Appended, Bounds, ChangeError, Entry, MemoryStore, Missed, NewChange, NewMessage, Page, Slice, Store},
+            store::{
+                Appended, Bounds, ChangeError, Entry, Extent, MemoryStore, Missed, NewChange, NewMessage, Page, Slice, Store,
+            },
             telemetry::Appends,
         },
         wire::{Content, Group, Message, Offset, Person, RoomSummary, Stored, Timestamp},
@@ -503,7 +505,7 @@ mod tests {
             Ok(Missed { head, first: Offset(1), entries })
         }
 
-        async fn groups(&self, _: Option<&Group>, _: usize) -> Result<Vec<Group>, StoreError> {
+        async fn groups(&self, _: Option<&Group>, _: usize) -> Result<Vec<Extent>, StoreError> {
             Ok(Vec::new())
         }
 

@@ -23,8 +23,8 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Appended, Bounds, ChangeError, Commits, Found, Missed, NewChange, NewMessage, Page, Query, Slice, Store, StoreError, Watch,
-    Within,
+    Appended, Bounds, ChangeError, Commits, Extent, Found, Missed, NewChange, NewMessage, Page, Query, Slice, Store,
+    StoreError, Watch, Within,
     batch::{Job, Work},
     commits::Outbox,
     intake::Intake,
@@ -173,14 +173,18 @@ impl Store for PostgresStore {
         self.readers.rooms(count).await
     }
 
-    async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Group>, StoreError> {
+    async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Extent>, StoreError> {
         self.readers.groups(after, count).await
     }
 
     async fn forget(&self, group: &Group, bounds: Bounds) -> Result<bool, StoreError> {
-        let Some(first) = self.readers.beginning_within(group, bounds).await? else { return Ok(false) };
-        self.intake.write(Work::Forget(group.clone(), first)).await?;
-        Ok(true)
+        let Some(kept) = self.readers.kept(group, bounds).await? else { return Ok(false) };
+        let mut dropped = false;
+        while let Some(next) = self.readers.next_beginning(group, &kept).await? {
+            self.intake.write(Work::Forget(group.clone(), next)).await?;
+            dropped = true;
+        }
+        Ok(dropped)
     }
 
     async fn search(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {

@@ -34,10 +34,11 @@ use crate::{
     server::store::{
         Appended, ChangeError, Refused, StoreError,
         batch::{Job, Work, gather},
+        beginning::Beginning,
         commits::{Outbox, Ticket},
         epoch::EpochSeed,
     },
-    wire::{Epoch, Group, Offset, Position},
+    wire::{Epoch, Group, Position},
 };
 
 /// How long a database that is away is waited for.
@@ -47,10 +48,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// So many rooms are remembered to be there; with more the memory is emptied.
 const REMEMBERED_ROOMS: usize = 10_000;
 
-/// Drops what stands before the offset.
+/// Drops what stands before a room's new beginning.
 const FORGET: &str = r#"
     WITH room AS (
-        UPDATE rooms SET first = greatest(first, $2), touched = pg_current_xact_id()::text::bigint,
+        UPDATE rooms SET first = greatest(first, $2), replayable = greatest(replayable, $3),
+            touched = CASE WHEN first < $2 THEN pg_current_xact_id()::text::bigint ELSE touched END,
             latest = CASE WHEN latest < $2
                 THEN (SELECT coalesce(max("offset"), 0) FROM messages WHERE room_id = rooms.id AND "offset" >= $2)
                 ELSE latest END
@@ -58,7 +60,7 @@ const FORGET: &str = r#"
     ), messages AS (
         DELETE FROM messages USING room WHERE room_id = room.id AND "offset" < $2
     ), changes AS (
-        DELETE FROM changes USING room WHERE room_id = room.id AND "offset" < $2
+        DELETE FROM changes USING room WHERE room_id = room.id AND "offset" < $3
     )
     SELECT epoch, head FROM room"#;
 
@@ -114,19 +116,14 @@ impl Unit for Batch {
     }
 }
 
-/// Where a room is to begin.
-struct Beginning {
-    group: Group,
-    first: Offset,
-}
-
-impl Unit for Beginning {
+impl Unit for (Group, Beginning) {
     /// Where the room's stream stands, if there is such a room.
     type Written = Option<Position>;
 
     async fn write(&self, _: &Writer, client: &Object) -> Result<Option<Position>, Failure> {
+        let (group, Beginning { first, replayable }) = self;
         let forgotten = client.prepare_cached(FORGET).await?;
-        let row = client.query_opt(&forgotten, &[&self.group.as_str(), &column(self.first.0)]).await?;
+        let row = client.query_opt(&forgotten, &[&group.as_str(), &column(first.0), &column(replayable.0)]).await?;
         let position = |row: Row| Ok(Position { epoch: name(&row, 0)?, offset: offset(&row, 1)? });
         row.map(position).transpose().map_err(Failure::Damaged)
     }
@@ -164,16 +161,16 @@ impl Writer {
             match work {
                 Work::Message(message) => batch.push((New::Message(message), ticket)),
                 Work::Change(change) => batch.push((New::Change(change), ticket)),
-                Work::Forget(group, first) => {
+                Work::Forget(group, beginning) => {
                     self.settle_batch(std::mem::take(&mut batch)).await;
-                    self.settle_beginning(&Beginning { group, first }, ticket).await;
+                    self.settle_beginning(&(group, beginning), ticket).await;
                 }
             }
         }
         self.settle_batch(batch).await;
     }
 
-    async fn settle_beginning(&mut self, beginning: &Beginning, ticket: Ticket) {
+    async fn settle_beginning(&mut self, beginning: &(Group, Beginning), ticket: Ticket) {
         let settled = match self.persist(beginning).await {
             Ok(Some(position)) => Ok(Appended { position, fresh: false }),
             Ok(None) => Err(ChangeError::Refused(Refused::NotFound)),
