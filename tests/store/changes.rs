@@ -1,11 +1,12 @@
 //! What every store does with changes of messages. Each case gets a fresh store and its commits.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use confab::{
     server::store::{Alteration, Appended, ChangeError, Entry, NewChange, Refused, Slice, Store, What},
     wire::{Change, Content, MOST_REACTIONS, MessageId, Offset, Person, Position, Timestamp},
 };
+use futures_util::poll;
 use tokio::task::JoinSet;
 
 use crate::{Opened, acknowledge_all, append, fill, group, message, offsets, read, stored, texts, whole};
@@ -275,6 +276,100 @@ pub(crate) async fn a_change_of_the_newest_message_says_what_it_is_now(mut opene
     assert_eq!(latest, [None, None, None, Some("Second!".to_owned())]);
     let rooms = store.rooms(1).await.expect("rooms");
     assert_eq!(rooms[0].latest.as_ref().map(|stored| (stored.offset.0, &*stored.message.content.text)), Some((2, "Second!")));
+}
+
+/// All are in the queue before the first is done: one batch, or a few.
+pub(crate) async fn what_comes_at_once_is_done_in_its_order(mut opened: Opened<impl Store>) {
+    let store = &opened.store;
+    let first = {
+        let mut saying = pin!(say(store, "first"));
+        assert!(poll!(&mut saying).is_pending());
+        opened.commits.recv().await.expect("a commit").acknowledge();
+        saying.await
+    };
+    let nowhere = MessageId { epoch: first.epoch.clone(), offset: Offset(9) };
+    let new = |alteration| store.change(change(&first, "ann", alteration));
+    let by_bob = |id, alteration| store.change(change(id, "bob", alteration));
+    let all = [
+        new(edit("one")),
+        new(edit("one")),
+        by_bob(&first, edit("not mine")),
+        by_bob(&first, react("👍", true)),
+        by_bob(&nowhere, react("👍", true)),
+        new(edit("two")),
+        by_bob(&first, react("👍", true)),
+        by_bob(&first, react("👍", false)),
+    ];
+    let first_half = futures_util::future::join_all(all);
+    let then = store.append(message("lobby", "second", "second"));
+    let again = store.append(message("lobby", "second", "second"));
+    let last = [new(edit("three")), new(Alteration::Delete), by_bob(&first, react("👍", true))];
+    let doing = async { tokio::join!(first_half, then, again, futures_util::future::join_all(last)) };
+    let reading = async {
+        let mut latest = Vec::new();
+        for offset in 2..=8 {
+            let committed = opened.commits.recv().await.expect("a commit");
+            assert_eq!(committed.entry.offset, Offset(offset));
+            latest.push(committed.latest.as_ref().map(|stored| stored.message.content.text.clone()));
+            committed.acknowledge();
+        }
+        latest
+    };
+    let ((changes, then, again, last), latest) = tokio::join!(doing, reading);
+    let told = |done: &Result<Appended, ChangeError>| match done {
+        Ok(appended) => format!("{} {}", appended.position.offset.0, appended.fresh),
+        Err(refused) => format!("{refused:?}"),
+    };
+    let answers: Vec<_> = changes.iter().chain(&last).map(told).collect();
+    let expected = [
+        "2 true",
+        "2 false",
+        "Refused(NotYours)",
+        "3 true",
+        "Refused(NotFound)",
+        "4 true",
+        "4 false",
+        "5 true",
+        "7 true",
+        "8 true",
+        "Refused(NotFound)",
+    ];
+    assert_eq!(answers, expected);
+    let appended = [then, again].map(|done| done.map(|appended| (appended.position.offset.0, appended.fresh)).expect("stored"));
+    assert_eq!(appended, [(6, true), (6, false)]);
+    // Only as long as it is the newest message.
+    let expected = [Some("one"), Some("one"), Some("two"), Some("two"), None, None, None];
+    assert_eq!(latest, expected.map(|text| text.map(str::to_owned)));
+    let kind = |entry: Entry| match entry.what {
+        What::Message(_) => "message",
+        What::Change(Change::Edit { .. }) => "edit",
+        What::Change(Change::Delete { .. }) => "delete",
+        What::Change(Change::React { on: true, .. }) => "react",
+        What::Change(Change::React { on: false, .. }) => "unreact",
+    };
+    let kinds: Vec<_> = entries(store, 0).await.into_iter().map(kind).collect();
+    // The edits are of a message that was deleted since.
+    assert_eq!(kinds, ["message", "delete", "react", "delete", "unreact", "message", "delete", "delete"]);
+}
+
+/// Somebody may know what it will be called.
+pub(crate) async fn a_message_may_be_changed_by_what_comes_with_it(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    let store = &opened.store;
+    let epoch = read(store, "lobby", Slice::Latest, 1).await.head.epoch;
+    let id = |offset| MessageId { epoch: epoch.clone(), offset: Offset(offset) };
+    let (early, late) = (id(2), id(2));
+    let (before, first, second, after, third) = tokio::join!(
+        store.change(change(&early, "bob", react("👍", true))),
+        store.append(message("lobby", "first", "first")),
+        store.append(message("lobby", "second", "second")),
+        store.change(change(&late, "bob", react("🎉", true))),
+        store.append(message("lobby", "third", "third")),
+    );
+    assert!(matches!(before, Err(ChangeError::Refused(Refused::NotFound))), "{before:?}");
+    let places = [first, second, third].map(|done| done.expect("stored").position.offset.0);
+    assert_eq!((places, after.expect("changed").position.offset), ([1, 2, 4], Offset(3)));
+    assert_eq!(messages(store).await[1].reactions[0].emoji.as_str(), "🎉");
 }
 
 pub(crate) async fn any_edit_and_reaction_comes_back_as_it_was(opened: Opened<impl Store>) {

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 mod changes;
 mod conformance;
+mod like_memory;
 mod postgres;
 mod retention;
 mod search;
@@ -98,11 +99,16 @@ conformance! {
     changes::entries_are_bounded_and_have_no_gap
     changes::a_change_of_the_newest_message_says_what_it_is_now
     changes::any_edit_and_reaction_comes_back_as_it_was
+    changes::what_comes_at_once_is_done_in_its_order
+    changes::a_message_may_be_changed_by_what_comes_with_it
     retention::the_newest_are_kept_and_the_stream_goes_on
     retention::old_ones_go_up_to_the_first_that_is_not_old
     retention::a_room_of_which_nothing_is_left_goes_on
     retention::changes_go_with_what_stands_before_them
     retention::a_long_room_is_dropped_part_by_part
+    retention::the_newest_changes_can_be_replayed_and_all_messages_read
+    retention::any_number_of_changes_goes
+    retention::any_number_of_changes_goes_with_the_messages_before_them
     retention::all_rooms_come_by_name
 }
 

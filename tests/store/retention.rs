@@ -1,11 +1,11 @@
 //! How every store drops what a room is not to hold any more. Each case gets a fresh store and its commits.
 
 use confab::{
-    server::store::{Alteration, Bounds, NewChange, Slice, Store},
+    server::store::{Alteration, Appended, Bounds, Extent, NewChange, Slice, Store},
     wire::{MessageId, Offset, Person, Timestamp},
 };
 
-use crate::{Opened, acknowledge_all, append, fill, group, message, offsets, read, texts};
+use crate::{Opened, acknowledge_all, append, fill, group, message, offsets, read, support::within, texts};
 
 /// Drops until there is nothing more to drop.
 async fn forget(store: &impl Store, room: &str, bounds: Bounds) {
@@ -13,11 +13,43 @@ async fn forget(store: &impl Store, room: &str, bounds: Bounds) {
 }
 
 fn newest(messages: u64) -> Bounds {
-    Bounds { messages: Some(messages), since: None }
+    Bounds { messages: Some(messages), ..Bounds::default() }
 }
 
 fn since(at: i64) -> Bounds {
-    Bounds { messages: None, since: Some(Timestamp::from_millis(at)) }
+    Bounds { since: Some(Timestamp::from_millis(at)), ..Bounds::default() }
+}
+
+fn newest_changes(changes: u64) -> Bounds {
+    Bounds { changes: Some(changes), ..Bounds::default() }
+}
+
+/// Drops until the room's entries are held from an offset on: changes wait until they are indexed.
+async fn forget_up_to(store: &impl Store, room: &str, bounds: Bounds, expected: u64) {
+    let first = async || store.entries(&group(room), Offset(0), 0, 0).await.expect("entries").first;
+    let dropping =
+        async { while store.forget(&group(room), bounds).await.expect("dropped") || first().await < Offset(expected) {} };
+    within("changes to be dropped", dropping).await;
+    assert_eq!(first().await, Offset(expected));
+}
+
+/// Edits a message of the lobby over and over.
+async fn edit(store: &impl Store, offset: u64, times: usize) -> Vec<Appended> {
+    let epoch = read(store, "lobby", Slice::Latest, 1).await.head.epoch;
+    let edit = |number: usize| NewChange {
+        group: group("lobby"),
+        id: MessageId { epoch: epoch.clone(), offset: Offset(offset) },
+        from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+        alteration: Alteration::Edit(format!("edit {number}")),
+        at: Timestamp::from_millis(0),
+    };
+    futures_util::future::try_join_all((1..=times).map(|number| store.change(edit(number)))).await.expect("changed")
+}
+
+/// The offsets after one, and where the entries begin that are held.
+async fn entries(store: &impl Store, after: u64) -> (Vec<u64>, u64) {
+    let missed = store.entries(&group("lobby"), Offset(after), 99, 9_999).await.expect("entries");
+    (missed.entries.iter().map(|entry| entry.offset.0).collect(), missed.first.0)
 }
 
 pub(crate) async fn the_newest_are_kept_and_the_stream_goes_on(opened: Opened<impl Store>) {
@@ -58,7 +90,8 @@ pub(crate) async fn old_ones_go_up_to_the_first_that_is_not_old(opened: Opened<i
     assert_eq!(offsets(&read(&opened.store, "lobby", Slice::Latest, 9).await), [1, 2, 3, 4, 5]);
     forget(&opened.store, "lobby", since(500)).await;
     assert_eq!(offsets(&read(&opened.store, "lobby", Slice::Latest, 9).await), [3, 4, 5]);
-    forget(&opened.store, "lobby", Bounds { messages: Some(2), since: Some(Timestamp::from_millis(0)) }).await;
+    let two = Bounds { messages: Some(2), since: Some(Timestamp::from_millis(0)), changes: None };
+    forget(&opened.store, "lobby", two).await;
     assert_eq!(offsets(&read(&opened.store, "lobby", Slice::Latest, 9).await), [4, 5]);
 }
 
@@ -117,6 +150,61 @@ pub(crate) async fn a_long_room_is_dropped_part_by_part(opened: Opened<impl Stor
     assert_eq!((page.first, page.messages.len()), (Offset(2_494), 7));
 }
 
+pub(crate) async fn the_newest_changes_can_be_replayed_and_all_messages_read(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    let store = &opened.store;
+    fill(store, "lobby", 3).await;
+    edit(store, 1, 1).await;
+    edit(store, 2, 4).await;
+    append(store, message("lobby", "9", "9")).await;
+    edit(store, 2, 1).await;
+    forget_up_to(store, "lobby", newest_changes(6), 1).await;
+    assert_eq!(entries(store, 0).await, ((1..=10).collect(), 1), "there are no more than that");
+    forget_up_to(store, "lobby", newest_changes(2), 8).await;
+    assert_eq!(entries(store, 7).await, (vec![8, 9, 10], 8));
+    assert_eq!(entries(store, 9).await, (vec![10], 8));
+    // Who stands before them has missed something for good, and sees that.
+    assert_eq!(entries(store, 3).await, (vec![8, 9, 10], 8));
+    assert_eq!(entries(store, 10).await, (vec![], 8));
+    let page = read(store, "lobby", Slice::After(Offset(0)), 99).await;
+    assert_eq!((offsets(&page), page.first, page.latest, page.head.offset.0), (vec![1, 2, 3, 9], Offset(1), Offset(9), 10));
+    assert_eq!(texts(&page), ["edit 1", "edit 1", "3", "9"]);
+    // What was done by a change that is gone is not done again.
+    let again = edit(store, 1, 1).await.remove(0);
+    assert_eq!((again.position.offset, again.fresh), (Offset(4), false));
+    assert!(!append(store, message("lobby", "1", "1")).await.fresh);
+    edit(store, 3, 1).await;
+    assert_eq!(entries(store, 7).await, (vec![8, 9, 10, 11], 8));
+    // With the messages the mark moves on, and only then.
+    forget(store, "lobby", newest(2)).await;
+    assert_eq!(entries(store, 0).await, (vec![8, 9, 10, 11], 8));
+    forget(store, "lobby", newest(1)).await;
+    assert_eq!(entries(store, 0).await, (vec![9, 10, 11], 9));
+}
+
+pub(crate) async fn any_number_of_changes_goes(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    fill(&opened.store, "lobby", 2).await;
+    edit(&opened.store, 1, 2_500).await;
+    forget_up_to(&opened.store, "lobby", newest_changes(10), 2_493).await;
+    assert_eq!(entries(&opened.store, 0).await, ((2_493..=2_502).collect(), 2_493));
+    let page = read(&opened.store, "lobby", Slice::Latest, 9).await;
+    assert_eq!((offsets(&page), page.first), (vec![1, 2], Offset(1)));
+    let extents = opened.store.groups(None, 9).await.expect("rooms");
+    assert_eq!(extents, [Extent { group: group("lobby"), entries: 10 }]);
+}
+
+pub(crate) async fn any_number_of_changes_goes_with_the_messages_before_them(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    fill(&opened.store, "lobby", 2).await;
+    edit(&opened.store, 1, 2_500).await;
+    append(&opened.store, message("lobby", "new", "new")).await;
+    forget(&opened.store, "lobby", newest(1)).await;
+    assert_eq!(entries(&opened.store, 0).await, (vec![2_503], 2_503));
+    let page = read(&opened.store, "lobby", Slice::Latest, 9).await;
+    assert_eq!((offsets(&page), page.first), (vec![2_503], Offset(2_503)));
+}
+
 pub(crate) async fn all_rooms_come_by_name(opened: Opened<impl Store>) {
     let _reader = acknowledge_all(opened.commits);
     for room in ["b", "a-2", "Z", "a_1", "c"] {
@@ -126,10 +214,10 @@ pub(crate) async fn all_rooms_come_by_name(opened: Opened<impl Store>) {
     let mut after = None;
     loop {
         let part = opened.store.groups(after.as_ref(), 2).await.expect("names");
-        let Some(last) = part.last().cloned() else { break };
+        let Some(last) = part.last() else { break };
         assert!(part.len() <= 2);
-        names.extend(part.iter().map(ToString::to_string));
-        after = Some(last);
+        names.extend(part.iter().map(|room| room.group.to_string()));
+        after = Some(last.group.clone());
     }
     assert_eq!(names, ["Z", "a-2", "a_1", "b", "c"]);
 }

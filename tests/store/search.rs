@@ -155,11 +155,11 @@ pub(crate) async fn what_is_edited_is_found_as_it_is_now_and_what_is_gone_is_not
     for (text, expected) in [("tea", vec![3]), ("black", vec![]), ("green", vec![]), ("first", vec![]), ("coffee", vec![1])] {
         assert_eq!(finds(text).await, expected, "{text}");
     }
-    let keep_two = Bounds { messages: Some(2), since: None };
+    let keep_two = Bounds { messages: Some(2), ..Bounds::default() };
     while store.forget(&group("lobby"), keep_two).await.expect("dropped") {}
     assert_eq!(finds("coffee").await, [0_u64; 0]);
     // What comes afterwards is indexed as ever, also in a room of which nothing was left.
-    let nothing = Bounds { messages: None, since: Some(Timestamp::from_millis(i64::MAX)) };
+    let nothing = Bounds { since: Some(Timestamp::from_millis(i64::MAX)), ..Bounds::default() };
     while store.forget(&group("lobby"), nothing).await.expect("dropped") {}
     let offset = say(&store, "lobby", 99, "mint tea").await;
     within("the message in the index", async { while finds("mint").await != [offset] {} }).await;
@@ -229,6 +229,34 @@ pub(crate) async fn of_very_many_the_newest_are_looked_at(opened: Opened<impl St
     assert_eq!(found.hits.iter().map(|hit| hit.at).collect::<BTreeSet<_>>(), newest);
     assert!(!found.complete);
     assert!(search(&store, "indexed", &room("lobby")).await.complete);
+}
+
+/// Changes of which the index has not heard stay while it is held back, and go when it is let go.
+pub(crate) async fn changes_wait_for_the_index(
+    store: &impl Store,
+    hold: impl Future<Output = ()>,
+    release: impl Future<Output = ()>,
+) {
+    let ann = || Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+    say(store, "lobby", 1, "green tea").await;
+    indexed(store, "lobby").await;
+    let first = async || store.entries(&group("lobby"), Offset(0), 0, 0).await.expect("entries").first;
+    let bounds = Bounds { changes: Some(1), ..Bounds::default() };
+    hold.await;
+    let epoch = store.entries(&group("lobby"), Offset(0), 0, 0).await.expect("entries").head.epoch;
+    for (offset, text) in [(1, "black coffee"), (2, "a"), (2, "b"), (2, "c"), (2, "d")] {
+        let id = MessageId { epoch: epoch.clone(), offset: Offset(offset) };
+        let (alteration, at) = (Alteration::Edit(text.to_owned()), Timestamp::from_millis(0));
+        store.change(NewChange { group: group("lobby"), id, from: ann(), alteration, at }).await.expect("changed");
+    }
+    store.forget(&group("lobby"), bounds).await.expect("dropped");
+    assert_eq!(first().await, Offset(3), "all five can be replayed");
+    release.await;
+    let dropping = async { while first().await < Offset(7) && store.forget(&group("lobby"), bounds).await.is_ok() {} };
+    within("the changes to go", dropping).await;
+    indexed(store, "lobby").await;
+    assert_eq!(places(&search(store, "coffee", &room("lobby")).await), [("lobby", 1)]);
+    assert_eq!(search(store, "tea", &room("lobby")).await.hits, []);
 }
 
 /// What a search gives, without what differs between two stores of the same messages.

@@ -343,13 +343,17 @@ type Spoil = fn(&Path);
 
 #[tokio::test]
 async fn an_index_that_is_missing_or_useless_is_made_anew() {
-    let ways: [(&str, Spoil); 6] = [
+    let ways: [(&str, Spoil); 7] = [
         ("missing", |index| fs::remove_file(index).expect("removed")),
         ("empty", |index| fs::write(index, "").expect("emptied")),
         ("no database", |index| fs::write(index, "x".repeat(5_000)).expect("overwritten")),
         ("another version", |index| change(index, "PRAGMA user_version = 99")),
         ("ahead of the store", |index| change(index, "UPDATE streams SET indexed = 9")),
         ("of another stream", |index| change(index, "UPDATE streams SET epoch = 'other'")),
+        ("behind changes that are gone", |index| {
+            change(index, "DELETE FROM words WHERE rowid = 1");
+            change(&index.with_file_name("confab.db"), "UPDATE rooms SET replayable = 5");
+        }),
     ];
     for (what, spoil) in ways {
         let folder = tempfile::tempdir().expect("a folder");
@@ -361,6 +365,19 @@ async fn an_index_that_is_missing_or_useless_is_made_anew() {
 
 fn change(index: &Path, sql: &str) {
     Connection::open(index).and_then(|connection| connection.execute_batch(sql)).expect("changed");
+}
+
+#[tokio::test]
+async fn changes_wait_until_they_are_indexed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, commits) = open(folder.path());
+    drop(commits);
+    let index = Connection::open(folder.path().join("search.db")).expect("the index");
+    index.busy_timeout(std::time::Duration::from_secs(5)).expect("set");
+    // Whoever writes there waits.
+    let hold = async { index.execute_batch("BEGIN IMMEDIATE").expect("a lock") };
+    search::changes_wait_for_the_index(&store, hold, async { index.execute_batch("ROLLBACK").expect("let go") }).await;
+    store.close().await;
 }
 
 /// A part of the file that is not looked at when it is opened.

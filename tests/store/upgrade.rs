@@ -1,7 +1,10 @@
-//! What a store of every earlier version becomes. Its rows are written as that version wrote them.
+//! What a store of every earlier version becomes. Its rows are written as the first version wrote them; from the second one on there is a
+//! room that has changes, and of which the beginning was dropped.
+
+use std::sync::Arc;
 
 use confab::{
-    server::store::{Alteration, NewChange, NewMessage, Slice, SqliteStore, Store},
+    server::store::{Alteration, Bounds, NewChange, NewMessage, Slice, SqliteStore, Store},
     wire::{MessageId, Offset, Person, Timestamp},
 };
 use rusqlite::Connection;
@@ -12,23 +15,54 @@ use crate::{
     texts, whole,
 };
 
-const FIRST_OF_SQLITE: &str = include_str!("../../migrations/sqlite/0001_rooms_and_messages.sql");
-const SECOND_OF_SQLITE: &str = include_str!("../../migrations/sqlite/0002_changes.sql");
-const FIRST_OF_POSTGRES: &str = include_str!("../../migrations/postgres/0001_rooms_and_messages.sql");
+/// What makes each version of the one before it.
+const OF_SQLITE: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_rooms_and_messages.sql"),
+    include_str!("../../migrations/sqlite/0002_changes.sql"),
+    include_str!("../../migrations/sqlite/0003_messages_as_they_come.sql"),
+];
+const OF_POSTGRES: &[&str] = &[
+    include_str!("../../migrations/postgres/0001_rooms_and_messages.sql"),
+    include_str!("../../migrations/postgres/0002_changes.sql"),
+    include_str!("../../migrations/postgres/0003_search.sql"),
+];
 
 /// A room of two messages, and one that was active before it.
 const ROOMS: &str =
     "INSERT INTO rooms (id, name, epoch, head, activity) VALUES (1, 'lobby', 'old-epoch', 2, 3), (2, 'kitchen', 'other', 1, 2)";
 
+/// And one with a message and a reaction to it, of which the beginning was dropped.
+const ATTIC: &str = r#"
+    INSERT INTO rooms (id, name, epoch, head, latest, first, activity) VALUES (3, 'attic', 'third', 5, 4, 4, 1);
+    INSERT INTO changes (room_id, "offset", target, at, kind, emoji, author_id, author_name)
+        VALUES (3, 5, 4, 7, 'react', 'x', 'bob', 'Bob');
+    UPDATE messages SET changed = 5, reactions = '[{"emoji":"x","from":[{"id":"bob","name":"Bob"}]}]'
+        WHERE room_id = 3 AND "offset" = 4"#;
+
+/// What was dropped and what was not is as it was.
+async fn assert_attic_is_there(store: &impl Store) {
+    let missed = store.entries(&group("attic"), Offset(0), 9, 99).await.expect("entries");
+    let offsets: Vec<_> = missed.entries.iter().map(|entry| entry.offset.0).collect();
+    assert_eq!((missed.first, offsets), (Offset(4), vec![4, 5]));
+    let page = store.read(&group("attic"), Slice::Latest, 9, 99).await.expect("a page");
+    assert_eq!((page.first, page.messages[0].message.content.reactions.len()), (Offset(4), 1));
+    let bounds = Bounds { messages: Some(1), since: None, changes: Some(1) };
+    assert!(!store.forget(&group("attic"), bounds).await.expect("nothing to drop"));
+}
+
 /// It goes on from where it stood, and what is new is there.
-async fn assert_goes_on(opened: Opened<impl Store>) {
+async fn assert_goes_on(opened: Opened<impl Store>, version: usize) {
     let _reader = acknowledge_all(opened.commits);
     let store = opened.store;
     let page = whole(&store, "lobby").await;
     assert_eq!(texts(&page), ["first", "second"]);
     assert_eq!((page.head.epoch.as_str(), page.latest, page.first), ("old-epoch", Offset(2), Offset(1)));
     let names = store.rooms(9).await.expect("rooms").into_iter().map(|room| room.group.to_string()).collect::<Vec<_>>();
-    assert_eq!(names, ["lobby", "kitchen"]);
+    let expected = ["lobby", "kitchen", "attic"];
+    assert_eq!(names, expected[..if version > 1 { 3 } else { 2 }]);
+    if version > 1 {
+        assert_attic_is_there(&store).await;
+    }
     let again = append(&store, message("lobby", "k2", "second")).await;
     assert_eq!((again.position.offset, again.fresh), (Offset(2), false), "its keys are known");
     let id = MessageId { epoch: page.head.epoch, offset: Offset(1) };
@@ -46,19 +80,30 @@ async fn assert_goes_on(opened: Opened<impl Store>) {
 }
 
 #[tokio::test]
-async fn a_sqlite_database_of_the_first_version_is_brought_to_this_one() {
-    let folder = tempfile::tempdir().expect("a folder");
-    {
-        let connection = Connection::open(folder.path().join("confab.db")).expect("a file");
-        connection.execute_batch(FIRST_OF_SQLITE).expect("the schema");
-        connection.execute_batch("PRAGMA application_id = 0x436e6662; PRAGMA user_version = 1").expect("its version");
-        connection.execute_batch(ROOMS).expect("rooms");
-        let rows = "INSERT INTO messages (room_id, offset, key, author_id, author_name, text, at) VALUES
-            (1, 1, 'k1', 'ann', 'Ann', 'first', 5), (1, 2, 'k2', 'ann', 'Ann', 'second', 6), (2, 1, 'k1', 'ann', 'Ann', 'x', 4)";
-        connection.execute_batch(rows).expect("messages");
+async fn a_sqlite_database_of_every_version_is_brought_to_this_one() {
+    for version in 1..=OF_SQLITE.len() {
+        let folder = tempfile::tempdir().expect("a folder");
+        {
+            let connection = Connection::open(folder.path().join("confab.db")).expect("a file");
+            connection.execute_batch(OF_SQLITE[0]).expect("the schema");
+            connection.execute_batch(ROOMS).expect("rooms");
+            let rows = "INSERT INTO messages (room_id, offset, key, author_id, author_name, text, at) VALUES
+                (1, 1, 'k1', 'ann', 'Ann', 'first', 5), (1, 2, 'k2', 'ann', 'Ann', 'second', 6), (2, 1, 'k1', 'ann', 'Ann', 'x', 4)";
+            connection.execute_batch(rows).expect("messages");
+            for migration in &OF_SQLITE[1..version] {
+                connection.execute_batch(migration).expect("the next version");
+            }
+            if version > 1 {
+                let row = "INSERT INTO messages (room_id, offset, key, author_id, author_name, text, at) VALUES
+                    (3, 4, 'k4', 'ann', 'Ann', 'text', 5)";
+                connection.execute_batch(&format!("BEGIN; {row}; {ATTIC}; COMMIT")).expect("a room");
+            }
+            let marks = format!("PRAGMA application_id = 0x436e6662; PRAGMA user_version = {version}");
+            connection.execute_batch(&marks).expect("its version");
+        }
+        let (store, commits): (SqliteStore, _) = sqlite::open(folder.path());
+        assert_goes_on(Opened { store, commits, _ground: Box::new(folder) }, version).await;
     }
-    let (store, commits): (SqliteStore, _) = sqlite::open(folder.path());
-    assert_goes_on(Opened { store, commits, _ground: Box::new(folder) }).await;
 }
 
 #[tokio::test]
@@ -66,10 +111,7 @@ async fn a_sqlite_database_of_the_second_version_keeps_what_became_of_its_messag
     let folder = tempfile::tempdir().expect("a folder");
     {
         let connection = Connection::open(folder.path().join("confab.db")).expect("a file");
-        connection
-            .execute_batch(FIRST_OF_SQLITE)
-            .and_then(|()| connection.execute_batch(SECOND_OF_SQLITE))
-            .expect("the schema");
+        connection.execute_batch(&OF_SQLITE[..2].concat()).expect("the schema");
         connection.execute_batch("PRAGMA application_id = 0x436e6662; PRAGMA user_version = 2").expect("its version");
         let rows = r#"
             INSERT INTO rooms (id, name, epoch, head, activity, latest, first, touched) VALUES (1, 'lobby', 'old-epoch', 7, 4, 4, 2, 7);
@@ -104,26 +146,44 @@ async fn a_sqlite_database_of_the_second_version_keeps_what_became_of_its_messag
 }
 
 #[tokio::test]
-async fn a_postgresql_database_of_the_first_version_is_brought_to_this_one() {
+async fn a_postgresql_database_of_every_version_is_brought_to_this_one() {
     let server = Postgres::shared().await;
-    let url = server.database().await;
-    let client = connection(&url).await;
-    let meta = "CREATE SCHEMA confab; SET search_path = confab;
-        CREATE TABLE meta (version integer NOT NULL, seed bytea NOT NULL);
-        INSERT INTO meta VALUES (1, uuid_send(gen_random_uuid()));";
-    client.batch_execute(meta).await.expect("the schema");
-    client.batch_execute(FIRST_OF_POSTGRES).await.expect("the tables");
-    // As an identity column numbers them, and the batches that have written them.
-    let rooms =
-        ROOMS.replace(" VALUES", " OVERRIDING SYSTEM VALUE VALUES").replace("2, 3)", "2, 2048)").replace("1, 2)", "1, 1024)");
-    client.batch_execute(&rooms).await.expect("rooms");
-    let numbers = "SELECT setval(pg_get_serial_sequence('rooms', 'id'), 2), setval('batches', 2)";
-    client.batch_execute(numbers).await.expect("numbers");
-    for (room, offset, key, text) in [(1_i64, 1_i64, "k1", "first"), (1, 2, "k2", "second"), (2, 1, "k1", "x")] {
-        let row = r#"INSERT INTO messages (room_id, "offset", digest, key, author_id, author_name, text, at)
-            VALUES ($1, $2, sha256('\x0300000000000000' || convert_to('ann' || $3, 'UTF8')), $3, 'ann', 'Ann', $4, 5)"#;
-        client.execute(row, &[&room, &offset, &key, &text]).await.expect("a message");
+    for version in 1..=OF_POSTGRES.len() {
+        let url = server.database().await;
+        let client = connection(&url).await;
+        let meta = format!(
+            "CREATE SCHEMA confab; SET search_path = confab;
+            CREATE TABLE meta (version integer NOT NULL, seed bytea NOT NULL);
+            INSERT INTO meta VALUES ({version}, uuid_send(gen_random_uuid()));"
+        );
+        client.batch_execute(&meta).await.expect("the schema");
+        client.batch_execute(OF_POSTGRES[0]).await.expect("the tables");
+        // As an identity column numbers them, and the batches that have written them.
+        let rooms = ROOMS
+            .replace(" VALUES", " OVERRIDING SYSTEM VALUE VALUES")
+            .replace("2, 3)", "2, 2048)")
+            .replace("1, 2)", "1, 1024)");
+        client.batch_execute(&rooms).await.expect("rooms");
+        let numbers = "SELECT setval(pg_get_serial_sequence('rooms', 'id'), 3), setval('batches', 2)";
+        client.batch_execute(numbers).await.expect("numbers");
+        let say = async |room: i64, offset: i64, key: &str, text: &str| {
+            let row = r#"INSERT INTO messages (room_id, "offset", digest, key, author_id, author_name, text, at)
+                VALUES ($1, $2, sha256('\x0300000000000000' || convert_to('ann' || $3, 'UTF8')), $3, 'ann', 'Ann', $4, 5)"#;
+            client.execute(row, &[&room, &offset, &key, &text]).await.expect("a message");
+        };
+        for (room, offset, key, text) in [(1, 1, "k1", "first"), (1, 2, "k2", "second"), (2, 1, "k1", "x")] {
+            say(room, offset, key, text).await;
+        }
+        for migration in &OF_POSTGRES[1..version] {
+            client.batch_execute(migration).await.expect("the next version");
+        }
+        if version > 1 {
+            let (room, rest) = ATTIC.split_once(';').expect("two statements");
+            client.batch_execute(&room.replace(" VALUES", " OVERRIDING SYSTEM VALUE VALUES")).await.expect("a room");
+            say(3, 4, "k4", "text").await;
+            client.batch_execute(rest).await.expect("a reaction");
+        }
+        let (store, commits) = postgres::open(&url).await;
+        assert_goes_on(Opened { store, commits, _ground: Box::new((Arc::clone(&server), client)) }, version).await;
     }
-    let (store, commits) = postgres::open(&url).await;
-    assert_goes_on(Opened { store, commits, _ground: Box::new((server, client)) }).await;
 }

@@ -177,7 +177,8 @@ impl<'a> Statements<'a> {
     }
 
     /// Waits for what happens, and gives the statements of that time in their order, without what a connection is set up with and
-    /// without what a node does by itself meanwhile: each second it asks which rooms have moved on, and it indexes what is new.
+    /// without what a node does by itself meanwhile: each second it asks which rooms have moved on, it indexes what is new, and it
+    /// looks which rooms are too long.
     pub async fn during<T>(&mut self, event: impl Future<Output = T>) -> (T, Vec<String>) {
         let before = self.mark().await;
         let output = event.await;
@@ -192,7 +193,7 @@ impl<'a> Statements<'a> {
             let words = words.strip_prefix("statement: ").or_else(|| Some(words.strip_prefix("execute ")?.split_once(": ")?.1));
             Some(words?.split_whitespace().collect::<Vec<_>>().join(" "))
         });
-        let apart = ["SET ", "SELECT set_config", "SELECT pg_current_snapshot"];
+        let apart = ["SET ", "SELECT set_config", "SELECT pg_current_snapshot", "SELECT name, head + 1 - replayable"];
         let indexing = ["search_streams", "search_documents", "pg_try_advisory_xact_lock", "AS target"];
         let ends = ["", "START TRANSACTION", "COMMIT", "ROLLBACK"];
         let counts = |statement: &String| {

@@ -368,7 +368,7 @@ mod tests {
             layers::{MemoryLayer, MemoryOptions},
             rooms::Rooms,
             settings::Settings,
-            store::{Appended, Bounds, ChangeError, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError},
+            store::{Appended, Bounds, ChangeError, Extent, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError},
             telemetry::Appends,
         },
         wire::{Group, Person, Position, RoomSummary},
@@ -400,7 +400,7 @@ mod tests {
             Err(StoreError::Unavailable("not asked".into()))
         }
 
-        async fn groups(&self, _: Option<&Group>, _: usize) -> Result<Vec<Group>, StoreError> {
+        async fn groups(&self, _: Option<&Group>, _: usize) -> Result<Vec<Extent>, StoreError> {
             Ok(Vec::new())
         }
 

@@ -5,8 +5,8 @@
 
 use tokio::sync::mpsc;
 
-use super::{NewChange, NewMessage, commits::Ticket};
-use crate::wire::{Group, Offset};
+use super::{NewChange, NewMessage, beginning::Beginning, commits::Ticket};
+use crate::wire::Group;
 
 /// What waits for its commit.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub(super) struct Job {
 pub(super) enum Work {
     Message(NewMessage),
     Change(NewChange),
-    /// Drop what the room has before the offset.
-    Forget(Group, Offset),
+    /// Drop what the room has before its new beginning.
+    Forget(Group, Beginning),
 }
 
 impl Work {

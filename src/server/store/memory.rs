@@ -1,8 +1,8 @@
 //! Rooms that last as long as the process.
 //!
-//! Each room is a ring of its newest entries, the messages among them as they are now, and the rooms stand in a line by their activity. When there are too many rooms,
-//! or too much text in all of them, the room that has been silent for longest is dropped; its next stream gets another epoch, so
-//! that no position of the old one seems to hold.
+//! Each room has a ring of its newest messages, as they are now, and one of its newest changes. The rooms stand in a line by their
+//! activity. When there are too many rooms, or too much text in all of them, the room that has been silent for longest is dropped; its
+//! next stream gets another epoch, so that no position of the old one seems to hold.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::{
-    Appended, Bounds, ChangeError, Commits, Entry, Missed, NewChange, NewMessage, Page, Refused, Slice, Store, StoreError,
-    What,
+    Appended, Bounds, ChangeError, Commits, Entry, Extent, Missed, NewChange, NewMessage, Page, Refused, Slice, Store,
+    StoreError, What,
     change::edit_as_it_is_now,
     commits::{InFlight, Made, Outbox, Ticket},
     epoch::EpochSeed,
@@ -24,8 +24,9 @@ use crate::wire::{Change, Epoch, Group, Key, Message, MessageId, Offset, Positio
 
 /// A [`Store`] in memory: idempotent within what is held, and gone with the process.
 ///
-/// It holds the newest messages of each room, as many as [`MemoryStore::new`] is told, with their changes, of which it holds no more
-/// than eight for each such message. And it holds at most 10,000 rooms with at most 256 MiB of text in total. Beyond that the room that has been silent for longest is dropped, though never the one that was written to last.
+/// It holds the newest messages of each room, as many as [`MemoryStore::new`] is told, and eight times as many of their changes. And it
+/// holds at most 10,000 rooms with at most 256 MiB of text in total. Beyond that the room that has been silent for longest is
+/// dropped, though never the one that was written to last.
 #[derive(Debug)]
 pub struct MemoryStore {
     in_flight: InFlight,
@@ -92,13 +93,12 @@ impl Store for MemoryStore {
         self.rooms.lock().as_ref().map(|rooms| rooms.newest(count)).ok_or_else(StoreError::closed)
     }
 
-    async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Group>, StoreError> {
+    async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Extent>, StoreError> {
         self.rooms.lock().as_ref().map(|rooms| rooms.groups(after, count)).ok_or_else(StoreError::closed)
     }
 
     async fn forget(&self, group: &Group, bounds: Bounds) -> Result<bool, StoreError> {
-        self.rooms.lock().as_mut().ok_or_else(StoreError::closed)?.forget(group, bounds);
-        Ok(false)
+        Ok(self.rooms.lock().as_mut().ok_or_else(StoreError::closed)?.forget(group, bounds))
     }
 
     async fn close(&self) {
@@ -168,7 +168,7 @@ impl Rooms {
         while self.by_name.len() > 1 && (self.by_name.len() > self.limits.rooms || self.bytes > self.limits.bytes) {
             let Some((_, group)) = self.by_activity.pop_first() else { return };
             let Some(room) = self.by_name.remove(&group) else { return };
-            self.bytes -= room.entries.iter().map(Entry::held_bytes).sum::<usize>();
+            self.bytes -= room.messages.iter().map(|stored| stored.message.content.text.len()).sum::<usize>();
             // The name's next stream begins at offset 1 again, and must not pass for the one that is dropped.
             self.seed = EpochSeed::random();
         }
@@ -188,33 +188,27 @@ impl Rooms {
         }
     }
 
-    fn groups(&self, after: Option<&Group>, count: usize) -> Vec<Group> {
-        let mut groups: Vec<_> =
-            self.by_name.keys().filter(|group| after.is_none_or(|after| *group > after)).cloned().collect();
-        groups.sort_unstable();
-        groups.truncate(count);
-        groups
+    fn groups(&self, after: Option<&Group>, count: usize) -> Vec<Extent> {
+        let mut rooms: Vec<_> = self.by_name.iter().filter(|(group, _)| after.is_none_or(|after| *group > after)).collect();
+        rooms.sort_unstable_by_key(|(group, _)| *group);
+        let extent =
+            |(group, room): (&Group, &Room)| Extent { group: group.clone(), entries: room.head.0 + 1 - room.replayable.0 };
+        rooms.into_iter().take(count).map(extent).collect()
     }
 
-    fn forget(&mut self, group: &Group, Bounds { messages, since }: Bounds) {
-        let Some(room) = self.by_name.get_mut(group) else { return };
+    fn forget(&mut self, group: &Group, Bounds { messages, since, changes }: Bounds) -> bool {
+        let Some(room) = self.by_name.get_mut(group) else { return false };
+        let before = (room.first, room.replayable);
         let over = |room: &Room, message: &Message| {
-            messages.is_some_and(|most| room.messages as u64 > most) || since.is_some_and(|since| message.at < since)
+            messages.is_some_and(|most| room.messages.len() as u64 > most) || since.is_some_and(|since| message.at < since)
         };
-        loop {
-            let oldest = room.entries.iter().find_map(Entry::message);
-            if !oldest.is_some_and(|oldest| over(room, oldest)) {
-                return;
-            }
-            while room.entries.front().is_some_and(|entry| entry.message().is_none()) {
-                room.drop_first();
-            }
+        while room.messages.front().is_some_and(|oldest| over(room, &oldest.message)) {
             self.bytes -= room.drop_first();
-            // Changes stand between it and the next message, or after the last one.
-            while room.entries.front().is_some_and(|entry| entry.message().is_none()) {
-                room.drop_first();
-            }
         }
+        while changes.is_some_and(|most| room.changes.len() as u64 > most) {
+            room.drop_change();
+        }
+        (room.first, room.replayable) != before
     }
 
     fn newest(&self, count: usize) -> Vec<RoomSummary> {
@@ -227,17 +221,18 @@ impl Rooms {
     }
 }
 
-/// A room's stream and its newest entries.
+/// A room's newest messages and changes.
 #[derive(Debug)]
 struct Room {
     epoch: Epoch,
     head: Offset,
-    /// Their offsets have no gap. Edits among them have lost their text, which stands in the message.
-    entries: VecDeque<Entry>,
-    /// How many of them are messages.
-    messages: usize,
-    /// Where the newest message stands; 0 when none is held.
-    latest: Offset,
+    /// The messages from here on are held,
+    first: Offset,
+    /// and the changes from here on; never before the messages.
+    replayable: Offset,
+    messages: VecDeque<Stored>,
+    /// Edits among them have lost their text, which stands in the message.
+    changes: VecDeque<Entry>,
     /// Where the messages stand that are held, by author and key.
     keys: HashMap<(String, Key), Offset>,
     /// Where the last change of a message stands that is held.
@@ -258,26 +253,11 @@ struct Changed {
     shrunk: usize,
 }
 
-impl Entry {
-    /// What it counts in the memory store.
-    fn held_bytes(&self) -> usize {
-        if let What::Message(message) = &self.what { message.content.text.len() } else { 0 }
-    }
-
-    fn message(&self) -> Option<&Message> {
-        if let What::Message(message) = &self.what { Some(message) } else { None }
-    }
-
-    fn stored(&self) -> Option<Stored> {
-        self.message().map(|message| Stored { offset: self.offset, message: message.clone() })
-    }
-}
-
 impl Room {
     fn new(epoch: Epoch) -> Self {
-        let (head, latest) = (Offset::START, Offset::START);
-        let (entries, messages, keys, changed, activity) = Default::default();
-        Self { epoch, head, entries, messages, latest, keys, changed, activity }
+        let (head, first, replayable) = (Offset::START, Offset::START.next(), Offset::START.next());
+        let (messages, changes, keys, changed, activity) = Default::default();
+        Self { epoch, head, first, replayable, messages, changes, keys, changed, activity }
     }
 
     fn offset_of(&self, message: &NewMessage) -> Option<Offset> {
@@ -286,18 +266,17 @@ impl Room {
 
     fn push(&mut self, message: NewMessage) -> (Epoch, Stored) {
         self.head = self.head.next();
-        (self.latest, self.messages) = (self.head, self.messages + 1);
         self.keys.insert((message.from.id.clone(), message.key.clone()), self.head);
         let stored = message.stored_at(&Position { epoch: self.epoch.clone(), offset: self.head });
-        self.entries.push_back(stored.clone().into());
+        self.messages.push_back(stored.clone());
         (self.epoch.clone(), stored)
     }
 
     fn change(&mut self, new: &NewChange) -> Result<Changed, Refused> {
         let target = new.id.offset;
-        let at = self.index_of(target);
-        let entry = self.entries.get_mut(at).filter(|entry| entry.offset == target);
-        let Some(Entry { what: What::Message(message), .. }) = entry else { return Err(Refused::NotFound) };
+        let at = self.messages_before(target);
+        let stored = self.messages.get_mut(at).filter(|stored| stored.offset == target).ok_or(Refused::NotFound)?;
+        let Stored { message, .. } = stored;
         let before = message.content.text.len();
         let change = new.make(&message.from.id, &mut message.content)?;
         let (epoch, grown) = (self.epoch.clone(), message.content.text.len());
@@ -311,8 +290,8 @@ impl Room {
             Change::Edit { id, at, .. } => Change::Edit { id: id.clone(), text: String::new(), at: *at },
             other => other.clone(),
         };
-        self.entries.push_back(Entry { offset: self.head, what: What::Change(kept) });
-        let latest = if target == self.latest { self.latest() } else { None };
+        self.changes.push_back(Entry { offset: self.head, what: What::Change(kept) });
+        let latest = self.latest().filter(|latest| latest.offset == target);
         let entry = Entry { offset: self.head, what: What::Change(change) };
         Ok(Changed { epoch, made: Some((entry, latest)), last: self.head, grown, shrunk: before })
     }
@@ -320,29 +299,32 @@ impl Room {
     /// Drops what is over the bounds. Returns how many bytes of text are gone.
     fn drop_oldest(&mut self, limits: Limits) -> usize {
         let mut gone = 0;
-        while self.messages > limits.messages_per_room || self.entries.len() - self.messages > limits.changes_per_room {
+        while self.messages.len() > limits.messages_per_room {
             gone += self.drop_first();
         }
-        gone
-    }
-
-    /// Drops the oldest entry, if there is one. Returns how many bytes of text are gone.
-    fn drop_first(&mut self) -> usize {
-        let Some(oldest) = self.entries.pop_front() else { return 0 };
-        let gone = oldest.held_bytes();
-        if let What::Message(message) = oldest.what {
-            self.messages -= 1;
-            self.changed.remove(&oldest.offset);
-            self.keys.remove(&(message.from.id, message.key));
-            if oldest.offset == self.latest {
-                self.latest = Offset::START;
-            }
+        while self.changes.len() > limits.changes_per_room {
+            self.drop_change();
         }
         gone
     }
 
-    fn first(&self) -> Offset {
-        self.entries.front().map_or(self.head.next(), |oldest| oldest.offset)
+    /// Drops the oldest message, if there is one, with the changes before the next. Returns how many bytes of text are gone.
+    fn drop_first(&mut self) -> usize {
+        let Some(Stored { offset, message }) = self.messages.pop_front() else { return 0 };
+        self.changed.remove(&offset);
+        self.keys.remove(&(message.from.id, message.key));
+        self.first = self.messages.front().map_or(self.head.next(), |next| next.offset);
+        self.replayable = self.replayable.max(self.first);
+        let before = self.changes_before(self.replayable);
+        self.changes.drain(..before);
+        message.content.text.len()
+    }
+
+    /// Drops the oldest change, if there is one.
+    fn drop_change(&mut self) {
+        if let Some(gone) = self.changes.pop_front() {
+            self.replayable = gone.offset.next();
+        }
     }
 
     fn position(&self) -> Position {
@@ -350,35 +332,34 @@ impl Room {
     }
 
     fn latest(&self) -> Option<Stored> {
-        self.entries.get(self.index_of(self.latest)).and_then(Entry::stored)
+        self.messages.back().cloned()
     }
 
     fn read(&self, slice: Slice, count: usize, bytes: usize) -> Page {
-        let first = self.first();
+        let first = self.first;
         let taken = page::cut(slice, first, self.head, count, bytes, |run, allowance| Ok(self.take(run, allowance)));
         let messages = taken.unwrap_or_else(|impossible: Infallible| match impossible {});
-        Page { head: self.position(), first, latest: self.latest, messages }
+        let latest = self.messages.back().map_or(Offset::START, |latest| latest.offset);
+        Page { head: self.position(), first, latest, messages }
     }
 
     fn take(&self, run: Run, allowance: &mut Allowance) -> Vec<Stored> {
-        let admitted = |entry: &&Entry| allowance.admits(entry.held_bytes());
-        let messages = |entry: &&Entry| entry.message().is_some();
+        let admitted = |stored: &&Stored| allowance.admits(stored.message.content.text.len());
         match run {
-            Run::From(offset) => {
-                let entries = self.entries.range(self.index_of(offset)..).filter(messages);
-                entries.take_while(admitted).filter_map(Entry::stored).collect()
-            }
+            Run::From(offset) => self.messages.range(self.messages_before(offset)..).take_while(admitted).cloned().collect(),
             Run::UpTo(offset) => {
-                let entries = self.entries.range(..self.index_of(offset.next())).rev().filter(messages);
-                entries.take_while(admitted).filter_map(Entry::stored).collect()
+                self.messages.range(..self.messages_before(offset.next())).rev().take_while(admitted).cloned().collect()
             }
         }
     }
 
-    fn missed(&self, after: Offset, mut allowance: Allowance) -> Missed {
-        let entries = self.entries.range(self.index_of(after.next())..).map(|entry| self.as_it_is_now(entry));
-        let entries = entries.take_while(|entry| allowance.admits(entry.text_bytes())).collect();
-        Missed { head: self.position(), first: self.first(), entries }
+    fn missed(&self, after: Offset, most: Allowance) -> Missed {
+        let from = after.next().max(self.replayable);
+        let messages = self.take(Run::From(from), &mut most.clone());
+        let mut allowance = most;
+        let changes = self.changes.range(self.changes_before(from)..).map(|entry| self.as_it_is_now(entry));
+        let changes = changes.take_while(|entry| allowance.admits(entry.text_bytes())).collect();
+        Missed { head: self.position(), first: self.replayable, entries: page::merged(from, messages, changes, most) }
     }
 
     /// An edit with what its message says now.
@@ -394,20 +375,28 @@ impl Room {
     }
 
     fn message(&self, id: &MessageId) -> Option<&Message> {
-        self.entries.get(self.index_of(id.offset)).filter(|entry| entry.offset == id.offset).and_then(Entry::message)
+        let stored = self.messages.get(self.messages_before(id.offset))?;
+        (stored.offset == id.offset).then_some(&stored.message)
     }
 
-    /// Where the first entry at or after the offset is: the offsets have no gap.
-    fn index_of(&self, offset: Offset) -> usize {
-        let distance = offset.0.saturating_sub(self.first().0);
-        usize::try_from(distance).map_or(self.entries.len(), |distance| distance.min(self.entries.len()))
+    /// How many messages stand before the offset.
+    fn messages_before(&self, offset: Offset) -> usize {
+        self.messages.partition_point(|stored| stored.offset < offset)
+    }
+
+    /// How many changes stand before it.
+    fn changes_before(&self, offset: Offset) -> usize {
+        self.changes.partition_point(|entry| entry.offset < offset)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Person, Timestamp};
+    use crate::{
+        server::store::Alteration,
+        wire::{Person, Timestamp},
+    };
 
     fn message(room: &str, text: &str, number: u64) -> NewMessage {
         NewMessage {
@@ -473,6 +462,33 @@ mod tests {
         assert_ne!(page.head.epoch, old.position.epoch);
         let again = fill(&store, "a", 1, "x").await;
         assert_eq!((again.position.epoch, again.fresh), (page.head.epoch, true));
+    }
+
+    #[tokio::test]
+    async fn changes_are_bounded_and_drive_no_message_out() {
+        let limits = Limits { messages_per_room: 3, changes_per_room: 2, rooms: 9, bytes: usize::MAX };
+        let (store, _) = MemoryStore::with(limits);
+        let said = fill(&store, "lobby", 3, "x").await.position;
+        for number in 0..5 {
+            let id = MessageId { epoch: said.epoch.clone(), offset: Offset(2) };
+            let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+            let (alteration, at) = (Alteration::Edit(number.to_string()), Timestamp::from_millis(0));
+            let group = "lobby".parse().expect("a group name");
+            store.change(NewChange { group, id, from, alteration, at }).await.expect("changed");
+        }
+        let page = latest(&store, "lobby").await;
+        assert_eq!((page.first, page.head.offset, offsets(&page)), (Offset(1), Offset(8), vec![1, 2, 3]));
+        assert_eq!(page.messages[1].message.content.text, "4");
+        let entries = async || store.entries(&"lobby".parse().expect("a name"), Offset(0), 9, 99).await.expect("entries");
+        let missed = entries().await;
+        let found: Vec<_> = missed.entries.iter().map(|entry| entry.offset.0).collect();
+        assert_eq!((missed.first, found), (Offset(7), vec![7, 8]));
+        // With the edited message its edits stand behind others; they are of nothing now.
+        store.append(message("lobby", "x", 4)).await.expect("stored");
+        store.append(message("lobby", "x", 5)).await.expect("stored");
+        let missed = entries().await;
+        assert_eq!((missed.first, missed.entries.len(), latest(&store, "lobby").await.first), (Offset(7), 4, Offset(3)));
+        assert!(matches!(missed.entries[1].what, What::Change(Change::Delete { .. })), "{missed:?}");
     }
 
     #[tokio::test]

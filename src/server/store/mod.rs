@@ -20,6 +20,7 @@ use crate::wire::{
 };
 
 mod batch;
+mod beginning;
 mod change;
 mod commits;
 mod epoch;
@@ -156,8 +157,7 @@ pub enum Slice {
 pub struct Page {
     /// The stream's epoch and its last offset at the moment of reading.
     pub head: Position,
-    /// The smallest offset that is still held, one past the head when none is. Everything from it up to the head is readable; a
-    /// reader that stands at `first - 1` or later has missed nothing for good.
+    /// The smallest offset from which on every message is held, one past the head when none is.
     pub first: Offset,
     /// The offset of the newest message; 0 when none is held.
     pub latest: Offset,
@@ -170,7 +170,8 @@ pub struct Page {
 pub struct Missed {
     /// As in a [`Page`].
     pub head: Position,
-    /// As in a [`Page`].
+    /// The smallest offset from which on every entry is held, one past the head when none is; never less than that of a [`Page`], since
+    /// of a message that is held the changes may be gone. A reader that stands at `first - 1` or later has missed nothing for good.
     pub first: Offset,
     pub entries: Vec<Entry>,
 }
@@ -182,6 +183,16 @@ pub struct Bounds {
     pub messages: Option<u64>,
     /// Messages that are not older.
     pub since: Option<Timestamp>,
+    /// So many of the newest changes. The messages are as the others have made them.
+    pub changes: Option<u64>,
+}
+
+/// A room, and how long its stream is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extent {
+    pub group: Group,
+    /// So many entries can be [read](Store::entries).
+    pub entries: u64,
 }
 
 /// A store of rooms.
@@ -242,11 +253,14 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// The store cannot be read now.
-    async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Group>, StoreError>;
+    async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Extent>, StoreError>;
 
-    /// Drops the oldest messages of a room that are over the bounds, with all that comes before the first one that is not, as much as
-    /// can be dropped at once; says whether there may be more. What is held has no gap: an old message after one that is kept stays. The
-    /// stream goes on from where it stands, with [another beginning](Page::first). The keys of what was dropped are free.
+    /// Drops the oldest messages of a room that are over the bounds, with all that comes before the first one that is not, and the
+    /// oldest changes; says whether there were any. It does so part by part, so that what is said meanwhile is not held up. What is
+    /// held has no gap: an old message after one that is kept stays. The stream goes on from where it stands, with other beginnings
+    /// [of its messages](Page::first) and [of its entries](Missed::first). The keys of messages that were dropped are free.
+    ///
+    /// Changes that the index of words has not come to yet stay.
     ///
     /// # Errors
     /// The store cannot write now.

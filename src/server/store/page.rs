@@ -3,7 +3,7 @@
 //! A [`Slice`] becomes one or two [`Run`]s, stretches that are read from one offset on in one direction until a bound is reached.
 
 use super::{Entry, Slice};
-use crate::wire::{Offset, Stored, Timestamp};
+use crate::wire::{Offset, Stored};
 
 /// A stretch of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,25 +86,6 @@ pub(super) fn cut<T, E>(
     messages.reverse();
     messages.extend(take(on)?);
     Ok(messages)
-}
-
-/// So many messages are dropped at once.
-pub(super) const FORGOTTEN_AT_ONCE: usize = 1_000;
-
-/// Where a room begins when what is over the bounds is dropped, or as much as is dropped at once; none where nothing is. `oldest` are its
-/// oldest messages, one more than are dropped at once, and when they were said; `kept` is the oldest of those that their number keeps;
-/// `head` is the end of the stream.
-pub(super) fn beginning(
-    oldest: &[(Offset, Timestamp)],
-    kept: Option<Offset>,
-    since: Option<Timestamp>,
-    head: Offset,
-) -> Option<Offset> {
-    let over =
-        |(offset, at): &&(Offset, Timestamp)| kept.is_some_and(|kept| *offset < kept) || since.is_some_and(|since| *at < since);
-    let dropped = oldest.iter().take(FORGOTTEN_AT_ONCE).take_while(over).count();
-    let next = oldest.get(dropped).map_or(head.next(), |(offset, _)| *offset);
-    (dropped > 0).then_some(next)
 }
 
 /// The stream from an offset on, from its messages and its changes, as far as the allowance goes. Each of both is in rising order

@@ -16,7 +16,7 @@ use crate::{
         layers::{MemoryLayer, MemoryOptions, Value},
         rooms::{Room, Rooms, layer_group},
         settings::Settings,
-        store::{Appended, Bounds, ChangeError, Entry, MemoryStore, Missed, NewChange, NewMessage, Page, Slice, Store},
+        store::{Appended, Bounds, ChangeError, Entry, Extent, MemoryStore, Missed, NewChange, NewMessage, Page, Slice, Store},
         telemetry::Appends,
     },
     wire::{Content, Group, Message, Offset, Person, RoomSummary, Stored, Timestamp},
@@ -53,7 +53,7 @@ impl Store for Told {
         Ok(Missed { head, first: Offset(1), entries })
     }
 
-    async fn groups(&self, _: Option<&Group>, _: usize) -> Result<Vec<Group>, StoreError> {
+    async fn groups(&self, _: Option<&Group>, _: usize) -> Result<Vec<Extent>, StoreError> {
         Ok(Vec::new())
     }
 

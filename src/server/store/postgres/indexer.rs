@@ -43,11 +43,11 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(super) const STRETCH: i64 = 1 << 14;
 
 const UNINDEXED: &str = "SELECT name, head FROM rooms LEFT JOIN search_streams ON room_id = rooms.id
-    WHERE head > coalesce(indexed, 0)";
+    WHERE head > coalesce(indexed, 0) OR rooms.first > coalesce(search_streams.first, 0)";
 const TAKE_TURN: &str = "SELECT pg_try_advisory_xact_lock($1)";
 const STREAM: &str =
     "SELECT id, coalesce(indexed, 0), coalesce(newest, 0), (SELECT coalesce(max(id), 0) FROM search_documents),
-        first
+        rooms.first, coalesce(search_streams.first, 0)
     FROM rooms LEFT JOIN search_streams ON room_id = rooms.id WHERE name = $1";
 /// Each entry of a stream, the message that it is about, what that says now (nothing where it is held no more), and whether the entry
 /// makes a difference to it.
@@ -66,8 +66,8 @@ const GONE: &str = r#"DELETE FROM search_documents WHERE room_id = $1 AND "offse
 const PUT: &str = r#"INSERT INTO search_documents (id, room_id, "offset", terms)
     SELECT id, $1, "offset", array_to_tsvector(string_to_array(terms, ' '))
     FROM unnest($2::bigint[], $3::bigint[], $4::text[]) AS given (id, "offset", terms)"#;
-const REACHED: &str = "INSERT INTO search_streams (room_id, indexed, newest) VALUES ($1, $2, $3)
-    ON CONFLICT (room_id) DO UPDATE SET indexed = excluded.indexed, newest = excluded.newest";
+const REACHED: &str = "INSERT INTO search_streams (room_id, indexed, newest, first) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (room_id) DO UPDATE SET indexed = excluded.indexed, newest = excluded.newest, first = excluded.first";
 
 /// The term of all documents of a stretch. No text has it.
 pub(super) fn stretch_term(document: i64) -> String {
@@ -206,23 +206,25 @@ async fn batch(client: &mut Object, group: &Group) -> Result<Batch, tokio_postgr
         return Ok(Batch::Reached(i64::MAX));
     };
     let (room, indexed, newest, last): (i64, i64, i64, i64) = (stream.get(0), stream.get(1), stream.get(2), stream.get(3));
+    let (first, known): (i64, i64) = (stream.get(4), stream.get(5));
+    if known < first {
+        let gone = transaction.prepare_cached(GONE).await?;
+        transaction.execute(&gone, &[&room, &first]).await?;
+    }
     let read = transaction.prepare_cached(ENTRIES).await?;
-    let gone = transaction.prepare_cached(GONE).await?;
-    transaction.execute(&gone, &[&room, &stream.get::<_, i64>(4)]).await?;
     let rows = transaction.query(&read, &[&room, &indexed, &BATCH]).await?;
-    let Some(reached) = rows.last().map(|row| row.get(0)) else {
-        transaction.commit().await?;
-        return Ok(Batch::Reached(i64::MAX));
-    };
+    let reached: Option<i64> = rows.last().map(|row| row.get(0));
     let matters = rows.iter().filter(|row| row.get(3));
     // A message that is changed in the same batch is indexed once.
     let messages: BTreeMap<i64, Option<String>> =
         matters.map(|row| (row.get(1), row.get::<_, Option<String>>(2).map(unescape))).collect();
-    let newest = settle(&transaction, room, last, &messages).await?.unwrap_or(newest);
-    let note = transaction.prepare_cached(REACHED).await?;
-    transaction.execute(&note, &[&room, &reached, &newest]).await?;
+    let newest = if messages.is_empty() { None } else { settle(&transaction, room, last, &messages).await? }.unwrap_or(newest);
+    if reached.is_some() || known < first {
+        let note = transaction.prepare_cached(REACHED).await?;
+        transaction.execute(&note, &[&room, &reached.unwrap_or(indexed), &newest, &first]).await?;
+    }
     transaction.commit().await?;
-    Ok(Batch::Reached(reached))
+    Ok(Batch::Reached(reached.unwrap_or(i64::MAX)))
 }
 
 /// Indexes messages of a room as they are now, whether for the first time or again; those without a text are no longer there. `last` is the

@@ -9,10 +9,11 @@ use super::OpenError;
 use crate::server::store::epoch::EpochSeed;
 
 /// Each one brings the schema from its place in this list to the next version. What is published is never changed.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/postgres/0001_rooms_and_messages.sql"),
     include_str!("../../../../migrations/postgres/0002_changes.sql"),
     include_str!("../../../../migrations/postgres/0003_search.sql"),
+    include_str!("../../../../migrations/postgres/0004_replay.sql"),
 ];
 
 /// Holds whoever migrates, in this database; "Cnfb".

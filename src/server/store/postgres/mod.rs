@@ -1,7 +1,7 @@
 //! The store that several nodes share: a PostgreSQL database.
 //!
-//! An append goes down a queue to the one [writer] task of this node, which commits what has gathered there in one transaction
-//! of one round trip. Nodes that write to the same room take turns by the lock of its row, so its offsets rise without a gap
+//! Messages and changes go down a queue to the one [writer] task of this node, which [appends](append) what has gathered there in one
+//! transaction of one round trip, or two where messages are changed. Nodes that write to the same room take turns by the lock of its row, so its offsets rise without a gap
 //! whoever writes. Pages are [read](reader) over connections of their own.
 //!
 //! A node hears of its own commits by [`Commits`], of the others' by the channel layer; and whatever was lost on the way there, or
@@ -23,14 +23,15 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Appended, Bounds, ChangeError, Commits, Found, Missed, NewChange, NewMessage, Page, Query, Slice, Store, StoreError, Watch,
-    Within,
+    Appended, Bounds, ChangeError, Commits, Extent, Found, Missed, NewChange, NewMessage, Page, Query, Slice, Store,
+    StoreError, Watch, Within,
     batch::{Job, Work},
     commits::Outbox,
     intake::Intake,
 };
 use crate::wire::{Group, Offset, RoomSummary};
 
+mod append;
 mod indexer;
 mod migrate;
 mod pool;
@@ -172,14 +173,18 @@ impl Store for PostgresStore {
         self.readers.rooms(count).await
     }
 
-    async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Group>, StoreError> {
+    async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Extent>, StoreError> {
         self.readers.groups(after, count).await
     }
 
     async fn forget(&self, group: &Group, bounds: Bounds) -> Result<bool, StoreError> {
-        let Some(first) = self.readers.beginning_within(group, bounds).await? else { return Ok(false) };
-        self.intake.write(Work::Forget(group.clone(), first)).await?;
-        Ok(true)
+        let Some(kept) = self.readers.kept(group, bounds).await? else { return Ok(false) };
+        let mut dropped = false;
+        while let Some(next) = self.readers.next_beginning(group, &kept).await? {
+            self.intake.write(Work::Forget(group.clone(), next)).await?;
+            dropped = true;
+        }
+        Ok(dropped)
     }
 
     async fn search(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {

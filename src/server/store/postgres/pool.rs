@@ -21,6 +21,9 @@ pub(super) const ANSWER: Duration = Duration::from_secs(10);
 const SETTINGS: &str = "SET search_path = confab; SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off;
     SET enable_mergejoin = off; SET enable_bitmapscan = off; SET idle_in_transaction_session_timeout = '30s';
     SET default_transaction_isolation = 'read committed'; SET lock_timeout = '8s'; SET client_min_messages = warning";
+/// For those that write: a statement has one plan for batches of every size, which is made once. To plan for each batch would take longer
+/// than to carry it out.
+const WRITING: &str = "SET plan_cache_mode = force_generic_plan";
 /// For those that read: what we wait for no longer, the server should not go on with either. Never where there are commits, of which
 /// one that waits for a standby would be cut short and pass for done.
 const READING: &str = "SET statement_timeout = '8s'";
@@ -107,8 +110,12 @@ impl Connect for Connector {
                 Purpose::Reading => client.batch_execute(READING).await?,
                 Purpose::Searching => client.batch_execute(SEARCHING).await?,
                 Purpose::Indexing => client.batch_execute(INDEXING).await?,
-                Purpose::Writing { durable: true } => client.batch_execute(DURABLE).await?,
-                Purpose::Writing { durable: false } => {}
+                Purpose::Writing { durable } => {
+                    client.batch_execute(WRITING).await?;
+                    if durable {
+                        client.batch_execute(DURABLE).await?;
+                    }
+                }
             }
             Ok((client, task))
         })

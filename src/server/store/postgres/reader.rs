@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     server::store::{
-        Bounds, Entry, Missed, Moved, Page, PostgresUrl, Slice, StoreError, Watch, What,
+        Bounds, Entry, Extent, Missed, Moved, Page, PostgresUrl, Slice, StoreError, Watch, What,
+        beginning::{Beginning, DROPPED_AT_ONCE, Kept},
         change::{ChangeRow, reactions_from_json},
         epoch::EpochSeed,
         message_id,
@@ -30,7 +31,7 @@ use crate::{
 /// So many reads run at a time; further ones wait.
 const CONNECTIONS: usize = 6;
 
-const ROOM: &str = "SELECT id, epoch, head, first, latest FROM rooms WHERE name = $1";
+const ROOM: &str = "SELECT id, epoch, head, first, latest, replayable FROM rooms WHERE name = $1";
 /// Up to `$4` messages and `$5` bytes of text, at least one message, from `$2` on and not beyond the head, `$3`.
 const RISING: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions FROM (
         SELECT *, sum(octet_length(text) + coalesce(octet_length(reactions), 0)) OVER run AS bytes, row_number() OVER run AS number FROM (
@@ -53,9 +54,14 @@ const CHANGES: &str = r#"SELECT "offset", target, at, kind, emoji, author_id, au
             WHERE changes.room_id = $1 AND changes."offset" BETWEEN $2 AND $3 ORDER BY changes."offset" LIMIT $4
         ) AS slice WINDOW run AS (ORDER BY "offset" ROWS UNBOUNDED PRECEDING)
     ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset""#;
-const NAMES: &str = "SELECT name FROM rooms WHERE name > $1 ORDER BY name LIMIT $2";
+const EXTENTS: &str = "SELECT name, head + 1 - replayable FROM rooms WHERE name > $1 ORDER BY name LIMIT $2";
 const OLDEST: &str = r#"SELECT "offset", at FROM messages WHERE room_id = $1 AND "offset" >= $2 ORDER BY "offset" LIMIT $3"#;
 const KEPT: &str = r#"SELECT "offset" FROM messages WHERE room_id = $1 ORDER BY "offset" DESC LIMIT 1 OFFSET $2"#;
+/// The newest change that is not kept; or where the index of words has come to, if that is before it.
+const NEWEST_NOT_KEPT: &str = r#"SELECT least("offset", coalesce((SELECT indexed FROM search_streams WHERE room_id = $1), 0))
+    FROM changes WHERE room_id = $1 ORDER BY "offset" DESC LIMIT 1 OFFSET $2"#;
+const LAST_AT_ONCE: &str =
+    r#"SELECT "offset" FROM changes WHERE room_id = $1 AND "offset" >= $2 ORDER BY "offset" LIMIT 1 OFFSET $3"#;
 const ROOMS: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions, name, epoch
     FROM rooms JOIN messages ON room_id = id AND "offset" = latest ORDER BY activity DESC LIMIT $1"#;
 /// The rooms that were written to by transactions which the earlier moment `$2` did not show; `$1` is the first that it may not
@@ -75,7 +81,7 @@ struct Room {
     /// None when it has not begun.
     id: Option<i64>,
     head: Position,
-    first: Offset,
+    beginning: Beginning,
     latest: Offset,
 }
 
@@ -109,7 +115,7 @@ impl Readers {
         count: usize,
         bytes: usize,
     ) -> Result<Page, StoreError> {
-        let Room { id, head, first, latest } = self.room(client, group).await?;
+        let Room { id, head, beginning: Beginning { first, .. }, latest } = self.room(client, group).await?;
         let Some(id) = id else { return Ok(Page { head, first, latest, messages: Vec::new() }) };
         let Runs { back, on } = page::runs(slice, first, head.offset, count, bytes);
         let take = |run| take(client, id, &head, run);
@@ -132,7 +138,7 @@ impl Readers {
         count: usize,
         bytes: usize,
     ) -> Result<Missed, StoreError> {
-        let Room { id, head, first, .. } = self.room(client, group).await?;
+        let Room { id, head, beginning: Beginning { replayable: first, .. }, .. } = self.room(client, group).await?;
         let Some(id) = id.filter(|_| after < head.offset) else { return Ok(Missed { head, first, entries: Vec::new() }) };
         let (from, most) = (after.next().max(first), Allowance::new(count, bytes));
         let changes = async {
@@ -153,51 +159,62 @@ impl Readers {
         let row = client.query_opt(&statement, &[&group.as_str()]).await.map_err(StoreError::unavailable)?;
         let Some(row) = row else {
             let head = Position { epoch: self.seed.epoch_of(group), offset: Offset::START };
-            return Ok(Room { id: None, head, first: Offset(1), latest: Offset::START });
+            let beginning = Beginning { first: Offset(1), replayable: Offset(1) };
+            return Ok(Room { id: None, head, beginning, latest: Offset::START });
         };
         let head = Position { epoch: name(&row, 1)?, offset: offset(&row, 2)? };
-        Ok(Room { id: Some(row.get(0)), head, first: offset(&row, 3)?, latest: offset(&row, 4)? })
+        let beginning = Beginning { first: offset(&row, 3)?, replayable: offset(&row, 5)? };
+        Ok(Room { id: Some(row.get(0)), head, beginning, latest: offset(&row, 4)? })
     }
 
-    /// Reads the names of rooms.
-    pub(super) async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Group>, StoreError> {
+    /// Reads the names of rooms, and how long their streams are.
+    pub(super) async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Extent>, StoreError> {
         let client = self.connections.get().await?;
         let after = after.map_or("", Group::as_str);
         let rows = answer(client, async |client| {
-            let statement = client.prepare_cached(NAMES).await?;
+            let statement = client.prepare_cached(EXTENTS).await?;
             client.query(&statement, &[&after, &column(count as u64)]).await
         });
-        rows.await?.map_err(StoreError::unavailable)?.iter().map(|row| name(row, 0)).collect()
+        let rows = rows.await?.map_err(StoreError::unavailable)?;
+        rows.iter().map(|row| Ok(Extent { group: name(row, 0)?, entries: offset(row, 1)?.0 })).collect()
     }
 
-    /// Where a room begins when what is over the bounds is dropped; none where nothing is.
-    pub(super) async fn beginning_within(&self, group: &Group, bounds: Bounds) -> Result<Option<Offset>, StoreError> {
+    /// Counts what is to be held of a room; none where there is no such room.
+    pub(super) async fn kept(&self, group: &Group, bounds: Bounds) -> Result<Option<Kept>, StoreError> {
         let client = self.connections.get().await?;
-        answer(client, async |client| self.beginning_on(client, group, bounds).await).await?
+        answer(client, async |client| {
+            let Room { id: Some(id), head, beginning, .. } = self.room(client, group).await? else { return Ok(None) };
+            let messages = match beginning.messages_to_count(bounds, head.offset) {
+                Some(most) => one(client, KEPT, &[&id, &column(most.saturating_sub(1))]).await?,
+                None => None,
+            };
+            let gone = match beginning.changes_to_count(bounds, head.offset) {
+                Some(most) => one(client, NEWEST_NOT_KEPT, &[&id, &column(most)]).await?,
+                None => None,
+            };
+            let (messages, changes) = (messages.unwrap_or_default(), gone.map(Offset::next).unwrap_or_default());
+            Ok(Some(Kept { messages, since: bounds.since, changes }))
+        })
+        .await?
     }
 
-    async fn beginning_on(
-        &self,
-        client: &Object,
-        group: &Group,
-        Bounds { messages, since }: Bounds,
-    ) -> Result<Option<Offset>, StoreError> {
-        let Room { id: Some(id), head, first, .. } = self.room(client, group).await? else { return Ok(None) };
-        let kept = match messages {
-            // It has no more than that, so they are not counted.
-            Some(most) if head.offset.0 < first.0.saturating_add(most) => None,
-            Some(most) => {
-                let statement = client.prepare_cached(KEPT).await.map_err(StoreError::unavailable)?;
-                let row = client.query_opt(&statement, &[&id, &column(most.saturating_sub(1))]).await;
-                row.map_err(StoreError::unavailable)?.map(|row| offset(&row, 0)).transpose()?
-            }
-            None => None,
-        };
-        let statement = client.prepare_cached(OLDEST).await.map_err(StoreError::unavailable)?;
-        let most = column(page::FORGOTTEN_AT_ONCE as u64 + 1);
-        let rows = client.query(&statement, &[&id, &column(first.0), &most]).await.map_err(StoreError::unavailable)?;
-        let oldest = rows.iter().map(|row| Ok((offset(row, 0)?, Timestamp::from_millis(row.get(1)))));
-        Ok(page::beginning(&oldest.collect::<Result<Vec<_>, StoreError>>()?, kept, since, head.offset))
+    /// The next part of the way to what is to be held of a room; none where it is through.
+    pub(super) async fn next_beginning(&self, group: &Group, kept: &Kept) -> Result<Option<Beginning>, StoreError> {
+        let client = self.connections.get().await?;
+        answer(client, async |client| {
+            let Room { id: Some(id), head, beginning, .. } = self.room(client, group).await? else { return Ok(None) };
+            let oldest =
+                if beginning.may_drop_messages(kept) { oldest(client, id, beginning.first).await? } else { Vec::new() };
+            let goal = beginning.goal(kept, &oldest, head.offset);
+            let last = if goal.replayable > beginning.replayable {
+                let (from, passed) = (column(beginning.replayable.0), column(DROPPED_AT_ONCE as u64 - 1));
+                one(client, LAST_AT_ONCE, &[&id, &from, &passed]).await?
+            } else {
+                None
+            };
+            Ok(Some(beginning.towards(goal, last)).filter(|next| *next != beginning))
+        })
+        .await?
     }
 
     /// Reads the rooms that were active last.
@@ -215,6 +232,21 @@ impl Readers {
     pub(super) fn watch(&self) -> HeadWatch {
         HeadWatch { readers: self.clone(), moment: None }
     }
+}
+
+/// The offset that is asked for, if there is one.
+async fn one(client: &Object, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Option<Offset>, StoreError> {
+    let statement = client.prepare_cached(sql).await.map_err(StoreError::unavailable)?;
+    let row = client.query_opt(&statement, parameters).await.map_err(StoreError::unavailable)?;
+    row.map(|row| offset(&row, 0)).transpose()
+}
+
+/// The oldest messages of a room, one more than are dropped at once, and when they were said.
+async fn oldest(client: &Object, room_id: i64, first: Offset) -> Result<Vec<(Offset, Timestamp)>, StoreError> {
+    let statement = client.prepare_cached(OLDEST).await.map_err(StoreError::unavailable)?;
+    let most = column(DROPPED_AT_ONCE as u64 + 1);
+    let rows = client.query(&statement, &[&room_id, &column(first.0), &most]).await.map_err(StoreError::unavailable)?;
+    rows.iter().map(|row| Ok((offset(row, 0)?, Timestamp::from_millis(row.get(1))))).collect()
 }
 
 /// Collects a run of messages as far as the allowance goes.

@@ -24,7 +24,7 @@ pub(super) const INDEX: &str = "search.db";
 /// "Cnfs", as it stands in the header of the file.
 const APPLICATION_ID: i64 = 0x436e_6673;
 /// What the file holds and how texts become terms. With another number it is made anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 const SCHEMA: &str = include_str!("index.sql");
 
 /// Why the index is not there.
@@ -104,14 +104,18 @@ impl Index {
         let stranger = || Fault::Useless("it was made of another database".to_owned());
         let last: i64 = store.query_row("SELECT ifnull(max(touched), 0) FROM rooms", [], |row| row.get(0))?;
         let followed: i64 = self.0.query_row("SELECT touched FROM followed", [], |row| row.get(0))?;
-        let mut there = store.prepare("SELECT head FROM rooms WHERE name = ?1 AND epoch = ?2")?;
-        let mut streams = self.0.prepare("SELECT name, epoch, indexed FROM streams")?;
+        let mut there = store.prepare("SELECT head, first, replayable FROM rooms WHERE name = ?1 AND epoch = ?2")?;
+        let mut streams = self.0.prepare("SELECT name, epoch, indexed, replayable FROM streams")?;
         let mut rows = streams.query([])?;
         while let Some(row) = rows.next()? {
             let (name, epoch): (String, String) = (row.get(0)?, row.get(1)?);
-            let head: Option<i64> = there.query_row([name, epoch], |row| row.get(0)).optional()?;
-            if head.is_none_or(|head| head < row.get(2).unwrap_or(i64::MAX)) {
+            let (indexed, begun): (i64, i64) = (row.get(2)?, row.get(3)?);
+            let room = there.query_row([name, epoch], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+            let Some((_, first, replayable)): Option<(i64, i64, i64)> = room.filter(|(head, ..)| *head >= indexed) else {
                 return Err(stranger());
+            };
+            if replayable > first.max(begun).max(indexed + 1) {
+                return Err(Fault::Useless("changes that it has not followed are gone".to_owned()));
             }
         }
         if followed > last { Err(stranger()) } else { Ok(()) }
@@ -138,6 +142,8 @@ pub(super) struct Stream {
     id: i64,
     /// Everything up to here is indexed.
     pub(super) indexed: i64,
+    /// No document stands before here.
+    pub(super) first: i64,
 }
 
 impl Indexing<'_> {
@@ -146,20 +152,19 @@ impl Indexing<'_> {
         self.transaction.query_row("SELECT touched FROM followed", [], |row| row.get(0))
     }
 
-    /// The stream of a room; a new one where the index has none.
-    pub(super) fn stream(&self, group: &Group, epoch: &Epoch) -> Result<Stream, Fault> {
-        const FIND: &str = "SELECT id, epoch, indexed FROM streams WHERE name = ?1";
-        const MAKE: &str = "INSERT INTO streams (name, epoch, indexed, newest) VALUES (?1, ?2, 0, 0)";
-        let found = self
-            .transaction
-            .prepare_cached(FIND)?
-            .query_row([group.as_str()], |row| Ok((Stream { id: row.get(0)?, indexed: row.get(2)? }, name::<Epoch>(row, 1)?)));
+    /// The stream of a room, whose entries are held from `replayable` on; a new one where the index has none.
+    pub(super) fn stream(&self, group: &Group, epoch: &Epoch, replayable: i64) -> Result<Stream, Fault> {
+        const FIND: &str = "SELECT id, epoch, indexed, first FROM streams WHERE name = ?1";
+        const MAKE: &str = "INSERT INTO streams (name, epoch, indexed, newest, first, replayable) VALUES (?1, ?2, 0, 0, 1, ?3)";
+        let found = self.transaction.prepare_cached(FIND)?.query_row([group.as_str()], |row| {
+            Ok((Stream { id: row.get(0)?, indexed: row.get(2)?, first: row.get(3)? }, name::<Epoch>(row, 1)?))
+        });
         match found.optional()? {
             Some((stream, known)) if known == *epoch => Ok(stream),
             Some(_) => Err(Fault::Useless("a room was begun anew".to_owned())),
             None => {
-                self.transaction.prepare_cached(MAKE)?.execute([group.as_str(), epoch.as_str()])?;
-                Ok(Stream { id: self.transaction.last_insert_rowid(), indexed: 0 })
+                self.transaction.prepare_cached(MAKE)?.execute(params![group.as_str(), epoch.as_str(), replayable])?;
+                Ok(Stream { id: self.transaction.last_insert_rowid(), indexed: 0, first: 1 })
             }
         }
     }
@@ -200,6 +205,7 @@ impl Indexing<'_> {
             self.transaction.prepare_cached("DELETE FROM words WHERE rowid = ?1")?.execute([id])?;
             self.transaction.prepare_cached("DELETE FROM documents WHERE id = ?1")?.execute([id])?;
         }
+        self.transaction.prepare_cached("UPDATE streams SET first = ?2 WHERE id = ?1")?.execute([stream.id, first])?;
         Ok(())
     }
 
@@ -248,7 +254,7 @@ mod tests {
         let mut index = Index::open(folder.path()).expect("an index");
         let (group, epoch) = ("lobby".parse().expect("a group"), "e".parse().expect("an epoch"));
         let mut indexing = index.begin().expect("a transaction");
-        let stream = indexing.stream(&group, &epoch).expect("a stream");
+        let stream = indexing.stream(&group, &epoch, 1).expect("a stream");
         for (offset, text) in [(1, "green tea"), (2, "black tea"), (1, "中文"), (3, "tea")] {
             indexing.settle(stream, offset, Some(text)).expect("indexed");
         }
@@ -262,7 +268,7 @@ mod tests {
         }
         let mut indexing = index.begin().expect("a transaction");
         assert_eq!(indexing.followed().expect("a number"), 7);
-        let stream = indexing.stream(&group, &epoch).expect("a stream");
+        let stream = indexing.stream(&group, &epoch, 1).expect("a stream");
         assert_eq!(stream.indexed, 3);
         indexing.settle(stream, 4, Some("new tea")).expect("indexed");
         indexing.commit(8).expect("committed");
@@ -270,6 +276,7 @@ mod tests {
         assert_eq!(documents(&index, &format!("\"{}\"", room_term(stream.id))), [1, 2, 3]);
         let mut indexing = index.begin().expect("a transaction");
         indexing.forget(stream, 3).expect("forgotten");
+        assert_eq!(indexing.stream(&group, &epoch, 1).expect("a stream").first, 3);
         indexing.commit(9).expect("committed");
         assert_eq!(documents(&index, &format!("\"{}\"", room_term(stream.id))), [3]);
     }
@@ -279,7 +286,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut index = Index::open(folder.path()).expect("an index");
         let mut indexing = index.begin().expect("a transaction");
-        let stream = indexing.stream(&"lobby".parse().expect("a group"), &"e".parse().expect("an epoch")).expect("a stream");
+        let stream = indexing.stream(&"lobby".parse().expect("a group"), &"e".parse().expect("an epoch"), 1).expect("a stream");
         indexing.settle(stream, 1, Some("tea")).expect("indexed");
         drop(indexing);
         drop(index);

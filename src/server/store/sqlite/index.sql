@@ -4,13 +4,16 @@
 CREATE TABLE followed (touched INTEGER NOT NULL) STRICT;
 INSERT INTO followed VALUES (0);
 
--- The rooms, each up to which offset its stream is indexed and what its newest document is.
+-- The rooms, each up to which offset its stream is indexed and what its newest document is. `first` is the room's when documents before
+-- it were looked for, and `replayable` the room's when this was begun: changes before that had been made of the messages already.
 CREATE TABLE streams (
-    id      INTEGER PRIMARY KEY,
-    name    TEXT NOT NULL UNIQUE,
-    epoch   TEXT NOT NULL,
-    indexed INTEGER NOT NULL,
-    newest  INTEGER NOT NULL
+    id         INTEGER PRIMARY KEY,
+    name       TEXT NOT NULL UNIQUE,
+    epoch      TEXT NOT NULL,
+    indexed    INTEGER NOT NULL,
+    newest     INTEGER NOT NULL,
+    first      INTEGER NOT NULL,
+    replayable INTEGER NOT NULL
 ) STRICT;
 
 CREATE INDEX streams_by_newest ON streams (newest);

@@ -45,7 +45,8 @@ const NICENESS: i32 = 10;
 /// So many searches run at a time.
 const SEARCHES: u32 = 2;
 
-const NEWS: &str = "SELECT id, name, epoch, head, touched, first FROM rooms WHERE touched > ?1 ORDER BY touched LIMIT 1000";
+const NEWS: &str =
+    "SELECT id, name, epoch, head, touched, first, replayable FROM rooms WHERE touched > ?1 ORDER BY touched LIMIT 1000";
 /// Each entry of a stream, the message that it is about, what that says now (nothing where it is held no more), and whether the entry
 /// makes a difference to it.
 const ENTRIES: &str = "SELECT offset, offset, iif(deleted, NULL, text), 1 FROM messages WHERE room_id = ?1 AND offset > ?2
@@ -247,6 +248,7 @@ struct Room {
     head: i64,
     touched: i64,
     first: i64,
+    replayable: i64,
 }
 
 /// Indexes the next messages, those of rooms that were silent for longest first.
@@ -256,7 +258,8 @@ fn batch(mut indexing: Indexing<'_>, store: &Connection) -> Result<bool, Fault> 
         .prepare_cached(NEWS)?
         .query_map([followed], |row| {
             let (id, group, epoch) = (row.get(0)?, name(row, 1)?, name(row, 2)?);
-            Ok(Room { id, group, epoch, head: row.get(3)?, touched: row.get(4)?, first: row.get(5)? })
+            let (head, touched, first, replayable) = (row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
+            Ok(Room { id, group, epoch, head, touched, first, replayable })
         })?
         .collect::<rusqlite::Result<_>>()?;
     if rooms.is_empty() {
@@ -264,8 +267,10 @@ fn batch(mut indexing: Indexing<'_>, store: &Connection) -> Result<bool, Fault> 
     }
     let (mut messages, mut bytes) = (BATCH_MESSAGES, BATCH_BYTES);
     for room in rooms {
-        let stream = indexing.stream(&room.group, &room.epoch)?;
-        indexing.forget(stream, room.first)?;
+        let stream = indexing.stream(&room.group, &room.epoch, room.replayable)?;
+        if stream.first < room.first {
+            indexing.forget(stream, room.first)?;
+        }
         let reached = run(&mut indexing, stream, store, &room, &mut messages, &mut bytes)?;
         indexing.reached(stream, reached)?;
         if reached < room.head {

@@ -10,10 +10,11 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
 use super::OpenError;
 
 /// Each one brings the schema from its place in this list to the next version. What is published is never changed.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0001_rooms_and_messages.sql"),
     include_str!("../../../../migrations/sqlite/0002_changes.sql"),
     include_str!("../../../../migrations/sqlite/0003_messages_as_they_come.sql"),
+    include_str!("../../../../migrations/sqlite/0004_replay.sql"),
 ];
 
 /// "Cnfb", as it stands in the header of the file.

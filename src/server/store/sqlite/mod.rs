@@ -26,8 +26,8 @@ use tokio::sync::mpsc;
 
 use self::{folder::FolderLock, indexer::Indexer, reader::Readers, searcher::Searcher, writer::Writer};
 use super::{
-    Appended, Bounds, ChangeError, Commits, Found, Missed, NewChange, NewMessage, Page, Query, Slice, Store, StoreError,
-    Within,
+    Appended, Bounds, ChangeError, Commits, Extent, Found, Missed, NewChange, NewMessage, Page, Query, Slice, Store,
+    StoreError, Within,
     batch::{Job, Work},
     commits::Outbox,
     epoch::EpochSeed,
@@ -206,17 +206,24 @@ impl Store for SqliteStore {
         self.readers.run(move |connection, _| reader::rooms(connection, count)).await
     }
 
-    async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Group>, StoreError> {
+    async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Extent>, StoreError> {
         let after = after.cloned();
         self.readers.run(move |connection, _| reader::groups(connection, after.as_ref(), count)).await
     }
 
     async fn forget(&self, group: &Group, bounds: Bounds) -> Result<bool, StoreError> {
+        let indexed = self.searcher.indexed(group).await;
         let room = group.clone();
-        let first = self.readers.run(move |connection, _| reader::beginning_within(connection, &room, bounds)).await?;
-        let Some(first) = first else { return Ok(false) };
-        self.intake.write(Work::Forget(group.clone(), first)).await?;
-        Ok(true)
+        let kept = self.readers.run(move |connection, _| reader::kept(connection, &room, bounds, indexed)).await?;
+        let Some(kept) = kept else { return Ok(false) };
+        let mut dropped = false;
+        loop {
+            let room = group.clone();
+            let next = self.readers.run(move |connection, _| reader::next_beginning(connection, &room, &kept)).await?;
+            let Some(next) = next else { return Ok(dropped) };
+            self.intake.write(Work::Forget(group.clone(), next)).await?;
+            dropped = true;
+        }
     }
 
     async fn search(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {

@@ -11,7 +11,8 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::{
     server::store::{
-        Bounds, Entry, Missed, Page, Slice, StoreError, What,
+        Bounds, Entry, Extent, Missed, Page, Slice, StoreError, What,
+        beginning::{Beginning, DROPPED_AT_ONCE, Kept},
         change::{ChangeRow, reactions_from_json},
         epoch::EpochSeed,
         message_id,
@@ -20,7 +21,7 @@ use crate::{
     wire::{Content, Epoch, Group, InvalidName, Message, MessageId, Offset, Person, Position, RoomSummary, Stored, Timestamp},
 };
 
-const ROOM: &str = "SELECT id, epoch, head, first, latest FROM rooms WHERE name = ?1";
+const ROOM: &str = "SELECT id, epoch, head, first, latest, replayable FROM rooms WHERE name = ?1";
 const RISING: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions FROM messages
     WHERE room_id = ?1 AND offset >= ?2 ORDER BY offset LIMIT ?3";
 const FALLING: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions FROM messages
@@ -32,9 +33,11 @@ const CHANGES: &str =
     FROM changes
     LEFT JOIN messages ON kind = 'edit' AND messages.room_id = changes.room_id AND messages.offset = target
     WHERE changes.room_id = ?1 AND changes.offset >= ?2 ORDER BY changes.offset LIMIT ?3";
-const NAMES: &str = "SELECT name FROM rooms WHERE name > ?1 ORDER BY name LIMIT ?2";
+const EXTENTS: &str = "SELECT name, head + 1 - replayable FROM rooms WHERE name > ?1 ORDER BY name LIMIT ?2";
 const OLDEST: &str = "SELECT offset, at FROM messages WHERE room_id = ?1 AND offset >= ?2 ORDER BY offset LIMIT ?3";
 const KEPT: &str = "SELECT offset FROM messages WHERE room_id = ?1 ORDER BY offset DESC LIMIT 1 OFFSET ?2";
+const NEWEST_NOT_KEPT: &str = "SELECT offset FROM changes WHERE room_id = ?1 ORDER BY offset DESC LIMIT 1 OFFSET ?2";
+const LAST_AT_ONCE: &str = "SELECT offset FROM changes WHERE room_id = ?1 AND offset >= ?2 ORDER BY offset LIMIT 1 OFFSET ?3";
 const ROOMS: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions, name, epoch
     FROM rooms CROSS JOIN messages ON room_id = id AND offset = latest ORDER BY activity DESC LIMIT ?1";
 
@@ -108,7 +111,7 @@ impl Pool {
 struct Room {
     id: i64,
     head: Position,
-    first: Offset,
+    beginning: Beginning,
     latest: Offset,
 }
 
@@ -116,7 +119,8 @@ struct Room {
 fn room(moment: &Connection, group: &Group) -> rusqlite::Result<Option<Room>> {
     let room = moment.prepare_cached(ROOM)?.query_row([group.as_str()], |row| {
         let head = Position { epoch: name(row, 1)?, offset: offset(row, 2)? };
-        Ok(Room { id: row.get(0)?, head, first: offset(row, 3)?, latest: offset(row, 4)? })
+        let beginning = Beginning { first: offset(row, 3)?, replayable: offset(row, 5)? };
+        Ok(Room { id: row.get(0)?, head, beginning, latest: offset(row, 4)? })
     });
     room.optional()
 }
@@ -136,7 +140,7 @@ pub(super) fn page(
     bytes: usize,
 ) -> rusqlite::Result<Page> {
     let moment = connection.transaction()?;
-    let Some(Room { id, head, first, latest }) = room(&moment, group)? else {
+    let Some(Room { id, head, beginning: Beginning { first, .. }, latest }) = room(&moment, group)? else {
         let head = beginning(seed, group);
         return Ok(Page { head, first: Offset(1), latest: Offset::START, messages: Vec::new() });
     };
@@ -155,7 +159,7 @@ pub(super) fn entries(
     bytes: usize,
 ) -> rusqlite::Result<Missed> {
     let moment = connection.transaction()?;
-    let Some(Room { id, head, first, .. }) = room(&moment, group)? else {
+    let Some(Room { id, head, beginning: Beginning { replayable: first, .. }, .. }) = room(&moment, group)? else {
         return Ok(Missed { head: beginning(seed, group), first: Offset(1), entries: Vec::new() });
     };
     if after >= head.offset {
@@ -213,35 +217,59 @@ fn take_changes(
     Ok(changes)
 }
 
-/// Reads the names of rooms.
-pub(super) fn groups(connection: &mut Connection, after: Option<&Group>, count: usize) -> rusqlite::Result<Vec<Group>> {
-    let mut statement = connection.prepare_cached(NAMES)?;
+/// Reads the names of rooms, and how long their streams are.
+pub(super) fn groups(connection: &mut Connection, after: Option<&Group>, count: usize) -> rusqlite::Result<Vec<Extent>> {
+    let mut statement = connection.prepare_cached(EXTENTS)?;
     let after = after.map_or("", Group::as_str);
-    statement.query_map(params![after, column(count as u64)], |row| name(row, 0))?.collect()
+    let extent = |row: &Row<'_>| Ok(Extent { group: name(row, 0)?, entries: offset(row, 1)?.0 });
+    statement.query_map(params![after, column(count as u64)], extent)?.collect()
 }
 
-/// Where a room begins when what is over the bounds is dropped; none where nothing is.
-pub(super) fn beginning_within(
+/// Counts what is to be held of a room; none where there is no such room. Changes beyond `indexed` are kept.
+pub(super) fn kept(
     connection: &mut Connection,
     group: &Group,
-    Bounds { messages, since }: Bounds,
-) -> rusqlite::Result<Option<Offset>> {
+    bounds: Bounds,
+    indexed: Option<Offset>,
+) -> rusqlite::Result<Option<Kept>> {
     let moment = connection.transaction()?;
-    let Some(Room { id, head, first, .. }) = room(&moment, group)? else { return Ok(None) };
-    let kept = match messages {
-        // It has no more than that, so they are not counted.
-        Some(most) if head.offset.0 < first.0.saturating_add(most) => None,
-        Some(most) => {
-            let oldest_kept = params![id, column(most.saturating_sub(1))];
-            moment.prepare_cached(KEPT)?.query_row(oldest_kept, |row| offset(row, 0)).optional()?
-        }
+    let Some(Room { id, head, beginning, .. }) = room(&moment, group)? else { return Ok(None) };
+    let count =
+        |sql, passed| moment.prepare_cached(sql)?.query_row(params![id, column(passed)], |row| offset(row, 0)).optional();
+    let messages = match beginning.messages_to_count(bounds, head.offset) {
+        Some(most) => count(KEPT, most.saturating_sub(1))?,
         None => None,
     };
-    let mut oldest = moment.prepare_cached(OLDEST)?;
-    let oldest = oldest.query_map(params![id, column(first.0), column(page::FORGOTTEN_AT_ONCE as u64 + 1)], |row| {
+    let gone = match beginning.changes_to_count(bounds, head.offset) {
+        Some(most) => count(NEWEST_NOT_KEPT, most)?,
+        None => None,
+    };
+    let changes = gone.map(|gone| indexed.map_or(gone, |indexed| gone.min(indexed)).next());
+    Ok(Some(Kept { messages: messages.unwrap_or_default(), since: bounds.since, changes: changes.unwrap_or_default() }))
+}
+
+/// The next part of the way to what is to be held of a room; none where it is through.
+pub(super) fn next_beginning(connection: &mut Connection, group: &Group, kept: &Kept) -> rusqlite::Result<Option<Beginning>> {
+    let moment = connection.transaction()?;
+    let Some(Room { id, head, beginning, .. }) = room(&moment, group)? else { return Ok(None) };
+    let oldest = if beginning.may_drop_messages(kept) { oldest(&moment, id, beginning.first)? } else { Vec::new() };
+    let goal = beginning.goal(kept, &oldest, head.offset);
+    let last = if goal.replayable > beginning.replayable {
+        let bound = params![id, column(beginning.replayable.0), column(DROPPED_AT_ONCE as u64 - 1)];
+        moment.prepare_cached(LAST_AT_ONCE)?.query_row(bound, |row| offset(row, 0)).optional()?
+    } else {
+        None
+    };
+    Ok(Some(beginning.towards(goal, last)).filter(|next| *next != beginning))
+}
+
+/// The oldest messages of a room, one more than are dropped at once, and when they were said.
+fn oldest(moment: &Connection, room_id: i64, first: Offset) -> rusqlite::Result<Vec<(Offset, Timestamp)>> {
+    let mut statement = moment.prepare_cached(OLDEST)?;
+    let oldest = statement.query_map(params![room_id, column(first.0), column(DROPPED_AT_ONCE as u64 + 1)], |row| {
         Ok((offset(row, 0)?, Timestamp::from_millis(row.get(1)?)))
     });
-    Ok(page::beginning(&oldest?.collect::<rusqlite::Result<Vec<_>>>()?, kept, since, head.offset))
+    oldest?.collect()
 }
 
 /// Reads the rooms that were active last.
@@ -374,7 +402,7 @@ mod tests {
     fn no_read_costs_more_in_a_longer_room() {
         let mut connection = Connection::open_in_memory().expect("a database");
         migrate::to_newest(&mut connection).expect("the schema");
-        for sql in [ROOM, RISING, FALLING, CHANGES, NAMES, OLDEST, KEPT, ROOMS] {
+        for sql in [ROOM, RISING, FALLING, CHANGES, EXTENTS, OLDEST, KEPT, NEWEST_NOT_KEPT, LAST_AT_ONCE, ROOMS] {
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("valid SQL");
             let parameters = vec![1_i64; statement.parameter_count()];
             let steps: Vec<String> = statement

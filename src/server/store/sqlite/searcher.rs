@@ -14,7 +14,7 @@ use crate::{
         StoreError,
         search::{Candidate, Filter, Found, Hunt, MOST_ROOMS, Need, Query, Within, room_term, searched},
     },
-    wire::{Group, Person, Timestamp},
+    wire::{Group, Offset, Person, Timestamp},
 };
 
 const NEWEST: &str = "SELECT ifnull(max(id), 0) FROM documents";
@@ -54,6 +54,18 @@ impl Searcher {
             })
         };
         readers.run(search).await
+    }
+
+    /// How far a room's stream is indexed; none where there is no index, which then is made of what there is. One that cannot be
+    /// read is not known to have come anywhere.
+    pub(super) async fn indexed(&self, group: &Group) -> Option<Offset> {
+        const INDEXED: &str = "SELECT indexed FROM streams WHERE name = ?1";
+        let (readers, group) = (self.shared.readers()?, group.clone());
+        let indexed = readers.run(move |connection, _| {
+            let indexed = connection.prepare_cached(INDEXED)?.query_row([group.as_str()], |row| offset(row, 0));
+            indexed.optional()
+        });
+        Some(indexed.await.ok().flatten().unwrap_or_default())
     }
 
     pub(super) async fn close(&self) {

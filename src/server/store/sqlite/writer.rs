@@ -17,6 +17,7 @@ use crate::{
     server::store::{
         Appended, ChangeError, Entry, NewChange, NewMessage, Refused, StoreError, What,
         batch::{Job, Work, gather},
+        beginning::Beginning,
         change::{kind_of, reaction_of, reactions_to_json},
         commits::{Made, Outbox},
         epoch::EpochSeed,
@@ -41,7 +42,7 @@ const UPDATE_MESSAGE: &str = "UPDATE messages SET text = ?3, edited = ?4, delete
     WHERE room_id = ?1 AND offset = ?2";
 const FORGET_MESSAGES: &str = "DELETE FROM messages WHERE room_id = ?1 AND offset < ?2";
 const FORGET_CHANGES: &str = "DELETE FROM changes WHERE room_id = ?1 AND offset < ?2";
-const MOVE_FIRST: &str = "UPDATE rooms SET first = max(first, ?2) WHERE id = ?1";
+const MOVE_BEGINNING: &str = "UPDATE rooms SET first = max(first, ?2), replayable = max(replayable, ?3) WHERE id = ?1";
 const INSERT_CHANGE: &str = "INSERT INTO changes (room_id, offset, target, at, kind, emoji, author_id, author_name)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
@@ -171,7 +172,7 @@ impl Writer {
             let written = match work {
                 Work::Message(message) => insert(&transaction, &mut room, message),
                 Work::Change(change) => alter(&transaction, &mut room, change),
-                Work::Forget(_, first) => forget(&transaction, &mut room, *first),
+                Work::Forget(_, beginning) => forget(&transaction, &mut room, *beginning),
             };
             match written {
                 Ok(outcome) => {
@@ -269,13 +270,13 @@ fn alter(transaction: &Transaction<'_>, room: &mut Room, new: &NewChange) -> rus
     Ok(Outcome::Change(Box::new(Made { epoch: room.epoch.clone(), entry, latest })))
 }
 
-/// Drops what stands before the offset.
-fn forget(transaction: &Transaction<'_>, room: &mut Room, first: Offset) -> rusqlite::Result<Outcome> {
-    let bound = params![room.id, column(first.0)];
-    for sql in [FORGET_MESSAGES, FORGET_CHANGES, MOVE_FIRST] {
-        transaction.prepare_cached(sql)?.execute(bound)?;
-    }
-    if room.latest < column(first.0) {
+/// Drops what stands before the room's new beginning.
+fn forget(transaction: &Transaction<'_>, room: &mut Room, to: Beginning) -> rusqlite::Result<Outcome> {
+    let (first, replayable) = (column(to.first.0), column(to.replayable.0));
+    transaction.prepare_cached(FORGET_MESSAGES)?.execute(params![room.id, first])?;
+    transaction.prepare_cached(FORGET_CHANGES)?.execute(params![room.id, replayable])?;
+    transaction.prepare_cached(MOVE_BEGINNING)?.execute(params![room.id, first, replayable])?;
+    if room.latest < first {
         room.latest = 0;
     }
     settled(room, room.head)
