@@ -107,7 +107,7 @@ async fn of_very_many_changes_the_newest_can_be_caught_up_with() {
     let left = || database.query_row("SELECT count(*) FROM changes", [], |row| row.get::<_, i64>(0)).expect("a count");
     within("the old changes to go", async {
         while left() > 10_000 {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await;
