@@ -73,20 +73,21 @@ pub async fn node_on(backend: Backend, layer: RedisHost, database: &str) -> Test
     app
 }
 
-/// A node of its own process, which can be killed; its rooms `s-*` are in the database.
+/// A node of its own process, which can be killed; its rooms `s-*` are in the database, `m-*` in its memory.
 pub struct Victim {
     pub program: Program,
     _data: TempDir,
 }
 
 impl Victim {
-    pub async fn start(backend: Backend, redis: &Redis, database: &str) -> Self {
+    /// With the URLs of Redis and the database.
+    pub async fn start(backend: Backend, redis: &str, database: &str) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let settings = format!(
             "[store]\nurl = \"{database}\"\ndurability = \"process\"\n\n\
-             [channel_layers.default]\nbackend = \"{backend}\"\nhosts = [\"{}\"]\n\n\
-             [[rooms]]\nmatch = \"s-*\"\nhistory = \"store\"\n",
-            redis.url(),
+             [channel_layers.default]\nbackend = \"{backend}\"\nhosts = [\"{redis}\"]\n\n\
+             [[rooms]]\nmatch = \"s-*\"\nhistory = \"store\"\n\n\
+             [[rooms]]\nmatch = \"m-*\"\nhistory = \"memory\"\n"
         );
         std::fs::write(data.path().join("Leptos.toml"), settings).expect("a file");
         Self { program: Program::start(data.path()).await, _data: data }

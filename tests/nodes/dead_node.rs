@@ -21,14 +21,14 @@ async fn its_people_go_on_on_the_other_node_and_come_back(backend: Backend) {
     let redis = Redis::start().await;
     let postgres = Postgres::shared().await;
     let database = postgres.database().await;
-    let mut victim = Victim::start(backend, &redis, &database).await;
+    let mut victim = Victim::start(backend, &redis.url(), &database).await;
     let b = node_on(backend, host(&redis), &database).await;
     let mut crowd = Crowd::start([victim.program.address, b.address]).await;
     for _ in 0..5 {
         victim.program.kill();
         crowd.moves(0, b.address);
         crowd.goes_on().await;
-        victim = Victim::start(backend, &redis, &database).await;
+        victim = Victim::start(backend, &redis.url(), &database).await;
         crowd.returns(0, victim.program.address);
         crowd.goes_on().await;
     }
@@ -40,7 +40,7 @@ async fn what_it_has_committed_and_told_nobody_is_heard(backend: Backend) {
     let mut redis = Redis::start().await;
     let postgres = Postgres::shared().await;
     let database = postgres.database().await;
-    let mut victim = Victim::start(backend, &redis, &database).await;
+    let mut victim = Victim::start(backend, &redis.url(), &database).await;
     let b = node_on(backend, host(&redis), &database).await;
     let mut plain = plain_member(&b, "s-a", "the first").await;
     let mut stayer = v1_member(&b, "s-a").await;
