@@ -7,7 +7,7 @@ use super::{
     components::{Clock, Me, TopBar},
     search::SearchForm,
 };
-use crate::wire::{Content, Group, RoomSummary};
+use crate::wire::{Content, Group, MessageId, RoomSummary, Stored};
 
 /// The rooms, newest activity first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,17 +30,31 @@ impl LobbyState {
 
     /// Takes in a room's latest message, or what has become of it; what is older than what is shown changes nothing.
     pub fn apply(&mut self, news: RoomSummary) {
-        let place = |room: &RoomSummary| {
-            let latest = room.latest.as_ref()?;
-            let Content { deleted, edited, .. } = latest.message.content;
-            Some((latest.message.at, latest.offset, deleted, edited))
-        };
-        if self.room(&news.group).is_some_and(|known| place(known) >= place(&news)) {
+        if self.room(&news.group).is_some_and(|known| !is_newer(&news, known)) {
             return;
         }
         self.rooms.retain(|room| room.group != news.group);
-        let at = self.rooms.partition_point(|room| place(room) > place(&news));
-        self.rooms.insert(at, news);
+        let at = |room: &RoomSummary| room.latest.as_ref().map(|latest| latest.message.at);
+        let place = self.rooms.partition_point(|room| at(room) > at(&news));
+        self.rooms.insert(place, news);
+    }
+}
+
+/// Whether this says more of a room than what is known. Its stream tells which message is the later one, for the times of messages
+/// are by the clocks of several nodes; only those of different streams, of nodes with a store each, have nothing else.
+fn is_newer(news: &RoomSummary, known: &RoomSummary) -> bool {
+    let (Some(news), Some(known)) = (&news.latest, &known.latest) else {
+        return news.latest.is_some() && known.latest.is_none();
+    };
+    let stream = |stored: &Stored| stored.message.id.parse::<MessageId>().map(|id| id.epoch).ok();
+    let place = |stored: &Stored| {
+        let Content { deleted, edited, .. } = stored.message.content;
+        (stored.offset, deleted, edited)
+    };
+    if stream(news) == stream(known) {
+        place(news) > place(known)
+    } else {
+        (news.message.at, place(news)) > (known.message.at, place(known))
     }
 }
 
@@ -155,6 +169,22 @@ mod tests {
         state.apply(summary("c", 1, 55));
         let names: Vec<_> = state.rooms().iter().map(|room| room.group.to_string()).collect();
         assert_eq!(names, ["a", "c", "b"]);
+    }
+
+    #[test]
+    fn what_was_said_later_is_the_latest_although_its_node_has_a_slow_clock() {
+        let mut state = LobbyState::new(vec![summary("b", 5, 50), summary("a", 3, 40)]);
+        for _ in 0..2 {
+            state.apply(summary("a", 4, 30));
+            assert_eq!(state.rooms(), [summary("b", 5, 50), summary("a", 4, 30)]);
+            state.apply(summary("a", 3, 40));
+        }
+        // Of another node's stream, whose offsets have nothing to do with these.
+        let mut other = summary("a", 1, 60);
+        other.latest.as_mut().expect("a message").message.id = "x-1".to_owned();
+        state.apply(other.clone());
+        state.apply(summary("a", 5, 55));
+        assert_eq!(state.rooms(), [other, summary("b", 5, 50)]);
     }
 
     #[test]
