@@ -30,7 +30,7 @@ impl LobbyState {
 
     /// Takes in a room's latest message, or what has become of it; what is older than what is shown changes nothing.
     pub fn apply(&mut self, news: RoomSummary) {
-        if self.room(&news.group).is_some_and(|known| !is_newer(&news, known)) {
+        if self.room(&news.group).is_some_and(|known| is_older(&news, known)) {
             return;
         }
         self.rooms.retain(|room| room.group != news.group);
@@ -40,21 +40,19 @@ impl LobbyState {
     }
 }
 
-/// Whether this says more of a room than what is known. Its stream tells which message is the later one, for the times of messages
+/// Whether this says less of a room than what is known. Its stream tells which message is the later one, for the times of messages
 /// are by the clocks of several nodes; only those of different streams, of nodes with a store each, have nothing else.
-fn is_newer(news: &RoomSummary, known: &RoomSummary) -> bool {
-    let (Some(news), Some(known)) = (&news.latest, &known.latest) else {
-        return news.latest.is_some() && known.latest.is_none();
-    };
+fn is_older(news: &RoomSummary, known: &RoomSummary) -> bool {
+    let (Some(news), Some(known)) = (&news.latest, &known.latest) else { return known.latest.is_some() };
     let stream = |stored: &Stored| stored.message.id.parse::<MessageId>().map(|id| id.epoch).ok();
     let place = |stored: &Stored| {
         let Content { deleted, edited, .. } = stored.message.content;
         (stored.offset, deleted, edited)
     };
     if stream(news) == stream(known) {
-        place(news) > place(known)
+        place(news) < place(known)
     } else {
-        (news.message.at, place(news)) > (known.message.at, place(known))
+        (news.message.at, place(news)) < (known.message.at, place(known))
     }
 }
 
@@ -201,6 +199,21 @@ mod tests {
             state.apply(room.clone());
             state.apply(first.clone());
             assert_eq!(state.rooms()[1], room);
+        }
+    }
+
+    #[test]
+    fn of_two_edits_of_one_moment_the_one_that_comes_later_is_shown() {
+        let edited = |text: &str| {
+            let mut room = summary("a", 3, 30);
+            let content = &mut room.latest.as_mut().expect("a message").message.content;
+            *content = Content { edited: Some(Timestamp::from_millis(40)), ..Content::new(text) };
+            room
+        };
+        let mut state = LobbyState::new(vec![summary("a", 3, 30)]);
+        for text in ["first", "second"] {
+            state.apply(edited(text));
+            assert_eq!(state.rooms(), [edited(text)]);
         }
     }
 
