@@ -319,6 +319,19 @@ impl Tab {
         said.text.clone()
     }
 
+    /// Says what it said last in a room differently, which is acknowledged; gives the text, which nothing else has.
+    pub async fn corrects(&mut self, room: usize) -> String {
+        let Room { state, asked, .. } = &self.rooms[room];
+        let offset = asked.said.last().and_then(|said| said.place).expect("it was acknowledged");
+        let message = MessageId { epoch: state.position().epoch.clone(), offset };
+        let text = format!("{message} as it should be");
+        self.try_say_differently(room, message, text.clone()).await.expect("its node lives");
+        self.try_listen().await.expect("its node lives");
+        let changed = self.rooms[room].asked.changed.last();
+        assert!(changed.is_some_and(|changed| changed.place.is_some()), "{changed:?} was refused");
+        text
+    }
+
     /// Writes something down; gives its number.
     fn say(&mut self, room: usize) -> usize {
         let from = self.you.clone().expect("it was connected");
@@ -350,6 +363,10 @@ impl Tab {
     async fn try_edit(&mut self, room: usize, which: Index) -> Result<(), Error> {
         let Some(message) = self.shown(room, which, true) else { return Ok(()) };
         let text = format!("edit {}", self.rooms[room].asked.changed.len());
+        self.try_say_differently(room, message, text).await
+    }
+
+    async fn try_say_differently(&mut self, room: usize, message: MessageId, text: String) -> Result<(), Error> {
         let edit = Edit { topic: self.rooms[room].topic(), message: message.clone(), text: text.clone() };
         self.try_change(room, message, What::Edit(text), Command::Edit(edit)).await
     }
