@@ -5,7 +5,8 @@
 //! another node's store. A passing row stands where it came, after what was there then and before what came later.
 //!
 //! A page that has read far back holds a stretch of the stream that ends before the newest message: the reader is in the past.
-//! What is said meanwhile moves the position and is not shown; it is read when the reader comes down to it.
+//! What is said meanwhile moves the position and is not shown; it is read when the reader comes down to it. Our own stays under way
+//! until it is answered.
 //!
 //! Changes of messages have places in the stream too. One that concerns a row is made at once. Rows that are read may have been
 //! read before a change and come after it: so the last changes are kept and made of these rows as well.
