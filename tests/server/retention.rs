@@ -79,7 +79,9 @@ async fn edited_for_ever(folder: &std::path::Path, times: u64) -> String {
         let (alteration, at) = (Alteration::Edit(format!("edit {number}")), Timestamp::from_millis(0));
         NewChange { group: group.clone(), id, from: ann(), alteration, at }
     };
-    futures_util::future::try_join_all((1..=times).map(|number| store.change(edit(number)))).await.expect("changed");
+    // At once, and so in any order; then the last.
+    futures_util::future::try_join_all((1..times).map(|number| store.change(edit(number)))).await.expect("changed");
+    store.change(edit(times)).await.expect("changed");
     say("k2", "the very last").await;
     let query = Query::parse("very last").expect("a query");
     let found = async || store.search(&query, &Within::Room(group.clone()), 1).await.is_ok_and(|found| !found.hits.is_empty());

@@ -1,7 +1,7 @@
 //! The stores in databases do what the store in memory does: random commands to all of them, several at once, and each gives the same
 //! answers, hands on the same commits and holds the same.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use confab::{
     server::store::{
@@ -130,13 +130,14 @@ impl Side {
         let mut all = String::new();
         for after in [0, 3, 10, 25, 60] {
             let missed = self.store.entries(&group, Offset(after), 9, usize::MAX).await.expect("entries");
-            all += &format!("after {after}: {missed:?}\n");
+            writeln!(all, "after {after}: {missed:?}").expect("a text");
         }
         for slice in [Slice::Latest, Slice::Before(Offset(12)), Slice::After(Offset(7)), Slice::Around(Offset(20))] {
-            all += &format!("{slice:?}: {:?}\n", self.store.read(&group, slice, 7, usize::MAX).await.expect("a page"));
+            writeln!(all, "{slice:?}: {:?}", self.store.read(&group, slice, 7, usize::MAX).await.expect("a page"))
+                .expect("a text");
         }
         let missed = self.store.entries(&group, Offset(0), usize::MAX, usize::MAX).await.expect("entries");
-        all += &format!("{missed:?}\n");
+        writeln!(all, "{missed:?}").expect("a text");
         self.plain(all)
     }
 
