@@ -5,4 +5,4 @@ ALTER TABLE rooms ADD COLUMN replayable bigint NOT NULL DEFAULT 1;
 UPDATE rooms SET replayable = first;
 
 -- What the room's `first` was when the documents before it were looked for.
-ALTER TABLE search_streams ADD COLUMN first bigint NOT NULL DEFAULT 0;
+ALTER TABLE search_streams ADD COLUMN first bigint NOT NULL DEFAULT 1;

@@ -17,7 +17,10 @@ use crate::{
     acknowledge_all, append,
     changes::{change, changed, edit, id},
     fill, group, message, search,
-    support::postgres::{Postgres, connection},
+    support::{
+        postgres::{Postgres, connection},
+        within,
+    },
     texts, whole,
 };
 
@@ -234,13 +237,16 @@ async fn scans(client: &tokio_postgres::Client) -> (i64, i64) {
         WHERE relname IN ('rooms', 'messages', 'changes') AND pg_stat_clear_snapshot() IS NOT NULL";
     const OPEN: &str =
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'confab' AND datname = current_database()";
-    loop {
-        let open: i64 = client.query_one(OPEN, &[]).await.expect("a count").get(0);
-        let counts = client.query_one(COUNTS, &[]).await.expect("counts");
-        if open == 0 {
-            return (counts.get(0), counts.get(1));
+    let counting = async {
+        loop {
+            let open: i64 = client.query_one(OPEN, &[]).await.expect("a count").get(0);
+            let counts = client.query_one(COUNTS, &[]).await.expect("counts");
+            if open == 0 {
+                return (counts.get(0), counts.get(1));
+            }
         }
-    }
+    };
+    within("our connections to end", counting).await
 }
 
 #[tokio::test]

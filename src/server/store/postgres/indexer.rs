@@ -43,11 +43,11 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(super) const STRETCH: i64 = 1 << 14;
 
 const UNINDEXED: &str = "SELECT name, head FROM rooms LEFT JOIN search_streams ON room_id = rooms.id
-    WHERE head > coalesce(indexed, 0) OR rooms.first > coalesce(search_streams.first, 0)";
+    WHERE head > coalesce(indexed, 0) OR rooms.first > coalesce(search_streams.first, 1)";
 const TAKE_TURN: &str = "SELECT pg_try_advisory_xact_lock($1)";
 const STREAM: &str =
     "SELECT id, coalesce(indexed, 0), coalesce(newest, 0), (SELECT coalesce(max(id), 0) FROM search_documents),
-        rooms.first, coalesce(search_streams.first, 0)
+        rooms.first, coalesce(search_streams.first, 1)
     FROM rooms LEFT JOIN search_streams ON room_id = rooms.id WHERE name = $1";
 /// Each entry of a stream, the message that it is about, what that says now (nothing where it is held no more), and whether the entry
 /// makes a difference to it.

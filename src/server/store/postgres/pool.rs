@@ -17,9 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// What every connection is set to. Tables are found in the schema of ours. The planner is told what holds for each of our
-/// statements, whatever it thinks of tables that are new or have grown since it looked: they go by an index, row for row.
+/// statements, whatever it thinks of tables that are new or have grown since it looked: they go by an index, row for row. A node that
+/// stops in the middle of a transaction holds its rooms for less time than others wait for them.
 const SETTINGS: &str = "SET search_path = confab; SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off;
-    SET enable_mergejoin = off; SET enable_bitmapscan = off; SET idle_in_transaction_session_timeout = '30s';
+    SET enable_mergejoin = off; SET enable_bitmapscan = off; SET idle_in_transaction_session_timeout = '4s';
     SET default_transaction_isolation = 'read committed'; SET lock_timeout = '8s'; SET client_min_messages = warning";
 /// For those that write: a statement has one plan for batches of every size, which is made once. To plan for each batch would take longer
 /// than to carry it out.

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A batch whose outcome is unknown is sent again: what was committed the first time is found by its key, its senders are told where
-//! it stands, and the watch sees to it that members get it. Where the database stays away the senders are told that it is unavailable;
+//! it stands, and the watch sees to it that members get it. Changes have no keys: done once more in their order they end the same, with
+//! entries of their own where one of them had been overtaken by the next. Where the database stays away the senders are told that it is unavailable;
 //! should it have committed after all, a sender that tries again finds that out, and the watch does.
 
 use std::{

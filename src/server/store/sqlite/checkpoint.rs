@@ -32,8 +32,28 @@ pub(super) struct Checkpointer {
     log_is_large: Arc<AtomicBool>,
     /// How many pages the log has, as of the newest commit.
     length: Arc<AtomicI64>,
-    /// How many it had when the thread was last woken.
-    length_woken: i64,
+    growth: Growth,
+}
+
+/// How long the log was when it was last copied.
+#[derive(Debug, Default)]
+struct Growth {
+    copied_at: i64,
+}
+
+impl Growth {
+    /// Whether a log of so many pages is to be copied.
+    fn is_enough(&mut self, length: i64) -> bool {
+        if length < self.copied_at {
+            // It has begun anew.
+            self.copied_at = 0;
+        }
+        let enough = length - self.copied_at >= PAGES_BETWEEN;
+        if enough {
+            self.copied_at = length;
+        }
+        enough
+    }
 }
 
 impl Checkpointer {
@@ -49,18 +69,12 @@ impl Checkpointer {
         let log_is_large = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&log_is_large);
         let thread = thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || run(&connection, &woken, &told));
-        Ok(Self { wake, thread: thread.map_err(no_thread)?, log_is_large, length, length_woken: 0 })
+        Ok(Self { wake, thread: thread.map_err(no_thread)?, log_is_large, length, growth: Growth::default() })
     }
 
     /// Between two commits of the writer.
     pub(super) fn committed(&mut self, writer: &Connection) {
-        let length = self.length.load(Ordering::Relaxed);
-        if length < self.length_woken {
-            // It has begun anew.
-            self.length_woken = 0;
-        }
-        if length - self.length_woken >= PAGES_BETWEEN {
-            self.length_woken = length;
+        if self.growth.is_enough(self.length.load(Ordering::Relaxed)) {
             // One that is already waiting to be woken will do for this as well.
             let _ = self.wake.try_send(());
         }
@@ -148,21 +162,10 @@ mod tests {
 
     #[test]
     fn growth_counts_from_the_start_when_the_log_begins_anew() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (mut writer, file, size) = database(&folder);
-        let mut checkpointer = Checkpointer::start(&mut writer, open(&file)).expect("a thread");
-        write(&writer, PAGES_BETWEEN);
-        checkpointer.committed(&writer);
-        // Beside the thread, so that there is nothing left of the log whenever that comes to it.
-        copy(&writer, "TRUNCATE");
-        write(&writer, PAGES_BETWEEN / 2);
-        checkpointer.committed(&writer);
-        let before = size();
-        write(&writer, PAGES_BETWEEN / 2);
-        checkpointer.committed(&writer);
-        drop(checkpointer.wake);
-        checkpointer.thread.join().expect("its end");
-        assert!(size() > before, "{} bytes", size());
+        let mut growth = Growth::default();
+        let lengths =
+            [PAGES_BETWEEN - 1, PAGES_BETWEEN, 2 * PAGES_BETWEEN - 1, 7, PAGES_BETWEEN - 1, PAGES_BETWEEN, PAGES_BETWEEN];
+        assert_eq!(lengths.map(|length| growth.is_enough(length)), [false, true, false, false, false, true, false]);
     }
 
     #[test]

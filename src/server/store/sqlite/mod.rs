@@ -49,6 +49,8 @@ pub use copy::{CopyError, Holdings, backup, restore};
 
 /// The name of the database in its folder.
 const DATABASE: &str = "confab.db";
+/// What the writer keeps in memory of the pages that it has used, in KiB.
+const WRITER_CACHE_KIB: i64 = 16 << 10;
 /// So many pages are read at a time.
 const READS: u32 = 4;
 
@@ -256,6 +258,7 @@ fn prepare(file: &Path, durability: Durability, outbox: Outbox) -> rusqlite::Res
     let seed = connection.query_row("SELECT value FROM meta WHERE key = 'seed'", [], |row| row.get(0))?;
     let seed = EpochSeed::from_bytes(seed);
     let beside = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE, durability)?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     Ok((Writer::new(connection, beside, seed.clone(), outbox)?, seed))
 }
 
