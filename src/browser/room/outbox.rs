@@ -11,6 +11,7 @@ use std::{
 
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     app::{Delivery, Editing, RoomLink, RowKey, What, Wish},
@@ -156,10 +157,11 @@ impl Outbox {
         })
     }
 
-    /// What the tab had when the page was left.
+    /// What the tab had when the page was left. What cannot be read, as another version may have written it, takes nothing with it.
     pub(super) fn restore(&self) -> Vec<Kept> {
         let kept = storage().and_then(|storage| storage.get_item(&self.place).ok().flatten());
-        kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+        let kept: Vec<Value> = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        kept.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect()
     }
 }
 
