@@ -45,8 +45,8 @@ pub(super) struct Outbox {
     asked: Cell<Option<u64>>,
     /// Where the storage has the copy.
     place: String,
-    /// There may be a copy.
-    kept: Cell<bool>,
+    /// The copy as it was written last; none where that was not yet.
+    written: RefCell<Option<String>>,
 }
 
 impl Outbox {
@@ -58,7 +58,7 @@ impl Outbox {
             tasks: RefCell::default(),
             asked: Cell::default(),
             place: format!("confab:unsent:{group}"),
-            kept: Cell::new(true),
+            written: RefCell::default(),
         }
     }
 
@@ -126,14 +126,15 @@ impl Outbox {
     /// Sees to the copy.
     pub(super) fn keep(&self) {
         let kept = self.to_keep();
-        // Mostly there was nothing and there is nothing.
-        if !self.kept.replace(!kept.is_empty()) && kept.is_empty() {
+        let Ok(text) = serde_json::to_string(&kept) else { return };
+        // Most of what happens in a room changes nothing here.
+        if self.written.borrow().as_ref() == Some(&text) {
             return;
         }
-        if let (Some(storage), Ok(text)) = (storage(), serde_json::to_string(&kept)) {
-            // A full or forbidden storage costs the copy, not the message.
-            let _ = if kept.is_empty() { storage.remove_item(&self.place) } else { storage.set_item(&self.place, &text) };
-        }
+        let Some(storage) = storage() else { return };
+        let written = if kept.is_empty() { storage.remove_item(&self.place) } else { storage.set_item(&self.place, &text) };
+        // A full or forbidden storage costs the copy, not the message; it is tried again at the next change.
+        self.written.replace(written.is_ok().then_some(text));
     }
 
     /// What waits, before it the messages that were refused, and after it what is written in place of messages.
