@@ -170,28 +170,36 @@ fn EditingBar(link: RoomLink, is_editing: Memo<bool>) -> impl IntoView {
 }
 
 /// Says that the server refused an edit, the first of those that the reader has not decided on, and offers what was written. Nothing
-/// that is being written is touched. As above, the line is there from the first on.
+/// that is being written is touched. As above, the line is there from the first on. The buttons are those of one edit: what would be
+/// the second half of a double click, or a key that is held down, is no decision on the next.
 #[component]
 fn RefusedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
-    let first = Memo::new(move |_| link.edits.with(|edits| edits.refused().next().cloned()));
+    // With how many there are.
+    let first = Memo::new(move |_| {
+        link.edits.with(|edits| {
+            let mut refused = edits.refused();
+            Some((refused.next()?.clone(), 1 + refused.count()))
+        })
+    });
     let there_is = Memo::new(move |_| first.with(Option::is_some));
     let said = move || {
         first.with(|first| {
-            let Editing { text, refused, .. } = first.as_ref()?;
-            Some((not_changed(refused.as_deref()?), beginning(text)))
+            let (Editing { text, refused, .. }, count) = first.as_ref()?;
+            let which = (*count > 1).then(|| format!("(1 of {count}) "));
+            Some((not_changed(refused.as_deref()?), which, beginning(text)))
         })
     };
-    let again = move |_| {
-        if let Some(Editing { message, .. }) = first.get_untracked() {
-            link.edits.update(|edits| edits.again(&message));
+    let message = move || first.with(|first| first.as_ref().map(|(editing, _)| editing.message.clone()));
+    let again = move |event: &ev::MouseEvent, message: &MessageId| {
+        if is_first_click(event) {
+            link.edits.update(|edits| edits.again(message));
         }
     };
-    let discard = move |_| {
-        if let Some(Editing { message, .. }) = first.get_untracked() {
-            link.edits.update(|edits| edits.finish(&message));
-            if link.edits.with_untracked(|edits| edits.refused().next().is_none()) {
-                come_back(link, touch);
-            }
+    let discard = move |event: &ev::MouseEvent, message: &MessageId| {
+        if is_first_click(event) {
+            link.edits.update(|edits| edits.finish(message));
+            // The button is about to go, whatever comes next.
+            come_back(link, touch);
         }
     };
     view! {
@@ -199,27 +207,42 @@ fn RefusedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
             <p role="status">
                 {move || {
                     said()
-                        .map(|(problem, text)| {
+                        .map(|(problem, which, text)| {
                             view! {
                                 <span class="mistake">{problem}</span>
                                 " "
+                                {which}
                                 <q dir="auto">{text}</q>
                             }
                         })
                 }}
             </p>
-            <Show when=move || there_is.get()>
-                <span class="choice">
-                    <button type="button" class="quiet" on:click=again>
-                        "Edit again"
-                    </button>
-                    <button type="button" class="quiet" on:click=discard>
-                        "Discard"
-                    </button>
-                </span>
-            </Show>
+            <For each=message key=Clone::clone let:message>
+                {
+                    let message = StoredValue::new(message);
+                    view! {
+                        <span class="choice">
+                            <button type="button" class="quiet" on:click=move |event| message.with_value(|message| again(&event, message))>
+                                "Edit again"
+                            </button>
+                            <button
+                                type="button"
+                                class="quiet"
+                                on:click=move |event| message.with_value(|message| discard(&event, message))
+                            >
+                                "Discard"
+                            </button>
+                        </span>
+                    }
+                }
+            </For>
         </div>
     }
+}
+
+/// Not the second half of a double click. One that a key makes counts as none.
+fn is_first_click(event: &ev::MouseEvent) -> bool {
+    event.detail() <= 1
 }
 
 fn beginning(text: &str) -> String {
