@@ -178,7 +178,9 @@ fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
     // With how many there are.
     let first = Memo::new(move |_| {
         link.edits.with(|edits| {
-            let mut waiting = edits.waiting();
+            // Of a message that is about to go, nothing is asked.
+            let stays = |editing: &&Editing| link.state.with(|state| !state.will_be_deleted(&editing.message));
+            let mut waiting = edits.waiting().filter(stays);
             Some((waiting.next()?.clone(), 1 + waiting.count()))
         })
     });

@@ -84,6 +84,13 @@ impl Edits {
         }
     }
 
+    /// Something else is to become of this message: the composer gives it back, and what was written waits.
+    pub fn close(&mut self, message: &MessageId) {
+        if self.open.as_ref() == Some(message) {
+            self.let_go();
+        }
+    }
+
     /// What was written in place of this message is saved, or of no use any more.
     pub fn finish(&mut self, message: &MessageId) {
         self.all.retain(|editing| editing.message != *message);
@@ -205,6 +212,17 @@ mod tests {
         edits.cancel();
         edits.finish(&id(1));
         assert_eq!(edits, Edits::default());
+    }
+
+    #[test]
+    fn what_is_closed_waits_and_closes_nothing_else() {
+        let mut edits = Edits::default();
+        begin(&mut edits, 1, "one");
+        edits.write("one, half".to_owned());
+        edits.close(&id(2));
+        assert_eq!(open(&edits), Some((1, "one, half")));
+        edits.close(&id(1));
+        assert_eq!((open(&edits), notices(&edits)), (None, vec!["one, half"]));
     }
 
     #[test]

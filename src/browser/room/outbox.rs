@@ -94,13 +94,13 @@ impl Outbox {
         self.tasks.borrow().front().cloned()
     }
 
-    /// Something that waits will say the message differently, or take it back.
-    pub(super) fn will_replace(&self, message: &MessageId) -> bool {
-        let replaces = |task: &Task| match task {
-            Task::Change(_, Wish { message: other, what: What::Edit(_) | What::Delete }) => other == message,
+    /// Another edit of the message waits.
+    pub(super) fn will_edit(&self, message: &MessageId) -> bool {
+        let edits = |task: &Task| match task {
+            Task::Change(_, Wish { message: other, what: What::Edit(_) }) => other == message,
             Task::Change(..) | Task::Say(_) => false,
         };
-        self.tasks.borrow().iter().any(replaces)
+        self.tasks.borrow().iter().any(edits)
     }
 
     /// What was answered is done with.
