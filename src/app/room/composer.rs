@@ -216,18 +216,25 @@ fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
         let same = message.clone();
         view! {
             <span class="choice">
-                <button type="button" class="quiet" on:click=move |event| again(&event, &message)>
+                <button type="button" class="quiet" aria-describedby="unsaved" on:click=move |event| again(&event, &message)>
                     {move || if was_refused() { "Edit again" } else { "Continue" }}
                 </button>
-                <button type="button" class="quiet" on:click=move |event| discard(&event, &same)>
+                <button type="button" class="quiet" aria-describedby="unsaved" on:click=move |event| discard(&event, &same)>
                     "Discard"
                 </button>
             </span>
         }
     };
     view! {
-        <div class="unsaved" class:on=move || there_is.get()>
-            <p role="status">{said}</p>
+        <div
+            class="unsaved"
+            class:on=move || there_is.get()
+            role=move || there_is.get().then_some("group")
+            aria-label=move || there_is.get().then_some("Edit not saved")
+        >
+            <p id="unsaved" role="status">
+                {said}
+            </p>
             <For each=message key=Clone::clone let:message>
                 {buttons(message)}
             </For>
