@@ -357,7 +357,7 @@ test('what the server refuses is said beside the composer, and an edited text is
   await room.composer.press('Enter');
   await room.shows('said');
   await page.getByRole('button', { name: 'Edit again' }).click();
-  await expect(problem).toHaveText('Not changed: no changes today');
+  await expect(problem).toHaveText('Your edit was not saved: no changes today');
   await expect(editing(room)).toBeVisible();
   await expect(room.composer).toHaveValue('said differently');
   await axe(page);

@@ -312,11 +312,17 @@ impl Session {
                     self.to_latest();
                 }
             }
-            Task::Change(number, _) => self.apply(match offset {
-                Some(offset) => Input::Granted { number, offset },
-                // A room without places has nothing to change.
-                None => Input::Denied(number),
-            }),
+            Task::Change(number, Wish { message, what }) => {
+                if what == What::Delete {
+                    // There is nothing left in whose place it could be said.
+                    self.link.edits.update(|edits| edits.finish(&message));
+                }
+                self.apply(match offset {
+                    Some(offset) => Input::Granted { number, offset },
+                    // A room without places has nothing to change.
+                    None => Input::Denied(number),
+                });
+            }
         }
     }
 
@@ -330,13 +336,13 @@ impl Session {
                 self.apply(Input::Denied(number));
                 match what {
                     // What was written must not be lost.
-                    What::Edit(text) if !self.outbox.will_replace(&message) => {
+                    What::Edit(text) if !self.outbox.will_edit(&message) => {
                         let before = self.link.state.with_untracked(|state| state.text(&message).map(str::to_owned));
                         let before = before.unwrap_or_default();
                         let editing = Editing { message, before, text, refused: Some(reason) };
                         self.link.edits.update(|edits| edits.refuse(editing));
                     }
-                    // What we have asked for since then is what we want.
+                    // What we have written since then is what we want.
                     What::Edit(_) => {}
                     What::Delete => self.link.problem.set(Some(format!("Not deleted: {reason}"))),
                     What::React { .. } => self.link.problem.set(Some(format!("Not changed: {reason}"))),

@@ -295,7 +295,8 @@ pub(super) fn DeleteQuestion(actions: Actions) -> impl IntoView {
     let confirm = move |_| {
         let Some((message, _)) = deleting.get_untracked() else { return };
         close();
-        link.edits.update(|edits| edits.finish(&message));
+        // What was written in its place is of use should the server refuse.
+        link.edits.update(|edits| edits.close(&message));
         link.problem.set(None);
         link.request(Intent::Change(Wish { message, what: What::Delete }));
         // The button that opened the menu is gone.

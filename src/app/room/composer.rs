@@ -1,6 +1,7 @@
 //! Where a message is written, and where one that was said is said differently.
 //!
-//! A refused edit does not come into the composer by itself, which may hold something else: a notice above offers it.
+//! An edit that waits, since it was left for another one or refused, does not come into the composer by itself, which may hold
+//! something else: a notice above offers it.
 
 use leptos::{ev, prelude::*};
 
@@ -13,7 +14,7 @@ use crate::{
     wire::{Key, MessageId},
 };
 
-/// So much of a refused text is shown, in characters; where that is more than three lines, less of it.
+/// So much of a text that waits is shown, in characters; where that is more than three lines, less of it.
 const BEGINNING: usize = 200;
 
 /// A form that sends by itself when there is no script; with one, it asks the outside. While a message is edited, the draft waits.
@@ -84,7 +85,7 @@ pub(super) fn Composer(
     };
     view! {
         <form class="composer" method="post" action=here on:submit=submit>
-            <RefusedEdit link touch=use_touch />
+            <UnsavedEdit link touch=use_touch />
             <EditingBar link is_editing />
             <input type="hidden" name="key" value=form_key.to_string() />
             <label class="visually-hidden" for="text">
@@ -169,57 +170,81 @@ fn EditingBar(link: RoomLink, is_editing: Memo<bool>) -> impl IntoView {
     }
 }
 
-/// Says that the server refused an edit, the first of those that the reader has not decided on, and offers what was written. Nothing
-/// that is being written is touched. As above, the line is there from the first on.
+/// Says that an edit is not saved, the first of those that the reader has not decided on, and offers what was written. Nothing that is
+/// being written is touched. As above, the line is there from the first on. The buttons are those of one edit: what would be the
+/// second half of a double click, or a key that is held down, is no decision on the next.
 #[component]
-fn RefusedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
-    let first = Memo::new(move |_| link.edits.with(|edits| edits.refused().next().cloned()));
+fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
+    // With how many there are.
+    let first = Memo::new(move |_| {
+        link.edits.with(|edits| {
+            // Of a message that is about to go, nothing is asked.
+            let stays = |editing: &&Editing| link.state.with(|state| !state.will_be_deleted(&editing.message));
+            let mut waiting = edits.waiting().filter(stays);
+            Some((waiting.next()?.clone(), 1 + waiting.count()))
+        })
+    });
     let there_is = Memo::new(move |_| first.with(Option::is_some));
+    let was_refused = move || first.with(|first| first.as_ref().is_some_and(|(editing, _)| editing.refused.is_some()));
     let said = move || {
-        first.with(|first| {
-            let Editing { text, refused, .. } = first.as_ref()?;
-            Some((not_changed(refused.as_deref()?), beginning(text)))
+        first.get().map(|(Editing { text, refused, .. }, count)| {
+            let is_mistake = refused.is_some();
+            let problem = refused.map_or_else(|| "Not saved yet:".to_owned(), |reason| not_saved(&reason));
+            let which = (count > 1).then(|| format!("(1 of {count}) "));
+            view! {
+                <span class:mistake=is_mistake>{problem}</span>
+                " "
+                {which}
+                <q dir="auto">{beginning(&text)}</q>
+            }
         })
     };
-    let again = move |_| {
-        if let Some(Editing { message, .. }) = first.get_untracked() {
-            link.edits.update(|edits| edits.again(&message));
+    let message = move || first.with(|first| first.as_ref().map(|(editing, _)| editing.message.clone()));
+    let again = move |event: &ev::MouseEvent, message: &MessageId| {
+        if is_first_click(event) {
+            link.edits.update(|edits| edits.again(message));
         }
     };
-    let discard = move |_| {
-        if let Some(Editing { message, .. }) = first.get_untracked() {
-            link.edits.update(|edits| edits.finish(&message));
-            if link.edits.with_untracked(|edits| edits.refused().next().is_none()) {
-                come_back(link, touch);
-            }
+    let discard = move |event: &ev::MouseEvent, message: &MessageId| {
+        if is_first_click(event) {
+            link.edits.update(|edits| edits.finish(message));
+            // The button is about to go, whatever comes next.
+            come_back(link, touch);
+        }
+    };
+    let buttons = move |message: MessageId| {
+        let same = message.clone();
+        view! {
+            <span class="choice">
+                <button type="button" class="quiet" aria-describedby="unsaved" on:click=move |event| again(&event, &message)>
+                    {move || if was_refused() { "Edit again" } else { "Continue" }}
+                </button>
+                <button type="button" class="quiet" aria-describedby="unsaved" on:click=move |event| discard(&event, &same)>
+                    "Discard"
+                </button>
+            </span>
         }
     };
     view! {
-        <div class="refused" class:on=move || there_is.get()>
-            <p role="status">
-                {move || {
-                    said()
-                        .map(|(problem, text)| {
-                            view! {
-                                <span class="mistake">{problem}</span>
-                                " "
-                                <q dir="auto">{text}</q>
-                            }
-                        })
-                }}
+        <div
+            class="unsaved"
+            class:on=move || there_is.get()
+            role=move || there_is.get().then_some("group")
+            aria-label=move || there_is.get().then_some("Edit not saved")
+        >
+            <p id="unsaved" role="status">
+                {said}
             </p>
-            <Show when=move || there_is.get()>
-                <span class="choice">
-                    <button type="button" class="quiet" on:click=again>
-                        "Edit again"
-                    </button>
-                    <button type="button" class="quiet" on:click=discard>
-                        "Discard"
-                    </button>
-                </span>
-            </Show>
+            <For each=message key=Clone::clone let:message>
+                {buttons(message)}
+            </For>
         </div>
     }
+}
+
+/// Not the second half of a double click. One that a key makes counts as none.
+fn is_first_click(event: &ev::MouseEvent) -> bool {
+    event.detail() <= 1
 }
 
 fn beginning(text: &str) -> String {
@@ -230,8 +255,8 @@ fn beginning(text: &str) -> String {
 }
 
 /// What is said of an edit that the server did not make.
-fn not_changed(reason: &str) -> String {
-    format!("Not changed: {reason}")
+fn not_saved(reason: &str) -> String {
+    format!("Your edit was not saved: {reason}")
 }
 
 /// What went wrong, or else which keys there are.
@@ -261,7 +286,7 @@ fn keep_the_draft(link: RoomLink, touch: Option<fn() -> bool>) {
         let refused = refused.flatten();
         let is_other = now != before;
         if is_other || refused.is_some() {
-            link.problem.set(refused.map(|reason| not_changed(&reason)));
+            link.problem.set(refused.map(|reason| not_saved(&reason)));
         }
         if let Some(composer) = link.composer.get_untracked().filter(|_| is_other) {
             if before.is_none() {

@@ -1,8 +1,8 @@
 //! Messages of ours that we are about to say differently.
 //!
 //! One of them may be in the composer. Another one can be chosen in the midst of it, and the server may refuse what was saved: what
-//! was written is kept with its message either way, and is there again when that message is edited again. Only the reader gives it
-//! up, or saves it.
+//! was written is kept with its message either way, is offered beside the composer, and is there again when that message is edited
+//! again. Only the reader gives it up, or saves it.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,9 +21,9 @@ pub struct Editing {
 }
 
 impl Editing {
-    /// Something would be lost with it.
+    /// Something would be lost with it. Where nothing is written nothing is.
     pub fn is_unsaved(&self) -> bool {
-        self.refused.is_some() || self.text != self.before
+        !self.text.trim().is_empty() && (self.refused.is_some() || self.text != self.before)
     }
 }
 
@@ -47,9 +47,9 @@ impl Edits {
         self.all.iter().find(|editing| editing.message == *open)
     }
 
-    /// The server refused these, and the reader has not said yet what is to become of them.
-    pub fn refused(&self) -> impl Iterator<Item = &Editing> {
-        self.all.iter().filter(|editing| editing.refused.is_some() && Some(&editing.message) != self.open.as_ref())
+    /// Those that the composer does not hold and the reader has not decided on: left for another one, or refused.
+    pub fn waiting(&self) -> impl Iterator<Item = &Editing> {
+        self.all.iter().filter(|editing| editing.is_unsaved() && Some(&editing.message) != self.open.as_ref())
     }
 
     /// A message that says this goes into the composer, with what was written in its place before, if anything was.
@@ -62,7 +62,7 @@ impl Edits {
         self.open = Some(message);
     }
 
-    /// A text that was refused goes into the composer once more.
+    /// What waits with this message goes into the composer once more.
     pub fn again(&mut self, message: &MessageId) {
         self.let_go();
         self.open = self.of(message).map(|editing| editing.message.clone());
@@ -80,7 +80,14 @@ impl Edits {
     /// The reader leaves the message in the composer as it is. What was refused is asked about again, lest it is lost by one key.
     pub fn cancel(&mut self) {
         if let Some(open) = self.open.take() {
-            self.all.retain(|editing| editing.message != open || editing.refused.is_some());
+            self.all.retain(|editing| editing.message != open || editing.refused.is_some() && editing.is_unsaved());
+        }
+    }
+
+    /// Something else is to become of this message: the composer gives it back, and what was written waits.
+    pub fn close(&mut self, message: &MessageId) {
+        if self.open.as_ref() == Some(message) {
+            self.let_go();
         }
     }
 
@@ -136,7 +143,7 @@ mod tests {
     }
 
     fn notices(edits: &Edits) -> Vec<&str> {
-        edits.refused().map(|editing| editing.text.as_str()).collect()
+        edits.waiting().map(|editing| editing.text.as_str()).collect()
     }
 
     #[test]
@@ -145,7 +152,7 @@ mod tests {
         begin(&mut edits, 1, "one");
         edits.write("one, half".to_owned());
         begin(&mut edits, 2, "two");
-        assert_eq!(open(&edits), Some((2, "two")));
+        assert_eq!((open(&edits), notices(&edits)), (Some((2, "two")), vec!["one, half"]));
         begin(&mut edits, 1, "one");
         assert_eq!(open(&edits), Some((1, "one, half")));
         // Chosen in the midst of it, it goes on as well.
@@ -177,7 +184,7 @@ mod tests {
         edits.refuse(refused(3, "third"));
         assert_eq!((open(&edits), notices(&edits)), (Some((2, "two, half")), vec!["first", "third"]));
         edits.again(&id(3));
-        assert_eq!((open(&edits), notices(&edits)), (Some((3, "third")), vec!["first"]));
+        assert_eq!((open(&edits), notices(&edits)), (Some((3, "third")), vec!["first", "two, half"]));
         begin(&mut edits, 2, "two");
         assert_eq!((open(&edits), notices(&edits)), (Some((2, "two, half")), vec!["first", "third"]));
     }
@@ -204,6 +211,41 @@ mod tests {
         assert_eq!(open(&edits), Some((1, "text")), "chosen in the list");
         edits.cancel();
         edits.finish(&id(1));
+        assert_eq!(edits, Edits::default());
+    }
+
+    #[test]
+    fn what_is_closed_waits_and_closes_nothing_else() {
+        let mut edits = Edits::default();
+        begin(&mut edits, 1, "one");
+        edits.write("one, half".to_owned());
+        edits.close(&id(2));
+        assert_eq!(open(&edits), Some((1, "one, half")));
+        edits.close(&id(1));
+        assert_eq!((open(&edits), notices(&edits)), (None, vec!["one, half"]));
+    }
+
+    #[test]
+    fn what_the_tab_had_waits_to_be_decided_on() {
+        let mut edits = Edits::default();
+        edits.restore(Editing { refused: None, ..refused(1, "half") });
+        assert_eq!((open(&edits), notices(&edits)), (None, vec!["half"]));
+        edits.again(&id(1));
+        assert_eq!((open(&edits), notices(&edits)), (Some((1, "half")), vec![]));
+    }
+
+    #[test]
+    fn where_nothing_is_written_nothing_is_kept() {
+        let mut edits = Edits::default();
+        begin(&mut edits, 1, "one");
+        edits.write("\n".to_owned());
+        begin(&mut edits, 2, "two");
+        edits.cancel();
+        assert_eq!(edits, Edits::default());
+        edits.refuse(refused(3, "third"));
+        edits.again(&id(3));
+        edits.write(String::new());
+        edits.cancel();
         assert_eq!(edits, Edits::default());
     }
 

@@ -140,7 +140,7 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
                     {move || shown.with(Shown::text)}
                 </p>
                 <Show when=move || shown.with(|shown| !shown.content.reactions.is_empty())>
-                    <Reactions reactions=Signal::derive(move || shown.with(|shown| shown.content.reactions.clone())) me disabled react />
+                    <Reactions reactions=Memo::new(move |_| shown.with(|shown| shown.content.reactions.clone())) me disabled react />
                 </Show>
                 {actions
                     .map(|actions| {

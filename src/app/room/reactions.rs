@@ -31,7 +31,7 @@ fn label(reaction: &Reaction, me: &str) -> String {
 /// emoji's as long as it is there, whatever comes before it, so that the keyboard stays with the emoji.
 #[component]
 pub(super) fn Reactions(
-    reactions: Signal<Vec<Reaction>>,
+    reactions: Memo<Vec<Reaction>>,
     me: StoredValue<String>,
     disabled: Signal<bool>,
     react: impl Fn(Emoji, bool) + Copy + Send + Sync + 'static,

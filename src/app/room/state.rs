@@ -222,6 +222,11 @@ impl RoomState {
         self.rows[..self.said].iter().rev().find(is_it).map(|row| row.content.text.as_str())
     }
 
+    /// We want the message deleted, and it is not yet.
+    pub fn will_be_deleted(&self, id: &MessageId) -> bool {
+        self.wishes.delete(id)
+    }
+
     /// What a row shows: what it says, and what we want done to it.
     pub fn content<'a>(&self, row: &'a Row) -> Cow<'a, Content> {
         match self.id(row) {

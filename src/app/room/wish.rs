@@ -71,6 +71,11 @@ impl Wishes {
         self.0.iter().any(|open| open.change.id() == id)
     }
 
+    /// Whether a message is wanted gone.
+    pub(super) fn delete(&self, id: &MessageId) -> bool {
+        self.0.iter().any(|open| matches!(&open.change, Change::Delete { id: gone } if gone == id))
+    }
+
     /// What a message says when all that is wanted of it is done.
     pub(super) fn upon<'a>(&self, id: &MessageId, content: &'a Content) -> Cow<'a, Content> {
         let mut content = Cow::Borrowed(content);
@@ -121,8 +126,10 @@ mod tests {
     #[test]
     fn what_is_refused_has_not_happened() {
         let mut wishes = wishes([What::Edit("one".to_owned()), What::Delete]);
+        assert!(wishes.delete(&id("e", 1)) && !wishes.delete(&id("e", 2)));
         wishes.denied(1);
         assert_eq!(text(&wishes), "one");
+        assert!(!wishes.delete(&id("e", 1)));
         wishes.denied(0);
         assert_eq!(text(&wishes), "old");
     }

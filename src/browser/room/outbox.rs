@@ -11,6 +11,7 @@ use std::{
 
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     app::{Delivery, Editing, RoomLink, RowKey, What, Wish},
@@ -44,8 +45,8 @@ pub(super) struct Outbox {
     asked: Cell<Option<u64>>,
     /// Where the storage has the copy.
     place: String,
-    /// There may be a copy.
-    kept: Cell<bool>,
+    /// The copy as it was written last; none where that was not yet.
+    written: RefCell<Option<String>>,
 }
 
 impl Outbox {
@@ -57,7 +58,7 @@ impl Outbox {
             tasks: RefCell::default(),
             asked: Cell::default(),
             place: format!("confab:unsent:{group}"),
-            kept: Cell::new(true),
+            written: RefCell::default(),
         }
     }
 
@@ -93,13 +94,13 @@ impl Outbox {
         self.tasks.borrow().front().cloned()
     }
 
-    /// Something that waits will say the message differently, or take it back.
-    pub(super) fn will_replace(&self, message: &MessageId) -> bool {
-        let replaces = |task: &Task| match task {
-            Task::Change(_, Wish { message: other, what: What::Edit(_) | What::Delete }) => other == message,
+    /// Another edit of the message waits.
+    pub(super) fn will_edit(&self, message: &MessageId) -> bool {
+        let edits = |task: &Task| match task {
+            Task::Change(_, Wish { message: other, what: What::Edit(_) }) => other == message,
             Task::Change(..) | Task::Say(_) => false,
         };
-        self.tasks.borrow().iter().any(replaces)
+        self.tasks.borrow().iter().any(edits)
     }
 
     /// What was answered is done with.
@@ -125,14 +126,15 @@ impl Outbox {
     /// Sees to the copy.
     pub(super) fn keep(&self) {
         let kept = self.to_keep();
-        // Mostly there was nothing and there is nothing.
-        if !self.kept.replace(!kept.is_empty()) && kept.is_empty() {
+        let Ok(text) = serde_json::to_string(&kept) else { return };
+        // Most of what happens in a room changes nothing here.
+        if self.written.borrow().as_ref() == Some(&text) {
             return;
         }
-        if let (Some(storage), Ok(text)) = (storage(), serde_json::to_string(&kept)) {
-            // A full or forbidden storage costs the copy, not the message.
-            let _ = if kept.is_empty() { storage.remove_item(&self.place) } else { storage.set_item(&self.place, &text) };
-        }
+        let Some(storage) = storage() else { return };
+        let written = if kept.is_empty() { storage.remove_item(&self.place) } else { storage.set_item(&self.place, &text) };
+        // A full or forbidden storage costs the copy, not the message; it is tried again at the next change.
+        self.written.replace(written.is_ok().then_some(text));
     }
 
     /// What waits, before it the messages that were refused, and after it what is written in place of messages.
@@ -156,10 +158,11 @@ impl Outbox {
         })
     }
 
-    /// What the tab had when the page was left.
+    /// What the tab had when the page was left. What cannot be read, as another version may have written it, takes nothing with it.
     pub(super) fn restore(&self) -> Vec<Kept> {
         let kept = storage().and_then(|storage| storage.get_item(&self.place).ok().flatten());
-        kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+        let kept: Vec<Value> = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        kept.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect()
     }
 }
 
