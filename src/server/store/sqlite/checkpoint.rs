@@ -16,13 +16,19 @@ use std::{
 
 use rusqlite::{Connection, ffi, hooks::Wal};
 
-/// The size from which the log is large. The file is cut back to it when the log begins anew.
-pub(super) const LARGE_LOG_BYTES: i64 = 64 << 20;
+/// The size from which the log is large.
+const LARGE_LOG_BYTES: i64 = 64 << 20;
+/// The size to which the file is cut back when the log begins anew: more than it usually grows to, so that it is written over in place.
+/// To give the disk room back and take it again holds up commits.
+pub(super) const LOG_FILE_BYTES: i64 = 2 * LARGE_LOG_BYTES;
+/// So many further times a large log is copied beside the writer before the writer does it.
+const PASSES: usize = 2;
 
 const PAGE_BYTES: i64 = 4096;
 
-/// When it has grown by so many pages the log is copied: 16 MiB. Each copy costs two syncs, for which the commits beside it wait.
-const PAGES_BETWEEN: i64 = 4_096;
+/// When it has grown by so many pages the log is copied: 4 MiB. The syncs of a copy hold up the commits beside it, for longer the more
+/// there is to copy.
+const PAGES_BETWEEN: i64 = 1_024;
 
 /// The writer's hold on the thread that copies.
 #[derive(Debug)]
@@ -96,6 +102,10 @@ impl Checkpointer {
 fn run(connection: &Connection, woken: &Receiver<()>, log_is_large: &AtomicBool) {
     while woken.recv().is_ok() {
         if copy(connection, "PASSIVE") > LARGE_LOG_BYTES {
+            // What was added meanwhile is copied too, and then what was added meanwhile, so that little is left for the writer.
+            for _ in 0..PASSES {
+                copy(connection, "PASSIVE");
+            }
             log_is_large.store(true, Ordering::Relaxed);
         }
     }

@@ -38,6 +38,8 @@ const BATCH_BYTES: usize = 4 << 20;
 /// How long commits gather before what they have brought is indexed: a transaction of its own for each message costs more than all
 /// else that becomes of it.
 const GATHER: Duration = Duration::from_millis(200);
+/// After a batch beside which there were commits it rests for so many times as long as that took.
+const RESTS: u32 = 3;
 /// After a failure it is tried again so much later.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How much the thread gives way to others, as `nice` counts.
@@ -161,7 +163,10 @@ impl Following {
         // What cannot give way goes on as it is.
         let _ = rustix::process::setpriority_process(None, NICENESS);
         while !self.shared.stops() {
+            let began = Instant::now();
             match self.follow() {
+                // While there are commits it rests for most of the time: each of its own takes the disk and a processor from them.
+                Ok(true) if rung.try_recv().is_ok() => thread::park_timeout(began.elapsed() * RESTS),
                 Ok(true) => {}
                 // Where it is to stop it is woken.
                 Ok(false) if rung.recv().is_ok() => thread::park_timeout(GATHER),

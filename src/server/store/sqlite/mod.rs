@@ -277,6 +277,6 @@ fn connect(file: &Path, access: OpenFlags, durability: Durability) -> rusqlite::
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update(None, "journal_size_limit", checkpoint::LARGE_LOG_BYTES)?;
+    connection.pragma_update(None, "journal_size_limit", checkpoint::LOG_FILE_BYTES)?;
     Ok(connection)
 }
