@@ -127,6 +127,21 @@ async fn a_burst_of_many_senders_reaches_a_sink_whole_and_in_each_senders_order(
     }
 }
 
+/// Its tasks begin in any order, and Redis may be there before the last of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_layer_is_well_whichever_of_its_tasks_begins_first() {
+    let redis = Redis::start().await;
+    for _ in 0..300 {
+        let layer = start(&redis);
+        let well = async {
+            while layer.trouble().is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(SOON, well).await.expect("no trouble");
+    }
+}
+
 #[tokio::test]
 async fn a_redis_that_comes_back_empty_gets_its_memberships_again_and_sinks_hear_of_the_gap() {
     let mut redis = Redis::start().await;

@@ -152,24 +152,23 @@ impl Drop for RedisCoreLayer {
 /// Each time a server is back: it may have lost the groups that this process's channels are in, and what was sent to them.
 async fn restore(shared: Arc<Shared>, shard: usize) {
     let mut generation = shared.shards[shard].generation();
-    // Fails when the shard is gone, and this task with it.
-    while generation.changed().await.is_ok() {
-        loop {
-            let current = *generation.borrow_and_update();
-            match shared.rejoin(shard).await {
-                Ok(()) if *generation.borrow() == current => {
-                    shared.restored[shard].store(current, Ordering::Relaxed);
-                    if current > 1 {
-                        shared.gap();
-                    }
-                    break;
+    let mut done = 0;
+    // Looks before it waits: Redis may be there before this task has begun. Fails when the shard is gone, and this task with it.
+    while generation.wait_for(|current| *current != done).await.is_ok() {
+        let current = *generation.borrow_and_update();
+        match shared.rejoin(shard).await {
+            Ok(()) if *generation.borrow() == current => {
+                shared.restored[shard].store(current, Ordering::Relaxed);
+                if current > 1 {
+                    shared.gap();
                 }
-                // It was lost again meanwhile, and is back.
-                Ok(()) => {}
-                Err(cause) => {
-                    warn!(%cause, "memberships could not be made anew");
-                    sleep(AGAIN).await;
-                }
+                done = current;
+            }
+            // It was lost again meanwhile, and is back.
+            Ok(()) => {}
+            Err(cause) => {
+                warn!(%cause, "memberships could not be made anew");
+                sleep(AGAIN).await;
             }
         }
     }
