@@ -114,6 +114,17 @@ fn is_false(is: &bool) -> bool {
     !is
 }
 
+/// How much of a text stands for the whole of it, in characters.
+const BEGINNING: usize = 200;
+
+/// What of a text is shown where it stands for its message, as in the list of rooms.
+pub fn beginning(text: &str) -> String {
+    match text.char_indices().nth(BEGINNING) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 impl Content {
     /// What was just said.
     pub fn new(text: impl Into<String>) -> Self {
@@ -184,6 +195,12 @@ mod tests {
 
     use super::*;
     use crate::wire::Offset;
+
+    #[test]
+    fn of_a_long_text_the_beginning_is_shown() {
+        assert_eq!(beginning(&"ü".repeat(BEGINNING)), "ü".repeat(BEGINNING));
+        assert_eq!(beginning(&"ü".repeat(BEGINNING + 1)), "ü".repeat(BEGINNING) + "…");
+    }
 
     fn id() -> MessageId {
         MessageId { epoch: "e".parse().unwrap(), offset: Offset(1) }

@@ -17,7 +17,7 @@ mod search;
 mod server;
 mod time;
 
-pub use change::{Change, Content, Emoji, MOST_REACTIONS, Reaction};
+pub use change::{Change, Content, Emoji, MOST_REACTIONS, Reaction, beginning};
 pub use command::{Command, Delete, Edit, Join, Leave, Ping, React, Request, Send, Typing};
 pub use error::{Code, CommandError};
 pub use event::{Event, Message, Person, RoomSummary, Stored, Stretch};

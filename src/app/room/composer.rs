@@ -11,11 +11,8 @@ use super::{
 };
 use crate::{
     app::{Intent, Outside, RoomLink},
-    wire::{Key, MessageId},
+    wire::{Key, MessageId, beginning},
 };
-
-/// So much of a text that waits is shown, in characters; where that is more than three lines, less of it.
-const BEGINNING: usize = 200;
 
 /// A form that sends by itself when there is no script; with one, it asks the outside. While a message is edited, the draft waits.
 #[component]
@@ -247,13 +244,6 @@ fn is_first_click(event: &ev::MouseEvent) -> bool {
     event.detail() <= 1
 }
 
-fn beginning(text: &str) -> String {
-    match text.char_indices().nth(BEGINNING) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 /// What is said of an edit that the server did not make.
 fn not_saved(reason: &str) -> String {
     format!("Your edit was not saved: {reason}")
@@ -307,15 +297,4 @@ fn keep_the_draft(link: RoomLink, touch: Option<fn() -> bool>) {
 /// `</textarea>` in it break out.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_long_text_the_beginning_is_shown() {
-        assert_eq!(beginning(&"ü".repeat(BEGINNING)), "ü".repeat(BEGINNING));
-        assert_eq!(beginning(&"ü".repeat(BEGINNING + 1)), "ü".repeat(BEGINNING) + "…");
-    }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     app::{Delivery, Editing, RoomLink, RowKey, What, Wish},
-    wire::{Command, Delete, Edit, Group, Key, MessageId, React, Send, Timestamp, Topic},
+    wire::{Command, Delete, Edit, Group, Key, MessageId, React, Send, Topic},
 };
 
 /// One thing that waits.
@@ -181,7 +181,7 @@ pub(super) fn fresh_key() -> Key {
     if window().crypto().and_then(|crypto| crypto.get_random_values_with_u8_array(&mut bytes)).is_err() {
         bytes.fill_with(|| (js_sys::Math::random() * 256.0) as u8);
     }
-    Key::fresh(Timestamp::from_millis(js_sys::Date::now() as i64), u128::from_ne_bytes(bytes))
+    Key::fresh(super::now(), u128::from_ne_bytes(bytes))
 }
 
 /// The tab's.

@@ -18,7 +18,7 @@ use crate::{
         layers::{Event, InvalidEvent, Value},
         settings::RoomEvents,
     },
-    wire::{Change, Content, Epoch, Group, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp},
+    wire::{Change, Content, Epoch, Group, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp, beginning},
 };
 
 /// A room's text message, where its rule says nothing else.
@@ -152,17 +152,6 @@ pub(super) fn listed(group: &Group, place: (&Epoch, Offset), message: &Message, 
     let message = in_full(MESSAGE, TEXT, Some(place), &shown);
     let event = Event::new(LISTED).with("group", group.as_str()).with("latest", Value::Map(message.fields().clone()));
     event.with("since", since.0.cast_signed())
-}
-
-/// How much of a message the list of rooms shows, in characters.
-const SHOWN: usize = 200;
-
-/// Of a text what the list of rooms shows.
-pub(super) fn beginning(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 /// Bytes for the members of a room.

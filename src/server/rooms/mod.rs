@@ -48,7 +48,7 @@ use super::{
     store::{Commits, Found, Query, Store, StoreError},
     telemetry::{Appends, Fault},
 };
-use crate::wire::{Epoch, Group, Person, RoomSummary, Timestamp};
+use crate::wire::{Epoch, Group, Person, RoomSummary, Timestamp, beginning};
 
 /// What a page of a room shows at first, and what a client gets that cannot be brought level by the difference alone.
 pub const NEWEST: usize = 50;
@@ -178,7 +178,7 @@ impl Rooms {
         rooms.extend(self.volatile.store.rooms(LISTED).await?);
         rooms.retain(|room| rule(&self.rules, &room.group).is_some_and(|rule| rule.guests));
         for latest in rooms.iter_mut().filter_map(|room| room.latest.as_mut()) {
-            latest.message.content.text = events::beginning(&latest.message.content.text);
+            latest.message.content.text = beginning(&latest.message.content.text);
         }
         rooms.sort_by_key(|room| std::cmp::Reverse(room.latest.as_ref().map(|latest| latest.message.at)));
         rooms.truncate(LISTED);
