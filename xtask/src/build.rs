@@ -20,11 +20,28 @@ const COMPRESS: &str = "xtask/compress.mjs";
 const SITE_INPUTS: [&str; 7] =
     ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", "package-lock.json", "public", "style", COMPRESS];
 
-/// Builds `target/release/confab`.
-pub(crate) fn all() -> Result {
+/// How the server is optimised: as it is served and tested, or, which takes longer to build, as it is installed and measured.
+#[derive(Clone, Copy)]
+pub(crate) enum Profile {
+    Release,
+    Dist,
+}
+
+impl Profile {
+    /// Of Cargo; the folder below the target folder has the same name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dist => "dist",
+        }
+    }
+}
+
+/// Builds the site, and `confab` with it inside: `target/release/confab` or `target/dist/confab`.
+pub(crate) fn all(profile: Profile) -> Result {
     tools::for_build()?;
     site()?;
-    server()
+    server(profile)
 }
 
 /// cargo-leptos empties and refills the site each time, wasm-opt and all, and the server would have to be built anew with
@@ -45,8 +62,9 @@ fn site() -> Result {
     write_stamp(&stamp, &compiler, started).map_err(|error| format!("{}: {error}", stamp.display()))
 }
 
-fn server() -> Result {
-    run("server", command("cargo").args(["build", "--release", "--features", "ssr", "--bin", "confab"]))
+fn server(profile: Profile) -> Result {
+    let args = ["build", "--profile", profile.name(), "--features", "ssr", "--bin", "confab"];
+    run("server", command("cargo").args(args))
 }
 
 /// The PATH, with the programs of the npm packages first: cargo-leptos takes the first wasm-opt that it finds.

@@ -6,6 +6,8 @@
 
 use std::{env, os::unix::process::CommandExt as _, process::ExitCode};
 
+use build::Profile;
+
 mod build;
 mod shell;
 mod tally;
@@ -16,6 +18,7 @@ const HELP: &str = "\
 Build, run and test Confab. What is missing on this machine is installed first.
 
   cargo xtask build                   build the site and target/release/confab, which carries it
+  cargo xtask dist                    the same, better optimised: target/dist/confab, for installing; takes longer to build
   cargo xtask serve [ARGS]            build, then run `confab serve ARGS` in the current folder
   cargo xtask test                    everything below, and a line that counts the tests
   cargo xtask test lint               formatting and lints
@@ -39,7 +42,8 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
-        ["build"] => build::all(),
+        ["build"] => build::all(Profile::Release),
+        ["dist"] => build::all(Profile::Dist),
         ["serve", rest @ ..] => serve(rest),
         ["test"] => test::all(),
         ["test", "lint"] => test::part(test::lint),
@@ -59,7 +63,7 @@ fn main() -> ExitCode {
 
 /// Builds, then becomes the server, so that signals and the exit status are its own.
 fn serve(args: &[&str]) -> Result {
-    build::all()?;
+    build::all(Profile::Release)?;
     let binary = shell::target_dir().join("release/confab");
     let mut server = shell::command_here(&binary);
     server.arg("serve").args(args);

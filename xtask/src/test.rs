@@ -8,7 +8,8 @@ use std::{
 };
 
 use crate::{
-    Result, build,
+    Result,
+    build::{self, Profile},
     shell::{command, line, root, run, say, target_dir},
     tally::{self, Tally},
     tools,
@@ -95,10 +96,10 @@ pub(crate) fn rust(report: &mut Report, args: &[&str]) {
 }
 
 /// Runs the benchmarks, or the one that is named first, with the words that choose its cases; they print their figures. Built as
-/// the release is, so that both share what is built.
+/// what is installed.
 pub(crate) fn bench(args: &[&str]) -> Result {
     let mut cargo = command("cargo");
-    cargo.args(["bench", "--profile", "release", "--features", "ssr"]);
+    cargo.args(["bench", "--profile", Profile::Dist.name(), "--features", "ssr"]);
     match args {
         [] => cargo.arg("--benches"),
         [name, words @ ..] if root().join("benches").join(name).with_extension("rs").is_file() => {
@@ -136,7 +137,7 @@ fn run_libtest(what: &str, command: &mut Command, terminal: &mut dyn Write) -> (
 
 /// The browser tests, on the release build.
 pub(crate) fn browser(report: &mut Report, args: &[&str]) {
-    if let Err(error) = build::all().and_then(|()| tools::for_browser()) {
+    if let Err(error) = build::all(Profile::Release).and_then(|()| tools::for_browser()) {
         return report.check(Err(error));
     }
     report.check(run("types of the browser tests", &mut npx(&["tsc", "--noEmit"])));

@@ -86,11 +86,8 @@ fn cargo_leptos() -> Result {
         return already(&what);
     }
     let mut cargo = cargo_install("cargo-leptos", CARGO_LEPTOS);
-    // Its own profile takes more than twice as long to build and saves nothing in use. It finds wasm-bindgen and wasm-opt
-    // on the PATH and downloads nothing.
-    cargo.args(["--features", "no_downloads"]);
-    cargo.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
-    install(&what, cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "64"))?;
+    // It finds wasm-bindgen and wasm-opt on the PATH and downloads nothing.
+    install(&what, cargo.args(["--features", "no_downloads"]))?;
     on_path(&what, there())
 }
 
@@ -119,6 +116,9 @@ fn cargo_install(package: &str, version: &str) -> Command {
     let mut cargo = command("cargo");
     // Cargo goes by its own list of what it installed, even when the file is no longer there: only `--force` looks past it.
     cargo.args(["install", package, "--locked", "--force", "--version", version]).env_remove("CARGO_TARGET_DIR");
+    // The tools' own profiles take more than twice as long to build and save nothing in use.
+    cargo.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
+    cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "64");
     cargo
 }
 
