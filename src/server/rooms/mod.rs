@@ -15,7 +15,7 @@
 //! accepted, the `publisher` tells the layer, as an event (`events`) in the room's group there (`layer_groups`). Where the layer
 //! refuses, the members of this node hear of it at once all the same, by [`Strandings`] (`news`). Where several nodes share a store,
 //! each learns from it what the others have committed, with or without a layer (`look_out`). What the rules do not keep goes again
-//! (`retention`).
+//! (`retention`), by age only when a clock that is watched says so (`steady_clock`).
 
 mod access;
 mod events;
@@ -26,6 +26,7 @@ mod news;
 mod publisher;
 mod retention;
 mod rules;
+mod steady_clock;
 
 use std::sync::Arc;
 
@@ -111,7 +112,7 @@ impl Rooms {
             tokio::spawn(look_out::look_out(watch, Arc::clone(&rules), stranded.clone()));
         }
         for store in [&durable.0, &volatile.0] {
-            tokio::spawn(retention::keep_within(Arc::downgrade(store), Arc::clone(&rules)));
+            tokio::spawn(retention::keep_within(Arc::downgrade(store), Arc::clone(&rules), Timestamp::now));
         }
         for (commits, append) in [(durable.1, &appends.durable), (volatile.1, &appends.volatile)] {
             let publisher = Publisher::new(&layer, &rules, stranded.clone(), &append.committed);

@@ -2,13 +2,17 @@
 //!
 //! Every few minutes one task goes through the rooms of a store, a few names at a time, and has the store drop of each what is over
 //! the bounds, which it does a part at a time, so that what is said meanwhile is not held up. Several nodes may do the same to one
-//! store. A store that cannot is left alone until the next round.
+//! store. A store that cannot is left alone until the next round. How old a message is goes by a [clock that is watched](SteadyClock), for
+//! what is dropped is gone.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tracing::{debug, error, info};
 
-use super::rules::rule;
+use super::{rules::rule, steady_clock::SteadyClock};
 use crate::{
     server::{
         settings::{Keep, RoomRule},
@@ -28,21 +32,23 @@ const NAMES: usize = 500;
 const MOST_CHANGES: u64 = 10_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// What is to be held of a room now; none where it has nothing more.
-fn bounds(rules: &[RoomRule], Extent { group, entries }: &Extent, now: Timestamp) -> Option<Bounds> {
+/// What is to be held of a room now; none where it has nothing more. While no time is certain nothing is too old.
+fn bounds(rules: &[RoomRule], Extent { group, entries }: &Extent, now: Option<Timestamp>) -> Option<Bounds> {
     let keep = rule(rules, group).map_or_else(Keep::default, |rule| rule.keep);
     let Keep { messages, days } = keep;
-    let since = days.map(|days| Timestamp::from_millis(now.as_millis().saturating_sub(i64::from(days) * DAY_MS)));
+    let since =
+        days.zip(now).map(|(days, now)| Timestamp::from_millis(now.as_millis().saturating_sub(i64::from(days) * DAY_MS)));
     let bounds = Bounds { messages, since, changes: Some(MOST_CHANGES) };
     (keep.is_bounded() || *entries > MOST_CHANGES).then_some(bounds)
 }
 
-/// Keeps a store within the bounds, as long as somebody else holds it.
-pub(super) async fn keep_within(store: std::sync::Weak<dyn Store>, rules: Arc<[RoomRule]>) {
+/// Keeps a store within the bounds, as long as somebody else holds it. `clock` says what time it is.
+pub(super) async fn keep_within(store: Weak<dyn Store>, rules: Arc<[RoomRule]>, clock: impl Fn() -> Timestamp + Send + Sync) {
     let unable = Fault::default();
+    let mut steady = SteadyClock::default();
     loop {
         let Some(store) = store.upgrade() else { return };
-        let done = round(&*store, &rules).await;
+        let done = round(&*store, &rules, &mut steady, &clock).await;
         drop(store);
         if unable.is_news(done.is_err()) {
             match &done {
@@ -55,14 +61,21 @@ pub(super) async fn keep_within(store: std::sync::Weak<dyn Store>, rules: Arc<[R
 }
 
 /// Goes through all rooms once.
-async fn round(store: &dyn Store, rules: &[RoomRule]) -> Result<(), StoreError> {
+async fn round(
+    store: &dyn Store,
+    rules: &[RoomRule],
+    steady: &mut SteadyClock,
+    clock: &(impl Fn() -> Timestamp + Sync),
+) -> Result<(), StoreError> {
+    let newest = if steady.is_new() { newest(store).await? } else { None };
+    let now = steady.read(clock(), newest);
     let mut after: Option<Group> = None;
     // One room's fault is not the next one's.
     let mut done = Ok(());
     loop {
         let rooms = store.groups(after.as_ref(), NAMES).await?;
         for room in &rooms {
-            let Some(bounds) = bounds(rules, room, Timestamp::now()) else { continue };
+            let Some(bounds) = bounds(rules, room, now) else { continue };
             let forgotten = store.forget(&room.group, bounds).await.map(|dropped| {
                 if dropped {
                     debug!(group = %room.group, "old messages or changes were dropped");
@@ -74,5 +87,79 @@ async fn round(store: &dyn Store, rules: &[RoomRule]) -> Result<(), StoreError> 
             Some(last) => after = Some(last.group),
             None => return done,
         }
+    }
+}
+
+/// When the newest message was said.
+async fn newest(store: &dyn Store) -> Result<Option<Timestamp>, StoreError> {
+    let newest = store.rooms(1).await?.into_iter().next();
+    Ok(newest.and_then(|room| room.latest).map(|latest| latest.message.at))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::{
+        server::{
+            settings::Pattern,
+            store::{MemoryStore, NewMessage, Slice},
+        },
+        wire::Person,
+    };
+
+    const HOUR: Duration = Duration::from_hours(1);
+    const TEN_YEARS: i64 = 3_650 * DAY_MS;
+
+    /// A room that keeps its messages for two days, with one of now, of an hour ago and of a day ago.
+    async fn kept_for_two_days(now: Timestamp) -> Arc<dyn Store> {
+        let (store, commits) = MemoryStore::new(10);
+        drop(commits);
+        for (key, hours) in [("k1", 24), ("k2", 1), ("k3", 0)] {
+            let at = Timestamp::from_millis(now.as_millis() - hours * 3_600_000);
+            let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+            let (group, key, text) = ("a".parse().expect("a name"), key.parse().expect("a key"), key.to_owned());
+            store.append(NewMessage { group, key, from, text, at }).await.expect("stored");
+        }
+        Arc::new(store)
+    }
+
+    async fn held(store: &Arc<dyn Store>) -> Vec<String> {
+        let page = store.read(&"a".parse().expect("a name"), Slice::Latest, 10, 1_000).await.expect("a page");
+        page.messages.into_iter().map(|stored| stored.message.content.text).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_far_ahead_for_a_while_deletes_nothing_and_age_deletes_later() {
+        let (began, start) = (Instant::now(), Timestamp::now());
+        let store = kept_for_two_days(start).await;
+        let ahead = Arc::new(AtomicI64::new(0));
+        let keep = Keep { messages: None, days: Some(2) };
+        let rules = vec![RoomRule { matches: Pattern::everything(), keep, ..RoomRule::default() }];
+        let error = Arc::clone(&ahead);
+        let clock = move || {
+            let passed = i64::try_from(began.elapsed().as_millis()).expect("days");
+            Timestamp::from_millis(start.as_millis() + passed + error.load(Relaxed))
+        };
+        let keeping = tokio::spawn(keep_within(Arc::downgrade(&store), rules.into(), clock));
+        // A clock that is wrong at the start, once more later, and for fifty minutes.
+        for (hours_before, minutes) in [(0, 30), (3, 10), (4, 50)] {
+            sleep(HOUR * hours_before).await;
+            ahead.store(TEN_YEARS, Relaxed);
+            sleep(Duration::from_mins(minutes)).await;
+            ahead.store(0, Relaxed);
+            assert_eq!(held(&store).await, ["k1", "k2", "k3"], "{minutes} minutes");
+        }
+        // Some hours of a clock that is right, and what has become old is gone.
+        sleep(HOUR * 12).await;
+        assert_eq!(held(&store).await, ["k1", "k2", "k3"]);
+        sleep(HOUR * 12).await;
+        assert_eq!(held(&store).await, ["k2", "k3"]);
+        sleep(HOUR * 24).await;
+        assert_eq!(held(&store).await, [""; 0]);
+        keeping.abort();
     }
 }
