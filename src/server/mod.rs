@@ -119,6 +119,7 @@ pub async fn run_on(
         exports: Connections::new(NonZeroU32::new(EXPORTS)),
         requests: Buckets::new(most(limits.requests_per_second)),
         accounts: Arc::new(Buckets::new(most(of_account))),
+        strangers: Buckets::new(most(of_account)),
         proxies: Proxies::new(server.trusted_proxies),
         origins: Origins::new(server.allowed_origins),
         deflate: server.deflate,

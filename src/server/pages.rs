@@ -19,6 +19,7 @@ use super::{
     rooms::{Access, NEWEST, PostError, Refusal, Room},
     services::{Named, Services},
     store::{LONGEST_QUERY, Query as SearchQuery, Slice, StoreError},
+    visitors::Visitor,
 };
 use crate::{
     app::{LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, shell},
@@ -41,7 +42,7 @@ async fn lobby_with(services: &Services, mistake: Option<(String, String)>, requ
     match services.rooms.list().await {
         Ok(rooms) => {
             let page = Page::Lobby(LobbyPage { you: guest.person, rooms, mistake });
-            with_cookie(render(status, page, request).await, guest.cookie)
+            with_cookies(render(status, page, request).await, guest.cookies)
         }
         Err(cause) => unavailable(cause, request).await,
     }
@@ -88,7 +89,7 @@ pub(super) async fn search(State(services): State<Arc<Services>>, request: Reque
     let (status, outcome) = outcome(&services, access.as_ref(), &q).await;
     let group = access.map(|access| access.room().group.clone());
     let page = SearchPage { you: guest.person, group, text: q, longest: LONGEST_QUERY, outcome };
-    with_cookie(render(status, Page::Search(page), request).await, guest.cookie)
+    with_cookies(render(status, Page::Search(page), request).await, guest.cookies)
 }
 
 async fn outcome(services: &Services, access: Option<&Access<Room>>, text: &str) -> (StatusCode, Outcome) {
@@ -155,7 +156,7 @@ async fn room_with(
     match shown {
         Ok(stretch) => {
             let page = room_page(services, &guest, &access, stretch, past.is_none(), mistake);
-            with_cookie(render(status, page, request).await, guest.cookie)
+            with_cookies(render(status, page, request).await, guest.cookies)
         }
         Err(cause) => unavailable(cause, request).await,
     }
@@ -203,13 +204,13 @@ pub(super) async fn post_message(State(services): State<Arc<Services>>, Named(gr
     let text = text.replace("\r\n", "\n");
     let back = format!("/room/{}/", access.room().group);
     if text.trim().is_empty() {
-        return with_cookie(Redirect::to(&back).into_response(), guest.cookie);
+        return Redirect::to(&back).into_response();
     }
-    if let Err(wait) = services.accounts.take(guest.account) {
+    if let Err(wait) = charge(&services, &guest, &page) {
         return too_fast(&services, guest, access, text, wait, page).await;
     }
     match access.post(key, text.clone()).await {
-        Ok(_) => with_cookie(Redirect::to(&back).into_response(), guest.cookie),
+        Ok(_) => with_cookies(Redirect::to(&back).into_response(), guest.cookies),
         Err(PostError::TooLong(longest)) => {
             let mistake = format!("This is {} bytes long; a message is at most {longest}.", text.len());
             let status = StatusCode::PAYLOAD_TOO_LARGE;
@@ -223,6 +224,14 @@ pub(super) async fn post_message(State(services): State<Arc<Services>>, Named(gr
     }
 }
 
+/// Counts a message against whoever says it: their account, or, where no secret was shown, their address.
+fn charge(services: &Services, guest: &Guest, request: &Request) -> Result<(), Duration> {
+    match request.extensions().get::<Visitor>() {
+        Some(visitor) if guest.is_new => services.strangers.take(visitor.household()),
+        _ => services.accounts.take(guest.account),
+    }
+}
+
 /// The room with what was not said yet, since its author has said too much already.
 async fn too_fast(
     services: &Services,
@@ -233,7 +242,8 @@ async fn too_fast(
     request: Request,
 ) -> Response {
     let (most, seconds) = (services.accounts.per_second(), wait.as_secs() + 1);
-    let mistake = format!("At most {most} messages a second are taken from you. Send it again in {seconds} s.");
+    let whom = if guest.is_new { "all who come from your address without a cookie" } else { "you" };
+    let mistake = format!("At most {most} messages a second are taken from {whom}. Send it again in {seconds} s.");
     let status = StatusCode::TOO_MANY_REQUESTS;
     let mut response = room_with(services, guest, access, None, Some((mistake, text)), status, request).await;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -263,8 +273,8 @@ pub(super) async fn rename(request: Request) -> Response {
     };
     match accounts::name_cookie(&headers, &name) {
         Ok(cookie) => {
-            let response = with_cookie(Redirect::to(own_path(&next)).into_response(), Guest::of(&headers).cookie);
-            with_cookie(response, Some(cookie))
+            let response = with_cookies(Redirect::to(own_path(&next)).into_response(), Guest::of(&headers).cookies);
+            with_cookies(response, vec![cookie])
         }
         Err(reason) => notice(StatusCode::UNPROCESSABLE_ENTITY, "This name cannot be taken", &format!("{reason}."), page).await,
     }
@@ -319,8 +329,8 @@ async fn notice(status: StatusCode, title: &str, text: &str, request: Request) -
     render(status, Page::Notice(NoticePage { title: title.to_owned(), text: text.to_owned() }), request).await
 }
 
-fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
-    if let Some(cookie) = cookie {
+fn with_cookies(mut response: Response, cookies: Vec<HeaderValue>) -> Response {
+    for cookie in cookies {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response

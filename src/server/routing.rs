@@ -141,9 +141,9 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
         services.metrics.refuse(Refused::Malformed);
         return refuse(StatusCode::BAD_REQUEST, "this connection cannot become a WebSocket");
     };
-    let Guest { person, account, cookie } = Guest::of(request.headers());
+    let Guest { person, account, is_new, .. } = Guest::of(request.headers());
     // Nobody else can be who has shown no secret, so there is nothing to count.
-    let account = cookie.is_none().then_some(account);
+    let account = (!is_new).then_some(account);
     let scope = Scope {
         person,
         account,

@@ -38,6 +38,8 @@ pub struct Services {
     pub requests: Buckets<Household>,
     /// What each account says.
     pub accounts: Arc<Buckets<Account>>,
+    /// What those of each address say by forms who have shown no secret: each would be an account of its own.
+    pub strangers: Buckets<Household>,
     pub proxies: Proxies,
     pub origins: Origins,
     /// Whether `WebSocket`s may agree on permessage-deflate.

@@ -204,6 +204,37 @@ async fn the_tabs_and_the_form_of_one_account_share_one_rate() {
 }
 
 #[tokio::test]
+async fn forms_without_a_cookie_share_the_rate_of_their_address() {
+    let app = TestApp::with(|settings| {
+        proxied(settings);
+        settings.limits.messages_per_second = NonZeroU32::new(1);
+        settings.limits.messages_per_second_per_account = NonZeroU32::new(1);
+    })
+    .await;
+    let said = async |address: &'static str, cookie: Option<&'static str>| {
+        let form = browser().post(app.url("/room/a/")).header("x-forwarded-for", address).form(&[("key", "k"), ("text", "x")]);
+        let form = if let Some(cookie) = cookie { form.header("cookie", cookie) } else { form };
+        within("an answer", form.send()).await.expect("an answer")
+    };
+    let mut refused = None;
+    // Each is an author of its own, and five seconds' worth goes through at once.
+    for _ in 0..100 {
+        let answer = said("203.0.113.7", None).await;
+        if answer.status() != StatusCode::SEE_OTHER {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("a hundred are more than one a second");
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(retry_after(&refused) >= 1);
+    let page = refused.text().await.expect("a page");
+    assert!(page.contains("At most 1 messages a second are taken from all who come from your address"), "{page}");
+    assert_eq!(said("203.0.113.7", Some(ANN.1)).await.status(), StatusCode::SEE_OTHER, "who has a cookie has an account");
+    assert_eq!(said("203.0.113.8", None).await.status(), StatusCode::SEE_OTHER, "another address");
+}
+
+#[tokio::test]
 async fn without_a_rate_on_connections_accounts_have_none() {
     let app = TestApp::with(|settings| {
         settings.limits.messages_per_second = None;

@@ -148,6 +148,40 @@ async fn a_form_reaches_the_members_and_its_author_is_the_one_on_the_socket() {
 }
 
 #[tokio::test]
+async fn a_cookie_of_another_program_takes_nobodys_identity_away() {
+    let app = TestApp::start().await;
+    let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+    let ours = "confab_guest=0123456789abcdef0123456789abcdef; confab_name=Ann";
+    let you = V1::with(app.address, "/ws/", &[("cookie", ours)]).await.welcome["you"].clone();
+    for beside in [&b"city=Z\xc3\xbcrich"[..], b"city=Z\xfcrich", b"confab_guest=broken; confab_name=%", b"x"] {
+        let line = [beside, b"; ", ours.as_bytes()].concat();
+        let cookie = reqwest::header::HeaderValue::from_bytes(&line).expect("a header");
+        for path in ["/", "/room/a/", "/search/"] {
+            let answer = within(path, client.get(app.url(path)).header("cookie", &cookie).send()).await.expect("an answer");
+            assert_eq!(answer.headers().get("set-cookie"), None, "{path} {cookie:?}");
+            assert!(answer.text().await.expect("a page").contains("<bdi class=\"name\">Ann</bdi>"), "{path} {cookie:?}");
+        }
+        let form = client.post(app.url("/room/a/")).header("cookie", &cookie).form(&[("key", "k"), ("text", "hello")]);
+        let answer = within("an answer", form.send()).await.expect("an answer");
+        assert_eq!((answer.status().as_u16(), answer.headers().get("set-cookie")), (303, None), "{cookie:?}");
+    }
+    let (_, stored) = app.all_messages("a").await;
+    assert_eq!(stored.iter().map(|message| &message["from"]).collect::<Vec<_>>(), [&you], "one person, one message");
+}
+
+#[tokio::test]
+async fn what_needs_no_identity_makes_none() {
+    let app = TestApp::start().await;
+    for path in ["/nothing", "/room/a", "/room/?group=a", "/api/v1/rooms/a/messages", "/healthz"] {
+        assert_eq!(app.get(path).await.headers().get("set-cookie"), None, "{path}");
+    }
+    for fields in [&[("key", "k"), ("text", " ")][..], &[("text", "x")]] {
+        let answer = posted(&browser(), &app.url("/room/a/"), fields).await;
+        assert_eq!(answer.headers().get("set-cookie"), None, "{fields:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_text_that_is_too_long_is_not_lost() {
     let app = TestApp::with(|settings| settings.limits.message_bytes = 100).await;
     let text = format!("</textarea>{EVIL} & {}", "x".repeat(100));

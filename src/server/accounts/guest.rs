@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
+use super::cookies::Cookies;
 use crate::{
     server::{
         percent::{percent_decode, percent_encode},
@@ -19,8 +20,6 @@ const SECRET: &str = "confab_guest";
 const NAME: &str = "confab_name";
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 40;
-/// How long a browser keeps the cookies, in seconds: as long as browsers allow.
-const LIFETIME: u32 = 400 * 24 * 60 * 60;
 
 /// Tells accounts apart where something is counted for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,8 +30,12 @@ pub struct Guest {
     pub person: Person,
     /// Who this is when something is counted.
     pub account: Account,
-    /// To be set on the answer where the browser had none: makes this guest the same one on the next request.
-    pub cookie: Option<HeaderValue>,
+    /// The request has shown no secret: this is somebody new, and nobody else can be.
+    pub is_new: bool,
+    /// To be set on the answer: a secret where the browser had none, so that this guest is the same one on the next request; and
+    /// behind TLS, under the names that are for TLS, what it has shown under others. No request that shows a secret is given
+    /// another.
+    pub cookies: Vec<HeaderValue>,
 }
 
 /// Why a name cannot be taken.
@@ -48,15 +51,22 @@ impl fmt::Display for InvalidName {
 impl Guest {
     /// Reads the cookies of a request.
     pub fn of(headers: &HeaderMap) -> Self {
-        let known = cookie(headers, SECRET).filter(|secret| is_secret(secret));
-        let fresh = known.is_none().then(random::hex_128);
-        let secret = known.or(fresh.as_deref()).unwrap_or_default();
-        let account = Account(public_number(secret));
+        let cookies = Cookies::of(headers);
+        let shown = cookies.find(SECRET, |text| is_secret(text).then(|| text.to_owned()));
+        let is_new = shown.is_none();
+        let (secret, set_secret) = shown.unwrap_or_else(|| (random::hex_128(), true));
+        let account = Account(public_number(&secret));
         let id = format!("g{:016x}", account.0);
-        let name = cookie(headers, NAME).and_then(|encoded| checked_name(&percent_decode(encoded)?).ok());
-        let name = name.unwrap_or_else(|| format!("Guest {}", &id[1..5]));
-        let cookie = fresh.map(|secret| set_cookie(headers, SECRET, &secret));
-        Self { person: Person { id, name }, account, cookie }
+        let name = cookies.find(NAME, |encoded| checked_name(&percent_decode(encoded)?).ok());
+        let mut set = Vec::new();
+        if set_secret {
+            set.push(cookies.set(SECRET, &secret));
+        }
+        if let Some((name, true)) = &name {
+            set.push(cookies.set(NAME, percent_encode(name)));
+        }
+        let name = name.map_or_else(|| format!("Guest {}", &id[1..5]), |(name, _)| name);
+        Self { person: Person { id, name }, account, is_new, cookies: set }
     }
 }
 
@@ -65,26 +75,13 @@ impl Guest {
 /// # Errors
 /// The name is too long or empty.
 pub fn name_cookie(headers: &HeaderMap, name: &str) -> Result<HeaderValue, InvalidName> {
-    Ok(set_cookie(headers, NAME, &percent_encode(&checked_name(name)?)))
+    Ok(Cookies::of(headers).set(NAME, percent_encode(&checked_name(name)?)))
 }
 
 fn checked_name(name: &str) -> Result<String, InvalidName> {
     // Control characters would let a name break out of its line in logs and terminals.
     let name: String = name.trim().chars().filter(|c| !c.is_control()).collect();
     if name.is_empty() || name.chars().count() > LONGEST_NAME { Err(InvalidName) } else { Ok(name) }
-}
-
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let pairs = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(';'));
-    pairs.filter_map(|pair| pair.trim().split_once('=')).find_map(|(key, value)| (key == name).then_some(value))
-}
-
-fn set_cookie(headers: &HeaderMap, name: &str, value: &str) -> HeaderValue {
-    // A proxy that ends TLS says so; a client that claims it wrongly only keeps its own cookie from itself.
-    let https = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
-    let secure = if https { "; Secure" } else { "" };
-    let text = format!("{name}={value}; Path=/; Max-Age={LIFETIME}; HttpOnly; SameSite=Lax{secure}");
-    HeaderValue::try_from(text).expect("names, digits and percent-encoding are ASCII") // never: both callers encode
 }
 
 fn is_secret(text: &str) -> bool {
@@ -108,30 +105,144 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderName, header};
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn headers(cookie: &str) -> HeaderMap {
-        HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(cookie).expect("ASCII"))])
+    const ANN: &str = "0123456789abcdef0123456789abcdef";
+    const BOB: &str = "fedcba9876543210fedcba9876543210";
+    const TLS: (HeaderName, &[u8]) = (HeaderName::from_static("x-forwarded-proto"), b"https");
+
+    fn headers(lines: &[(HeaderName, &[u8])]) -> HeaderMap {
+        let value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).expect("bytes that a header may have");
+        lines.iter().map(|(name, bytes)| (name.clone(), value(bytes))).collect()
+    }
+
+    fn guest(cookie: impl AsRef<[u8]>) -> Guest {
+        Guest::of(&headers(&[(header::COOKIE, cookie.as_ref())]))
+    }
+
+    fn ann() -> Person {
+        guest(format!("confab_guest={ANN}; confab_name=Ann")).person
+    }
+
+    fn set(cookies: &[HeaderValue]) -> Vec<&str> {
+        cookies.iter().map(|cookie| cookie.to_str().expect("ASCII")).collect()
     }
 
     #[test]
     fn the_same_secret_is_the_same_person_and_does_not_show() {
-        let secret = "0123456789abcdef0123456789abcdef";
-        let one = Guest::of(&headers(&format!("other=1; {SECRET}={secret}")));
-        let two = Guest::of(&headers(&format!("{SECRET}={secret}")));
+        let one = guest(format!("other=1; confab_guest={ANN}"));
+        let two = guest(format!("confab_guest={ANN}"));
         assert_eq!(one.person, two.person);
-        assert!(one.cookie.is_none() && !one.person.id.contains(&secret[..8]));
+        assert!(one.cookies.is_empty() && !one.is_new && !one.person.id.contains(&ANN[..8]));
     }
 
     #[test]
     fn a_newcomer_gets_a_cookie_that_leads_back_to_the_same_person() {
-        let new = Guest::of(&HeaderMap::new());
-        let cookie = new.cookie.expect("a cookie");
-        let text = cookie.to_str().expect("ASCII");
-        assert!(text.contains("HttpOnly") && text.contains("SameSite=Lax") && !text.contains("Secure"));
-        let back = Guest::of(&headers(text.split(';').next().expect("a pair")));
-        assert_eq!(back.person, new.person);
-        assert!(back.cookie.is_none());
+        for (tls, name) in [(false, "confab_guest="), (true, "__Host-confab_guest=")] {
+            let tls_line = [TLS];
+            let new = Guest::of(&headers(if tls { &tls_line } else { &[] }));
+            assert!(new.is_new);
+            let [text] = set(&new.cookies)[..] else { panic!("one cookie") };
+            assert!(text.starts_with(name) && text.contains("; HttpOnly; SameSite=Lax"), "{text}");
+            assert_eq!(text.contains("; Secure"), tls, "{text}");
+            let back = guest(text.split(';').next().expect("a pair"));
+            assert_eq!(back.person, new.person);
+            assert!(back.cookies.is_empty() && !back.is_new);
+        }
+    }
+
+    /// What stands beside our cookies, from other programs on the same host or from broken hands.
+    const BESIDE: [&[u8]; 16] = [
+        b"city=Z\xc3\xbcrich",
+        b"city=Z\xfcrich",
+        b"\xff\xfe=\xff",
+        b"confab_guest=short",
+        b"confab_guest=",
+        b"confab_guest",
+        b"confab_guest=\xff",
+        b"confab_guest=%30123456789abcdef0123456789abcdef",
+        b"__Host-confab_guest=x",
+        b"confab_name=%",
+        b"confab_name=%20",
+        b"confab_name=%ff%0a",
+        b"json={\"a\":[1,2]}",
+        b"=",
+        b"a=b=c==",
+        b"",
+    ];
+
+    #[test]
+    fn whoever_shows_a_secret_keeps_it_whatever_stands_beside_it() {
+        let good = format!("confab_guest={ANN}; confab_name=Ann");
+        for beside in BESIDE {
+            for line in [[beside, b"; ", good.as_bytes()].concat(), [good.as_bytes(), b";", beside].concat()] {
+                // A prefix is shown over TLS alone.
+                let (Guest { person, is_new, cookies, .. }, shown) = (guest(&line), String::from_utf8_lossy(&line));
+                assert_eq!((person, is_new), (ann(), false), "{shown}");
+                assert!(cookies.is_empty() || shown.contains("__Host-"), "{shown}");
+            }
+            let two = headers(&[(header::COOKIE, beside), (header::COOKIE, good.as_bytes())]);
+            assert_eq!(Guest::of(&two).person, ann());
+        }
+        for line in
+            [format!("confab_guest=\"{ANN}\";confab_name=\"Ann\""), format!("  confab_guest = {ANN} ;\tconfab_name=Ann;")]
+        {
+            assert_eq!(guest(&line).person, ann(), "{line}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn no_bytes_in_front_or_behind_take_an_identity_away(
+            front in prop::collection::vec(prop_oneof![0x20_u8..0x7f, 0x80_u8..=0xff], 0..60),
+            behind in prop::collection::vec(
+                prop_oneof![Just(b';'), Just(b'='), Just(b'"'), 0x20_u8..0x7f, 0x80_u8..=0xff],
+                0..60,
+            ),
+            tls: bool,
+        ) {
+            let line = [&front[..], b"; confab_guest=", ANN.as_bytes(), b"; confab_name=Ann;", &behind[..]].concat();
+            let tls_line = [TLS];
+            let mut all = headers(if tls { &tls_line } else { &[] });
+            all.append(header::COOKIE, HeaderValue::from_bytes(&line).expect("no control characters"));
+            let Guest { person, is_new, cookies, .. } = Guest::of(&all);
+            prop_assert_eq!(person, ann());
+            prop_assert!(!is_new);
+            let shown: Vec<_> = set(&cookies).into_iter().map(|cookie| cookie.split(';').next().unwrap_or_default()).collect();
+            let moved = [format!("__Host-confab_guest={ANN}"), "__Host-confab_name=Ann".to_owned()];
+            prop_assert_eq!(shown, moved.iter().take(if tls { 2 } else { 0 }).map(String::as_str).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn behind_tls_cookies_are_the_hosts_own_and_those_of_before_move_over() {
+        let old = format!("confab_guest={ANN}; confab_name=Ann");
+        let moved = Guest::of(&headers(&[TLS, (header::COOKIE, old.as_bytes())]));
+        assert_eq!((moved.person, moved.is_new), (ann(), false));
+        let [secret, name] = set(&moved.cookies)[..] else { panic!("{:?}", moved.cookies) };
+        assert!(secret.starts_with(&format!("__Host-confab_guest={ANN}; Path=/;")) && secret.ends_with("; Secure"), "{secret}");
+        assert!(name.starts_with("__Host-confab_name=Ann; Path=/;") && name.ends_with("; Secure"), "{name}");
+        // A page of a neighbour under the same domain can set the names without the prefix alone.
+        let tossed = format!("confab_guest={BOB}; confab_name=Bob; __Host-confab_name=Ann; __Host-confab_guest={ANN}");
+        for line in [&[TLS, (header::COOKIE, tossed.as_bytes())][..], &[(header::COOKIE, tossed.as_bytes())]] {
+            let guest = Guest::of(&headers(line));
+            assert_eq!((guest.person, guest.cookies.is_empty()), (ann(), true));
+        }
+        // A new name has to be the one that is read from then on, also where the proxy does not say that there is TLS.
+        let shown = headers(&[(header::COOKIE, format!("__Host-confab_guest={ANN}").as_bytes())]);
+        let cookie = name_cookie(&shown, "Zoe").expect("a name");
+        assert!(
+            cookie.to_str().is_ok_and(|cookie| cookie.starts_with("__Host-confab_name=Zoe;") && cookie.ends_with("Secure"))
+        );
+        for (proto, tls) in [("https", true), ("HTTPS, http", true), ("http", false), ("http, https", false), ("", false)] {
+            let [cookie] = &Guest::of(&headers(&[(TLS.0, proto.as_bytes())])).cookies[..] else { panic!("one cookie") };
+            assert_eq!(cookie.to_str().is_ok_and(|cookie| cookie.ends_with("Secure")), tls, "{proto}");
+        }
     }
 
     #[test]
@@ -139,7 +250,7 @@ mod tests {
         for name in ["Ann", "Zoë; Max=1", "王小明", "100% 🦀", "שלום"] {
             let cookie = name_cookie(&HeaderMap::new(), name).expect(name);
             let pair = cookie.to_str().expect("ASCII").split(';').next().expect("a pair").to_owned();
-            assert_eq!(Guest::of(&headers(&pair)).person.name, name);
+            assert_eq!(guest(&pair).person.name, name);
         }
         for bad in ["", "   ", "\u{7}", &"x".repeat(41)] {
             assert_eq!(name_cookie(&HeaderMap::new(), bad), Err(InvalidName), "{bad:?}");
@@ -148,16 +259,9 @@ mod tests {
 
     #[test]
     fn broken_cookies_are_ignored() {
-        for broken in [
-            "confab_guest=short",
-            "confab_guest",
-            "confab_name=%",
-            "confab_name=%4",
-            "confab_name=%4x",
-            "confab_name=%ff%0a",
-            "=;;=",
-        ] {
-            assert!(Guest::of(&headers(broken)).person.name.starts_with("Guest "), "{broken}");
+        for broken in BESIDE {
+            let guest = guest(broken);
+            assert!(guest.is_new && guest.person.name.starts_with("Guest "), "{}", String::from_utf8_lossy(broken));
         }
     }
 }

@@ -2,6 +2,7 @@
 //! and socket of a browser, and a name in a second cookie is what the others see. The server keeps nothing of it. A program
 //! that pushes over the HTTP API is known by its token, which the settings have.
 
+mod cookies;
 mod guest;
 mod program;
 
