@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use strsim::levenshtein;
+
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -108,39 +110,15 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
     let section = |known: &str| name.strip_prefix(known).is_some_and(|rest| rest.starts_with('.'));
     known
         .filter(|known| !section(known))
-        .map(|known| (if last(known) == wanted { 0 } else { edits(name, known) }, known))
+        .map(|known| (if last(known) == wanted { 0 } else { levenshtein(name, known) }, known))
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
 }
 
-/// Levenshtein's distance, row by row.
-fn edits(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[to.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn edits_are_counted() {
-        for (from, to, distance) in [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("flaw", "lawn", 2)]
-        {
-            assert_eq!(edits(from, to), distance, "{from} -> {to}");
-        }
-    }
 
     #[test]
     fn far_names_are_not_suggested() {
