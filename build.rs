@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     Ok(fs::write(out, table)?)
 }
 
-/// The source text of `BUILD` and `FILES`.
+/// The source text of `BUILD`, `VERSION` and `FILES`.
 fn table(site: &Path) -> Result<String> {
     let mut paths = Vec::new();
     collect(site, &mut paths)?;
@@ -65,7 +65,10 @@ fn table(site: &Path) -> Result<String> {
         )?;
     }
     let build = if names.iter().any(|name| name.starts_with("pkg/")) { format!("{:016x}", build.0) } else { "dev".to_owned() };
-    Ok(format!("const BUILD_OF_SITE: &str = {build:?};\n\nstatic FILES: &[File] = &[\n{rows}];\n"))
+    let version = format!("{} (build {build})", env::var("CARGO_PKG_VERSION")?);
+    Ok(format!(
+        "const BUILD_OF_SITE: &str = {build:?};\nconst VERSION_AND_BUILD: &str = {version:?};\n\nstatic FILES: &[File] = &[\n{rows}];\n"
+    ))
 }
 
 /// The compressed form of a file, where there is one and it is smaller.

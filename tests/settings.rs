@@ -839,7 +839,8 @@ fn a_given_file_has_to_be_there() {
 fn wrong_flags_end_with_2_and_the_version_with_0() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(confab(folder.path(), &[], &["--lisen", "x"]).output().unwrap().status.code(), Some(2));
-    assert_ended(&confab(folder.path(), &[], &["--version"]).output().unwrap(), 0, "confab 0.1.0\n", "");
+    let version = format!("confab {} (build {})\n", env!("CARGO_PKG_VERSION"), confab::server::assets::BUILD);
+    assert_ended(&confab(folder.path(), &[], &["--version"]).output().unwrap(), 0, &version, "");
 }
 
 #[test]

@@ -27,6 +27,9 @@ include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 /// The build of the site: a hash of all files under `pkg/`, or `dev` in a server without a site.
 pub const BUILD: &str = BUILD_OF_SITE;
 
+/// Version and build, as `confab --version` says them: `0.1.0 (build 1cdb04202d5880e5)`.
+pub const VERSION: &str = VERSION_AND_BUILD;
+
 /// For how long a browser uses a file from `public/` without asking.
 const PUBLIC_MAX_AGE: Duration = Duration::from_hours(1);
 

@@ -26,6 +26,7 @@ use tokio::{
 };
 
 use super::{
+    assets::VERSION,
     settings::{ConfigFile, Flag, Loaded, Mistakes, Settings, Sources},
     telemetry::Log,
 };
@@ -35,7 +36,7 @@ const WRONG_USE: u8 = 2;
 
 /// A self-hosted real-time group server and web application
 #[derive(Parser)]
-#[command(name = "confab", version, args_conflicts_with_subcommands = true)]
+#[command(name = "confab", version = VERSION, args_conflicts_with_subcommands = true)]
 #[command(
     after_help = "Without a command, confab serves. It exits with 0 when all went well, 1 when the server failed or refused and \
                         2 when flags or settings are wrong."
@@ -52,7 +53,13 @@ enum Command {
     /// Run the server until SIGINT or SIGTERM
     Serve(Flags),
     /// Check the settings and print those in effect as TOML, secrets masked
-    Check(Flags),
+    Check {
+        /// Print only what is wrong
+        #[arg(long)]
+        quiet: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
     /// Say something in a room of a running server, with a token of its settings
     Send(send::Flags),
     /// Copy the embedded store to a new file; the server may be running
@@ -96,7 +103,10 @@ pub fn main() -> ExitCode {
     let CommandLine { command, flags } = CommandLine::parse();
     let done = match command.unwrap_or(Command::Serve(flags)) {
         Command::Serve(flags) => with_settings(flags, |loaded, log| run(loaded.settings, log)),
-        Command::Check(flags) => with_settings(flags, |loaded, _| Ok(io::stdout().write_all(loaded.effective().as_bytes())?)),
+        Command::Check { quiet: true, flags } => with_settings(flags, |_, _| Ok(())),
+        Command::Check { quiet: false, flags } => {
+            with_settings(flags, |loaded, _| Ok(io::stdout().write_all(loaded.effective().as_bytes())?))
+        }
         Command::Send(flags) => send::run(flags),
         Command::Backup(flags) => backup::backup(flags),
         Command::Restore(flags) => backup::restore(flags),
@@ -129,7 +139,7 @@ fn run(settings: Settings, log: Log) -> Outcome<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         // Before anything else, so that a signal during the start is a clean stop too.
         let shutdown = stop_signal()?;
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+        tracing::info!(version = VERSION, "starting");
         raise_the_limit_of_files();
         serve(settings, shutdown).await
     })

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Result,
-    shell::{command, output, root, run, say, target_dir},
+    shell::{command, output, root, run, run_long, say, target_dir},
     tools,
 };
 
@@ -54,17 +54,24 @@ fn site() -> Result {
         say("site: already built");
         return Ok(());
     }
-    let _ = fs::remove_file(&stamp);
+    let stamp_of_before = fs::remove_file(&stamp).is_ok();
     let mut leptos = command("cargo");
     leptos.args(["leptos", "build", "--release", "--frontend-only"]);
-    run("site", leptos.env("PATH", path_with_npm()?))?;
+    run_long("site", if stamp_of_before { 2 } else { 4 }, leptos.env("PATH", path_with_npm()?))?;
     run("compress the site", command("node").args([COMPRESS, SITE]))?;
     write_stamp(&stamp, &compiler, started).map_err(|error| format!("{}: {error}", stamp.display()))
 }
 
 fn server(profile: Profile) -> Result {
     let args = ["build", "--profile", profile.name(), "--features", "ssr", "--bin", "confab"];
-    run("server", command("cargo").args(args))
+    let mut cargo = command("cargo");
+    cargo.args(args);
+    // A few seconds where nothing, or little, has changed.
+    match (target_dir().join(profile.name()).join("confab").exists(), profile) {
+        (true, _) => run("server", &mut cargo),
+        (false, Profile::Release) => run_long("server", 6, &mut cargo),
+        (false, Profile::Dist) => run_long("server", 13, &mut cargo),
+    }
 }
 
 /// The PATH, with the programs of the npm packages first: cargo-leptos takes the first wasm-opt that it finds.

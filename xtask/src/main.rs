@@ -2,13 +2,14 @@
 //!
 //! It has no dependencies, so that it starts at once. [`tools`] looks for each program that a step needs and installs
 //! what is missing; [`build`] makes the site and the binary that carries it; [`test`] runs every check and adds up what the test
-//! runners report ([`tally`]). A step prints one line, and is skipped when it was done before.
+//! runners report ([`tally`]); [`dist`] makes packages. A step prints one line, and is skipped when it was done before.
 
 use std::{env, os::unix::process::CommandExt as _, process::ExitCode};
 
 use build::Profile;
 
 mod build;
+mod dist;
 mod shell;
 mod tally;
 mod test;
@@ -18,7 +19,9 @@ const HELP: &str = "\
 Build, run and test Confab. What is missing on this machine is installed first.
 
   cargo xtask build                   build the site and target/release/confab, which carries it
-  cargo xtask dist                    the same, better optimised: target/dist/confab, for installing; takes longer to build
+  cargo xtask build --dist            the same, better optimised: target/dist/confab, for installing; takes longer to build
+  cargo xtask dist                    that, and target/packages: a tar.gz and a .deb of it, with checksums, a bill of materials, licences
+  cargo xtask dist try [OLDER.deb]    install, upgrade and remove that .deb in a bare Debian 12 (by debootstrap, as root)
   cargo xtask serve [ARGS]            build, then run `confab serve ARGS` in the current folder
   cargo xtask test                    everything below, and a line that counts the tests
   cargo xtask test lint               formatting and lints
@@ -43,7 +46,9 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["build"] => build::all(Profile::Release),
-        ["dist"] => build::all(Profile::Dist),
+        ["build", "--dist"] => build::all(Profile::Dist),
+        ["dist"] => dist::all(),
+        ["dist", "try", old @ ..] => dist::trial(old),
         ["serve", rest @ ..] => serve(rest),
         ["test"] => test::all(),
         ["test", "lint"] => test::part(test::lint),

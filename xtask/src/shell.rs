@@ -5,6 +5,7 @@ use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Instant,
 };
 
 use crate::Result;
@@ -63,6 +64,17 @@ pub(crate) fn run(what: &str, command: &mut Command) -> Result {
         Ok(status) => Err(format!("{what}: `{line}` failed, {status}")),
         Err(error) => Err(format!("{what}: `{line}` did not start: {error}")),
     }
+}
+
+/// Runs a step that takes minutes, and says so: about how many on two cores.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_long(what: &str, minutes: u32, command: &mut Command) -> Result {
+    let began = Instant::now();
+    run(&format!("{what} (about {minutes} min on two cores)"), command)?;
+    say(&format!("{what}: done in {:.1} min", began.elapsed().as_secs_f64() / 60.0));
+    Ok(())
 }
 
 /// What a program prints, or nothing when it is missing or does not end well.

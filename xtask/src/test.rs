@@ -64,7 +64,7 @@ pub(crate) fn part(steps: impl FnOnce(&mut Report)) -> Result {
     report.finish()
 }
 
-/// Formatting, and lints for the server, the browser and xtask.
+/// Formatting, and lints for the server, the browser, xtask and the files for Docker.
 pub(crate) fn lint(report: &mut Report) {
     if let Err(error) = tools::for_lint() {
         return report.check(Err(error));
@@ -74,6 +74,12 @@ pub(crate) fn lint(report: &mut Report) {
     report.check(run("lints of the server and of xtask", &mut clippy(&server)));
     let browser = ["--lib", "--features", "hydrate", "--target", "wasm32-unknown-unknown"];
     report.check(run("lints of the browser's half", &mut clippy(&browser)));
+    let mut docker = |linter, file| {
+        let mut npx = npx(&[linter, file]);
+        report.check(run(&format!("lints of the {file}"), npx.current_dir(root().join(tools::DOCKER))));
+    };
+    docker("dockerfilelint", "Dockerfile");
+    docker("dclint", "compose.yaml");
 }
 
 fn clippy(args: &[&str]) -> Command {

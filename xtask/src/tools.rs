@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     Result,
-    shell::{command, line, output, root, run, say, target_dir},
+    shell::{command, line, output, root, run, run_long, say, target_dir},
 };
 
 /// The newest cargo-leptos that builds with the `rust-version` of the workspace.
@@ -18,6 +18,9 @@ const CARGO_LEPTOS: &str = "0.3.10";
 const WASM: &str = "wasm32-unknown-unknown";
 /// The oldest Node.js that Playwright runs on.
 const NODE: u32 = 20;
+
+/// The files for Docker, and the npm packages that check them.
+pub(crate) const DOCKER: &str = "packaging/docker";
 
 /// What the release build needs.
 pub(crate) fn for_build() -> Result {
@@ -35,7 +38,8 @@ pub(crate) fn for_lint() -> Result {
             install(component, command("rustup").args(["component", "add", component]))?;
         }
     }
-    Ok(())
+    node("the lints")?;
+    node_packages(&root().join(DOCKER))
 }
 
 /// What the Rust tests need: Redis, PostgreSQL, Python with the packages of those that Confab talks with, and Node.js with a
@@ -87,7 +91,7 @@ fn cargo_leptos() -> Result {
     }
     let mut cargo = cargo_install("cargo-leptos", CARGO_LEPTOS);
     // It finds wasm-bindgen and wasm-opt on the PATH and downloads nothing.
-    install(&what, cargo.args(["--features", "no_downloads"]))?;
+    install_long(&what, 5, cargo.args(["--features", "no_downloads"]))?;
     on_path(&what, there())
 }
 
@@ -100,7 +104,7 @@ fn wasm_bindgen() -> Result {
     if there() {
         return already(&what);
     }
-    install(&what, &mut cargo_install("wasm-bindgen-cli", wanted))?;
+    install_long(&what, 1, &mut cargo_install("wasm-bindgen-cli", wanted))?;
     on_path(&what, there())
 }
 
@@ -182,6 +186,14 @@ fn postgres() -> Result {
     switch_off("postgresql")
 }
 
+/// What the trial of the Debian package needs.
+pub(crate) fn for_trial() -> Result {
+    if output(command("debootstrap").arg("--version")).is_some() {
+        return already("debootstrap");
+    }
+    debian_packages("debootstrap", &["debootstrap"], "install it, so that PATH finds it")
+}
+
 /// Debian's `valgrind`, whose `callgrind` counts instructions.
 fn valgrind() -> Result {
     if output(command("valgrind").arg("--version")).is_some() {
@@ -243,7 +255,16 @@ fn as_root(program: &str) -> Command {
 }
 
 fn install(what: &str, command: &mut Command) -> Result {
-    run(&format!("install {what}"), command).map_err(|error| {
+    explained(what, run(&format!("install {what}"), command), command)
+}
+
+fn install_long(what: &str, minutes: u32, command: &mut Command) -> Result {
+    explained(what, run_long(&format!("install {what}"), minutes, command), command)
+}
+
+/// Says what would install a thing that could not be installed.
+fn explained(what: &str, outcome: Result, command: &Command) -> Result {
+    outcome.map_err(|error| {
         format!("{error}\n{what} is needed and could not be installed; this would do it:\n  {}", line(command))
     })
 }
