@@ -15,6 +15,7 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
+    time::SystemTime,
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -139,10 +140,21 @@ fn run(settings: Settings, log: Log) -> Outcome<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         // Before anything else, so that a signal during the start is a clean stop too.
         let shutdown = stop_signal()?;
+        ignore_signals()?;
         tracing::info!(version = VERSION, "starting");
+        look_at_the_clock(SystemTime::now())?;
         raise_the_limit_of_files();
         serve(settings, shutdown).await
     })
+}
+
+/// Answers have the date in HTTP's form, in which there is none before 1970, and messages the time; a clock that stands there was
+/// never set.
+fn look_at_the_clock(now: SystemTime) -> Outcome<()> {
+    if now < SystemTime::UNIX_EPOCH {
+        return Err("the clock of this machine stands before 1970; set it, and start again".into());
+    }
+    Ok(())
 }
 
 /// Takes as many open files as the system allows: each connection is one, and the usual bound of 1,024 is that of programs from
@@ -163,6 +175,22 @@ async fn serve(settings: Settings, shutdown: impl Future<Output = ()> + Send + '
         .await
         .map_err(|cause| format!("cannot listen on {address}: {cause}; server.listen or --listen chooses another address"))?;
     super::run(settings, listener, shutdown).await
+}
+
+/// Signals by which other servers read their settings or open their log anew would end the process without a goodbye. Here there is
+/// nothing to do anew: settings are read at the start, and the log is standard error.
+fn ignore_signals() -> io::Result<()> {
+    let signals =
+        [(SignalKind::hangup(), "SIGHUP"), (SignalKind::user_defined1(), "SIGUSR1"), (SignalKind::user_defined2(), "SIGUSR2")];
+    for (kind, name) in signals {
+        let mut received = signal(kind)?;
+        tokio::spawn(async move {
+            while received.recv().await.is_some() {
+                tracing::info!(signal = name, "this signal changes nothing; SIGINT and SIGTERM stop the server");
+            }
+        });
+    }
+    Ok(())
 }
 
 /// Resolves on the first SIGINT or SIGTERM. From this call on they no longer end the process by themselves; the second one ends it
@@ -191,4 +219,18 @@ fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
         // The other end lives as long as the process.
         let _ = stopping.await;
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_never_set_is_told() {
+        assert!(look_at_the_clock(SystemTime::UNIX_EPOCH).is_ok());
+        let error = look_at_the_clock(SystemTime::UNIX_EPOCH - Duration::from_secs(1)).expect_err("it is before 1970");
+        assert!(error.to_string().contains("1970"), "{error}");
+    }
 }

@@ -32,6 +32,7 @@ mod presence;
 mod push;
 mod retention;
 mod search;
+mod signals;
 mod slow_reader;
 #[path = "../support/mod.rs"]
 mod support;

@@ -19,7 +19,7 @@ use std::{
 pub mod django;
 pub mod peer;
 pub mod postgres;
-mod process;
+pub mod process;
 pub mod redis;
 pub mod relay;
 

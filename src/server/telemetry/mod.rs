@@ -76,6 +76,8 @@ impl Log {
     /// The process writes a log already.
     pub fn start(self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let log = tracing_subscriber::fmt().with_env_filter(self.filter).with_writer(io::stderr);
+        // Where a line cannot be written, a line on that cannot be written either, and would be a panic.
+        let log = log.log_internal_errors(false);
         if self.json { log.json().try_init() } else { log.with_ansi(io::stderr().is_terminal()).try_init() }?;
         // The default would write lines of its own in the midst of JSON.
         panic::set_hook(Box::new(|panicked| {
