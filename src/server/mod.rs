@@ -136,7 +136,8 @@ pub async fn run_on(
     });
     info!(address = %listener.local_addr()?, store = %store.url, data = %server.data.display(), "serving");
     let goodbye = services.groups.drain(CloseCode::SHUTTING_DOWN, "the server is stopping", server.drain);
-    http::serve(listener, routing::router(Arc::clone(&services)), shutdown, goodbye).await;
+    let bounds = http::Bounds { sockets_of_address: limits.connections_per_address, proxies: &services.proxies };
+    http::serve(listener, routing::router(Arc::clone(&services)), bounds, shutdown, goodbye).await;
     services.presence.leave().await;
     services.groups.leave().await;
     drop(services);

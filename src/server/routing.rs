@@ -31,7 +31,7 @@ use super::{
     api, assets,
     consumers::{self, Chat, Consumer, Limits, Plain, Refuse, Scope, TooMany},
     gateway::{Counters, Handshake, is_upgrade},
-    http::{Alive, Peer},
+    http::{Alive, Peer, well_formed},
     operators, pages,
     services::{Connections, Entry, Named, Place, Services},
     telemetry::Refused,
@@ -69,6 +69,8 @@ pub fn router(services: Arc<Services>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&services), not_too_many))
         .merge(free)
         .layer(middleware::from_fn_with_state(Arc::clone(&services), own_pages_only))
+        // Whatever looks at the path or the host comes after this.
+        .layer(middleware::from_fn(well_formed))
         .layer(middleware::map_response(secured))
         .layer(DefaultBodyLimit::max(form_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST))
@@ -260,9 +262,11 @@ async fn own_pages_only(State(services): State<Arc<Services>>, request: Request,
     }
 }
 
-/// What every answer says to the browser; a page adds its content security policy.
+/// What every answer says to the browser, and to caches on the way; a page adds its content security policy. Only what says so
+/// itself may be kept: an old answer of the API would hide new messages, and an answer without an upgrade the WebSocket.
 async fn secured(mut response: Response) -> Response<Body> {
-    const HEADERS: [(HeaderName, &str); 4] = [
+    const HEADERS: [(HeaderName, &str); 5] = [
+        (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),

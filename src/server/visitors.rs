@@ -69,6 +69,12 @@ impl Proxies {
         visitor
     }
 
+    /// Whose TCP connection it is that comes from `peer`; of a proxy's it is nobody's in particular.
+    pub(super) fn counted(&self, peer: IpAddr) -> Option<Household> {
+        let address = peer.to_canonical();
+        (!self.trust(address)).then(|| Visitor { address, told: false }.household())
+    }
+
     fn trust(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }

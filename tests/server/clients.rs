@@ -384,15 +384,28 @@ impl Raw {
 
     /// The head of an answer.
     pub async fn head(&mut self) -> Head {
+        let head = self.try_head().await;
+        head.unwrap_or_else(|| panic!("the connection ended: {:?}", String::from_utf8_lossy(&self.buffer)))
+    }
+
+    /// The same; none where the connection ends before.
+    pub async fn try_head(&mut self) -> Option<Head> {
         let end = loop {
             match self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 Some(end) => break end,
-                None => assert!(self.read().await, "the connection ended: {:?}", String::from_utf8_lossy(&self.buffer)),
+                None if self.read().await => {}
+                None => return None,
             }
         };
         let text = String::from_utf8(self.buffer.drain(..end + 4).collect()).expect("a head in ASCII");
         let status = text.get(9..12).and_then(|digits| digits.parse().ok());
-        Head { status: status.unwrap_or_else(|| panic!("no status in {text}")), text }
+        Some(Head { status: status.unwrap_or_else(|| panic!("no status in {text}")), text })
+    }
+
+    /// All that comes until the connection ends, or an answer in chunks does.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        while !self.buffer.ends_with(b"\r\n0\r\n\r\n") && self.read().await {}
+        std::mem::take(&mut self.buffer)
     }
 
     /// The next frame, its first byte and payload; none when the connection has ended.
