@@ -3,7 +3,7 @@
 //!
 //! `cluster` starts nodes, each with a store of its own or all with one. `crossing` is about two of them, `django` about a node
 //! beside a project of Django Channels, `faults` about what Redis does to nodes with a store each while people talk, whom
-//! `traffic` stands for.
+//! `traffic` stands for, and `forgetting` about what it loses or refuses while the connection to it is well.
 //!
 //! Nodes with one store promise more: every message that was acknowledged is heard exactly once and in one order by everybody,
 //! on whatever node. `crowd` are the people who hold them to it while, in `one_store`, Redis or the database fails, and in
@@ -39,6 +39,8 @@ mod dead_node;
 mod django;
 #[path = "nodes/faults.rs"]
 mod faults;
+#[path = "nodes/forgetting.rs"]
+mod forgetting;
 #[path = "nodes/kills.rs"]
 mod kills;
 #[path = "nodes/model.rs"]

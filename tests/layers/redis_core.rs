@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use confab::server::layers::{
-    Channel, ChannelLayer, DEFAULT_PREFIX, LayerError,
+    Channel, ChannelLayer, DEFAULT_PREFIX, GroupName, LayerError,
     redis::{Host, RedisCoreLayer, RedisOptions},
 };
 use futures_util::future::join_all;
@@ -221,4 +221,68 @@ async fn without_a_redis_a_call_fails_within_a_bound_and_says_why() {
     assert!(matches!(sent, Err(LayerError::Unavailable(_))), "{sent:?}");
     let trouble = layer.trouble().expect("trouble");
     assert!(trouble.contains(&format!("127.0.0.1:{}", redis.port())), "{trouble}");
+}
+
+#[tokio::test]
+async fn a_group_that_redis_has_forgotten_still_reaches_ones_own_and_is_told_of_again() {
+    let redis = Redis::start().await;
+    let (layer, other) = (start(&redis), start(&redis));
+    let (name, mut told) = attach(&*layer);
+    let member = name.with_local("g1").expect("a name");
+    layer.group_add(&group(), &member).await.expect("a member");
+    for n in 0..5 {
+        redis.cli::<()>(&["FLUSHDB"]).await;
+        layer.group_send(&group(), numbered(n)).await.expect("sent");
+        assert_eq!(next(&mut told).await, Told::Number("g1".to_owned(), n));
+        // Whether somebody sends or not, it is found out.
+        assert_eq!(next(&mut told).await, Told::Missed("g1".to_owned()));
+        other.group_send(&group(), numbered(100 + n)).await.expect("sent");
+        assert_eq!(next(&mut told).await, Told::Number("g1".to_owned(), 100 + n));
+    }
+    layer.group_discard(&group(), &member).await.expect("no member");
+    layer.group_send(&group(), numbered(1)).await.expect("sent");
+    layer.send(&member, numbered(2)).await.expect("sent");
+    assert_eq!(next(&mut told).await, Told::Number("g1".to_owned(), 2));
+}
+
+#[tokio::test]
+async fn only_memberships_that_are_wanted_and_not_over_are_made_again_and_keep_their_age() {
+    let redis = Redis::start().await;
+    let hosts = vec![Host::Url(redis.url())];
+    let options = RedisOptions { hosts, group_expiry: Duration::from_hours(1), ..RedisOptions::default() };
+    let layer = RedisCoreLayer::start(options).expect("a layer");
+    let (name, mut told) = attach(&*layer);
+    let ended: GroupName = "ended".parse().expect("a name");
+    layer.group_add(&ended, &name.with_local("g2").expect("a name")).await.expect("a member");
+    layer.group_add(&group(), &name.with_local("g1").expect("a name")).await.expect("a member");
+    let score = async || redis.cli::<f64>(&["ZSCORE", "asgi:group:test-group", &format!("{name}g1")]).await;
+    let before = score().await;
+    layer.group_discard(&ended, &name.with_local("g2").expect("a name")).await.expect("no member");
+    redis.cli::<()>(&["FLUSHDB"]).await;
+    assert_eq!(next(&mut told).await, Told::Missed("g1".to_owned()));
+    // The clocks of two machines do not go exactly alike.
+    assert!((score().await - before).abs() < 0.5);
+    assert_eq!(redis.cli::<Vec<String>>(&["KEYS", "*"]).await, ["asgi:group:test-group"]);
+}
+
+#[tokio::test]
+async fn a_layer_says_while_redis_takes_nothing_new() {
+    let redis = Redis::start().await;
+    let layer = start(&redis);
+    let says = async |well: bool| {
+        let asking = async {
+            while layer.trouble().is_none() != well {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(SOON, asking).await.expect("a change");
+    };
+    says(true).await;
+    redis.cli::<()>(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    says(false).await;
+    let trouble = layer.trouble().expect("trouble");
+    assert!(trouble.contains("takes nothing new") && trouble.contains("OOM"), "{trouble}");
+    redis.cli::<()>(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    says(true).await;
+    assert_eq!(redis.cli::<Vec<String>>(&["KEYS", "*"]).await, [] as [String; 0], "nothing is written to find out");
 }

@@ -21,6 +21,7 @@ pub(crate) fn numbered(n: i64) -> Event {
 pub(crate) enum Told {
     Number(String, i64),
     Gap,
+    Missed(String),
 }
 
 struct Outlet(mpsc::UnboundedSender<Told>);
@@ -34,6 +35,10 @@ impl Sink for Outlet {
 
     fn gap(&self) {
         let _ = self.0.send(Told::Gap);
+    }
+
+    fn missed(&self, local: &str) {
+        let _ = self.0.send(Told::Missed(local.to_owned()));
     }
 }
 

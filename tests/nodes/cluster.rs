@@ -35,11 +35,11 @@ macro_rules! on_each_backend {
 /// The token of a program that may send to everything.
 pub const TOKEN: &str = "program-0123456789abcdef";
 
-/// The settings of a node: rooms `s-*` are in its store, `n-*` nowhere.
+/// The settings of a node: rooms `s-*` are in its store, `m-*` in its memory, `n-*` nowhere.
 pub fn settings(settings: &mut Settings, backend: Backend, host: RedisHost) {
     settings.channel_layers.default.backend = backend;
     settings.channel_layers.default.hosts = vec![host];
-    settings.rooms = vec![rule("s-*", History::Store), rule("n-*", History::None)];
+    settings.rooms = vec![rule("s-*", History::Store), rule("m-*", History::Memory), rule("n-*", History::None)];
     let everything = vec![Pattern::everything()];
     let (name, token) = ("Cron".parse().expect("a name"), TOKEN.parse().expect("a token"));
     settings.tokens = vec![TokenRule { name, token, groups: everything, channels: true }];

@@ -179,7 +179,7 @@ async fn an_event_reaches_the_members_on_both_nodes(backend: Backend) {
 }
 
 /// How many members a group has in Redis.
-async fn members(redis: &Redis, backend: Backend, group: &str) -> usize {
+pub async fn members(redis: &Redis, backend: Backend, group: &str) -> usize {
     match backend {
         Backend::RedisCore => redis.cli(&["ZCARD", &format!("asgi:group:{group}")]).await,
         Backend::RedisPubSub => {
@@ -191,7 +191,7 @@ async fn members(redis: &Redis, backend: Backend, group: &str) -> usize {
 }
 
 /// Waits until a group has so many members in Redis.
-async fn members_are(redis: &Redis, backend: Backend, group: &str, count: usize) {
+pub async fn members_are(redis: &Redis, backend: Backend, group: &str, count: usize) {
     let asking = async {
         while members(redis, backend, group).await != count {
             tokio::task::yield_now().await;

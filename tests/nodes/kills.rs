@@ -1,4 +1,5 @@
-//! `kill -9`, again and again, of what two nodes stand on, in the midst of what fifty clients send: of the database, and of Redis.
+//! `kill -9`, again and again, of what two nodes stand on, in the midst of what fifty clients send: of the database, and of Redis,
+//! which is also emptied while it lives.
 //! A round is a kill, a new start, and the wait until everybody has heard from everywhere what is said after it, over what was killed.
 //!
 //! The database seldom dies in the moment between a commit and the answer to it. In rounds that are drawn by lot its connection ends
@@ -64,7 +65,10 @@ async fn a_database_that_is_killed_fifty_times_while_fifty_clients_send_loses_no
     crowd.audit((&a, &b)).await;
 }
 
-on_each_backend! { a_redis_that_is_killed_again_and_again_while_fifty_clients_send_loses_nothing }
+on_each_backend! {
+    a_redis_that_is_killed_again_and_again_while_fifty_clients_send_loses_nothing,
+    a_redis_that_is_emptied_again_and_again_while_fifty_clients_send_loses_nothing,
+}
 
 async fn a_redis_that_is_killed_again_and_again_while_fifty_clients_send_loses_nothing(backend: Backend) {
     let mut redis = Redis::start().await;
@@ -82,6 +86,21 @@ async fn a_redis_that_is_killed_again_and_again_while_fifty_clients_send_loses_n
     ready(&a).await;
     ready(&b).await;
     // The database was well all the time.
+    crowd.assert_never_refused();
+    crowd.audit((&a, &b)).await;
+}
+
+async fn a_redis_that_is_emptied_again_and_again_while_fifty_clients_send_loses_nothing(backend: Backend) {
+    let (redis, postgres) = (Redis::start().await, Postgres::shared().await);
+    let database = postgres.database().await;
+    let (a, b) = (node_on(backend, host(&redis), &database).await, node_on(backend, host(&redis), &database).await);
+    let crowd = Crowd::of(SPEAKERS, [a.address, b.address]).await;
+    for _ in 0..ROUNDS_OF_EACH {
+        redis.cli::<()>(&["FLUSHALL"]).await;
+        crowd.goes_on().await;
+    }
+    ready(&a).await;
+    ready(&b).await;
     crowd.assert_never_refused();
     crowd.audit((&a, &b)).await;
 }

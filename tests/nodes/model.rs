@@ -1,5 +1,5 @@
 //! A model test: tabs on two nodes, which talk, leave, come back on the other node and are opened anew while nodes are killed and
-//! stopped and started, Redis comes and goes and events are lost on their way from it, at random. When all is well again, what each
+//! stopped and started, Redis comes and goes and is emptied and events are lost on their way from it, at random. When all is well again, what each
 //! tab shows is what the store has, every command that was acknowledged is in it exactly once and where the answer said, and none of
 //! the others twice. They edit, delete and react too: what a message says in the end is what the last of these has made of it. And
 //! the list of rooms says in each tab what was said last.
@@ -78,6 +78,8 @@ enum Step {
     Starts(usize),
     KillsRedis,
     StartsRedis,
+    /// Another program has Redis forget all that it has.
+    EmptiesRedis,
     /// What becomes from now on of what Redis has for a node.
     Has(usize, Events),
     /// A node's connection for events ends.
@@ -110,6 +112,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => node.clone().prop_map(Step::Starts),
         3 => Just(Step::KillsRedis),
         4 => Just(Step::StartsRedis),
+        3 => Just(Step::EmptiesRedis),
         9 => (node.clone(), events).prop_map(|(node, events)| Step::Has(node, events)),
         3 => node.prop_map(Step::Cuts),
     ]
@@ -213,6 +216,11 @@ impl World {
             Step::StartsRedis => {
                 if !std::mem::replace(&mut self.redis_is_there, true) {
                     self.redis.restart().await;
+                }
+            }
+            Step::EmptiesRedis => {
+                if self.redis_is_there {
+                    self.redis.cli::<()>(&["FLUSHALL"]).await;
                 }
             }
             Step::Has(node, events) => self.relays[node].events(events),

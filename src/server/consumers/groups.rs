@@ -123,6 +123,12 @@ impl Sink for Inbox {
             groups.gap();
         }
     }
+
+    fn missed(&self, local: &str) {
+        if let Some(groups) = self.0.upgrade() {
+            groups.missed(local);
+        }
+    }
 }
 
 /// Whether a channel is one under which a node is a member of a group: what is sent there reaches the group, not one connection.

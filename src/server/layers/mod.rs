@@ -96,6 +96,13 @@ pub trait Sink: Send + Sync {
     /// down and is back. What is sent from now on arrives, to the groups too of which the backend still knows; the sink's owner
     /// adds its channels again. Like [`Self::deliver`] this must not block. A backend in this process never calls this.
     fn gap(&self) {}
+
+    /// The same for one channel, of which `local` is the part after the `!`: the backend had forgotten that it is in a group, and
+    /// knows again. What other processes sent to the group meanwhile may have been lost. Like [`Self::deliver`] this must not block.
+    fn missed(&self, local: &str) {
+        let _ = local;
+        self.gap();
+    }
 }
 
 /// A backend that carries events between channels, in one process or between many.
@@ -118,6 +125,9 @@ pub trait Sink: Send + Sync {
 ///   [`group_add`](Self::group_add); an expired message does not end it.
 /// - **Receiving may be cancelled** at any await: a message is then still there for the next reader. Where several wait
 ///   on a channel each message goes to one of them, and none waits for ever while others are served.
+/// - **One's own.** What is sent to a group reaches the channels of this very process that are in it, or the sending fails, whatever
+///   the backend has forgotten of the group meanwhile. What it has forgotten it is told again within three seconds, and
+///   [`trouble`](Self::trouble) says so until then.
 /// - **No starvation.** A busy channel does not keep the messages of a quiet one from its reader.
 #[async_trait]
 pub trait ChannelLayer: Send + Sync {

@@ -60,6 +60,25 @@ impl Groups {
         }
     }
 
+    /// The layer had forgotten that one of this node's channels is in a group. It was told again; what others sent meanwhile may be
+    /// lost.
+    pub(super) fn missed(&self, local: &str) {
+        let (kind, id) = local.split_at_checked(1).unwrap_or_default();
+        match (kind, id.parse()) {
+            ("g", Ok(id)) => {
+                let group = self.table.read().by_id.get(&id).map(Arc::clone);
+                if let Some(group) = group {
+                    group.doubt();
+                }
+            }
+            (kind, _) => {
+                if let Some(part) = self.part(kind) {
+                    part.gap();
+                }
+            }
+        }
+    }
+
     /// Tells the layer that a group has no members here any more.
     pub(super) async fn forget(&self, group: &LocalGroup) {
         let channel = self.channel('g', group.id);

@@ -4,7 +4,10 @@
 //!   send ───────────────────────► PUT ──► {prefix}{name up to the !} ──► inbox: BZPOPMIN while a reader waits ──► receive
 //!   group_send ──► outbox:                        (one queue a process)
 //!                  MEMBERS of the batch's groups      └──► receiver of an attached sink: drains at once ──► Sink::deliver
+//!                   and our own memberships there
 //!                  PUT, one copy for each process
+//!   group_add ───► memberships ──► JOIN
+//!                       └─ reminder: compared with what Redis knows, told again
 //! ```
 //!
 //! A group is a sorted set `{prefix}:group:{group}` of channel names. A message in the queue of a process says in
@@ -16,10 +19,10 @@
 //! by the hash of the full name and reads by that of the first part.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -30,9 +33,7 @@ use redis::{Cmd, Value};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
-    time::sleep,
 };
-use tracing::warn;
 
 use super::{
     RedisOptions, SINK,
@@ -47,14 +48,18 @@ use crate::server::layers::{
 };
 use envelope::Envelope;
 use inbox::Inbox;
+use memberships::{Member, Memberships};
 use outbox::Outgoing;
 use receiver::Receiver;
+use reminder::Standing;
 use scripts::Scripts;
 
 mod envelope;
 mod inbox;
+mod memberships;
 mod outbox;
 mod receiver;
+mod reminder;
 mod scripts;
 
 /// What may wait in the queue of a sink. It is drained as fast as it fills, so this is for a node that has died: its queue
@@ -62,8 +67,6 @@ mod scripts;
 const SINK_CAPACITY: usize = 16_384;
 /// How much older than a message's expiry an encrypted one may be, as in Python.
 const GRACE: Duration = Duration::from_secs(10);
-/// Before memberships that could not be made anew are tried again.
-const AGAIN: Duration = Duration::from_secs(1);
 /// Group messages that wait for the outbox.
 const OUTBOX: usize = 4_096;
 
@@ -85,12 +88,12 @@ struct Shared {
     group_expiry: Duration,
     scripts: Scripts,
     shards: Vec<Arc<Shard>>,
-    /// For each shard, since which of its connections the memberships are there.
-    restored: Vec<AtomicU64>,
+    /// For each shard, how it goes with the memberships there.
+    standings: Vec<Standing>,
     /// Where the next message to a channel that any process reads goes.
     next: AtomicUsize,
-    /// The memberships of this process's channels, to be made anew where Redis has lost them.
-    memberships: Mutex<BTreeMap<GroupName, BTreeSet<Channel>>>,
+    /// Those of this process's channels.
+    memberships: Mutex<Memberships>,
     sinks: Mutex<HashMap<Channel, Attached>>,
     /// By the non-local name.
     inboxes: Mutex<HashMap<String, Arc<Inbox>>>,
@@ -123,16 +126,16 @@ impl RedisCoreLayer {
             expiry: options.expiry,
             group_expiry: options.group_expiry,
             scripts: Scripts::new(),
-            restored: shards.iter().map(|_| AtomicU64::new(0)).collect(),
+            standings: shards.iter().map(|_| Standing::default()).collect(),
             shards,
             next: AtomicUsize::new(0),
-            memberships: Mutex::default(),
+            memberships: Mutex::new(Memberships::new(options.group_expiry)),
             sinks: Mutex::default(),
             inboxes: Mutex::default(),
         });
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
         let mut tasks = vec![tokio::spawn(outbox::run(Arc::clone(&shared), outgoing))];
-        tasks.extend((0..shared.shards.len()).map(|shard| tokio::spawn(restore(Arc::clone(&shared), shard))));
+        tasks.extend((0..shared.shards.len()).map(|shard| tokio::spawn(reminder::run(Arc::clone(&shared), shard))));
         Ok(Arc::new(Self { shared, outbox, tasks }))
     }
 }
@@ -145,31 +148,6 @@ impl Drop for RedisCoreLayer {
         self.shared.sinks.lock().clear();
         for (_, inbox) in self.shared.inboxes.lock().drain() {
             inbox.stop();
-        }
-    }
-}
-
-/// Each time a server is back: it may have lost the groups that this process's channels are in, and what was sent to them.
-async fn restore(shared: Arc<Shared>, shard: usize) {
-    let mut generation = shared.shards[shard].generation();
-    let mut done = 0;
-    // Looks before it waits: Redis may be there before this task has begun. Fails when the shard is gone, and this task with it.
-    while generation.wait_for(|current| *current != done).await.is_ok() {
-        let current = *generation.borrow_and_update();
-        match shared.rejoin(shard).await {
-            Ok(()) if *generation.borrow() == current => {
-                shared.restored[shard].store(current, Ordering::Relaxed);
-                if current > 1 {
-                    shared.gap();
-                }
-                done = current;
-            }
-            // It was lost again meanwhile, and is back.
-            Ok(()) => {}
-            Err(cause) => {
-                warn!(%cause, "memberships could not be made anew");
-                sleep(AGAIN).await;
-            }
         }
     }
 }
@@ -193,23 +171,10 @@ impl Shared {
         if is_sinks { SINK_CAPACITY } else { self.capacities.of(channel) }
     }
 
-    fn join<'a>(&self, group: &GroupName, channels: impl IntoIterator<Item = &'a Channel>) -> Cmd {
+    fn join(&self, Member { group, channel, age, .. }: &Member) -> Cmd {
         let mut cmd = self.scripts.join.call(1);
-        cmd.arg(self.group(group)).arg(self.group_expiry.as_secs_f64());
-        for channel in channels {
-            cmd.arg(channel.as_str());
-        }
+        cmd.arg(self.group(group)).arg(self.group_expiry.as_secs_f64()).arg(age.as_secs_f64()).arg(channel.as_str());
         cmd
-    }
-
-    /// Makes the memberships on a server anew.
-    async fn rejoin(&self, shard: usize) -> Result<(), LayerError> {
-        let cmds = {
-            let memberships = self.memberships.lock();
-            let here = memberships.iter().filter(|(group, _)| self.shard_of(group.as_str()) == shard);
-            here.map(|(group, channels)| self.join(group, channels)).collect()
-        };
-        self.shards[shard].query_all(cmds).await
     }
 
     /// Whether the channel is read in this process, so that a membership of it is ours to keep.
@@ -225,6 +190,14 @@ impl Shared {
         let sinks: Vec<_> = self.sinks.lock().values().map(|attached| Arc::clone(&attached.sink)).collect();
         for sink in sinks {
             sink.gap();
+        }
+    }
+
+    /// What was sent to a channel by way of a group may be lost.
+    fn missed(&self, channel: &Channel) {
+        let sink = self.sinks.lock().get(channel.non_local()).map(|attached| Arc::clone(&attached.sink));
+        if let Some((sink, local)) = sink.zip(channel.local()) {
+            sink.missed(local);
         }
     }
 
@@ -341,19 +314,7 @@ impl ChannelLayer for RedisCoreLayer {
     async fn detach(&self, name: &Channel) -> Result<(), LayerError> {
         let Some(attached) = self.shared.sinks.lock().remove(name) else { return Ok(()) };
         drop(attached);
-        let left: Vec<(GroupName, Vec<Channel>)> = {
-            let mut memberships = self.shared.memberships.lock();
-            let is_behind = |channel: &Channel| channel.non_local() == name.as_str();
-            let left = memberships
-                .iter_mut()
-                .map(|(group, channels)| {
-                    (group.clone(), channels.extract_if(.., |channel| is_behind(channel)).collect::<Vec<_>>())
-                })
-                .filter(|(_, channels)| !channels.is_empty())
-                .collect();
-            memberships.retain(|_, channels| !channels.is_empty());
-            left
-        };
+        let left = self.shared.memberships.lock().discard_process(name.as_str());
         let leaving = left.into_iter().map(|(group, channels)| async move { self.shared.leave(&group, channels).await });
         futures_util::future::try_join_all(leaving).await?;
         let queue = self.shared.queue(name.as_str());
@@ -367,23 +328,21 @@ impl ChannelLayer for RedisCoreLayer {
 
     async fn group_add(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError> {
         let shared = &self.shared;
+        let ours = shared.is_ours(channel);
         // Before Redis is asked: if it is away now, the membership is made when it is back.
-        if shared.is_ours(channel) {
-            shared.memberships.lock().entry(group.clone()).or_default().insert(channel.clone());
+        if ours {
+            shared.memberships.lock().add(group, channel);
         }
-        shared.shards[shared.shard_of(group.as_str())].query(shared.join(group, [channel])).await.map(drop)
+        let member = Member { group: group.clone(), channel: channel.clone(), age: Duration::ZERO, confirmed: false };
+        shared.shards[shared.shard_of(group.as_str())].query(shared.join(&member)).await?;
+        if ours {
+            shared.memberships.lock().confirm(group, channel);
+        }
+        Ok(())
     }
 
     async fn group_discard(&self, group: &GroupName, channel: &Channel) -> Result<(), LayerError> {
-        {
-            let mut memberships = self.shared.memberships.lock();
-            if let Some(channels) = memberships.get_mut(group) {
-                channels.remove(channel);
-                if channels.is_empty() {
-                    memberships.remove(group);
-                }
-            }
-        }
+        self.shared.memberships.lock().discard(group, channel);
         self.shared.leave(group, [channel.clone()]).await
     }
 
@@ -408,10 +367,9 @@ impl ChannelLayer for RedisCoreLayer {
     }
 
     fn trouble(&self) -> Option<String> {
-        let shard = self.shared.shards.iter().zip(&self.shared.restored).find_map(|(shard, restored)| {
-            let is_restored = *shard.generation().borrow() == restored.load(Ordering::Relaxed);
-            let unrestored = || format!("the memberships on {} are being made anew", shard.source().host());
-            shard.trouble().or_else(|| (!is_restored).then(unrestored))
+        let shard = self.shared.shards.iter().zip(&self.shared.standings).find_map(|(shard, standing)| {
+            let generation = *shard.generation().borrow();
+            shard.trouble().or_else(|| standing.trouble(generation, shard.source().host()))
         });
         let receiver =
             || self.shared.sinks.lock().values().flat_map(|attached| &attached.receivers).find_map(Receiver::trouble);

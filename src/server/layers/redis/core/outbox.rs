@@ -1,7 +1,8 @@
 //! Sends group messages, in the order in which they were handed over.
 //!
 //! What gathers while a batch is on its way is the next batch: the members of its groups are read once each, then all messages
-//! for the queues of one server go there in one command. One message alone is a batch of one.
+//! for the queues of one server go there in one command. One message alone is a batch of one. Of this process's own channels the
+//! process knows by itself which are members, so they get what is sent here also where Redis has forgotten them.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,7 +20,9 @@ use super::{
         codec::Address,
         shard::{Answer, told, unavailable},
     },
-    Shared, taken,
+    Shared,
+    memberships::Member,
+    taken,
 };
 use crate::server::layers::{Channel, Event, GroupName, LayerError};
 
@@ -95,16 +98,30 @@ async fn hand_over(shared: &Shared, batch: &[Outgoing]) -> Vec<Outcome> {
     outcomes
 }
 
+/// Who is in a group: all whom Redis names, and our own whether it names them or not.
 async fn members(shared: &Shared, group: &GroupName) -> Members {
+    // Before Redis is asked: it names those that were there by then.
+    let own = shared.memberships.lock().of(group);
+    let shard = shared.shard_of(group.as_str());
     let mut cmd = shared.scripts.members.call(1);
     cmd.arg(shared.group(group)).arg(shared.group_expiry.as_secs_f64());
-    let found = shared.shards[shared.shard_of(group.as_str())].query(cmd).await.map_err(|error| told(&error))?;
-    let Value::Array(names) = found else { return Ok(Vec::new()) };
+    let found = shared.shards[shard].query(cmd).await.map_err(|error| told(&error))?;
+    let names = if let Value::Array(names) = found { names } else { Vec::new() };
     let text = |name: Value| if let Value::BulkString(bytes) = name { String::from_utf8(bytes).ok() } else { None };
     let mut queues: BTreeMap<String, Vec<Channel>> = BTreeMap::new();
     // Python accepts some names that are none here, and nothing that listens has them.
     for channel in names.into_iter().filter_map(|name| text(name)?.parse::<Channel>().ok()) {
         queues.entry(channel.non_local().to_owned()).or_default().push(channel);
+    }
+    for Member { channel, confirmed, .. } in own {
+        let named = queues.get(channel.non_local()).is_some_and(|channels| channels.contains(&channel));
+        // It may have left meanwhile.
+        if !named && shared.memberships.lock().contains(group, &channel) {
+            if confirmed {
+                shared.standings[shard].look();
+            }
+            queues.entry(channel.non_local().to_owned()).or_default().push(channel);
+        }
     }
     Ok(queues.into_iter().map(|(non_local, channels)| Behind::new(shared, non_local, &channels)).collect())
 }

@@ -49,13 +49,11 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[1])
 return redis.call('ZPOPMIN', KEYS[1], ARGV[2])
 ";
 
-/// Makes channels members of a group from now on. `ARGV`: the group expiry in seconds, then the channels.
+/// Makes a channel a member of a group. `ARGV`: the group expiry and the age of the membership in seconds, the channel.
 pub(super) const JOIN: &str = r"
 local time = redis.call('TIME')
-local now = string.format('%.6f', time[1] + time[2] / 1000000)
-for i = 2, #ARGV do
-  redis.call('ZADD', KEYS[1], now, ARGV[i])
-end
+local since = string.format('%.6f', time[1] + time[2] / 1000000 - ARGV[2])
+redis.call('ZADD', KEYS[1], since, ARGV[3])
 return redis.call('EXPIRE', KEYS[1], math.ceil(ARGV[1]))
 ";
 
@@ -67,8 +65,19 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[1])
 return redis.call('ZRANGE', KEYS[1], 0, -1)
 ";
 
+/// Of channels, each with the key of a group, those that are no members: their places, from 1 on. `ARGV`: the channels.
+pub(super) const UNKNOWN: &str = r"
+local unknown = {}
+for i, key in ipairs(KEYS) do
+  if not redis.call('ZSCORE', key, ARGV[i]) then
+    unknown[#unknown + 1] = i
+  end
+end
+return unknown
+";
+
 /// What a server has to know before the layer uses it.
-pub(super) const ALL: [&str; 4] = [PUT, TAKE, JOIN, MEMBERS];
+pub(super) const ALL: [&str; 5] = [PUT, TAKE, JOIN, MEMBERS, UNKNOWN];
 
 /// The same, ready to be called.
 pub(super) struct Scripts {
@@ -76,11 +85,12 @@ pub(super) struct Scripts {
     pub(super) take: Script,
     pub(super) join: Script,
     pub(super) members: Script,
+    pub(super) unknown: Script,
 }
 
 impl Scripts {
     pub(super) fn new() -> Self {
-        let [put, take, join, members] = ALL.map(Script::new);
-        Self { put, take, join, members }
+        let [put, take, join, members, unknown] = ALL.map(Script::new);
+        Self { put, take, join, members, unknown }
     }
 }
