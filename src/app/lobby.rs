@@ -3,25 +3,84 @@
 use leptos::prelude::*;
 
 use super::{
-    LobbyLink, LobbyPage, Outside, Status, Zone,
+    Alike, Loading, LobbyLink, LobbyPage, Outside, Status, Zone,
     components::{Clock, Me, TopBar},
     search::SearchForm,
 };
-use crate::wire::{Content, Group, MessageId, RoomSummary, Stored};
+use crate::wire::{Content, Group, MessageId, RoomList, RoomSummary, Stored, Timestamp};
 
-/// The rooms, newest activity first.
+/// The rooms that the page knows, newest activity first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LobbyState {
     rooms: Vec<RoomSummary>,
+    /// What to ask with for the rooms after these; none where all are known.
+    next: Option<String>,
+    /// The name that was last asked for, and what to ask with for more rooms that have it.
+    found: Option<(String, Option<String>)>,
 }
 
 impl LobbyState {
-    pub fn new(rooms: Vec<RoomSummary>) -> Self {
-        Self { rooms }
+    /// The beginning of the list of all rooms.
+    pub fn new(RoomList { rooms, next }: RoomList) -> Self {
+        Self { rooms, next, found: None }
+    }
+
+    /// The beginning of the list of those that have the name; of the others nothing is known.
+    fn named(name: &str, RoomList { rooms, next }: RoomList) -> Self {
+        if name.is_empty() {
+            return Self::new(RoomList { rooms, next });
+        }
+        Self { rooms, next: Some(String::new()), found: Some((name.to_owned(), next)) }
     }
 
     pub fn rooms(&self) -> &[RoomSummary] {
         &self.rooms
+    }
+
+    /// The rooms that have this in their names, in any case.
+    fn with_name(&self, name: &str) -> impl Iterator<Item = &RoomSummary> {
+        let name = name.to_ascii_lowercase();
+        self.rooms.iter().filter(move |room| room.group.as_str().to_ascii_lowercase().contains(&name))
+    }
+
+    /// What to ask with for more rooms that have this in their names, which is nothing where they have not been asked for yet; none
+    /// where all are known.
+    pub fn next(&self, name: &str) -> Option<&str> {
+        let next = self.next.as_deref()?;
+        if name.is_empty() {
+            return Some(next);
+        }
+        match &self.found {
+            Some((asked, next)) if asked == name => next.as_deref(),
+            // Who has the longer name has the shorter one.
+            Some((asked, None)) if name.contains(asked) => None,
+            _ => Some(""),
+        }
+    }
+
+    /// More rooms that have this in their names were read.
+    pub fn read(&mut self, name: &str, RoomList { rooms, next }: RoomList) {
+        for room in rooms {
+            self.apply(room);
+        }
+        if name.is_empty() {
+            self.next = next;
+        } else {
+            self.found = Some((name.to_owned(), next));
+        }
+    }
+
+    /// The connection has joined the list, and these are its newest rooms; those after them stay. False where there may be others
+    /// between them and those that were known.
+    pub fn joined(&mut self, rooms: Vec<RoomSummary>) -> bool {
+        let Some(oldest) = rooms.iter().map(at).min() else {
+            *self = Self::new(RoomList::default());
+            return true;
+        };
+        let is_level = self.next.as_deref() != Some("") && self.rooms.iter().any(|known| at(known) >= oldest);
+        self.rooms.retain(|known| at(known) < oldest && !rooms.iter().any(|room| room.group == known.group));
+        self.rooms.splice(..0, rooms);
+        is_level
     }
 
     fn room(&self, group: &Group) -> Option<&RoomSummary> {
@@ -34,10 +93,13 @@ impl LobbyState {
             return;
         }
         self.rooms.retain(|room| room.group != news.group);
-        let at = |room: &RoomSummary| room.latest.as_ref().map(|latest| latest.message.at);
         let place = self.rooms.partition_point(|room| at(room) > at(&news));
         self.rooms.insert(place, news);
     }
+}
+
+fn at(room: &RoomSummary) -> Option<Timestamp> {
+    room.latest.as_ref().map(|latest| latest.message.at)
 }
 
 /// Whether this says less of a room than what is known. Its stream tells which message is the later one, for the times of messages
@@ -58,20 +120,33 @@ fn is_older(news: &RoomSummary, known: &RoomSummary) -> bool {
 
 #[component]
 pub(super) fn Lobby(page: LobbyPage) -> impl IntoView {
-    let LobbyPage { you, rooms, mistake } = page;
-    let state = RwSignal::new(LobbyState::new(rooms));
-    let status = RwSignal::new(Status::Rendered);
+    let LobbyPage { you, list, name, first, mistake, alike } = page;
+    let link = LobbyLink {
+        state: RwSignal::new(LobbyState::named(&name, list)),
+        status: RwSignal::new(Status::Rendered),
+        name: RwSignal::new(name.clone()),
+        loading: RwSignal::new(Loading::Idle),
+        read: StoredValue::new(None),
+    };
+    let (state, status) = (link.state, link.status);
     let outside = use_context::<Outside>();
     let zone = expect_context::<Zone>().0;
     Effect::new(move || {
         if let Some(outside) = outside {
             zone.set(outside.zone);
-            (outside.lobby)(LobbyLink { state, status });
+            if first {
+                (outside.lobby)(link);
+            }
         }
     });
-    let groups = move || state.with(|state| state.rooms().iter().map(|room| room.group.clone()).collect::<Vec<_>>());
+    let groups = Memo::new(move |_| {
+        let name = link.name.get();
+        state.with(|state| state.with_name(&name).map(|room| room.group.clone()).collect::<Vec<_>>())
+    });
     let (mistake, entered) = mistake.unzip();
     let described = mistake.is_some().then_some("group-mistake");
+    let entered = entered.or_else(|| alike.as_ref().map(|alike| alike.entered.to_string())).unwrap_or(name);
+    let lost = use_lost(status);
     view! {
         <TopBar title="Confab".to_owned()>
             <Me you next="/".to_owned() />
@@ -93,26 +168,117 @@ pub(super) fn Lobby(page: LobbyPage) -> impl IntoView {
                         spellcheck="false"
                         placeholder="general"
                         value=entered
+                        on:input=move |event| link.name.set(event_target_value(&event).trim().to_owned())
                         aria-invalid=mistake.is_some().then_some("true")
                         aria-describedby=described
                     />
                     <button type="submit">"Enter"</button>
+                    <button type="submit" class="find" formaction="/" formnovalidate>
+                        "Find"
+                    </button>
                 </div>
                 {mistake.map(|text| view! { <p id="group-mistake" class="mistake">{text}</p> })}
             </form>
+            {alike.map(|alike| view! { <Mistakable alike /> })}
             <SearchForm />
-            <Show
-                when=move || state.with(|state| !state.rooms().is_empty())
-                fallback=|| view! { <p class="empty">"No room has been used yet. Name one above and say the first thing."</p> }
-            >
-                <ul class="rooms">
-                    <For each=groups key=Clone::clone let:group>
-                        <RoomItem state group />
-                    </For>
-                </ul>
+            <p class="lost" role="status">
+                {move || lost.get().then_some("Not connected: what is new does not show here. Trying again…")}
+            </p>
+            {(!first).then(|| view! { <p><a href="/">"Newest rooms"</a></p> })}
+            <Show when=move || groups.with(Vec::is_empty)>
+                <p class="empty">
+                    {move || match link.name.get() {
+                        name if !name.is_empty() => format!("No room has “{name}” in its name."),
+                        _ if state.with(|state| state.next("").is_some()) || !first => "There are no rooms here.".to_owned(),
+                        _ => "No room has been used yet. Name one above and say the first thing.".to_owned(),
+                    }}
+                </p>
             </Show>
+            <ul class="rooms" hidden=move || groups.with(Vec::is_empty)>
+                <For each=move || groups.get() key=Clone::clone let:group>
+                    <RoomItem state group />
+                </For>
+            </ul>
+            <More link />
         </main>
     }
+}
+
+/// So long may a connection be away before it is said, in milliseconds: most come back before.
+const LOST_AFTER: u64 = 3_000;
+
+/// Whether the page has been without a connection for a while.
+fn use_lost(status: RwSignal<Status>) -> RwSignal<bool> {
+    let lost = RwSignal::new(false);
+    let is_lost = move || !matches!(status.get_untracked(), Status::Rendered | Status::Connected);
+    Effect::new(move || {
+        status.track();
+        if is_lost() {
+            let late = move || lost.set(is_lost());
+            set_timeout(late, std::time::Duration::from_millis(LOST_AFTER));
+        } else {
+            lost.set(false);
+        }
+    });
+    lost
+}
+
+/// Which of two rooms is meant.
+#[component]
+fn Mistakable(alike: Alike) -> impl IntoView {
+    let Alike { entered, there } = alike;
+    view! {
+        <div class="mistakable" role="group" aria-label="Which room">
+            <p>
+                "There is a room " <b>{there.to_string()}</b> " already. The room " <b>{entered.to_string()}</b>
+                " would be another one: capital letters count."
+            </p>
+            <div class="field">
+                <a class="button" href=format!("/room/{there}/") autofocus>
+                    {format!("Go to {there}")}
+                </a>
+                <a class="button quiet" href=format!("/room/{entered}/")>
+                    {format!("Make {entered}")}
+                </a>
+            </div>
+        </div>
+    }
+}
+
+/// The way to further rooms: read into the list where the page is alive, a page of its own elsewhere.
+#[component]
+fn More(link: LobbyLink) -> impl IntoView {
+    let next = Memo::new(move |_| {
+        let name = link.name.get();
+        link.state.with(|state| state.next(&name).map(|next| (name.clone(), next.to_owned())))
+    });
+    let label = move || match link.loading.get() {
+        Loading::Idle => "More rooms",
+        Loading::Busy => "Loading more rooms…",
+        Loading::Failed => "More rooms could not be loaded. Try again",
+    };
+    let read = move |event: leptos::ev::MouseEvent| {
+        if let Some(read) = link.read.get_value() {
+            event.prevent_default();
+            read();
+        }
+    };
+    move || {
+        next.get().map(|(name, next)| {
+            view! {
+                <a class="more" href=address(&name, &next) on:click=read>
+                    {label}
+                </a>
+            }
+        })
+    }
+}
+
+/// The page with further rooms. A name that no room can have needs no way on.
+fn address(name: &str, next: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let name: String = name.chars().filter(|c| is_plain(*c)).collect();
+    format!("/?group={name}&before={next}")
 }
 
 #[component]
@@ -160,9 +326,50 @@ mod tests {
         RoomSummary { group: group.parse().expect("a group"), latest: Some(Stored { offset: Offset(offset), message }) }
     }
 
+    fn state(rooms: Vec<RoomSummary>) -> LobbyState {
+        LobbyState::new(RoomList { rooms, next: None })
+    }
+
+    fn names<'s>(state: &'s LobbyState, name: &str) -> Vec<&'s str> {
+        state.with_name(name).map(|room| room.group.as_str()).collect()
+    }
+
+    fn list(rooms: Vec<RoomSummary>, next: Option<&str>) -> RoomList {
+        RoomList { rooms, next: next.map(str::to_owned) }
+    }
+
+    #[test]
+    fn rooms_are_found_by_a_part_of_their_names_and_asked_for_where_not_all_are_known() {
+        let mut state = LobbyState::new(list(vec![summary("Design", 5, 50), summary("ops", 3, 40)], Some("7-")));
+        assert_eq!((names(&state, "SIG"), state.next("sig"), state.next("")), (vec!["Design"], Some(""), Some("7-")));
+        state.read("sig", list(vec![summary("Design", 5, 50), summary("signals", 2, 20)], Some("4-")));
+        assert_eq!((names(&state, "sig"), state.next("sig")), (vec!["Design", "signals"], Some("4-")));
+        state.read("sig", list(vec![summary("old-sigma", 2, 10)], None));
+        assert_eq!((names(&state, "sig"), state.next("sig")), (vec!["Design", "signals", "old-sigma"], None));
+        assert_eq!((state.next("sigm"), state.next("op")), (None, Some("")), "the longer name is known as well");
+        state.read("", list(vec![summary("last", 1, 1)], None));
+        assert_eq!((state.next(""), state.next("op")), (None, None));
+    }
+
+    #[test]
+    fn a_join_brings_the_newest_and_leaves_what_was_read_after_them() {
+        let mut state = LobbyState::new(list(vec![summary("a", 5, 50), summary("b", 4, 40), summary("c", 3, 30)], Some("2-")));
+        state.read("", list(vec![summary("d", 2, 20)], Some("1-")));
+        assert!(state.joined(vec![summary("e", 1, 60), summary("a", 5, 50), summary("b", 4, 40)]));
+        assert_eq!((names(&state, ""), state.next("")), (vec!["e", "a", "b", "c", "d"], Some("1-")));
+        // What is no longer among the newest is gone.
+        assert!(state.joined(vec![summary("e", 1, 60), summary("b", 4, 40)]));
+        assert_eq!(names(&state, ""), ["e", "b", "c", "d"]);
+        // There may be others between.
+        assert!(!state.joined(vec![summary("f", 1, 80), summary("g", 4, 70)]));
+        assert_eq!(names(&state, ""), ["f", "g", "e", "b", "c", "d"]);
+        assert!(state.joined(vec![]));
+        assert_eq!((names(&state, ""), state.next("")), (vec![], None));
+    }
+
     #[test]
     fn the_newest_room_is_first_and_each_is_there_once() {
-        let mut state = LobbyState::new(vec![summary("b", 5, 50), summary("a", 3, 30)]);
+        let mut state = state(vec![summary("b", 5, 50), summary("a", 3, 30)]);
         state.apply(summary("a", 4, 60));
         state.apply(summary("c", 1, 55));
         let names: Vec<_> = state.rooms().iter().map(|room| room.group.to_string()).collect();
@@ -171,7 +378,7 @@ mod tests {
 
     #[test]
     fn what_was_said_later_is_the_latest_although_its_node_has_a_slow_clock() {
-        let mut state = LobbyState::new(vec![summary("b", 5, 50), summary("a", 3, 40)]);
+        let mut state = state(vec![summary("b", 5, 50), summary("a", 3, 40)]);
         for _ in 0..2 {
             state.apply(summary("a", 4, 30));
             assert_eq!(state.rooms(), [summary("b", 5, 50), summary("a", 4, 30)]);
@@ -194,7 +401,7 @@ mod tests {
             (content.deleted, content.edited) = (deleted, edited.map(Timestamp::from_millis));
             room
         };
-        let mut state = LobbyState::new(vec![summary("b", 5, 50), first.clone()]);
+        let mut state = state(vec![summary("b", 5, 50), first.clone()]);
         for room in [amended(false, Some(40)), amended(false, Some(41)), amended(true, None)] {
             state.apply(room.clone());
             state.apply(first.clone());
@@ -210,7 +417,7 @@ mod tests {
             *content = Content { edited: Some(Timestamp::from_millis(40)), ..Content::new(text) };
             room
         };
-        let mut state = LobbyState::new(vec![summary("a", 3, 30)]);
+        let mut state = state(vec![summary("a", 3, 30)]);
         for text in ["first", "second"] {
             state.apply(edited(text));
             assert_eq!(state.rooms(), [edited(text)]);
@@ -219,7 +426,7 @@ mod tests {
 
     #[test]
     fn older_news_changes_nothing() {
-        let mut state = LobbyState::new(vec![summary("b", 5, 50), summary("a", 3, 30)]);
+        let mut state = state(vec![summary("b", 5, 50), summary("a", 3, 30)]);
         let before = state.clone();
         state.apply(summary("b", 4, 49));
         state.apply(summary("a", 3, 30));

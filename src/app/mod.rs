@@ -21,7 +21,7 @@ mod search;
 use leptos::prelude::*;
 pub use lobby::LobbyState;
 pub use outside::{Intent, Loading, LobbyLink, Outside, RoomLink, Status};
-pub use page::{LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage};
+pub use page::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage};
 pub use room::{Delivery, Editing, Edits, End, Gap, Here, Input, RoomState, Row, RowKey, Typists, What, Wish};
 
 use crate::wire::Timestamp;

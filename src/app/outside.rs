@@ -100,6 +100,12 @@ impl RoomLink {
 pub struct LobbyLink {
     pub state: RwSignal<LobbyState>,
     pub status: RwSignal<Status>,
+    /// What the rooms that are shown have in their names.
+    pub name: RwSignal<String>,
+    /// Further rooms are on their way, or could not be had.
+    pub loading: RwSignal<Loading>,
+    /// Has further rooms with that name read; filled in by the outside.
+    pub read: StoredValue<Option<Arc<dyn Fn() + Send + Sync>>>,
 }
 
 /// What the browser does for a page once it is alive; in the context of the application, or not there at all.

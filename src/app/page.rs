@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::components::TopBar;
-use crate::wire::{Group, Hit, Key, Members, Person, RoomSummary, Stretch};
+use crate::wire::{Group, Hit, Key, Members, Person, RoomList, Stretch};
 
 /// A page and its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,10 +32,24 @@ impl Page {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LobbyPage {
     pub you: Person,
-    /// Newest activity first.
-    pub rooms: Vec<RoomSummary>,
+    pub list: RoomList,
+    /// What all of them have in their names.
+    pub name: String,
+    /// It begins with the newest; else it is a further part, and stays as it is.
+    pub first: bool,
     /// What was wrong with what was entered, and what it was.
     pub mistake: Option<(String, String)>,
+    /// What was entered is a new room that could be mistaken for another one.
+    pub alike: Option<Alike>,
+}
+
+/// Two rooms whose names differ in the case of their letters alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alike {
+    /// The one that was asked for; nobody has used it.
+    pub entered: Group,
+    /// The one that is there.
+    pub there: Group,
 }
 
 /// `/room/{group}/`.

@@ -1,17 +1,61 @@
-//! The list of rooms, live: joins the topic `me` and takes in what it says.
+//! The list of rooms, live: joins the topic `me` and takes in what it says. Further rooms, and those with a name that is being typed, are
+//! read over HTTP.
 
+use std::sync::Arc;
+
+use gloo_net::http;
+use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
+use wasm_bindgen_futures::spawn_local;
 
 use super::connection::{self, Client, Line};
 use crate::{
-    app::{LobbyLink, LobbyState, Status},
-    wire::{Answer, Command, Event, Join, Outcome, Person, Push, Reply, ServerFrame, Topic},
+    app::{Loading, LobbyLink, LobbyState, Status},
+    wire::{Answer, Command, Event, Join, Outcome, Person, Push, Reply, RoomList, ServerFrame, Topic},
 };
+
+/// How long somebody who types has stopped before rooms are asked for, in milliseconds.
+const TYPED: u32 = 200;
 
 /// Opens the link of the page.
 pub(super) fn open(link: LobbyLink) {
     // The page needs nothing of its connection but what it hears.
     let _ = connection::start("/ws/", List(link));
+    link.read.set_value(Some(Arc::new(move || spawn_local(read_on(link)))));
+    Effect::new(move || {
+        let name = link.name.get();
+        spawn_local(async move {
+            TimeoutFuture::new(TYPED).await;
+            if link.name.get_untracked() == name {
+                read_named(link).await;
+            }
+        });
+    });
+}
+
+/// Reads the first rooms with the name that is typed, unless that was done.
+async fn read_named(link: LobbyLink) {
+    let name = link.name.get_untracked();
+    if link.state.with_untracked(|state| state.next(&name) == Some("")) {
+        read_on(link).await;
+    }
+}
+
+/// Reads further rooms with the name that is typed.
+async fn read_on(link: LobbyLink) {
+    let name = link.name.get_untracked();
+    let next = link.state.with_untracked(|state| state.next(&name).map(str::to_owned));
+    let Some(next) = next else { return };
+    link.loading.set(Loading::Busy);
+    let list = read(&name, &next).await;
+    link.loading.set(if list.is_ok() { Loading::Idle } else { Loading::Failed });
+    if let Ok(list) = list {
+        link.state.update(|state| state.read(&name, list));
+    }
+}
+
+async fn read(name: &str, before: &str) -> Result<RoomList, gloo_net::Error> {
+    http::Request::get("/api/v1/rooms").query([("name", name), ("before", before)]).send().await?.json().await
 }
 
 struct List(LobbyLink);
@@ -22,13 +66,22 @@ impl Client for List {
     }
 
     fn received(&self, frame: ServerFrame, _line: &Line) {
+        let link = self.0;
+        let state = link.state;
         match frame {
             ServerFrame::Push(Push { topic: Topic::Me, event: Event::Room(room), .. }) => {
-                self.0.state.update(|state| state.apply(room));
+                state.update(|state| state.apply(room));
             }
-            ServerFrame::Reply(Reply { outcome: Outcome::Ok(Answer::Joined { state, .. }), .. }) => {
-                if let Some(rooms) = state.rooms {
-                    self.0.state.set(LobbyState::new(rooms));
+            ServerFrame::Reply(Reply { outcome: Outcome::Ok(Answer::Joined { state: joined, .. }), .. }) => {
+                let Some(rooms) = joined.rooms else { return };
+                if !state.try_update(|state| state.joined(rooms)).unwrap_or(true) {
+                    spawn_local(async move {
+                        // Where it fails, the list has its newest rooms and those that it had.
+                        if let Ok(list) = read("", "").await {
+                            state.set(LobbyState::new(list));
+                            read_named(link).await;
+                        }
+                    });
                 }
             }
             _ => {}

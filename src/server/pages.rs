@@ -16,13 +16,13 @@ use tracing::error;
 use super::{
     accounts::{self, Guest},
     assets::BUILD,
-    rooms::{Access, NEWEST, PostError, Refusal, Room},
+    rooms::{Access, NEWEST, Place, PostError, Refusal, Room},
     services::{Named, Services},
     store::{LONGEST_QUERY, Query as SearchQuery, Slice, StoreError},
     visitors::Visitor,
 };
 use crate::{
-    app::{LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, shell},
+    app::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, shell},
     wire::{Group, InvalidName, Key, Offset, Stretch},
 };
 
@@ -32,39 +32,73 @@ const PAST: usize = 50;
 const FOUND: usize = 50;
 
 /// `GET /`: the rooms.
+///
+/// With `?group=PART` those with this in their names, with `&before=NEXT` a further part.
 pub(super) async fn lobby(State(services): State<Arc<Services>>, request: Request) -> Response {
-    lobby_with(&services, None, request).await
+    let Query(GoTo { group, before }) = Query::try_from_uri(request.uri()).unwrap_or_default();
+    let (name, place) = (group.trim(), before.parse::<Place>().ok());
+    lobby_with(&services, name, place, Entered::Nothing, request).await
 }
 
-async fn lobby_with(services: &Services, mistake: Option<(String, String)>, request: Request) -> Response {
+/// What came of a name that was entered to go there.
+enum Entered {
+    Nothing,
+    /// No room can have it.
+    Mistake(String),
+    /// There is another room that differs in the case of the letters alone.
+    Alike(Group, Group),
+}
+
+async fn lobby_with(services: &Services, name: &str, place: Option<Place>, entered: Entered, request: Request) -> Response {
     let guest = Guest::of(request.headers());
-    let status = if mistake.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    match services.rooms.list().await {
-        Ok(rooms) => {
-            let page = Page::Lobby(LobbyPage { you: guest.person, rooms, mistake });
+    let (status, mistake, alike) = match entered {
+        Entered::Nothing => (StatusCode::OK, None, None),
+        Entered::Mistake(entered) => {
+            let mistake = "The name of a room is 1 to 64 of the letters A to Z, digits, _ and -".to_owned();
+            (StatusCode::UNPROCESSABLE_ENTITY, Some((mistake, entered)), None)
+        }
+        Entered::Alike(entered, there) => (StatusCode::OK, None, Some(Alike { entered, there })),
+    };
+    match services.rooms.list(name, place.unwrap_or_default()).await {
+        Ok(list) => {
+            let (name, first) = (name.to_owned(), place.is_none());
+            let page = Page::Lobby(LobbyPage { you: guest.person, list, name, first, mistake, alike });
             with_cookies(render(status, page, request).await, guest.cookies)
         }
         Err(cause) => unavailable(cause, request).await,
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct GoTo {
-    #[serde(default)]
     group: String,
+    before: String,
 }
 
-/// `GET /room/?group=NAME`: leads to the room of that name.
+/// `GET /room/?group=NAME`: leads to the room of that name; where that would be a new one whose name differs from another's in case
+/// alone, it is asked first which is meant.
 pub(super) async fn go_to_room(
     State(services): State<Arc<Services>>,
-    Query(GoTo { group }): Query<GoTo>,
+    Query(GoTo { group, .. }): Query<GoTo>,
     request: Request,
 ) -> Response {
-    if let Ok(group) = group.trim().parse::<Group>() {
-        return Redirect::to(&format!("/room/{group}/")).into_response();
+    let Ok(entered) = group.trim().parse::<Group>() else {
+        return lobby_with(&services, "", None, Entered::Mistake(group), request).await;
+    };
+    match alike(&services, &Guest::of(request.headers()), &entered).await {
+        Some(there) => lobby_with(&services, "", None, Entered::Alike(entered, there), request).await,
+        None => Redirect::to(&format!("/room/{entered}/")).into_response(),
     }
-    let mistake = "The name of a room is 1 to 64 of the letters A to Z, digits, _ and -".to_owned();
-    lobby_with(&services, Some((mistake, group)), request).await
+}
+
+/// See [`go_to_room`]. Where the store cannot say it, the room's own page will say why.
+async fn alike(services: &Services, guest: &Guest, entered: &Group) -> Option<Group> {
+    let there = services.rooms.alike(entered).await.ok()??;
+    // Of a room that was last used long ago, or whose members have come and gone without a word, the list says nothing.
+    let access = enter(services, guest, Ok(entered.clone())).ok()?;
+    let is_used = !access.page(Slice::Latest, 1).await.ok()?.messages.is_empty();
+    (!is_used).then_some(there)
 }
 
 #[derive(Default, Deserialize)]

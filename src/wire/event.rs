@@ -62,6 +62,15 @@ pub struct RoomSummary {
     pub latest: Option<Stored>,
 }
 
+/// A part of the list of rooms.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomList {
+    /// Newest activity first.
+    pub rooms: Vec<RoomSummary>,
+    /// What to ask for the next part with; none where there is none.
+    pub next: Option<String>,
+}
+
 /// Something that happened in a topic: a JSON object with a string `type`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {

@@ -20,7 +20,7 @@ mod time;
 pub use change::{Change, Content, Emoji, MOST_REACTIONS, Reaction, beginning};
 pub use command::{Command, Delete, Edit, Join, Leave, Ping, React, Request, Send, Typing};
 pub use error::{Code, CommandError};
-pub use event::{Event, Message, Person, RoomSummary, Stored, Stretch};
+pub use event::{Event, Message, Person, RoomList, RoomSummary, Stored, Stretch};
 pub use names::{Epoch, Group, InvalidName, Key, MessageId, Offset, Position, Topic};
 pub use presence::{Members, Presence, SAMPLE, TYPING_SHOWN_MS, Typist};
 pub use search::{Hit, Segment};

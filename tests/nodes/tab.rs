@@ -8,7 +8,7 @@ use confab::{
     app::{Input, LobbyState, RoomState, Row, RowKey},
     wire::{
         Answer, Code, Command, Content, Delete, Edit, Event, Join, Key, MessageId, Offset, Outcome, Person, Ping, Position,
-        Push, React, Request, Send, ServerFrame, Stored, Stretch, Timestamp, Topic,
+        Push, React, Request, RoomList, Send, ServerFrame, Stored, Stretch, Timestamp, Topic,
     },
 };
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -211,7 +211,13 @@ impl Tab {
     /// Of the person of this number.
     pub fn new(number: usize, rooms: &[&'static str]) -> Self {
         let rooms = rooms.iter().map(|group| Room::new(group)).collect();
-        Self { cookie: format!("confab_guest={number:032x}"), you: None, rooms, list: LobbyState::new(Vec::new()), link: None }
+        Self {
+            cookie: format!("confab_guest={number:032x}"),
+            you: None,
+            rooms,
+            list: LobbyState::new(RoomList::default()),
+            link: None,
+        }
     }
 
     pub fn is_connected(&self) -> bool {
@@ -480,7 +486,7 @@ impl Tab {
     fn answered(&mut self, asked: Asked, outcome: Outcome) {
         match (asked, outcome) {
             (Asked::List, Outcome::Ok(Answer::Joined { state, .. })) => {
-                self.list = LobbyState::new(state.rooms.expect("the rooms"));
+                self.list = LobbyState::new(RoomList { rooms: state.rooms.expect("the rooms"), next: None });
             }
             (Asked::Join { room, anew }, Outcome::Ok(Answer::Joined { at, state })) => {
                 let room = &mut self.rooms[room];

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use confab::server::settings::History;
+use confab::server::settings::{History, Pattern, RoomRule, TokenRule};
 use reqwest::{Client, Response};
+use serde_json::Value;
 
 use crate::{
     app::{Http as _, TestApp, browser, rule},
@@ -11,6 +12,8 @@ use crate::{
     within,
 };
 
+/// May send to every room.
+const TOKEN: &str = "cron-0123456789abcdef";
 const EVIL: &str = "<script>alert(1)</script>";
 
 async fn posted(client: &Client, url: &str, fields: &[(&str, &str)]) -> Response {
@@ -269,6 +272,103 @@ async fn the_lobby_shows_the_rooms_with_their_latest_message() {
     say(&app, "a", 1, 3).await;
     let page = app.get("/").await.text().await.expect("a page");
     assert!(page.contains("href=\"/room/a/\"") && page.contains("message-003") && !page.contains("message-002"), "{page}");
+}
+
+/// The names of the rooms in the markup.
+fn rooms(html: &str) -> Vec<&str> {
+    html.split("<a href=\"/room/").skip(1).map(|rest| rest.split('/').next().unwrap_or_default()).collect()
+}
+
+/// Where a link of this class leads to.
+fn link<'h>(html: &'h str, class: &str) -> Option<&'h str> {
+    let link =
+        html.split("<a ").find(|link| link.split('>').next().is_some_and(|tag| tag.contains(&format!("class=\"{class}\""))))?;
+    Some(between(link, "href=\"", "\""))
+}
+
+#[tokio::test]
+async fn the_lobby_has_every_room_page_by_page_whatever_is_said_in_closed_ones() {
+    let app = TestApp::with(|settings| {
+        let closed = RoomRule { guests: false, ..rule("closed-*", History::Store) };
+        settings.rooms = vec![closed, rule("memory-*", History::Memory), rule("*", History::Store)];
+        let groups = vec![Pattern::for_rooms("*").expect("a pattern")];
+        let (name, token) = ("cron".parse().expect("a name"), TOKEN.parse().expect("a token"));
+        settings.tokens = vec![TokenRule { name, token, groups, channels: false }];
+    })
+    .await;
+    let client = browser();
+    let push = async |name: &str| {
+        let request = client.post(app.url(&format!("/api/v1/groups/{name}/send"))).bearer_auth(TOKEN);
+        let request = request.header("content-type", "text/plain").body("hello");
+        assert_eq!(within("a push", request.send()).await.expect("an answer").status(), 200, "{name}");
+    };
+    let mut expected = Vec::new();
+    for n in 0..130 {
+        // Of every thirteen one is of the other store.
+        let name = if n % 13 == 0 { format!("memory-{n:03}") } else { format!("store-{n:03}") };
+        push(&name).await;
+        expected.insert(0, name);
+    }
+    for n in 0..100 {
+        push(&format!("closed-{n:03}")).await;
+    }
+    let first = app.get("/").await.text().await.expect("a page");
+    // What is said in the two stores within one millisecond has no order.
+    let by_store = |names: &[&str]| {
+        let of = |store: &str| {
+            names.iter().filter(|name| name.starts_with(store)).map(|name| (*name).to_owned()).collect::<Vec<_>>()
+        };
+        (of("store-"), of("memory-"))
+    };
+    let expected: Vec<_> = expected.iter().map(String::as_str).collect();
+    assert_eq!(by_store(&rooms(&first)), by_store(&expected[..100]));
+    let next = link(&first, "more").expect("a way to the others").replace("&amp;", "&");
+    // What is said meanwhile takes none over the edge.
+    push("store-001").await;
+    push("memory-000").await;
+    let second = app.get(&next).await.text().await.expect("a page");
+    let rest: Vec<_> = expected[100..].iter().copied().filter(|name| !["store-001", "memory-000"].contains(name)).collect();
+    assert_eq!(by_store(&rooms(&second)), by_store(&rest));
+    assert_eq!(link(&second, "more"), None);
+    assert!(second.contains("Newest rooms"));
+
+    let found = app.get("/?group=E-12").await.text().await.expect("a page");
+    let twelves = (120..130).rev().map(|n| format!("store-{n}"));
+    assert_eq!(rooms(&found), twelves.collect::<Vec<_>>());
+    assert_eq!(between(between(&found, "<input id=\"group\"", ">"), "value=\"", "\""), "E-12");
+    let none = app.get("/?group=closed").await.text().await.expect("a page");
+    assert!(rooms(&none).is_empty() && none.contains("No room has “closed” in its name"), "{none}");
+
+    let (status, list) = app.api("/api/v1/rooms?name=MEMORY").await;
+    assert_eq!((status, list["rooms"].as_array().map(Vec::len), &list["next"]), (200, Some(10), &Value::Null));
+    assert_eq!(list["rooms"][0]["group"], "memory-000");
+    let (status, list) = app.api("/api/v1/rooms").await;
+    assert_eq!((status, list["rooms"].as_array().map(Vec::len)), (200, Some(100)));
+    let (_, rest) = app.api(&format!("/api/v1/rooms?before={}", list["next"].as_str().expect("a place"))).await;
+    assert_eq!((rest["rooms"].as_array().map(Vec::len), &rest["next"]), (Some(30), &Value::Null));
+    for bad in ["before=x", "limit=3"] {
+        let (status, error) = app.api(&format!("/api/v1/rooms?{bad}")).await;
+        assert_eq!((status, &error["error"]["code"]), (400, &"bad_request".into()), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn whether_another_room_is_meant_is_asked_where_only_the_case_differs() {
+    let app = TestApp::start().await;
+    say(&app, "design", 1, 1).await;
+    let asked = app.get("/room/?group=Design").await;
+    assert_eq!(asked.status(), 200);
+    let page = asked.text().await.expect("a page");
+    assert!(page.contains("Go to design") && page.contains("href=\"/room/design/\""), "{page}");
+    assert!(page.contains("Make Design") && page.contains("href=\"/room/Design/\""), "{page}");
+    for name in ["design", "designs"] {
+        let answer = app.get(&format!("/room/?group={name}")).await;
+        assert_eq!((answer.status().as_u16(), location(&answer)), (303, &*format!("/room/{name}/")));
+    }
+    // Once both are there, both are meant.
+    say(&app, "Design", 1, 1).await;
+    let answer = app.get("/room/?group=Design").await;
+    assert_eq!((answer.status().as_u16(), location(&answer)), (303, "/room/Design/"));
 }
 
 #[tokio::test]

@@ -409,6 +409,7 @@ async fn the_document_describes_every_address_and_answer() {
     assert_eq!(
         names,
         [
+            "/rooms",
             "/rooms/{group}/messages",
             "/rooms/{group}/export",
             "/rooms/{group}/search",

@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use confab::{
-    server::store::{Entry, Slice, Store},
+    server::store::{Entry, Listed, Slice, Store, Within},
     wire::{Offset, Person, Timestamp},
 };
 use futures_util::poll;
@@ -338,6 +338,37 @@ pub(crate) async fn rooms_come_by_activity_whatever_the_clock_says(opened: Opene
     assert_eq!(opened.store.rooms(2).await.expect("rooms"), rooms[..2]);
     assert_eq!(opened.store.rooms(0).await.expect("rooms"), []);
     assert_eq!(opened.store.rooms(usize::MAX).await.expect("rooms"), rooms);
+}
+
+pub(crate) async fn the_list_goes_on_where_it_ended_and_closed_rooms_take_no_place_in_it(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    let store = &opened.store;
+    for number in 0..130 {
+        append(store, message(&format!("open-{number:03}"), "k", "hello")).await;
+    }
+    for number in 0..100 {
+        append(store, message(&format!("closed-{number:03}"), "k", "hello")).await;
+    }
+    let open = Within::Rooms(Arc::new(|group| group.as_str().starts_with("open")));
+    let expected: Vec<_> = (0..130).rev().map(|number| format!("open-{number:03}")).collect();
+    for (within, newest) in [(open, &expected[..]), (Within::Everything, &[])] {
+        let (mut names, mut before) = (Vec::new(), None);
+        loop {
+            let listed = store.list(&within, before, 40).await.expect("a part");
+            assert!(listed.rooms.len() == 40 || listed.next.is_none());
+            names.extend(listed.rooms.into_iter().map(|listed| listed.room.group.to_string()));
+            // Whoever comes to the front meanwhile is on the first page, and moves nobody over the edge of this one.
+            append(store, message(&names[0], &format!("again-{}", names.len()), "hello")).await;
+            before = listed.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert!(names.starts_with(newest) && names.ends_with(&expected[90..]), "{names:?}");
+        assert_eq!(names.len(), if newest.is_empty() { 230 } else { 130 });
+    }
+    let nothing = Within::Rooms(Arc::new(|_| false));
+    assert_eq!(store.list(&nothing, None, 40).await.expect("a part"), Listed::default());
 }
 
 pub(crate) async fn a_closed_store_refuses(mut opened: Opened<impl Store>) {

@@ -87,6 +87,7 @@ conformance! {
     conformance::any_text_comes_back_as_it_was
     conformance::message_ids_are_unique_over_rooms
     conformance::rooms_come_by_activity_whatever_the_clock_says
+    conformance::the_list_goes_on_where_it_ended_and_closed_rooms_take_no_place_in_it
     conformance::a_closed_store_refuses
     changes::a_change_is_an_entry_of_the_stream_and_its_message_is_as_it_makes_it
     changes::only_the_author_edits_and_deletes

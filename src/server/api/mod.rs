@@ -1,4 +1,4 @@
-//! The HTTP API for programs: reading a room ([`messages`], [`export`]), [searching](search) and pushing from outside ([`push`]). Errors are JSON:
+//! The HTTP API for programs: the list of [rooms], reading a room ([`messages`], [`export`]), [searching](search) and pushing from outside ([`push`]). Errors are JSON:
 //! `{"error": {"code", "message", "retry_after_ms"}}`.
 //!
 //! Each address stands once, in [`ADDRESSES`], with its handler and its description; the router and the document at
@@ -8,6 +8,7 @@ mod export;
 mod messages;
 mod openapi;
 mod push;
+mod rooms;
 mod search;
 
 use std::sync::Arc;
@@ -42,7 +43,8 @@ struct Address {
     operation: fn(&Limits) -> serde_json::Value,
 }
 
-const ADDRESSES: [Address; 7] = [
+const ADDRESSES: [Address; 8] = [
+    Address { path: "/rooms", method: "get", handler: || get(rooms::rooms), operation: rooms::operation },
     Address {
         path: "/rooms/{group}/messages",
         method: "get",

@@ -368,10 +368,13 @@ mod tests {
             layers::{MemoryLayer, MemoryOptions},
             rooms::Rooms,
             settings::Settings,
-            store::{Appended, Bounds, ChangeError, Extent, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError},
+            store::{
+                Appended, Bounds, ChangeError, Extent, Listed, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError,
+                Within,
+            },
             telemetry::Appends,
         },
-        wire::{Group, Person, Position, RoomSummary},
+        wire::{Group, Person, Position},
     };
 
     /// A disk with room for so many messages.
@@ -408,8 +411,8 @@ mod tests {
             Ok(false)
         }
 
-        async fn rooms(&self, _: usize) -> Result<Vec<RoomSummary>, StoreError> {
-            Ok(Vec::new())
+        async fn list(&self, _: &Within, _: Option<u64>, _: usize) -> Result<Listed, StoreError> {
+            Ok(Listed::default())
         }
 
         async fn close(&self) {}

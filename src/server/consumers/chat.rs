@@ -243,7 +243,7 @@ impl Chat {
         };
         let state = match &access {
             Some(access) => access.catch_up(since.as_ref()).await.map(|caught_up| room_state(&topic, caught_up)),
-            None => self.scope.rooms.list().await.map(|rooms| {
+            None => self.scope.rooms.newest().await.map(|rooms| {
                 let state = State { recovered: false, events: Vec::new(), rooms: Some(rooms), members: None };
                 (Position { epoch: list_epoch(), offset: Offset::START }, state)
             }),

@@ -21,6 +21,7 @@ mod access;
 mod events;
 mod keeper;
 mod layer_groups;
+mod listing;
 mod look_out;
 mod news;
 mod publisher;
@@ -36,12 +37,13 @@ pub use self::{
     access::{Access, AlterError, CatchUp, PostError, Stream},
     events::{Foreign, PlainMessage, Read, foreign_event, read_event},
     layer_groups::{LayerGroup, layer_group, list_group},
+    listing::Place,
     news::{News, Stranded, Strandings},
 };
 use self::{
     keeper::Keeper,
     publisher::Publisher,
-    rules::{rule, searched},
+    rules::{rule, within},
 };
 use super::{
     layers::ChannelLayer,
@@ -49,12 +51,10 @@ use super::{
     store::{Commits, Found, Query, Store, StoreError},
     telemetry::{Appends, Fault},
 };
-use crate::wire::{Epoch, Group, Person, RoomSummary, Timestamp, beginning};
+use crate::wire::{Epoch, Group, Person, Timestamp};
 
 /// What a page of a room shows at first, and what a client gets that cannot be brought level by the difference alone.
 pub const NEWEST: usize = 50;
-/// How many rooms a list shows.
-const LISTED: usize = 100;
 
 /// A room that the person may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,30 +169,13 @@ impl Rooms {
         self.durable.can_store()
     }
 
-    /// The rooms that guests may enter and that have been used, newest activity first, each with the beginning of its latest
-    /// message.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn list(&self) -> Result<Vec<RoomSummary>, StoreError> {
-        let mut rooms = self.durable.store.rooms(LISTED).await?;
-        rooms.extend(self.volatile.store.rooms(LISTED).await?);
-        rooms.retain(|room| rule(&self.rules, &room.group).is_some_and(|rule| rule.guests));
-        for latest in rooms.iter_mut().filter_map(|room| room.latest.as_mut()) {
-            latest.message.content.text = beginning(&latest.message.content.text);
-        }
-        rooms.sort_by_key(|room| std::cmp::Reverse(room.latest.as_ref().map(|latest| latest.message.at)));
-        rooms.truncate(LISTED);
-        Ok(rooms)
-    }
-
     /// The messages that fit the query best, at most so many, of all rooms that guests may enter and that keep their messages in
     /// the store. Where there is no such room nothing is asked.
     ///
     /// # Errors
     /// The store cannot be searched.
     pub async fn search(&self, query: &Query, count: usize) -> Result<Found, StoreError> {
-        match searched(&self.rules) {
+        match within(&self.rules, History::Store) {
             Some(within) => self.durable.store.search(query, &within, count).await,
             None => Ok(Found::nothing()),
         }

@@ -1,4 +1,4 @@
-//! What the rules of the settings say of a room: which rule is its own, and whether a guest may search it.
+//! What the rules of the settings say of a room: which rule is its own, and which of a store's rooms guests may enter.
 
 use std::sync::Arc;
 
@@ -15,9 +15,10 @@ pub(super) fn rule<'r>(rules: &'r [RoomRule], group: &Group) -> Option<&'r RoomR
     rules.iter().find(|rule| rule.matches.matches(group.as_str()))
 }
 
-/// The rooms in which a guest searches; none where the rules open no room that keeps its messages.
-pub(super) fn searched(rules: &Arc<[RoomRule]>) -> Option<Within> {
-    let open = |rule: &RoomRule| rule.guests && rule.history == History::Store;
+/// The rooms that guests may enter and that keep their messages in this way: what they search and see in the list. None where the
+/// rules have no such room.
+pub(super) fn within(rules: &Arc<[RoomRule]>, history: History) -> Option<Within> {
+    let open = move |rule: &RoomRule| rule.guests && rule.history == history;
     if !rules.iter().any(open) {
         return None;
     }
@@ -50,12 +51,12 @@ mod tests {
             vec![rule("*", memory, true)],
             vec![rule("a", store, false), rule("*", memory, true)],
         ] {
-            assert!(searched(&rules.clone().into()).is_none(), "{rules:?}");
+            assert!(within(&rules.clone().into(), History::Store).is_none(), "{rules:?}");
         }
         for rules in
             [vec![rule("*", store, true)], vec![rule("a", store, true), rule("**", store, true), rule("b", store, false)]]
         {
-            assert!(matches!(searched(&rules.clone().into()), Some(Within::Everything)), "{rules:?}");
+            assert!(matches!(within(&rules.clone().into(), History::Store), Some(Within::Everything)), "{rules:?}");
         }
         for (rules, open) in [
             (vec![rule("a*", store, true)], vec!["a", "ab"]),
@@ -63,7 +64,9 @@ mod tests {
             (vec![rule("ab", memory, true), rule("a*", store, true), rule("*", store, false)], vec!["a"]),
             (vec![rule("*", store, false), rule("a", store, true)], vec![]),
         ] {
-            let Some(Within::Rooms(allowed)) = searched(&rules.clone().into()) else { panic!("some rooms: {rules:?}") };
+            let Some(Within::Rooms(allowed)) = within(&rules.clone().into(), History::Store) else {
+                panic!("some rooms: {rules:?}")
+            };
             let found: Vec<_> = ["a", "ab", "b"].into_iter().filter(|name| allowed(&name.parse().unwrap())).collect();
             assert_eq!(found, open, "{rules:?}");
         }

@@ -7,17 +7,19 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     convert::Infallible,
+    ops::ControlFlow,
 };
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::{
-    Appended, Bounds, ChangeError, Commits, Entry, Extent, Missed, NewChange, NewMessage, Page, Refused, Slice, Store,
-    StoreError, What,
+    Appended, Bounds, ChangeError, Commits, Entry, Extent, Listed, ListedRoom, Missed, NewChange, NewMessage, Page, Refused,
+    Slice, Store, StoreError, What, Within,
     change::edit_as_it_is_now,
     commits::{InFlight, Made, Outbox, Ticket},
     epoch::EpochSeed,
+    listing::Picking,
     page::{self, Allowance, Run},
 };
 use crate::wire::{Change, Epoch, Group, Key, Message, MessageId, Offset, Position, RoomSummary, Stored};
@@ -89,8 +91,8 @@ impl Store for MemoryStore {
         self.rooms.lock().as_ref().map(|rooms| rooms.entries(group, after, count, bytes)).ok_or_else(StoreError::closed)
     }
 
-    async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {
-        self.rooms.lock().as_ref().map(|rooms| rooms.newest(count)).ok_or_else(StoreError::closed)
+    async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
+        self.rooms.lock().as_ref().map(|rooms| rooms.list(within, before, count)).ok_or_else(StoreError::closed)
     }
 
     async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Extent>, StoreError> {
@@ -211,13 +213,29 @@ impl Rooms {
         (room.first, room.replayable) != before
     }
 
-    fn newest(&self, count: usize) -> Vec<RoomSummary> {
-        let groups = self.by_activity.values().rev().take(count);
-        groups.map(|group| RoomSummary { group: group.clone(), latest: self.latest(group) }).collect()
+    fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Listed {
+        let mut picking = Picking::new(within, before, count);
+        let mut rooms = Vec::new();
+        for (activity, group) in self.by_activity.range(..before.unwrap_or(u64::MAX)).rev() {
+            // One that holds nothing any more is no longer used.
+            let Some(latest) = self.latest(group) else { continue };
+            match picking.pick(*activity, group) {
+                ControlFlow::Continue(true) => {
+                    let room = RoomSummary { group: group.clone(), latest: Some(latest) };
+                    rooms.push(ListedRoom { activity: *activity, room });
+                }
+                ControlFlow::Continue(false) => {}
+                ControlFlow::Break(()) => break,
+            }
+        }
+        Listed { rooms, next: picking.next() }
     }
 
+    /// The newest message as the list shows it, without reactions.
     fn latest(&self, group: &Group) -> Option<Stored> {
-        self.by_name.get(group)?.latest()
+        let mut latest = self.by_name.get(group)?.latest()?;
+        latest.message.content.reactions.clear();
+        Some(latest)
     }
 }
 

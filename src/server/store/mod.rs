@@ -25,6 +25,7 @@ mod change;
 mod commits;
 mod epoch;
 mod intake;
+mod listing;
 mod memory;
 mod page;
 mod postgres;
@@ -33,6 +34,7 @@ mod sqlite;
 
 pub use change::{Alteration, ChangeError, NewChange, Refused};
 pub use commits::{Commits, Committed};
+pub use listing::{Listed, ListedRoom};
 pub use memory::MemoryStore;
 pub use postgres::{OpenError as PostgresOpenError, PostgresStore, PostgresUrl};
 pub use search::{Found, LONGEST_QUERY, Query, QueryTooLong, Within};
@@ -243,11 +245,22 @@ pub trait Store: Send + Sync {
     /// The store cannot be read now.
     async fn entries(&self, group: &Group, after: Offset, count: usize, bytes: usize) -> Result<Missed, StoreError>;
 
-    /// At most `count` rooms, those with the newest activity first, each with its latest message.
+    /// At most `count` of the rooms `within`, those with the newest activity first, each with its latest message; with `before`, which
+    /// is the [`next`](Listed::next) of an earlier answer, those after that one's. It may be fewer although there are more, where many
+    /// others had to be passed over.
     ///
     /// # Errors
     /// The store cannot be read now.
-    async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError>;
+    async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError>;
+
+    /// At most `count` rooms of all, those with the newest activity first.
+    ///
+    /// # Errors
+    /// The store cannot be read now.
+    async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {
+        let Listed { rooms, .. } = self.list(&Within::Everything, None, count).await?;
+        Ok(rooms.into_iter().map(|listed| listed.room).collect())
+    }
 
     /// At most `count` rooms in the order of their names, those after `after`. It is for those who go through all of them.
     ///

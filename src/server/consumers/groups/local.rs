@@ -357,7 +357,7 @@ async fn catch_up(group: Weak<LocalGroup>) {
             let read = match &group.source {
                 Source::Nowhere => return,
                 Source::Stream(stream) => group.read(stream).await,
-                Source::List(rooms) => rooms.list().await.map(Arrived::List),
+                Source::List(rooms) => rooms.newest().await.map(Arrived::List),
             };
             match read {
                 Ok(read) => return group.take(read),

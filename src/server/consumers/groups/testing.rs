@@ -16,10 +16,13 @@ use crate::{
         layers::{MemoryLayer, MemoryOptions, Value},
         rooms::{Room, Rooms, layer_group},
         settings::Settings,
-        store::{Appended, Bounds, ChangeError, Entry, Extent, MemoryStore, Missed, NewChange, NewMessage, Page, Slice, Store},
+        store::{
+            Appended, Bounds, ChangeError, Entry, Extent, Listed, MemoryStore, Missed, NewChange, NewMessage, Page, Slice,
+            Store, Within,
+        },
         telemetry::Appends,
     },
-    wire::{Content, Group, Message, Offset, Person, RoomSummary, Stored, Timestamp},
+    wire::{Content, Group, Message, Offset, Person, Stored, Timestamp},
 };
 
 /// A stream that is what the test says.
@@ -61,8 +64,8 @@ impl Store for Told {
         Ok(false)
     }
 
-    async fn rooms(&self, _: usize) -> Result<Vec<RoomSummary>, StoreError> {
-        Ok(Vec::new())
+    async fn list(&self, _: &Within, _: Option<u64>, _: usize) -> Result<Listed, StoreError> {
+        Ok(Listed::default())
     }
 
     async fn close(&self) {}

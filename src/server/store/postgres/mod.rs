@@ -23,13 +23,13 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Appended, Bounds, ChangeError, Commits, Extent, Found, Missed, NewChange, NewMessage, Page, Query, Slice, Store,
+    Appended, Bounds, ChangeError, Commits, Extent, Found, Listed, Missed, NewChange, NewMessage, Page, Query, Slice, Store,
     StoreError, Watch, Within,
     batch::{Job, Work},
     commits::Outbox,
     intake::Intake,
 };
-use crate::wire::{Group, Offset, RoomSummary};
+use crate::wire::{Group, Offset};
 
 mod append;
 mod indexer;
@@ -169,8 +169,8 @@ impl Store for PostgresStore {
         self.readers.entries(group, after, count, bytes).await
     }
 
-    async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {
-        self.readers.rooms(count).await
+    async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
+        self.readers.list(within, before, count).await
     }
 
     async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Extent>, StoreError> {

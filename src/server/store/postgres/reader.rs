@@ -4,7 +4,7 @@
 //! meanwhile may be in the page, and comes to its readers once more as a change, which makes no difference to them. So a page is
 //! of the moment of its first step without a transaction.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use async_trait::async_trait;
 use deadpool_postgres::Object;
@@ -18,10 +18,11 @@ use super::{
 };
 use crate::{
     server::store::{
-        Bounds, Entry, Extent, Missed, Moved, Page, PostgresUrl, Slice, StoreError, Watch, What,
+        Bounds, Entry, Extent, Listed, ListedRoom, Missed, Moved, Page, PostgresUrl, Slice, StoreError, Watch, What, Within,
         beginning::{Beginning, DROPPED_AT_ONCE, Kept},
         change::{ChangeRow, reactions_from_json},
         epoch::EpochSeed,
+        listing::Picking,
         message_id,
         page::{self, Allowance, Run, Runs},
     },
@@ -62,8 +63,16 @@ const NEWEST_NOT_KEPT: &str = r#"SELECT least("offset", coalesce((SELECT indexed
     FROM changes WHERE room_id = $1 ORDER BY "offset" DESC LIMIT 1 OFFSET $2"#;
 const LAST_AT_ONCE: &str =
     r#"SELECT "offset" FROM changes WHERE room_id = $1 AND "offset" >= $2 ORDER BY "offset" LIMIT 1 OFFSET $3"#;
-const ROOMS: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions, name, epoch
-    FROM rooms JOIN messages ON room_id = id AND "offset" = latest ORDER BY activity DESC LIMIT $1"#;
+/// The list shows no reactions.
+const ROOMS: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, NULL::text, name, epoch, activity
+    FROM rooms JOIN messages ON room_id = id AND "offset" = latest WHERE activity < $1 ORDER BY activity DESC LIMIT $2"#;
+/// The names alone, where not all rooms are asked for: of the others nothing else is read.
+const NAMES: &str = "SELECT name, activity, id FROM rooms WHERE activity < $1 AND latest > 0 ORDER BY activity DESC LIMIT $2";
+/// The rooms with these numbers.
+const PICKED: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, NULL::text, name, epoch, activity
+    FROM rooms JOIN messages ON room_id = id AND "offset" = latest WHERE id = ANY($1) ORDER BY activity DESC"#;
+/// So many names are read at a time.
+const NAMES_AT_ONCE: u64 = 1_000;
 /// The rooms that were written to by transactions which the earlier moment `$2` did not show; `$1` is the first that it may not
 /// show. And the moment of this answer. Always at least one row. What another cluster has counted, from which the database was restored,
 /// is beyond this one's transactions.
@@ -217,21 +226,61 @@ impl Readers {
         .await?
     }
 
-    /// Reads the rooms that were active last.
-    pub(super) async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {
+    /// Reads a part of the list of rooms.
+    pub(super) async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
         let client = self.connections.get().await?;
-        let rows = answer(client, async |client| {
-            let statement = client.prepare_cached(ROOMS).await?;
-            client.query(&statement, &[&column(count as u64)]).await
-        });
-        let rows = rows.await?.map_err(StoreError::unavailable)?;
-        let room = |row: &Row| Ok(RoomSummary { group: name(row, 9)?, latest: Some(stored(row, &name(row, 10)?)?) });
-        rows.iter().map(room).collect()
+        match within {
+            Within::Everything => answer(client, async |client| list_all(client, before, count).await).await?,
+            _ => answer(client, async |client| list_some(client, within, before, count).await).await?,
+        }
     }
 
     pub(super) fn watch(&self) -> HeadWatch {
         HeadWatch { readers: self.clone(), moment: None }
     }
+}
+
+/// A part of the list of all rooms, with one question.
+async fn list_all(client: &Object, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
+    let one_more = column((count as u64).saturating_add(1));
+    let mut rooms = listed(client, ROOMS, &[&column(before.unwrap_or(u64::MAX)), &one_more]).await?;
+    let more = rooms.len() > count;
+    rooms.truncate(count);
+    let last = rooms.last().map(|last| last.activity).or(before);
+    Ok(Listed { rooms, next: last.or(Some(u64::MAX)).filter(|_| more) })
+}
+
+/// A part of the list of those rooms that are asked for.
+async fn list_some(client: &Object, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
+    let mut picking = Picking::new(within, before, count);
+    let mut picked = Vec::new();
+    let names = client.prepare_cached(NAMES).await.map_err(StoreError::unavailable)?;
+    'names: loop {
+        let bounds: [&(dyn ToSql + Sync); 2] = [&column(picking.last().unwrap_or(u64::MAX)), &column(NAMES_AT_ONCE)];
+        let rows = client.query(&names, &bounds).await.map_err(StoreError::unavailable)?;
+        for row in &rows {
+            match picking.pick(number(row, 1)?, &name(row, 0)?) {
+                ControlFlow::Continue(true) => picked.push(row.get::<_, i64>(2)),
+                ControlFlow::Continue(false) => {}
+                ControlFlow::Break(()) => break 'names,
+            }
+        }
+        if (rows.len() as u64) < NAMES_AT_ONCE {
+            break;
+        }
+    }
+    let rooms = if picked.is_empty() { Vec::new() } else { listed(client, PICKED, &[&picked]).await? };
+    Ok(Listed { rooms, next: picking.next() })
+}
+
+async fn listed(client: &Object, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<ListedRoom>, StoreError> {
+    let statement = client.prepare_cached(sql).await.map_err(StoreError::unavailable)?;
+    let rows = client.query(&statement, parameters).await.map_err(StoreError::unavailable)?;
+    let room = |row: &Row| {
+        let room = RoomSummary { group: name(row, 9)?, latest: Some(stored(row, &name(row, 10)?)?) };
+        Ok(ListedRoom { activity: number(row, 11)?, room })
+    };
+    rows.iter().map(room).collect()
 }
 
 /// The offset that is asked for, if there is one.
@@ -346,7 +395,11 @@ pub(super) fn name<T: std::str::FromStr<Err = InvalidName>>(row: &Row, index: us
 }
 
 pub(super) fn offset(row: &Row, index: usize) -> Result<Offset, StoreError> {
-    u64::try_from(row.get::<_, i64>(index)).map(Offset).map_err(StoreError::unavailable)
+    number(row, index).map(Offset)
+}
+
+fn number(row: &Row, index: usize) -> Result<u64, StoreError> {
+    u64::try_from(row.get::<_, i64>(index)).map_err(StoreError::unavailable)
 }
 
 /// A number for a column or a limit; the largest of PostgreSQL stands for whatever is larger.

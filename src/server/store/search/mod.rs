@@ -64,7 +64,7 @@ pub enum Within {
 
 impl Within {
     /// Whether a room is among them.
-    pub(super) fn has(&self, room: &Group) -> bool {
+    pub fn has(&self, room: &Group) -> bool {
         match self {
             Self::Room(group) => group == room,
             Self::Everything => true,

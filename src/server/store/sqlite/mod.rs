@@ -26,14 +26,14 @@ use tokio::sync::mpsc;
 
 use self::{folder::FolderLock, indexer::Indexer, reader::Readers, searcher::Searcher, writer::Writer};
 use super::{
-    Appended, Bounds, ChangeError, Commits, Extent, Found, Missed, NewChange, NewMessage, Page, Query, Slice, Store,
+    Appended, Bounds, ChangeError, Commits, Extent, Found, Listed, Missed, NewChange, NewMessage, Page, Query, Slice, Store,
     StoreError, Within,
     batch::{Job, Work},
     commits::Outbox,
     epoch::EpochSeed,
     intake::Intake,
 };
-use crate::wire::{Group, Offset, RoomSummary};
+use crate::wire::{Group, Offset};
 
 mod checkpoint;
 mod copy;
@@ -204,8 +204,9 @@ impl Store for SqliteStore {
         self.readers.run(move |connection, seed| reader::entries(connection, seed, &group, after, count, bytes)).await
     }
 
-    async fn rooms(&self, count: usize) -> Result<Vec<RoomSummary>, StoreError> {
-        self.readers.run(move |connection, _| reader::rooms(connection, count)).await
+    async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
+        let within = within.clone();
+        self.readers.run(move |connection, _| reader::list(connection, &within, before, count)).await
     }
 
     async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Extent>, StoreError> {
