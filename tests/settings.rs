@@ -11,8 +11,8 @@ use std::{
 };
 
 use confab::server::settings::{
-    AllowedOrigin, Backend, ConfigFile, Durability, Flag, History, LARGEST_MESSAGE, Limits, Loaded, MetricsFor, RedisHost,
-    SerializerFormat, Settings, Sources, StoreUrl, TokenRule, known_keys,
+    AllowedHost, AllowedOrigin, Backend, ConfigFile, Durability, Flag, History, LARGEST_MESSAGE, Limits, Loaded, MetricsFor,
+    RedisHost, SerializerFormat, Settings, Sources, StoreUrl, TokenRule, known_keys,
 };
 
 const CHECKED_IN: &str = include_str!("../Leptos.toml");
@@ -89,6 +89,7 @@ fn every_key_is_read_from_a_file() {
         [server]
         listen = "[::]:80"
         data = "/var/lib/confab"
+        hosts = ["Chat.Example.org.", "*"]
         allowed_origins = ["https://Example.org:443", "*"]
         trusted_proxies = ["10.0.0.1", "10.1.2.3/16", "::1", "2001:db8::/32", "::ffff:192.0.2.1", "::ffff:192.0.2.0/120"]
         metrics = "everyone"
@@ -145,6 +146,7 @@ fn every_key_is_read_from_a_file() {
         settings.server.allowed_origins,
         [AllowedOrigin::Only("https://example.org".parse().unwrap()), AllowedOrigin::Any]
     );
+    assert_eq!(settings.server.hosts, [AllowedHost::Only("chat.example.org".parse().unwrap()), AllowedHost::Any]);
     let proxies: Vec<_> = settings.server.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(proxies, ["10.0.0.1", "10.1.0.0/16", "::1", "2001:db8::/32", "192.0.2.1", "192.0.2.0/24"]);
     assert_eq!(settings.server.metrics, MetricsFor::Everyone);
@@ -298,6 +300,7 @@ fn unknown_keys_are_named_with_what_may_be_meant() {
 fn bad_values_are_named_with_what_would_be_right() {
     const PROXY: &str =
         r#"the IP address of a proxy, or a network of proxies, is needed, like "127.0.0.1", "10.0.0.0/8" or "2001:db8::/32""#;
+    const HOST: &str = r#"the name of a host is needed as browsers send it, without scheme and port, like "chat.example.org" or "xn--bcher-kva.example"; "*" lets in all"#;
     const ORIGIN: &str = r#"an origin is a page's scheme, host and port and nothing else, like "https://chat.example.org" or "http://localhost:8080"; "*" allows all"#;
     for (file, expected) in [
         (
@@ -318,6 +321,10 @@ fn bad_values_are_named_with_what_would_be_right() {
         (
             "[server]\nallowed_origins = [\n  \"https://a\",\n  \"https://b/\",\n]\n",
             format!(r#"Leptos.toml:4: server.allowed_origins[1] cannot be "https://b/": {ORIGIN}"#),
+        ),
+        (
+            "[server]\nhosts = [\"https://chat.example\", \"chat.example:3000\"]\n",
+            format!("Leptos.toml:2: server.hosts[0] cannot be \"https://chat.example\": {HOST}\nLeptos.toml:2: server.hosts[1] cannot be \"chat.example:3000\": {HOST}"),
         ),
         (
             "[server]\ntrusted_proxies = \"10.0.0.1\"\n",
@@ -725,6 +732,7 @@ fn the_effective_settings_load_again() {
     let file = r#"
         [server]
         data = "a \"quoted\"\n\\ folder"
+        hosts = ["chat.example", "[::1]"]
         allowed_origins = ["http://a", "*"]
         trusted_proxies = ["10.0.0.1", "::ffff:10.0.0.0/104"]
         metrics = "off"
@@ -779,6 +787,20 @@ fn check_prints_the_defaults_where_there_is_no_file() {
     let output = confab(folder.path(), &[], &["check"]).output().unwrap();
     assert_ended(&output, 0, &Sources::default().load().unwrap().effective(), "");
     assert!(!text(&output.stdout).contains("# from"));
+}
+
+#[test]
+fn check_says_what_requests_may_ask_for() {
+    let said = |file: &str| {
+        let effective = load(file, &[], &[]).unwrap().effective();
+        let line = effective.lines().find(|line| line.starts_with("# Requests are answered that ask for: "));
+        line.unwrap_or_else(|| panic!("{effective}")).to_owned()
+    };
+    assert!(said("").ends_with(": localhost, IP addresses. server.hosts names more."));
+    let some = "[server]\nhosts = [\"chat.example\"]\nallowed_origins = [\"https://a.example:8443\"]\ntrusted_proxies = [\"10.0.0.1\"]";
+    let line = said(some);
+    assert!(line.contains("IP addresses, chat.example, a.example, and whatever the trusted proxies pass on."), "{line}");
+    assert!(said("[server]\nallowed_origins = [\"*\"]").contains("any host"));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod http;
 mod layer;
 pub mod layers;
 mod operators;
+mod origins;
 mod pages;
 mod percent;
 pub mod presence;
@@ -46,9 +47,10 @@ use self::{
     consumers::{Groups, Limits},
     gateway::CloseCode,
     layers::ChannelLayer,
+    origins::{Hosts, Origins},
     presence::{Presence, Times},
     rooms::Rooms,
-    services::{Connections, Origins, Services},
+    services::{Connections, Services},
     settings::Settings,
     store::MemoryStore,
     telemetry::{Measured, Metrics},
@@ -89,6 +91,7 @@ pub async fn run_on(
     // Leptos renders on this runtime. The only error is that a server in the same process has said so before.
     let _ = Executor::init_tokio();
     let Settings { server, store, channel_layers, rooms, tokens, limits } = settings;
+    let answers = server.answers();
     let metrics = Metrics::default();
     let unmeasured = Arc::clone(&layer);
     let layer: Arc<dyn ChannelLayer> = Arc::new(Measured::new(layer, metrics.sends.clone()));
@@ -120,7 +123,8 @@ pub async fn run_on(
         requests: Buckets::new(most(limits.requests_per_second)),
         accounts: Arc::new(Buckets::new(most(of_account))),
         strangers: Buckets::new(most(of_account)),
-        proxies: Proxies::new(server.trusted_proxies),
+        proxies: Proxies::new(server.trusted_proxies.clone()),
+        hosts: Hosts::new(server.names()),
         origins: Origins::new(server.allowed_origins),
         deflate: server.deflate,
         limits: Limits {
@@ -134,6 +138,7 @@ pub async fn run_on(
         metrics,
         metrics_for: server.metrics,
     });
+    info!("answering requests that ask for: {answers}; server.hosts names more");
     info!(address = %listener.local_addr()?, store = %store.url, data = %server.data.display(), "serving");
     let goodbye = services.groups.drain(CloseCode::SHUTTING_DOWN, "the server is stopping", server.drain);
     let bounds = http::Bounds { sockets_of_address: limits.connections_per_address, proxies: &services.proxies };

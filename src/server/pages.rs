@@ -320,16 +320,15 @@ fn own_path(next: &str) -> &str {
     if good { next } else { "/" }
 }
 
-/// The answer to a request that came too soon. It is not rendered: it has to cost less than the page that was asked for.
-pub(super) fn too_many_requests(reason: &str) -> Response {
+/// A page that says one thing, title and text being HTML. It is not rendered: it has to cost less than the page that was asked for.
+pub(super) fn bare(status: StatusCode, title: &str, text: &str) -> Response {
     const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; base-uri 'none'; frame-ancestors 'none'");
     let page = format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>Too many requests</title></head><body><main><h1>Too many requests</h1><p>This server answers {reason}. Try again in a \
-         moment.</p></main></body></html>"
+         <title>{title}</title></head><body><main><h1>{title}</h1><p>{text}</p></main></body></html>"
     );
     let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    (StatusCode::TOO_MANY_REQUESTS, headers, Html(page)).into_response()
+    (status, headers, Html(page)).into_response()
 }
 
 /// Any other address.

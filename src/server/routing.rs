@@ -34,10 +34,11 @@ use super::{
     http::{Alive, Peer, well_formed},
     operators, pages,
     services::{Connections, Entry, Named, Place, Services},
+    settings::HostName,
     telemetry::Refused,
     visitors::Visitor,
 };
-use crate::wire::{CommandError, Group, SUBPROTOCOL};
+use crate::wire::{Code, CommandError, Group, SUBPROTOCOL};
 
 /// How long a request may take until it is answered, its body included; not how long the answer may take to send.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -69,6 +70,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&services), not_too_many))
         .merge(free)
         .layer(middleware::from_fn_with_state(Arc::clone(&services), own_pages_only))
+        .layer(middleware::from_fn_with_state(Arc::clone(&services), own_names_only))
         // Whatever looks at the path or the host comes after this.
         .layer(middleware::from_fn(well_formed))
         .layer(middleware::map_response(secured))
@@ -241,16 +243,51 @@ fn too_many_requests(services: &Services, request: &Request, wait: Duration) -> 
     let message = format!("at most {} requests a second from one address", services.requests.per_second());
     let error = CommandError::rate_limited(message, wait);
     let seconds = HeaderValue::from(wait.as_secs() + 1);
+    let status = StatusCode::TOO_MANY_REQUESTS;
     let mut response = if is_upgrade(request.headers()) {
         services.metrics.refuse(Refused::TooSoon);
-        refuse(StatusCode::TOO_MANY_REQUESTS, &error.message)
+        refuse(status, &error.message)
     } else if request.uri().path().starts_with("/api/") {
-        api::too_many_requests(error)
+        api::refused(status, error)
     } else {
-        pages::too_many_requests(&error.message)
+        let text = format!("This server answers {}. Try again in a moment.", error.message);
+        pages::bare(status, "Too many requests", &text)
     };
     response.headers_mut().insert(header::RETRY_AFTER, seconds);
     response
+}
+
+/// Whoever asks for this server asks for it by one of its names, or through a proxy that is trusted to know what it passes on.
+async fn own_names_only(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get().map(|Peer(peer)| peer.ip().to_canonical());
+    // That the process answers is no secret, and its supervisor may ask by any name.
+    if request.uri().path() == "/healthz" || peer.is_some_and(|peer| services.proxies.trust(peer)) {
+        return next.run(request).await;
+    }
+    match services.hosts.know(request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(name) => not_our_name(&services, &request, name.as_ref().map_or("NAME", HostName::as_str)),
+    }
+}
+
+/// Says in the asker's own terms how the name would be let in. A name is letters, digits and a few signs that mean nothing in HTML.
+fn not_our_name(services: &Services, request: &Request, name: &str) -> Response {
+    let status = StatusCode::MISDIRECTED_REQUEST;
+    let remedy = format!("in the settings, server.hosts = [\"{name}\"] lets it in");
+    let message = format!("this server does not go by the name that was asked for; {remedy}");
+    if is_upgrade(request.headers()) {
+        services.metrics.refuse(Refused::Host);
+        return refuse(status, &message);
+    }
+    if request.uri().path().starts_with("/api/") {
+        return api::refused(status, CommandError::new(Code::Forbidden, message));
+    }
+    let accepted = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if !accepted.contains("text/html") {
+        return refuse(status, &message);
+    }
+    let text = format!("It does not go by the name that was asked for. If it should: {remedy}.");
+    pages::bare(status, "This is not the server of that name", &text)
 }
 
 /// Whatever changes something comes from an own page or from no page at all.

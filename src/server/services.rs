@@ -4,7 +4,7 @@ use std::{collections::HashMap, convert::Infallible, hash::Hash, num::NonZeroU32
 
 use axum::{
     extract::{FromRequestParts, Path},
-    http::{HeaderMap, header, request::Parts},
+    http::request::Parts,
 };
 use parking_lot::Mutex;
 
@@ -13,9 +13,10 @@ use super::{
     bucket::Buckets,
     consumers::{Groups, Limits},
     layers::ChannelLayer,
+    origins::{Hosts, Origins},
     presence::Presence,
     rooms::Rooms,
-    settings::{AllowedOrigin, MetricsFor, Origin},
+    settings::MetricsFor,
     telemetry::Metrics,
     visitors::{Household, Proxies},
 };
@@ -41,6 +42,7 @@ pub struct Services {
     /// What those of each address say by forms who have shown no secret: each would be an account of its own.
     pub strangers: Buckets<Household>,
     pub proxies: Proxies,
+    pub hosts: Hosts,
     pub origins: Origins,
     /// Whether `WebSocket`s may agree on permessage-deflate.
     pub deflate: bool,
@@ -58,28 +60,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         let name = Path::<String>::from_request_parts(parts, state).await;
         Ok(Self(name.map_or_else(|_| "\u{FFFD}".parse(), |Path(name)| name.parse())))
-    }
-}
-
-/// Which pages may open a socket or send a form, besides the server's own.
-pub struct Origins(Vec<AllowedOrigin>);
-
-impl Origins {
-    pub fn new(allowed: Vec<AllowedOrigin>) -> Self {
-        Self(allowed)
-    }
-
-    /// Programs other than browsers send no `Origin`; what a browser sends, a page cannot forge.
-    pub(super) fn allow(&self, headers: &HeaderMap) -> bool {
-        let Some(origin) = headers.get(header::ORIGIN) else { return true };
-        let Ok(origin) = origin.to_str() else { return false };
-        let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        // A proxy may end TLS: the scheme is not compared.
-        let same = origin.split_once("://").zip(own).is_some_and(|((_, authority), own)| authority.eq_ignore_ascii_case(own));
-        same || self.0.iter().any(|allowed| match allowed {
-            AllowedOrigin::Any => true,
-            AllowedOrigin::Only(allowed) => origin.parse().is_ok_and(|origin: Origin| origin == *allowed),
-        })
     }
 }
 
@@ -152,35 +132,7 @@ impl<K: Eq + Hash> Drop for Place<K> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue};
-
     use super::*;
-
-    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
-    }
-
-    #[test]
-    fn origins() {
-        let own = (header::HOST, "chat.example:3000");
-        let none = Origins::new(Vec::new());
-        let some = Origins::new(vec!["https://friend.example".parse().expect("an origin")]);
-        let any = Origins::new(vec![AllowedOrigin::Any]);
-        for (origin, by_none, by_some) in [
-            ("http://chat.example:3000", true, true),
-            ("https://chat.example:3000", true, true),
-            ("http://chat.example", false, false),
-            ("https://friend.example", false, true),
-            ("http://friend.example", false, false),
-            ("null", false, false),
-        ] {
-            let headers = headers(&[own.clone(), (header::ORIGIN, origin)]);
-            assert_eq!(none.allow(&headers), by_none, "{origin}");
-            assert_eq!(some.allow(&headers), by_some, "{origin}");
-            assert!(any.allow(&headers));
-        }
-        assert!(none.allow(&headers(&[own])));
-    }
 
     #[test]
     fn places_are_given_back_and_those_who_are_told_are_bounded_too() {

@@ -35,8 +35,8 @@ pub use mistakes::{Mistake, Mistakes, Place};
 pub use room_events::{EventType, GroupTemplate, RoomEvents, TextKey};
 pub use sources::{ConfigFile, Flag, Loaded, Sources, TOKEN_VARIABLE};
 pub use types::{
-    AllowedOrigin, Backend, Durability, History, Invalid, MetricsFor, Origin, Pattern, ProgramName, ProxyNetwork, PushToken,
-    Secret, SerializerFormat, StoreUrl,
+    AllowedHost, AllowedOrigin, Backend, Durability, History, HostName, Invalid, MetricsFor, Origin, Pattern, ProgramName,
+    ProxyNetwork, PushToken, Secret, SerializerFormat, StoreUrl, host_and_port,
 };
 
 /// A message is never longer than this, whatever `limits.message_bytes` says: 64 MiB. One frame has to fit into memory.
@@ -82,6 +82,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// The folder of the embedded store; a relative one is under the working folder.
     pub data: PathBuf,
+    /// The names that the server goes by, besides those of the allowed origins, `localhost` and IP addresses.
+    pub hosts: Vec<AllowedHost>,
     /// Whose pages may open a socket, besides the server's own.
     pub allowed_origins: Vec<AllowedOrigin>,
     /// The proxies that are believed whom they speak for.
@@ -94,11 +96,35 @@ pub struct ServerSettings {
     pub drain: Duration,
 }
 
+impl ServerSettings {
+    /// All names that the server goes by, those of the allowed origins too.
+    pub fn names(&self) -> Vec<AllowedHost> {
+        let of_origins = self.allowed_origins.iter().map(|allowed| match allowed {
+            AllowedOrigin::Any => AllowedHost::Any,
+            AllowedOrigin::Only(origin) => AllowedHost::Only(origin.host().clone()),
+        });
+        self.hosts.iter().cloned().chain(of_origins).collect()
+    }
+
+    /// Which requests are answered, by what they ask for: for people.
+    pub fn answers(&self) -> String {
+        let names = self.names();
+        if names.contains(&AllowedHost::Any) {
+            return "any host".to_owned();
+        }
+        let always = ["localhost".to_owned(), "IP addresses".to_owned()];
+        let names: Vec<_> = always.into_iter().chain(names.iter().map(ToString::to_string)).collect();
+        let proxies = if self.trusted_proxies.is_empty() { "" } else { ", and whatever the trusted proxies pass on" };
+        names.join(", ") + proxies
+    }
+}
+
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 3000).into(),
             data: "data".into(),
+            hosts: Vec::new(),
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             metrics: MetricsFor::Loopback,

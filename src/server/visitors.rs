@@ -75,7 +75,8 @@ impl Proxies {
         (!self.trust(address)).then(|| Visitor { address, told: false }.household())
     }
 
-    fn trust(&self, address: IpAddr) -> bool {
+    /// Whether an address is one of theirs; IPv4 addresses are not to be mapped to IPv6.
+    pub(super) fn trust(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 }

@@ -55,6 +55,8 @@ impl TestApp {
         let data = tempfile::tempdir().expect("a folder");
         let mut settings = Settings::default();
         settings.server.data = data.path().to_owned();
+        // What raw clients ask for.
+        settings.server.hosts = vec!["confab.example".parse().expect("a name")];
         // What survives a power cut is not shown here, and waiting for the disk is slow.
         settings.store.durability = Durability::Process;
         settings.limits.messages_per_second = None;

@@ -145,7 +145,7 @@ async fn a_request_that_is_being_answered_does_not_give_way() {
         author.ask(json!({"send": {"topic": "room/a", "key": format!("k{n}"), "text": text}})).await;
     }
     // It is sent as fast as it is read, and nobody reads it.
-    let request = b"GET /api/v1/rooms/a/export HTTP/1.1\r\nHost: a\r\n\r\n";
+    let request = b"GET /api/v1/rooms/a/export HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4_096).expect("a TCP option");
     let mut reader = Raw::on(within("a connection", socket.connect(address)).await.expect("a connection"));

@@ -142,6 +142,10 @@ async fn sockets_are_for_own_pages_allowed_ones_and_programs() {
     for (origin, status) in [
         (None, 101),
         (Some("http://confab.example"), 101),
+        (Some("http://confab.example:80"), 101),
+        (Some("https://confab.example"), 101),
+        (Some("https://Confab.Example.:443"), 101),
+        (Some("http://confab.example:443"), 403),
         (Some("https://friend.example"), 101),
         (Some("http://friend.example"), 403),
         (Some("https://foreign.example"), 403),
@@ -155,6 +159,25 @@ async fn sockets_are_for_own_pages_allowed_ones_and_programs() {
             let first_line = format!("GET {path} HTTP/1.1");
             assert_eq!(ask(&strict, &first_line, &headers).await.status, status, "{origin:?}");
             assert_eq!(ask(&open, &first_line, &headers).await.status, 101, "{origin:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_may_name_the_port_that_the_scheme_implies() {
+    let app = TestApp::start().await;
+    for (host, origin, status) in [
+        ("confab.example:443", "https://confab.example", 101),
+        ("confab.example:80", "http://confab.example", 101),
+        ("CONFAB.example.:443", "https://confab.example", 101),
+        ("confab.example:8443", "https://confab.example", 403),
+        ("confab.example", "https://confab.example:8443", 403),
+    ] {
+        for proto in ["http", "https"] {
+            let mut headers = UPGRADE.to_vec();
+            headers[0] = ("Host", host);
+            headers.extend([("Origin", origin), ("X-Forwarded-Proto", proto)]);
+            assert_eq!(ask(&app, "GET /room/a/ HTTP/1.1", &headers).await.status, status, "{host} {origin} {proto}");
         }
     }
 }

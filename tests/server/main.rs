@@ -23,6 +23,7 @@ mod faulty;
 mod frames;
 mod handshake;
 mod history;
+mod hosts;
 mod limits;
 mod log;
 mod metrics;

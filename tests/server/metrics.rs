@@ -292,7 +292,12 @@ async fn a_store_that_cannot_write_makes_the_server_unready_until_it_can() {
 #[tokio::test]
 async fn only_those_read_the_numbers_who_may() {
     let [local, open, off] = [MetricsFor::Loopback, MetricsFor::Everyone, MetricsFor::Nobody];
-    let start = |who| TestApp::with(move |settings| settings.server.metrics = who);
+    let start = |who| {
+        TestApp::with(move |settings| {
+            settings.server.metrics = who;
+            settings.server.hosts = vec!["chat.example".parse().expect("a name")];
+        })
+    };
     for (app, direct, proxied) in [(start(local).await, 200, 403), (start(open).await, 200, 200), (start(off).await, 404, 404)]
     {
         assert_eq!(app.get("/metrics").await.status(), direct);

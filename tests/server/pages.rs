@@ -223,6 +223,27 @@ async fn a_form_that_is_none_or_comes_from_elsewhere_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_form_that_does_not_say_its_origin_is_told_by_what_else_a_browser_says() {
+    let app = TestApp::start().await;
+    let own = app.url("/room/a/");
+    for (name, value, status) in [
+        ("sec-fetch-site", "cross-site", 403),
+        ("sec-fetch-site", "same-site", 403),
+        ("sec-fetch-site", "same-origin", 303),
+        ("sec-fetch-site", "none", 303),
+        ("referer", "https://foreign.example/page", 403),
+        ("referer", "https://foreign.example?http://127.0.0.1", 403),
+        ("referer", "http://127.0.0.1.foreign.example/", 403),
+        ("referer", "nonsense", 403),
+        ("referer", &own, 303),
+    ] {
+        let request = browser().post(app.url("/me")).header(name, value).form(&[("name", "Eve"), ("next", "/")]);
+        let answer = within("an answer", request.send()).await.expect("an answer");
+        assert_eq!(answer.status(), status, "{name}: {value}");
+    }
+}
+
+#[tokio::test]
 async fn a_new_name_leads_back_to_this_server_only() {
     let app = TestApp::start().await;
     for next in [

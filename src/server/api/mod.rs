@@ -120,8 +120,13 @@ impl From<StoreError> for Error {
 }
 
 /// The answer to a request that came too soon.
-pub(super) fn too_many_requests(error: CommandError) -> Response {
-    Error(StatusCode::TOO_MANY_REQUESTS, error).into_response()
+fn too_many_requests(error: CommandError) -> Response {
+    refused(StatusCode::TOO_MANY_REQUESTS, error)
+}
+
+/// The answer to a request that no handler sees.
+pub(super) fn refused(status: StatusCode, error: CommandError) -> Response {
+    Error(status, error).into_response()
 }
 
 fn bad_request(message: impl Into<String>) -> Error {

@@ -3,10 +3,14 @@
 use super::{Loaded, Settings, keys::KEYS};
 
 impl Loaded {
-    /// All settings as they are in effect, as TOML. What is not the default has a comment that names its source.
+    /// All settings as they are in effect, as TOML. What is not the default has a comment that names its source, and before all stands
+    /// what requests may ask for, which several of them say together.
     pub fn effective(&self) -> String {
         let defaults = Settings::default();
-        let mut lines = vec![format!("# The settings of confab {} as they are in effect.", env!("CARGO_PKG_VERSION"))];
+        let mut lines = vec![
+            format!("# The settings of confab {} as they are in effect.", env!("CARGO_PKG_VERSION")),
+            format!("# Requests are answered that ask for: {}. server.hosts names more.", self.settings.server.answers()),
+        ];
         let mut section = "";
         for key in &KEYS {
             let shown = (key.show)(&self.settings);

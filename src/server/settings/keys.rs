@@ -44,7 +44,7 @@ pub(super) struct Key {
 }
 
 /// In the order in which they are printed.
-pub(super) static KEYS: [Key; 30] = [
+pub(super) static KEYS: [Key; 31] = [
     Key {
         path: "server.listen",
         form: Form::Text,
@@ -56,6 +56,12 @@ pub(super) static KEYS: [Key; 30] = [
         form: Form::Text,
         set: |s, n| n.parsed(folder).map(|v| s.server.data = v),
         show: |s| quoted(s.server.data.display()),
+    },
+    Key {
+        path: "server.hosts",
+        form: Form::Json,
+        set: |s, n| n.list(TEXTS, |item| item.parsed(str::parse)).map(|v| s.server.hosts = v),
+        show: |s| list(s.server.hosts.iter().map(quoted)),
     },
     Key {
         path: "server.allowed_origins",

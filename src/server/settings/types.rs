@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
 };
 
@@ -236,15 +236,106 @@ impl fmt::Display for ProxyNetwork {
     }
 }
 
+/// A name that the server goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedHost {
+    /// `*`: any.
+    Any,
+    /// This one.
+    Only(HostName),
+}
+
+impl FromStr for AllowedHost {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text == "*" { Ok(Self::Any) } else { text.parse().map(Self::Only) }
+    }
+}
+
+impl fmt::Display for AllowedHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Only(name) => name.fmt(f),
+        }
+    }
+}
+
+/// A host as browsers send it, in lower case and without the dot that may stand at the end, so that two are the same if their texts
+/// are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostName(String);
+
+impl HostName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is the name that every machine has for itself.
+    pub fn is_localhost(&self) -> bool {
+        self.0 == "localhost"
+    }
+
+    /// Whether it is no name but an IP address.
+    pub fn is_address(&self) -> bool {
+        self.0.starts_with('[') || self.0.parse::<Ipv4Addr>().is_ok()
+    }
+}
+
+impl FromStr for HostName {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        const NEEDED: Invalid = Invalid(
+            r#"the name of a host is needed as browsers send it, without scheme and port, like "chat.example.org" or "xn--bcher-kva.example"; "*" lets in all"#,
+        );
+        let text = text.strip_suffix('.').unwrap_or(text);
+        if is_host(text) { Ok(Self(text.to_ascii_lowercase())) } else { Err(NEEDED) }
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The two parts of `Host`; none where it is not well formed.
+pub fn host_and_port(authority: &str) -> Option<(HostName, Option<u16>)> {
+    let (host, port) = split_port(authority)?;
+    Some((host.parse().ok()?, port))
+}
+
 /// An origin as browsers send it in `Origin` (RFC 6454 section 6.2): `scheme://host` or `scheme://host:port`, in lower case and
 /// without the port that the scheme implies, so that two are the same if their texts are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Origin(String);
+pub struct Origin {
+    scheme: String,
+    host: HostName,
+    /// None for the one that the scheme implies.
+    port: Option<u16>,
+}
 
 impl Origin {
-    /// The origin as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The host of its pages.
+    pub fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    /// Whether its pages are those of a server that was asked for by this host and port. The scheme is not compared, since a proxy may
+    /// end TLS; it says which port is implied.
+    pub fn is_at(&self, host: &HostName, port: Option<u16>) -> bool {
+        self.host == *host && self.port == port.filter(|port| implied_port(&self.scheme) != Some(*port))
+    }
+}
+
+fn implied_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
     }
 }
 
@@ -262,19 +353,19 @@ impl FromStr for Origin {
         let good_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
             && !matches!(scheme, "ws" | "wss");
-        if !good_scheme || !is_host(host) {
+        if !good_scheme {
             return Err(NEEDED);
         }
-        Ok(Self(match (scheme, port) {
-            (_, None) | ("http", Some(80)) | ("https", Some(443)) => format!("{scheme}://{host}"),
-            (_, Some(port)) => format!("{scheme}://{host}:{port}"),
-        }))
+        let host = host.parse().map_err(|_| NEEDED)?;
+        Ok(Self { scheme: scheme.to_owned(), host, port: port.filter(|port| implied_port(scheme) != Some(*port)) })
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let Self { scheme, host, port } = self;
+        write!(f, "{scheme}://{host}")?;
+        port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
@@ -500,6 +591,7 @@ mod tests {
             ("http://[::1]", "http://[::1]"),
             ("http://[::1]:3000", "http://[::1]:3000"),
             ("tauri://localhost", "tauri://localhost"),
+            ("https://chat.example.org.", "https://chat.example.org"),
         ] {
             assert_eq!(text.parse::<Origin>().map(|origin| origin.to_string()), Ok(form.to_owned()));
         }
@@ -533,6 +625,41 @@ mod tests {
         ] {
             assert!(text.parse::<Origin>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_port_that_a_scheme_implies_is_no_difference() {
+        for (origin, asked, same) in [
+            ("https://chat.example", "chat.example", true),
+            ("https://chat.example", "chat.example:443", true),
+            ("https://chat.example:443", "chat.example", true),
+            ("http://chat.example", "chat.example:80", true),
+            ("https://Chat.Example.", "cHAT.example:443", true),
+            ("https://chat.example:3000", "chat.example:3000", true),
+            ("http://[::1]", "[::1]:80", true),
+            ("https://chat.example", "chat.example:80", false),
+            ("http://chat.example", "chat.example:443", false),
+            ("https://chat.example:3000", "chat.example", false),
+            ("https://chat.example", "chat.example:3000", false),
+            ("https://chat.example", "other.example", false),
+        ] {
+            let (host, port) = host_and_port(asked).unwrap();
+            assert_eq!(origin.parse::<Origin>().unwrap().is_at(&host, port), same, "{origin} {asked}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_no_scheme_and_no_port() {
+        for (text, form) in [("Chat.Example.", "chat.example"), ("a_b", "a_b"), ("10.0.0.1", "10.0.0.1"), ("[::1]", "[::1]")] {
+            assert_eq!(text.parse::<HostName>().map(|name| name.to_string()), Ok(form.to_owned()));
+        }
+        for bad in ["", ".", "a:80", "http://a", "a/b", "bücher.example", "a b", "*.example", "::1", "[::1"] {
+            assert!(bad.parse::<HostName>().is_err(), "{bad}");
+        }
+        let is_address = |text: &str| text.parse::<HostName>().unwrap().is_address();
+        assert!(
+            is_address("127.0.0.1") && is_address("[::1]") && !is_address("127.0.0.1.evil.example") && !is_address("1.2.3")
+        );
     }
 
     #[test]

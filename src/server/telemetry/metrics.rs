@@ -30,6 +30,8 @@ const SECONDS: [f64; 17] =
 pub enum Refused {
     /// The handshake breaks RFC 6455.
     Malformed,
+    /// It asks for a host that is not this one.
+    Host,
     /// A page of a foreign origin asked.
     Origin,
     /// The address names no room that the settings have.
@@ -45,12 +47,21 @@ pub enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 7] =
-        [Self::Malformed, Self::Origin, Self::NotFound, Self::Forbidden, Self::NoGroup, Self::TooMany, Self::TooSoon];
+    const ALL: [Self; 8] = [
+        Self::Malformed,
+        Self::Host,
+        Self::Origin,
+        Self::NotFound,
+        Self::Forbidden,
+        Self::NoGroup,
+        Self::TooMany,
+        Self::TooSoon,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
+            Self::Host => "host",
             Self::Origin => "origin",
             Self::NotFound => "not_found",
             Self::Forbidden => "forbidden",

@@ -9,6 +9,7 @@
 mod fault;
 mod measured;
 mod metrics;
+mod seldom;
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -24,6 +25,7 @@ pub use self::{
     fault::Fault,
     measured::Measured,
     metrics::{Append, Appends, FanOut, Metrics, Present, Refused, Sends, TEXT_FORMAT},
+    seldom::Seldom,
 };
 use super::settings::{Mistake, Mistakes, Place};
 
