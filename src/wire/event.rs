@@ -17,6 +17,16 @@ pub struct Person {
     pub name: String,
 }
 
+impl Person {
+    /// Whether this is no guest: a program that pushes, or one that nobody knows.
+    pub fn is_program(&self) -> bool {
+        self.id.is_empty() || self.id.starts_with('t')
+    }
+}
+
+/// The field of a pushed event that names the program that pushed it, as a [`Person`]; set by the server alone.
+pub const BY_PROGRAM: &str = "confab.program";
+
 /// One message of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {

@@ -15,16 +15,18 @@ mod names;
 mod presence;
 mod search;
 mod server;
+mod text;
 mod time;
 
 pub use change::{Change, Content, Emoji, MOST_REACTIONS, Reaction, beginning};
 pub use command::{Command, Delete, Edit, Join, Leave, Ping, React, Request, Send, Typing};
 pub use error::{Code, CommandError};
-pub use event::{Event, Message, Person, RoomList, RoomSummary, Stored, Stretch};
+pub use event::{BY_PROGRAM, Event, Message, Person, RoomList, RoomSummary, Stored, Stretch};
 pub use names::{Epoch, Group, InvalidName, Key, MessageId, Offset, Position, Topic};
 pub use presence::{Members, Presence, SAMPLE, TYPING_SHOWN_MS, Typist};
 pub use search::{Hit, Segment};
 pub use server::{Answer, Joined, Outcome, Push, Reply, ServerFrame, State, Welcome};
+pub use text::{Blank, InvalidPersonName, LONGEST_NAME, PersonName, Text, is_blank};
 pub use time::Timestamp;
 
 /// The sub-protocol that a client asks for to speak this protocol (RFC 6455 section 1.9).

@@ -56,6 +56,15 @@ async fn offsets(app: &TestApp, group: &str, json: Value) -> Vec<Value> {
     results.as_array().expect("a list").iter().map(|done| done["offset"].clone()).collect()
 }
 
+/// The id of the program `Cron`: t and the beginning of the name's SHA-256.
+const CRON: &str = "tdd9d24965dbedc02";
+
+/// An event as its members get it when `Cron` has pushed it.
+fn pushed(mut event: Value) -> Value {
+    event["confab.program"] = json!({"id": CRON, "name": "Cron"});
+    event
+}
+
 /// Sends what is refused; gives the status and the message.
 async fn refused(request: RequestBuilder) -> (u16, String) {
     let response = answer(request).await;
@@ -85,8 +94,7 @@ async fn a_pushed_text_is_a_message_like_any_other() {
         (offset(&first), &event["type"], &event["key"], &event["text"]),
         (2, &json!("message"), &json!("p-1"), &json!("pushed"))
     );
-    // The id follows from the name: t and the beginning of its SHA-256.
-    assert_eq!(event["from"], json!({"id": "tdd9d24965dbedc02", "name": "Cron"}));
+    assert_eq!(event["from"], json!({"id": CRON, "name": "Cron"}));
     let second = v1.push().await;
     assert_eq!(
         (offset(&second), &second["event"]["text"], &second["event"]["from"]),
@@ -131,7 +139,7 @@ async fn a_batch_is_sent_in_its_order() {
         let push = v1.push().await;
         assert_eq!(push["offset"], place);
         if n == 251 {
-            assert_eq!(push["event"], json!({"type": "half", "n": 250}));
+            assert_eq!(push["event"], pushed(json!({"type": "half", "n": 250})));
         } else {
             assert_eq!(push["event"]["text"], format!("m{n}"));
         }
@@ -171,7 +179,7 @@ async fn guests_are_not_told_of_rooms_that_are_closed_to_them() {
 }
 
 #[tokio::test]
-async fn an_event_reaches_the_members_as_it_is() {
+async fn an_event_reaches_the_members_as_it_is_and_says_who_pushed_it() {
     let app = start().await;
     let mut v1 = V1::connect(app.address, "/room/coins/").await;
     let mut plain = Plain::connect(app.address, "/room/coins/").await;
@@ -182,7 +190,7 @@ async fn an_event_reaches_the_members_as_it_is() {
     ];
     for event in &events {
         assert_eq!(offsets(&app, "coins", event.clone()).await, [Value::Null]);
-        assert_eq!(v1.push().await, json!({"topic": "room/coins", "event": event}));
+        assert_eq!(v1.push().await, json!({"topic": "room/coins", "event": pushed(event.clone())}));
     }
     for text in ["BTC 1", "from Django", "no message of anybody"] {
         assert_eq!(plain.text().await, text);
@@ -215,7 +223,7 @@ async fn the_rule_of_a_room_says_how_a_python_message_looks_and_members_see_no_d
         (&json!(1), &json!("message"), &json!("one"))
     );
     let event = json!({"type": "room_said", "body": "two", "text": "two"});
-    assert_eq!(v1.push().await, json!({"topic": "room/a", "event": event}));
+    assert_eq!(v1.push().await, json!({"topic": "room/a", "event": pushed(event)}));
     assert_eq!((plain.text().await, plain.text().await), ("one".to_owned(), "two".to_owned()));
     let (status, message) =
         refused(post(&app, "groups/a", ALL).json(&json!({"type": "room_said", "body": "x", "from": "y"}))).await;
@@ -237,8 +245,13 @@ async fn no_event_passes_for_somebodys_message() {
     }
     let mut message = whole.clone();
     message["type"] = json!("chat.message");
+    let mut of_the_wire = whole.clone();
+    of_the_wire["type"] = json!("else");
+    of_the_wire.as_object_mut().expect("an object").remove("message");
     for event in [
         message,
+        of_the_wire,
+        json!({"type": "else", "text": "forged", "confab.program": {"id": "g1", "name": "Ann"}}),
         json!({"type": "confab.room", "group": "a", "latest": whole}),
         json!({"type": "confab_room", "group": "a", "latest": whole}),
         json!({"type": "room", "group": "a", "latest": whole}),
@@ -263,7 +276,7 @@ async fn an_event_to_a_channel_reaches_one_connection() {
     let event = json!({"type": "for.you", "text": "only"});
     let response = answer(post(&app, &format!("channels/{name}"), ALL).json(&event)).await;
     assert_eq!((response.status().as_u16(), body(response).await), (200, json!({})));
-    assert_eq!(one.push().await, json!({"topic": "me", "event": event}));
+    assert_eq!(one.push().await, json!({"topic": "me", "event": pushed(event.clone())}));
     assert_eq!(other.pushes_so_far().await, [] as [Value; 0]);
 
     // Plain clients are not told their names; this one has the number after the other's.

@@ -26,8 +26,8 @@ use serde_json::{Map, Value};
 
 use super::{Here, Wish, wish::Wishes};
 use crate::wire::{
-    Change, Content, Event, Joined, Key, Members, Message, MessageId, Offset, Person, Position, Push, State, Stored, Stretch,
-    Timestamp,
+    BY_PROGRAM, Change, Content, Event, Joined, Key, Members, Message, MessageId, Offset, Person, PersonName, Position, Push,
+    State, Stored, Stretch, Timestamp, is_blank,
 };
 
 /// So many changes are kept for rows that are being read.
@@ -334,7 +334,7 @@ impl RoomState {
                 if let Some(text) = text_of(&map) {
                     let key = RowKey::new("", &format!("event-{}", self.nameless));
                     self.nameless += 1;
-                    let from = Person { id: String::new(), name: name_of(&map).unwrap_or("Program").to_owned() };
+                    let from = program_of(&map);
                     let content = Content::new(text);
                     self.say_now(Row { key, from, content, at: None, offset: None, delivery: Delivery::Sent });
                 }
@@ -639,11 +639,19 @@ fn placed(Stored { offset, message }: Stored) -> Row {
 /// The text that a program's event shows: under `text`, `message`, `message.text` or `msg.text`.
 fn text_of(map: &Map<String, Value>) -> Option<&str> {
     let nested = |key: &str| map.get(key).and_then(|inner| inner.get("text"));
-    [map.get("text"), map.get("message"), nested("message"), nested("msg")].into_iter().flatten().find_map(Value::as_str)
+    let text = [map.get("text"), map.get("message"), nested("message"), nested("msg")];
+    text.into_iter().flatten().find_map(Value::as_str).filter(|text| !is_blank(text))
 }
 
-fn name_of(map: &Map<String, Value>) -> Option<&str> {
-    ["from", "username", "user"].into_iter().filter_map(|key| map.get(key)).find_map(Value::as_str)
+/// The program that an event comes from: the one that pushed it, or one that goes by the name in it. It is never a person.
+fn program_of(map: &Map<String, Value>) -> Person {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let pushed = map.get(BY_PROGRAM).and_then(|by| Some(Person { id: text(by, "id")?, name: text(by, "name")? }));
+    pushed.filter(Person::is_program).unwrap_or_else(|| {
+        let names = ["from", "username", "user"].into_iter().filter_map(|key| map.get(key)?.as_str()?.parse().ok());
+        let name = names.map(PersonName::into_string).next();
+        Person { id: String::new(), name: name.unwrap_or_else(|| "Program".to_owned()) }
+    })
 }
 
 /// Whether messages are held that stand before those of the stretch.

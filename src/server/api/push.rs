@@ -30,7 +30,7 @@ use crate::{
         services::{Named, Services},
         settings::RoomEvents,
     },
-    wire::{Code, CommandError, InvalidName, Key, Offset},
+    wire::{Code, CommandError, InvalidName, Key, Offset, Person},
 };
 
 /// How many items a batch has at most.
@@ -89,7 +89,9 @@ pub(super) async fn to_group(
     let key = idempotency_key(request.headers())?;
     let items = match read_body(request, &services.limits).await? {
         Body::Text(text) => vec![Item::text(text, key, &services.limits)?],
-        Body::Json(json) => items(json, key, &services.limits, access.room())?,
+        Body::Json(json) => {
+            Items { program: &program.person, room: access.room(), limits: &services.limits }.read(json, key)?
+        }
     };
     spend(&program, items.len(), &services.limits)?;
     Ok(Json(send_all(&access, &items).await?))
@@ -116,7 +118,7 @@ pub(super) async fn to_channel(
     let Body::Json(json) = read_body(request, &services.limits).await? else {
         return Err(unsupported("a channel takes one event, as application/json"));
     };
-    let event = event(json, &services.limits, None)?;
+    let event = event(json, &program.person, &services.limits, None)?;
     spend(&program, 1, &services.limits)?;
     services.layer.send(&channel, event).await.map_err(|cause| match cause {
         LayerError::ChannelFull { .. } => later(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, cause.to_string(), LATER_MS),
@@ -163,22 +165,51 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Error> {
     key.map(Some).map_err(|reason: InvalidName| unprocessable(format!("Idempotency-Key: {reason}")))
 }
 
-/// One object, or a list of them.
-fn items(json: Value, key: Option<Key>, limits: &Limits, room: &Room) -> Result<Vec<Item>, Error> {
-    let Value::Array(list) = json else { return Ok(vec![Item::read(json, key, limits, room)?]) };
-    if key.is_some() {
-        return Err(unprocessable("Idempotency-Key is for a single text; in a list each has its own `key`"));
+/// What has a say in how items are read: who sends them, where to, and how long they may be.
+struct Items<'a> {
+    program: &'a Person,
+    room: &'a Room,
+    limits: &'a Limits,
+}
+
+impl Items<'_> {
+    /// One object, or a list of them.
+    fn read(&self, json: Value, key: Option<Key>) -> Result<Vec<Item>, Error> {
+        let Value::Array(list) = json else { return Ok(vec![self.item(json, key)?]) };
+        if key.is_some() {
+            return Err(unprocessable("Idempotency-Key is for a single text; in a list each has its own `key`"));
+        }
+        if list.len() > BATCH {
+            return Err(too_large(format!("a list has at most {BATCH} items, not {}", list.len())));
+        }
+        let read = |(at, json)| {
+            self.item(json, None).map_err(|Error(status, mut error)| {
+                error.message = format!("item {at}: {}", error.message);
+                Error(status, error)
+            })
+        };
+        list.into_iter().enumerate().map(read).collect()
     }
-    if list.len() > BATCH {
-        return Err(too_large(format!("a list has at most {BATCH} items, not {}", list.len())));
+
+    /// An object with a `type` is an event, any other a text; `key` is the header's.
+    fn item(&self, json: Value, key: Option<Key>) -> Result<Item, Error> {
+        let Some(object) = json.as_object() else {
+            return Err(unprocessable("an item is an object with a `text` or a `type`"));
+        };
+        if object.contains_key("type") {
+            return match key {
+                None => event(json, self.program, self.limits, Some(&self.room.events)).map(Item::Event),
+                Some(_) => Err(unprocessable("Idempotency-Key is for a text; an event has no key")),
+            };
+        }
+        let text: Text = serde_json::from_value(json).map_err(|error| unprocessable(error.to_string()))?;
+        match (&key, &text.key) {
+            (Some(header), Some(own)) if header != own => {
+                Err(unprocessable("`key` and Idempotency-Key are not the same; one is enough"))
+            }
+            _ => Item::text(text.text, text.key.or(key), self.limits),
+        }
     }
-    let read = |(at, json)| {
-        Item::read(json, None, limits, room).map_err(|Error(status, mut error)| {
-            error.message = format!("item {at}: {}", error.message);
-            Error(status, error)
-        })
-    };
-    list.into_iter().enumerate().map(read).collect()
 }
 
 /// A text as a program writes it.
@@ -190,26 +221,6 @@ struct Text {
 }
 
 impl Item {
-    /// An object with a `type` is an event, any other a text; `key` is the header's.
-    fn read(json: Value, key: Option<Key>, limits: &Limits, room: &Room) -> Result<Self, Error> {
-        let Some(object) = json.as_object() else {
-            return Err(unprocessable("an item is an object with a `text` or a `type`"));
-        };
-        if object.contains_key("type") {
-            return match key {
-                None => event(json, limits, Some(&room.events)).map(Self::Event),
-                Some(_) => Err(unprocessable("Idempotency-Key is for a text; an event has no key")),
-            };
-        }
-        let text: Text = serde_json::from_value(json).map_err(|error| unprocessable(error.to_string()))?;
-        match (&key, &text.key) {
-            (Some(header), Some(own)) if header != own => {
-                Err(unprocessable("`key` and Idempotency-Key are not the same; one is enough"))
-            }
-            _ => Self::text(text.text, text.key.or(key), limits),
-        }
-    }
-
     /// A text; without a key it gets one.
     fn text(text: String, key: Option<Key>, limits: &Limits) -> Result<Self, Error> {
         if text.is_empty() {
@@ -223,12 +234,12 @@ impl Item {
 }
 
 /// An event as it is, checked.
-fn event(json: Value, limits: &Limits, events: Option<&RoomEvents>) -> Result<Event, Error> {
+fn event(json: Value, program: &Person, limits: &Limits, events: Option<&RoomEvents>) -> Result<Event, Error> {
     let most = limits.json_bytes();
     if json.to_string().len() > most {
         return Err(too_large(format!("an event is at most {most} bytes of JSON")));
     }
-    foreign_event(json, events).map_err(|reason| unprocessable(reason.to_string()))
+    foreign_event(json, program, events).map_err(|reason| unprocessable(reason.to_string()))
 }
 
 /// Counts the items against the program's rate.
@@ -374,7 +385,7 @@ mod tests {
             },
             telemetry::Appends,
         },
-        wire::{Group, Person, Position},
+        wire::{Group, Position},
     };
 
     /// A disk with room for so many messages.

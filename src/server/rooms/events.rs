@@ -18,7 +18,9 @@ use crate::{
         layers::{Event, InvalidEvent, Value},
         settings::RoomEvents,
     },
-    wire::{Change, Content, Epoch, Group, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp, beginning},
+    wire::{
+        BY_PROGRAM, Change, Content, Epoch, Group, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp, beginning,
+    },
 };
 
 /// A room's text message, where its rule says nothing else.
@@ -44,6 +46,10 @@ const ALONE: [&str; 5] = ["presence", "typing", "edit", "delete", "react"];
 const ALIKE: [&str; 4] = [MESSAGE, BINARY, "message", "room"];
 /// What says in such events who has spoken and where it stands.
 const OURS: [&str; 5] = ["offset", "epoch", "id", "from", "latest"];
+/// Types of the wire: to clients an event of one of these may be the server's own.
+const WIRE: [&str; 7] = ["message", "room", "edit", "delete", "react", "presence", "typing"];
+/// What the type of a program's event begins with for clients that would take it for the server's own.
+const PROGRAMS: &str = "program.";
 
 /// Why an event from outside is not passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +59,7 @@ pub enum Foreign {
     /// Its type is the server's own.
     Kind,
     /// It has this field, which the server alone sets in events of this type.
-    Field(String, &'static str),
+    Field(String, String),
     /// It has all that a message of somebody has.
     Message,
 }
@@ -75,25 +81,35 @@ impl fmt::Display for Foreign {
     }
 }
 
-/// An event from outside, checked: nothing that clients take for a message of somebody, or for a place in a stream, can be
-/// made in this way. Consumers in Python take `_` for `.` in types, and so does this. `events` is what the rule of the room
-/// says that the event is for, if it is for one.
+/// An event from outside, checked, with the program that it comes from: nothing that clients take for a message of somebody, or for a
+/// place in a stream, can be made in this way. Consumers in Python take `_` for `.` in types, and so does this. `events` is what the
+/// rule of the room says that the event is for, if it is for one.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn foreign_event(json: serde_json::Value, events: Option<&RoomEvents>) -> Result<Event, Foreign> {
+pub fn foreign_event(json: serde_json::Value, program: &Person, events: Option<&RoomEvents>) -> Result<Event, Foreign> {
     let event = Event::from_json(json).map_err(Foreign::Invalid)?;
     let kind = event.kind().replace('_', ".");
     if kind.starts_with(OWN) || ALONE.contains(&kind.as_str()) {
         return Err(Foreign::Kind);
     }
+    if let Some(field) = event.fields().keys().find(|field| field.starts_with(OWN)) {
+        return Err(Foreign::Field(event.kind().to_owned(), field.clone()));
+    }
     let alike = ALIKE.contains(&kind.as_str()) || events.is_some_and(|events| events.event_type.is(event.kind()));
     let ours = OURS.into_iter().find(|field| event.get(field).is_some());
     match ours {
-        Some(field) if alike => Err(Foreign::Field(event.kind().to_owned(), field)),
-        _ if read_message(event.fields()).is_some() => Err(Foreign::Message),
-        _ => Ok(event),
+        Some(field) if alike => Err(Foreign::Field(event.kind().to_owned(), field.to_owned())),
+        _ if has_all_of_a_message(event.fields()) => Err(Foreign::Message),
+        _ => Ok(event.with(BY_PROGRAM, person(program))),
     }
+}
+
+/// Whether it has an author and whatever else a message has, its text being under the layer's key or under that of the wire.
+fn has_all_of_a_message(map: &Map) -> bool {
+    let text = map.get("text").map(|text| Map::from([(TEXT.to_owned(), text.clone())]));
+    let of_the_wire = text.map(|text| map.iter().map(|(key, value)| (key.clone(), value.clone())).chain(text).collect::<Map>());
+    read_message(map).is_some() || of_the_wire.is_some_and(|map| read_message(&map).is_some())
 }
 
 /// Says a message in a room; `place` where it keeps history.
@@ -103,17 +119,11 @@ pub(super) fn message(place: Option<(&Epoch, Offset)>, message: &Message, events
 }
 
 fn in_full(kind: &str, text_key: &str, place: Option<(&Epoch, Offset)>, message: &Message) -> Event {
-    let from = Value::Map(
-        [("id", &message.from.id), ("name", &message.from.name)]
-            .into_iter()
-            .map(|(key, text)| (key.to_owned(), Value::from(text.as_str())))
-            .collect(),
-    );
     let event = Event::new(kind)
         .with(text_key, message.content.text.as_str())
         .with("id", message.id.as_str())
         .with("key", message.key.as_str())
-        .with("from", from)
+        .with("from", person(&message.from))
         .with("at", message.at.as_millis());
     let event = match place {
         Some(place) => in_place(event, place),
@@ -124,6 +134,12 @@ fn in_full(kind: &str, text_key: &str, place: Option<(&Epoch, Offset)>, message:
         None => event,
     };
     if message.content.deleted { event.with("deleted", true) } else { event }
+}
+
+fn person(Person { id, name }: &Person) -> Value {
+    Value::Map(
+        [("id", id), ("name", name)].into_iter().map(|(key, text)| (key.to_owned(), Value::from(text.as_str()))).collect(),
+    )
 }
 
 fn in_place(event: Event, (epoch, offset): (&Epoch, Offset)) -> Event {
@@ -220,6 +236,9 @@ pub fn read_event(event: &Event, events: Option<&RoomEvents>) -> Read {
     }
     let usual = text(event.fields());
     let mut map = object(event);
+    if WIRE.contains(&event.kind()) && would_pass_for_ours(&map) {
+        map.insert("type".to_owned(), format!("{PROGRAMS}{}", event.kind()).into());
+    }
     if let Some(own) = own.filter(|own| usual != Some(own)) {
         map.insert("text".to_owned(), own.into());
     }
@@ -236,6 +255,12 @@ fn read_listed(event: &Event) -> Option<(RoomSummary, Position)> {
     let epoch = latest.get("epoch")?.as_str()?.parse().ok()?;
     let since = Position { epoch, offset: event.get("since").and_then(Value::as_u64).map_or(offset, Offset) };
     Some((RoomSummary { group, latest: Some(Stored { offset, message }) }, since))
+}
+
+/// Whether clients would read a program's event as one that the server alone has.
+fn would_pass_for_ours(map: &serde_json::Map<String, serde_json::Value>) -> bool {
+    let read = serde_json::from_value(serde_json::Value::Object(map.clone()));
+    read.is_ok_and(|event| !matches!(event, crate::wire::Event::Other(_)))
 }
 
 fn object(event: &Event) -> serde_json::Map<String, serde_json::Value> {
@@ -294,6 +319,10 @@ mod tests {
         let (id, name) = ("g1".to_owned(), "Ann".to_owned());
         let (from, at) = (Person { id, name }, Timestamp::from_millis(7));
         Message { id: "e-3".to_owned(), key: "k".parse().unwrap(), from, content: Content::new("hello"), at }
+    }
+
+    fn cron() -> Person {
+        Person { id: "t1".to_owned(), name: "Cron".to_owned() }
     }
 
     fn rule(event_type: &str, text_key: &str) -> RoomEvents {
@@ -411,13 +440,58 @@ mod tests {
             for writer in [RoomEvents::default(), rule.clone()] {
                 let mut forged = message(Some((&epoch, Offset(3))), &said(), &writer).to_json();
                 forged["type"] = kind.into();
-                assert!(foreign_event(forged.clone(), Some(&rule)).is_err(), "{forged}");
-                assert!(foreign_event(forged.clone(), None).is_err(), "{forged}");
+                let of_the_wire = {
+                    let mut event = forged.clone();
+                    let fields = event.as_object_mut().unwrap();
+                    let text = fields.remove("message").or_else(|| fields.remove("body")).unwrap();
+                    fields.insert("text".to_owned(), text);
+                    fields.remove("text_key");
+                    event
+                };
+                for forged in [forged, of_the_wire] {
+                    assert!(foreign_event(forged.clone(), &cron(), Some(&rule)).is_err(), "{forged}");
+                    assert!(foreign_event(forged.clone(), &cron(), None).is_err(), "{forged}");
+                }
             }
         }
         let partly = |kind: &str| json!({"type": kind, "body": "x", "from": "Django"});
-        assert_eq!(foreign_event(partly("room_said"), Some(&rule)), Err(Foreign::Field("room_said".to_owned(), "from")));
-        assert!(foreign_event(partly("room_said"), None).is_ok());
-        assert!(foreign_event(partly("else"), Some(&rule)).is_ok());
+        let field = |kind: &str, field: &str| Err(Foreign::Field(kind.to_owned(), field.to_owned()));
+        assert_eq!(foreign_event(partly("room_said"), &cron(), Some(&rule)), field("room_said", "from"));
+        assert!(foreign_event(partly("room_said"), &cron(), None).is_ok());
+        assert!(foreign_event(partly("else"), &cron(), Some(&rule)).is_ok());
+        let signed = json!({"type": "else", BY_PROGRAM: {"id": "g1", "name": "Ann"}});
+        assert_eq!(foreign_event(signed, &cron(), None), field("else", BY_PROGRAM));
+    }
+
+    #[test]
+    fn a_pushed_event_says_which_program_pushed_it() {
+        let pushed = foreign_event(json!({"type": "tick", "text": "x", "from": "Ann"}), &cron(), None).unwrap();
+        let Read { plain, event, .. } = read_event(&pushed, None);
+        assert_eq!(plain, Some(PlainMessage::Text("x".to_owned())));
+        let by = json!({"id": "t1", "name": "Cron"});
+        assert_eq!(
+            serde_json::to_value(event).unwrap(),
+            json!({"type": "tick", "text": "x", "from": "Ann", "confab.program": by})
+        );
+    }
+
+    #[test]
+    fn no_event_of_the_layer_is_one_of_the_servers_own_to_clients() {
+        let from = json!({"id": "g1", "name": "Ann"});
+        let at = "2026-11-21T02:40:11.880Z";
+        for event in [
+            json!({"type": "message", "id": "e-3", "key": "k", "from": from, "at": at, "text": "forged"}),
+            json!({"type": "typing", "from": from}),
+            json!({"type": "presence", "count": 7, "joined": [], "left": []}),
+            json!({"type": "delete", "id": "e-3"}),
+            json!({"type": "edit", "id": "e-3", "text": "forged", "at": at}),
+            json!({"type": "room", "group": "a", "latest": null}),
+        ] {
+            let (_, shown) = shown(event.clone(), None);
+            assert_eq!(shown["type"], format!("program.{}", event["type"].as_str().unwrap()), "{event}");
+        }
+        // What only has the type of one is no other than it says.
+        let event = json!({"type": "message", "text": "no message of anybody"});
+        assert_eq!(shown(event.clone(), None).1, event);
     }
 }

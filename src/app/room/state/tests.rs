@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 use crate::{app::What, wire::Topic};
 
@@ -364,4 +366,33 @@ fn a_message_that_is_being_deleted_is_not_the_last_of_ours() {
     assert_eq!(last(&state).as_deref(), Some("b"));
     compose(&mut state, "c");
     assert_eq!(last(&state).as_deref(), Some("b"), "what is under way cannot be changed yet");
+}
+
+#[test]
+fn an_event_of_a_program_stands_under_its_name_and_never_passes_for_a_person() {
+    let mut state = RoomState::new(stretch(0, []));
+    let topic = Topic::Room("lobby".parse().expect("a group"));
+    let mut shown = |event: Value| {
+        let before = state.rows().len();
+        let event = serde_json::from_value(event).expect("an event");
+        assert_eq!(state.apply(Input::Pushed(Push { topic: topic.clone(), offset: None, event })), Ok(()));
+        state.rows().get(before).map(|row| (row.from.clone(), row.from.is_program(), row.content.text.clone()))
+    };
+    let cron = Person { id: "t1".to_owned(), name: "Cron".to_owned() };
+    let named = |name: &str| Person { id: String::new(), name: name.to_owned() };
+    let by = json!({"id": "t1", "name": "Cron"});
+    for (event, from) in [
+        // Pushed with a token: the name is the token's, whatever the event says.
+        (json!({"type": "x", "text": "hello", "from": "Ann", "confab.program": by}), cron.clone()),
+        (json!({"type": "x", "text": "hello", "username": "Ann", "user": "Ann", "confab.program": by}), cron),
+        // Of the layer: the name that it brings, as anybody's name is read.
+        (json!({"type": "x", "text": "hello", "from": "Ann"}), named("Ann")),
+        (json!({"type": "x", "text": "hello", "username": " A\u{202e}nn\u{200b} "}), named("Ann")),
+        (json!({"type": "x", "text": "hello", "from": "\u{200b}", "user": "Bob"}), named("Bob")),
+        (json!({"type": "x", "text": "hello"}), named("Program")),
+        (json!({"type": "x", "text": "hello", "confab.program": {"id": "g1", "name": "Ann"}}), named("Program")),
+    ] {
+        assert_eq!(shown(event.clone()), Some((from, true, "hello".to_owned())), "{event}");
+    }
+    assert_eq!(shown(json!({"type": "x", "text": " \u{200b}"})), None, "nothing is seen in it");
 }
