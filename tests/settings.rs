@@ -557,7 +557,7 @@ fn bad_tokens_are_named_with_what_would_be_right_and_without_the_secret() {
         ),
         (
             "[[tokens]]\nname = \" a\"\ntoken = \"0123456789abcdef\"\n".to_owned(),
-            r#"Leptos.toml:2: tokens[0].name cannot be " a": a name of 1 to 40 characters is needed, without spaces around it or control characters"#.to_owned(),
+            r#"Leptos.toml:2: tokens[0].name cannot be " a": a name of 1 to 40 characters is needed, without spaces around it, double spaces, or characters that nobody sees"#.to_owned(),
         ),
         (
             "[[tokens]]\nname = \"a\"\ntoken = \"0123456789hush!\"\n".to_owned(),

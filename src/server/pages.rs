@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     app::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, shell},
-    wire::{Group, InvalidName, Key, Offset, Stretch},
+    wire::{Group, InvalidName, InvalidPersonName, Key, Offset, Stretch},
 };
 
 /// How many messages a page of the past shows.
@@ -305,12 +305,14 @@ pub(super) async fn rename(request: Request) -> Response {
         Ok(Form(rename)) => rename,
         Err(rejection) => return notice(rejection.status(), "That was not understood", &rejection.body_text(), page).await,
     };
-    match accounts::name_cookie(&headers, &name) {
-        Ok(cookie) => {
+    match name.parse() {
+        Ok(name) => {
             let response = with_cookies(Redirect::to(own_path(&next)).into_response(), Guest::of(&headers).cookies);
-            with_cookies(response, vec![cookie])
+            with_cookies(response, vec![accounts::name_cookie(&headers, &name)])
         }
-        Err(reason) => notice(StatusCode::UNPROCESSABLE_ENTITY, "This name cannot be taken", &format!("{reason}."), page).await,
+        Err(InvalidPersonName) => {
+            notice(StatusCode::UNPROCESSABLE_ENTITY, "This name cannot be taken", &format!("{InvalidPersonName}."), page).await
+        }
     }
 }
 

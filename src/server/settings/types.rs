@@ -9,7 +9,7 @@ use std::{
 use ipnet::{IpNet, Ipv4Net};
 use sha2::{Digest, Sha256};
 
-use crate::server::store::PostgresUrl;
+use crate::{server::store::PostgresUrl, wire::PersonName};
 
 /// Why a text was refused: what is needed instead, to be read after `cannot be "...": `.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -493,14 +493,14 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The name that a program speaks under: 1 to 40 characters, as a guest's.
+/// The name that a program speaks under: one that a guest could have, exactly as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProgramName(String);
+pub struct ProgramName(PersonName);
 
 impl ProgramName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
@@ -508,15 +508,16 @@ impl FromStr for ProgramName {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let good = (1..=40).contains(&text.chars().count()) && text.trim() == text && !text.contains(char::is_control);
-        good.then(|| Self(text.to_owned()))
-            .ok_or(Invalid("a name of 1 to 40 characters is needed, without spaces around it or control characters"))
+        let name = text.parse().ok().filter(|name: &PersonName| name.as_str() == text);
+        name.map(Self).ok_or(Invalid(
+            "a name of 1 to 40 characters is needed, without spaces around it, double spaces, or characters that nobody sees",
+        ))
     }
 }
 
 impl fmt::Display for ProgramName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.fmt(f)
     }
 }
 
