@@ -35,7 +35,7 @@ use crate::{
     app::{Editing, Input, Intent, RoomLink, RowKey, Status, What, Wish},
     wire::{
         Answer, Code, Command, CommandError, Event, Join, Joined, Key, Offset, Outcome, Person, Push, Reply, ServerFrame,
-        State, TYPING_SHOWN_MS, Timestamp, Topic, Typing, Typist,
+        State, TYPING_SHOWN_MS, Timestamp, Topic, Typing, Typist, is_blank,
     },
 };
 
@@ -107,7 +107,7 @@ pub(super) fn open(link: RoomLink) {
         Intent::Reconnect => line.open(),
         Intent::Draft(text) => {
             draft.keep(&text);
-            if !text.trim().is_empty() {
+            if !is_blank(&text) {
                 room.is_typing(&line);
             }
         }

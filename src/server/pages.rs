@@ -16,14 +16,14 @@ use tracing::error;
 use super::{
     accounts::{self, Guest},
     assets::BUILD,
-    rooms::{Access, NEWEST, Place, PostError, Refusal, Room},
+    rooms::{Access, NEWEST, Place, PostError, Posted, Refusal, Room},
     services::{Named, Services},
     store::{LONGEST_QUERY, Query as SearchQuery, Slice, StoreError},
     visitors::Visitor,
 };
 use crate::{
     app::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, shell},
-    wire::{Group, InvalidName, InvalidPersonName, Key, Offset, Stretch},
+    wire::{Group, InvalidName, InvalidPersonName, Key, Offset, Stretch, Text},
 };
 
 /// How many messages a page of the past shows.
@@ -234,16 +234,29 @@ pub(super) async fn post_message(State(services): State<Arc<Services>>, Named(gr
         Ok(Form(said)) => said,
         Err(rejection) => return notice(rejection.status(), "That was not understood", &rejection.body_text(), page).await,
     };
-    // A form sends its line ends as CRLF (HTML, "constructing the entry list"); everywhere else they are LF.
-    let text = text.replace("\r\n", "\n");
     let back = format!("/room/{}/", access.room().group);
-    if text.trim().is_empty() {
-        return Redirect::to(&back).into_response();
-    }
+    let Ok(text) = Text::written(&text) else { return Redirect::to(&back).into_response() };
     if let Err(wait) = charge(&services, &guest, &page) {
-        return too_fast(&services, guest, access, text, wait, page).await;
+        return too_fast(&services, guest, access, text.into_string(), wait, page).await;
     }
-    match access.post(key, text.clone()).await {
+    let posted = access.post(key, text.clone()).await;
+    let text = text.into_string();
+    // A form that is sent twice is one message. With another text it is not the same form any more, though its key says so.
+    let is_another = match &posted {
+        Ok(Posted { offset: Some(offset), fresh: false }) => access.says(*offset, &text).await.map(|same| !same),
+        _ => Ok(false),
+    };
+    match posted {
+        Ok(_) if is_another.is_err() => {
+            let mistake = "It cannot be told now whether this was said already. Look, and try again in a moment.".to_owned();
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            room_with(&services, guest, access, None, Some((mistake, text)), status, page).await
+        }
+        Ok(_) if is_another.is_ok_and(|is_another| is_another) => {
+            let mistake = "This form has said something already, and now something else. Send it once more to say this too.";
+            let status = StatusCode::CONFLICT;
+            room_with(&services, guest, access, None, Some((mistake.to_owned(), text)), status, page).await
+        }
         Ok(_) => with_cookies(Redirect::to(&back).into_response(), guest.cookies),
         Err(PostError::TooLong(longest)) => {
             let mistake = format!("This is {} bytes long; a message is at most {longest}.", text.len());

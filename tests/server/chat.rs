@@ -143,11 +143,38 @@ async fn a_mistake_is_answered_and_the_connection_goes_on() {
 async fn the_longest_text_goes_through_however_json_writes_it() {
     let app = TestApp::start().await;
     let mut v1 = V1::connect(app.address, "/room/a/").await;
-    for (n, text) in ["x".repeat(65_536), "\u{1}".repeat(65_536), "\"".repeat(65_536), "🦀".repeat(16_384)].iter().enumerate()
-    {
+    for (n, text) in ["x".repeat(65_536), "\"".repeat(65_536), "🦀".repeat(16_384)].iter().enumerate() {
         assert_eq!(v1.post("room/a", &format!("k{n}"), text).await, n as u64 + 1);
         assert_eq!(v1.push().await["event"]["text"], **text);
     }
+    // Six bytes for each sign are the most that JSON can take.
+    let escaped = "\\u0078".repeat(65_536);
+    v1.say(&format!(r#"{{"id":100,"send":{{"topic":"room/a","key":"escaped","text":"{escaped}"}}}}"#)).await;
+    assert_eq!(v1.answer(json!(100)).await.expect("an answer")["ok"]["offset"], 4);
+    assert_eq!(v1.push().await["event"]["text"], "x".repeat(65_536));
+}
+
+#[tokio::test]
+async fn what_is_written_is_the_same_text_however_its_lines_end_and_something_of_it_is_seen() {
+    let app = TestApp::start().await;
+    let mut v1 = V1::connect(app.address, "/room/a/").await;
+    v1.post("room/a", "k", "\r\n a\rb\0\u{1b}[2J\r\n \r\n").await;
+    let push = v1.push().await;
+    assert_eq!(push["event"]["text"], " a\nb[2J");
+    let message = push["event"]["id"].clone();
+    for blank in ["", "  ", "\n\t", "\0", "\u{200b}", "\u{2800}\u{3164}\u{ad}"] {
+        for command in [
+            json!({"send": {"topic": "room/a", "key": "blank", "text": blank}}),
+            json!({"edit": {"topic": "room/a", "message": message, "text": blank}}),
+        ] {
+            let error = v1.error(command.clone()).await;
+            assert_eq!(error["code"], "bad_request", "{command}");
+            assert!(error["message"].as_str().is_some_and(|message| message.contains("the text is empty")), "{error}");
+        }
+    }
+    v1.ok(json!({"edit": {"topic": "room/a", "message": message, "text": "new\r\n"}})).await;
+    assert_eq!(v1.push().await["event"]["text"], "new");
+    assert_eq!(v1.pushes_so_far().await, [] as [Value; 0]);
 }
 
 #[tokio::test]

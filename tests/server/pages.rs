@@ -112,7 +112,7 @@ async fn the_form_says_something_and_leads_back() {
         let answer = posted(&client, &room, &[("key", key), ("text", "two\r\nlines")]).await;
         assert_eq!((answer.status().as_u16(), location(&answer)), (303, "/room/a/"));
     }
-    for blank in ["", "   ", "\r\n\t"] {
+    for blank in ["", "   ", "\r\n\t", "\u{200b}", "\u{ad}\u{2800}", "\0"] {
         let answer = posted(&client, &room, &[("key", "blank"), ("text", blank)]).await;
         assert_eq!((answer.status().as_u16(), location(&answer)), (303, "/room/a/"), "{blank:?}");
     }
@@ -123,6 +123,29 @@ async fn the_form_says_something_and_leads_back() {
     assert_eq!(texts(&page), ["two\nlines"]);
     let next = between(between(&page, "name=\"key\"", ">"), "value=\"", "\"");
     assert_ne!(next, key, "the next message has a key of its own");
+}
+
+#[tokio::test]
+async fn a_form_that_is_used_again_for_another_text_loses_nothing() {
+    let app = TestApp::start().await;
+    let client = browser();
+    let room = app.url("/room/a/");
+    let say = async |text: &str| posted(&client, &room, &[("key", "K"), ("text", text)]).await;
+    for _ in 0..2 {
+        assert_eq!(say("first").await.status(), 303);
+    }
+    let again = say("second & last").await;
+    assert_eq!(again.status(), 409);
+    let page = again.text().await.expect("a page");
+    let area = between(&page, "<textarea", "</textarea>");
+    assert!(area.ends_with(">second &amp; last"), "the text is kept: {area}");
+    let key = between(between(&page, "name=\"key\"", ">"), "value=\"", "\"");
+    assert_eq!(posted(&client, &room, &[("key", key), ("text", "second & last")]).await.status(), 303);
+    // Line ends are no difference.
+    assert_eq!(posted(&client, &room, &[("key", "L"), ("text", "two\nlines")]).await.status(), 303);
+    assert_eq!(posted(&client, &room, &[("key", "L"), ("text", "two\r\nlines\r\n")]).await.status(), 303);
+    let said: Vec<_> = app.all_messages("a").await.1.iter().map(|message| message["text"].clone()).collect();
+    assert_eq!(said, ["first", "second & last", "two\nlines"]);
 }
 
 #[tokio::test]
@@ -258,7 +281,7 @@ async fn a_new_name_leads_back_to_this_server_only() {
         let answer = posted(&browser(), &app.url("/me"), &[("name", "Ann"), ("next", next)]).await;
         assert_eq!((answer.status().as_u16(), location(&answer)), (303, "/"), "{next:?}");
     }
-    for name in ["", "   ", &"x".repeat(41)] {
+    for name in ["", "   ", "\u{200b}\u{200b}", "\u{2800}", "\u{3164}", "\u{202e}", &"x".repeat(41)] {
         let answer = posted(&browser(), &app.url("/me"), &[("name", name), ("next", "/")]).await;
         assert_eq!(answer.status(), 422, "{name:?}");
         assert!(
@@ -281,6 +304,20 @@ async fn a_room_is_gone_to_by_its_name() {
         assert!(page.contains("1 to 64"), "{page}");
         assert!(input.contains(shown), "the text is kept: {query}: {input}");
         assert!(!page.contains("<script>alert"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_without_its_slash_leads_to_the_one_with_it_and_loses_nothing() {
+    let app = TestApp::start().await;
+    for (path, leads_to) in [
+        ("/room/a", "/room/a/"),
+        ("/room/a?around=5", "/room/a/?around=5"),
+        ("/room/a?before=5&x=%20%2F", "/room/a/?before=5&x=%20%2F"),
+        ("/room/a?", "/room/a/?"),
+    ] {
+        let answer = app.get(path).await;
+        assert_eq!((answer.status().as_u16(), location(&answer)), (308, leads_to), "{path}");
     }
 }
 

@@ -1,10 +1,11 @@
 //! Plain clients: what one says reaches every member verbatim, once, and nothing else does.
 
+use confab::server::settings::History;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::{
-    app::TestApp,
+    app::{Http as _, TestApp, rule},
     clients::{Plain, V1},
 };
 
@@ -97,4 +98,28 @@ async fn whatever_a_v1_client_does_a_plain_member_gets_only_the_texts() {
     assert_eq!(plain.text().await, "second");
     plain.say("third").await;
     assert_eq!(plain.text().await, "third");
+}
+
+#[tokio::test]
+async fn a_text_in_which_nothing_is_seen_reaches_plain_members_and_is_no_message() {
+    for history in [History::Store, History::None] {
+        let app = TestApp::with(|settings| settings.rooms = vec![rule("*", history)]).await;
+        let mut one = Plain::connect(app.address, "/room/a/").await;
+        let mut other = Plain::connect(app.address, "/room/a/").await;
+        let mut v1 = V1::connect(app.address, "/room/a/").await;
+        app.has_members(3).await;
+        for text in ["", " ", "\u{200b}", "\r\n", "seen \r\n"] {
+            one.say(text).await;
+            assert_eq!(one.text().await, text);
+            assert_eq!(other.text().await, text);
+            let push = v1.push().await;
+            if text.starts_with("seen") {
+                assert_eq!((&push["event"]["type"], &push["event"]["text"]), (&"message".into(), &text.into()));
+            } else {
+                assert_eq!(push, json!({"topic": "room/a", "event": {"type": "chat.message", "message": text}}));
+            }
+        }
+        let kept: Vec<_> = app.all_messages("a").await.1.iter().map(|message| message["text"].clone()).collect();
+        assert_eq!(kept, if history == History::Store { &["seen \r\n"][..] } else { &[] });
+    }
 }

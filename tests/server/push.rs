@@ -347,6 +347,7 @@ async fn nothing_of_a_batch_is_done_when_an_item_is_wrong() {
         (json!({}), 422, "text"),
         (json!(5), 422, "object"),
         (json!({"text": ""}), 422, "empty"),
+        (json!({"text": " \n\u{200b}"}), 422, "empty"),
         (json!({"text": 5}), 422, "string"),
         (json!({"text": "x", "colour": "red"}), 422, "colour"),
         (json!({"text": "x", "key": "a b"}), 422, "a key is 1 to 64"),
@@ -376,6 +377,7 @@ async fn a_body_that_cannot_be_read_is_refused_with_the_reason() {
         (with("application/json", "[".repeat(100_000).into_bytes()), 400, "not JSON"),
         (with("text/plain", vec![0xff]), 400, "not UTF-8"),
         (with("text/plain", Vec::new()), 422, "empty"),
+        (with("text/plain", "\u{feff}".as_bytes().to_vec()), 422, "empty"),
         (with("text/plain", vec![b'x'; 65_537]), 413, "65536"),
         (with("text/plain", vec![b'x'; (4 << 20) + 1]), 413, "4194304"),
         (with("application/x-www-form-urlencoded", b"text=x".to_vec()), 415, "application/json or text/plain"),
@@ -393,6 +395,17 @@ async fn a_body_that_cannot_be_read_is_refused_with_the_reason() {
         assert!(found == status && message.contains(reason), "{found}: {message}");
     }
     assert_eq!(app.all_messages("a").await.1, [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn a_mark_of_the_order_of_bytes_is_passed_over() {
+    let app = start().await;
+    for (kind, body) in [("text/plain", "\u{feff}one"), ("application/json", "\u{feff}{\"text\": \"two\"}")] {
+        let response = answer(post(&app, "groups/a", ALL).header("content-type", kind).body(body)).await;
+        assert_eq!(response.status(), 200, "{kind}");
+    }
+    let texts: Vec<Value> = app.all_messages("a").await.1.iter().map(|message| message["text"].clone()).collect();
+    assert_eq!(texts, ["one", "two"]);
 }
 
 #[tokio::test]
@@ -475,7 +488,7 @@ async fn the_command_says_something_in_a_room() {
     let app = start().await;
     let url = format!("http://{}", app.address);
     let numbered: Vec<String> = (1..=2_500).map(|n| format!("line {n}")).collect();
-    let lines = numbered.join("\n\n");
+    let lines = numbered.join("\n \u{200b}\n\n");
     let address = app.address.to_string();
     for (variables, arguments, input) in [
         (&[("CONFAB_TOKEN", ALL)][..], &["--url", &url, "a", "from the command line"][..], ""),

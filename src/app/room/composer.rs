@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     app::{Intent, Outside, RoomLink},
-    wire::{Key, MessageId, beginning},
+    wire::{Key, MessageId, beginning, is_blank},
 };
 
 /// A form that sends by itself when there is no script; with one, it asks the outside. While a message is edited, the draft waits.
@@ -114,7 +114,7 @@ pub(super) fn Composer(
 fn send(link: RoomLink, longest: usize) {
     let Some(composer) = link.composer.get_untracked() else { return };
     let text = composer.value();
-    if text.trim().is_empty() || !fits(link, longest, &text) {
+    if is_blank(&text) || !fits(link, longest, &text) {
         return;
     }
     composer.set_value("");
@@ -128,7 +128,7 @@ fn send(link: RoomLink, longest: usize) {
 fn save(link: RoomLink, actions: Actions, longest: usize, Editing { message, before, refused, .. }: Editing) {
     let Some(composer) = link.composer.get_untracked() else { return };
     let text = composer.value();
-    if text.trim().is_empty() {
+    if is_blank(&text) {
         actions.ask_delete(message, &before);
     } else if refused.is_none() && text == before {
         cancel(link);

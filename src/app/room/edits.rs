@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::MessageId;
+use crate::wire::{MessageId, is_blank};
 
 /// What is to be said in place of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct Editing {
 impl Editing {
     /// Something would be lost with it. Where nothing is written nothing is.
     pub fn is_unsaved(&self) -> bool {
-        !self.text.trim().is_empty() && (self.refused.is_some() || self.text != self.before)
+        !is_blank(&self.text) && (self.refused.is_some() || self.text != self.before)
     }
 }
 

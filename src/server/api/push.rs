@@ -30,7 +30,7 @@ use crate::{
         services::{Named, Services},
         settings::RoomEvents,
     },
-    wire::{Code, CommandError, InvalidName, Key, Offset, Person},
+    wire::{Code, CommandError, InvalidName, Key, Offset, Person, Text},
 };
 
 /// How many items a batch has at most.
@@ -56,7 +56,7 @@ pub(super) fn body_limit(limits: &Limits) -> DefaultBodyLimit {
 /// One thing to send.
 enum Item {
     /// A message of the room.
-    Text { key: Key, text: String },
+    Text { key: Key, text: Text },
     /// Anything else.
     Event(Event),
 }
@@ -88,7 +88,7 @@ pub(super) async fn to_group(
     let access = services.rooms.admit(&program.person, &group)?;
     let key = idempotency_key(request.headers())?;
     let items = match read_body(request, &services.limits).await? {
-        Body::Text(text) => vec![Item::text(text, key, &services.limits)?],
+        Body::Text(text) => vec![Item::text(&text, key, &services.limits)?],
         Body::Json(json) => {
             Items { program: &program.person, room: access.room(), limits: &services.limits }.read(json, key)?
         }
@@ -151,11 +151,13 @@ async fn read_body(request: Request, limits: &Limits) -> Result<Body, Error> {
             bad_request(rejection.body_text())
         }
     })?;
+    // Some programs begin what they write with a mark of the order of bytes, which UTF-8 does not need.
+    let bytes = bytes.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&bytes);
     if json {
-        serde_json::from_slice(&bytes).map(Body::Json).map_err(|error| bad_request(format!("the body is not JSON: {error}")))
+        serde_json::from_slice(bytes).map(Body::Json).map_err(|error| bad_request(format!("the body is not JSON: {error}")))
     } else {
-        let text = String::from_utf8(bytes.into()).map_err(|_| bad_request("the body is not UTF-8"))?;
-        Ok(Body::Text(text))
+        let text = str::from_utf8(bytes).map_err(|_| bad_request("the body is not UTF-8"))?;
+        Ok(Body::Text(text.to_owned()))
     }
 }
 
@@ -202,12 +204,12 @@ impl Items<'_> {
                 Some(_) => Err(unprocessable("Idempotency-Key is for a text; an event has no key")),
             };
         }
-        let text: Text = serde_json::from_value(json).map_err(|error| unprocessable(error.to_string()))?;
-        match (&key, &text.key) {
+        let Said { text, key: own } = serde_json::from_value(json).map_err(|error| unprocessable(error.to_string()))?;
+        match (&key, &own) {
             (Some(header), Some(own)) if header != own => {
                 Err(unprocessable("`key` and Idempotency-Key are not the same; one is enough"))
             }
-            _ => Item::text(text.text, text.key.or(key), self.limits),
+            _ => Item::text(&text, own.or(key), self.limits),
         }
     }
 }
@@ -215,18 +217,16 @@ impl Items<'_> {
 /// A text as a program writes it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Text {
+struct Said {
     text: String,
     key: Option<Key>,
 }
 
 impl Item {
     /// A text; without a key it gets one.
-    fn text(text: String, key: Option<Key>, limits: &Limits) -> Result<Self, Error> {
-        if text.is_empty() {
-            return Err(unprocessable("the text is empty"));
-        }
-        if text.len() > limits.message_bytes {
+    fn text(text: &str, key: Option<Key>, limits: &Limits) -> Result<Self, Error> {
+        let text = Text::written(text).map_err(|blank| unprocessable(blank.to_string()))?;
+        if text.as_str().len() > limits.message_bytes {
             return Err(too_long(limits.message_bytes));
         }
         Ok(Self::Text { key: key.unwrap_or_else(fresh_key), text })
@@ -271,7 +271,7 @@ async fn send_all(access: &Access<Room>, items: &[Item]) -> Result<Sent, Error> 
 
 async fn send(access: &Access<Room>, item: &Item) -> Result<Option<Offset>, PostError> {
     match item {
-        Item::Text { key, text } => access.post(key.clone(), text.clone()).await,
+        Item::Text { key, text } => Ok(access.post(key.clone(), text.clone()).await?.offset),
         Item::Event(event) => access.relay(event.clone()).await.map(|()| None),
     }
 }
@@ -449,8 +449,8 @@ mod tests {
         );
         let person = Person { id: "t1".to_owned(), name: "Cron".to_owned() };
         let access = rooms.admit(&person, &"a".parse().unwrap()).unwrap();
-        let texts =
-            |count| -> Vec<Item> { (0..count).map(|_| Item::Text { key: fresh_key(), text: "x".to_owned() }).collect() };
+        let text = || Text::written("x").unwrap();
+        let texts = |count| -> Vec<Item> { (0..count).map(|_| Item::Text { key: fresh_key(), text: text() }).collect() };
         let offsets: Vec<_> = send_all(&access, &texts(2)).await.ok().unwrap().results.iter().map(|done| done.offset).collect();
         assert_eq!(offsets, [Some(Offset(1)), Some(Offset(2))]);
         let Err(Error(status, error)) = send_all(&access, &texts(100)).await else { panic!("37 is less than 102") };

@@ -27,7 +27,7 @@ use crate::{
         consumers::fresh_key,
         settings::{Mistakes, TOKEN_VARIABLE},
     },
-    wire::{Group, Key},
+    wire::{Group, Key, is_blank},
 };
 
 /// How many lines go into one request at most, and how many bytes before no more are added.
@@ -51,7 +51,7 @@ pub(super) struct Flags {
     /// The key of the message: sent again with the same key, it is the same message
     #[arg(long, conflicts_with = "lines")]
     key: Option<Key>,
-    /// Each line of standard input is a message; empty ones are left out
+    /// Each line of standard input is a message; those in which nothing is seen are left out
     #[arg(long)]
     lines: bool,
     /// Read the server's address from this file of settings instead of Leptos.toml in the working folder
@@ -134,7 +134,7 @@ async fn send_lines(connection: &mut Connection) -> Outcome<()> {
         while let Some(line) = next {
             let line = line?;
             bytes += line.len();
-            if !line.is_empty() {
+            if !is_blank(&line) {
                 batch.push(json!({"text": line, "key": fresh_key()}));
             }
             next = if batch.len() < MOST_LINES && bytes < ENOUGH_BYTES { lines.try_recv().ok() } else { None };

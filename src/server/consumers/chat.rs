@@ -21,7 +21,7 @@ use crate::{
     },
     wire::{
         Answer, Code, Command, CommandError, Delete, Edit, Epoch, Join, Joined, Members, MessageId, Offset, Outcome, Position,
-        Push, React, Reply, Request, Send, ServerFrame, State, Topic, Typing, Welcome,
+        Push, React, Reply, Request, Send, ServerFrame, State, Text, Topic, Typing, Welcome,
     },
 };
 
@@ -150,8 +150,8 @@ impl Chat {
             },
             Command::Send(send) => self.send(send).await.map(|offset| Some(Answer::Sent { offset })),
             Command::Edit(Edit { topic, message, text }) => {
-                let text = not_empty(text)?;
-                self.change(&topic, message, Alteration::Edit(text)).await
+                let text = written(&text)?;
+                self.change(&topic, message, Alteration::Edit(text.into_string())).await
             }
             Command::Delete(Delete { topic, message }) => self.change(&topic, message, Alteration::Delete).await,
             Command::React(React { topic, message, emoji, on }) => {
@@ -195,7 +195,8 @@ impl Chat {
     async fn send(&self, Send { topic, key, text }: Send) -> Result<Option<Offset>, CommandError> {
         let access = self.room(&topic)?;
         let again = "the message cannot be taken now; send it again with the same key";
-        access.post(key, not_empty(text)?).await.map_err(|error| refused(error, again))
+        let posted = access.post(key, written(&text)?).await.map_err(|error| refused(error, again))?;
+        Ok(posted.offset)
     }
 
     async fn change(&self, topic: &Topic, message: MessageId, alteration: Alteration) -> Answered {
@@ -290,8 +291,8 @@ fn room_state(topic: &Topic, CatchUp { head, recovered, entries }: CatchUp) -> (
     (head, State { recovered, events: entries.into_iter().map(push).collect(), rooms: None, members: None })
 }
 
-fn not_empty(text: String) -> Result<String, CommandError> {
-    if text.is_empty() { Err(CommandError::new(Code::BadRequest, "the text is empty")) } else { Ok(text) }
+fn written(text: &str) -> Result<Text, CommandError> {
+    Text::written(text).map_err(|blank| CommandError::new(Code::BadRequest, blank.to_string()))
 }
 
 /// Why something was not taken; `again` says what to do where it may be taken later.

@@ -1,4 +1,5 @@
-//! Plain clients: what one says reaches every member of the group, verbatim; nothing else is ever sent to them.
+//! Plain clients: what one says reaches every member of the group, verbatim; nothing else is ever sent to them. A text in which
+//! nothing is seen reaches the other plain clients, and is no message.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::{
         random,
         rooms::{Access, PostError, Room, layer_group},
     },
-    wire::{Key, Timestamp, Topic},
+    wire::{Key, Text, Timestamp, Topic},
 };
 
 /// The text with which a plain client asks to be closed.
@@ -80,7 +81,10 @@ impl Consumer for Plain {
             }
             Message::Text(text) => {
                 let key = self.next_key();
-                self.access.post(key, text).await.map(|_| ())
+                match Text::exactly(text) {
+                    Ok(text) => self.access.post(key, text).await.map(|_| ()),
+                    Err(blank) => self.access.pass_on(&blank).await,
+                }
             }
             Message::Binary(bytes) => self.access.post_binary(bytes).await,
             Message::Ping(_) | Message::Pong(_) | Message::Close(..) => Ok(()),

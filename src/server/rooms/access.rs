@@ -16,7 +16,7 @@ use crate::{
             Alteration, Entry, Found, Missed, NewChange, NewMessage, Page, Query, Refused, Slice, Store, StoreError, Within,
         },
     },
-    wire::{Content, Group, Key, Message, MessageId, Offset, Person, Position, Stretch, Timestamp},
+    wire::{Content, Group, Key, Message, MessageId, Offset, Person, Position, Stretch, Text, Timestamp},
 };
 
 /// The longest difference that a joining client is sent; a client further behind starts afresh.
@@ -30,6 +30,15 @@ pub struct Access<T> {
     subject: T,
     person: Person,
     rooms: Arc<Rooms>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// None in a room that keeps none.
+    pub offset: Option<Offset>,
+    /// It was not said before with this key.
+    pub fresh: bool,
 }
 
 /// Why a message was not accepted.
@@ -106,11 +115,12 @@ impl Access<Room> {
     }
 
     /// Says something in the room: it is durable, where the room keeps history, and handed on to the members when this
-    /// resolves. The same key again is the same message. Gives its offset, or none in a room that keeps none.
+    /// resolves. The same key again is the same message.
     ///
     /// # Errors
     /// The text is out of bounds or it cannot be kept or handed on now.
-    pub async fn post(&self, key: Key, text: String) -> Result<Option<Offset>, PostError> {
+    pub async fn post(&self, key: Key, text: Text) -> Result<Posted, PostError> {
+        let text = text.into_string();
         if text.len() > self.rooms.longest {
             return Err(PostError::TooLong(self.rooms.longest));
         }
@@ -118,12 +128,33 @@ impl Access<Room> {
         let (from, at) = (self.person.clone(), Timestamp::now());
         if let Some(keeper) = self.rooms.keeper(*history) {
             let appended = keeper.append(NewMessage { group: group.clone(), key, from, text, at }).await?;
-            return Ok(Some(appended.position.offset));
+            return Ok(Posted { offset: Some(appended.position.offset), fresh: appended.fresh });
         }
         let id = format!("{}-{}", from.id, key);
         let event = events::message(None, &Message { id, key, from, content: Content::new(text), at }, events);
         self.hand_on(event).await?;
-        Ok(None)
+        Ok(Posted { offset: None, fresh: true })
+    }
+
+    /// Whether the message at an offset says exactly this: one that was changed since may have said anything.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn says(&self, offset: Offset, text: &str) -> Result<bool, StoreError> {
+        let Stretch { messages, .. } = self.page(Slice::Before(offset.next()), 1).await?;
+        let unchanged = |content: &Content| content.edited.is_none() && content.text == text;
+        Ok(messages.last().is_some_and(|stored| stored.offset == offset && unchanged(&stored.message.content)))
+    }
+
+    /// Hands a text in which nothing is seen to those who take texts as they are. It is no message and not kept.
+    ///
+    /// # Errors
+    /// Too long, or it cannot be handed on now.
+    pub async fn pass_on(&self, blank: &str) -> Result<(), PostError> {
+        if blank.len() > self.rooms.longest {
+            return Err(PostError::TooLong(self.rooms.longest));
+        }
+        self.hand_on(events::blank(blank, &self.subject.events)).await
     }
 
     /// Changes a message of the room: it is durable and handed on to the members when this resolves. A change may be repeated.
@@ -332,7 +363,7 @@ mod tests {
         let (rooms, _strandings) = Rooms::start(vec![rule], durable, volatile, Arc::clone(&layer), 100, &Appends::default());
         let person = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
         let access = rooms.enter(&person, &"lobby".parse().unwrap()).ok().unwrap();
-        access.post("k".parse().unwrap(), "hello".to_owned()).await.unwrap();
+        access.post("k".parse().unwrap(), Text::written("hello").unwrap()).await.unwrap();
         access.post_binary(vec![1, 2]).await.unwrap();
         access.relay(Event::new("tick")).await.unwrap();
         let next = || async { timeout(Duration::from_secs(5), layer.receive(&consumer)).await.expect("an event").unwrap() };

@@ -180,6 +180,11 @@ pub(super) fn binary_as_text(bytes: &[u8], events: &RoomEvents) -> Event {
     in_room("", events).with(BYTES, BASE64_STANDARD.encode(bytes))
 }
 
+/// A text in which nothing is seen, as it is: to those who read events it is no message.
+pub(super) fn blank(text: &str, events: &RoomEvents) -> Event {
+    in_room(text, events)
+}
+
 fn in_room(text: &str, events: &RoomEvents) -> Event {
     Event::new(events.event_type.as_str()).with(events.text_key.as_str(), text)
 }

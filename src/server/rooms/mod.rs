@@ -34,7 +34,7 @@ use std::sync::Arc;
 use tracing::{error, info};
 
 pub use self::{
-    access::{Access, AlterError, CatchUp, PostError, Stream},
+    access::{Access, AlterError, CatchUp, PostError, Posted, Stream},
     events::{Foreign, PlainMessage, Read, foreign_event, read_event},
     layer_groups::{LayerGroup, layer_group, list_group},
     listing::Place,
