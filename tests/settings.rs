@@ -58,6 +58,7 @@ fn the_checked_in_file_sets_every_key_to_its_default() {
         "event_type = ",
         "text_key = ",
         "group = ",
+        "protocols = ",
     ] {
         assert!(CHECKED_IN.lines().any(|line| line.starts_with(field)), "{field} is missing");
     }
@@ -283,7 +284,7 @@ fn unknown_keys_are_named_with_what_may_be_meant() {
         ),
         (
             "[[rooms]]\nmatch = \"*\"\ncolour = \"red\"\n",
-            "Leptos.toml:3: rooms[0].colour is not a setting; rooms[0] has match, history, guests, keep_messages, keep_days, event_type, text_key, group",
+            "Leptos.toml:3: rooms[0].colour is not a setting; rooms[0] has match, history, guests, keep_messages, keep_days, event_type, text_key, group, protocols",
         ),
         (
             "\"a\\nb\" = 1\n",
@@ -750,6 +751,7 @@ fn the_effective_settings_load_again() {
         event_type = "a.b_c"
         text_key = "text"
         group = "a"
+        protocols = ["chat.v2", "x"]
         [[rooms]]
         match = "b"
         [limits]

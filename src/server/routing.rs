@@ -95,9 +95,17 @@ async fn room_or_slash(services: State<Arc<Services>>, group: Named, request: Re
         return socket(services, group, request).await;
     }
     match group.0 {
-        Ok(group) => Redirect::permanent(&format!("/room/{group}/")).into_response(),
+        Ok(group) => with_slash(&group, request.uri().query()),
         Err(_) => pages::not_found(services, request).await,
     }
+}
+
+/// Leads to the page of a room, with whatever was asked of it.
+fn with_slash(group: &Group, query: Option<&str>) -> Response {
+    let page = format!("/room/{group}/");
+    // What no header may have, no browser sends.
+    let whole = query.map(|query| format!("{page}?{query}")).filter(|whole| HeaderValue::from_str(whole).is_ok());
+    Redirect::permanent(&whole.unwrap_or(page)).into_response()
 }
 
 /// A WebSocket of a group.
@@ -145,6 +153,10 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
         services.metrics.refuse(Refused::Malformed);
         return refuse(StatusCode::BAD_REQUEST, "this connection cannot become a WebSocket");
     };
+    // A browser drops a connection none of whose sub-protocols was taken up.
+    let of_room = |offered: &str| group.as_ref().is_some_and(|group| services.rooms.speaks(group, offered));
+    let protocol = handshake.choose(|offered| offered == SUBPROTOCOL).or_else(|| handshake.choose(of_room)).map(str::to_owned);
+    let is_v1 = protocol.as_deref() == Some(SUBPROTOCOL);
     let Guest { person, account, is_new, .. } = Guest::of(request.headers());
     // Nobody else can be who has shown no secret, so there is nothing to count.
     let account = (!is_new).then_some(account);
@@ -158,8 +170,6 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
         presence: Arc::clone(&services.presence),
         limits: services.limits,
     };
-    // A browser drops a connection whose sub-protocol was not taken up.
-    let protocol = handshake.offers(SUBPROTOCOL).then_some(SUBPROTOCOL);
     let of_account = || account.map(|account| place(&services.by_account, account, "an account")).transpose();
     let places = place(&services.by_household, visitor.household(), "an address");
     let kept = match places.and_then(|of_address| Ok((alive.clone(), of_address, of_account()?))) {
@@ -172,7 +182,7 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
             };
         }
     };
-    let accepted = if protocol.is_some() {
+    let accepted = if is_v1 {
         Chat::connect(scope).map(|consumer| accept(services, consumer, protocol, handshake, upgrade, kept))
     } else {
         Plain::connect(scope).map(|consumer| accept(services, consumer, protocol, handshake, upgrade, kept))
@@ -205,7 +215,7 @@ fn place<K: Copy + Eq + Hash + Send + 'static>(connections: &Connections<K>, key
 fn accept<C: Consumer>(
     services: &Services,
     consumer: C,
-    protocol: Option<&'static str>,
+    protocol: Option<String>,
     handshake: Handshake,
     upgrade: OnUpgrade,
     kept: impl Send + 'static,
@@ -218,7 +228,7 @@ fn accept<C: Consumer>(
         consumers::serve(consumer, upgrade, deflate, limits, &counters).await;
         drop(kept);
     });
-    handshake.response(protocol)
+    handshake.response(protocol.as_deref())
 }
 
 fn refuse(status: StatusCode, reason: &str) -> Response {

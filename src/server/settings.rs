@@ -36,7 +36,7 @@ pub use room_events::{EventType, GroupTemplate, RoomEvents, TextKey};
 pub use sources::{ConfigFile, Flag, Loaded, Sources, TOKEN_VARIABLE};
 pub use types::{
     AllowedHost, AllowedOrigin, Backend, Durability, History, HostName, Invalid, MetricsFor, Origin, Pattern, ProgramName,
-    ProxyNetwork, PushToken, Secret, SerializerFormat, StoreUrl, host_and_port,
+    ProxyNetwork, PushToken, Secret, SerializerFormat, StoreUrl, SubProtocol, host_and_port,
 };
 
 /// A message is never longer than this, whatever `limits.message_bytes` says: 64 MiB. One frame has to fit into memory.
@@ -202,6 +202,8 @@ pub struct RoomRule {
     pub keep: Keep,
     /// `event_type`, `text_key` and `group` in the file.
     pub events: Arc<RoomEvents>,
+    /// The sub-protocols that plain clients may offer: one of them is taken up.
+    pub protocols: Vec<SubProtocol>,
 }
 
 /// The rule without `[[rooms]]`, and what a rule has that says nothing more than `match = "*"`.
@@ -213,6 +215,7 @@ impl Default for RoomRule {
             guests: true,
             keep: Keep::default(),
             events: Arc::default(),
+            protocols: Vec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use confab::server::settings::{AllowedOrigin, History, RoomRule};
+use confab::server::settings::{AllowedOrigin, History, RoomRule, Settings};
 
 use crate::{
     PATIENCE,
@@ -180,6 +180,42 @@ async fn a_proxy_may_name_the_port_that_the_scheme_implies() {
             assert_eq!(ask(&app, "GET /room/a/ HTTP/1.1", &headers).await.status, status, "{host} {origin} {proto}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_plain_client_is_given_a_sub_protocol_that_the_rule_of_its_room_names() {
+    let rules = |settings: &mut Settings| {
+        let protocols = ["chat.v2", "soap"].map(|name| name.parse().expect("a sub-protocol")).to_vec();
+        settings.rooms = vec![RoomRule { protocols, ..rule("old-*", History::Store) }, rule("*", History::Store)];
+    };
+    let app = TestApp::with(rules).await;
+    for (group, offered, taken_up) in [
+        ("old-a", Some("chat.v2"), Some("chat.v2")),
+        ("old-a", Some("x, soap, chat.v2"), Some("soap")),
+        ("old-a", Some("soap, confab.v1"), Some("confab.v1")),
+        ("old-a", Some("CHAT.V2"), None),
+        ("old-a", None, None),
+        ("a", Some("chat.v2"), None),
+        ("a", Some("chat.v2, confab.v1"), Some("confab.v1")),
+    ] {
+        for path in ["room", "ws", "chat"] {
+            let first_line = format!("GET /{path}/{group}/ HTTP/1.1");
+            let head = ask(&app, &first_line, &handshake("Sec-WebSocket-Protocol", offered)).await;
+            assert_eq!((head.status, head.get("sec-websocket-protocol")), (101, taken_up), "{first_line} {offered:?}");
+        }
+    }
+    // It speaks as plain clients do, and who is one too many hears of it.
+    let app = TestApp::with(|settings| {
+        rules(settings);
+        settings.limits.connections_per_address = NonZeroU32::new(1);
+    })
+    .await;
+    let offer = [("sec-websocket-protocol", "chat.v2")];
+    let mut first = Plain::with(app.address, "/room/old-a/", &offer).await;
+    first.say("hello").await;
+    assert_eq!(first.text().await, "hello");
+    let mut second = Plain::with(app.address, "/room/old-a/", &offer).await;
+    assert_eq!(second.closed().await.0, 4503);
 }
 
 #[tokio::test]

@@ -91,9 +91,9 @@ impl Handshake {
         Ok(Self { accept: accept_value(key.as_bytes()), protocols, deflate })
     }
 
-    /// The sub-protocols that the client would speak, in the order of its preference.
-    pub fn offers(&self, protocol: &str) -> bool {
-        self.protocols.iter().any(|offered| offered == protocol)
+    /// The first of the sub-protocols on offer, in the order of the client's preference, that is spoken here.
+    pub fn choose(&self, is_spoken: impl Fn(&str) -> bool) -> Option<&str> {
+        self.protocols.iter().map(String::as_str).find(|offered| is_spoken(offered))
     }
 
     /// What was agreed on about deflated messages.
@@ -102,15 +102,16 @@ impl Handshake {
     }
 
     /// The answer 101, with the sub-protocol that was chosen from those on offer.
-    pub fn response(self, protocol: Option<&'static str>) -> Response<Body> {
+    pub fn response(self, protocol: Option<&str>) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, self.accept);
-        if let Some(protocol) = protocol {
-            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+        // What was on offer came in a header.
+        if let Some(protocol) = protocol.and_then(|protocol| HeaderValue::from_str(protocol).ok()) {
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
         }
         if let Some((_, extension)) = self.deflate {
             headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extension);
@@ -156,8 +157,11 @@ mod tests {
         let mut headers = GOOD.to_vec();
         headers.extend([("sec-websocket-protocol", "a, b"), ("sec-websocket-protocol", "confab.v1")]);
         let handshake = Handshake::read(&request(&headers), true).expect("a good handshake");
-        assert!(["a", "b", "confab.v1"].into_iter().all(|protocol| handshake.offers(protocol)));
-        assert!(!handshake.offers("confab"));
+        assert!(
+            ["a", "b", "confab.v1"].into_iter().all(|wanted| handshake.choose(|offered| offered == wanted) == Some(wanted))
+        );
+        assert_eq!(handshake.choose(|offered| offered != "a"), Some("b"));
+        assert_eq!(handshake.choose(|offered| offered == "confab"), None);
     }
 
     #[test]

@@ -137,6 +137,12 @@ impl Rooms {
         Ok(Access::new(Room::new(group, rule), person, self))
     }
 
+    /// Whether plain clients of a room may be told that this sub-protocol is spoken.
+    pub fn speaks(&self, group: &Group, protocol: &str) -> bool {
+        let rule = rule(&self.rules, group);
+        rule.is_some_and(|rule| rule.protocols.iter().any(|known| known.as_str() == protocol))
+    }
+
     /// The room of a group, for a program to which the settings give this group. It is no guest: what a rule says of guests does
     /// not hold for it.
     ///

@@ -313,12 +313,13 @@ const MOST_KEPT: u64 = 1_000_000_000_000;
 const MOST_DAYS: u64 = 365_250;
 
 fn room_rule(node: &Node) -> Result<RoomRule, Mistakes> {
-    const NAMES: [&str; 8] = ["match", "history", "guests", "keep_messages", "keep_days", "event_type", "text_key", "group"];
+    const NAMES: [&str; 9] =
+        ["match", "history", "guests", "keep_messages", "keep_days", "event_type", "text_key", "group", "protocols"];
     let fields = node.fields(r#"a table, like { match = "*", history = "store", guests = true }"#)?;
     let mut mistakes = Mistakes::default();
     let RoomRule { history: mut kept, mut guests, mut keep, .. } = RoomRule::default();
     let RoomEvents { mut event_type, mut text_key, .. } = RoomEvents::default();
-    let mut matches = None;
+    let (mut matches, mut protocols) = (None, Vec::new());
     for (name, field) in fields {
         match name.as_str() {
             "match" => matches = mistakes.keep(field.parsed(Pattern::for_rooms)),
@@ -328,6 +329,10 @@ fn room_rule(node: &Node) -> Result<RoomRule, Mistakes> {
             "keep_days" => keep.days = mistakes.keep(field.limit(MOST_DAYS)).filter(|days| *days > 0),
             "event_type" => event_type = mistakes.keep(field.parsed(str::parse)).unwrap_or(event_type),
             "text_key" => text_key = mistakes.keep(field.parsed(str::parse)).unwrap_or(text_key),
+            "protocols" => {
+                let names = field.list(TEXTS, |item| item.parsed(str::parse));
+                protocols = mistakes.keep(names).unwrap_or_default();
+            }
             // What it may be depends on the pattern, which may stand after it.
             "group" => {}
             _ => {
@@ -344,7 +349,7 @@ fn room_rule(node: &Node) -> Result<RoomRule, Mistakes> {
     let group = named("group").map(|field| field.parsed(|text| GroupTemplate::new(text, &matches)));
     let group = group.and_then(|group| mistakes.keep(group)).unwrap_or_default();
     let events = Arc::new(RoomEvents { event_type, text_key, group });
-    mistakes.or(RoomRule { matches, history: kept, guests, keep, events })
+    mistakes.or(RoomRule { matches, history: kept, guests, keep, events, protocols })
 }
 
 fn token_rules(node: &Node) -> Result<Vec<TokenRule>, Mistakes> {

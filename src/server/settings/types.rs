@@ -9,7 +9,10 @@ use std::{
 use ipnet::{IpNet, Ipv4Net};
 use sha2::{Digest, Sha256};
 
-use crate::{server::store::PostgresUrl, wire::PersonName};
+use crate::{
+    server::store::PostgresUrl,
+    wire::{PersonName, SUBPROTOCOL},
+};
 
 /// Why a text was refused: what is needed instead, to be read after `cannot be "...": `.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -457,6 +460,37 @@ impl Pattern {
 }
 
 impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of a sub-protocol of WebSocket, as it stands in a handshake (RFC 6455 section 4.1), other than our own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubProtocol(String);
+
+impl SubProtocol {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SubProtocol {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text == SUBPROTOCOL {
+            return Err(Invalid("whoever offers confab.v1 speaks it, in every room; name others"));
+        }
+        let good = (1..=100).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+        good.then(|| Self(text.to_owned()))
+            .ok_or(Invalid("a sub-protocol is 1 to 100 of A-Z a-z 0-9 ! # $ % & ' * + - . ^ _ ` | ~, like chat.v2"))
+    }
+}
+
+impl fmt::Display for SubProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
