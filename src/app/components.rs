@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::{Zone, ZoneOf};
-use crate::wire::{Person, Timestamp};
+use crate::wire::{Person, Timestamp, first_cluster};
 
 /// The bar at the top of every page; its title leads home. With `back` an arrow stands before it, and on narrow screens for it.
 #[component]
@@ -76,9 +76,9 @@ pub(super) fn date(at: Timestamp, zone: ZoneOf) -> String {
     format!("{} {} {}", local.day(), month.get(..3).unwrap_or(&month), local.year())
 }
 
-/// The letter that stands for a name.
+/// The character that stands for a name.
 pub(super) fn initial(name: &str) -> String {
-    name.trim().chars().next().map(|c| c.to_uppercase().collect()).unwrap_or_default()
+    first_cluster(name.trim()).to_uppercase()
 }
 
 /// A number from 0 to 11 that is always the same for the same person; the stylesheet has a colour for each.

@@ -7,7 +7,7 @@ use super::{
     components::{Clock, Me, TopBar},
     search::SearchForm,
 };
-use crate::wire::{Content, Group, MessageId, RoomList, RoomSummary, Stored, Timestamp};
+use crate::wire::{Content, Group, MessageId, RoomList, RoomSummary, Stored, Timestamp, beginning};
 
 /// The rooms that the page knows, newest activity first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -293,7 +293,7 @@ fn RoomItem(state: RwSignal<LobbyState>, group: Group) -> impl IntoView {
                 {move || {
                     latest.get().map(|latest| {
                         let message = latest.message;
-                        let text: String = message.content.text.chars().take(200).collect();
+                        let text = beginning(&message.content.text);
                         let deleted = message.content.deleted;
                         view! {
                             <span class="latest">

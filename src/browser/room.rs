@@ -35,7 +35,7 @@ use crate::{
     app::{Editing, Input, Intent, RoomLink, RowKey, Status, What, Wish},
     wire::{
         Answer, Code, Command, CommandError, Event, Join, Joined, Key, Offset, Outcome, Person, Push, Reply, ServerFrame,
-        State, TYPING_SHOWN_MS, Timestamp, Topic, Typing, Typist, is_blank,
+        State, TYPING_SHOWN_MS, Timestamp, Topic, Typing, Typist, beginning, is_blank,
     },
 };
 
@@ -354,7 +354,7 @@ impl Session {
     fn pushed(&self, push: Push, line: &Line) {
         let heard = match &push.event {
             Event::Message(message) if self.is_news(&push) => {
-                Some(format!("{}: {}", message.from.name, message.content.text.chars().take(200).collect::<String>()))
+                Some(format!("{}: {}", message.from.name, beginning(&message.content.text)))
             }
             _ => None,
         };

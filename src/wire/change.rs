@@ -9,7 +9,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::{InvalidName, MessageId, Person, Timestamp};
+use super::{InvalidName, MessageId, Person, Timestamp, cut};
 
 /// How many reactions a message takes, of all people together.
 pub const MOST_REACTIONS: usize = 100;
@@ -114,15 +114,12 @@ fn is_false(is: &bool) -> bool {
     !is
 }
 
-/// How much of a text stands for the whole of it, in characters.
+/// How much of a text stands for the whole of it, in code points.
 const BEGINNING: usize = 200;
 
 /// What of a text is shown where it stands for its message, as in the list of rooms.
 pub fn beginning(text: &str) -> String {
-    match text.char_indices().nth(BEGINNING) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    cut(text, BEGINNING).map_or_else(|| text.to_owned(), |beginning| format!("{beginning}…"))
 }
 
 impl Content {

@@ -8,6 +8,7 @@
 //! The protocol in prose, with examples, is `docs/protocol.md`.
 
 mod change;
+mod clusters;
 mod command;
 mod error;
 mod event;
@@ -19,6 +20,7 @@ mod text;
 mod time;
 
 pub use change::{Change, Content, Emoji, MOST_REACTIONS, Reaction, beginning};
+pub use clusters::{cut, first_cluster};
 pub use command::{Command, Delete, Edit, Join, Leave, Ping, React, Request, Send, Typing};
 pub use error::{Code, CommandError};
 pub use event::{BY_PROGRAM, Event, Message, Person, RoomList, RoomSummary, Stored, Stretch};

@@ -8,7 +8,7 @@ use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 use super::{RowKey, What, Wish};
 use crate::{
     app::{Intent, Outside, RoomLink, Status},
-    wire::{Emoji, MessageId},
+    wire::{Emoji, MessageId, beginning},
 };
 
 /// The id of the menu's element.
@@ -25,9 +25,6 @@ const USUAL: [(&str, &str); 8] = [
     ("🙏", "thanks"),
     ("👀", "looking"),
 ];
-
-/// So much of a message is shown to somebody who is about to delete it, in characters.
-const BEGINNING: usize = 200;
 
 /// The way from rows and composer to the menu and the question.
 #[derive(Clone, Copy)]
@@ -104,7 +101,7 @@ impl Actions {
 
     /// Asks whether a message that says this is to be deleted.
     pub(super) fn ask_delete(self, message: MessageId, text: &str) {
-        self.deleting.set(Some((message, text.chars().take(BEGINNING).collect())));
+        self.deleting.set(Some((message, beginning(text))));
     }
 
     fn said(self, key: &RowKey) -> Option<(MessageId, String)> {
