@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     app::{Intent, Outside, RoomLink},
-    wire::{Key, MessageId, beginning, is_blank},
+    wire::{Key, MessageId, Text, beginning},
 };
 
 /// A form that sends by itself when there is no script; with one, it asks the outside. While a message is edited, the draft waits.
@@ -113,8 +113,8 @@ pub(super) fn Composer(
 /// Says what is written.
 fn send(link: RoomLink, longest: usize) {
     let Some(composer) = link.composer.get_untracked() else { return };
-    let text = composer.value();
-    if is_blank(&text) || !fits(link, longest, &text) {
+    let Ok(text) = Text::written(&composer.value()).map(Text::into_string) else { return };
+    if !fits(link, longest, &text) {
         return;
     }
     composer.set_value("");
@@ -127,10 +127,10 @@ fn send(link: RoomLink, longest: usize) {
 /// Has a message say what is written; whether it is to say nothing at all is asked first.
 fn save(link: RoomLink, actions: Actions, longest: usize, Editing { message, before, refused, .. }: Editing) {
     let Some(composer) = link.composer.get_untracked() else { return };
-    let text = composer.value();
-    if is_blank(&text) {
-        actions.ask_delete(message, &before);
-    } else if refused.is_none() && text == before {
+    let Ok(text) = Text::written(&composer.value()).map(Text::into_string) else {
+        return actions.ask_delete(message, &before);
+    };
+    if refused.is_none() && text == before {
         cancel(link);
     } else if fits(link, longest, &text) {
         link.edits.update(|edits| edits.finish(&message));
