@@ -488,13 +488,13 @@ async fn the_command_says_something_in_a_room() {
     let app = start().await;
     let url = format!("http://{}", app.address);
     let numbered: Vec<String> = (1..=2_500).map(|n| format!("line {n}")).collect();
-    let lines = numbered.join("\n \u{200b}\n\n");
+    let lines = "\u{feff}".to_owned() + &numbered.join("\n \u{200b}\n\n");
     let address = app.address.to_string();
     for (variables, arguments, input) in [
         (&[("CONFAB_TOKEN", ALL)][..], &["--url", &url, "a", "from the command line"][..], ""),
         (&[("CONFAB_TOKEN", ALL)], &["--url", &url, "--key", "k", "a", "keyed"], ""),
         (&[("CONFAB_TOKEN", "of somebody else")], &["--url", &url, "--token", ALL, "--key", "k", "a", "keyed"], ""),
-        (&[("CONFAB_TOKEN", ALL), ("CONFAB_SERVER__LISTEN", &address)], &["a", "-"], "two\nlines\n"),
+        (&[("CONFAB_TOKEN", ALL), ("CONFAB_SERVER__LISTEN", &address)], &["a", "-"], "\u{feff}two\nlines\n"),
         (&[("CONFAB_TOKEN", ALL)], &["--url", &url, "--lines", "a", "-"], &lines),
     ] {
         assert_eq!(failure(&confab(variables, arguments, input).await), (Some(0), String::new()), "{arguments:?}");

@@ -112,15 +112,19 @@ fn own_address(config: Option<PathBuf>) -> Result<Uri, Mistakes> {
 fn all_of_stdin() -> io::Result<String> {
     let mut text = String::new();
     io::stdin().read_to_string(&mut text)?;
-    let end = text.trim_end_matches(['\r', '\n']).len();
-    text.truncate(end);
-    Ok(text)
+    Ok(without_mark(&text).trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// What some programs write into a file before its text is none of the text: the mark of the order of bytes.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{FEFF}').unwrap_or(text)
 }
 
 async fn send_lines(connection: &mut Connection) -> Outcome<()> {
     let (sender, mut lines) = mpsc::channel(MOST_LINES);
     std::thread::spawn(move || {
-        for line in io::stdin().lock().lines() {
+        for (number, line) in io::stdin().lock().lines().enumerate() {
+            let line = if number == 0 { line.map(|line| without_mark(&line).to_owned()) } else { line };
             let failed = line.is_err();
             // Nobody takes lines any more when sending has failed.
             if sender.blocking_send(line).is_err() || failed {
