@@ -1,11 +1,11 @@
 //! By which names the server is asked, and whose pages may act on it.
 //!
-//! A browser lets a page of any site send forms here and open sockets, and says whose page it is: [`Origins`] compares that with the
-//! name that was asked for, `Host`. But a page may have its own name made to point at this server (DNS rebinding), and then both are
-//! the same. So [`Hosts`] knows the names that the server goes by, before anything else is looked at.
+//! A browser lets a page of any site send forms here and open sockets, and says whose page it is: [`Origins`] compares that
+//! with the name that was asked for, `Host`. But a page may have its own name made to point at this server (DNS rebinding), and
+//! then both are the same. So [`Hosts`] knows the names that the server goes by, before anything else is looked at.
 //!
-//! Names are compared in one form: in small letters, without the dot that may stand at the end, and without the port that the scheme
-//! implies.
+//! Names are compared in one form: in small letters, without the dot that may stand at the end, and without the port that the
+//! scheme implies.
 
 use std::borrow::Cow;
 
@@ -125,4 +125,81 @@ fn origin_of(page: &str) -> Cow<'_, str> {
 fn shown(sent: Option<&[u8]>) -> String {
     let Some(sent) = sent else { return "none".to_owned() };
     String::from_utf8_lossy(sent).chars().take(SHOWN).collect::<String>().escape_debug().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn asked(host: &[u8]) -> HeaderMap {
+        HeaderMap::from_iter([(header::HOST, HeaderValue::from_bytes(host).expect("bytes that a header may have"))])
+    }
+
+    fn hosts() -> Hosts {
+        Hosts::new(vec!["chat.example".parse().expect("a name")])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn nothing_is_let_in_but_the_names_and_addresses(
+            host in prop_oneof![
+                prop::collection::vec(prop_oneof![0x20_u8..0x7f, 0x80_u8..=0xff], 0..40),
+                "(chat\\.example|localhost|127\\.0\\.0\\.1|\\[::1\\])?[.:@a-z0-9\\[\\]]{0,6}".prop_map(String::into_bytes),
+            ]
+        ) {
+            let let_in = hosts().know(&Uri::from_static("/"), &asked(&host)).is_ok();
+            let text = String::from_utf8_lossy(&host).to_ascii_lowercase();
+            let name = text.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(&*text, |(name, _)| name);
+            let name = name.strip_suffix('.').unwrap_or(name);
+            let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+            let good = matches!(name, "chat.example" | "localhost") || address.parse::<std::net::IpAddr>().is_ok();
+            prop_assert!(!let_in || good, "{}", text);
+        }
+
+        #[test]
+        fn no_page_but_an_own_one_may_act_whatever_stands_in_its_headers(
+            origin in prop_oneof![
+                prop::collection::vec(prop_oneof![0x20_u8..0x7f, 0x80_u8..=0xff], 0..40),
+                "(https?://)?(chat\\.example)?[.:@/a-z0-9]{0,6}".prop_map(String::into_bytes),
+            ],
+            name in prop_oneof![Just(header::ORIGIN), Just(header::REFERER)],
+        ) {
+            let mut headers = asked(b"chat.example");
+            headers.insert(name.clone(), HeaderValue::from_bytes(&origin).expect("no control characters"));
+            let text = String::from_utf8_lossy(&origin).to_ascii_lowercase();
+            let own = ["http", "https"].iter().any(|scheme| {
+                let rest = text.strip_prefix(&format!("{scheme}://chat.example"));
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', ':', '/', '?', '#']))
+            });
+            // Other schemes than these are the pages of programs that say so of themselves.
+            let of_the_web = text.starts_with("http://") || text.starts_with("https://");
+            prop_assert!(!Origins::new(Vec::new()).allow(&headers) || own || !of_the_web, "{}", text);
+        }
+    }
+
+    #[test]
+    fn origins() {
+        let none = Origins::new(Vec::new());
+        let some = Origins::new(vec!["https://friend.example".parse().expect("an origin")]);
+        let any = Origins::new(vec![AllowedOrigin::Any]);
+        for (origin, by_none, by_some) in [
+            ("http://chat.example:3000", true, true),
+            ("https://chat.example:3000", true, true),
+            ("http://chat.example", false, false),
+            ("https://friend.example", false, true),
+            ("http://friend.example", false, false),
+            ("null", false, false),
+        ] {
+            let mut headers = asked(b"chat.example:3000");
+            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            assert_eq!(none.allow(&headers), by_none, "{origin}");
+            assert_eq!(some.allow(&headers), by_some, "{origin}");
+            assert!(any.allow(&headers));
+        }
+        assert!(none.allow(&asked(b"chat.example:3000")));
+    }
 }

@@ -335,7 +335,8 @@ fn own_path(next: &str) -> &str {
     if good { next } else { "/" }
 }
 
-/// A page that says one thing, title and text being HTML. It is not rendered: it has to cost less than the page that was asked for.
+/// A page that says one thing, title and text being HTML. It is not rendered: it has to cost less than the page that was asked
+/// for.
 pub(super) fn bare(status: StatusCode, title: &str, text: &str) -> Response {
     const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; base-uri 'none'; frame-ancestors 'none'");
     let page = format!(

@@ -280,7 +280,8 @@ async fn own_names_only(State(services): State<Arc<Services>>, request: Request,
     }
 }
 
-/// Says in the asker's own terms how the name would be let in. A name is letters, digits and a few signs that mean nothing in HTML.
+/// Says in the asker's own terms how the name would be let in. A name is letters, digits and a few signs that mean nothing in
+/// HTML.
 fn not_our_name(services: &Services, request: &Request, name: &str) -> Response {
     let status = StatusCode::MISDIRECTED_REQUEST;
     let remedy = format!("in the settings, server.hosts = [\"{name}\"] lets it in");

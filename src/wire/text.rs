@@ -1,9 +1,9 @@
-//! What a text is that can be said, and what a name is that somebody can go by. The form, the sockets, the API and `confab send` ask
-//! the same: [`Text`] and [`PersonName`].
+//! What a text is that can be said, and what a name is that somebody can go by. The form, the sockets, the API and `confab
+//! send` ask the same: [`Text`] and [`PersonName`].
 //!
 //! Both have at least one sign that is seen. Unicode has many that are not: spaces, controls, and those that only steer how their
-//! neighbours are shown. A text keeps them, since they are part of what is said; a name keeps only those that its script or its emoji
-//! need, so that two names that look the same are the same.
+//! neighbours are shown. A text keeps them, since they are part of what is said; a name keeps only those that its script or its
+//! emoji need, so that two names that look the same are the same.
 
 use std::fmt;
 
@@ -32,8 +32,8 @@ pub fn is_blank(text: &str) -> bool {
 pub struct Text(String);
 
 impl Text {
-    /// What somebody has written. Every line ends with a line feed, whatever it ended with; other control characters than the tab are
-    /// left out; and so are lines at the beginning and at the end in which nothing is seen.
+    /// What somebody has written. Every line ends with a line feed, whatever it ended with; other control characters than the
+    /// tab are left out; and so are lines at the beginning and at the end in which nothing is seen.
     ///
     /// # Errors
     /// Nothing is seen in it.
@@ -94,9 +94,9 @@ impl std::error::Error for InvalidPersonName {}
 
 /// A name that somebody goes by.
 ///
-/// Left out are control characters, signs that turn the direction of what follows, and invisible ones, but for those between two signs
-/// that look different with it: joiners in emoji and in the scripts that have them, and selectors of a variant. One space stands
-/// for many, and none at the ends.
+/// Left out are control characters, signs that turn the direction of what follows, and invisible ones, but for those between
+/// two signs that look different with it: joiners in emoji and in the scripts that have them, and selectors of a variant. One
+/// space stands for many, and none at the ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonName(String);
 
@@ -191,7 +191,9 @@ fn in_emoji(sign: char) -> bool {
 }
 
 fn is_han(sign: char) -> bool {
-    matches!(sign, '\u{2E80}'..='\u{2FDF}' | '\u{3005}'..='\u{3007}' | '\u{3400}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}')
+    matches!(sign,
+        '\u{2E80}'..='\u{2FDF}' | '\u{3005}'..='\u{3007}' | '\u{3400}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}'
+        | '\u{20000}'..='\u{3FFFF}')
 }
 
 /// Whether a sign is seen.

@@ -78,7 +78,7 @@ fn schemas() -> Value {
         "Event": {
             "type": "object",
             "required": ["type"],
-            "properties": {"type": {"type": "string", "description": "Not one that begins with `confab.`"}},
+            "properties": {"type": {"type": "string", "description": "Not one that begins with `confab.`, as no field does"}},
             "additionalProperties": true,
         },
         "Error": {
@@ -113,7 +113,8 @@ pub(super) fn responses(good: &Value, errors: &[u16]) -> Value {
     let body = |what: &str, schema: &Value| json!({"description": what, "content": {"application/json": {"schema": schema}}});
     let mut responses = Map::new();
     responses.insert("200".to_owned(), body("Done", good));
-    for status in errors {
+    // Whatever is asked for, the server is asked for by one of its names.
+    for status in errors.iter().chain(&[421]) {
         let what = match status {
             400 => "The request cannot be read",
             401 => "There is no token, or the server does not know it",
@@ -121,6 +122,7 @@ pub(super) fn responses(good: &Value, errors: &[u16]) -> Value {
             404 => "There is no such thing",
             413 => "Over a bound, which the message names",
             415 => "The body's Content-Type is none of those that are read here",
+            421 => "The server does not go by the name that was asked for; server.hosts would let it in",
             422 => "An item is wrong; nothing was done",
             429 => "Too much; Retry-After says when it may go through",
             _ => "The server cannot now; the same may go through later",

@@ -81,9 +81,9 @@ impl fmt::Display for Foreign {
     }
 }
 
-/// An event from outside, checked, with the program that it comes from: nothing that clients take for a message of somebody, or for a
-/// place in a stream, can be made in this way. Consumers in Python take `_` for `.` in types, and so does this. `events` is what the
-/// rule of the room says that the event is for, if it is for one.
+/// An event from outside, checked, with the program that it comes from: nothing that clients take for a message of somebody, or
+/// for a place in a stream, can be made in this way. Consumers in Python take `_` for `.` in types, and so does this. `events`
+/// is what the rule of the room says that the event is for, if it is for one.
 ///
 /// # Errors
 /// What is wrong with it.

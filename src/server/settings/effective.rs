@@ -3,8 +3,8 @@
 use super::{Loaded, Settings, keys::KEYS};
 
 impl Loaded {
-    /// All settings as they are in effect, as TOML. What is not the default has a comment that names its source, and before all stands
-    /// what requests may ask for, which several of them say together.
+    /// All settings as they are in effect, as TOML. What is not the default has a comment that names its source, and before all
+    /// stands what requests may ask for, which several of them say together.
     pub fn effective(&self) -> String {
         let defaults = Settings::default();
         let mut lines = vec![

@@ -265,8 +265,8 @@ impl fmt::Display for AllowedHost {
     }
 }
 
-/// A host as browsers send it, in lower case and without the dot that may stand at the end, so that two are the same if their texts
-/// are.
+/// A host as browsers send it, in lower case and without the dot that may stand at the end, so that two are the same if their
+/// texts are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostName(String);
 
@@ -327,8 +327,8 @@ impl Origin {
         &self.host
     }
 
-    /// Whether its pages are those of a server that was asked for by this host and port. The scheme is not compared, since a proxy may
-    /// end TLS; it says which port is implied.
+    /// Whether its pages are those of a server that was asked for by this host and port. The scheme is not compared, since a
+    /// proxy may end TLS; it says which port is implied.
     pub fn is_at(&self, host: &HostName, port: Option<u16>) -> bool {
         self.host == *host && self.port == port.filter(|port| implied_port(&self.scheme) != Some(*port))
     }
