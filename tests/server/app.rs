@@ -56,7 +56,7 @@ impl TestApp {
         let mut settings = Settings::default();
         settings.server.data = data.path().to_owned();
         // What raw clients ask for.
-        settings.server.hosts = vec!["confab.example".parse().expect("a name")];
+        settings.server.hosts = ["confab.example", "a"].map(|name| name.parse().expect("a name")).to_vec();
         // What survives a power cut is not shown here, and waiting for the disk is slow.
         settings.store.durability = Durability::Process;
         settings.limits.messages_per_second = None;

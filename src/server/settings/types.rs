@@ -305,9 +305,9 @@ impl fmt::Display for HostName {
     }
 }
 
-/// The two parts of `Host`; none where it is not well formed.
+/// The two parts of `Host`; none where it is not well formed. A port may be empty (RFC 3986 section 3.2.3).
 pub fn host_and_port(authority: &str) -> Option<(HostName, Option<u16>)> {
-    let (host, port) = split_port(authority)?;
+    let (host, port) = split_port(authority.strip_suffix(':').unwrap_or(authority))?;
     Some((host.parse().ok()?, port))
 }
 
@@ -672,6 +672,7 @@ mod tests {
             ("https://Chat.Example.", "cHAT.example:443", true),
             ("https://chat.example:3000", "chat.example:3000", true),
             ("http://[::1]", "[::1]:80", true),
+            ("http://chat.example", "chat.example:", true),
             ("https://chat.example", "chat.example:80", false),
             ("http://chat.example", "chat.example:443", false),
             ("https://chat.example:3000", "chat.example", false),
