@@ -18,6 +18,8 @@ mod page;
 mod room;
 mod search;
 
+#[cfg(feature = "ssr")]
+use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 pub use lobby::LobbyState;
 pub use outside::{Intent, Loading, LobbyLink, Outside, RoomLink, Status};
@@ -44,12 +46,30 @@ pub fn shell(page: Page, options: LeptosOptions) -> impl IntoView {
                 <title>{title}</title>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
                 <link rel="stylesheet" href=stylesheet />
-                <HydrationScripts options />
+                <Scripts options />
             </head>
             <body>
                 <App />
             </body>
         </html>
+    }
+}
+
+/// Has the page come alive. The nonce stands where browsers hide it from whoever looks at the page, as `HydrationScripts` of Leptos does
+/// not.
+#[cfg(feature = "ssr")]
+#[component]
+fn Scripts(options: LeptosOptions) -> impl IntoView {
+    let file = |kind: &str| format!("/{}/{}.{kind}", options.site_pkg_dir, options.output_name);
+    let (script, module) = (file("js"), file("wasm"));
+    let begin =
+        format!("import({script:?}).then(page => page.default({{ module_or_path: {module:?} }}).then(() => page.hydrate()))");
+    view! {
+        <link rel="modulepreload" href=script crossorigin="anonymous" />
+        <link rel="preload" href=module r#as="fetch" r#type="application/wasm" crossorigin="anonymous" />
+        <script type="module" nonce=use_nonce()>
+            {begin}
+        </script>
     }
 }
 

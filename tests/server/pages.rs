@@ -454,6 +454,9 @@ async fn every_page_has_a_policy_with_a_nonce_of_its_own() {
         for script in scripts {
             assert!(script.contains(&format!("nonce=\"{nonce}\"")), "{path}: <script{script}>");
         }
+        // Browsers hide it in the attribute of that name, and in no other.
+        let shown = page.matches(&*nonce).count();
+        assert_eq!(shown, page.matches(&format!("nonce=\"{nonce}\"")).count(), "{path}: the nonce can be read: {page}");
         assert!(nonces.insert(nonce), "{path}: the same nonce twice");
     }
 }
