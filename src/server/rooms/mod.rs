@@ -19,6 +19,7 @@
 
 mod access;
 mod events;
+mod glance;
 mod keeper;
 mod layer_groups;
 mod listing;
@@ -41,6 +42,7 @@ pub use self::{
     news::{News, Stranded, Strandings},
 };
 use self::{
+    glance::Glance,
     keeper::Keeper,
     publisher::Publisher,
     rules::{rule, within},
@@ -88,6 +90,8 @@ pub struct Rooms {
     layer: Arc<dyn ChannelLayer>,
     /// The layer refused what is not kept, the last time.
     refused: Fault,
+    /// Whether the durable store can be read.
+    readable: Glance,
     /// The durable store could not be read, the last time that it was looked at.
     unreadable: Fault,
     /// The longest text, in bytes.
@@ -120,8 +124,8 @@ impl Rooms {
         }
         let passing = format!("n{:x}", Timestamp::now().as_millis()).parse().expect("hexadecimal digits"); // never: 12 of them
         let (durable, volatile) = (Keeper::new(durable.0, &appends.durable), Keeper::new(volatile.0, &appends.volatile));
-        let (refused, unreadable) = Default::default();
-        let rooms = Self { rules, durable, volatile, layer, refused, unreadable, longest, passing };
+        let (refused, readable, unreadable) = Default::default();
+        let rooms = Self { rules, durable, volatile, layer, refused, readable, unreadable, longest, passing };
         (Arc::new(rooms), strandings)
     }
 
@@ -153,21 +157,23 @@ impl Rooms {
         Ok(Access::new(Room::new(group, rule), program, self))
     }
 
-    /// What is wrong with the durable store, in words for an operator; none while all is well. It is read to find out; whether it
-    /// can be written is known from the last message that was to be stored.
+    /// What is wrong with the durable store, in words for an operator; none while all is well. It is read to find out,
+    /// once a second for everybody; whether it can be written is known from the last message that was to be stored.
     pub async fn trouble(&self) -> Option<&'static str> {
-        let read = self.durable.store.rooms(1).await;
-        if self.unreadable.is_news(read.is_err()) {
-            match &read {
-                Ok(_) => info!("the store can be read again"),
-                Err(cause) => error!(%cause, "the store cannot be read"),
+        let readable = self.readable.at(async {
+            let read = self.durable.store.rooms(1).await;
+            if self.unreadable.is_news(read.is_err()) {
+                match &read {
+                    Ok(_) => info!("the store can be read again"),
+                    Err(cause) => error!(%cause, "the store cannot be read"),
+                }
             }
+            read.is_ok()
+        });
+        if !readable.await {
+            return Some("the store cannot be read");
         }
-        match read {
-            Err(_) => Some("the store cannot be read"),
-            Ok(_) if !self.can_store() => Some("the store cannot be written: it did not take the last message"),
-            Ok(_) => None,
-        }
+        (!self.can_store()).then_some("the store cannot be written: it did not take the last message")
     }
 
     /// Whether the durable store took the last message that it was given; that it did not is forgotten after a while.
