@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::{
 
 use crate::{
     app::{TestApp, rule},
-    clients::{Plain, Raw, frame, unmasked_frame},
+    clients::{Plain, Raw, UPGRADE, frame, request, unmasked_frame},
 };
 
 /// First bytes and payloads.
@@ -193,6 +193,63 @@ async fn a_breach_of_the_protocol_has_its_close_code_and_nobody_else_notices() {
     }
     other.say("nothing happened").await;
     assert_eq!(other.text().await, "nothing happened");
+}
+
+#[tokio::test]
+async fn what_was_said_before_a_breach_in_the_same_read_is_answered_first() {
+    let app = TestApp::with(|settings| {
+        settings.rooms = vec![rule("s-*", History::Store), rule("m-*", History::Memory), rule("*", History::None)];
+    })
+    .await;
+    let said = frame(0x81, b"before");
+    let breaches: [(&str, Vec<u8>, u16); 12] = [
+        // What Autobahn's cases 3.2, 3.3, 4.1.3, 4.1.4, 4.2.3, 4.2.4 and 5.15 send.
+        ("reserved bits", frame(0xA1, b"x"), 1002),
+        ("other reserved bits", frame(0xB1, b"x"), 1002),
+        ("a reserved opcode", frame(0x85, b""), 1002),
+        ("a reserved opcode with a payload", frame(0x86, b"x"), 1002),
+        ("a reserved control opcode", frame(0x8D, b""), 1002),
+        ("a reserved control opcode with a payload", frame(0x8E, b"x"), 1002),
+        ("a continuation of nothing", [frame(0x00, b"x"), frame(0x81, b"never")].concat(), 1002),
+        // And their kin.
+        ("a frame that is not masked", unmasked_frame(0x81, b"x"), 1002),
+        ("a text that is not UTF-8", frame(0x81, b"\xFF"), 1007),
+        ("a length over the bound", frame_with_length(1 << 40, 8), 1009),
+        ("a long ping", frame(0x89, &[0; 126]), 1002),
+        ("a close of one byte", frame(0x88, b"x"), 1002),
+    ];
+    for room in ["none", "s-a", "m-a"] {
+        for (what, breach, code) in &breaches {
+            let whole = frame(0x81, b"before");
+            let in_two = [frame(0x01, b"bef"), frame(0x80, b"ore")].concat();
+            for said in [whole, in_two] {
+                let mut raw = Raw::upgraded(app.address, &format!("/room/{room}/")).await;
+                raw.send_in_vain(&[&said[..], breach, &frame(0x89, b"after")].concat()).await;
+                assert_eq!(raw.frame().await, Some((0x81, b"before".to_vec())), "{room}: {what}");
+                assert_closed(&mut raw, what, *code).await;
+            }
+        }
+        // Who says goodbye in the same breath has been heard as well.
+        let mut raw = Raw::upgraded(app.address, &format!("/room/{room}/")).await;
+        raw.send_in_vain(&[&said[..], &frame(0x88, b"\x03\xE8")].concat()).await;
+        assert_eq!(raw.frame().await, Some((0x81, b"before".to_vec())), "{room}");
+        assert_eq!(raw.frame().await, Some((0x88, b"\x03\xE8".to_vec())), "{room}");
+    }
+    // A command is answered, and what it has said is pushed.
+    let headers = [&UPGRADE[..], &[("Sec-WebSocket-Protocol", "confab.v1")]].concat();
+    for room in ["none", "s-a", "m-a"] {
+        let mut raw = Raw::connect(app.address).await;
+        raw.send(request(&format!("GET /room/{room}/ HTTP/1.1"), &headers).as_bytes()).await;
+        assert_eq!(raw.head().await.status, 101);
+        raw.frame().await.expect("a welcome");
+        let send = format!(r#"{{"id":7,"send":{{"topic":"room/{room}","key":"k-{room}","text":"said"}}}}"#);
+        raw.send_in_vain(&[&frame(0x81, send.as_bytes())[..], &frame(0xF1, b"x")].concat()).await;
+        let mut told = String::new();
+        while let Some((0x81, payload)) = raw.frame().await {
+            told.push_str(str::from_utf8(&payload).expect("JSON"));
+        }
+        assert!(told.contains(r#"{"id":7,"ok""#) && told.contains(r#""text":"said""#), "{room}: {told}");
+    }
 }
 
 #[tokio::test]

@@ -111,6 +111,46 @@ async fn who_goes_on_when_refused_gets_every_answer_and_is_not_read_until_there_
 }
 
 #[tokio::test]
+async fn frames_that_complete_no_message_are_paid_for() {
+    let app = TestApp::with(|settings| settings.limits.bytes_per_second = NonZeroU32::new(1_000)).await;
+    let cases = [
+        frame(0x89, &[b'x'; 125]).repeat(200),
+        [frame(0x89, b"").repeat(20), frame(0x8A, b"").repeat(200)].concat(),
+        // All that these say is the text "x"; the last of them is never read.
+        [frame(0x01, b"x"), frame(0x00, b"").repeat(10_000), frame(0x80, b"")].concat(),
+    ];
+    let mut open = Vec::new();
+    for (number, frames) in cases.into_iter().enumerate() {
+        let room = format!("/room/{number}/");
+        let mut other = Plain::connect(app.address, &room).await;
+        app.has_members(2 * number + 1).await;
+        let mut raw = Raw::upgraded(app.address, &room).await;
+        // It is a member when it hears itself.
+        raw.send(&frame(0x81, b"in")).await;
+        assert_eq!((raw.frame().await, other.text().await), (Some((0x81, b"in".to_vec())), "in".to_owned()));
+        raw.send(&frames).await;
+        raw.send(&frame(0x81, b"out")).await;
+        other.say("others go on").await;
+        assert_eq!(other.text().await, "others go on");
+        let mut pongs = 0;
+        loop {
+            match raw.frame().await {
+                Some((0x8A, _)) => pongs += 1,
+                said => {
+                    assert_eq!(said, Some((0x81, b"others go on".to_vec())));
+                    break;
+                }
+            }
+        }
+        assert!(pongs < 100, "it is read slowly: {pongs}");
+        // What it is told comes at once, all the same.
+        other.say("and on").await;
+        assert_eq!((other.text().await, raw.frame().await), ("and on".to_owned(), Some((0x81, b"and on".to_vec()))));
+        open.push((raw, other));
+    }
+}
+
+#[tokio::test]
 async fn the_number_of_topics_is_what_the_settings_say() {
     let app = TestApp::with(|settings| settings.limits.topics_per_connection = NonZeroUsize::new(2)).await;
     // The group in the address is one of them.

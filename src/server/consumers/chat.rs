@@ -125,6 +125,16 @@ impl Consumer for Chat {
         flow
     }
 
+    fn charge(&mut self, bytes: usize) -> Flow {
+        Flow::after(self.allowance.charge_bytes(bytes).min(HOLD))
+    }
+
+    fn hand_out(&self) {
+        for joined in self.topics.values() {
+            joined.membership.hand_out();
+        }
+    }
+
     async fn disconnect(self, _code: CloseCode) {}
 }
 

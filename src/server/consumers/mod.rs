@@ -32,7 +32,7 @@ pub use self::{
 use super::{
     accounts::Account,
     bucket::Buckets,
-    gateway::{CloseCode, Connection, ConnectionLimits, Counters, Deflate, Message, Socket},
+    gateway::{CloseCode, Connection, ConnectionLimits, Counters, Deflate, Heard, Message, Socket},
     presence::Presence,
     random,
     rooms::{Refusal, Rooms},
@@ -147,6 +147,12 @@ pub trait Consumer: Send + Sized + 'static {
     /// A text or binary message from the client.
     async fn receive(&mut self, message: Message) -> Flow;
 
+    /// Frames have come that completed no message, and cost so many bytes.
+    fn charge(&mut self, bytes: usize) -> Flow;
+
+    /// The client says nothing more, and is about to be told goodbye: what it has said is said to it before that.
+    fn hand_out(&self);
+
     /// The connection has ended; memberships end by themselves when the consumer is dropped.
     async fn disconnect(self, code: CloseCode);
 }
@@ -184,8 +190,15 @@ pub async fn serve<C: Consumer>(
             Flow::Hold(pause) => connection.hold(pause).await,
             Flow::Close(Close { code, reason }) => socket.close(code, &reason),
         }
-        let Some(message) = connection.next().await else { break };
-        flow = connection.while_flushing(consumer.receive(message)).await;
+        let Some(heard) = connection.next().await else { break };
+        flow = match heard {
+            Heard::Message(message) => connection.while_flushing(consumer.receive(message)).await,
+            Heard::Frames(bytes) => consumer.charge(bytes),
+            Heard::Last => {
+                consumer.hand_out();
+                Flow::Continue
+            }
+        };
     }
     consumer.disconnect(connection.close_code()).await;
     Box::pin(connection.finish()).await;

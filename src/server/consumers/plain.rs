@@ -73,10 +73,7 @@ impl Consumer for Plain {
         let pause = self.allowance.charge(message.length());
         let posted = match message {
             Message::Text(text) if text == EXIT => {
-                // What it has said before is said to it too.
-                if let Some((membership, _)) = &self.membership {
-                    membership.hand_out();
-                }
+                self.hand_out();
                 return Flow::close(CloseCode::NORMAL, "");
             }
             Message::Text(text) => {
@@ -95,6 +92,16 @@ impl Consumer for Plain {
                 Flow::close(CloseCode::TOO_BIG, format!("a message is at most {longest} bytes"))
             }
             Err(PostError::Unavailable) => Flow::close(CloseCode::TRY_AGAIN, "the message cannot be taken now; send it again"),
+        }
+    }
+
+    fn charge(&mut self, bytes: usize) -> Flow {
+        Flow::after(self.allowance.charge_bytes(bytes))
+    }
+
+    fn hand_out(&self) {
+        if let Some((membership, _)) = &self.membership {
+            membership.hand_out();
         }
     }
 

@@ -31,5 +31,11 @@ impl Consumer for TooMany {
         Flow::Continue
     }
 
+    fn charge(&mut self, _bytes: usize) -> Flow {
+        Flow::Continue
+    }
+
+    fn hand_out(&self) {}
+
     async fn disconnect(self, _code: CloseCode) {}
 }

@@ -33,6 +33,27 @@ const CLOSING: Duration = Duration::from_secs(5);
 /// How much is read at a time.
 const READ: usize = 16 * 1024;
 
+/// So much of what frames cost that complete no message is told at a time, in bytes: a ping now and then is not worth a word.
+const OVERHEAD: usize = 4 * 1024;
+
+/// What [`Connection::next`] tells.
+#[derive(Debug)]
+pub enum Heard {
+    /// A text or binary message.
+    Message(Message),
+    /// Frames have come that completed no message: pings, pongs, and parts of a message. They cost so many bytes.
+    Frames(usize),
+    /// Nothing more comes: the client closes, or has broken the protocol. It is answered when [`Connection::next`] is called again, so
+    /// what it has said before can still be said to it.
+    Last,
+}
+
+/// How the client ends the connection.
+enum Ending {
+    Closed(CloseCode),
+    Broken(Violation),
+}
+
 /// A WebSocket that was accepted.
 pub struct Connection {
     socket: Arc<Socket>,
@@ -45,6 +66,8 @@ pub struct Connection {
     /// The timer runs for the closing handshake.
     closing: bool,
     timer: Pin<Box<Sleep>>,
+    /// The client has ended it and has no answer to that yet.
+    ending: Option<Ending>,
     /// How the connection ended, once it has.
     ended: Option<CloseCode>,
 }
@@ -79,6 +102,7 @@ impl Connection {
             pinged: None,
             closing: false,
             timer: Box::pin(sleep_until(now + limits.ping)),
+            ending: None,
             ended: None,
         })
     }
@@ -93,25 +117,50 @@ impl Connection {
         self.ended.unwrap_or(CloseCode::ABNORMAL)
     }
 
-    /// The next text or binary message; none when the connection has ended. Pings, pongs and the closing handshake are
+    /// The next that is heard of the client; none when the connection has ended. Pings, pongs and the closing handshake are
     /// dealt with here. Cancelling it loses nothing.
-    pub async fn next(&mut self) -> Option<Message> {
+    pub async fn next(&mut self) -> Option<Heard> {
         loop {
             if self.ended.is_some() {
                 return None;
             }
+            if self.decoder.overhead() >= OVERHEAD {
+                return Some(Heard::Frames(self.decoder.take_overhead()));
+            }
+            match self.ending.take() {
+                // Echoes the code, or completes the handshake that this side began: then `answer_close` does nothing.
+                Some(Ending::Closed(code)) => {
+                    self.socket.answer_close(code);
+                    self.ended = Some(code);
+                    continue;
+                }
+                Some(Ending::Broken(violation)) => {
+                    Box::pin(self.breach(&violation)).await;
+                    continue;
+                }
+                None => {}
+            }
             // A client that always has something more would keep the thread from everybody else.
             tokio::task::coop::consume_budget().await;
             match self.decoder.decode() {
+                Ok(Some(Message::Ping(payload))) => self.socket.send(&[Frame::pong(&payload)]),
+                Ok(Some(Message::Pong(_))) => {}
+                Ok(Some(Message::Close(code, _))) => return Some(self.last(Ending::Closed(code))),
+                // RFC 6455 section 5.5.1: after our close frame went out, data is of no use to anybody.
+                Ok(Some(_)) if self.socket.is_closing() => {}
                 Ok(Some(message)) => {
-                    if let Some(message) = self.control(message) {
-                        return Some(message);
-                    }
+                    self.socket.counted.message_in();
+                    return Some(Heard::Message(message));
                 }
                 Ok(None) => self.wait().await,
-                Err(violation) => Box::pin(self.breach(&violation)).await,
+                Err(violation) => return Some(self.last(Ending::Broken(violation))),
             }
         }
+    }
+
+    fn last(&mut self, ending: Ending) -> Heard {
+        self.ending = Some(ending);
+        Heard::Last
     }
 
     /// Runs a consumer's work, meanwhile writing out what the socket did not take at once.
@@ -155,29 +204,6 @@ impl Connection {
                     Err(_) => return,
                 },
                 () = self.socket.wake.notified() => {}
-            }
-        }
-    }
-
-    /// Answers control frames; passes the others on.
-    fn control(&mut self, message: Message) -> Option<Message> {
-        match message {
-            Message::Ping(payload) => {
-                self.socket.send(&[Frame::pong(&payload)]);
-                None
-            }
-            Message::Pong(_) => None,
-            Message::Close(code, _) => {
-                // Echoes the code, or completes the handshake that this side began: then `close` does nothing.
-                self.socket.answer_close(code);
-                self.ended = Some(code);
-                None
-            }
-            // RFC 6455 section 5.5.1: after our close frame went out, data is of no use to anybody.
-            _ if self.socket.is_closing() => None,
-            data => {
-                self.socket.counted.message_in();
-                Some(data)
             }
         }
     }

@@ -54,6 +54,11 @@ const RSV1: u8 = 0x40;
 /// The longest payload of a control frame (RFC 6455 section 5.5).
 const CONTROL_PAYLOAD: usize = 125;
 
+/// What a control frame costs beside its bytes, as so many bytes of a message: the answer to a ping is a write to the socket.
+const CONTROL_COST: usize = 1024;
+/// What a frame costs beside its bytes that does not end its message.
+const FRAGMENT_COST: usize = 64;
+
 /// An encoded frame, ready for the wire and cheap to share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame(Bytes);
@@ -209,6 +214,8 @@ pub struct Decoder {
     longest: usize,
     /// Messages may be deflated.
     deflate: bool,
+    /// What the frames cost that completed no message and were not charged for yet, in bytes.
+    overhead: usize,
 }
 
 /// The fixed part of a frame.
@@ -242,7 +249,19 @@ struct Incoming {
 impl Decoder {
     /// Messages, all fragments together, are at most `longest` bytes. They may be `deflate`d if that was agreed on.
     pub fn new(longest: usize, deflate: bool) -> Self {
-        Self { buffer: Vec::new(), start: 0, message: None, frame: None, longest, deflate }
+        Self { buffer: Vec::new(), start: 0, message: None, frame: None, longest, deflate, overhead: 0 }
+    }
+
+    /// What the frames cost that have completed no message since this was last asked, in bytes: what they are long beside the payload
+    /// of the message that they belong to, and for the work [`CONTROL_COST`] or [`FRAGMENT_COST`] each. A message is paid for by
+    /// whoever takes it.
+    pub fn take_overhead(&mut self) -> usize {
+        std::mem::take(&mut self.overhead)
+    }
+
+    /// The same without taking it.
+    pub fn overhead(&self) -> usize {
+        self.overhead
     }
 
     /// Takes in what was read.
@@ -274,9 +293,13 @@ impl Decoder {
                 let Some(mut payload) = payload else { return Ok(None) };
                 unmask(&mut payload, mask);
                 self.consume(start + left);
+                self.overhead += start + left + CONTROL_COST;
                 return control(opcode, payload).map(Some);
             }
             self.consume(start);
+            if !last {
+                self.overhead += start + FRAGMENT_COST;
+            }
             self.message.get_or_insert_with(|| Unfinished { opcode, deflated, bytes: Vec::new(), checked: 0 });
             self.frame = Some(Incoming { last, mask, left });
         }
@@ -528,6 +551,26 @@ mod tests {
         ] {
             assert_eq!(all(&bytes).expect_err(what).code, CloseCode(code), "{what}");
         }
+    }
+
+    #[test]
+    fn frames_that_complete_no_message_are_counted_with_their_bytes() {
+        let m = [1, 2, 3, 4];
+        let mut decoder = Decoder::new(LONGEST, false);
+        for (bytes, cost) in [
+            (frame(0x81, b"whole", m), 0),
+            (frame(0x89, b"ping", m), 10 + CONTROL_COST),
+            (frame(0x8A, b"", m), 6 + CONTROL_COST),
+            (frame(0x01, b"a beginning", m), 6 + FRAGMENT_COST),
+            ([frame(0x00, b"", m), frame(0x00, &[b'x'; 200], m)].concat(), 14 + 2 * FRAGMENT_COST),
+            (frame(0x80, b"and the end", m), 0),
+        ] {
+            decoder.feed(&bytes);
+            while decoder.decode().expect("good frames").is_some() {}
+            assert_eq!(decoder.overhead(), cost, "{bytes:x?}");
+            assert_eq!(decoder.take_overhead(), cost);
+        }
+        assert_eq!(decoder.take_overhead(), 0);
     }
 
     #[test]

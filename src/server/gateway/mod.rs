@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   request ── Handshake::read ──► 101 ──► Connection::accept ── owns the reading side, one task a connection
-//!                                             │  next(): bytes ► Decoder ► Message; answers ping and close itself
+//!                                             │  next(): bytes ► Decoder ► Heard; answers ping and close itself
 //!                                             ▼
 //!   whoever has something to say ── Socket::send(frames) ──► the TCP socket at once, or its queue when that is full
 //! ```
@@ -22,7 +22,7 @@ mod frame;
 mod handshake;
 mod socket;
 
-pub use connection::{Connection, ConnectionLimits};
+pub use connection::{Connection, ConnectionLimits, Heard};
 pub use counters::{Counters, Traffic};
 pub use deflate::Deflate;
 pub use frame::{CloseCode, Decoder, Frame, Message, SharedFrame, Violation};
