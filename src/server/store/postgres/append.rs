@@ -28,6 +28,7 @@ use super::{
 use crate::{
     server::store::{
         Alteration, Appended, ChangeError, Entry, NewChange, NewMessage, Refused, StoreError, What,
+        batch::BATCH_MESSAGES,
         change::{kind_of, reaction_of, reactions_to_json},
         commits::Made,
     },
@@ -94,6 +95,9 @@ const APPEND: &str = r#"
         WHERE rooms.id = new.room_id
     )
     SELECT epoch, "offset", fresh FROM placed ORDER BY number"#;
+
+/// A batch has a number, and each of it has one within: both statements make one of the two by which rooms sort.
+const _: () = assert!(BATCH_MESSAGES < 1024, "the numbers of a batch would run into those of the next");
 
 /// The same for a batch of messages alone, with the first seven of the parameters. Most batches are, and so the database has less to do
 /// for them.

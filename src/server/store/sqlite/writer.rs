@@ -105,7 +105,7 @@ impl Writer {
         seed: EpochSeed,
         outbox: Outbox,
     ) -> rusqlite::Result<Self> {
-        connection.set_prepared_statement_cache_capacity(16);
+        connection.set_prepared_statement_cache_capacity(20);
         let last = connection.query_row("SELECT ifnull(max(id), 0), ifnull(max(touched), 0) FROM rooms", [], |row| {
             Ok(Last { room_id: row.get(0)?, entry: row.get(1)? })
         })?;
@@ -171,8 +171,8 @@ impl Writer {
             };
             let written = match work {
                 Work::Message(message) => insert(&transaction, &mut room, message),
-                Work::Change(change) => alter(&transaction, &mut room, change),
-                Work::Forget(_, beginning) => forget(&transaction, &mut room, *beginning),
+                Work::Change(change) => as_one(&transaction, || alter(&transaction, &mut room, change)),
+                Work::Forget(_, beginning) => as_one(&transaction, || forget(&transaction, &mut room, *beginning)),
             };
             match written {
                 Ok(outcome) => {
@@ -191,7 +191,7 @@ impl Writer {
                     }
                     outcomes.push(outcome);
                 }
-                // The statement alone is undone: the fault is this message's.
+                // It alone is undone: the fault is this message's.
                 Err(cause) if is_of_the_message(&cause) && !transaction.is_autocommit() => {
                     outcomes.push(Outcome::Settled(Err(StoreError::unavailable(cause).into())));
                 }
@@ -206,6 +206,21 @@ impl Writer {
         transaction.commit()?;
         Ok((draft, outcomes))
     }
+}
+
+/// Several statements that are undone together where one of them fails, and nothing else of the transaction is.
+fn as_one<T>(transaction: &Transaction<'_>, write: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let run = |sql| transaction.prepare_cached(sql)?.execute([]);
+    run("SAVEPOINT one")?;
+    let written = write();
+    // Some failures have undone all of the transaction already.
+    if written.is_err() && !transaction.is_autocommit() {
+        run("ROLLBACK TO one")?;
+    }
+    if !transaction.is_autocommit() {
+        run("RELEASE one")?;
+    }
+    written
 }
 
 /// The room as it is in the database, or as it will be with its first message.
@@ -259,7 +274,6 @@ fn alter(transaction: &Transaction<'_>, room: &mut Room, new: &NewChange) -> rus
     let (author_id, author_name) = from.map(|from| (from.id.as_str(), from.name.as_str())).unzip();
     let (kind, at) = (kind_of(&change), new.at.as_millis());
     let row = params![room.id, head, target, at, kind, emoji.map(Emoji::as_str), author_id, author_name];
-    // First, since a failing statement is undone alone.
     transaction.prepare_cached(INSERT_CHANGE)?.execute(row)?;
     let Content { text, edited, deleted, reactions } = &stored.message.content;
     let row = params![room.id, target, text, edited.map(Timestamp::as_millis), deleted, reactions_to_json(reactions), head];
