@@ -1,7 +1,7 @@
 //! The server. Who may know whom: `gateway` knows bytes, not rooms; `layers` knows neither store nor gateway; `rooms`
 //! knows `store` and `layers`; `presence` knows `layers`; `consumers` joins them; `services` holds what a server is made of, `pages`, `api` and
 //! `operators` answer with it, and `routing` names them all. No arrow runs back. `layer` and `storage` make of the settings what
-//! they name. `visitors` tells whom a request comes from, `bucket` how often something may be. All count on handles of
+//! they name. `visitors` tells whom a request comes from, `bucket` how often something may be, `turns` whose turn it is. All count on handles of
 //! `telemetry`, or, as `gateway` does, on one of their own that `telemetry` reads.
 //!
 //! [`run`] puts them together for one process and takes it from the first connection to the last.
@@ -29,12 +29,14 @@ pub mod settings;
 mod storage;
 pub mod store;
 pub mod telemetry;
+mod turns;
 mod visitors;
 
 use std::{
     future::Future,
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
+    time::Duration,
 };
 
 use any_spawner::Executor;
@@ -54,6 +56,7 @@ use self::{
     settings::Settings,
     store::MemoryStore,
     telemetry::{Measured, Metrics},
+    turns::Turns,
     visitors::Proxies,
 };
 
@@ -62,6 +65,12 @@ const REMEMBERED: usize = 1_000;
 
 /// How many exports one address may have on their way.
 const EXPORTS: u32 = 4;
+
+/// How many searches of one address may be under way, all but one of them waiting.
+const SEARCHES: usize = 10;
+
+/// When to search again where that many are under way.
+const SEARCH_AGAIN: Duration = Duration::from_secs(1);
 
 /// The server pings a connection after this much silence, in seconds: a dead one is found within a minute.
 const PING_S: u64 = 25;
@@ -120,6 +129,7 @@ pub async fn run_on(
         by_household: Connections::new(limits.connections_per_address),
         by_account: Connections::new(limits.connections_per_account),
         exports: Connections::new(NonZeroU32::new(EXPORTS)),
+        searches: Turns::new(SEARCHES),
         requests: Buckets::new(most(limits.requests_per_second)),
         accounts: Arc::new(Buckets::new(most(of_account))),
         strangers: Buckets::new(most(of_account)),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Form,
+    Extension, Form,
     extract::{FromRequest, Query, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use tracing::error;
 
 use super::{
+    SEARCH_AGAIN,
     accounts::{self, Guest},
     assets::BUILD,
     rooms::{Access, NEWEST, Place, PostError, Posted, Refusal, Room},
@@ -110,7 +111,11 @@ struct SearchFor {
 }
 
 /// `GET /search/?q=TEXT&room=NAME`: what was found in the room, or in all rooms where none is named.
-pub(super) async fn search(State(services): State<Arc<Services>>, request: Request) -> Response {
+pub(super) async fn search(
+    State(services): State<Arc<Services>>,
+    Extension(visitor): Extension<Visitor>,
+    request: Request,
+) -> Response {
     let guest = Guest::of(request.headers());
     let Query(SearchFor { q, room }) = Query::try_from_uri(request.uri()).unwrap_or_default();
     let access = match room.trim() {
@@ -120,25 +125,35 @@ pub(super) async fn search(State(services): State<Arc<Services>>, request: Reque
             Err(refusal) => return refused(refusal, request).await,
         },
     };
-    let (status, outcome) = outcome(&services, access.as_ref(), &q).await;
-    let group = access.map(|access| access.room().group.clone());
+    let group = access.as_ref().map(|access| access.room().group.clone());
+    let (status, outcome) = outcome(&services, visitor, access, &q).await;
     let page = SearchPage { you: guest.person, group, text: q, longest: LONGEST_QUERY, outcome };
-    with_cookies(render(status, Page::Search(page), request).await, guest.cookies)
+    let mut response = render(status, Page::Search(page), request).await;
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        response.headers_mut().insert(header::RETRY_AFTER, SEARCH_AGAIN.as_secs().into());
+    }
+    with_cookies(response, guest.cookies)
 }
 
-async fn outcome(services: &Services, access: Option<&Access<Room>>, text: &str) -> (StatusCode, Outcome) {
-    if access.is_some_and(|access| !access.is_searched()) {
+async fn outcome(services: &Services, visitor: Visitor, access: Option<Access<Room>>, text: &str) -> (StatusCode, Outcome) {
+    if access.as_ref().is_some_and(|access| !access.is_searched()) {
         return (StatusCode::OK, Outcome::NotKept);
     }
     let Ok(query) = SearchQuery::parse(text) else { return (StatusCode::UNPROCESSABLE_ENTITY, Outcome::TooLong) };
     if text.trim().is_empty() {
         return (StatusCode::OK, Outcome::Nothing);
     }
-    let found = match access {
-        Some(access) => access.search(&query, FOUND).await,
-        None => services.rooms.search(&query, FOUND).await,
+    let rooms = Arc::clone(&services.rooms);
+    let search = async move {
+        match access {
+            Some(access) => access.search(&query, FOUND).await,
+            None => rooms.search(&query, FOUND).await,
+        }
     };
-    match found {
+    let Ok(found) = services.searches.run(visitor.household(), search).await else {
+        return (StatusCode::TOO_MANY_REQUESTS, Outcome::Unavailable);
+    };
+    match found.unwrap_or_else(|panicked| Err(StoreError::Unavailable(panicked.into()))) {
         Ok(found) => (StatusCode::OK, Outcome::Found { hits: found.hits, complete: found.complete }),
         Err(StoreError::Unavailable(cause)) => {
             error!(%cause, "the store could not be searched");

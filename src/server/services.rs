@@ -18,6 +18,7 @@ use super::{
     rooms::Rooms,
     settings::MetricsFor,
     telemetry::Metrics,
+    turns::Turns,
     visitors::{Household, Proxies},
 };
 use crate::wire::{Group, InvalidName};
@@ -35,6 +36,8 @@ pub struct Services {
     pub by_account: Connections<Account>,
     /// The exports of each address that are on their way.
     pub exports: Connections<Household>,
+    /// The searches of each address.
+    pub searches: Turns<Household>,
     /// The HTTP requests of each address.
     pub requests: Buckets<Household>,
     /// What each account says.

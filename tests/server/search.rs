@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use confab::server::settings::{History, RoomRule, Settings};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use serde_json::{Value, json};
 
 use crate::{
     app::{Http as _, TestApp, browser, rule},
     clients::V1,
+    support::postgres::{Postgres, connection},
     within,
 };
 
@@ -222,4 +224,29 @@ async fn a_store_that_cannot_be_searched_is_no_page_that_breaks() {
     assert!(html.contains("cannot be searched now") && html.contains("value=\"tea\""), "{html}");
     let answer = browser().get(app.url("/readyz")).timeout(Duration::from_mins(1)).send().await.expect("an answer");
     assert_eq!(answer.status(), 200, "the rest of it works");
+}
+
+#[tokio::test]
+async fn an_address_searches_once_at_a_time_and_a_few_more_wait() {
+    let postgres = Postgres::shared().await;
+    let url = postgres.database().await;
+    let app = TestApp::with(|settings| settings.store.url = url.parse().expect("the URL of a database")).await;
+    say(&app, &[("a", "tea")]).await;
+    // Now whoever searches waits.
+    let client = connection(&url).await;
+    let lock = "BEGIN; LOCK TABLE confab.search_documents IN ACCESS EXCLUSIVE MODE";
+    client.batch_execute(lock).await.expect("a lock");
+    let paths = ["/api/v1/search?q=tea", "/search/?q=tea", "/api/v1/rooms/a/search?q=tea"];
+    let searches = (0..12).map(|number| browser().get(app.url(paths[number % 3])).send());
+    let mut searches: FuturesUnordered<_> = searches.collect();
+    for _ in 0..2 {
+        let refused = within("an answer", searches.next()).await.expect("searches").expect("an answer");
+        assert_eq!(refused.status(), 429, "{}", refused.url());
+        assert!(refused.headers().contains_key("retry-after"), "{}", refused.url());
+    }
+    client.batch_execute("ROLLBACK").await.expect("let go");
+    while let Some(found) = within("an answer", searches.next()).await {
+        assert_eq!(found.expect("an answer").status(), 200);
+    }
+    assert_eq!(app.api("/api/v1/search?q=tea").await.0, 200);
 }

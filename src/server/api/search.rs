@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Query as Parameters, State, rejection::QueryRejection},
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,12 +13,14 @@ use serde_json::{Value, json};
 use super::{Error, bad_request, not_found, openapi};
 use crate::{
     server::{
+        SEARCH_AGAIN, SEARCHES,
         accounts::Guest,
         consumers::Limits,
         services::{Named, Services},
-        store::{Found, LONGEST_QUERY, Query, QueryTooLong},
+        store::{Found, LONGEST_QUERY, Query, QueryTooLong, StoreError},
+        visitors::Visitor,
     },
-    wire::Hit,
+    wire::{CommandError, Hit},
 };
 
 /// How many messages an answer has at most, and how many when nothing is said.
@@ -59,6 +61,7 @@ impl From<Found> for Json<Hits> {
 pub(super) async fn in_room(
     State(services): State<Arc<Services>>,
     Named(group): Named,
+    Extension(visitor): Extension<Visitor>,
     search: Result<Parameters<Search>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Hits>, Error> {
@@ -66,17 +69,32 @@ pub(super) async fn in_room(
     let (query, limit) = search.read()?;
     let group = group.map_err(|reason| not_found(reason.0))?;
     let access = services.rooms.enter(&Guest::of(&headers).person, &group)?;
-    Ok(access.search(&query, limit).await?.into())
+    found(&services, visitor, async move { access.search(&query, limit).await }).await
 }
 
 /// `GET /api/v1/search?q=TEXT&limit=N`
 pub(super) async fn in_all(
     State(services): State<Arc<Services>>,
+    Extension(visitor): Extension<Visitor>,
     search: Result<Parameters<Search>, QueryRejection>,
 ) -> Result<Json<Hits>, Error> {
     let Parameters(search) = search.map_err(|rejection| bad_request(rejection.body_text()))?;
     let (query, limit) = search.read()?;
-    Ok(services.rooms.search(&query, limit).await?.into())
+    let rooms = Arc::clone(&services.rooms);
+    found(&services, visitor, async move { rooms.search(&query, limit).await }).await
+}
+
+/// Searches when it is the turn of the visitor's address.
+async fn found(
+    services: &Services,
+    visitor: Visitor,
+    search: impl Future<Output = Result<Found, StoreError>> + Send + 'static,
+) -> Result<Json<Hits>, Error> {
+    let Ok(found) = services.searches.run(visitor.household(), search).await else {
+        let message = format!("at most {SEARCHES} searches at a time from one address");
+        return Err(Error(StatusCode::TOO_MANY_REQUESTS, CommandError::rate_limited(message, SEARCH_AGAIN)));
+    };
+    Ok(found.map_err(|panicked| StoreError::Unavailable(panicked.into()))??.into())
 }
 
 /// How `OpenAPI` describes the search in a room.

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/postgres/0002_changes.sql"),
     include_str!("../../../../migrations/postgres/0003_search.sql"),
     include_str!("../../../../migrations/postgres/0004_replay.sql"),
+    include_str!("../../../../migrations/postgres/0005_words_without_what_nobody_sees.sql"),
 ];
 
 /// Holds whoever migrates, in this database; "Cnfb".

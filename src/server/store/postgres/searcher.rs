@@ -80,7 +80,7 @@ impl Searcher {
 
     async fn find(&self, query: &Query, within: &Within, filter: &Filter, newest: i64) -> Result<Hunt, StoreError> {
         let terms = terms(query, filter);
-        let mut hunt = Hunt::new(query.clone(), newest);
+        let mut hunt = Hunt::new(query, newest);
         while let Some(stretch) = hunt.stretch() {
             let (from, to) = (*stretch.start(), *stretch.end());
             let stretches: Vec<_> =

@@ -14,7 +14,7 @@
 //! that is not there.
 //!
 //! What a search costs is bounded: it goes back from the newest document in [stretches](Hunt::stretch) that double, and ends when it
-//! has looked at enough messages. A word that is everywhere is found often in the first short stretch; a rare one is looked up in
+//! has looked at enough messages, or had enough work with them. A word that is everywhere is found often in the first short stretch; a rare one is looked up in
 //! few long ones. The best are then the best of the newest that were looked at, and the answer says so.
 
 mod query;
@@ -32,6 +32,7 @@ pub(super) use self::{
     query::Need,
     words::{searched, terms},
 };
+use query::{Finder, Work};
 pub use query::{LONGEST_QUERY, Query, QueryTooLong};
 
 use super::message_id;
@@ -41,8 +42,8 @@ use crate::wire::{Epoch, Group, Hit, Offset, Person, Timestamp};
 const FIRST_STRETCH: i64 = 1 << 14;
 /// A search ends when it has looked at so many messages that have its terms,
 const MOST_CANDIDATES: usize = 1_000;
-/// or at so much text, in bytes,
-const MOST_BYTES: usize = 4 << 20;
+/// or has had so much to do with them: bytes that were read, tokens that were compared,
+const MOST_WORK: Work = 2 << 20;
 /// or has found so many,
 const MOST_FOUND: usize = 300;
 /// or has taken so long.
@@ -143,28 +144,28 @@ pub(super) struct Candidate {
 /// A search on its way back through an index.
 #[derive(Debug)]
 pub(super) struct Hunt {
-    query: Query,
+    finder: Finder,
     /// The stretch that is being looked through; empty at the end.
     highest: i64,
     lowest: i64,
     found: Vec<(f64, Hit)>,
     seen: HashSet<(Epoch, Offset)>,
     candidates: usize,
-    bytes: usize,
+    work: Work,
     until: Instant,
 }
 
 impl Hunt {
     /// Begins at the newest document; documents are numbered from 1.
-    pub(super) fn new(query: Query, newest: i64) -> Self {
+    pub(super) fn new(query: &Query, newest: i64) -> Self {
         Self {
-            query,
+            finder: Finder::new(query),
             highest: newest,
             lowest: (newest - FIRST_STRETCH + 1).max(1),
             found: Vec::new(),
             seen: HashSet::new(),
             candidates: 0,
-            bytes: 0,
+            work: 0,
             until: Instant::now() + LONGEST,
         }
     }
@@ -173,7 +174,7 @@ impl Hunt {
     pub(super) fn stretch(&self) -> Option<RangeInclusive<i64>> {
         let enough = self.candidates >= MOST_CANDIDATES
             || self.found.len() >= MOST_FOUND
-            || self.bytes >= MOST_BYTES
+            || self.work >= MOST_WORK
             || Instant::now() > self.until;
         (self.highest >= 1 && !enough).then_some(self.lowest..=self.highest)
     }
@@ -183,8 +184,9 @@ impl Hunt {
         self.highest = document - 1;
         self.candidates += 1;
         let Some(Candidate { group, epoch, offset, from, text, at }) = candidate else { return };
-        self.bytes += text.len();
-        let Some(found) = self.query.find(&text) else { return };
+        let (found, work) = self.finder.find(&text);
+        self.work += work;
+        let Some(found) = found else { return };
         let id = message_id(&epoch, offset).to_string();
         if self.seen.insert((epoch, offset)) {
             let snippet = found.snippet(&text);
@@ -233,7 +235,7 @@ mod tests {
 
     fn hunt(newest: i64) -> Hunt {
         // However slow the machine is.
-        Hunt { until: Instant::now() + Duration::from_hours(1), ..Hunt::new(Query::parse("tea").expect("a query"), newest) }
+        Hunt { until: Instant::now() + Duration::from_hours(1), ..Hunt::new(&Query::parse("tea").expect("a query"), newest) }
     }
 
     fn offsets(found: &Found) -> Vec<u64> {
@@ -271,7 +273,7 @@ mod tests {
     #[test]
     fn it_ends_when_it_has_seen_enough() {
         let big = "tea ".repeat(10_000);
-        for (text, looked_at) in [("tea", MOST_FOUND), ("cake", MOST_CANDIDATES), (&*big, MOST_BYTES / big.len() + 1)] {
+        for (text, looked_at) in [("tea", MOST_FOUND), ("cake", MOST_CANDIDATES), (&*big, MOST_WORK / big.len() + 1)] {
             let mut hunt = hunt(1_000_000);
             let mut looked = 0;
             while let Some(stretch) = hunt.stretch() {
@@ -282,6 +284,19 @@ mod tests {
             let found = hunt.finish(10);
             assert_eq!((found.hits.len(), found.complete), (if text == "cake" { 0 } else { 10 }, false));
         }
+    }
+
+    #[test]
+    fn a_phrase_that_is_nearly_everywhere_ends_a_search_soon() {
+        let phrase = Query::parse(&format!("\"{}b\"", "a ".repeat(120))).expect("a query");
+        let planted = format!("b {}", "a ".repeat(32 << 10));
+        let mut hunt = Hunt { until: Instant::now() + Duration::from_hours(1), ..Hunt::new(&phrase, 1_000) };
+        let mut looked = 0;
+        while let Some(stretch) = hunt.stretch() {
+            looked += 1;
+            hunt.look_at(*stretch.end(), Some(candidate(stretch.end().unsigned_abs(), 0, &planted)));
+        }
+        assert_eq!((looked, hunt.finish(9)), (1, Found { hits: Vec::new(), complete: false }));
     }
 
     #[test]

@@ -6,9 +6,9 @@
 //! An index finds what has the [terms](Need) of a query. Whether a message has its parts, how well and where, is found out here from
 //! the message's text, so that every store finds the same and ranks it alike.
 
-use std::{collections::HashMap, fmt, ops::Range};
+use std::{fmt, ops::Range};
 
-use super::words::{Token, searched, tokens};
+use super::words::{Seen, Token, read, searched, tokens};
 use crate::wire::Segment;
 
 /// The longest query, in characters.
@@ -19,6 +19,8 @@ const SHORTEST_BEGINNING: usize = 3;
 const AROUND: usize = 240;
 /// and how many of them before it.
 const BEFORE: usize = 60;
+/// So many places are noted of a message: more than a snippet shows.
+const MOST_PLACES: usize = 256;
 /// How soon a further mention of the same counts for less, and how many tokens a message of usual length has: `k1`, `b` and the
 /// average length of BM25.
 const SATURATION: f64 = 1.2;
@@ -116,36 +118,107 @@ impl Query {
         needs.dedup();
         needs
     }
+}
 
-    /// Where a message has all parts; none where one of them is missing.
-    pub(super) fn find(&self, text: &str) -> Option<Match> {
-        let tokens = tokens(searched(text));
-        let mut by_first: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (number, part) in self.parts.iter().enumerate().filter(|(_, part)| !part.open) {
-            by_first.entry(&part.steps[0].term).or_default().push(number);
+/// A query, made ready to be looked for in many messages: its terms are numbered, so that a token is compared with all of them once.
+#[derive(Debug)]
+pub(super) struct Finder {
+    /// In their order, which is that of their numbers.
+    terms: Vec<String>,
+    /// The word that may be the beginning of one, with its part, which is the last.
+    open: Option<(String, usize)>,
+    /// Each part that is not open, as the numbers of its terms and whether each stands right after the one before.
+    parts: Vec<Vec<(u32, bool)>>,
+    /// The parts that begin with a term.
+    by_first: Vec<Vec<usize>>,
+}
+
+/// A token of a message.
+struct Mark {
+    /// The number of its term, or [`OTHER`].
+    term: u32,
+    joined: bool,
+    range: Range<usize>,
+}
+
+/// A term that is not looked for.
+const OTHER: u32 = u32::MAX;
+
+/// What it takes to look through a message: bytes that were read, and tokens that were compared.
+pub(super) type Work = usize;
+
+impl Finder {
+    pub(super) fn new(query: &Query) -> Self {
+        let whole = || query.parts.iter().filter(|part| !part.open);
+        let mut terms: Vec<String> = whole().flat_map(|part| &part.steps).map(|step| step.term.clone()).collect();
+        terms.sort();
+        terms.dedup();
+        // Every term of a part that is not open is among them, and there are no more of them than characters in a query.
+        let number =
+            |term: &String| terms.binary_search(term).ok().and_then(|number| u32::try_from(number).ok()).unwrap_or(OTHER);
+        let parts: Vec<Vec<_>> =
+            whole().map(|part| part.steps.iter().map(|step| (number(&step.term), step.joined)).collect()).collect();
+        let mut by_first = vec![Vec::new(); terms.len()];
+        for (part, steps) in parts.iter().enumerate() {
+            by_first[steps[0].0 as usize].push(part);
         }
-        let open = self.parts.iter().enumerate().filter(|(_, part)| part.open).map(|(number, _)| number);
-        let open: Vec<usize> = open.collect();
-        let mut counts = vec![0.0; self.parts.len()];
-        let mut places: Vec<Range<usize>> = Vec::new();
-        for (at, token) in tokens.iter().enumerate() {
-            for number in by_first.get(&*token.term).into_iter().flatten().chain(&open) {
-                let part = &self.parts[*number];
-                let Some(weight) = part.stands_at(&tokens[at..]) else { continue };
-                counts[*number] += weight;
-                let place = token.range.start..tokens[at + part.steps.len() - 1].range.end;
-                match places.last_mut() {
-                    Some(last) if place.start <= last.end => last.end = last.end.max(place.end),
-                    _ => places.push(place),
+        let open = query.parts.iter().find(|part| part.open).map(|part| (part.steps[0].term.clone(), parts.len()));
+        Self { terms, open, parts, by_first }
+    }
+
+    /// Where a message has all parts, none where one of them is missing; and what it took.
+    pub(super) fn find(&self, text: &str) -> (Option<Match>, Work) {
+        let text = searched(text);
+        let mut counts = vec![0.0; self.parts.len() + usize::from(self.open.is_some())];
+        let mut marks: Vec<Mark> = Vec::new();
+        let mut begun: Vec<Range<usize>> = Vec::new();
+        read(text, |Seen { term, range, sign, joined }| {
+            if let Some((open, part)) = &self.open
+                && !sign
+                && term.starts_with(&**open)
+            {
+                counts[*part] += if term == open { 1.0 } else { 0.5 };
+                note(&mut begun, range.clone());
+            }
+            let term = self.terms.binary_search_by(|known| known.as_str().cmp(term));
+            let term = term.ok().and_then(|number| u32::try_from(number).ok()).unwrap_or(OTHER);
+            marks.push(Mark { term, joined, range });
+        });
+        let (mut places, mut work) = (Vec::new(), text.len());
+        for (at, mark) in marks.iter().enumerate().filter(|(_, mark)| mark.term != OTHER) {
+            for part in &self.by_first[mark.term as usize] {
+                let steps = &self.parts[*part];
+                let Some(here) = marks.get(at..at + steps.len()) else { continue };
+                let follows = |((term, joined), mark): &(&(u32, bool), &Mark)| *term == mark.term && (!joined || mark.joined);
+                let same = 1 + steps.iter().zip(here).skip(1).take_while(follows).count();
+                work += same;
+                if same == steps.len() {
+                    counts[*part] += 1.0;
+                    note(&mut places, mark.range.start..here[same - 1].range.end);
                 }
             }
         }
-        if self.is_empty() || counts.contains(&0.0) {
-            return None;
+        if counts.is_empty() || counts.contains(&0.0) {
+            return (None, work);
         }
-        let length = 1.0 - LENGTH_COUNTS + LENGTH_COUNTS * tokens.len() as f64 / USUAL_LENGTH;
+        let length = 1.0 - LENGTH_COUNTS + LENGTH_COUNTS * marks.len() as f64 / USUAL_LENGTH;
         let score = counts.iter().map(|count| count / (count + SATURATION * length)).sum();
-        Some(Match { score, places })
+        places.extend(begun);
+        places.sort_by_key(|place| (place.start, place.end));
+        let mut apart = Vec::new();
+        for place in places {
+            note(&mut apart, place);
+        }
+        (Some(Match { score, places: apart }), work)
+    }
+}
+
+/// Notes a place that does not begin before those that are noted. Of very many only the first count.
+fn note(places: &mut Vec<Range<usize>>, place: Range<usize>) {
+    if let Some(last) = places.last_mut().filter(|last| place.start <= last.end) {
+        last.end = last.end.max(place.end);
+    } else if places.len() < MOST_PLACES {
+        places.push(place);
     }
 }
 
@@ -182,19 +255,6 @@ impl Part {
             }
         }
         needs
-    }
-
-    /// How much it counts that the part stands at the beginning of these tokens; none where it does not.
-    fn stands_at(&self, tokens: &[Token]) -> Option<f64> {
-        if self.open {
-            let (step, token) = (&self.steps[0], tokens.first()?);
-            let begins = !token.sign && token.term.starts_with(&step.term);
-            return begins.then_some(if token.term == step.term { 1.0 } else { 0.5 });
-        }
-        let here = tokens.get(..self.steps.len())?;
-        let first = here.first().is_some_and(|token| token.term == self.steps[0].term);
-        let follow = |(step, token): (&Step, &Token)| token.term == step.term && (!step.joined || token.joined);
-        (first && self.steps.iter().zip(here).skip(1).all(follow)).then_some(1.0)
     }
 }
 
@@ -253,6 +313,12 @@ mod tests {
         Query::parse(text).expect("a short query")
     }
 
+    impl Query {
+        fn find(&self, text: &str) -> Option<Match> {
+            Finder::new(self).find(text).0
+        }
+    }
+
     /// The snippet of a message with `[` and `]` around what was looked for.
     fn shown(searched_for: &str, text: &str) -> Option<String> {
         let segment = |Segment { text, matches }: Segment| if matches { format!("[{text}]") } else { text };
@@ -270,6 +336,8 @@ mod tests {
             ("world hel", "hello world", Some("[hello] [world]")),
             ("hello hello", "hello", Some("[hello]")),
             ("CAFÉ", "un cafe\u{301}", Some("un [cafe\u{301}]")),
+            ("Gesamtkonzept", "das Ge\u{ad}samt\u{ad}kon\u{ad}zept!", Some("das [Ge\u{ad}samt\u{ad}kon\u{ad}zept]!")),
+            ("Ge\u{ad}samt", "gesamt", Some("[gesamt]")),
             ("foo_bar", "bar.foo", Some("[bar].[foo]")),
             ("我", "给我看", Some("给[我]看")),
             ("中文", "学中文 中 文", Some("学[中文] 中 文")),
@@ -316,6 +384,25 @@ mod tests {
         assert!(score("tea", "tea") > score("tea", "tea with many other words around it"));
         assert!(score("tea", "tea cup") > score("tea", "teapot cup"));
         assert!(score("tea cup", "tea tea cup cup") > score("tea cup", "tea tea tea cup"));
+    }
+
+    #[test]
+    fn what_it_takes_to_look_through_a_message_is_counted() {
+        let text = "a ".repeat(32 << 10);
+        let work = |searched_for: &str| Finder::new(&query(searched_for)).find(&text).1;
+        // Each word is compared with the first of the phrase, or with all of it but the last.
+        assert_eq!(work("\"b a\""), text.len());
+        let long = format!("\"{}b\"", "a ".repeat(100));
+        assert!(work(&long) > 90 * text.len() / 2, "{}", work(&long));
+    }
+
+    #[test]
+    fn places_are_bounded_and_those_shown_are_the_first() {
+        let text = "tea, no ".repeat(8_000);
+        let found = query("tea").find(&text).expect("found");
+        assert_eq!((found.places.len(), found.places[0].clone()), (MOST_PLACES, 0..3));
+        let marked = found.snippet(&text).iter().filter(|segment| segment.matches).count();
+        assert_eq!(marked, AROUND / 8);
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //!
 //! Chinese, Japanese and Thai are written without spaces, and Korean hangs endings on its words. So each of their signs is a term, and
 //! so are two that stand together: whoever looks for a run of signs looks for its pairs, and then sees whether they are one run.
+//!
+//! What nobody sees inside a word, such as the places where it may be parted at the end of a line, is no part of it and does not part it.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -42,25 +44,49 @@ pub(in crate::server::store) fn searched(text: &str) -> &str {
     &text[..text.floor_char_boundary(SEARCHED_BYTES)]
 }
 
+/// A token while it is read.
+#[derive(Clone, Debug)]
+pub(super) struct Seen<'t> {
+    /// In the form in which it is compared.
+    pub(super) term: &'t str,
+    /// The rest is as in a [`Token`].
+    pub(super) range: Range<usize>,
+    pub(super) sign: bool,
+    pub(super) joined: bool,
+}
+
 /// The tokens of a text in their order.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
-    let mut reading = Reading::default();
-    for (at, cluster) in text.grapheme_indices(true) {
-        let range = at..at + cluster.len();
-        match cluster.as_bytes() {
-            // Most of what is written, in a shorter way.
-            [letter] if letter.is_ascii_alphanumeric() => reading.letter(char::from(letter.to_ascii_lowercase()), &range),
-            [_] => reading.gap(),
-            _ => {
-                let composed: String = cluster.nfkc().collect();
-                for piece in composed.graphemes(true) {
-                    reading.piece(piece, &range);
-                }
+    let mut tokens = Vec::new();
+    read(text, |Seen { term, range, sign, joined }| tokens.push(Token { term: term.to_owned(), range, sign, joined }));
+    tokens
+}
+
+/// Reads the tokens of a text in their order.
+pub(super) fn read(text: &str, see: impl FnMut(Seen<'_>)) {
+    let mut reading = Reading { see, word: String::new(), range: 0..0, after_sign: false };
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        // Most of what is written, in a shorter way. The last letter before another sign may be one with it.
+        let plain = bytes[at..].iter().take_while(|byte| byte.is_ascii()).count();
+        let end = if at + plain < bytes.len() { at + plain.saturating_sub(1) } else { bytes.len() };
+        for (place, byte) in (at..end).zip(&bytes[at..end]) {
+            if byte.is_ascii_alphanumeric() {
+                reading.letter(char::from(byte.to_ascii_lowercase()), &(place..place + 1));
+            } else {
+                reading.gap();
             }
         }
+        at = end;
+        let mut other = bytes[at..].iter().skip(1).take_while(|byte| !byte.is_ascii()).count();
+        other += usize::from(at < bytes.len());
+        for (place, cluster) in text[at..at + other].grapheme_indices(true) {
+            reading.cluster(cluster, &(at + place..at + place + cluster.len()));
+        }
+        at += other;
     }
     reading.gap();
-    reading.tokens
 }
 
 /// The terms under which a message is kept in an index, each once.
@@ -73,16 +99,16 @@ pub(in crate::server::store) fn terms(text: &str) -> BTreeSet<String> {
 }
 
 /// Tokens that are found one letter after the other.
-#[derive(Default)]
-struct Reading {
-    tokens: Vec<Token>,
-    /// The word that is being read.
-    word: Option<(String, Range<usize>)>,
+struct Reading<S> {
+    see: S,
+    /// The word that is being read, if it is not empty, and where it stands.
+    word: String,
+    range: Range<usize>,
     /// A sign came last.
     after_sign: bool,
 }
 
-impl Reading {
+impl<S: FnMut(Seen<'_>)> Reading<S> {
     /// What is no part of any token.
     fn gap(&mut self) {
         self.end_word();
@@ -90,32 +116,46 @@ impl Reading {
     }
 
     fn end_word(&mut self) {
-        if let Some((mut term, range)) = self.word.take() {
-            term.truncate(term.floor_char_boundary(LONGEST_WORD));
-            self.tokens.push(Token { term, range, sign: false, joined: false });
+        if !self.word.is_empty() {
+            let term = &self.word[..self.word.floor_char_boundary(LONGEST_WORD)];
+            (self.see)(Seen { term, range: self.range.clone(), sign: false, joined: false });
+            self.word.clear();
         }
     }
 
     /// A letter as it is compared, of the cluster that stands there.
     fn letter(&mut self, letter: char, range: &Range<usize>) {
         self.after_sign = false;
-        let (term, whole) = self.word.get_or_insert_with(|| (String::new(), range.clone()));
-        term.push(letter);
-        whole.end = range.end;
+        if self.word.is_empty() {
+            self.range.start = range.start;
+        }
+        self.word.push(letter);
+        self.range.end = range.end;
+    }
+
+    /// One grapheme cluster.
+    fn cluster(&mut self, cluster: &str, range: &Range<usize>) {
+        if cluster.chars().all(is_ignorable) {
+            return;
+        }
+        let composed: String = cluster.nfkc().collect();
+        for piece in composed.graphemes(true) {
+            self.piece(piece, range);
+        }
     }
 
     /// One composed grapheme cluster.
     fn piece(&mut self, piece: &str, range: &Range<usize>) {
         if piece.contains(is_pictograph) {
-            return self.sign(piece.chars().filter(|c| is_pictograph(*c)).collect(), range);
+            return self.sign(&piece.chars().filter(|c| is_pictograph(*c)).collect::<String>(), range);
         }
-        if !piece.contains(char::is_alphanumeric) {
+        if !piece.contains(is_alphanumeric) {
             return self.gap();
         }
         if piece.contains(has_no_spaces) {
             // What only chooses between two looks of the same sign is left out.
-            let kept = |c: &char| c.is_alphanumeric() || canonical_combining_class(*c) != 0;
-            return self.sign(piece.chars().filter(kept).collect(), range);
+            let kept = |c: &char| is_alphanumeric(*c) || canonical_combining_class(*c) != 0;
+            return self.sign(&piece.chars().filter(kept).collect::<String>(), range);
         }
         for letter in piece.chars().flat_map(char::to_lowercase).nfkd().filter(|c| is_letter(*c)) {
             // At the end of a Greek word it looks different.
@@ -123,18 +163,23 @@ impl Reading {
         }
     }
 
-    fn sign(&mut self, term: String, range: &Range<usize>) {
+    fn sign(&mut self, term: &str, range: &Range<usize>) {
         self.end_word();
         let joined = self.after_sign;
         self.after_sign = true;
-        self.tokens.push(Token { term, range: range.clone(), sign: true, joined });
+        (self.see)(Seen { term, range: range.clone(), sign: true, joined });
     }
+}
+
+/// A letter or a digit that is seen: Unicode has letters that only fill a place.
+fn is_alphanumeric(c: char) -> bool {
+    c.is_alphanumeric() && !is_ignorable(c)
 }
 
 /// Whether it is compared: an accent is not.
 fn is_letter(c: char) -> bool {
     match canonical_combining_class(c) {
-        0 => c.is_alphanumeric(),
+        0 => is_alphanumeric(c),
         class => class == VIRAMA && is_combining_mark(c),
     }
 }
@@ -166,6 +211,17 @@ fn has_no_spaces(c: char) -> bool {
     ];
     // The mark that makes a vowel long belongs to two scripts.
     !c.is_ascii() && SCRIPTS.iter().any(|script| c.script() == *script || (c == 'ー' && *script == Katakana))
+}
+
+/// Whether nobody sees it: Unicode's `Default_Ignorable_Code_Point`, but for the space of no width, which parts words where it stands.
+fn is_ignorable(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// An emoji or the like. The colour of a skin is not told apart.
@@ -213,6 +269,12 @@ mod tests {
             // Pictographs.
             ("🎉🎉 ok👍🏽👍", "🎉+🎉 ok 👍+👍"),
             ("👩‍👩‍👧 🇩🇪 ❤️", "👩👩👧 🇩🇪 ❤"),
+            // What nobody sees does not part a word, but for the space of no width.
+            ("Ge\u{ad}samt\u{ad}kon\u{2060}zept\u{feff} a\u{200e}b", "gesamtkonzept ab"),
+            ("می\u{200c}خواهم \u{ad} \u{3164}", "میخواهم"),
+            ("中\u{2060}文\u{200b}字", "中+文 字"),
+            ("zero\u{200b}width", "zero width"),
+            ("e\u{34f}\u{301}x 가\u{3164}나", "ex 가+나"),
         ] {
             assert_eq!(shown(text), expected, "{text:?}");
         }

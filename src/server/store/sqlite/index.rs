@@ -24,7 +24,7 @@ pub(super) const INDEX: &str = "search.db";
 /// "Cnfs", as it stands in the header of the file.
 const APPLICATION_ID: i64 = 0x436e_6673;
 /// What the file holds and how texts become terms. With another number it is made anew.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 const SCHEMA: &str = include_str!("index.sql");
 
 /// Why the index is not there.

@@ -47,7 +47,7 @@ impl Searcher {
         let (query, within) = (query.clone(), within.clone());
         let (shared, bell) = (Arc::clone(&self.shared), self.bell.clone());
         let search = move |connection: &mut Connection, _: &_| {
-            find(connection, query, &within, count).inspect_err(|cause| {
+            find(connection, &query, &within, count).inspect_err(|cause| {
                 if is_damage(cause) {
                     shared.is_damaged(&bell);
                 }
@@ -75,7 +75,7 @@ impl Searcher {
     }
 }
 
-fn find(connection: &mut Connection, query: Query, within: &Within, count: usize) -> rusqlite::Result<Found> {
+fn find(connection: &mut Connection, query: &Query, within: &Within, count: usize) -> rusqlite::Result<Found> {
     let moment = connection.transaction()?;
     let (filter, from, partly) = match within {
         Within::Room(group) => {
@@ -95,7 +95,7 @@ fn find(connection: &mut Connection, query: Query, within: &Within, count: usize
     if filter == Filter::Only(Vec::new()) {
         return Ok(Found { complete: !partly, ..Found::nothing() });
     }
-    let question = question(&query, &filter);
+    let question = question(query, &filter);
     let mut hunt = Hunt::new(query, from);
     let mut statement = moment.prepare_cached(DOCUMENTS)?;
     while let Some(stretch) = hunt.stretch() {
