@@ -87,17 +87,30 @@ async fn a_disk_that_takes_nothing_more_is_said_reading_goes_on_and_nothing_is_l
     assert_stored(&Program::start(data.path()).await, count).await;
 }
 
-/// What the program says that refuses to serve a folder, and nothing in the folder is changed by it.
-async fn refusal(folder: &Path) -> String {
+/// The program for a user who may not do everything.
+fn as_a_user() -> Command {
     // Root may write everywhere; without its capabilities it is a user like others.
-    let mut command = match fs::metadata("/proc/self").map(|process| std::os::unix::fs::MetadataExt::uid(&process)) {
+    match fs::metadata("/proc/self").map(|process| std::os::unix::fs::MetadataExt::uid(&process)) {
         Ok(0) => {
             let mut setpriv = Command::new("setpriv");
             setpriv.args(["--bounding-set", "-all", "--inh-caps", "-all", env!("CARGO_BIN_EXE_confab")]);
             setpriv
         }
         _ => Command::new(env!("CARGO_BIN_EXE_confab")),
-    };
+    }
+}
+
+/// Runs a command; gives its status and what it says on standard error.
+async fn run(mut command: Command) -> (Option<i32>, String) {
+    command.current_dir("/").env_remove("CONFAB_STORE__URL");
+    let output = tokio::process::Command::from(command).kill_on_drop(true).output();
+    let output = within("the end of the program", output).await.expect("its output");
+    (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+}
+
+/// What the program says that refuses to serve a folder, and nothing in the folder is changed by it.
+async fn refusal(folder: &Path) -> String {
+    let mut command = as_a_user();
     command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder).env_remove("CONFAB_STORE__URL").current_dir("/");
     let before = contents(folder);
     // It may serve after all.
@@ -183,4 +196,98 @@ async fn a_damaged_database_is_refused_and_left_as_it_is() {
     }
     fs::write(&database, &whole).expect("a file");
     assert_stored(&Program::start(data.path()).await, 20).await;
+}
+
+/// The page of the file on which a message stands, counted from 0.
+fn page_of(database: &[u8], marker: &str) -> usize {
+    let at = database.windows(marker.len()).position(|bytes| bytes == marker.as_bytes());
+    at.expect("the message is in the file") / 4096
+}
+
+#[tokio::test]
+async fn damage_that_is_found_later_is_said_and_the_rest_is_read() {
+    let data = used().await;
+    let database = data.path().join("confab.db");
+    let mut bytes = fs::read(&database).expect("the database");
+    let page = page_of(&bytes, "12 xxx");
+    bytes[page * 4096..(page + 1) * 4096].fill(0xff);
+    fs::write(&database, bytes).expect("damaged");
+    let program = Program::start(data.path()).await;
+    let ready = async || {
+        let response = program.get("/readyz").await;
+        (response.status().as_u16(), response.text().await.expect("a body"))
+    };
+    let (status, body) = program.api("/api/v1/rooms/a/messages?after=0").await;
+    assert_eq!((status, &body["error"]["code"]), (503, &json!("unavailable")), "{body}");
+    let said = "the store is damaged: a part of it cannot be read; restore it from a copy\n";
+    assert_eq!(ready().await, (503, said.to_owned()));
+    let (status, body) = program.api("/api/v1/rooms/a/messages?after=15").await;
+    assert_eq!((status, body["messages"].as_array().map(Vec::len)), (200, Some(5)), "{body}");
+    assert_eq!(ready().await.0, 503, "it does not go by itself");
+    // The file of the room has the rest, and says what is left out.
+    let export = program.get("/api/v1/rooms/a/export").await;
+    assert_eq!(export.status(), 200);
+    let lines = export.text().await.expect("a whole file");
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let (unreadable, read): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.get("error").is_some());
+    let [unreadable] = unreadable[..] else { panic!("one gap: {unreadable:?}") };
+    let (from, to) = (offset(unreadable), unreadable["to"].as_u64().expect("an offset"));
+    assert!(from <= 12 && 12 <= to, "{unreadable}");
+    let expected: Vec<u64> = (1..=20).filter(|number| !(from..=to).contains(number)).collect();
+    assert_eq!(read.into_iter().map(offset).collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn a_database_that_is_deleted_under_the_program_is_said() {
+    let data = used().await;
+    let program = Program::start(data.path()).await;
+    let mut author = V1::connect(program.address, "/room/a/").await;
+    author.ok(send(21)).await;
+    fs::remove_file(data.path().join("confab.db")).expect("removed");
+    let refusal = author.error(send(22)).await;
+    assert_eq!(refusal["code"], "unavailable", "{refusal}");
+    let ready = program.get("/readyz").await;
+    assert_eq!(ready.status(), 503);
+    let said = "the database was deleted or replaced under the server, which stores nothing any more\n";
+    assert_eq!(ready.text().await.expect("a body"), said);
+}
+
+/// A database that may not be written, as on a file system that is mounted so: after a clean end, and as a crash has left it.
+#[tokio::test]
+async fn a_copy_is_made_of_what_may_only_be_read() {
+    for crash in [false, true] {
+        let data = used().await;
+        if crash {
+            let mut program = Program::start(data.path()).await;
+            V1::connect(program.address, "/room/a/").await.ok(send(21)).await;
+            program.kill();
+        }
+        let target = tempfile::tempdir().expect("a folder");
+        let copy = target.path().join("confab.db");
+        let files = || fs::read_dir(data.path()).expect("a folder").map(|entry| entry.expect("an entry").path());
+        files().for_each(|file| set_mode(&file, 0o400));
+        set_mode(data.path(), 0o500);
+        let before = contents(data.path());
+        let mut command = as_a_user();
+        command.arg("backup").arg(&copy).arg("--data").arg(data.path());
+        let (status, said) = run(command).await;
+        assert!(contents(data.path()) == before, "something was changed");
+        set_mode(data.path(), 0o700);
+        assert_eq!(status, Some(0), "crash: {crash}, {said}");
+        assert_stored(&Program::start(target.path()).await, if crash { 21 } else { 20 }).await;
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_too_small_for_a_copy_is_said() {
+    let data = used().await;
+    let target = tempfile::tempdir().expect("a folder");
+    let copy = target.path().join("copy.db");
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_confab"), "backup"]);
+    command.arg(&copy).arg("--data").arg(data.path());
+    let (status, said) = run(command).await;
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains(&format!("{} cannot be written", copy.display())), "{said}");
+    assert_eq!(fs::read_dir(target.path()).expect("a folder").count(), 0, "nothing is left behind");
 }

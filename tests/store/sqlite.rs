@@ -11,13 +11,16 @@ use std::{
 };
 
 use confab::{
-    server::store::{Commits, Durability, OpenError, SqliteStore, Store, StoreError, backup, restore},
-    wire::Offset,
+    server::store::{
+        Alteration, Bounds, Commits, Durability, NewChange, OpenError, Slice, SqliteStore, Store, StoreError, Trouble, backup,
+        restore,
+    },
+    wire::{MessageId, Offset, Person, Timestamp},
 };
 use rusqlite::Connection;
 use tokio::task::JoinSet;
 
-use crate::{acknowledge_all, append, fill, message, search, stored, support::within, texts, whole};
+use crate::{acknowledge_all, append, fill, group, message, search, stored, support::within, texts, whole};
 
 pub(crate) fn open(folder: &Path) -> (SqliteStore, Commits) {
     SqliteStore::open(folder, Durability::Process).expect("a store")
@@ -198,6 +201,94 @@ async fn what_is_no_database_is_left_alone() {
     assert_eq!(fs::read(&file).expect("the file"), bytes);
 }
 
+/// What a database leaves behind when it goes.
+#[tokio::test]
+async fn a_database_that_is_gone_is_not_begun_anew() {
+    let goes: [fn(&Path); 2] = [|file| fs::write(file, "").expect("emptied"), |file| fs::remove_file(file).expect("removed")];
+    for go in goes {
+        let folder = tempfile::tempdir().expect("a folder");
+        closed_with(folder.path(), &["tea"]).await;
+        let (file, index) = (folder.path().join("confab.db"), folder.path().join("search.db"));
+        go(&file);
+        let (there, indexed) = (file.exists(), fs::read(&index).expect("the index"));
+        let (error, text) = refusal(folder.path(), &file);
+        assert!(matches!(error, OpenError::Lost { .. }) && text.contains("search.db"), "{text}");
+        assert!(file.exists() == there && fs::read(&index).expect("the index") == indexed, "something was changed");
+        // Its log may be all that is left of what was said last, which SQLite would delete.
+        fs::remove_file(&index).expect("removed");
+        let log = folder.path().join("confab.db-wal");
+        fs::write(&log, "what was said last").expect("a log");
+        let (error, text) = refusal(folder.path(), &file);
+        assert!(matches!(error, OpenError::Lost { .. }) && text.contains("confab.db-wal"), "{text}");
+        assert_eq!(fs::read(&log).expect("the log"), b"what was said last");
+        fs::remove_file(&log).expect("removed");
+        assert_eq!(whole(&open(folder.path()).0, "lobby").await.messages, [], "an empty folder is a new store");
+    }
+}
+
+/// What somebody does to the files of a store that is used, and how that is undone.
+type Move = fn(&Path);
+
+#[tokio::test]
+async fn nothing_is_stored_in_a_database_that_was_deleted_or_replaced() {
+    fn shift(file: &Path) {
+        fs::rename(file, file.with_extension("away")).expect("moved away");
+    }
+    fn shift_back(file: &Path) {
+        fs::rename(file.with_extension("away"), file).expect("moved back");
+    }
+    fn copy(file: &Path) {
+        shift(file);
+        fs::copy(file.with_extension("away"), file).expect("a copy");
+    }
+    let ways: [(&str, Move); 2] = [("moved away", shift), ("replaced", copy)];
+    for file in ["confab.db", "confab.db-wal"] {
+        for (what, displace) in ways {
+            let folder = tempfile::tempdir().expect("a folder");
+            let file = folder.path().join(file);
+            let (store, commits) = open(folder.path());
+            let reader = acknowledge_all(commits);
+            fill(&store, "lobby", 2).await;
+            assert!(store.trouble().await.is_none());
+            displace(&file);
+            let StoreError::Unavailable(cause) = store.append(message("lobby", "3", "3")).await.expect_err("not stored");
+            assert!(cause.to_string().contains(&file.display().to_string()), "{what}: {cause}");
+            let (trouble, _) = store.trouble().await.expect("trouble");
+            assert_eq!(trouble, Trouble::Displaced, "{what}");
+            shift_back(&file);
+            assert!(store.trouble().await.is_none(), "{what}");
+            let appended = append(&store, message("lobby", "3", "3")).await;
+            assert_eq!((appended.position.offset, appended.fresh), (Offset(3), true), "{what}");
+            store.close().await;
+            let heard = reader.await.expect("the reader").into_iter().map(|commit| commit.2.offset.0).collect::<Vec<_>>();
+            assert_eq!(heard, [1, 2, 3], "{what}");
+            assert_eq!(texts(&whole(&open(folder.path()).0, "lobby").await), ["1", "2", "3"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_another_database_has_is_not_read_or_indexed() {
+    let (folder, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    closed_with(other.path(), &["coffee"]).await;
+    let (store, commits) = open(folder.path());
+    drop(commits);
+    append(&store, message("lobby", "1", "tea")).await;
+    search::indexed(&store, "lobby").await;
+    let file = folder.path().join("confab.db");
+    fs::rename(other.path().join("confab.db"), &file).expect("replaced");
+    // More at once than there are connections, so that new ones are opened.
+    let lobby = group("lobby");
+    let reads = (0..40).map(|_| store.read(&lobby, Slice::Latest, 9, 999));
+    for page in futures_util::future::join_all(reads).await {
+        assert!(page.is_err() || page.is_ok_and(|page| texts(&page)[0] == "tea"));
+    }
+    // Whatever happens to the index, the words of the other database are not in it.
+    let found = store.search(&search::query("coffee"), &search::room("lobby"), 9).await;
+    assert!(found.is_err() || found.is_ok_and(|found| found.hits.is_empty()));
+    store.close().await;
+}
+
 #[tokio::test]
 async fn a_damaged_database_is_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -294,6 +385,92 @@ async fn a_message_that_the_database_refuses_fails_alone() {
     senders.join_all().await;
     assert_eq!(whole(&*store, "lobby").await.head.offset, Offset(21));
     assert_eq!(whole(&*store, "new").await.head.offset, Offset(20));
+}
+
+#[tokio::test]
+async fn what_was_edited_deleted_or_dropped_is_not_in_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, commits) = open(folder.path());
+    drop(commits);
+    // Some on the page of their row, some on pages of their own; and others around them.
+    let text = |number: usize| match number % 4 {
+        0 => format!("secret-{number} "),
+        1 => format!("secret-{number} ").repeat(1_000),
+        _ => "open".to_owned(),
+    };
+    let mut epoch = None;
+    for number in 0..200 {
+        epoch = Some(append(&store, message("lobby", &format!("k{number}"), &text(number))).await.position.epoch);
+    }
+    for number in 100_u64..200 {
+        let id = MessageId { epoch: epoch.clone().expect("an epoch"), offset: Offset(number + 1) };
+        let alteration = if number % 8 < 4 { Alteration::Delete } else { Alteration::Edit("open".to_owned()) };
+        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+        let change = NewChange { group: group("lobby"), id, from, alteration, at: Timestamp::from_millis(0) };
+        store.change(change).await.expect("changed");
+    }
+    let newest = Bounds { messages: Some(100), ..Bounds::default() };
+    assert!(store.forget(&group("lobby"), newest).await.expect("dropped"));
+    let page = store.read(&group("lobby"), Slice::Latest, 999, usize::MAX).await.expect("a page");
+    assert_eq!((page.first, page.messages.len()), (Offset(101), 100));
+    store.close().await;
+    let bytes = fs::read(folder.path().join("confab.db")).expect("the file");
+    let left = bytes.windows(7).filter(|bytes| bytes == b"secret-").count();
+    assert_eq!(left, 0, "something of it is left");
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_understood_is_nobody_elses_fault() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, commits) = open(folder.path());
+    let _reader = acknowledge_all(commits);
+    fill(&store, "lobby", 3).await;
+    tamper(folder.path(), "UPDATE messages SET key = '' WHERE offset = 2");
+    let epoch = store.entries(&group("lobby"), Offset(9), 0, 0).await.expect("a head").head.epoch;
+    let delete = |offset: u64| NewChange {
+        group: group("lobby"),
+        id: MessageId { epoch: epoch.clone(), offset: Offset(offset) },
+        from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+        alteration: Alteration::Delete,
+        at: Timestamp::from_millis(0),
+    };
+    let (one, broken, said) =
+        tokio::join!(store.change(delete(1)), store.change(delete(2)), store.append(message("lobby", "4", "4")));
+    broken.expect_err("it cannot be understood");
+    assert_eq!((one.expect("changed").position.offset, said.expect("stored").position.offset), (Offset(4), Offset(5)));
+    let read = store.read(&group("lobby"), Slice::Latest, 9, 999).await;
+    assert!(read.expect_err("it cannot be understood").is_damage());
+    assert!(store.trouble().await.is_none(), "the file itself is whole");
+}
+
+#[tokio::test]
+async fn a_change_that_the_database_refuses_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, commits) = open(folder.path());
+    let reader = acknowledge_all(commits);
+    let position = append(&store, message("lobby", "1", "as it was")).await.position;
+    // The change itself is taken, what it makes of the message is not.
+    tamper(
+        folder.path(),
+        "CREATE TRIGGER refused BEFORE UPDATE ON messages WHEN new.text = 'bad' BEGIN SELECT raise(ABORT, 'not this one'); END;",
+    );
+    let edit = |text: &str| NewChange {
+        group: group("lobby"),
+        id: MessageId { epoch: position.epoch.clone(), offset: position.offset },
+        from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+        alteration: Alteration::Edit(text.to_owned()),
+        at: Timestamp::from_millis(0),
+    };
+    // Alone, and among others that are taken.
+    store.change(edit("bad")).await.expect_err("refused");
+    let (one, bad, other) = tokio::join!(store.change(edit("good")), store.change(edit("bad")), store.change(edit("better")));
+    bad.expect_err("refused");
+    assert_eq!((one.expect("changed").position.offset, other.expect("changed").position.offset), (Offset(2), Offset(3)));
+    assert_eq!(append(&store, message("lobby", "2", "next")).await.position.offset, Offset(4));
+    let missed = store.entries(&group("lobby"), Offset(0), 9, 999).await.expect("entries");
+    assert_eq!(missed.entries.iter().map(|entry| entry.offset.0).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    store.close().await;
+    assert_eq!(reader.await.expect("the reader").len(), 4);
 }
 
 /// A store whose room `lobby` has these messages, all in the index, closed again.

@@ -1,7 +1,8 @@
 //! A room as a file: all of its messages as JSON Lines.
 //!
 //! The file is read and sent a page at a time, as fast as its reader takes it, and ends at what was the head when it began. What
-//! cannot be sent whole is cut off: the chunked transfer then has no end, so no client takes it for a complete file.
+//! cannot be sent whole is cut off: the chunked transfer then has no end, so no client takes it for a complete file. A message that cannot
+//! be read, since its part of the disk is damaged for instance, has a line that says so, and the others follow.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -13,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{Stream, stream};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tracing::{debug, error};
 
@@ -32,6 +34,8 @@ use crate::{
 
 /// How many messages are read at a time; there are fewer where their text is long.
 const PAGE: usize = 1_000;
+/// An export with more messages that cannot be read is cut off: each is looked for alone.
+const MOST_UNREADABLE: u64 = 10_000;
 /// When to ask again where too many exports are on their way.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -52,17 +56,11 @@ pub(super) async fn export(
         let message = format!("at most {EXPORTS} exports at a time from one address");
         return Ok(too_many_requests(CommandError::rate_limited(message, PAUSE)));
     };
-    let first = access.page(Slice::After(Offset::START), PAGE).await?;
+    let begun = access.page(Slice::Latest, 0).await?;
     let name = format!("attachment; filename=\"{group}.jsonl\"");
     let headers = [(header::CONTENT_TYPE, "application/x-ndjson".to_owned()), (header::CONTENT_DISPOSITION, name)];
-    let export = Export {
-        access,
-        group,
-        begun: Stretch { messages: Vec::new(), ..first.clone() },
-        last: None,
-        read: Some(first),
-        _kept: place,
-    };
+    let reached = Offset(begun.first.0.saturating_sub(1));
+    let export = Export { access, group, begun, reached, unreadable: 0, _kept: place };
     Ok((headers, Body::from_stream(export.chunks())).into_response())
 }
 
@@ -72,12 +70,20 @@ struct Export<K> {
     group: Group,
     /// How the room stood when the export began.
     begun: Stretch,
-    /// The last message that was sent; none at first, for a room may hold no more than its newest messages.
-    last: Option<Offset>,
-    /// A page that is not sent yet.
-    read: Option<Stretch>,
+    /// What the room holds up to here was sent.
+    reached: Offset,
+    /// So many places could not be read.
+    unreadable: u64,
     /// Lives as long as the export.
     _kept: K,
+}
+
+/// A line for what cannot be read.
+#[derive(Serialize)]
+struct Unreadable {
+    offset: Offset,
+    to: Offset,
+    error: &'static str,
 }
 
 /// Why an export ends before its end.
@@ -108,24 +114,57 @@ impl<K> Export<K> {
 
     /// The lines of the next page; none at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, Cut> {
-        let part = match (self.read.take(), self.last) {
-            (Some(first), _) => first,
-            (None, Some(last)) if last < self.begun.latest => {
-                let part = self.access.page(Slice::After(last), PAGE).await.map_err(Cut::Store)?;
-                if part.epoch != self.begun.epoch || part.first > last.next() || part.messages.is_empty() {
-                    return Err(Cut::Gone);
-                }
-                part
-            }
-            (None, _) => return Ok(None),
-        };
+        if self.reached >= self.begun.latest {
+            return Ok(None);
+        }
         let mut lines = Vec::new();
+        let Some(part) = self.part().await.map_err(Cut::Store)? else {
+            let line = self.unreadable().await.map_err(Cut::Store)?;
+            serde_json::to_writer(&mut lines, &line).map_err(Cut::Form)?;
+            lines.push(b'\n');
+            return Ok(Some(lines.into()));
+        };
+        if part.epoch != self.begun.epoch || part.first > self.reached.next() || part.messages.is_empty() {
+            return Err(Cut::Gone);
+        }
         for message in part.messages.iter().take_while(|message| message.offset <= self.begun.latest) {
             serde_json::to_writer(&mut lines, message).map_err(Cut::Form)?;
             lines.push(b'\n');
-            self.last = Some(message.offset);
+            self.reached = message.offset;
         }
         Ok((!lines.is_empty()).then(|| lines.into()))
+    }
+
+    /// The messages that follow, fewer of them where one cannot be read; none where that is the next one.
+    async fn part(&self) -> Result<Option<Stretch>, StoreError> {
+        let mut count = PAGE;
+        while count > 0 {
+            match self.access.page(Slice::After(self.reached), count).await {
+                Err(cause) if cause.is_damage() => count /= 2,
+                read => return read.map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Passes over what cannot be read, which is the next message at least, and gives a line in its stead.
+    async fn unreadable(&mut self) -> Result<Unreadable, StoreError> {
+        let offset = self.reached.next();
+        loop {
+            self.reached = self.reached.next();
+            self.unreadable += 1;
+            if self.reached >= self.begun.latest {
+                break;
+            }
+            match self.access.page(Slice::After(self.reached), 1).await {
+                Ok(_) => break,
+                Err(cause) if cause.is_damage() && self.unreadable < MOST_UNREADABLE => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        let (group, to) = (&self.group, self.reached);
+        error!(%group, from = offset.0, to = to.0, "an export leaves out what cannot be read");
+        Ok(Unreadable { offset, to, error: "what stands here cannot be read" })
     }
 }
 
@@ -133,7 +172,7 @@ impl<K> Export<K> {
 pub(super) fn operation(_limits: &Limits) -> Value {
     let mut responses = openapi::responses(&Value::Null, &[400, 403, 404, 429, 503]);
     responses["200"] = json!({
-        "description": "JSON Lines, each a `Message`. A file that is not whole has no end: the transfer is cut off",
+        "description": "JSON Lines, each a `Message`; one with `error` stands for what cannot be read from `offset` to `to`. A file that is not whole has no end: the transfer is cut off",
         "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
     });
     json!({

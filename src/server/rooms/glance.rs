@@ -9,13 +9,13 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// What was last seen, and when. While somebody looks, the others wait for what that one sees.
 #[derive(Default)]
-pub(super) struct Glance {
-    seen: Mutex<Option<(Instant, bool)>>,
+pub(super) struct Glance<T> {
+    seen: Mutex<Option<(Instant, T)>>,
 }
 
-impl Glance {
+impl<T: Copy> Glance<T> {
     /// What `look` finds, or found within the last second.
-    pub(super) async fn at(&self, look: impl Future<Output = bool>) -> bool {
+    pub(super) async fn at(&self, look: impl Future<Output = T>) -> T {
         let mut seen = self.seen.lock().await;
         if let Some((when, found)) = *seen
             && when.elapsed() < FRESH

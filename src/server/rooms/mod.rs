@@ -50,7 +50,7 @@ use self::{
 use super::{
     layers::ChannelLayer,
     settings::{History, RoomEvents, RoomRule},
-    store::{Commits, Found, Query, Store, StoreError},
+    store::{Commits, Found, Query, Store, StoreError, Trouble},
     telemetry::{Appends, Fault},
 };
 use crate::wire::{Epoch, Group, Person, Timestamp};
@@ -90,8 +90,8 @@ pub struct Rooms {
     layer: Arc<dyn ChannelLayer>,
     /// The layer refused what is not kept, the last time.
     refused: Fault,
-    /// Whether the durable store can be read.
-    readable: Glance,
+    /// What was wrong with the durable store when it was last looked at.
+    readable: Glance<Option<Trouble>>,
     /// The durable store could not be read, the last time that it was looked at.
     unreadable: Fault,
     /// The longest text, in bytes.
@@ -160,20 +160,23 @@ impl Rooms {
     /// What is wrong with the durable store, in words for an operator; none while all is well. It is read to find out,
     /// once a second for everybody; whether it can be written is known from the last message that was to be stored.
     pub async fn trouble(&self) -> Option<&'static str> {
-        let readable = self.readable.at(async {
-            let read = self.durable.store.rooms(1).await;
-            if self.unreadable.is_news(read.is_err()) {
-                match &read {
-                    Ok(_) => info!("the store can be read again"),
-                    Err(cause) => error!(%cause, "the store cannot be read"),
+        let trouble = self.readable.at(async {
+            let trouble = self.durable.store.trouble().await;
+            if self.unreadable.is_news(trouble.is_some()) {
+                match &trouble {
+                    None => info!("the store can be read again"),
+                    // The store has said so when it found it.
+                    Some((Trouble::Damaged, _)) => {}
+                    Some((trouble, cause)) => error!(%cause, "{}", trouble.words()),
                 }
             }
-            read.is_ok()
+            trouble.map(|(trouble, _)| trouble)
         });
-        if !readable.await {
-            return Some("the store cannot be read");
+        match trouble.await {
+            Some(trouble) => Some(trouble.words()),
+            None if !self.can_store() => Some("the store cannot be written: it did not take the last message"),
+            None => None,
         }
-        (!self.can_store()).then_some("the store cannot be written: it did not take the last message")
     }
 
     /// Whether the durable store took the last message that it was given; that it did not is forgotten after a while.

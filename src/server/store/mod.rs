@@ -55,6 +55,17 @@ impl StoreError {
     fn closed() -> Self {
         Self::unavailable("the store is closed")
     }
+
+    /// A part of what is stored cannot be read, and will not be when it is tried again.
+    fn damage(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::unavailable(Damage(cause.into()))
+    }
+
+    /// Whether only a part of what is stored cannot be read, but others can.
+    pub fn is_damage(&self) -> bool {
+        let Self::Unavailable(cause) = self;
+        cause.is::<Damage>()
+    }
 }
 
 impl fmt::Display for StoreError {
@@ -66,6 +77,39 @@ impl fmt::Display for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+/// See [`StoreError::damage`].
+#[derive(Debug)]
+struct Damage(Box<dyn std::error::Error + Send + Sync>);
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "what is stored is damaged: {}", self.0)
+    }
+}
+
+impl std::error::Error for Damage {}
+
+/// What keeps a store from serving, in words for an operator who may be anybody: they name no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It cannot be read now.
+    Unreadable,
+    /// A part of it cannot be read any more.
+    Damaged,
+    /// Its files are not where they were opened.
+    Displaced,
+}
+
+impl Trouble {
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Unreadable => "the store cannot be read",
+            Self::Damaged => "the store is damaged: a part of it cannot be read; restore it from a copy",
+            Self::Displaced => "the database was deleted or replaced under the server, which stores nothing any more",
+        }
+    }
+}
 
 /// A message on its way in. Any text is kept as it is; the store sets no limit to its length, callers do.
 #[derive(Clone, Debug)]
@@ -286,6 +330,11 @@ pub trait Store: Send + Sync {
     /// The store or its index cannot be read now.
     async fn search(&self, _query: &Query, _within: &Within, _count: usize) -> Result<Found, StoreError> {
         Ok(Found::nothing())
+    }
+
+    /// What is wrong with it, as far as can be seen by reading a little, with the cause for the log.
+    async fn trouble(&self) -> Option<(Trouble, StoreError)> {
+        Some((Trouble::Unreadable, self.rooms(1).await.err()?))
     }
 
     /// Where several nodes may write to this store: what tells which rooms have moved on. None where this node is the only one.

@@ -365,7 +365,7 @@ pub(super) fn stored(row: &Row, epoch: &Epoch) -> Result<Stored, StoreError> {
             text: unescape(row.get(4)),
             edited: row.get::<_, Option<i64>>(6).map(Timestamp::from_millis),
             deleted: row.get(7),
-            reactions: reactions_from_json(row.get(8)).map_err(StoreError::unavailable)?,
+            reactions: reactions_from_json(row.get(8)).map_err(StoreError::damage)?,
         },
         at: Timestamp::from_millis(row.get(5)),
     };
@@ -386,12 +386,12 @@ fn change(row: &Row, epoch: &Epoch) -> Result<Entry, StoreError> {
         reaction: row.get::<_, Option<&str>>(4).zip(row.get::<_, Option<&str>>(5).and_then(|_| person())),
         content: row.get::<_, Option<String>>(7).map(content),
     };
-    Ok(Entry { offset: offset(row, 0)?, what: What::Change(change.read().map_err(StoreError::unavailable)?) })
+    Ok(Entry { offset: offset(row, 0)?, what: What::Change(change.read().map_err(StoreError::damage)?) })
 }
 
 /// A name that was checked when it was written; one that somebody has changed since is an error.
 pub(super) fn name<T: std::str::FromStr<Err = InvalidName>>(row: &Row, index: usize) -> Result<T, StoreError> {
-    row.get::<_, &str>(index).parse().map_err(StoreError::unavailable)
+    row.get::<_, &str>(index).parse().map_err(StoreError::damage)
 }
 
 pub(super) fn offset(row: &Row, index: usize) -> Result<Offset, StoreError> {
@@ -399,7 +399,7 @@ pub(super) fn offset(row: &Row, index: usize) -> Result<Offset, StoreError> {
 }
 
 fn number(row: &Row, index: usize) -> Result<u64, StoreError> {
-    u64::try_from(row.get::<_, i64>(index)).map_err(StoreError::unavailable)
+    u64::try_from(row.get::<_, i64>(index)).map_err(StoreError::damage)
 }
 
 /// A number for a column or a limit; the largest of PostgreSQL stands for whatever is larger.

@@ -14,16 +14,15 @@ use std::{
     io,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf, absolute},
-    time::Duration,
 };
 
 use rusqlite::{
-    Connection, OpenFlags,
+    Connection, ErrorCode, OpenFlags, ffi,
     types::{ToSqlOutput, ValueRef},
 };
 use tempfile::NamedTempFile;
 
-use super::{DATABASE, OpenError, folder::FolderLock, migrate, reader};
+use super::{DATABASE, OpenError, folder::FolderLock, migrate, reader, still::Still};
 use crate::{server::store::epoch::EpochSeed, wire::Group};
 
 /// What a copy holds.
@@ -107,7 +106,7 @@ pub fn backup(folder: &Path, to: &Path) -> Result<Holdings, CopyError> {
 pub fn restore(from: &Path, folder: &Path) -> Result<Holdings, CopyError> {
     let (from, to) = (full(from)?, full(&folder.join(DATABASE))?);
     check(&from)?;
-    connect(&from, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| sound(&connection, &from))?;
+    read(&from).and_then(|still| sound(&still.connection, &from))?;
     let _lock = FolderLock::take(folder)?;
     // What another database has left there would be taken for the log of this one.
     for beside in ["", "-wal", "-journal"] {
@@ -131,10 +130,13 @@ impl Draft {
         let folder = to.parent().unwrap_or(&to);
         let file = tempfile::Builder::new().prefix(".confab-").suffix(".part").tempfile_in(folder);
         let file = file.map_err(|cause| CopyError::Target { file: to.clone(), cause })?;
-        let connection = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let still = read(from)?;
         // Paths need not be UTF-8, which `SQLite` does not look at.
         let path = ToSqlOutput::Borrowed(ValueRef::Text(file.path().as_os_str().as_bytes()));
-        connection.execute("VACUUM INTO ?1", [path]).map_err(|cause| CopyError::Copying { file: from.to_owned(), cause })?;
+        still.connection.execute("VACUUM INTO ?1", [path]).map_err(|cause| match cause.sqlite_error() {
+            Some(error) if is_of_writing(*error) => CopyError::Target { file: to.clone(), cause: io::Error::other(cause) },
+            _ => CopyError::Copying { file: from.to_owned(), cause },
+        })?;
         Ok(Self { file, to })
     }
 
@@ -152,12 +154,13 @@ impl Draft {
     /// Checks it, sees to it that a power cut does not undo it, and gives it its name.
     fn keep(self) -> Result<Holdings, CopyError> {
         check(self.file.path())?;
-        let connection = connect(self.file.path(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        sound(&connection, self.file.path())?;
-        let counted = connection.query_row("SELECT (SELECT count(*) FROM rooms), (SELECT count(*) FROM messages)", [], |row| {
-            Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs()))
-        });
-        drop(connection);
+        let still = read(self.file.path())?;
+        sound(&still.connection, self.file.path())?;
+        let counted =
+            still.connection.query_row("SELECT (SELECT count(*) FROM rooms), (SELECT count(*) FROM messages)", [], |row| {
+                Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs()))
+            });
+        drop(still);
         let Self { file, to } = self;
         let (rooms, messages) = counted.map_err(|cause| CopyError::Copying { file: to.clone(), cause })?;
         let failed = |cause: io::Error| match cause.kind() {
@@ -214,12 +217,17 @@ fn vacant(file: &Path) -> Result<(), CopyError> {
     }
 }
 
-fn connect(file: &Path, access: OpenFlags) -> Result<Connection, CopyError> {
-    let opened = Connection::open_with_flags(file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).and_then(|connection| {
-        connection.busy_timeout(Duration::from_secs(5))?;
-        Ok(connection)
-    });
-    opened.map_err(|cause| OpenError::Database { file: file.to_owned(), cause }.into())
+fn read(file: &Path) -> Result<Still, CopyError> {
+    Still::open(file).map_err(|cause| OpenError::Database { file: file.to_owned(), cause }.into())
+}
+
+/// Whether it is the copy that could not be written: of what is read nothing is written but the index of its log.
+fn is_of_writing(error: ffi::Error) -> bool {
+    error.code == ErrorCode::DiskFull
+        || matches!(
+            error.extended_code,
+            ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_TRUNCATE | ffi::SQLITE_IOERR_DIR_FSYNC
+        )
 }
 
 fn sound(connection: &Connection, file: &Path) -> Result<(), CopyError> {

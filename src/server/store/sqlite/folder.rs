@@ -9,6 +9,9 @@ use std::{
 
 use super::OpenError;
 
+/// The file that the server which uses a folder keeps locked.
+pub(super) const LOCK: &str = "confab.lock";
+
 /// A folder that this process has for itself until it is dropped; the operating system gives it back when the process ends,
 /// however it does.
 #[derive(Debug)]
@@ -19,7 +22,7 @@ impl FolderLock {
     pub(super) fn take(folder: &Path) -> Result<Self, OpenError> {
         let in_folder = |cause| OpenError::Folder { folder: folder.to_owned(), cause };
         make_private(folder).map_err(in_folder)?;
-        let path = folder.join("confab.lock");
+        let path = folder.join(LOCK);
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(false).mode(0o600).open(path).map_err(in_folder)?;
         match file.try_lock() {

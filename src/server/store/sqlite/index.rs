@@ -11,9 +11,9 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
 
-use super::reader::name;
+use super::{condition::is_damage, reader::name};
 use crate::{
     server::store::search::{room_term, terms},
     wire::{Epoch, Group},
@@ -48,11 +48,6 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// Whether a file is to blame.
-pub(super) fn is_damage(cause: &rusqlite::Error) -> bool {
-    matches!(cause.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
-}
-
 /// The index, open for writing.
 #[derive(Debug)]
 pub(super) struct Index(Connection);
@@ -72,6 +67,7 @@ impl Index {
         // A commit does not wait for the disk: what a power cut undoes is indexed again.
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
+        connection.pragma_update(None, "secure_delete", true)?;
         connection.set_prepared_statement_cache_capacity(16);
         if is_new {
             let transaction = connection.transaction()?;

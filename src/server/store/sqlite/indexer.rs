@@ -23,6 +23,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use super::{
     DATABASE,
+    condition::Condition,
     index::{Fault, INDEX, Index, Indexing, Stream},
     reader::{Readers, name},
 };
@@ -89,10 +90,11 @@ pub(super) struct Indexer {
 
 impl Indexer {
     /// Opens the index of the store in `folder`, and begins to follow the store.
-    pub(super) fn start(folder: &Path, seed: EpochSeed) -> std::io::Result<Self> {
+    pub(super) fn start(folder: &Path, seed: EpochSeed, condition: Condition) -> std::io::Result<Self> {
         let (ring, rung) = sync_channel(1);
         let shared = Arc::new(Shared::default());
-        let mut following = Following { folder: folder.to_owned(), seed, shared: Arc::clone(&shared), open: None, told: false };
+        let (folder, told) = (folder.to_owned(), false);
+        let mut following = Following { folder, seed, condition, shared: Arc::clone(&shared), open: None, told };
         following.reopen();
         let thread = thread::Builder::new().name("store-index".to_owned()).spawn(move || following.run(&rung))?;
         Ok(Self { bell: Bell(ring), shared, thread })
@@ -134,6 +136,8 @@ impl Shared {
 struct Following {
     folder: PathBuf,
     seed: EpochSeed,
+    /// Of the store.
+    condition: Condition,
     shared: Arc<Shared>,
     /// None while it cannot be opened.
     open: Option<Open>,
@@ -148,10 +152,12 @@ struct Open {
 }
 
 impl Open {
-    fn new(folder: &Path) -> Result<Self, Fault> {
+    fn new(folder: &Path, condition: &Condition) -> Result<Self, Fault> {
         let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let store = Connection::open_with_flags(folder.join(DATABASE), access)?;
         store.busy_timeout(Duration::from_secs(5))?;
+        // After it was opened: another's messages are not to be found here.
+        condition.in_place().map_err(|displaced| Fault::Unavailable(displaced.to_string()))?;
         let index = Index::open(folder)?;
         index.check(&store)?;
         Ok(Self { index, store })
@@ -205,7 +211,7 @@ impl Following {
     }
 
     fn reopen(&mut self) {
-        match Open::new(&self.folder) {
+        match Open::new(&self.folder, &self.condition) {
             Ok(open) => self.opened(open),
             Err(Fault::Useless(why)) => self.anew(&why),
             Err(Fault::Unavailable(cause)) => self.tell(&cause),
@@ -216,7 +222,7 @@ impl Following {
         tracing::warn!(%why, file = %self.folder.join(INDEX).display(), "the index for searching is made anew");
         *self.shared.readers.lock() = None;
         self.open = None;
-        match Index::remove(&self.folder).map_err(Fault::from).and_then(|()| Open::new(&self.folder)) {
+        match Index::remove(&self.folder).map_err(Fault::from).and_then(|()| Open::new(&self.folder, &self.condition)) {
             Ok(open) => self.opened(open),
             Err(Fault::Useless(cause) | Fault::Unavailable(cause)) => self.tell(&cause),
         }
@@ -225,7 +231,8 @@ impl Following {
     fn opened(&mut self, open: Open) {
         self.open = Some(open);
         self.shared.damaged.store(false, Relaxed);
-        let readers = Readers::new(self.folder.join(INDEX), Some(self.folder.join(DATABASE)), self.seed.clone(), SEARCHES);
+        let (index, store) = (self.folder.join(INDEX), self.folder.join(DATABASE));
+        let readers = Readers::new(index, Some(store), self.seed.clone(), self.condition.clone(), SEARCHES);
         *self.shared.readers.lock() = Some(Arc::new(readers));
     }
 
@@ -236,7 +243,7 @@ impl Following {
         }
         let Some(Open { index, store }) = &mut self.open else { return Err(Fault::Unavailable("it is not open".to_owned())) };
         let indexing = index.begin()?;
-        let indexed = batch(indexing, store)?;
+        let indexed = batch(indexing, store, &self.condition)?;
         if indexed && self.told {
             self.told = false;
             tracing::info!("the index for searching can be kept again");
@@ -257,16 +264,9 @@ struct Room {
 }
 
 /// Indexes the next messages, those of rooms that were silent for longest first.
-fn batch(mut indexing: Indexing<'_>, store: &Connection) -> Result<bool, Fault> {
+fn batch(mut indexing: Indexing<'_>, store: &Connection, condition: &Condition) -> Result<bool, Fault> {
     let mut followed = indexing.followed()?;
-    let rooms: Vec<Room> = store
-        .prepare_cached(NEWS)?
-        .query_map([followed], |row| {
-            let (id, group, epoch) = (row.get(0)?, name(row, 1)?, name(row, 2)?);
-            let (head, touched, first, replayable) = (row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
-            Ok(Room { id, group, epoch, head, touched, first, replayable })
-        })?
-        .collect::<rusqlite::Result<_>>()?;
+    let rooms = news(store, followed).map_err(|cause| of_store(&cause, condition))?;
     if rooms.is_empty() {
         return Ok(false);
     }
@@ -276,6 +276,7 @@ fn batch(mut indexing: Indexing<'_>, store: &Connection) -> Result<bool, Fault> 
         if stream.first < room.first {
             indexing.forget(stream, room.first)?;
         }
+        let store = (store, condition);
         let reached = run(&mut indexing, stream, store, &room, &mut messages, &mut bytes)?;
         indexing.reached(stream, reached)?;
         if reached < room.head {
@@ -287,20 +288,40 @@ fn batch(mut indexing: Indexing<'_>, store: &Connection) -> Result<bool, Fault> 
     Ok(true)
 }
 
+/// The rooms that have something new.
+fn news(store: &Connection, followed: i64) -> rusqlite::Result<Vec<Room>> {
+    let mut statement = store.prepare_cached(NEWS)?;
+    let rooms = statement.query_map([followed], |row| {
+        let (id, group, epoch) = (row.get(0)?, name(row, 1)?, name(row, 2)?);
+        let (head, touched, first, replayable) = (row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
+        Ok(Room { id, group, epoch, head, touched, first, replayable })
+    })?;
+    rooms.collect()
+}
+
+/// The store cannot be read, for which another index would be no remedy.
+fn of_store(cause: &rusqlite::Error, condition: &Condition) -> Fault {
+    condition.note(cause);
+    Fault::Unavailable(format!("the store cannot be read: {cause}"))
+}
+
 /// Indexes messages of one room as far as the batch goes; gives how far that is.
 fn run(
     indexing: &mut Indexing<'_>,
     stream: Stream,
-    store: &Connection,
+    (store, condition): (&Connection, &Condition),
     room: &Room,
     messages: &mut i64,
     bytes: &mut usize,
 ) -> Result<i64, Fault> {
+    let of_store = |cause: rusqlite::Error| of_store(&cause, condition);
     let mut reached = stream.indexed;
-    let mut statement = store.prepare_cached(ENTRIES)?;
-    let mut rows = statement.query(params![room.id, stream.indexed, *messages])?;
-    while let Some(row) = rows.next()? {
-        let text = row.get_ref(2)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+    let mut statement = store.prepare_cached(ENTRIES).map_err(of_store)?;
+    let mut rows = statement.query(params![room.id, stream.indexed, *messages]).map_err(of_store)?;
+    while let Some(row) = rows.next().map_err(of_store)? {
+        // Whatever else somebody has put there, it is not text that can be searched for.
+        let text = row.get_ref(2)?.as_bytes_or_null().map_err(rusqlite::Error::from)?.map(String::from_utf8_lossy);
+        let text = text.as_deref();
         if row.get(3)? {
             indexing.settle(stream, row.get(1)?, text)?;
         }

@@ -3,11 +3,11 @@
 //! `user_version` counts the migrations that a database has had, `application_id` tells Confab's databases from others. Both
 //! are written in the transaction of the migration, so a database is always of one version.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
 
-use super::OpenError;
+use super::{OpenError, still::Still};
 
 /// Each one brings the schema from its place in this list to the next version. What is published is never changed.
 const MIGRATIONS: &[&str] = &[
@@ -23,11 +23,16 @@ const APPLICATION_ID: i64 = 0x436e_6662;
 /// Looks at an existing file without changing it: is it empty, or a database of ours and of a version that we know? Gives the
 /// version, 0 for an empty one.
 pub(super) fn check(file: &Path) -> Result<i64, OpenError> {
-    let (application_id, version, objects) = look_at(file, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    // SQLite deletes the log of an empty file when it opens it.
+    if fs::metadata(file).is_ok_and(|file| file.len() == 0) {
+        return Ok(0);
+    }
+    let (application_id, version, objects) = Still::open(file)
+        .and_then(|still| look_at(&still.connection))
         .or_else(|cause| match cause.sqlite_error() {
             // A transaction was cut off by a crash. Only who may write can undo the half of it that the file has.
             Some(error) if error.extended_code == ffi::SQLITE_READONLY_ROLLBACK => {
-                look_at(file, OpenFlags::SQLITE_OPEN_READ_WRITE)
+                look_at(&Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
             }
             _ => Err(cause),
         })
@@ -41,8 +46,7 @@ pub(super) fn check(file: &Path) -> Result<i64, OpenError> {
     }
 }
 
-fn look_at(file: &Path, access: OpenFlags) -> rusqlite::Result<(i64, i64, i64)> {
-    let connection = Connection::open_with_flags(file, access)?;
+fn look_at(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
     let number = |sql| connection.query_row(sql, [], |row| row.get(0));
     let objects = number("SELECT count(*) FROM sqlite_schema")?;
     Ok((number("PRAGMA application_id")?, number("PRAGMA user_version")?, objects))

@@ -5,12 +5,14 @@
 //! commit while the next is being written. What is in the log goes into the database [beside](checkpoint) all this. The
 //! [index](index) of words, in which is [searched](searcher), [follows](indexer) the commits; nobody waits for it.
 //!
+//! All connections share what is known of the database's [condition]: damage, and files that are not in their place any more.
+//!
 //! The folder holds `confab.db` with its log, `search.db`, which can be made again from it, and `confab.lock`, which the server that uses the [folder] keeps locked. A
 //! [copy] of it can be made meanwhile.
 
 use std::{
     fmt,
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -24,10 +26,18 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags, ffi};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use self::{folder::FolderLock, indexer::Indexer, reader::Readers, searcher::Searcher, writer::Writer};
+use self::{
+    condition::{Condition, beside},
+    folder::FolderLock,
+    index::INDEX,
+    indexer::Indexer,
+    reader::Readers,
+    searcher::Searcher,
+    writer::Writer,
+};
 use super::{
     Appended, Bounds, ChangeError, Commits, Extent, Found, Listed, Missed, NewChange, NewMessage, Page, Query, Slice, Store,
-    StoreError, Within,
+    StoreError, Trouble, Within,
     batch::{Job, Work},
     commits::Outbox,
     epoch::EpochSeed,
@@ -36,6 +46,7 @@ use super::{
 use crate::wire::{Group, Offset};
 
 mod checkpoint;
+mod condition;
 mod copy;
 mod folder;
 mod index;
@@ -43,6 +54,7 @@ mod indexer;
 mod migrate;
 mod reader;
 mod searcher;
+mod still;
 mod writer;
 
 pub use copy::{CopyError, Holdings, backup, restore};
@@ -74,6 +86,8 @@ pub enum OpenError {
     InUse { folder: PathBuf },
     /// The file is a database, though not one of Confab.
     Foreign { file: PathBuf },
+    /// There is no database or an empty one, beside something that was made of one.
+    Lost { file: PathBuf, beside: PathBuf },
     /// A later version of Confab has written it.
     Newer { file: PathBuf, found: i64, known: i64 },
     /// `SQLite` cannot read or prepare it: no database at all, a damaged one, no right to write, a full disk, ...
@@ -88,6 +102,12 @@ impl fmt::Display for OpenError {
                 write!(f, "the data folder {} is in use by another server; stop it, or use another folder", folder.display())
             }
             Self::Foreign { file } => write!(f, "{} is a database of another program; it is left as it is", file.display()),
+            Self::Lost { file, beside } => write!(
+                f,
+                "{} is missing or empty, though {} was made of it; put it back, or restore it from a copy; to begin anew, move both away",
+                file.display(),
+                beside.display()
+            ),
             Self::Newer { file, found, known } => write!(
                 f,
                 "{} was written by a later version of Confab (schema {found}; this one knows up to {known}); it is left as it is",
@@ -114,7 +134,7 @@ impl std::error::Error for OpenError {
         match self {
             Self::Folder { cause, .. } => Some(cause),
             Self::Database { cause, .. } => Some(cause),
-            Self::InUse { .. } | Self::Foreign { .. } | Self::Newer { .. } => None,
+            Self::InUse { .. } | Self::Foreign { .. } | Self::Lost { .. } | Self::Newer { .. } => None,
         }
     }
 }
@@ -127,6 +147,7 @@ pub struct SqliteStore {
     intake: Intake,
     readers: Readers,
     searcher: Searcher,
+    condition: Condition,
     /// None when closed.
     running: Mutex<Option<Running>>,
 }
@@ -163,24 +184,26 @@ impl SqliteStore {
         let in_folder = |cause| OpenError::Folder { folder: folder.to_owned(), cause };
         let lock = FolderLock::take(folder)?;
         let file = folder.join(DATABASE);
-        if file.try_exists().map_err(in_folder)? {
-            migrate::check(&file)?;
-        } else {
+        let exists = file.try_exists().map_err(in_folder)?;
+        if !exists || migrate::check(&file)? == 0 {
+            lost(&file).map_err(in_folder)?.map_or(Ok(()), Err)?;
+        }
+        if !exists {
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(in_folder)?;
         }
         let (outbox, commits) = Outbox::new();
-        let (mut writer, seed) =
+        let (mut writer, seed, condition) =
             prepare(&file, durability, outbox).map_err(|cause| OpenError::Database { file: file.clone(), cause })?;
-        let indexer = Indexer::start(folder, seed.clone()).map_err(in_folder)?;
+        let indexer = Indexer::start(folder, seed.clone(), condition.clone()).map_err(in_folder)?;
         writer.rings(indexer.bell.clone());
-        let searcher = Searcher::new(indexer.shared(), indexer.bell.clone());
+        let searcher = Searcher::new(indexer.shared(), indexer.bell.clone(), condition.clone());
         let (queue, jobs) = mpsc::unbounded_channel();
         let writer =
             thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(jobs)).map_err(in_folder)?;
         let intake = Intake::new(&queue);
         let running = Mutex::new(Some(Running { queue, writer, indexer, lock }));
-        let readers = Readers::new(file, None, seed, READS);
-        Ok((Self { intake, readers, searcher, running }, commits))
+        let readers = Readers::new(file, None, seed, condition.clone(), READS);
+        Ok((Self { intake, readers, searcher, condition, running }, commits))
     }
 }
 
@@ -233,6 +256,17 @@ impl Store for SqliteStore {
         self.searcher.search(query, within, count).await
     }
 
+    async fn trouble(&self) -> Option<(Trouble, StoreError)> {
+        if let Some(damage) = self.condition.damage() {
+            return Some((Trouble::Damaged, StoreError::damage(damage)));
+        }
+        if let Err(displaced) = self.condition.in_place() {
+            return Some((Trouble::Displaced, StoreError::unavailable(displaced)));
+        }
+        let cause = self.rooms(1).await.err()?;
+        Some((if cause.is_damage() { Trouble::Damaged } else { Trouble::Unreadable }, cause))
+    }
+
     async fn close(&self) {
         self.readers.close().await;
         self.searcher.close().await;
@@ -252,15 +286,35 @@ impl Drop for SqliteStore {
     }
 }
 
+/// A folder without a database that has what only a database leaves behind: it is not taken for a new one.
+fn lost(file: &Path) -> io::Result<Option<OpenError>> {
+    let left = [beside(file, "-wal"), beside(file, "-journal"), file.with_file_name(INDEX)];
+    for beside in left {
+        match fs::metadata(&beside) {
+            Ok(there) if there.is_file() && there.len() > 0 => {
+                return Ok(Some(OpenError::Lost { file: file.to_owned(), beside }));
+            }
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
 /// Brings the database to the newest schema and makes ready to write.
-fn prepare(file: &Path, durability: Durability, outbox: Outbox) -> rusqlite::Result<(Writer, EpochSeed)> {
+fn prepare(file: &Path, durability: Durability, outbox: Outbox) -> rusqlite::Result<(Writer, EpochSeed, Condition)> {
     let mut connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE, durability)?;
     migrate::to_newest(&mut connection)?;
     let seed = connection.query_row("SELECT value FROM meta WHERE key = 'seed'", [], |row| row.get(0))?;
     let seed = EpochSeed::from_bytes(seed);
-    let beside = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE, durability)?;
+    let copier = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE, durability)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-    Ok((Writer::new(connection, beside, seed.clone(), outbox)?, seed))
+    // It has read the database, so the log is there.
+    let condition = Condition::of(file).map_err(|cause| {
+        let error = ffi::Error::new(ffi::SQLITE_CANTOPEN);
+        rusqlite::Error::SqliteFailure(error, Some(cause.to_string()))
+    })?;
+    Ok((Writer::new(connection, copier, seed.clone(), condition.clone(), outbox)?, seed, condition))
 }
 
 /// A connection of ours that can write. Nobody else should hold a lock; a person looking at the file is waited for.
@@ -278,6 +332,8 @@ fn connect(file: &Path, access: OpenFlags, durability: Durability) -> rusqlite::
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // What was deleted is not to be found in the file: it is overwritten with zeros, which costs a message nothing.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "journal_size_limit", checkpoint::LOG_FILE_BYTES)?;
     Ok(connection)
 }

@@ -11,6 +11,7 @@ use rusqlite::{
 };
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
+use super::condition::{Condition, is_damage};
 use crate::{
     server::store::{
         Bounds, Entry, Extent, Listed, ListedRoom, Missed, Page, Slice, StoreError, What, Within,
@@ -62,13 +63,14 @@ struct Pool {
     /// Another database that is read together with it, under the name `store`.
     beside: Option<PathBuf>,
     seed: EpochSeed,
+    condition: Condition,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
     /// So many reads run at a time, each on a connection and a thread of its own; further ones wait.
-    pub(super) fn new(file: PathBuf, beside: Option<PathBuf>, seed: EpochSeed, most: u32) -> Self {
-        let pool = Pool { file, beside, seed, idle: Mutex::new(Vec::new()) };
+    pub(super) fn new(file: PathBuf, beside: Option<PathBuf>, seed: EpochSeed, condition: Condition, most: u32) -> Self {
+        let pool = Pool { file, beside, seed, condition, idle: Mutex::new(Vec::new()) };
         Self { pool: Arc::new(pool), turns: Arc::new(Semaphore::new(most as usize)), most }
     }
 
@@ -82,13 +84,15 @@ impl Readers {
         let reading = spawn_blocking(move || {
             let idle = pool.idle.lock().pop();
             let mut connection = idle.map_or_else(|| pool.connect(), Ok)?;
-            let result = read(&mut connection, &pool.seed)?;
+            let result = read(&mut connection, &pool.seed).inspect_err(|cause| pool.note(cause))?;
             pool.idle.lock().push(connection);
             // Given back only now: who has every turn knows that every connection is idle.
             drop(turn);
             Ok(result)
         });
-        reading.await.map_err(StoreError::unavailable)?.map_err(|cause: rusqlite::Error| StoreError::unavailable(cause))
+        reading.await.map_err(StoreError::unavailable)?.map_err(|cause: rusqlite::Error| {
+            if is_unreadable(&cause) { StoreError::damage(cause) } else { StoreError::unavailable(cause) }
+        })
     }
 
     /// Lets the reads end that have begun, refuses further ones and closes the connections.
@@ -110,8 +114,24 @@ impl Pool {
             let path = ToSqlOutput::Borrowed(ValueRef::Text(beside.as_os_str().as_bytes()));
             connection.execute("ATTACH ?1 AS store", [path])?;
         }
+        // After it was opened: it must not be another that was put in its place.
+        self.condition.in_place()?;
         Ok(connection)
     }
+
+    /// Of two databases that are read together nobody knows which one is damaged.
+    fn note(&self, cause: &rusqlite::Error) {
+        if self.beside.is_none() {
+            self.condition.note(cause);
+        }
+    }
+}
+
+/// Whether what is stored is to blame, and other parts of it may be read all the same.
+pub(super) fn is_unreadable(cause: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    is_damage(cause)
+        || matches!(cause, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..))
 }
 
 /// A room as its row has it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    index::is_damage,
+    condition::{Condition, is_damage},
     indexer::{Bell, Shared},
     reader::{Readers, name, offset},
 };
@@ -32,11 +32,12 @@ const DOCUMENTS: &str = "SELECT messages.offset, author_id, author_name, text, a
 pub(super) struct Searcher {
     shared: Arc<Shared>,
     bell: Bell,
+    condition: Condition,
 }
 
 impl Searcher {
-    pub(super) fn new(shared: Arc<Shared>, bell: Bell) -> Self {
-        Self { shared, bell }
+    pub(super) fn new(shared: Arc<Shared>, bell: Bell, condition: Condition) -> Self {
+        Self { shared, bell, condition }
     }
 
     pub(super) async fn search(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {
@@ -45,10 +46,11 @@ impl Searcher {
         }
         let readers = self.shared.readers().ok_or_else(|| StoreError::unavailable("there is no index for searching"))?;
         let (query, within) = (query.clone(), within.clone());
-        let (shared, bell) = (Arc::clone(&self.shared), self.bell.clone());
+        let (shared, bell, condition) = (Arc::clone(&self.shared), self.bell.clone(), self.condition.clone());
         let search = move |connection: &mut Connection, _: &_| {
             find(connection, &query, &within, count).inspect_err(|cause| {
-                if is_damage(cause) {
+                // Where it is the store's, another index would be of no use.
+                if is_damage(cause) && condition.damage().is_none() {
                     shared.is_damaged(&bell);
                 }
             })

@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 
 use super::{
     checkpoint::Checkpointer,
+    condition::Condition,
     indexer::Bell,
-    reader::{column, stored},
+    reader::{column, is_unreadable, stored},
 };
 use crate::{
     server::store::{
@@ -91,6 +92,7 @@ pub(super) struct Writer {
     checkpointer: Checkpointer,
     outbox: Outbox,
     seed: EpochSeed,
+    condition: Condition,
     rooms: HashMap<Group, Room>,
     last: Last,
     /// Rung after each commit.
@@ -103,6 +105,7 @@ impl Writer {
         mut connection: Connection,
         beside: Connection,
         seed: EpochSeed,
+        condition: Condition,
         outbox: Outbox,
     ) -> rusqlite::Result<Self> {
         connection.set_prepared_statement_cache_capacity(20);
@@ -110,7 +113,7 @@ impl Writer {
             Ok(Last { room_id: row.get(0)?, entry: row.get(1)? })
         })?;
         let checkpointer = Checkpointer::start(&mut connection, beside)?;
-        Ok(Self { connection, checkpointer, outbox, seed, rooms: HashMap::new(), last, bell: None })
+        Ok(Self { connection, checkpointer, outbox, seed, condition, rooms: HashMap::new(), last, bell: None })
     }
 
     /// Has somebody told of each commit, who does not hold it up.
@@ -128,7 +131,7 @@ impl Writer {
 
     /// Commits the batch and answers each job, or refuses them all.
     fn commit(&mut self, batch: Vec<Job>) {
-        match self.write(&batch) {
+        match self.write_in_place(&batch) {
             Ok((draft, outcomes)) => {
                 self.last = draft.last;
                 if self.rooms.len() + draft.rooms.len() > REMEMBERED_ROOMS {
@@ -150,12 +153,20 @@ impl Writer {
             }
             Err(cause) => {
                 self.rooms.clear();
-                let cause = Arc::new(cause);
+                let cause: Arc<dyn std::error::Error + Send + Sync> = cause.into();
                 for job in batch {
                     job.ticket.answer(Err(StoreError::unavailable(Arc::clone(&cause)).into()));
                 }
             }
         }
+    }
+
+    /// One transaction, where the database is still in its place when it is through: what is in a file that was deleted is not stored.
+    fn write_in_place(&mut self, batch: &[Job]) -> Result<(Draft, Vec<Outcome>), Box<dyn std::error::Error + Send + Sync>> {
+        self.condition.in_place()?;
+        let written = self.write(batch).inspect_err(|cause| self.condition.note(cause))?;
+        self.condition.in_place()?;
+        Ok(written)
     }
 
     /// One transaction; it is rolled back where this returns an error.
@@ -261,8 +272,12 @@ fn alter(transaction: &Transaction<'_>, room: &mut Room, new: &NewChange) -> rus
     let found = transaction
         .prepare_cached(FIND_MESSAGE)?
         .query_row(params![room.id, target], |row| Ok((stored(row, &room.epoch)?, row.get(9)?)));
-    let Some((mut stored, changed)): Option<(Stored, Option<i64>)> = found.optional()? else {
-        return refused(Refused::NotFound);
+    let (mut stored, changed): (Stored, Option<i64>) = match found.optional() {
+        Ok(Some(found)) => found,
+        Ok(None) => return refused(Refused::NotFound),
+        // Others need not suffer for it.
+        Err(cause) if is_unreadable(&cause) => return Ok(Outcome::Settled(Err(StoreError::damage(cause).into()))),
+        Err(cause) => return Err(cause),
     };
     let change = match new.make(&stored.message.from.id, &mut stored.message.content) {
         Ok(Some(change)) => change,
