@@ -387,6 +387,7 @@ impl Session {
             // Where it fails, the page goes on as it is.
             let _ = window().location().reload();
         }
+        self.apply(Input::Are(you.id.clone()));
         self.link.about.update_value(|about| about.you = you);
     }
 

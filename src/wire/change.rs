@@ -2,61 +2,27 @@
 //!
 //! A [`Change`] is an event of the room's stream with an offset of its own. A message carries its present [`Content`], the stream
 //! carries the changes, and [`Content::apply`] is the one place that says what a change does: to the row of a store as to the row
-//! of a page. Who reads a message and then hears of changes that are in it already ends up with the same content: the last one of
-//! a kind counts, and nothing comes back that was deleted.
+//! of a page. A content says up to which change it was [followed](Content::follow), so who reads a message and then hears of
+//! changes that are in it already ends up with the same content.
+//!
+//! Of those who have put one emoji a content has the number and a sample. The sample follows from the changes alone: who comes
+//! takes a free place in it, and who goes leaves one.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Serialize};
 
-use super::{InvalidName, MessageId, Person, Timestamp, cut};
+use super::{Emoji, MessageId, Offset, Person, Timestamp, cut};
 
-/// How many reactions a message takes, of all people together.
-pub const MOST_REACTIONS: usize = 100;
+/// How many kinds of emoji a message takes, of all people together.
+pub const MOST_KINDS: usize = 20;
+/// How many of them one person puts, so that nobody alone takes the room of the others.
+pub const MOST_KINDS_OF_ONE: usize = 10;
+/// How many of the people who have put one emoji are named.
+pub const REACTION_SAMPLE: usize = 20;
 
-/// What somebody puts to a message: an emoji, or a short word. At most 32 bytes of UTF-8 without white space and control
-/// characters.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Emoji(Arc<str>);
-
-impl Emoji {
-    const LONGEST: usize = 32;
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Emoji {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let fits = (1..=Self::LONGEST).contains(&text.len());
-        if fits && !text.chars().any(|char| char.is_whitespace() || char.is_control()) {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidName("a reaction is an emoji or a word of 1 to 32 bytes without spaces"))
-        }
-    }
-}
-
-impl fmt::Display for Emoji {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Serialize for Emoji {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Emoji {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
+/// What the reader has put to messages. It is the reader's own, so it stands beside the messages, never in what others get too.
+pub type Mine = BTreeMap<MessageId, Vec<Emoji>>;
 
 /// Something that was done to a message of the same room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,13 +50,42 @@ impl Change {
     }
 }
 
-/// Who has put one emoji to a message, sorted by id. The order says nothing, so that it is the same whatever somebody has heard once
-/// more.
+/// How many people have put one emoji to a message, and some of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "AnyReaction")]
 pub struct Reaction {
     pub emoji: Emoji,
     /// At least one.
+    pub count: u64,
+    /// At most [`REACTION_SAMPLE`] of them, sorted by id. The order says nothing.
     pub from: Vec<Person>,
+}
+
+/// A reaction as it may come: before there was a count everybody was named.
+#[derive(Deserialize)]
+struct AnyReaction {
+    emoji: Emoji,
+    count: Option<u64>,
+    from: Vec<Person>,
+}
+
+impl From<AnyReaction> for Reaction {
+    fn from(AnyReaction { emoji, count, from }: AnyReaction) -> Self {
+        let named = from.len() as u64;
+        Self { emoji, count: count.map_or(named, |count| count.max(named)), from }
+    }
+}
+
+impl Reaction {
+    /// Whether there are more people than are named.
+    pub fn is_sampled(&self) -> bool {
+        self.count > self.from.len() as u64
+    }
+
+    /// Whether this person is one of the sample.
+    pub fn names(&self, person: &str) -> bool {
+        self.from.binary_search_by(|from| from.id.as_str().cmp(person)).is_ok()
+    }
 }
 
 /// What a message says now.
@@ -107,6 +102,9 @@ pub struct Content {
     /// Sorted by emoji.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reactions: Vec<Reaction>,
+    /// The last change that is in it, with all that were before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Offset>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -128,18 +126,21 @@ impl Content {
         Self { text: text.into(), ..Self::default() }
     }
 
-    /// How many reactions there are, of all people.
-    pub fn reaction_count(&self) -> usize {
-        self.reactions.iter().map(|reaction| reaction.from.len()).sum()
+    /// What people have put of this emoji, if somebody has.
+    pub fn reaction(&self, emoji: &Emoji) -> Option<&Reaction> {
+        self.reactions.iter().find(|reaction| reaction.emoji == *emoji)
     }
 
-    /// Whether a person has put this emoji.
-    pub fn has_reaction(&self, emoji: &Emoji, person: &str) -> bool {
-        let reaction = self.reactions.iter().find(|reaction| reaction.emoji == *emoji);
-        reaction.is_some_and(|reaction| reaction.from.iter().any(|from| from.id == person))
+    /// Does to it what the change at this place of the stream says, unless that is in it already.
+    pub fn follow(&mut self, at: Offset, change: &Change) {
+        if self.changed.is_none_or(|changed| changed < at) {
+            self.apply(change);
+            self.changed = Some(at);
+        }
     }
 
-    /// Does to it what the change says; false where that is what it says already.
+    /// Does to it what a change says that is not in it; false where that is what it says already. Whether somebody has put an emoji is
+    /// known of the sample alone: of others the caller has to know it.
     pub fn apply(&mut self, change: &Change) -> bool {
         match change {
             _ if self.deleted => false,
@@ -155,34 +156,39 @@ impl Content {
                 *self = Self { deleted: true, ..Self::default() };
                 true
             }
-            Change::React { emoji, from, on, .. } => {
-                let new = self.has_reaction(emoji, &from.id) != *on;
-                if new && *on {
-                    self.put(emoji, from);
-                } else if new {
-                    self.take_away(emoji, &from.id);
-                }
-                new
-            }
+            Change::React { emoji, from, on: true, .. } => self.put(emoji, from),
+            Change::React { emoji, from, on: false, .. } => self.take_away(emoji, &from.id),
         }
     }
 
-    fn put(&mut self, emoji: &Emoji, person: &Person) {
+    fn put(&mut self, emoji: &Emoji, person: &Person) -> bool {
         let at = self.reactions.binary_search_by(|reaction| reaction.emoji.cmp(emoji)).unwrap_or_else(|at| {
-            self.reactions.insert(at, Reaction { emoji: emoji.clone(), from: Vec::new() });
+            self.reactions.insert(at, Reaction { emoji: emoji.clone(), count: 0, from: Vec::new() });
             at
         });
-        let people = &mut self.reactions[at].from;
-        if let Err(place) = people.binary_search_by(|from| from.id.cmp(&person.id)) {
-            people.insert(place, person.clone());
+        let Reaction { count, from, .. } = &mut self.reactions[at];
+        let Err(place) = from.binary_search_by(|from| from.id.cmp(&person.id)) else { return false };
+        *count += 1;
+        if from.len() < REACTION_SAMPLE {
+            from.insert(place, person.clone());
         }
+        true
     }
 
-    fn take_away(&mut self, emoji: &Emoji, person: &str) {
-        for reaction in self.reactions.iter_mut().filter(|reaction| reaction.emoji == *emoji) {
-            reaction.from.retain(|from| from.id != person);
+    fn take_away(&mut self, emoji: &Emoji, person: &str) -> bool {
+        let Ok(at) = self.reactions.binary_search_by(|reaction| reaction.emoji.cmp(emoji)) else { return false };
+        let Reaction { count, from, .. } = &mut self.reactions[at];
+        match from.binary_search_by(|from| from.id.as_str().cmp(person)) {
+            Ok(place) => drop(from.remove(place)),
+            Err(_) if *count > from.len() as u64 => {}
+            Err(_) => return false,
         }
-        self.reactions.retain(|reaction| !reaction.from.is_empty());
+        // At least one: the sample never has more.
+        *count -= 1;
+        if *count == 0 {
+            self.reactions.remove(at);
+        }
+        true
     }
 }
 
@@ -191,7 +197,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::Offset;
 
     #[test]
     fn of_a_long_text_the_beginning_is_shown() {
@@ -214,8 +219,8 @@ mod tests {
 
     fn after(changes: &[Change]) -> Content {
         let mut content = Content::new("hello");
-        for change in changes {
-            content.apply(change);
+        for (at, change) in (2..).map(Offset).zip(changes) {
+            content.follow(at, change);
         }
         content
     }
@@ -223,8 +228,8 @@ mod tests {
     #[test]
     fn reactions_are_there_once_a_person_and_in_one_order() {
         let content = after(&[react("👍", "bob", true), react("🎉", "bob", true), react("👍", "ann", true)]);
-        let shown: Vec<_> = content.reactions.iter().map(|one| (one.emoji.as_str(), one.from.len())).collect();
-        assert_eq!((shown, content.reaction_count()), (vec![("🎉", 1), ("👍", 2)], 3));
+        let shown: Vec<_> = content.reactions.iter().map(|one| (one.emoji.as_str(), one.count, one.from.len())).collect();
+        assert_eq!(shown, [("🎉", 1, 1), ("👍", 2, 2)]);
         assert_eq!(content.reactions[1].from[0].id, "ann");
         let mut content = content;
         assert!(!content.apply(&react("👍", "ann", true)), "once a person");
@@ -233,44 +238,72 @@ mod tests {
     }
 
     #[test]
-    fn what_is_deleted_stays_so_and_says_nothing() {
-        let content = after(&[edit("hi", 1), react("👍", "ann", true), Change::Delete { id: id() }, edit("back", 2)]);
-        assert_eq!(content, Content { deleted: true, ..Content::default() });
+    fn of_many_people_some_are_named_and_all_are_counted() {
+        let people: Vec<String> = (0..25).map(|number| format!("p{number:02}")).collect();
+        let all: Vec<_> = people.iter().map(|person| react("👍", person, true)).collect();
+        let named = |content: &Content| {
+            let reaction = &content.reactions[0];
+            (reaction.count, reaction.from.iter().map(|from| from.id.clone()).collect::<Vec<_>>())
+        };
+        let mut content = after(&all);
+        assert_eq!(named(&content), (25, people[..20].to_vec()));
+        // Somebody who is not named takes it away, and somebody who is.
+        assert!(content.apply(&react("👍", "p24", false)) && content.apply(&react("👍", "p00", false)));
+        assert_eq!(named(&content), (23, people[1..20].to_vec()));
+        // Who comes takes the free place.
+        assert!(content.apply(&react("👍", "new", true)) && content.apply(&react("👍", "newer", true)));
+        assert_eq!(named(&content), (25, [&["new".to_owned()], &people[1..20]].concat()));
     }
 
     #[test]
-    fn what_makes_no_reaction_is_refused() {
-        for text in ["", " ", "a b", "a\n", "\u{7}", &"x".repeat(33)] {
-            assert!(text.parse::<Emoji>().is_err(), "{text:?}");
-        }
-        for text in ["👍", "👩‍👩‍👧‍👦", "+1", "好", &"x".repeat(32)] {
-            assert!(text.parse::<Emoji>().is_ok(), "{text:?}");
-        }
+    fn a_reaction_from_before_there_was_a_count_counts_everybody() {
+        let person = |id: &str| Person { id: id.to_owned(), name: id.to_uppercase() };
+        let old = r#"{"emoji":"👍","from":[{"id":"ann","name":"ANN"},{"id":"bob","name":"BOB"}]}"#;
+        let reaction: Reaction = serde_json::from_str(old).unwrap();
+        assert_eq!(reaction, Reaction { emoji: "👍".parse().unwrap(), count: 2, from: vec![person("ann"), person("bob")] });
+        let new = r#"{"emoji":"👍","count":2,"from":[{"id":"ann","name":"ANN"},{"id":"bob","name":"BOB"}]}"#;
+        assert_eq!(serde_json::to_string(&reaction).unwrap(), new);
     }
 
+    #[test]
+    fn what_is_deleted_stays_so_and_says_nothing() {
+        let content = after(&[edit("hi", 1), react("👍", "ann", true), Change::Delete { id: id() }, edit("back", 2)]);
+        assert_eq!(content, Content { deleted: true, changed: Some(Offset(5)), ..Content::default() });
+    }
+
+    /// As a store has them: nothing among them that changes nothing.
     fn changes() -> impl Strategy<Value = Vec<Change>> {
-        let people = || prop::sample::select(vec!["ann", "bob"]);
         let one = prop_oneof![
             4 => (prop::sample::select(vec!["a", "b", "c"]), 1_i64..5).prop_map(|(text, at)| edit(text, at)),
-            8 => (prop::sample::select(vec!["👍", "🎉"]), people(), any::<bool>())
-                .prop_map(|(emoji, who, on)| react(emoji, who, on)),
+            40 => (prop::sample::select(vec!["👍", "🎉"]), 0..30_u8, prop::bool::weighted(0.7))
+                .prop_map(|(emoji, who, on)| react(emoji, &format!("p{who}"), on)),
             1 => Just(Change::Delete { id: id() }),
         ];
-        prop::collection::vec(one, 0..12)
+        prop::collection::vec(one, 0..80).prop_map(|all| {
+            let mut put = std::collections::HashSet::new();
+            let mut content = Content::new("hello");
+            let news = all.into_iter().filter(|change| match change {
+                Change::React { emoji, from, on, .. } if !content.deleted => {
+                    let one = (emoji.clone(), from.id.clone());
+                    let new = if *on { put.insert(one) } else { put.remove(&one) };
+                    new && content.apply(change)
+                }
+                change => content.apply(change),
+            });
+            news.collect()
+        })
     }
 
     proptest! {
         /// Who reads the message in the midst of it, and hears of some changes once more, says the same in the end.
         #[test]
-        fn hearing_of_a_change_again_changes_nothing(changes in changes(), read in 0_usize..12, from in 0_usize..12) {
+        fn hearing_of_a_change_again_changes_nothing(changes in changes(), read in 0_usize..80, from in 0_usize..80) {
             let read = read.min(changes.len());
             let mut content = after(&changes[..read]);
-            for change in &changes[from.min(read)..] {
-                content.apply(change);
+            for (at, change) in (2..).map(Offset).zip(&changes).skip(from.min(read)) {
+                content.follow(at, change);
             }
-            let straight = after(&changes);
-            prop_assert_eq!((&content.text, content.deleted), (&straight.text, straight.deleted));
-            prop_assert_eq!(content.reactions, straight.reactions);
+            prop_assert_eq!(content, after(&changes));
         }
     }
 }

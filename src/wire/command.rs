@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{Code, CommandError, Emoji, Key, MessageId, Position, Topic};
+use super::{Code, CommandError, Emoji, InvalidName, Key, MessageId, Position, Topic};
 
 /// A command with the number that its one answer will carry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -73,12 +73,31 @@ pub struct Delete {
 
 /// Put a reaction to a message, or take one's own away. May be repeated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "AnyReact")]
 pub struct React {
     pub topic: Topic,
     pub message: MessageId,
     pub emoji: Emoji,
     pub on: bool,
+}
+
+/// A reaction as it may come: what may not be put may have been, and can be taken away.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnyReact {
+    topic: Topic,
+    message: MessageId,
+    emoji: Emoji,
+    on: bool,
+}
+
+impl TryFrom<AnyReact> for React {
+    type Error = InvalidName;
+
+    fn try_from(AnyReact { topic, message, emoji, on }: AnyReact) -> Result<Self, InvalidName> {
+        let emoji = if on { emoji.as_str().parse()? } else { emoji };
+        Ok(Self { topic, message, emoji, on })
+    }
 }
 
 /// Let the others in a room that was joined know that one is writing something.
@@ -161,6 +180,7 @@ mod tests {
             r#"{"id":4,"edit":{"topic":"room/lobby","message":"k3f9-41","text":"hello!"}}"#,
             r#"{"id":5,"delete":{"topic":"room/lobby","message":"k3f9-41"}}"#,
             r#"{"id":6,"react":{"topic":"room/lobby","message":"k3f9-41","emoji":"👍","on":true}}"#,
+            "{\"id\":6,\"react\":{\"topic\":\"room/lobby\",\"message\":\"k3f9-41\",\"emoji\":\"\u{200b}\",\"on\":false}}",
             r#"{"id":3,"leave":{"topic":"room/lobby"}}"#,
             r#"{"id":7,"typing":{"topic":"room/lobby"}}"#,
             r#"{"id":9007199254740991,"ping":{}}"#,
@@ -196,6 +216,8 @@ mod tests {
             r#"{"id":7,"send":{"topic":"room/a","text":"x"}}"#,
             r#"{"id":7,"delete":{"topic":"room/a","message":41}}"#,
             r#"{"id":7,"react":{"topic":"room/a","message":"e-1","emoji":"","on":true}}"#,
+            r#"{"id":7,"react":{"topic":"room/a","message":"e-1","emoji":"\u200b","on":true}}"#,
+            r#"{"id":7,"react":{"topic":"room/a","message":"e-1","emoji":"x","on":true,"extra":1}}"#,
             r#"{"id":7,"send":{"topic":"room/a","key":"k","text":"x","extra":1}}"#,
         ] {
             assert_eq!(refused(text), (Some(7), Code::BadRequest), "{text}");

@@ -6,7 +6,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::{Change, Content, Epoch, Group, Key, Offset, Presence, Timestamp, Typist};
+use super::{Change, Content, Epoch, Group, Key, Mine, Offset, Presence, Timestamp, Typist};
 
 /// Somebody, as the others see them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -62,6 +62,9 @@ pub struct Stretch {
     /// The offset of the room's newest message; 0 when there is none.
     pub latest: Offset,
     pub messages: Vec<Stored>,
+    /// What the reader has put to them.
+    #[serde(default, skip_serializing_if = "Mine::is_empty")]
+    pub mine: Mine,
 }
 
 /// A room as the list of rooms shows it.

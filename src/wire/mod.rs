@@ -10,6 +10,7 @@
 mod change;
 mod clusters;
 mod command;
+mod emoji;
 mod error;
 mod event;
 mod names;
@@ -19,9 +20,10 @@ mod server;
 mod text;
 mod time;
 
-pub use change::{Change, Content, Emoji, MOST_REACTIONS, Reaction, beginning};
+pub use change::{Change, Content, MOST_KINDS, MOST_KINDS_OF_ONE, Mine, REACTION_SAMPLE, Reaction, beginning};
 pub use clusters::{cut, first_cluster};
 pub use command::{Command, Delete, Edit, Join, Leave, Ping, React, Request, Send, Typing};
+pub use emoji::Emoji;
 pub use error::{Code, CommandError};
 pub use event::{BY_PROGRAM, Event, Message, Person, RoomList, RoomSummary, Stored, Stretch};
 pub use names::{Epoch, Group, InvalidName, Key, MessageId, Offset, Position, Topic};

@@ -136,7 +136,7 @@ pub struct Position {
 }
 
 /// What a message of a stream is called, unique over all rooms since their epochs differ: `{epoch}-{offset}`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId {
     pub epoch: Epoch,
     pub offset: Offset,

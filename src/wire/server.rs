@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CommandError, Epoch, Event, Members, Offset, Person, RoomSummary, Topic};
+use super::{CommandError, Epoch, Event, Members, Mine, Offset, Person, RoomSummary, Topic};
 
 /// One text message from the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,6 +78,9 @@ pub struct State {
     /// is void.
     pub recovered: bool,
     pub events: Vec<Push>,
+    /// What the person who joins has put to the messages among them.
+    #[serde(default, skip_serializing_if = "Mine::is_empty")]
+    pub mine: Mine,
     /// The rooms, newest activity first (topic `me` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rooms: Option<Vec<RoomSummary>>,

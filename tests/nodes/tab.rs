@@ -7,8 +7,8 @@ use std::collections::{HashSet, VecDeque};
 use confab::{
     app::{Input, LobbyState, RoomState, Row, RowKey},
     wire::{
-        Answer, Code, Command, Content, Delete, Edit, Event, Join, Key, MessageId, Offset, Outcome, Person, Ping, Position,
-        Push, React, Request, RoomList, Send, ServerFrame, Stored, Stretch, Timestamp, Topic,
+        Answer, Code, Command, Content, Delete, Edit, Event, Join, Key, MessageId, Mine, Offset, Outcome, Person, Ping,
+        Position, Push, React, Request, RoomList, Send, ServerFrame, Stored, Stretch, Timestamp, Topic,
     },
 };
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -144,8 +144,9 @@ impl Room {
 
 /// A room in which nothing was said.
 fn empty(epoch: &str) -> RoomState {
-    let (offset, messages) = (Offset::START, Vec::new());
-    RoomState::new(Stretch { epoch: epoch.parse().expect("a name"), offset, first: offset.next(), latest: offset, messages })
+    let (offset, messages, mine) = (Offset::START, Vec::new(), Mine::new());
+    let epoch = epoch.parse().expect("a name");
+    RoomState::new(Stretch { epoch, offset, first: offset.next(), latest: offset, messages, mine })
 }
 
 impl Link {

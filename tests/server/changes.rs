@@ -4,7 +4,7 @@ use confab::server::settings::{History, Settings};
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Http as _, TestApp, offset, rule},
+    app::{Http as _, TestApp, browser, offset, rule},
     clients::{Plain, V1},
 };
 
@@ -25,6 +25,12 @@ struct Member {
 impl Member {
     async fn of(app: &TestApp, group: &str) -> Self {
         Self { v1: V1::connect(app.address, &format!("/room/{group}/")).await, topic: format!("room/{group}"), said: 0 }
+    }
+
+    /// The guest of this number.
+    async fn guest(app: &TestApp, group: &str, number: usize) -> Self {
+        let v1 = V1::with(app.address, &format!("/room/{group}/"), &[("cookie", &cookie(number))]).await;
+        Self { v1, topic: format!("room/{group}"), said: 0 }
     }
 
     /// The id of the message at an offset.
@@ -57,6 +63,81 @@ impl Member {
     async fn react(&mut self, message: &str, emoji: &str, on: bool) -> Value {
         let command = self.command("react", message, &json!({"emoji": emoji, "on": on}));
         self.v1.ok(command).await["offset"].clone()
+    }
+}
+
+fn cookie(guest: usize) -> String {
+    format!("confab_guest={guest:032x}")
+}
+
+/// What a guest reads of a room over HTTP.
+async fn read_by(app: &TestApp, guest: usize, path: &str) -> String {
+    let asked = browser().get(app.url(path)).header("cookie", cookie(guest)).send();
+    crate::within(path, asked).await.expect("an answer").text().await.expect("a body")
+}
+
+#[tokio::test]
+async fn any_number_of_people_react_and_everybody_knows_what_is_their_own() {
+    const PEOPLE: usize = 120;
+    let app = TestApp::with(each_kind).await;
+    for group in KEPT {
+        let mut ann = Member::guest(&app, group, 0).await;
+        ann.say("Vote!").await;
+        let id = ann.id(1);
+        for number in 1..=PEOPLE {
+            assert_eq!(Member::guest(&app, group, number).await.react(&id, "👍", true).await, number + 1, "{group}");
+        }
+        for push in ann.v1.pushes_so_far().await {
+            assert!(push.get("mine").is_none() && push["event"].get("mine").is_none(), "what all get is nobody's own: {push}");
+        }
+        let path = format!("/api/v1/rooms/{group}/messages");
+        let (mine, topic) = (json!({&*id: ["👍"]}), format!("room/{group}"));
+        // One who has put none, one of those who are named, and the last, who is not.
+        for (guest, mine) in [(0, None), (1, Some(&mine)), (PEOPLE, Some(&mine))] {
+            let body: Value = serde_json::from_str(&read_by(&app, guest, &path).await).expect("JSON");
+            let reaction = &body["messages"][0]["reactions"][0];
+            assert_eq!((&reaction["count"], reaction["from"].as_array().map(Vec::len)), (&json!(PEOPLE), Some(20)));
+            assert_eq!(body["messages"][0]["changed"], PEOPLE + 1);
+            assert_eq!(body.get("mine"), mine, "{group} {guest}");
+            let mut late = Member::guest(&app, group, guest).await;
+            for since in [None, Some(json!({"epoch": ann.v1.welcome["joined"]["epoch"], "offset": 0}))] {
+                let state = late.v1.join(&topic, since.as_ref()).await;
+                assert_eq!((&state["recovered"], state.get("mine")), (&json!(since.is_some()), mine), "{group} {guest}");
+                assert_eq!(state["events"][0]["event"]["reactions"][0]["count"], PEOPLE);
+            }
+            let page = read_by(&app, guest, &format!("/room/{group}/")).await;
+            let pressed = page.contains("aria-pressed=\"true\"");
+            assert_eq!(pressed, mine.is_some(), "{group} {guest}");
+        }
+        // Whose it is not known takes nothing away, whose it is takes one away.
+        let mut last = Member::guest(&app, group, PEOPLE).await;
+        assert_eq!(ann.react(&id, "👍", false).await, PEOPLE + 1);
+        assert_eq!(last.react(&id, "👍", false).await, PEOPLE + 2);
+        let (_, body) = app.api(&path).await;
+        assert_eq!(body["messages"][0]["reactions"][0]["count"], PEOPLE - 1);
+    }
+}
+
+#[tokio::test]
+async fn a_message_takes_twenty_kinds_of_reactions_and_ten_of_one_person() {
+    let app = TestApp::with(each_kind).await;
+    for group in KEPT {
+        let mut members = Vec::new();
+        for number in 0..3 {
+            members.push(Member::guest(&app, group, number).await);
+        }
+        members[0].say("Vote!").await;
+        let id = members[0].id(1);
+        for kind in 0..20 {
+            members[kind / 10].react(&id, &format!("k{kind}"), true).await;
+        }
+        for (member, bound) in [(0, "10"), (2, "20")] {
+            let command = members[member].command("react", &id, &json!({"emoji": "more", "on": true}));
+            let error = members[member].v1.error(command).await;
+            assert_eq!(error["code"], "too_large", "{error}");
+            assert!(error["message"].as_str().is_some_and(|message| message.contains(bound)), "{error}");
+        }
+        assert_eq!(members[2].react(&id, "k3", true).await, 22, "nobody is shut out of what is there");
     }
 }
 
@@ -109,7 +190,7 @@ async fn whoever_comes_later_reads_the_message_as_it_is_now() {
         assert_eq!((&body["offset"], &body["first"], &body["latest"]), (&json!(6), &json!(1), &json!(3)), "{group}");
         let messages = body["messages"].as_array().expect("a list");
         assert_eq!((&messages[0]["text"], messages[0]["edited"].is_string()), (&json!("First!"), true));
-        assert_eq!(messages[0]["reactions"], json!([{"emoji": "🎉", "from": [ann.v1.welcome["you"]]}]));
+        assert_eq!(messages[0]["reactions"], json!([{"emoji": "🎉", "count": 1, "from": [ann.v1.welcome["you"]]}]));
         assert_eq!((&messages[1]["text"], &messages[1]["deleted"]), (&json!(""), &json!(true)));
         assert_eq!((messages[2].get("edited"), messages[2].get("deleted"), messages[2].get("reactions")), (None, None, None));
 
@@ -172,6 +253,7 @@ async fn a_change_that_is_not_allowed_says_why() {
             ("edit", &first, json!({"text": long}), "too_large"),
             ("edit", "nonsense", json!({"text": "x"}), "bad_request"),
             ("react", &first, json!({"emoji": "two words", "on": true}), "bad_request"),
+            ("react", &first, json!({"emoji": "\u{200b}", "on": true}), "bad_request"),
             ("react", &gone, json!({"emoji": "👍", "on": true}), "not_found"),
             ("react", &ann.id(3), json!({"emoji": "👍", "on": true}), "not_found"),
             ("react", "other-1", json!({"emoji": "👍", "on": true}), "not_found"),

@@ -4,7 +4,7 @@ use std::{pin::pin, sync::Arc};
 
 use confab::{
     server::store::{Alteration, Appended, ChangeError, Entry, NewChange, Refused, Slice, Store, What},
-    wire::{Change, Content, MOST_REACTIONS, MessageId, Offset, Person, Position, Timestamp},
+    wire::{Change, Content, MOST_KINDS, MOST_KINDS_OF_ONE, MessageId, Offset, Person, Position, REACTION_SAMPLE, Timestamp},
 };
 use futures_util::poll;
 use tokio::task::JoinSet;
@@ -105,7 +105,8 @@ pub(crate) async fn what_is_deleted_is_gone_from_all_that_is_read(opened: Opened
     changed(&opened.store, change(&first, "ann", edit("a secret"))).await;
     changed(&opened.store, change(&first, "bob", react("👍", true))).await;
     changed(&opened.store, change(&first, "ann", Alteration::Delete)).await;
-    assert_eq!(messages(&opened.store).await, [Content { deleted: true, ..Content::default() }]);
+    let gone = Content { deleted: true, changed: Some(Offset(4)), ..Content::default() };
+    assert_eq!(messages(&opened.store).await, [gone]);
     let all = entries(&opened.store, 0).await;
     assert!(!format!("{all:?}").contains("secret"), "{all:?}");
     assert_eq!(all[1].what, What::Change(Change::Delete { id: first.clone() }), "the edit is a deletion already");
@@ -131,20 +132,77 @@ pub(crate) async fn a_repeated_change_changes_nothing(opened: Opened<impl Store>
     assert_eq!(entries(&opened.store, 0).await.len(), 5);
 }
 
-pub(crate) async fn reactions_are_counted_and_bounded(opened: Opened<impl Store>) {
+/// Of one message of the lobby: how many have put it, and how many of them are named.
+async fn put(store: &impl Store, emoji: &str) -> (u64, usize) {
+    let content = messages(store).await.remove(0);
+    let reaction = content.reaction(&emoji.parse().expect("an emoji")).expect("somebody has put it");
+    (reaction.count, reaction.from.len())
+}
+
+pub(crate) async fn any_number_of_people_react_and_each_is_counted_once(opened: Opened<impl Store>) {
+    const PEOPLE: u64 = 150;
     let _reader = acknowledge_all(opened.commits);
-    let first = say(&opened.store, "first").await;
-    for number in 0..MOST_REACTIONS {
-        changed(&opened.store, change(&first, &format!("p{number}"), react("👍", true))).await;
+    let store = &opened.store;
+    let first = say(store, "first").await;
+    for number in 0..PEOPLE {
+        assert!(changed(store, change(&first, &format!("p{number}"), react("👍", true))).await.fresh);
     }
-    assert_eq!(refused(&opened.store, change(&first, "late", react("👍", true))).await, Refused::TooMany);
-    // Who has put one is not in the way of taking it away, and of putting it again.
-    assert!(!changed(&opened.store, change(&first, "p7", react("👍", true))).await.fresh);
-    changed(&opened.store, change(&first, "p7", react("👍", false))).await;
-    changed(&opened.store, change(&first, "late", react("👍", true))).await;
-    let content = messages(&opened.store).await.remove(0);
-    assert_eq!((content.reactions.len(), content.reaction_count()), (1, MOST_REACTIONS));
-    assert!(content.reactions[0].from.contains(&person("late")));
+    assert_eq!(put(store, "👍").await, (PEOPLE, REACTION_SAMPLE));
+    for number in 0..PEOPLE {
+        let again = changed(store, change(&first, &format!("p{number}"), react("👍", true))).await;
+        assert!(!again.fresh, "p{number} has put it already");
+    }
+    // What is whose can be asked for, whether they are named or not.
+    changed(store, change(&first, "p149", react("🎉", true))).await;
+    let second = say(store, "second").await;
+    let reacted = async |who: &str| {
+        let both = [first.offset, second.offset];
+        let all = store.reacted(&group("lobby"), who, &both).await.expect("an answer");
+        let of = |offset| all.iter().filter(move |(at, _)| *at == offset).flat_map(|(_, put)| put);
+        assert_eq!(of(second.offset).count(), 0);
+        of(first.offset).map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(reacted("p3").await, ["👍"]);
+    assert_eq!(reacted("p149").await, ["🎉", "👍"]);
+    assert_eq!(reacted("nobody").await, [""; 0]);
+    // One who is named and one who is not take it away; who comes then is named.
+    for who in ["p0", "p149"] {
+        assert!(changed(store, change(&first, who, react("👍", false))).await.fresh);
+        assert!(!changed(store, change(&first, who, react("👍", false))).await.fresh);
+    }
+    assert_eq!(put(store, "👍").await, (PEOPLE - 2, REACTION_SAMPLE - 1));
+    assert!(changed(store, change(&first, "late", react("👍", true))).await.fresh);
+    assert_eq!(put(store, "👍").await, (PEOPLE - 1, REACTION_SAMPLE));
+    for number in 1..PEOPLE - 1 {
+        assert!(changed(store, change(&first, &format!("p{number}"), react("👍", false))).await.fresh);
+    }
+    assert_eq!(put(store, "👍").await, (1, 1));
+    // What comes at once is counted like what comes one after the other.
+    let at_once = (0..60).map(|number| store.change(change(&first, &format!("q{}", number % 30), react("👍", true))));
+    let fresh = futures_util::future::join_all(at_once).await;
+    assert_eq!(fresh.into_iter().filter(|done| done.as_ref().expect("changed").fresh).count(), 30);
+    assert_eq!(put(store, "👍").await, (31, REACTION_SAMPLE));
+}
+
+pub(crate) async fn kinds_of_reactions_are_bounded_and_nobody_alone_takes_them_all(opened: Opened<impl Store>) {
+    let _reader = acknowledge_all(opened.commits);
+    let store = &opened.store;
+    let first = say(store, "first").await;
+    for number in 0..MOST_KINDS_OF_ONE {
+        changed(store, change(&first, "ann", react(&format!("a{number}"), true))).await;
+    }
+    assert_eq!(refused(store, change(&first, "ann", react("more", true))).await, Refused::TooManyOfOne);
+    for number in MOST_KINDS_OF_ONE..MOST_KINDS {
+        changed(store, change(&first, "bob", react(&format!("b{number}"), true))).await;
+    }
+    assert_eq!(refused(store, change(&first, "eve", react("more", true))).await, Refused::TooManyKinds);
+    // Of what is there everybody may put some, and what has been put may be put again.
+    changed(store, change(&first, "eve", react("a0", true))).await;
+    assert!(!changed(store, change(&first, "ann", react("a0", true))).await.fresh);
+    // The last one of a kind makes room.
+    changed(store, change(&first, "bob", react("b19", false))).await;
+    changed(store, change(&first, "eve", react("more", true))).await;
+    assert_eq!(messages(store).await[0].reactions.len(), MOST_KINDS);
 }
 
 pub(crate) async fn what_is_not_there_is_not_changed(opened: Opened<impl Store>) {
@@ -185,7 +243,7 @@ pub(crate) async fn changes_and_messages_share_their_offsets_under_concurrent_wr
     writers.join_all().await;
     let all = entries(&*store, 0).await;
     assert_eq!(all.len(), 1 + WRITERS * 8);
-    assert_eq!(messages(&*store).await[0].reaction_count(), 0, "everybody has taken it away again");
+    assert_eq!(messages(&*store).await[0].reactions, [], "everybody has taken it away again");
     store.close().await;
     let committed = reader.await.expect("the reader");
     assert!(committed.iter().map(|commit| commit.2.offset.0).eq(1..=all.len() as u64));
@@ -193,7 +251,9 @@ pub(crate) async fn changes_and_messages_share_their_offsets_under_concurrent_wr
     let mut content = Content::new("target");
     for commit in &committed {
         if let What::Change(change) = &commit.2.what {
-            assert!(content.apply(change), "{change:?} changes nothing");
+            let before = content.clone();
+            content.follow(commit.2.offset, change);
+            assert!((&content.text, &content.reactions) != (&before.text, &before.reactions), "{change:?} changes nothing");
         }
     }
     assert_eq!(content, stored(&all[0]).message.content);

@@ -93,7 +93,8 @@ conformance! {
     changes::only_the_author_edits_and_deletes
     changes::what_is_deleted_is_gone_from_all_that_is_read
     changes::a_repeated_change_changes_nothing
-    changes::reactions_are_counted_and_bounded
+    changes::any_number_of_people_react_and_each_is_counted_once
+    changes::kinds_of_reactions_are_bounded_and_nobody_alone_takes_them_all
     changes::what_is_not_there_is_not_changed
     changes::changes_and_messages_share_their_offsets_under_concurrent_writers
     changes::slices_pass_over_changes

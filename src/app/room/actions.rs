@@ -181,8 +181,8 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
             let row = row.get()?;
             let emoji: Emoji = emoji.parse().ok()?;
             state.with(|state| {
-                let content = state.content(state.row(&row)?);
-                Some(me.with_value(|me| content.has_reaction(&emoji, me)))
+                let (_, mine) = state.shown(state.row(&row)?);
+                Some(mine.contains(&emoji))
             })
         };
         USUAL.map(|(emoji, _)| has(emoji).unwrap_or(false))

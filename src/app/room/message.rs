@@ -12,7 +12,7 @@ use crate::{
         Intent, RoomLink, Zone, ZoneOf,
         components::{Clock, date, hue, initial, moment},
     },
-    wire::{Content, Timestamp},
+    wire::{Content, Emoji, Reaction, Timestamp},
 };
 
 /// Messages of one author within this time stand under one name, in milliseconds.
@@ -51,6 +51,8 @@ fn day_number(at: Timestamp, zone: ZoneOf) -> i64 {
 #[derive(Clone, Debug, PartialEq)]
 struct Shown {
     content: Content,
+    /// What of its reactions is the reader's.
+    mine: Vec<Emoji>,
     /// Something that we want done to it is not done yet.
     changing: bool,
     /// It has a menu.
@@ -63,17 +65,21 @@ impl Shown {
     /// As the state has it, and whether that is not what was shown before. The content is copied only then: every row asks, whatever
     /// happens to the page.
     fn of(state: &RoomState, row: &Row, before: Option<Self>) -> (Self, bool) {
-        let content = state.content(row);
+        let (content, mine) = state.shown(row);
         let (changing, menu) = (state.is_changing(row), state.is_changeable(row));
         let last = menu && state.last_changeable().is_some_and(|last| last.key == row.key);
         match before {
-            Some(shown) if shown.content == *content => {
-                let new = Self { changing, menu, last, content: Content::default() };
+            Some(shown) if shown.content == *content && shown.mine == *mine => {
                 let changed = (shown.changing, shown.menu, shown.last) != (changing, menu, last);
-                (Self { content: shown.content, ..new }, changed)
+                (Self { changing, menu, last, ..shown }, changed)
             }
-            _ => (Self { content: content.into_owned(), changing, menu, last }, true),
+            _ => (Self { content: content.into_owned(), mine: mine.into_owned(), changing, menu, last }, true),
         }
+    }
+
+    /// The reactions, and what of them is the reader's.
+    fn put(&self) -> (Vec<Reaction>, Vec<Emoji>) {
+        (self.content.reactions.clone(), self.mine.clone())
     }
 
     fn text(&self) -> String {
@@ -142,7 +148,7 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
                     {move || shown.with(Shown::text)}
                 </p>
                 <Show when=move || shown.with(|shown| !shown.content.reactions.is_empty())>
-                    <Reactions reactions=Memo::new(move |_| shown.with(|shown| shown.content.reactions.clone())) me disabled react />
+                    <Reactions put=Memo::new(move |_| shown.with(Shown::put)) me disabled react />
                 </Show>
                 {actions
                     .map(|actions| {
@@ -207,7 +213,7 @@ mod tests {
         let from = Person { id: author.to_owned(), name: author.to_owned() };
         let key = RowKey::new(author, "k");
         let at = at.map(Timestamp::from_millis);
-        Row { key, from, content: Content::default(), at, offset: None, delivery: Delivery::Sent }
+        Row { key, from, content: Content::default(), mine: Vec::new(), at, offset: None, delivery: Delivery::Sent }
     }
 
     const DAY: i64 = 24 * 60 * 60 * 1000;

@@ -8,46 +8,46 @@ use crate::wire::{Emoji, Reaction};
 /// So many people are named.
 const NAMED: usize = 5;
 
-/// Who has put it, in a few words: the reader, who is `me`, and then the others by their names.
-fn names(reaction: &Reaction, me: &str) -> String {
-    let (mine, mut others): (Vec<_>, Vec<_>) = reaction.from.iter().partition(|from| from.id == me);
-    others.sort_by(|one, other| one.name.cmp(&other.name));
-    let all = mine.iter().map(|_| "you").chain(others.iter().map(|from| from.name.as_str()));
-    let named: Vec<_> = all.take(NAMED).collect();
-    match reaction.from.len().saturating_sub(NAMED) {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
+/// Who has put it, in a few words: the reader, where it is theirs, and then the others by their names, as far as these are known.
+fn names(reaction: &Reaction, mine: bool, me: &str) -> String {
+    let mut others: Vec<_> = reaction.from.iter().filter(|from| from.id != me).map(|from| from.name.as_str()).collect();
+    others.sort_unstable();
+    let named: Vec<_> = mine.then_some("you").into_iter().chain(others).take(NAMED).collect();
+    match (reaction.count.saturating_sub(named.len() as u64), named.is_empty()) {
+        (0, _) => named.join(", "),
+        (more, false) => format!("{} and {more} more", named.join(", ")),
+        (1, true) => "1 person".to_owned(),
+        (more, true) => format!("{more} people"),
     }
 }
 
 /// All that a reaction's button says, for those who do not see it.
-fn label(reaction: &Reaction, me: &str) -> String {
-    let count = reaction.from.len();
-    let word = if count == 1 { "reaction" } else { "reactions" };
-    format!("{}, {count} {word}: {}", reaction.emoji, names(reaction, me))
+fn label(reaction: &Reaction, mine: bool, me: &str) -> String {
+    let word = if reaction.count == 1 { "reaction" } else { "reactions" };
+    format!("{}, {} {word}: {}", reaction.emoji, reaction.count, names(reaction, mine, me))
 }
 
-/// Each emoji with the number of people; pressing one puts ours or takes it away, which is what `react` is told. A button is its
+/// Each emoji with the number of people, and which of them are the reader's; pressing one puts ours or takes it away, which is what `react` is told. A button is its
 /// emoji's as long as it is there, whatever comes before it, so that the keyboard stays with the emoji.
 #[component]
 pub(super) fn Reactions(
-    reactions: Memo<Vec<Reaction>>,
+    put: Memo<(Vec<Reaction>, Vec<Emoji>)>,
     me: StoredValue<String>,
     disabled: Signal<bool>,
     react: impl Fn(Emoji, bool) + Copy + Send + Sync + 'static,
 ) -> impl IntoView {
-    let emojis = move || reactions.with(|all| all.iter().map(|reaction| reaction.emoji.clone()).collect::<Vec<_>>());
+    let emojis = move || put.with(|(all, _)| all.iter().map(|reaction| reaction.emoji.clone()).collect::<Vec<_>>());
     let button = move |emoji: Emoji| {
         let glyph = emoji.to_string();
         let emoji = StoredValue::new(emoji);
         // Until the list lets go of it, one that has gone looks as it did last.
         let reaction = Memo::new(move |last: Option<&Reaction>| {
-            let found = reactions.with(|all| emoji.with_value(|emoji| all.iter().find(|one| one.emoji == *emoji).cloned()));
-            let none = || Reaction { emoji: emoji.get_value(), from: Vec::new() };
+            let found = put.with(|(all, _)| emoji.with_value(|emoji| all.iter().find(|one| one.emoji == *emoji).cloned()));
+            let none = || Reaction { emoji: emoji.get_value(), count: 0, from: Vec::new() };
             found.or_else(|| last.cloned()).unwrap_or_else(none)
         });
-        let is_mine = move || reaction.with(|reaction| me.with_value(|me| reaction.from.iter().any(|from| from.id == *me)));
-        let count = move || reaction.with(|reaction| reaction.from.len());
+        let is_mine = move || put.with(|(_, mine)| emoji.with_value(|emoji| mine.contains(emoji)));
+        let count = move || reaction.with(|reaction| reaction.count);
         let press = move |event: ev::MouseEvent| {
             let (is_mine, count) = untrack(|| (is_mine(), count()));
             if is_mine && count == 1 {
@@ -60,8 +60,8 @@ pub(super) fn Reactions(
                 type="button"
                 class="reaction"
                 aria-pressed=move || if is_mine() { "true" } else { "false" }
-                aria-label=move || reaction.with(|reaction| me.with_value(|me| label(reaction, me)))
-                title=move || reaction.with(|reaction| me.with_value(|me| names(reaction, me)))
+                aria-label=move || reaction.with(|reaction| me.with_value(|me| label(reaction, is_mine(), me)))
+                title=move || reaction.with(|reaction| me.with_value(|me| names(reaction, is_mine(), me)))
                 disabled=disabled
                 on:click=press
             >
@@ -92,20 +92,28 @@ mod tests {
     use super::*;
     use crate::wire::Person;
 
-    fn reaction(people: usize) -> Reaction {
+    /// Of so many people, of whom some are named.
+    fn reaction(count: u64, named: u64) -> Reaction {
         let person = |n| Person { id: format!("p{n}"), name: format!("Name {n}") };
-        Reaction { emoji: "👍".parse().expect("an emoji"), from: (1..=people).map(person).collect() }
+        Reaction { emoji: "👍".parse().expect("an emoji"), count, from: (1..=named).map(person).collect() }
     }
 
     #[test]
     fn a_reaction_says_how_many_and_who() {
-        assert_eq!(label(&reaction(1), "me"), "👍, 1 reaction: Name 1");
-        assert_eq!(label(&reaction(2), "p2"), "👍, 2 reactions: you, Name 1");
+        assert_eq!(label(&reaction(1, 1), false, "me"), "👍, 1 reaction: Name 1");
+        assert_eq!(label(&reaction(2, 2), true, "p2"), "👍, 2 reactions: you, Name 1");
     }
 
     #[test]
     fn of_many_people_some_are_named() {
-        assert_eq!(names(&reaction(NAMED), ""), "Name 1, Name 2, Name 3, Name 4, Name 5");
-        assert_eq!(names(&reaction(NAMED + 3), ""), "Name 1, Name 2, Name 3, Name 4, Name 5 and 3 more");
+        assert_eq!(names(&reaction(5, 5), false, ""), "Name 1, Name 2, Name 3, Name 4, Name 5");
+        assert_eq!(names(&reaction(8, 8), false, ""), "Name 1, Name 2, Name 3, Name 4, Name 5 and 3 more");
+        assert_eq!(names(&reaction(900, 20), true, "me"), "you, Name 1, Name 10, Name 11, Name 12 and 895 more");
+        // Those who were named have taken it away.
+        assert_eq!(names(&reaction(900, 0), true, "me"), "you and 899 more");
+        assert_eq!(
+            (names(&reaction(9, 0), false, ""), names(&reaction(1, 0), false, "")),
+            ("9 people".to_owned(), "1 person".to_owned())
+        );
     }
 }

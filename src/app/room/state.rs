@@ -11,7 +11,8 @@
 //! Changes of messages have places in the stream too. One that concerns a row is made at once. Rows that are read may have been
 //! read before a change and come after it: so the last changes are kept and made of these rows as well.
 //!
-//! What we want done to messages is shown before it is done (see [`Wish`]); a row itself says what the stream says.
+//! What we want done to messages is shown before it is done (see [`Wish`]); a row itself says what the stream says. What we have put
+//! to a message comes beside it, since of many people who have put something the message names some.
 //!
 //! A row's key is its author and the key that the author's client gave it, so the event of a message that we sent finds
 //! the row that is already there.
@@ -26,8 +27,8 @@ use serde_json::{Map, Value};
 
 use super::{Here, Wish, wish::Wishes};
 use crate::wire::{
-    BY_PROGRAM, Change, Content, Event, Joined, Key, Members, Message, MessageId, Offset, Person, PersonName, Position, Push,
-    State, Stored, Stretch, Timestamp, is_blank,
+    BY_PROGRAM, Change, Content, Emoji, Epoch, Event, Joined, Key, Members, Message, MessageId, Mine, Offset, Person,
+    PersonName, Position, Push, State, Stored, Stretch, Timestamp, is_blank,
 };
 
 /// So many changes are kept for rows that are being read.
@@ -68,6 +69,8 @@ pub struct Row {
     pub key: RowKey,
     pub from: Person,
     pub content: Content,
+    /// What the reader has put to it, sorted.
+    pub mine: Vec<Emoji>,
     /// By the server's clock, or by this browser's while it is ours and under way; none where nobody said.
     pub at: Option<Timestamp>,
     pub offset: Option<Offset>,
@@ -105,6 +108,8 @@ pub enum Input {
     Granted { number: u64, offset: Offset },
     /// The server refused it.
     Denied(u64),
+    /// The server takes us for this person from now on; what was put to messages as another one is not ours.
+    Are(String),
     /// Somebody else is writing something, by this browser's clock.
     Typing { from: Person, at: Timestamp },
     /// It is so late.
@@ -145,20 +150,30 @@ pub struct RoomState {
     /// Names the rows of events that came without a key.
     nameless: u64,
     here: Here,
+    /// The id of the reader.
+    me: String,
 }
 
 impl RoomState {
     /// As the server's first answer has it.
     pub fn new(stretch: Stretch) -> Self {
         let older = reaches_further_back(&stretch);
-        let Stretch { epoch, offset, latest, messages, .. } = stretch;
-        let rows: Vec<Row> = messages.into_iter().map(placed).collect();
+        let Stretch { epoch, offset, latest, messages, mine, .. } = stretch;
+        let position = Position { epoch, offset };
+        let rows = rows_of(messages, mine, &position.epoch);
         let said = rows.len();
-        let (index, changes, wishes, here) = Default::default();
-        let (position, forgotten) = (Position { epoch, offset }, offset);
-        let mut state = Self { position, rows, said, index, older, latest, changes, forgotten, wishes, nameless: 0, here };
+        let (index, changes, wishes, here, me) = Default::default();
+        let forgotten = offset;
+        let mut state = Self { position, rows, said, index, older, latest, changes, forgotten, wishes, nameless: 0, here, me };
         state.reindex();
         state
+    }
+
+    /// As this person reads it.
+    #[must_use]
+    pub fn read_by(mut self, me: &str) -> Self {
+        me.clone_into(&mut self.me);
+        self
     }
 
     /// With these people in the room.
@@ -229,9 +244,14 @@ impl RoomState {
 
     /// What a row shows: what it says, and what we want done to it.
     pub fn content<'a>(&self, row: &'a Row) -> Cow<'a, Content> {
+        self.shown(row).0
+    }
+
+    /// The same, and what of its reactions is ours.
+    pub fn shown<'a>(&self, row: &'a Row) -> (Cow<'a, Content>, Cow<'a, [Emoji]>) {
         match self.id(row) {
-            Some(id) => self.wishes.upon(&id, &row.content),
-            None => Cow::Borrowed(&row.content),
+            Some(id) => self.wishes.upon(&id, &row.content, &row.mine),
+            None => (Cow::Borrowed(&row.content), Cow::Borrowed(&row.mine)),
         }
     }
 
@@ -286,8 +306,8 @@ impl RoomState {
             Input::Composed { key, from, text, at } => {
                 let key = RowKey::new(&from.id, key.as_str());
                 if !self.index.contains_key(&key) {
-                    let content = Content::new(text);
-                    self.append(Row { key, from, content, at: Some(at), offset: None, delivery: Delivery::Pending });
+                    let (content, mine) = (Content::new(text), Vec::new());
+                    self.append(Row { key, from, content, mine, at: Some(at), offset: None, delivery: Delivery::Pending });
                 }
             }
             Input::Accepted { key, offset } => self.accepted(&key, offset),
@@ -306,6 +326,7 @@ impl RoomState {
             Input::Wished { number, wish, from, at } => self.wishes.add(number, wish, from, at),
             Input::Granted { number, offset } => self.wishes.granted(number, offset),
             Input::Denied(number) => self.wishes.denied(number),
+            Input::Are(me) => self.are(me),
             Input::Typing { from, at } => self.here.typing(from, at),
             Input::Elapsed(now) => self.here.elapsed(now),
             Input::Trimmed(End::Oldest, keep) => self.trim_oldest(keep),
@@ -325,7 +346,7 @@ impl RoomState {
             }
             (Some(offset), Event::Change(change)) => {
                 self.position.offset = offset;
-                self.change(&change);
+                self.change(offset, &change);
                 self.remember(offset, change);
             }
             (Some(offset), _) => self.position.offset = offset,
@@ -334,9 +355,8 @@ impl RoomState {
                 if let Some(text) = text_of(&map) {
                     let key = RowKey::new("", &format!("event-{}", self.nameless));
                     self.nameless += 1;
-                    let from = program_of(&map);
-                    let content = Content::new(text);
-                    self.say_now(Row { key, from, content, at: None, offset: None, delivery: Delivery::Sent });
+                    let (from, content, mine) = (program_of(&map), Content::new(text), Vec::new());
+                    self.say_now(Row { key, from, content, mine, at: None, offset: None, delivery: Delivery::Sent });
                 }
             }
             (None, Event::Presence(change)) => self.here.changed(change),
@@ -350,11 +370,19 @@ impl RoomState {
         if let Some(members) = state.members {
             self.here.joined(members);
         }
+        let mut mine = state.mine;
         if state.recovered {
             for push in state.events {
+                let offset = push.offset;
                 // The answer has no holes; what a hole would follow on is not shown rather than shown in the wrong place.
                 if self.pushed(push).is_err() {
                     return;
+                }
+                if let Some(offset) = offset
+                    && let Some(put) = mine.remove(&MessageId { epoch: at.epoch.clone(), offset })
+                    && let Some(row) = self.row_at(offset)
+                {
+                    row.mine = put;
                 }
             }
             self.position.offset = self.position.offset.max(at.offset);
@@ -366,7 +394,7 @@ impl RoomState {
             Event::Message(message) => Some(Stored { offset: offset?, message }),
             _ => None,
         });
-        let said: Vec<Row> = said.map(placed).collect();
+        let said = rows_of(said.collect(), mine, &at.epoch);
         let is_past = self.is_past() && at.epoch == self.position.epoch;
         self.latest = said.last().and_then(|row| row.offset).unwrap_or(Offset::START);
         self.forget_accepted();
@@ -387,13 +415,22 @@ impl RoomState {
         }
     }
 
+    fn are(&mut self, me: String) {
+        if self.me != me {
+            self.rows.iter_mut().for_each(|row| row.mine.clear());
+            self.me = me;
+        }
+    }
+
     /// Does to its row what the change says, if the row is there.
-    fn change(&mut self, change: &Change) {
+    fn change(&mut self, at: Offset, change: &Change) {
+        let me = std::mem::take(&mut self.me);
         if change.id().epoch == self.position.epoch
             && let Some(row) = self.row_at(change.id().offset)
         {
-            row.content.apply(change);
+            row.follow(at, change, &me);
         }
+        self.me = me;
     }
 
     /// The row of a place. Rows with a place stand in its order, those without one among them.
@@ -410,17 +447,18 @@ impl RoomState {
         }
     }
 
-    /// Makes of what was read when the stream stood at `read` what it is by now; none where that is not known any more.
-    fn up_to_date(&self, read: Offset, mut messages: Vec<Stored>) -> Option<Vec<Stored>> {
+    /// Makes of what was read the rows that it is by now; none where that is not known any more.
+    fn up_to_date(&self, read: Offset, messages: Vec<Stored>, mine: Mine) -> Option<Vec<Row>> {
         if read < self.forgotten {
             return None;
         }
-        for (_, change) in self.changes.iter().filter(|(offset, _)| *offset > read) {
-            if let Ok(at) = messages.binary_search_by_key(&change.id().offset, |stored| stored.offset) {
-                messages[at].message.content.apply(change);
+        let mut rows = rows_of(messages, mine, &self.position.epoch);
+        for (at, change) in self.changes.iter().filter(|(offset, _)| *offset > read) {
+            if let Ok(row) = rows.binary_search_by_key(&Some(change.id().offset), |row| row.offset) {
+                rows[row].follow(*at, change, &self.me);
             }
         }
-        Some(messages)
+        Some(rows)
     }
 
     fn prepend(&mut self, before: Offset, stretch: Stretch) {
@@ -429,9 +467,9 @@ impl RoomState {
             return;
         }
         let older = reaches_further_back(&stretch);
-        let Some(messages) = self.up_to_date(stretch.offset, stretch.messages) else { return };
+        let Some(mut rows) = self.up_to_date(stretch.offset, stretch.messages, stretch.mine) else { return };
         self.older = older;
-        let mut rows: Vec<Row> = messages.into_iter().filter(|message| message.offset < before).map(placed).collect();
+        rows.retain(|row| row.offset < Some(before));
         let added: HashSet<_> = rows.iter().map(|row| row.key.clone()).collect();
         self.retain(|row| row.offset.is_some() || !added.contains(&row.key));
         self.said += rows.len();
@@ -449,11 +487,11 @@ impl RoomState {
         if stretch.first > after.next() {
             return self.return_to(stretch);
         }
-        let Some(messages) = self.up_to_date(stretch.offset, stretch.messages) else { return };
+        let Some(rows) = self.up_to_date(stretch.offset, stretch.messages, stretch.mine) else { return };
         // What is further on than the position is still to come, and with it what was done before to others.
         let known = self.position.offset;
-        for message in messages.into_iter().filter(|message| message.offset > after && message.offset <= known) {
-            self.say(placed(message));
+        for row in rows.into_iter().filter(|row| row.offset > Some(after) && row.offset <= Some(known)) {
+            self.say(row);
         }
     }
 
@@ -463,7 +501,7 @@ impl RoomState {
             return;
         }
         let older = reaches_further_back(&stretch);
-        let Some(messages) = self.up_to_date(stretch.offset, stretch.messages) else { return };
+        let Some(rows) = self.up_to_date(stretch.offset, stretch.messages, stretch.mine) else { return };
         self.older = older;
         self.rows.drain(..self.said);
         self.said = 0;
@@ -471,8 +509,8 @@ impl RoomState {
         if stretch.offset > self.position.offset {
             self.forget_accepted();
         }
-        for message in messages {
-            self.say(placed(message));
+        for row in rows {
+            self.say(row);
         }
         // It may be ahead of the events that are on their way: all that is shown is as new as this.
         if stretch.offset > self.position.offset {
@@ -484,10 +522,10 @@ impl RoomState {
     }
 
     fn refresh(&mut self, stretch: Stretch) {
-        let Some(messages) = self.up_to_date(stretch.offset, stretch.messages) else { return };
-        for Stored { offset, message } in messages {
-            if let Some(row) = self.row_at(offset) {
-                row.content = message.content;
+        let Some(rows) = self.up_to_date(stretch.offset, stretch.messages, stretch.mine) else { return };
+        for Row { offset, content, mine, .. } in rows {
+            if let Some(row) = offset.and_then(|offset| self.row_at(offset)) {
+                (row.content, row.mine) = (content, mine);
             }
         }
     }
@@ -633,7 +671,40 @@ impl RoomState {
 fn placed(Stored { offset, message }: Stored) -> Row {
     let Message { key, from, content, at, .. } = message;
     let key = RowKey::new(&from.id, key.as_str());
-    Row { key, from, content, at: Some(at), offset: Some(offset), delivery: Delivery::Sent }
+    Row { key, from, content, mine: Vec::new(), at: Some(at), offset: Some(offset), delivery: Delivery::Sent }
+}
+
+/// The rows of messages of a stream, with what the reader has put to them.
+fn rows_of(messages: Vec<Stored>, mut mine: Mine, epoch: &Epoch) -> Vec<Row> {
+    let row = |stored: Stored| {
+        let put = mine.remove(&MessageId { epoch: epoch.clone(), offset: stored.offset });
+        Row { mine: put.unwrap_or_default(), ..placed(stored) }
+    };
+    messages.into_iter().map(row).collect()
+}
+
+impl Row {
+    /// Does to it what the change at this place of the stream says, unless that is in it already; the reader is `me`.
+    fn follow(&mut self, at: Offset, change: &Change, me: &str) {
+        if self.content.changed.is_some_and(|changed| changed >= at) {
+            return;
+        }
+        self.content.follow(at, change);
+        match change {
+            Change::React { emoji, from, on, .. } if from.id == me => put_or_take(&mut self.mine, emoji, *on),
+            Change::Delete { .. } => self.mine.clear(),
+            Change::React { .. } | Change::Edit { .. } => {}
+        }
+    }
+}
+
+/// Keeps a sorted list of what somebody has put.
+pub(super) fn put_or_take(put: &mut Vec<Emoji>, emoji: &Emoji, on: bool) {
+    match put.binary_search(emoji) {
+        Err(at) if on => put.insert(at, emoji.clone()),
+        Ok(at) if !on => drop(put.remove(at)),
+        _ => {}
+    }
 }
 
 /// The text that a program's event shows: under `text`, `message`, `message.text` or `msg.text`.

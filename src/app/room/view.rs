@@ -27,7 +27,7 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
     // What the form sent in vain, and why.
     let (refused, entered) = mistake.unzip();
     let link = RoomLink {
-        state: RwSignal::new(RoomState::new(stretch).with_members(members)),
+        state: RwSignal::new(RoomState::new(stretch).with_members(members).read_by(&you.id)),
         status: RwSignal::new(Status::Rendered),
         unseen: RwSignal::new(0),
         away: RwSignal::new(false),

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::state::put_or_take;
 use crate::wire::{Change, Content, Emoji, MessageId, Offset, Person, Position, Timestamp};
 
 /// Something that we want done to a message.
@@ -76,13 +77,33 @@ impl Wishes {
         self.0.iter().any(|open| matches!(&open.change, Change::Delete { id: gone } if gone == id))
     }
 
-    /// What a message says when all that is wanted of it is done.
-    pub(super) fn upon<'a>(&self, id: &MessageId, content: &'a Content) -> Cow<'a, Content> {
-        let mut content = Cow::Borrowed(content);
+    /// What a message says when all that is wanted of it is done, and what of its reactions is ours then.
+    pub(super) fn upon<'a>(
+        &self,
+        id: &MessageId,
+        content: &'a Content,
+        mine: &'a [Emoji],
+    ) -> (Cow<'a, Content>, Cow<'a, [Emoji]>) {
+        let (mut content, mut mine) = (Cow::Borrowed(content), Cow::Borrowed(mine));
         for open in self.0.iter().filter(|open| open.change.id() == id) {
-            content.to_mut().apply(&open.change);
+            match &open.change {
+                // What we have put is not put once more; the content does not know it of all who have.
+                Change::React { emoji, on, .. } if mine.contains(emoji) == *on => {}
+                Change::React { emoji, on, .. } => {
+                    if content.to_mut().apply(&open.change) {
+                        put_or_take(mine.to_mut(), emoji, *on);
+                    }
+                }
+                Change::Delete { .. } => {
+                    content.to_mut().apply(&open.change);
+                    mine = Cow::Owned(Vec::new());
+                }
+                Change::Edit { .. } => {
+                    content.to_mut().apply(&open.change);
+                }
+            }
         }
-        content
+        (content, mine)
     }
 }
 
@@ -107,7 +128,7 @@ mod tests {
     }
 
     fn text(wishes: &Wishes) -> String {
-        wishes.upon(&id("e", 1), &Content::new("old")).text.clone()
+        wishes.upon(&id("e", 1), &Content::new("old"), &[]).0.text.clone()
     }
 
     fn settle(wishes: &mut Wishes, epoch: &str, offset: u64) {
@@ -119,8 +140,28 @@ mod tests {
         let wishes = wishes([What::Edit("one".to_owned()), What::Edit("two".to_owned())]);
         assert_eq!(text(&wishes), "two");
         let other = Content::new("other");
-        assert!(matches!(wishes.upon(&id("e", 2), &other), Cow::Borrowed(_)));
+        assert!(matches!(wishes.upon(&id("e", 2), &other, &[]).0, Cow::Borrowed(_)));
         assert!(wishes.concern(&id("e", 1)) && !wishes.concern(&id("e", 2)));
+    }
+
+    #[test]
+    fn a_reaction_that_is_wanted_is_one_of_many() {
+        let person = |number: u64| Person { id: format!("p{number}"), name: "P".to_owned() };
+        let emoji: Emoji = "+1".parse().expect("an emoji");
+        let from = (0..20).map(person).collect();
+        let reactions = vec![crate::wire::Reaction { emoji: emoji.clone(), count: 30, from }];
+        let crowd = Content { reactions, ..Content::new("vote") };
+        let shown = |wishes: &Wishes, mine: &[Emoji]| {
+            let (content, mine) = wishes.upon(&id("e", 1), &crowd, mine);
+            (content.reactions[0].count, !mine.is_empty())
+        };
+        let [on, off] = [true, false].map(|on| What::React { emoji: emoji.clone(), on });
+        let put = [emoji.clone()];
+        assert_eq!(shown(&wishes([on.clone()]), &[]), (31, true));
+        assert_eq!(shown(&wishes([on.clone()]), &put), (30, true), "we are one of those who are not named");
+        assert_eq!(shown(&wishes([off.clone()]), &put), (29, false));
+        assert_eq!(shown(&wishes([off.clone()]), &[]), (30, false));
+        assert_eq!(shown(&wishes([on, off]), &[]), (30, false));
     }
 
     #[test]

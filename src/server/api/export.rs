@@ -56,7 +56,7 @@ pub(super) async fn export(
         let message = format!("at most {EXPORTS} exports at a time from one address");
         return Ok(too_many_requests(CommandError::rate_limited(message, PAUSE)));
     };
-    let begun = access.page(Slice::Latest, 0).await?;
+    let begun = access.part(Slice::Latest, 0).await?;
     let name = format!("attachment; filename=\"{group}.jsonl\"");
     let headers = [(header::CONTENT_TYPE, "application/x-ndjson".to_owned()), (header::CONTENT_DISPOSITION, name)];
     let reached = Offset(begun.first.0.saturating_sub(1));
@@ -139,7 +139,7 @@ impl<K> Export<K> {
     async fn part(&self) -> Result<Option<Stretch>, StoreError> {
         let mut count = PAGE;
         while count > 0 {
-            match self.access.page(Slice::After(self.reached), count).await {
+            match self.access.part(Slice::After(self.reached), count).await {
                 Err(cause) if cause.is_damage() => count /= 2,
                 read => return read.map(Some),
             }
@@ -156,7 +156,7 @@ impl<K> Export<K> {
             if self.reached >= self.begun.latest {
                 break;
             }
-            match self.access.page(Slice::After(self.reached), 1).await {
+            match self.access.part(Slice::After(self.reached), 1).await {
                 Ok(_) => break,
                 Err(cause) if cause.is_damage() && self.unreadable < MOST_UNREADABLE => {}
                 Err(cause) => return Err(cause),

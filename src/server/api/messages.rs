@@ -97,6 +97,11 @@ pub(super) fn operation(_limits: &Limits) -> Value {
                     "first": {"type": "integer", "description": "The smallest offset that the room holds"},
                     "latest": {"type": "integer", "description": "The offset of the newest message, 0 without one"},
                     "messages": {"type": "array", "items": {"$ref": "#/components/schemas/Message"}},
+                    "mine": {
+                        "type": "object",
+                        "description": "What the person in the cookie has put to them, by the ids of the messages; left out when it is nothing",
+                        "additionalProperties": {"type": "array", "items": {"type": "string"}},
+                    },
                 },
             }),
             &[400, 403, 404, 429, 503],

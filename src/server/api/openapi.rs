@@ -7,7 +7,10 @@ use axum::{Json, extract::State};
 use serde_json::{Map, Value, json};
 
 use super::ADDRESSES;
-use crate::server::{consumers::Limits, services::Services};
+use crate::{
+    server::{consumers::Limits, services::Services},
+    wire::REACTION_SAMPLE,
+};
 
 /// `GET /api/v1/openapi.json`
 pub(super) async fn document(State(services): State<Arc<Services>>) -> Json<Value> {
@@ -54,9 +57,14 @@ fn schemas() -> Value {
                 "deleted": {"type": "boolean", "description": "Its author has taken it back, its text is empty; left out otherwise"},
                 "reactions": {"type": "array", "description": "Left out when there are none", "items": {
                     "type": "object",
-                    "required": ["emoji", "from"],
-                    "properties": {"emoji": text, "from": {"type": "array", "items": person}},
+                    "required": ["emoji", "count", "from"],
+                    "properties": {
+                        "emoji": text,
+                        "count": {"type": "integer", "minimum": 1, "description": "How many people have put it"},
+                        "from": {"type": "array", "description": "Some of them", "items": person, "maxItems": REACTION_SAMPLE},
+                    },
                 }},
+                "changed": {"type": "integer", "minimum": 1, "description": "The offset of its last change, which is in it; left out otherwise"},
             },
         },
         "Hit": {

@@ -20,8 +20,8 @@ use crate::{
         store::{Alteration, Entry, Refused, StoreError},
     },
     wire::{
-        Answer, Code, Command, CommandError, Delete, Edit, Epoch, Join, Joined, Members, MessageId, Offset, Outcome, Position,
-        Push, React, Reply, Request, Send, ServerFrame, State, Text, Topic, Typing, Welcome,
+        Answer, Code, Command, CommandError, Delete, Edit, Epoch, Join, Joined, Members, MessageId, Mine, Offset, Outcome,
+        Position, Push, React, Reply, Request, Send, ServerFrame, State, Text, Topic, Typing, Welcome,
     },
 };
 
@@ -217,7 +217,7 @@ impl Chat {
                 let code = match refused {
                     Refused::NotFound => Code::NotFound,
                     Refused::NotYours => Code::Forbidden,
-                    Refused::TooMany => Code::TooLarge,
+                    Refused::TooManyKinds | Refused::TooManyOfOne => Code::TooLarge,
                 };
                 CommandError::new(code, refused.to_string())
             }
@@ -255,7 +255,8 @@ impl Chat {
         let state = match &access {
             Some(access) => access.catch_up(since.as_ref()).await.map(|caught_up| room_state(&topic, caught_up)),
             None => self.scope.rooms.newest().await.map(|rooms| {
-                let state = State { recovered: false, events: Vec::new(), rooms: Some(rooms), members: None };
+                let state =
+                    State { recovered: false, events: Vec::new(), mine: Mine::new(), rooms: Some(rooms), members: None };
                 (Position { epoch: list_epoch(), offset: Offset::START }, state)
             }),
         };
@@ -296,9 +297,9 @@ fn list_epoch() -> Epoch {
     "list".parse().expect("a constant") // never: four letters
 }
 
-fn room_state(topic: &Topic, CatchUp { head, recovered, entries }: CatchUp) -> (Position, State) {
+fn room_state(topic: &Topic, CatchUp { head, recovered, entries, mine }: CatchUp) -> (Position, State) {
     let push = |Entry { offset, what }| Push { topic: topic.clone(), offset: Some(offset), event: what.into() };
-    (head, State { recovered, events: entries.into_iter().map(push).collect(), rooms: None, members: None })
+    (head, State { recovered, events: entries.into_iter().map(push).collect(), mine, rooms: None, members: None })
 }
 
 fn written(text: &str) -> Result<Text, CommandError> {

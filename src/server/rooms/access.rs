@@ -13,10 +13,14 @@ use crate::{
         layers::{Event, GroupName, LayerError},
         settings::History,
         store::{
-            Alteration, Entry, Found, Missed, NewChange, NewMessage, Page, Query, Refused, Slice, Store, StoreError, Within,
+            Alteration, Entry, Found, Missed, NewChange, NewMessage, Page, Query, Refused, Slice, Store, StoreError, What,
+            Within,
         },
     },
-    wire::{Content, Group, Key, Message, MessageId, Offset, Person, Position, Stretch, Text, Timestamp},
+    wire::{
+        Content, Epoch, Group, Key, Message, MessageId, Mine, Offset, Person, Position, Reaction, Stored, Stretch, Text,
+        Timestamp,
+    },
 };
 
 /// The longest difference that a joining client is sent; a client further behind starts afresh.
@@ -73,6 +77,8 @@ pub struct CatchUp {
     /// True: `entries` are all after the client's position. False: they are the newest messages.
     pub recovered: bool,
     pub entries: Vec<Entry>,
+    /// What the person has put to the messages among them.
+    pub mine: Mine,
 }
 
 /// A room's stream, for those who hand its events out to people with an [`Access`]: to read what the layer has lost.
@@ -245,19 +251,51 @@ impl Access<Room> {
     /// The store cannot be read.
     pub async fn catch_up(&self, since: Option<&Position>) -> Result<CatchUp, StoreError> {
         let Some(stream) = self.stream() else {
-            return Ok(CatchUp { head: self.head().await?, recovered: false, entries: Vec::new() });
+            return Ok(CatchUp { head: self.head().await?, recovered: false, entries: Vec::new(), mine: Mine::new() });
         };
         if let Some(since) = since {
             let Missed { head, first, entries } = stream.after(Some(since.offset)).await?;
             let held = first <= since.offset.next() && since.offset <= head.offset;
             let whole = entries.last().map_or(since.offset, |last| last.offset) == head.offset;
             if head.epoch == since.epoch && held && whole {
-                return Ok(CatchUp { head, recovered: true, entries });
+                let messages = entries.iter().filter_map(|entry| match &entry.what {
+                    What::Message(message) => Some((entry.offset, &message.content)),
+                    What::Change(_) => None,
+                });
+                let mine = self.mine(&stream, &head.epoch, messages).await?;
+                return Ok(CatchUp { head, recovered: true, entries, mine });
             }
         }
-        let page = stream.store.read(&stream.group, Slice::Latest, NEWEST, ANSWER_BYTES).await?;
-        let entries = page.messages.into_iter().map(Entry::from).collect();
-        Ok(CatchUp { head: page.head, recovered: false, entries })
+        let Page { head, messages, .. } = stream.store.read(&stream.group, Slice::Latest, NEWEST, ANSWER_BYTES).await?;
+        let mine = self.mine(&stream, &head.epoch, contents(&messages)).await?;
+        Ok(CatchUp { head, recovered: false, entries: messages.into_iter().map(Entry::from).collect(), mine })
+    }
+
+    /// What the person has put to these messages. It may be a little newer than they are: then the change is still to come.
+    async fn mine<'m>(
+        &self,
+        Stream { group, store }: &Stream,
+        epoch: &Epoch,
+        messages: impl Iterator<Item = (Offset, &'m Content)> + Send,
+    ) -> Result<Mine, StoreError> {
+        let id = |offset| MessageId { epoch: epoch.clone(), offset };
+        let (mut mine, mut crowded) = (Mine::new(), Vec::new());
+        for (offset, Content { reactions, .. }) in messages {
+            if reactions.iter().any(Reaction::is_sampled) {
+                crowded.push(offset);
+                continue;
+            }
+            let put = reactions.iter().filter(|reaction| reaction.names(&self.person.id));
+            let put: Vec<_> = put.map(|reaction| reaction.emoji.clone()).collect();
+            if !put.is_empty() {
+                mine.insert(id(offset), put);
+            }
+        }
+        if !crowded.is_empty() {
+            let put = store.reacted(group, &self.person.id, &crowded).await?;
+            mine.extend(put.into_iter().filter(|(_, put)| !put.is_empty()).map(|(offset, put)| (id(offset), put)));
+        }
+        Ok(mine)
     }
 
     /// Whether the room's messages can be searched: those that are kept in the store can.
@@ -276,18 +314,35 @@ impl Access<Room> {
         self.rooms.durable.store.search(query, &Within::Room(self.subject.group.clone()), count).await
     }
 
-    /// A part of the room's messages.
+    /// A part of the room's messages, with what the person has put to them.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn page(&self, slice: Slice, count: usize) -> Result<Stretch, StoreError> {
-        let Some(Stream { store, .. }) = self.stream() else {
-            let (epoch, offset, messages) = (self.rooms.passing.clone(), Offset::START, Vec::new());
-            return Ok(Stretch { epoch, offset, first: offset.next(), latest: offset, messages });
-        };
-        let Page { head, first, latest, messages } = store.read(&self.subject.group, slice, count, ANSWER_BYTES).await?;
-        Ok(Stretch { epoch: head.epoch, offset: head.offset, first, latest, messages })
+        let mut stretch = self.part(slice, count).await?;
+        if let Some(stream) = self.stream() {
+            stretch.mine = self.mine(&stream, &stretch.epoch, contents(&stretch.messages)).await?;
+        }
+        Ok(stretch)
     }
+
+    /// A part of the room's messages, as they are to everybody.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn part(&self, slice: Slice, count: usize) -> Result<Stretch, StoreError> {
+        let mine = Mine::new();
+        let Some(Stream { group, store }) = self.stream() else {
+            let (epoch, offset, messages) = (self.rooms.passing.clone(), Offset::START, Vec::new());
+            return Ok(Stretch { epoch, offset, first: offset.next(), latest: offset, messages, mine });
+        };
+        let Page { head, first, latest, messages } = store.read(&group, slice, count, ANSWER_BYTES).await?;
+        Ok(Stretch { epoch: head.epoch, offset: head.offset, first, latest, messages, mine })
+    }
+}
+
+fn contents(messages: &[Stored]) -> impl Iterator<Item = (Offset, &Content)> {
+    messages.iter().map(|stored| (stored.offset, &stored.message.content))
 }
 
 #[cfg(test)]

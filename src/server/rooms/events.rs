@@ -163,7 +163,7 @@ fn read_change(event: &Event) -> Option<(Position, Change)> {
 /// shows the beginning.
 pub(super) fn listed(group: &Group, place: (&Epoch, Offset), message: &Message, since: Offset) -> Event {
     let Message { id, key, from, content, at } = message;
-    let content = Content { text: beginning(&content.text), reactions: Vec::new(), ..*content };
+    let content = Content { text: beginning(&content.text), reactions: Vec::new(), changed: None, ..*content };
     let shown = Message { id: id.clone(), key: key.clone(), from: from.clone(), content, at: *at };
     let message = in_full(MESSAGE, TEXT, Some(place), &shown);
     let event = Event::new(LISTED).with("group", group.as_str()).with("latest", Value::Map(message.fields().clone()));
@@ -299,7 +299,7 @@ fn read_message(map: &Map) -> Option<(Message, Option<Offset>)> {
             text: str(str(TEXT_KEY).unwrap_or(TEXT))?.to_owned(),
             edited: map.get("edited").and_then(Value::as_i64).map(Timestamp::from_millis),
             deleted: map.get("deleted").and_then(Value::as_bool).unwrap_or_default(),
-            reactions: Vec::new(),
+            ..Content::default()
         },
         at: Timestamp::from_millis(map.get("at")?.as_i64()?),
     };

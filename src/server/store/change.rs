@@ -1,9 +1,17 @@
 //! Changes of messages on their way in: what may become of which message, the same for every store.
+//!
+//! Of its reactions a message has what is shown of them. Who else has put one stands beside it, as [`Others`], and is read only
+//! where somebody puts one or takes one away, and where a reader has to be told which are their own.
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
+
 use super::StoreError;
-use crate::wire::{Change, Content, Emoji, Group, InvalidName, MOST_REACTIONS, MessageId, Person, Reaction, Timestamp};
+use crate::wire::{
+    Change, Content, Emoji, Group, InvalidName, MOST_KINDS, MOST_KINDS_OF_ONE, MessageId, Person, REACTION_SAMPLE, Reaction,
+    Timestamp,
+};
 
 /// A change on its way in.
 #[derive(Clone, Debug)]
@@ -35,8 +43,10 @@ pub enum Refused {
     NotFound,
     /// It is another's.
     NotYours,
-    /// It has as many reactions as a message takes.
-    TooMany,
+    /// It has as many kinds of emoji as a message takes.
+    TooManyKinds,
+    /// The person has put as many to it as one may.
+    TooManyOfOne,
 }
 
 /// Why a change was not made.
@@ -67,7 +77,12 @@ impl fmt::Display for Refused {
         match self {
             Self::NotFound => f.write_str("there is no such message here; it may have been deleted"),
             Self::NotYours => f.write_str("only its author may edit or delete a message"),
-            Self::TooMany => write!(f, "a message takes at most {MOST_REACTIONS} reactions"),
+            Self::TooManyKinds => {
+                write!(f, "a message takes at most {MOST_KINDS} different emoji; put one of those that it has")
+            }
+            Self::TooManyOfOne => {
+                write!(f, "one person puts at most {MOST_KINDS_OF_ONE} emoji to a message; take one of yours away first")
+            }
         }
     }
 }
@@ -89,8 +104,9 @@ impl NewChange {
         if let Alteration::Edit(text) = &self.alteration { text.len() } else { 0 }
     }
 
-    /// Makes the change of a message of this author's; gives its event, or none where the message says that already.
-    pub(super) fn make(&self, author: &str, content: &mut Content) -> Result<Option<Change>, Refused> {
+    /// Makes the change of a message of this author's; gives its event, or none where the message says that already. `others` is who has
+    /// put a reaction to it without being named.
+    pub(super) fn make(&self, author: &str, content: &mut Content, others: &mut Others) -> Result<Option<Change>, Refused> {
         let id = self.id.clone();
         let change = match &self.alteration {
             Alteration::Edit(_) | Alteration::Delete if author != self.from.id => return Err(Refused::NotYours),
@@ -98,15 +114,114 @@ impl NewChange {
             _ if content.deleted => return Err(Refused::NotFound),
             Alteration::Edit(text) => Change::Edit { id, text: text.clone(), at: self.at },
             Alteration::React { emoji, on } => {
-                let new = *on && !content.has_reaction(emoji, &self.from.id);
-                if new && content.reaction_count() >= MOST_REACTIONS {
-                    return Err(Refused::TooMany);
+                let has = others.has_put(content, emoji, &self.from.id);
+                if has == *on {
+                    return Ok(None);
+                }
+                if *on {
+                    self.may_put(emoji, content, others)?;
                 }
                 Change::React { id, emoji: emoji.clone(), from: self.from.clone(), on: *on }
             }
         };
-        Ok(content.apply(&change).then_some(change))
+        if !content.apply(&change) {
+            return Ok(None);
+        }
+        others.follow(content, &change);
+        Ok(Some(change))
     }
+
+    /// Whether there is room for one more of this person's.
+    fn may_put(&self, emoji: &Emoji, content: &Content, others: &Others) -> Result<(), Refused> {
+        if content.reactions.len() >= MOST_KINDS && content.reaction(emoji).is_none() {
+            return Err(Refused::TooManyKinds);
+        }
+        if others.put_by(&content.reactions, &self.from.id).count() >= MOST_KINDS_OF_ONE {
+            return Err(Refused::TooManyOfOne);
+        }
+        Ok(())
+    }
+}
+
+/// So many of those are remembered of one message who have put a reaction without being named. Beyond them the first are forgotten:
+/// they are counted, and nobody knows any more that it was they.
+const REMEMBERED: usize = 2_000;
+
+/// What is remembered of one of them.
+const DIGEST: usize = 8;
+
+/// Who has put a reaction to a message and is not named there: a digest of emoji and person for each, the first first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Others(Vec<u8>);
+
+impl Others {
+    /// What a database has of a message: the JSON of its reactions, which are given with no more people than are shown, and those whom
+    /// it does not name. Before these stood beside it the JSON named everybody.
+    pub(super) fn read(json: Option<&str>, others: Option<&[u8]>) -> Result<(Vec<Reaction>, Self), serde_json::Error> {
+        let mut reactions: Vec<Reaction> = json.map_or_else(|| Ok(Vec::new()), serde_json::from_str)?;
+        let mut others = Self(others.unwrap_or_default().to_vec());
+        for Reaction { emoji, from, .. } in &mut reactions {
+            for person in from.drain(REACTION_SAMPLE.min(from.len())..) {
+                others.add(emoji, &person.id);
+            }
+        }
+        Ok((reactions, others))
+    }
+
+    /// As a database has them; none when there are none.
+    pub(super) fn as_bytes(&self) -> Option<&[u8]> {
+        (!self.0.is_empty()).then_some(&self.0)
+    }
+
+    /// Whether somebody has put an emoji to the message.
+    fn has_put(&self, content: &Content, emoji: &Emoji, person: &str) -> bool {
+        content.reaction(emoji).is_some_and(|reaction| self.is_of(reaction, person))
+    }
+
+    /// What somebody has put to the message.
+    pub(super) fn put_by<'r>(&self, reactions: &'r [Reaction], person: &str) -> impl Iterator<Item = &'r Emoji> {
+        reactions.iter().filter(|reaction| self.is_of(reaction, person)).map(|reaction| &reaction.emoji)
+    }
+
+    fn is_of(&self, reaction: &Reaction, person: &str) -> bool {
+        reaction.names(person) || (reaction.is_sampled() && self.find(&reaction.emoji, person).is_some())
+    }
+
+    /// Where the digest begins.
+    fn find(&self, emoji: &Emoji, person: &str) -> Option<usize> {
+        let digest = digest(emoji, person);
+        self.0.chunks_exact(DIGEST).position(|one| one == digest).map(|at| at * DIGEST)
+    }
+
+    /// Keeps level with a change that the message has just made.
+    fn follow(&mut self, content: &Content, change: &Change) {
+        match change {
+            Change::Edit { .. } => {}
+            Change::Delete { .. } => self.0.clear(),
+            Change::React { emoji, from, on: true, .. } => {
+                if content.reaction(emoji).is_some_and(|reaction| !reaction.names(&from.id)) {
+                    self.add(emoji, &from.id);
+                }
+            }
+            Change::React { emoji, from, on: false, .. } => {
+                if let Some(at) = self.find(emoji, &from.id) {
+                    self.0.drain(at..at + DIGEST);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, emoji: &Emoji, person: &str) {
+        self.0.extend(digest(emoji, person));
+        let over = self.0.len().saturating_sub(REMEMBERED * DIGEST);
+        self.0.drain(..over);
+    }
+}
+
+fn digest(emoji: &Emoji, person: &str) -> [u8; DIGEST] {
+    // No emoji has a U+0000.
+    let whole = Sha256::new().chain_update(emoji.as_str()).chain_update([0]).chain_update(person).finalize();
+    std::array::from_fn(|at| whole[at])
 }
 
 /// An edit that was made at `at`, to be read now: with the text of today. Where the message has been deleted since, or is held no
@@ -165,7 +280,94 @@ pub(super) fn reactions_to_json(reactions: &[Reaction]) -> Option<String> {
     (!reactions.is_empty()).then(json)
 }
 
-/// And back.
-pub(super) fn reactions_from_json(json: Option<&str>) -> Result<Vec<Reaction>, serde_json::Error> {
-    json.map_or_else(|| Ok(Vec::new()), serde_json::from_str)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn react(emoji: &str, who: &str, on: bool) -> NewChange {
+        NewChange {
+            group: "lobby".parse().expect("a name"),
+            id: "e-1".parse().expect("an id"),
+            from: Person { id: who.to_owned(), name: who.to_uppercase() },
+            alteration: Alteration::React { emoji: emoji.parse().expect("an emoji"), on },
+            at: Timestamp::from_millis(0),
+        }
+    }
+
+    /// Whether it was new.
+    fn make(content: &mut Content, others: &mut Others, change: &NewChange) -> bool {
+        change.make("ann", content, others).expect("allowed").is_some()
+    }
+
+    #[test]
+    fn everybody_is_known_of_a_crowd() {
+        let (mut content, mut others) = (Content::new("vote"), Others::default());
+        let person = |number: usize| format!("p{number}");
+        for number in 0..500 {
+            assert!(make(&mut content, &mut others, &react("+1", &person(number), true)));
+        }
+        for number in (0..500).rev() {
+            assert!(!make(&mut content, &mut others, &react("+1", &person(number), true)), "{number} has put it");
+        }
+        assert!(!make(&mut content, &mut others, &react("+1", "nobody", false)));
+        assert_eq!((content.reactions[0].count, content.reactions[0].from.len()), (500, REACTION_SAMPLE));
+        // As a database has it, and back.
+        let json = reactions_to_json(&content.reactions);
+        let (reactions, read) = Others::read(json.as_deref(), others.as_bytes()).expect("as it was written");
+        assert_eq!((&reactions, &read), (&content.reactions, &others));
+        for number in 0..500 {
+            assert!(make(&mut content, &mut others, &react("+1", &person(number), false)));
+            assert!(!make(&mut content, &mut others, &react("+1", &person(number), false)));
+        }
+        assert_eq!((content, others), (Content::new("vote"), Others::default()));
+    }
+
+    #[test]
+    fn a_crowd_of_any_size_is_counted_in_bounded_room() {
+        let (mut content, mut others) = (Content::new("vote"), Others::default());
+        let all = (REACTION_SAMPLE + REMEMBERED + 10) as u64;
+        for number in 0..all {
+            assert!(make(&mut content, &mut others, &react("+1", &format!("p{number}"), true)));
+        }
+        assert_eq!((content.reactions[0].count, others.0.len()), (all, REMEMBERED * DIGEST));
+        // Of the first who are not named it is no longer known.
+        assert!(!make(&mut content, &mut others, &react("+1", "p20", false)));
+        assert!(!make(&mut content, &mut others, &react("+1", "p0", true)));
+        assert!(make(&mut content, &mut others, &react("+1", &format!("p{}", all - 1), false)));
+        assert_eq!(content.reactions[0].count, all - 1);
+    }
+
+    #[test]
+    fn nobody_alone_takes_the_room_of_the_others() {
+        let (mut content, mut others) = (Content::new("vote"), Others::default());
+        let refused = |content: &mut Content, others: &mut Others, emoji: &str, who: &str| {
+            react(emoji, who, true).make("ann", content, others).expect_err("over a bound")
+        };
+        for kind in 0..MOST_KINDS_OF_ONE {
+            assert!(make(&mut content, &mut others, &react(&format!("a{kind}"), "ann", true)));
+        }
+        assert_eq!(refused(&mut content, &mut others, "more", "ann"), Refused::TooManyOfOne);
+        for kind in MOST_KINDS_OF_ONE..MOST_KINDS {
+            assert!(make(&mut content, &mut others, &react(&format!("a{kind}"), "bob", true)));
+        }
+        assert_eq!(refused(&mut content, &mut others, "more", "eve"), Refused::TooManyKinds);
+        assert_eq!(refused(&mut content, &mut others, "a15", "ann"), Refused::TooManyOfOne);
+        assert!(make(&mut content, &mut others, &react("a15", "eve", true)), "of what is there everybody may");
+        assert!(make(&mut content, &mut others, &react("a0", "ann", false)));
+        assert!(make(&mut content, &mut others, &react("more", "eve", true)), "there is room again");
+    }
+
+    #[test]
+    fn a_message_from_before_names_everybody() {
+        let people: Vec<_> = (10..60).map(|n| format!(r#"{{"id":"p{n}","name":"P{n}"}}"#)).collect();
+        let json = format!(r#"[{{"emoji":"+1","from":[{}]}}]"#, people.join(","));
+        let (reactions, mut others) = Others::read(Some(&json), None).expect("it is read");
+        assert_eq!((reactions[0].count, reactions[0].from.len()), (50, REACTION_SAMPLE));
+        let mut content = Content { reactions, ..Content::new("old") };
+        for number in 10..60 {
+            assert!(!make(&mut content, &mut others, &react("+1", &format!("p{number}"), true)), "{number} has put it");
+        }
+        assert!(make(&mut content, &mut others, &react("+1", "p59", false)));
+        assert_eq!(content.reactions[0].count, 49);
+    }
 }

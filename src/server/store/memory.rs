@@ -16,13 +16,13 @@ use parking_lot::Mutex;
 use super::{
     Appended, Bounds, ChangeError, Commits, Entry, Extent, Listed, ListedRoom, Missed, NewChange, NewMessage, Page, Refused,
     Slice, Store, StoreError, What, Within,
-    change::edit_as_it_is_now,
+    change::{Others, edit_as_it_is_now},
     commits::{InFlight, Made, Outbox, Ticket},
     epoch::EpochSeed,
     listing::Picking,
     page::{self, Allowance, Run},
 };
-use crate::wire::{Change, Epoch, Group, Key, Message, MessageId, Offset, Position, RoomSummary, Stored};
+use crate::wire::{Change, Emoji, Epoch, Group, Key, Message, Offset, Position, RoomSummary, Stored};
 
 /// A [`Store`] in memory: idempotent within what is held, and gone with the process.
 ///
@@ -89,6 +89,12 @@ impl Store for MemoryStore {
 
     async fn entries(&self, group: &Group, after: Offset, count: usize, bytes: usize) -> Result<Missed, StoreError> {
         self.rooms.lock().as_ref().map(|rooms| rooms.entries(group, after, count, bytes)).ok_or_else(StoreError::closed)
+    }
+
+    async fn reacted(&self, group: &Group, person: &str, messages: &[Offset]) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
+        let rooms = self.rooms.lock();
+        let room = rooms.as_ref().ok_or_else(StoreError::closed)?.by_name.get(group);
+        Ok(room.map_or_else(Vec::new, |room| room.reacted(person, messages)))
     }
 
     async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
@@ -170,7 +176,7 @@ impl Rooms {
         while self.by_name.len() > 1 && (self.by_name.len() > self.limits.rooms || self.bytes > self.limits.bytes) {
             let Some((_, group)) = self.by_activity.pop_first() else { return };
             let Some(room) = self.by_name.remove(&group) else { return };
-            self.bytes -= room.messages.iter().map(|stored| stored.message.content.text.len()).sum::<usize>();
+            self.bytes -= room.messages.iter().map(|held| held.stored.message.content.text.len()).sum::<usize>();
             // The name's next stream begins at offset 1 again, and must not pass for the one that is dropped.
             self.seed = EpochSeed::random();
         }
@@ -204,7 +210,7 @@ impl Rooms {
         let over = |room: &Room, message: &Message| {
             messages.is_some_and(|most| room.messages.len() as u64 > most) || since.is_some_and(|since| message.at < since)
         };
-        while room.messages.front().is_some_and(|oldest| over(room, &oldest.message)) {
+        while room.messages.front().is_some_and(|oldest| over(room, &oldest.stored.message)) {
             self.bytes -= room.drop_first();
         }
         while changes.is_some_and(|most| room.changes.len() as u64 > most) {
@@ -248,15 +254,27 @@ struct Room {
     first: Offset,
     /// and the changes from here on; never before the messages.
     replayable: Offset,
-    messages: VecDeque<Stored>,
+    messages: VecDeque<Held>,
     /// Edits among them have lost their text, which stands in the message.
     changes: VecDeque<Entry>,
     /// Where the messages stand that are held, by author and key.
     keys: HashMap<(String, Key), Offset>,
-    /// Where the last change of a message stands that is held.
-    changed: HashMap<Offset, Offset>,
     /// The number of the newest message among those of all rooms.
     activity: u64,
+}
+
+/// A message that is held.
+#[derive(Debug)]
+struct Held {
+    stored: Stored,
+    /// Who has put a reaction to it without being named there.
+    others: Others,
+}
+
+impl Held {
+    fn offset(&self) -> Offset {
+        self.stored.offset
+    }
 }
 
 /// What a change has come to.
@@ -274,8 +292,8 @@ struct Changed {
 impl Room {
     fn new(epoch: Epoch) -> Self {
         let (head, first, replayable) = (Offset::START, Offset::START.next(), Offset::START.next());
-        let (messages, changes, keys, changed, activity) = Default::default();
-        Self { epoch, head, first, replayable, messages, changes, keys, changed, activity }
+        let (messages, changes, keys, activity) = Default::default();
+        Self { epoch, head, first, replayable, messages, changes, keys, activity }
     }
 
     fn offset_of(&self, message: &NewMessage) -> Option<Offset> {
@@ -286,24 +304,24 @@ impl Room {
         self.head = self.head.next();
         self.keys.insert((message.from.id.clone(), message.key.clone()), self.head);
         let stored = message.stored_at(&Position { epoch: self.epoch.clone(), offset: self.head });
-        self.messages.push_back(stored.clone());
+        self.messages.push_back(Held { stored: stored.clone(), others: Others::default() });
         (self.epoch.clone(), stored)
     }
 
     fn change(&mut self, new: &NewChange) -> Result<Changed, Refused> {
         let target = new.id.offset;
         let at = self.messages_before(target);
-        let stored = self.messages.get_mut(at).filter(|stored| stored.offset == target).ok_or(Refused::NotFound)?;
-        let Stored { message, .. } = stored;
+        let held = self.messages.get_mut(at).filter(|held| held.offset() == target).ok_or(Refused::NotFound)?;
+        let Held { stored: Stored { message, .. }, others } = held;
         let before = message.content.text.len();
-        let change = new.make(&message.from.id, &mut message.content)?;
+        let change = new.make(&message.from.id, &mut message.content, others)?;
         let (epoch, grown) = (self.epoch.clone(), message.content.text.len());
         let Some(change) = change else {
-            let last = self.changed.get(&target).copied().unwrap_or(target);
+            let last = message.content.changed.unwrap_or(target);
             return Ok(Changed { epoch, made: None, last, grown, shrunk: before });
         };
         self.head = self.head.next();
-        self.changed.insert(target, self.head);
+        message.content.changed = Some(self.head);
         let kept = match &change {
             Change::Edit { id, at, .. } => Change::Edit { id: id.clone(), text: String::new(), at: *at },
             other => other.clone(),
@@ -328,10 +346,9 @@ impl Room {
 
     /// Drops the oldest message, if there is one, with the changes before the next. Returns how many bytes of text are gone.
     fn drop_first(&mut self) -> usize {
-        let Some(Stored { offset, message }) = self.messages.pop_front() else { return 0 };
-        self.changed.remove(&offset);
+        let Some(Held { stored: Stored { message, .. }, .. }) = self.messages.pop_front() else { return 0 };
         self.keys.remove(&(message.from.id, message.key));
-        self.first = self.messages.front().map_or(self.head.next(), |next| next.offset);
+        self.first = self.messages.front().map_or(self.head.next(), Held::offset);
         self.replayable = self.replayable.max(self.first);
         let before = self.changes_before(self.replayable);
         self.changes.drain(..before);
@@ -350,25 +367,31 @@ impl Room {
     }
 
     fn latest(&self) -> Option<Stored> {
-        self.messages.back().cloned()
+        self.messages.back().map(|held| held.stored.clone())
     }
 
     fn read(&self, slice: Slice, count: usize, bytes: usize) -> Page {
         let first = self.first;
         let taken = page::cut(slice, first, self.head, count, bytes, |run, allowance| Ok(self.take(run, allowance)));
         let messages = taken.unwrap_or_else(|impossible: Infallible| match impossible {});
-        let latest = self.messages.back().map_or(Offset::START, |latest| latest.offset);
+        let latest = self.messages.back().map_or(Offset::START, Held::offset);
         Page { head: self.position(), first, latest, messages }
     }
 
     fn take(&self, run: Run, allowance: &mut Allowance) -> Vec<Stored> {
-        let admitted = |stored: &&Stored| allowance.admits(stored.message.content.text.len());
+        let mut take = |held: &Held| allowance.admits(held.stored.message.content.text.len()).then(|| held.stored.clone());
         match run {
-            Run::From(offset) => self.messages.range(self.messages_before(offset)..).take_while(admitted).cloned().collect(),
+            Run::From(offset) => self.messages.range(self.messages_before(offset)..).map_while(&mut take).collect(),
             Run::UpTo(offset) => {
-                self.messages.range(..self.messages_before(offset.next())).rev().take_while(admitted).cloned().collect()
+                self.messages.range(..self.messages_before(offset.next())).rev().map_while(&mut take).collect()
             }
         }
+    }
+
+    fn reacted(&self, person: &str, messages: &[Offset]) -> Vec<(Offset, Vec<Emoji>)> {
+        let held = messages.iter().filter_map(|offset| self.held(*offset));
+        let put = |held: &Held| held.others.put_by(&held.stored.message.content.reactions, person).cloned().collect();
+        held.map(|held| (held.offset(), put(held))).collect()
     }
 
     fn missed(&self, after: Offset, most: Allowance) -> Missed {
@@ -384,7 +407,7 @@ impl Room {
     fn as_it_is_now(&self, entry: &Entry) -> Entry {
         let what = match &entry.what {
             What::Change(Change::Edit { id, at, .. }) => {
-                let now = self.message(id).map(|message| &message.content);
+                let now = self.held(id.offset).map(|held| &held.stored.message.content);
                 What::Change(edit_as_it_is_now(id.clone(), *at, now))
             }
             what => what.clone(),
@@ -392,14 +415,13 @@ impl Room {
         Entry { offset: entry.offset, what }
     }
 
-    fn message(&self, id: &MessageId) -> Option<&Message> {
-        let stored = self.messages.get(self.messages_before(id.offset))?;
-        (stored.offset == id.offset).then_some(&stored.message)
+    fn held(&self, offset: Offset) -> Option<&Held> {
+        self.messages.get(self.messages_before(offset)).filter(|held| held.offset() == offset)
     }
 
     /// How many messages stand before the offset.
     fn messages_before(&self, offset: Offset) -> usize {
-        self.messages.partition_point(|stored| stored.offset < offset)
+        self.messages.partition_point(|held| held.offset() < offset)
     }
 
     /// How many changes stand before it.
@@ -413,7 +435,7 @@ mod tests {
     use super::*;
     use crate::{
         server::store::Alteration,
-        wire::{Person, Timestamp},
+        wire::{MessageId, Person, Timestamp},
     };
 
     fn message(room: &str, text: &str, number: u64) -> NewMessage {

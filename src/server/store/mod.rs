@@ -16,7 +16,8 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::wire::{
-    Change, Content, Epoch, Event, Group, Key, Message, MessageId, Offset, Person, Position, RoomSummary, Stored, Timestamp,
+    Change, Content, Emoji, Epoch, Event, Group, Key, Message, MessageId, Offset, Person, Position, RoomSummary, Stored,
+    Timestamp,
 };
 
 mod batch;
@@ -288,6 +289,20 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The store cannot be read now.
     async fn entries(&self, group: &Group, after: Offset, count: usize, bytes: usize) -> Result<Missed, StoreError>;
+
+    /// What a person has put to some of a room's messages. Of most messages that follows from what is [read](Self::read); this is for
+    /// those to which more people have put something than are named there. A store in which that cannot be gives nothing.
+    ///
+    /// # Errors
+    /// The store cannot be read now.
+    async fn reacted(
+        &self,
+        _group: &Group,
+        _person: &str,
+        _messages: &[Offset],
+    ) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// At most `count` of the rooms `within`, those with the newest activity first, each with its latest message; with `before`, which
     /// is the [`next`](Listed::next) of an earlier answer, those after that one's. It may be fewer although there are more, where many

@@ -1,5 +1,7 @@
 //! Whatever a page went through, it shows what a page shows that is opened now: `apply(snapshot, events) == fresh snapshot`.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -18,7 +20,8 @@ enum Deed {
     Say,
     Edit(usize),
     Delete(usize),
-    React(usize, u8, bool),
+    /// Somebody by number; the first is the reader.
+    React(usize, u8, u8, bool),
 }
 
 /// What happens to the page.
@@ -75,6 +78,34 @@ impl Room {
         self.events.len() as u64
     }
 
+    /// Who has put what to which message.
+    fn put(&self) -> BTreeSet<(Offset, Emoji, String)> {
+        let mut put = BTreeSet::new();
+        for event in &self.events {
+            match event {
+                Event::Change(Change::React { id, emoji, from, on }) => {
+                    let one = (id.offset, emoji.clone(), from.id.clone());
+                    assert!(if *on { put.insert(one) } else { put.remove(&one) }, "it changes nothing");
+                }
+                Event::Change(Change::Delete { id }) => put.retain(|(offset, ..)| *offset != id.offset),
+                _ => {}
+            }
+        }
+        put
+    }
+
+    /// What the reader has put to these messages.
+    fn mine<'m>(&self, messages: impl Iterator<Item = &'m Stored>) -> Mine {
+        let asked: BTreeSet<_> = messages.map(|stored| stored.offset).collect();
+        let mut mine = Mine::new();
+        for (offset, emoji, person) in self.put() {
+            if person == me().id && asked.contains(&offset) {
+                mine.entry(id(offset.0)).or_default().push(emoji);
+            }
+        }
+        mine
+    }
+
     /// All messages as they are now.
     fn messages(&self) -> Vec<Stored> {
         let mut messages: Vec<Stored> = Vec::new();
@@ -83,7 +114,7 @@ impl Room {
                 Event::Message(message) => messages.push(Stored { offset, message: message.clone() }),
                 Event::Change(change) => {
                     let target = messages.iter_mut().find(|stored| stored.offset == change.id().offset).unwrap();
-                    target.message.content.apply(change);
+                    target.message.content.follow(offset, change);
                 }
                 other => panic!("{other:?}"),
             }
@@ -119,8 +150,12 @@ impl Room {
                 Change::Edit { id, text: format!("edited {}", next % 3), at }
             }),
             Deed::Delete(number) => target(number).map(|id| Change::Delete { id }),
-            Deed::React(number, emoji, on) => {
-                target(number).map(|id| Change::React { id, emoji: emoji.to_string().parse().unwrap(), from: ann(), on: *on })
+            Deed::React(number, emoji, who, on) => {
+                let from = if *who == 0 { me() } else { Person { id: format!("p{who}"), name: format!("P{who}") } };
+                let emoji: Emoji = emoji.to_string().parse().unwrap();
+                let is_there = |id: &MessageId| self.put().contains(&(id.offset, emoji.clone(), from.id.clone()));
+                let id = target(number).filter(|id| is_there(id) != *on);
+                id.map(|id| Change::React { id, emoji: emoji.clone(), from: from.clone(), on: *on })
             }
         };
         // As in a store, what changes nothing is no event.
@@ -134,7 +169,8 @@ impl Room {
 
     fn stretch(&self, messages: Vec<Stored>) -> Stretch {
         let latest = self.messages().last().map_or(Offset::START, |last| last.offset);
-        Stretch { epoch: epoch(), offset: Offset(self.head()), first: Offset(1), latest, messages }
+        let mine = self.mine(messages.iter());
+        Stretch { epoch: epoch(), offset: Offset(self.head()), first: Offset(1), latest, messages, mine }
     }
 
     fn newest(&self) -> Stretch {
@@ -175,7 +211,10 @@ fn push(offset: Offset, event: Event) -> Push {
 
 fn joined(room: &Room, recovered: bool, events: Vec<Push>) -> Input {
     let at = Joined { topic: topic(), epoch: epoch(), offset: Offset(room.head()) };
-    Input::Joined(at, State { recovered, events, rooms: None, members: None })
+    let said: Vec<_> = room.messages();
+    let told = said.iter().filter(|stored| events.iter().any(|push| push.offset == Some(stored.offset)));
+    let mine = room.mine(told);
+    Input::Joined(at, State { recovered, events, mine, rooms: None, members: None })
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -183,7 +222,10 @@ fn deed() -> impl Strategy<Value = Deed> {
         6 => Just(Deed::Say),
         2 => any::<usize>().prop_map(Deed::Edit),
         1 => any::<usize>().prop_map(Deed::Delete),
-        2 => (any::<usize>(), 0..2_u8, any::<bool>()).prop_map(|(number, emoji, on)| Deed::React(number, emoji, on)),
+        2 => (any::<usize>(), 0..2_u8, 0..3_u8, any::<bool>())
+            .prop_map(|(number, emoji, who, on)| Deed::React(number, emoji, who, on)),
+        // A crowd, at the first message.
+        4 => (0..2_u8, 0..30_u8, prop::bool::weighted(0.8)).prop_map(|(emoji, who, on)| Deed::React(0, emoji, who, on)),
     ]
 }
 
@@ -224,7 +266,7 @@ proptest! {
         for deed in &before {
             room.act(deed);
         }
-        let mut page = RoomState::new(room.newest());
+        let mut page = RoomState::new(room.newest()).read_by("me");
         let mut asked: Option<Input> = None;
         // What the page says, as long as it has neither an answer nor a place.
         let (mut composed, mut waiting) = (0, Vec::<RowKey>::new());
@@ -313,7 +355,7 @@ proptest! {
         prop_assert_eq!(page.older_than().is_some(), first > Offset(1));
         prop_assert!(last.is_none_or(|last| all.last().is_some_and(|newest| newest.offset > last)));
         let shown = |stored: &Stored| stored.offset >= first && last.is_none_or(|last| stored.offset <= last);
-        let fresh = RoomState::new(room.stretch(all.into_iter().filter(shown).collect()));
+        let fresh = RoomState::new(room.stretch(all.into_iter().filter(shown).collect())).read_by("me");
         prop_assert_eq!(rows, fresh.rows());
         prop_assert_eq!(page.newer_than(), fresh.newer_than());
     }

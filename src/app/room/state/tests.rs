@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::{app::What, wire::Topic};
 
-fn epoch(name: &str) -> crate::wire::Epoch {
+fn epoch(name: &str) -> Epoch {
     name.parse().expect("an epoch")
 }
 
@@ -33,7 +33,7 @@ fn said(offset: u64, from: &Person, key: &str) -> Stored {
 /// Part of a stream that has messages alone and comes to `head`.
 fn stretch(head: u64, messages: impl IntoIterator<Item = Stored>) -> Stretch {
     let (offset, messages) = (Offset(head), messages.into_iter().collect());
-    Stretch { epoch: epoch("e"), offset, first: Offset(1), latest: offset, messages }
+    Stretch { epoch: epoch("e"), offset, first: Offset(1), latest: offset, messages, mine: Mine::new() }
 }
 
 fn push(stored: Stored) -> Push {
@@ -46,7 +46,7 @@ fn answer(epoch_name: &str, head: u64, recovered: bool, events: impl IntoIterato
     let events = events.into_iter().map(push).collect();
     Input::Joined(
         Joined { topic, epoch: epoch(epoch_name), offset: Offset(head) },
-        State { recovered, events, rooms: None, members: None },
+        State { recovered, events, mine: Mine::new(), rooms: None, members: None },
     )
 }
 

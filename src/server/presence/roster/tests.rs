@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{super::letters::PIECE, *};
 use crate::{
     app::{Input, RoomState},
-    wire::{Offset, Stretch},
+    wire::{Mine, Offset, Stretch},
 };
 
 const TIMES: Times = Times {
@@ -82,8 +82,8 @@ impl Cluster {
         let Node { roster, page, .. } = &mut self.nodes[node];
         roster.enter(&room("a"), known(person, name, self.clock), self.now);
         page.get_or_insert_with(|| {
-            let (epoch, offset, messages) = ("e".parse().unwrap(), Offset::START, Vec::new());
-            let empty = Stretch { epoch, offset, first: offset.next(), latest: offset, messages };
+            let (epoch, offset, messages, mine) = ("e".parse().unwrap(), Offset::START, Vec::new(), Mine::new());
+            let empty = Stretch { epoch, offset, first: offset.next(), latest: offset, messages, mine };
             RoomState::new(empty).with_members(roster.members(&room("a")))
         });
     }

@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_postgres::{Error, Row, Statement, types::ToSql};
 
 use super::{
-    reader::{column, name, offset, stored},
+    reader::{column, held, name, offset, reactions},
     text::escape,
     writer::Failure,
 };
@@ -29,10 +29,10 @@ use crate::{
     server::store::{
         Alteration, Appended, ChangeError, Entry, NewChange, NewMessage, Refused, StoreError, What,
         batch::BATCH_MESSAGES,
-        change::{kind_of, reaction_of, reactions_to_json},
+        change::{Others, kind_of, reaction_of, reactions_to_json},
         commits::Made,
     },
-    wire::{Change, Content, Emoji, Epoch, Group, MessageId, Offset, Position, Stored, Timestamp},
+    wire::{Change, Content, Emoji, Epoch, Group, Message, MessageId, Offset, Position, Stored, Timestamp},
 };
 
 /// Where another node makes the same room at once, its name and its epoch are both taken.
@@ -45,7 +45,7 @@ const LOCK_ROOMS: &str = "SELECT FROM rooms WHERE name = ANY ($1::text[]) ORDER 
 /// it.
 const FIND_MESSAGES: &str = r#"
     SELECT "offset", key, author_id, author_name, CASE WHEN whole OR "offset" = latest THEN text ELSE '' END, at, edited, deleted,
-        reactions, changed, "offset" = latest, number
+        reactions, changed, "offset" = latest, number, reactors
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::boolean[]) WITH ORDINALITY AS given (room, room_epoch, target, whole, number)
     JOIN rooms ON name = room AND epoch = room_epoch
     JOIN messages ON room_id = rooms.id AND "offset" = target"#;
@@ -61,8 +61,9 @@ const APPEND: &str = r#"
             target IS NOT NULL OR (old."offset" IS NULL
                 AND given.number = min(given.number) OVER (PARTITION BY rooms.id, given.digest)) AS fresh
         FROM unnest($1::text[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
-                $9::text[], $10::text[], $11::bigint[], $12::boolean[], $13::text[]) WITH ORDINALITY
-            AS given (room, digest, key, author_id, author_name, text, at, target, kind, emoji, edited, deleted, reactions, number)
+                $9::text[], $10::text[], $11::bigint[], $12::boolean[], $13::text[], $14::bytea[]) WITH ORDINALITY
+            AS given (room, digest, key, author_id, author_name, text, at, target, kind, emoji, edited, deleted, reactions,
+                reactors, number)
         JOIN rooms ON rooms.name = given.room
         LEFT JOIN LATERAL (
             SELECT "offset" FROM messages WHERE room_id = rooms.id AND messages.digest = given.digest LIMIT 1
@@ -81,7 +82,7 @@ const APPEND: &str = r#"
         SELECT room_id, "offset", target, at, kind, emoji, author_id, author_name FROM placed WHERE target IS NOT NULL
     ), changed AS (
         UPDATE messages SET text = coalesce(new.text, messages.text), edited = new.edited, deleted = new.deleted,
-            reactions = new.reactions, changed = new."offset"
+            reactions = new.reactions, reactors = new.reactors, changed = new."offset"
         FROM placed AS new
         WHERE new.deleted IS NOT NULL AND messages.room_id = new.room_id AND messages."offset" = new.target
     ), moved AS (
@@ -212,12 +213,14 @@ struct State {
     edited: Option<Timestamp>,
     deleted: bool,
     reactions: Option<String>,
+    others: Others,
 }
 
 /// A message that is changed.
 struct Target {
     /// As it is after the steps that were decided so far. Its text is there where somebody needs it.
     stored: Stored,
+    others: Others,
     is_latest: bool,
     changed: Standing,
     has_new_text: bool,
@@ -226,14 +229,15 @@ struct Target {
 impl Target {
     /// From a row of [`FIND_MESSAGES`].
     fn read(row: &Row, epoch: &Epoch) -> Result<Self, StoreError> {
-        let stored = stored(row, epoch)?;
-        let changed = row.get::<_, Option<i64>>(9).map_or(Ok(stored.offset), |_| offset(row, 9))?;
-        Ok(Self { stored, is_latest: row.get(10), changed: Standing::At(changed), has_new_text: false })
+        let (stored, (_, others)) = (held(row, epoch)?, reactions(row, 8, Some(12))?);
+        let changed = Standing::At(stored.message.content.changed.unwrap_or(stored.offset));
+        Ok(Self { stored, others, is_latest: row.get(10), changed, has_new_text: false })
     }
 
     /// Changes it as step `number` of the batch.
     fn change<'b>(&mut self, new: &'b NewChange, number: usize) -> Step<'b> {
-        let change = match new.make(&self.stored.message.from.id, &mut self.stored.message.content) {
+        let Message { from, content, .. } = &mut self.stored.message;
+        let change = match new.make(&from.id, content, &mut self.others) {
             Ok(Some(change)) => change,
             Ok(None) => return Step::Already(new.id.epoch.clone(), self.changed),
             Err(refused) => return Step::Settled(ChangeError::Refused(refused)),
@@ -246,8 +250,9 @@ impl Target {
 
     /// What is to be written of it.
     fn state(self) -> State {
-        let Content { text, edited, deleted, reactions } = self.stored.message.content;
-        State { text: self.has_new_text.then_some(text), edited, deleted, reactions: reactions_to_json(&reactions) }
+        let Content { text, edited, deleted, reactions, .. } = self.stored.message.content;
+        let reactions = reactions_to_json(&reactions);
+        State { text: self.has_new_text.then_some(text), edited, deleted, reactions, others: self.others }
     }
 }
 
@@ -414,6 +419,7 @@ struct Columns<'p> {
     edited: Vec<Option<i64>>,
     deleted: Vec<Option<bool>>,
     reactions: Vec<Option<&'p str>>,
+    reactors: Vec<Option<&'p [u8]>>,
 }
 
 impl<'p> Columns<'p> {
@@ -443,6 +449,7 @@ impl<'p> Columns<'p> {
         self.edited.push(None);
         self.deleted.push(None);
         self.reactions.push(None);
+        self.reactors.push(None);
     }
 
     fn change(&mut self, Altered { new, change, becomes, .. }: &'p Altered<'_>) {
@@ -461,12 +468,28 @@ impl<'p> Columns<'p> {
         self.edited.push(state.and_then(|state| state.edited).map(Timestamp::as_millis));
         self.deleted.push(state.map(|state| state.deleted));
         self.reactions.push(state.and_then(|state| state.reactions.as_deref()));
+        self.reactors.push(state.and_then(|state| state.others.as_bytes()));
     }
 
-    fn parameters(&self) -> [Parameter<'_>; 13] {
+    fn parameters(&self) -> [Parameter<'_>; 14] {
         let Self { rooms, digests, keys, author_ids, author_names, texts, times, .. } = self;
-        let Self { targets, kinds, emoji, edited, deleted, reactions, .. } = self;
-        [rooms, digests, keys, author_ids, author_names, texts, times, targets, kinds, emoji, edited, deleted, reactions]
+        let Self { targets, kinds, emoji, edited, deleted, reactions, reactors, .. } = self;
+        [
+            rooms,
+            digests,
+            keys,
+            author_ids,
+            author_names,
+            texts,
+            times,
+            targets,
+            kinds,
+            emoji,
+            edited,
+            deleted,
+            reactions,
+            reactors,
+        ]
     }
 }
 
@@ -504,7 +527,10 @@ fn outcomes(steps: Vec<Step<'_>>, rows: &[Row]) -> Result<Vec<Outcome>, Failure>
             Step::Change(altered) => place().map_err(ChangeError::from).map(|(position, _)| {
                 let Altered { new, change, latest, .. } = *altered;
                 let entry = Entry { offset: position.offset, what: What::Change(change) };
-                let latest = latest.filter(|_| !spoken.contains(&new.group));
+                let mut latest = latest.filter(|_| !spoken.contains(&new.group));
+                if let Some(latest) = &mut latest {
+                    latest.message.content.changed = Some(position.offset);
+                }
                 Outcome::Made(Box::new(Made { epoch: position.epoch, entry, latest }))
             }),
         };

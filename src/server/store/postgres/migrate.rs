@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/postgres/0003_search.sql"),
     include_str!("../../../../migrations/postgres/0004_replay.sql"),
     include_str!("../../../../migrations/postgres/0005_words_without_what_nobody_sees.sql"),
+    include_str!("../../../../migrations/postgres/0006_reactors.sql"),
 ];
 
 /// Holds whoever migrates, in this database; "Cnfb".

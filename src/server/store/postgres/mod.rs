@@ -29,7 +29,7 @@ use super::{
     commits::Outbox,
     intake::Intake,
 };
-use crate::wire::{Group, Offset};
+use crate::wire::{Emoji, Group, Offset};
 
 mod append;
 mod indexer;
@@ -167,6 +167,10 @@ impl Store for PostgresStore {
 
     async fn entries(&self, group: &Group, after: Offset, count: usize, bytes: usize) -> Result<Missed, StoreError> {
         self.readers.entries(group, after, count, bytes).await
+    }
+
+    async fn reacted(&self, group: &Group, person: &str, messages: &[Offset]) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
+        self.readers.reacted(group, person, messages).await
     }
 
     async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {

@@ -20,13 +20,15 @@ use crate::{
     server::store::{
         Bounds, Entry, Extent, Listed, ListedRoom, Missed, Moved, Page, PostgresUrl, Slice, StoreError, Watch, What, Within,
         beginning::{Beginning, DROPPED_AT_ONCE, Kept},
-        change::{ChangeRow, reactions_from_json},
+        change::{ChangeRow, Others},
         epoch::EpochSeed,
         listing::Picking,
         message_id,
         page::{self, Allowance, Run, Runs},
     },
-    wire::{Content, Epoch, Group, InvalidName, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp},
+    wire::{
+        Content, Emoji, Epoch, Group, InvalidName, Message, Offset, Person, Position, Reaction, RoomSummary, Stored, Timestamp,
+    },
 };
 
 /// So many reads run at a time; further ones wait.
@@ -34,17 +36,19 @@ const CONNECTIONS: usize = 6;
 
 const ROOM: &str = "SELECT id, epoch, head, first, latest, replayable FROM rooms WHERE name = $1";
 /// Up to `$4` messages and `$5` bytes of text, at least one message, from `$2` on and not beyond the head, `$3`.
-const RISING: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions FROM (
+const RISING: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions, changed FROM (
         SELECT *, sum(octet_length(text) + coalesce(octet_length(reactions), 0)) OVER run AS bytes, row_number() OVER run AS number FROM (
             SELECT * FROM messages WHERE room_id = $1 AND "offset" BETWEEN $2 AND $3 ORDER BY "offset" LIMIT $4
         ) AS slice WINDOW run AS (ORDER BY "offset" ROWS UNBOUNDED PRECEDING)
     ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset""#;
 /// The same from `$3` back to `$2`.
-const FALLING: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions FROM (
+const FALLING: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions, changed FROM (
         SELECT *, sum(octet_length(text) + coalesce(octet_length(reactions), 0)) OVER run AS bytes, row_number() OVER run AS number FROM (
             SELECT * FROM messages WHERE room_id = $1 AND "offset" BETWEEN $2 AND $3 ORDER BY "offset" DESC LIMIT $4
         ) AS slice WINDOW run AS (ORDER BY "offset" DESC ROWS UNBOUNDED PRECEDING)
     ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset" DESC"#;
+const REACTED: &str = r#"SELECT "offset", reactions, reactors FROM rooms JOIN messages ON room_id = id
+    WHERE name = $1 AND "offset" = ANY ($2)"#;
 /// Changes from `$2` on and not beyond the head, `$3`, with what edited messages say now: up to `$4` of them and `$5` bytes of text, at least
 /// one.
 const CHANGES: &str = r#"SELECT "offset", target, at, kind, emoji, author_id, author_name, text, edited, deleted FROM (
@@ -160,6 +164,27 @@ impl Readers {
         let (messages, changes) = future::try_join(take(client, id, &head, Some((Run::From(from), most))), changes).await?;
         let entries = page::merged(from, messages, changes, most);
         Ok(Missed { head, first, entries })
+    }
+
+    /// What a person has put to some messages of a room.
+    pub(super) async fn reacted(
+        &self,
+        group: &Group,
+        person: &str,
+        messages: &[Offset],
+    ) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
+        let client = self.connections.get().await?;
+        let places: Vec<_> = messages.iter().map(|message| column(message.0)).collect();
+        let rows = answer(client, async |client| {
+            let statement = client.prepare_cached(REACTED).await?;
+            client.query(&statement, &[&group.as_str(), &places]).await
+        });
+        let rows = rows.await?.map_err(StoreError::unavailable)?;
+        let put = |row: &Row| {
+            let (reactions, others) = reactions(row, 1, Some(2))?;
+            Ok((offset(row, 0)?, others.put_by(&reactions, person).cloned().collect()))
+        };
+        rows.iter().map(put).collect()
     }
 
     /// The room as its row has it, or as it begins.
@@ -316,7 +341,7 @@ async fn take(
     let mut messages = Vec::new();
     for row in &rows.map_err(StoreError::unavailable)? {
         let reactions = row.get::<_, Option<&str>>(8).map_or(0, str::len);
-        let stored = stored(row, &head.epoch)?;
+        let stored = held(row, &head.epoch)?;
         if !allowance.admits(stored.message.content.text.len() + reactions) {
             break;
         }
@@ -365,11 +390,25 @@ pub(super) fn stored(row: &Row, epoch: &Epoch) -> Result<Stored, StoreError> {
             text: unescape(row.get(4)),
             edited: row.get::<_, Option<i64>>(6).map(Timestamp::from_millis),
             deleted: row.get(7),
-            reactions: reactions_from_json(row.get(8)).map_err(StoreError::damage)?,
+            reactions: reactions(row, 8, None)?.0,
+            changed: None,
         },
         at: Timestamp::from_millis(row.get(5)),
     };
     Ok(Stored { offset, message })
+}
+
+/// The same, and from the column after these what its last change was.
+pub(super) fn held(row: &Row, epoch: &Epoch) -> Result<Stored, StoreError> {
+    let mut stored = stored(row, epoch)?;
+    stored.message.content.changed = row.get::<_, Option<i64>>(9).map(|_| offset(row, 9)).transpose()?;
+    Ok(stored)
+}
+
+/// The reactions in a column, and who else has put one, from another where it is asked for.
+pub(super) fn reactions(row: &Row, json: usize, others: Option<usize>) -> Result<(Vec<Reaction>, Others), StoreError> {
+    let others = others.and_then(|column| row.get::<_, Option<&[u8]>>(column));
+    Others::read(row.get(json), others).map_err(StoreError::damage)
 }
 
 /// A change from the columns offset, target, at, kind, emoji, author's id and name, and what the message has of text, edited, deleted.
@@ -377,7 +416,7 @@ fn change(row: &Row, epoch: &Epoch) -> Result<Entry, StoreError> {
     let person = || Some(Person { id: unescape(row.get(5)), name: unescape(row.get(6)) });
     let content = |text: String| {
         let edited = row.get::<_, Option<i64>>(8).map(Timestamp::from_millis);
-        Content { text: unescape(text), edited, deleted: row.get(9), reactions: Vec::new() }
+        Content { text: unescape(text), edited, deleted: row.get(9), ..Content::default() }
     };
     let change = ChangeRow {
         kind: row.get(3),

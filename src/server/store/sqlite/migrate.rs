@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0002_changes.sql"),
     include_str!("../../../../migrations/sqlite/0003_messages_as_they_come.sql"),
     include_str!("../../../../migrations/sqlite/0004_replay.sql"),
+    include_str!("../../../../migrations/sqlite/0005_reactors.sql"),
 ];
 
 /// "Cnfb", as it stands in the header of the file.

@@ -43,7 +43,7 @@ use super::{
     epoch::EpochSeed,
     intake::Intake,
 };
-use crate::wire::{Group, Offset};
+use crate::wire::{Emoji, Group, Offset};
 
 mod checkpoint;
 mod condition;
@@ -225,6 +225,11 @@ impl Store for SqliteStore {
     async fn entries(&self, group: &Group, after: Offset, count: usize, bytes: usize) -> Result<Missed, StoreError> {
         let group = group.clone();
         self.readers.run(move |connection, seed| reader::entries(connection, seed, &group, after, count, bytes)).await
+    }
+
+    async fn reacted(&self, group: &Group, person: &str, messages: &[Offset]) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
+        let (group, person, messages) = (group.clone(), person.to_owned(), messages.to_vec());
+        self.readers.run(move |connection, _| reader::reacted(connection, &group, &person, &messages)).await
     }
 
     async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {

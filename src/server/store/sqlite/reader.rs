@@ -16,20 +16,24 @@ use crate::{
     server::store::{
         Bounds, Entry, Extent, Listed, ListedRoom, Missed, Page, Slice, StoreError, What, Within,
         beginning::{Beginning, DROPPED_AT_ONCE, Kept},
-        change::{ChangeRow, reactions_from_json},
+        change::{ChangeRow, Others},
         epoch::EpochSeed,
         listing::Picking,
         message_id,
         page::{self, Allowance, Run, merged},
     },
-    wire::{Content, Epoch, Group, InvalidName, Message, MessageId, Offset, Person, Position, RoomSummary, Stored, Timestamp},
+    wire::{
+        Content, Emoji, Epoch, Group, InvalidName, Message, MessageId, Offset, Person, Position, Reaction, RoomSummary, Stored,
+        Timestamp,
+    },
 };
 
 const ROOM: &str = "SELECT id, epoch, head, first, latest, replayable FROM rooms WHERE name = ?1";
-const RISING: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions FROM messages
+const RISING: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions, changed FROM messages
     WHERE room_id = ?1 AND offset >= ?2 ORDER BY offset LIMIT ?3";
-const FALLING: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions FROM messages
+const FALLING: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions, changed FROM messages
     WHERE room_id = ?1 AND offset <= ?2 ORDER BY offset DESC LIMIT ?3";
+const REACTED: &str = "SELECT reactions, reactors FROM messages WHERE room_id = ?1 AND offset = ?2";
 /// With what edited messages say now.
 const CHANGES: &str =
     "SELECT changes.offset, target, changes.at, kind, emoji, changes.author_id, changes.author_name, text, edited,
@@ -219,9 +223,29 @@ fn take(
         if !allowance.admits(row.get_ref(4)?.as_str()?.len() + reactions) {
             break;
         }
-        messages.push(stored(row, epoch)?);
+        messages.push(held(row, epoch)?);
     }
     Ok(messages)
+}
+
+/// What a person has put to some messages of a room.
+pub(super) fn reacted(
+    connection: &mut Connection,
+    group: &Group,
+    person: &str,
+    messages: &[Offset],
+) -> rusqlite::Result<Vec<(Offset, Vec<Emoji>)>> {
+    let moment = connection.transaction()?;
+    let Some(Room { id, .. }) = room(&moment, group)? else { return Ok(Vec::new()) };
+    let mut statement = moment.prepare_cached(REACTED)?;
+    let mut all = Vec::with_capacity(messages.len());
+    for message in messages {
+        let found = statement.query_row(params![id, column(message.0)], |row| reactions(row, 0, Some(1))).optional()?;
+        if let Some((reactions, others)) = found {
+            all.push((*message, others.put_by(&reactions, person).cloned().collect()));
+        }
+    }
+    Ok(all)
 }
 
 /// Collects changes from an offset on, as [`take`] does messages: each edit has all of its message's text.
@@ -341,11 +365,28 @@ pub(super) fn stored(row: &Row<'_>, epoch: &Epoch) -> rusqlite::Result<Stored> {
             text: row.get(4)?,
             edited: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis),
             deleted: row.get(7)?,
-            reactions: reactions_from_json(row.get_ref(8)?.as_str_or_null()?).map_err(|error| invalid(8, error))?,
+            reactions: reactions(row, 8, None)?.0,
+            changed: None,
         },
         at: Timestamp::from_millis(row.get(5)?),
     };
     Ok(Stored { offset, message })
+}
+
+/// The same, and from the column after these what its last change was.
+pub(super) fn held(row: &Row<'_>, epoch: &Epoch) -> rusqlite::Result<Stored> {
+    let mut stored = stored(row, epoch)?;
+    stored.message.content.changed = row.get::<_, Option<i64>>(9)?.map(|_| offset(row, 9)).transpose()?;
+    Ok(stored)
+}
+
+/// The reactions in a column, and who else has put one, from another where it is asked for.
+pub(super) fn reactions(row: &Row<'_>, json: usize, others: Option<usize>) -> rusqlite::Result<(Vec<Reaction>, Others)> {
+    let others = match others {
+        Some(column) => row.get_ref(column)?.as_blob_or_null()?,
+        None => None,
+    };
+    Others::read(row.get_ref(json)?.as_str_or_null()?, others).map_err(|error| invalid(json, error))
 }
 
 /// A change from the columns offset, target, at, kind, emoji, author's id and name, and what the message has of text, edited, deleted.
@@ -354,7 +395,7 @@ fn change(row: &Row<'_>, epoch: &Epoch) -> rusqlite::Result<Entry> {
     let content = match row.get(7)? {
         Some(text) => {
             let edited = row.get::<_, Option<i64>>(8)?.map(Timestamp::from_millis);
-            Some(Content { text, edited, deleted: row.get(9)?, reactions: Vec::new() })
+            Some(Content { text, edited, deleted: row.get(9)?, ..Content::default() })
         }
         None => None,
     };
@@ -456,7 +497,8 @@ mod tests {
     fn no_read_costs_more_in_a_longer_room() {
         let mut connection = Connection::open_in_memory().expect("a database");
         migrate::to_newest(&mut connection).expect("the schema");
-        for sql in [ROOM, RISING, FALLING, CHANGES, EXTENTS, OLDEST, KEPT, NEWEST_NOT_KEPT, LAST_AT_ONCE, NAMES, ROOMS] {
+        for sql in [ROOM, RISING, FALLING, REACTED, CHANGES, EXTENTS, OLDEST, KEPT, NEWEST_NOT_KEPT, LAST_AT_ONCE, NAMES, ROOMS]
+        {
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("valid SQL");
             let parameters = vec![1_i64; statement.parameter_count()];
             let steps: Vec<String> = statement

@@ -12,7 +12,7 @@ use super::{
     checkpoint::Checkpointer,
     condition::Condition,
     indexer::Bell,
-    reader::{column, is_unreadable, stored},
+    reader::{column, held, is_unreadable, reactions},
 };
 use crate::{
     server::store::{
@@ -23,7 +23,7 @@ use crate::{
         commits::{Made, Outbox},
         epoch::EpochSeed,
     },
-    wire::{Content, Emoji, Epoch, Group, Offset, Position, Stored, Timestamp},
+    wire::{Content, Emoji, Epoch, Group, Message, Offset, Position, Timestamp},
 };
 
 /// So many rooms are remembered; with more the memory is emptied and filled anew from the database.
@@ -37,9 +37,10 @@ const SAVE_ROOM: &str =
     "INSERT INTO rooms (id, name, epoch, head, latest, activity, touched) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (id) DO UPDATE
     SET head = excluded.head, latest = excluded.latest, activity = excluded.activity, touched = excluded.touched";
-const FIND_MESSAGE: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions, changed
+const FIND_MESSAGE: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions, changed, reactors
     FROM messages WHERE room_id = ?1 AND offset = ?2";
-const UPDATE_MESSAGE: &str = "UPDATE messages SET text = ?3, edited = ?4, deleted = ?5, reactions = ?6, changed = ?7
+const UPDATE_MESSAGE: &str =
+    "UPDATE messages SET text = ?3, edited = ?4, deleted = ?5, reactions = ?6, changed = ?7, reactors = ?8
     WHERE room_id = ?1 AND offset = ?2";
 const FORGET_MESSAGES: &str = "DELETE FROM messages WHERE room_id = ?1 AND offset < ?2";
 const FORGET_CHANGES: &str = "DELETE FROM changes WHERE room_id = ?1 AND offset < ?2";
@@ -271,27 +272,31 @@ fn alter(transaction: &Transaction<'_>, room: &mut Room, new: &NewChange) -> rus
     let target = column(new.id.offset.0);
     let found = transaction
         .prepare_cached(FIND_MESSAGE)?
-        .query_row(params![room.id, target], |row| Ok((stored(row, &room.epoch)?, row.get(9)?)));
-    let (mut stored, changed): (Stored, Option<i64>) = match found.optional() {
+        .query_row(params![room.id, target], |row| Ok((held(row, &room.epoch)?, reactions(row, 8, Some(10))?.1)));
+    let (mut stored, mut others) = match found.optional() {
         Ok(Some(found)) => found,
         Ok(None) => return refused(Refused::NotFound),
         // Others need not suffer for it.
         Err(cause) if is_unreadable(&cause) => return Ok(Outcome::Settled(Err(StoreError::damage(cause).into()))),
         Err(cause) => return Err(cause),
     };
-    let change = match new.make(&stored.message.from.id, &mut stored.message.content) {
+    let Message { from, content, .. } = &mut stored.message;
+    let changed = content.changed;
+    let change = match new.make(&from.id, content, &mut others) {
         Ok(Some(change)) => change,
-        Ok(None) => return settled(room, changed.unwrap_or(target)),
+        Ok(None) => return settled(room, changed.map_or(target, |changed| column(changed.0))),
         Err(cause) => return refused(cause),
     };
     let head = room.head + 1;
+    content.changed = Some(offset(head)?);
     let (emoji, from) = reaction_of(&change).unzip();
     let (author_id, author_name) = from.map(|from| (from.id.as_str(), from.name.as_str())).unzip();
     let (kind, at) = (kind_of(&change), new.at.as_millis());
     let row = params![room.id, head, target, at, kind, emoji.map(Emoji::as_str), author_id, author_name];
     transaction.prepare_cached(INSERT_CHANGE)?.execute(row)?;
-    let Content { text, edited, deleted, reactions } = &stored.message.content;
-    let row = params![room.id, target, text, edited.map(Timestamp::as_millis), deleted, reactions_to_json(reactions), head];
+    let Content { text, edited, deleted, reactions, .. } = &stored.message.content;
+    let (edited, reactions) = (edited.map(Timestamp::as_millis), reactions_to_json(reactions));
+    let row = params![room.id, target, text, edited, deleted, reactions, head, others.as_bytes()];
     transaction.prepare_cached(UPDATE_MESSAGE)?.execute(row)?;
     room.head = head;
     let entry = Entry { offset: offset(head)?, what: What::Change(change) };
