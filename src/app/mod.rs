@@ -24,6 +24,8 @@ use leptos::prelude::*;
 pub use lobby::LobbyState;
 pub use outside::{Intent, Loading, LobbyLink, Outside, RoomLink, Status};
 pub use page::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage};
+#[cfg(feature = "ssr")]
+pub use room::rendered_bytes;
 pub use room::{Delivery, Editing, Edits, End, Gap, Here, Input, RoomState, Row, RowKey, Typists, What, Wish};
 
 use crate::wire::Timestamp;

@@ -23,12 +23,14 @@ use super::{
     visitors::Visitor,
 };
 use crate::{
-    app::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, shell},
+    app::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, rendered_bytes, shell},
     wire::{Group, InvalidName, InvalidPersonName, Key, Offset, Stretch, Text},
 };
 
 /// How many messages a page of the past shows.
 const PAST: usize = 50;
+/// How many bytes of a page messages take, a single longer one apart. Earlier ones are a page further.
+const PAGE_BYTES: usize = 512 << 10;
 /// How many messages a search shows.
 const FOUND: usize = 50;
 
@@ -198,10 +200,8 @@ async fn room_with(
     status: StatusCode,
     request: Request,
 ) -> Response {
-    let shown = match past {
-        None => access.page(Slice::Latest, NEWEST).await,
-        Some(slice) => access.page(slice, PAST).await,
-    };
+    let (slice, most) = past.map_or((Slice::Latest, NEWEST), |slice| (slice, PAST));
+    let shown = access.page_of(slice, most, PAGE_BYTES, rendered_bytes).await;
     match shown {
         Ok(stretch) => {
             let page = room_page(services, &guest, &access, stretch, past.is_none(), mistake);

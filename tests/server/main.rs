@@ -36,6 +36,7 @@ mod requests;
 mod retention;
 mod search;
 mod signals;
+mod sizes;
 mod slow_reader;
 #[path = "../support/mod.rs"]
 mod support;

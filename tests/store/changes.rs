@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use confab::{
-    server::store::{Alteration, Appended, ChangeError, Entry, NewChange, Refused, Slice, Store, What},
+    server::store::{Alteration, Appended, ChangeError, Entry, NewChange, Refused, Slice, Store, What, bytes_as_sent},
     wire::{Change, Content, MOST_KINDS, MOST_KINDS_OF_ONE, MessageId, Offset, Person, Position, REACTION_SAMPLE, Timestamp},
 };
 use futures_util::poll;
@@ -292,15 +292,24 @@ pub(crate) async fn entries_are_bounded_and_have_no_gap(opened: Opened<impl Stor
     changed(&opened.store, change(&target, "bob", react("👍", true))).await;
     changed(&opened.store, change(&target, "ann", edit(&long("y")))).await;
     fill(&opened.store, "lobby", 2).await;
+    let sizes = entries(&opened.store, 0).await.into_iter().map(|entry| match entry.what {
+        What::Message(message) => bytes_as_sent(&message),
+        What::Change(change) => bytes_as_sent(&change),
+    });
+    let sizes: Vec<_> = sizes.collect();
+    assert!(sizes[0] > LONG && sizes[2] > LONG, "{sizes:?}");
+    let up_to = |count: usize| sizes[..count].iter().sum::<usize>();
     for (after, count, bytes, expected) in [
         (0, 9, usize::MAX, 1..=5),
         (0, 2, usize::MAX, 1..=2),
         (1, 2, usize::MAX, 2..=3),
-        (0, 9, 0, 1..=2),
-        (0, 9, 2 * LONG - 1, 1..=2),
-        (0, 9, 2 * LONG, 1..=3),
-        (0, 9, 2 * LONG + 1, 1..=4),
-        (1, 9, LONG, 2..=3),
+        (0, 9, 0, 1..=1),
+        (0, 9, up_to(2) - 1, 1..=1),
+        (0, 9, up_to(2), 1..=2),
+        (0, 9, up_to(3) - 1, 1..=2),
+        (0, 9, up_to(3), 1..=3),
+        (0, 9, up_to(4), 1..=4),
+        (1, 9, up_to(3) - up_to(1), 2..=3),
         (2, 9, 1, 3..=3),
     ] {
         let missed = opened.store.entries(&group("lobby"), Offset(after), count, bytes).await.expect("entries");

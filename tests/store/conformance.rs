@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use confab::{
-    server::store::{Entry, Listed, Slice, Store, Within},
+    server::store::{Entry, Listed, Slice, Store, Within, bytes_as_sent},
     wire::{Offset, Person, Timestamp},
 };
 use futures_util::poll;
@@ -229,28 +229,33 @@ pub(crate) async fn every_slice_of_a_room(opened: Opened<impl Store>) {
     }
 }
 
-pub(crate) async fn pages_are_bounded_in_bytes(opened: Opened<impl Store>) {
-    const LONG: usize = 64 << 10;
+pub(crate) async fn pages_are_bounded_in_bytes_as_sent(opened: Opened<impl Store>) {
     let _reader = acknowledge_all(opened.commits);
-    for number in 1..=10 {
-        append(&opened.store, message("lobby", &number.to_string(), &"x".repeat(LONG))).await;
+    // Signs that JSON writes in six bytes, so the text alone is a sixth of what is sent.
+    for number in 10..=19 {
+        append(&opened.store, message("lobby", &number.to_string(), &"\u{1}".repeat(10_000))).await;
     }
     append(&opened.store, message("lobby", "short", "short")).await;
+    let all = whole(&opened.store, "lobby").await;
+    let sizes: Vec<_> = all.messages.iter().map(|stored| bytes_as_sent(&stored.message)).collect();
+    let (long, short) = (sizes[0].max(sizes[9]), sizes[10]);
+    assert!(sizes[..10].iter().all(|size| (60_000..62_000).contains(size)) && short < 1_000, "{sizes:?}");
     for (slice, bytes, expected) in [
-        (Slice::Latest, 3 * LONG, 9..=11),
-        (Slice::Latest, 2 * LONG + 5, 9..=11),
-        (Slice::Latest, 2 * LONG + 4, 10..=11),
+        (Slice::Latest, 3 * long, 9..=11),
+        (Slice::Latest, 2 * long + short, 9..=11),
+        (Slice::Latest, sizes[9] + short, 10..=11),
+        (Slice::Latest, sizes[9] + short - 1, 11..=11),
         (Slice::Latest, 0, 11..=11),
-        (Slice::Before(Offset(11)), LONG - 1, 10..=10),
-        (Slice::Before(Offset(11)), LONG, 10..=10),
-        (Slice::Before(Offset(11)), 2 * LONG, 9..=10),
+        (Slice::Before(Offset(11)), long - 10, 10..=10),
+        (Slice::Before(Offset(11)), long, 10..=10),
+        (Slice::Before(Offset(11)), 2 * long, 9..=10),
         (Slice::After(Offset(0)), 0, 1..=1),
-        (Slice::After(Offset(0)), 3 * LONG - 1, 1..=2),
-        (Slice::After(Offset(8)), 3 * LONG, 9..=11),
+        (Slice::After(Offset(0)), 3 * long - 10, 1..=2),
+        (Slice::After(Offset(8)), 3 * long, 9..=11),
         (Slice::Around(Offset(5)), 0, 5..=5),
-        (Slice::Around(Offset(5)), LONG, 5..=5),
-        (Slice::Around(Offset(5)), 2 * LONG, 4..=5),
-        (Slice::Around(Offset(5)), 4 * LONG, 3..=6),
+        (Slice::Around(Offset(5)), long, 5..=5),
+        (Slice::Around(Offset(5)), 2 * long, 4..=5),
+        (Slice::Around(Offset(5)), 4 * long, 3..=6),
         (Slice::Around(Offset(5)), usize::MAX, 1..=11),
     ] {
         let page = opened.store.read(&group("lobby"), slice, 100, bytes).await.expect("a page");

@@ -81,7 +81,7 @@ conformance! {
     conformance::a_repeat_does_not_wait_for_the_first_to_be_acknowledged
     conformance::keys_of_other_authors_and_rooms_are_others
     conformance::every_slice_of_a_room
-    conformance::pages_are_bounded_in_bytes
+    conformance::pages_are_bounded_in_bytes_as_sent
     conformance::an_empty_room_has_a_head_and_is_not_made_by_looking
     conformance::the_epoch_outlives_the_first_message
     conformance::any_text_comes_back_as_it_was

@@ -72,7 +72,7 @@ pub(crate) async fn the_newest_are_kept_and_the_stream_goes_on(opened: Opened<im
     assert_eq!(offsets(&around), [7]);
     assert_eq!(offsets(&read(&opened.store, "lobby", Slice::Before(Offset(7)), 2).await), [0_u64; 0]);
     // Who stands before them has missed something for good, and sees that.
-    let missed = opened.store.entries(&group("lobby"), Offset(3), 99, 999).await.expect("entries");
+    let missed = opened.store.entries(&group("lobby"), Offset(3), 99, 9_999).await.expect("entries");
     let found: Vec<_> = missed.entries.iter().map(|entry| entry.offset.0).collect();
     assert_eq!((found, missed.first), (vec![7, 8, 9, 10], Offset(7)));
     assert_eq!(append(&opened.store, message("lobby", "new", "new")).await.position.offset, Offset(11));
@@ -131,14 +131,14 @@ pub(crate) async fn changes_go_with_what_stands_before_them(opened: Opened<impl 
     append(&opened.store, message("lobby", "5", "5")).await;
     opened.store.change(edit(5)).await.expect("changed");
     forget(&opened.store, "lobby", newest(2)).await;
-    let missed = opened.store.entries(&group("lobby"), Offset(2), 9, 99).await.expect("entries");
+    let missed = opened.store.entries(&group("lobby"), Offset(2), 9, 9_999).await.expect("entries");
     let found: Vec<_> = missed.entries.iter().map(|entry| entry.offset.0).collect();
     assert_eq!((found, missed.first), (vec![3, 4, 5, 6], Offset(3)));
     // The edited message is held no more: to a reader who has it, that is what its edit says now.
     assert!(format!("{:?}", missed.entries[1]).contains("Delete"), "{:?}", missed.entries[1]);
     opened.store.change(edit(1)).await.expect_err("it is held no more");
     forget(&opened.store, "lobby", newest(1)).await;
-    let missed = opened.store.entries(&group("lobby"), Offset(4), 9, 99).await.expect("entries");
+    let missed = opened.store.entries(&group("lobby"), Offset(4), 9, 9_999).await.expect("entries");
     assert_eq!((missed.entries.len(), missed.first), (2, Offset(5)));
 }
 

@@ -41,10 +41,10 @@ const ATTIC: &str = r#"
 
 /// What was dropped and what was not is as it was.
 async fn assert_attic_is_there(store: &impl Store) {
-    let missed = store.entries(&group("attic"), Offset(0), 9, 99).await.expect("entries");
+    let missed = store.entries(&group("attic"), Offset(0), 9, 9_999).await.expect("entries");
     let offsets: Vec<_> = missed.entries.iter().map(|entry| entry.offset.0).collect();
     assert_eq!((missed.first, offsets), (Offset(4), vec![4, 5]));
-    let page = store.read(&group("attic"), Slice::Latest, 9, 99).await.expect("a page");
+    let page = store.read(&group("attic"), Slice::Latest, 9, 9_999).await.expect("a page");
     assert_eq!((page.first, page.messages[0].message.content.reactions.len()), (Offset(4), 1));
     let bounds = Bounds { messages: Some(1), since: None, changes: Some(1) };
     assert!(!store.forget(&group("attic"), bounds).await.expect("nothing to drop"));
@@ -71,7 +71,7 @@ async fn assert_goes_on(opened: Opened<impl Store>, version: usize) {
     let change = NewChange { group: group("lobby"), id, from, alteration, at };
     assert_eq!(store.change(change).await.expect("changed").position.offset, Offset(3));
     assert_eq!(append(&store, message("lobby", "k3", "third")).await.position.offset, Offset(4));
-    let page = store.read(&group("lobby"), Slice::Latest, 9, 999).await.expect("a page");
+    let page = store.read(&group("lobby"), Slice::Latest, 9, 9_999).await.expect("a page");
     assert_eq!(texts(&page), ["First!", "second", "third"]);
     assert_eq!(append(&store, message("kitchen", "k2", "more")).await.position.offset, Offset(2));
     let newest = store.rooms(1).await.expect("rooms").remove(0);
@@ -124,15 +124,25 @@ async fn a_sqlite_database_of_the_second_version_keeps_what_became_of_its_messag
                 (1, 6, 3, 9, 'delete', NULL, NULL, NULL),
                 (1, 7, 4, 10, 'react', '+1', 'ann', 'Ann')"#;
         connection.execute_batch(rows).expect("rows");
+        // There was a time when everybody was named.
+        let people: Vec<_> = (10..60).map(|n| format!(r#"{{"id":"p{n}","name":"P{n}"}}"#)).collect();
+        let reactions = format!(r#"[{{"emoji":"+1","from":[{}]}}]"#, people.join(","));
+        connection.execute("UPDATE messages SET reactions = ?1 WHERE offset = 2", [reactions]).expect("a crowd");
     }
     let (store, commits) = sqlite::open(folder.path());
     let _reader = acknowledge_all(commits);
-    let page = store.read(&group("lobby"), Slice::Latest, 9, 999).await.expect("a page");
+    let page = store.read(&group("lobby"), Slice::Latest, 9, 9_999).await.expect("a page");
     let contents: Vec<_> = page.messages.iter().map(|stored| (stored.offset.0, stored.message.content.clone())).collect();
     let [(2, edited), (3, deleted), (4, liked)] = contents.as_slice() else { panic!("three messages: {contents:?}") };
     assert_eq!((edited.text.as_str(), edited.edited), ("as edited", Some(Timestamp::from_millis(8))));
     assert_eq!((deleted.text.as_str(), deleted.deleted), ("", true));
     assert_eq!((liked.text.as_str(), liked.reactions.len()), ("liked", 1));
+    let crowd = &edited.reactions[0];
+    assert_eq!((crowd.count, crowd.from.len(), edited.changed), (50, 20, Some(Offset(5))));
+    for (who, put) in [("p10", 1), ("p59", 1), ("p60", 0)] {
+        let reacted = store.reacted(&group("lobby"), who, &[Offset(2)]).await.expect("an answer");
+        assert_eq!(reacted.iter().map(|(_, put)| put.len()).sum::<usize>(), put, "{who}");
+    }
     assert_eq!((page.head.offset, page.first, page.latest), (Offset(7), Offset(2), Offset(4)));
     for (key, author, stands) in [("k2", "ann", 2), ("k3", "ann", 3), ("k1", "bob", 4)] {
         let again =

@@ -6,12 +6,16 @@ mod edits;
 mod message;
 mod presence;
 mod reactions;
+#[cfg(feature = "ssr")]
+mod rendered;
 mod state;
 mod view;
 mod wish;
 
 pub use edits::{Editing, Edits};
 pub use presence::{Here, Typists};
+#[cfg(feature = "ssr")]
+pub use rendered::rendered_bytes;
 pub use state::{Delivery, End, Gap, Input, RoomState, Row, RowKey};
 pub(super) use view::Room;
 pub use wish::{What, Wish};

@@ -6,7 +6,7 @@ use super::actions::focus;
 use crate::wire::{Emoji, Reaction};
 
 /// So many people are named.
-const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 
 /// Who has put it, in a few words: the reader, where it is theirs, and then the others by their names, as far as these are known.
 fn names(reaction: &Reaction, mine: bool, me: &str) -> String {

@@ -14,7 +14,7 @@ use crate::{
         settings::History,
         store::{
             Alteration, Entry, Found, Missed, NewChange, NewMessage, Page, Query, Refused, Slice, Store, StoreError, What,
-            Within,
+            Within, cut_down,
         },
     },
     wire::{
@@ -25,8 +25,10 @@ use crate::{
 
 /// The longest difference that a joining client is sent; a client further behind starts afresh.
 const MOST_MISSED: usize = 5_000;
-/// About how much text goes into one answer, in bytes: half of what may wait for a reader by default.
-const ANSWER_BYTES: usize = 512 * 1024;
+/// How many bytes that difference has at most, as it is sent,
+const MISSED_BYTES: usize = 1 << 20;
+/// and a part of a room: half of what may wait for a reader by default.
+const ANSWER_BYTES: usize = 512 << 10;
 
 /// Proof that `person` may use `subject`; made by [`Rooms::enter`] and, for programs, [`Rooms::admit`] alone.
 #[derive(Clone)]
@@ -96,7 +98,7 @@ impl Stream {
     /// The store cannot be read.
     pub async fn after(&self, offset: Option<Offset>) -> Result<Missed, StoreError> {
         let (offset, most) = offset.map_or((Offset(u64::MAX), 0), |offset| (offset, MOST_MISSED));
-        self.store.entries(&self.group, offset, most, ANSWER_BYTES).await
+        self.store.entries(&self.group, offset, most, MISSED_BYTES).await
     }
 }
 
@@ -319,7 +321,27 @@ impl Access<Room> {
     /// # Errors
     /// The store cannot be read.
     pub async fn page(&self, slice: Slice, count: usize) -> Result<Stretch, StoreError> {
+        let stretch = self.part(slice, count).await?;
+        self.with_mine(stretch).await
+    }
+
+    /// The same with at most so many bytes, as the messages are weighed by whoever shows them; a first one that is heavier is given alone.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn page_of(
+        &self,
+        slice: Slice,
+        count: usize,
+        bytes: usize,
+        weigh: fn(&Stored) -> usize,
+    ) -> Result<Stretch, StoreError> {
         let mut stretch = self.part(slice, count).await?;
+        stretch.messages = cut_down(slice, stretch.messages, count, bytes, weigh);
+        self.with_mine(stretch).await
+    }
+
+    async fn with_mine(&self, mut stretch: Stretch) -> Result<Stretch, StoreError> {
         if let Some(stream) = self.stream() {
             stretch.mine = self.mine(&stream, &stretch.epoch, contents(&stretch.messages)).await?;
         }

@@ -20,7 +20,7 @@ use super::{
     commits::{InFlight, Made, Outbox, Ticket},
     epoch::EpochSeed,
     listing::Picking,
-    page::{self, Allowance, Run},
+    page::{self, Allowance, Run, bytes_as_sent},
 };
 use crate::wire::{Change, Emoji, Epoch, Group, Key, Message, Offset, Position, RoomSummary, Stored};
 
@@ -240,7 +240,7 @@ impl Rooms {
     /// The newest message as the list shows it, without reactions.
     fn latest(&self, group: &Group) -> Option<Stored> {
         let mut latest = self.by_name.get(group)?.latest()?;
-        latest.message.content.reactions.clear();
+        (latest.message.content.reactions, latest.message.content.changed) = Default::default();
         Some(latest)
     }
 }
@@ -379,7 +379,7 @@ impl Room {
     }
 
     fn take(&self, run: Run, allowance: &mut Allowance) -> Vec<Stored> {
-        let mut take = |held: &Held| allowance.admits(held.stored.message.content.text.len()).then(|| held.stored.clone());
+        let mut take = |held: &Held| allowance.admits(bytes_as_sent(&held.stored.message)).then(|| held.stored.clone());
         match run {
             Run::From(offset) => self.messages.range(self.messages_before(offset)..).map_while(&mut take).collect(),
             Run::UpTo(offset) => {
@@ -399,7 +399,7 @@ impl Room {
         let messages = self.take(Run::From(from), &mut most.clone());
         let mut allowance = most;
         let changes = self.changes.range(self.changes_before(from)..).map(|entry| self.as_it_is_now(entry));
-        let changes = changes.take_while(|entry| allowance.admits(entry.text_bytes())).collect();
+        let changes = changes.take_while(|entry| allowance.admits(entry.bytes_as_sent())).collect();
         Missed { head: self.position(), first: self.replayable, entries: page::merged(from, messages, changes, most) }
     }
 
@@ -519,7 +519,7 @@ mod tests {
         let page = latest(&store, "lobby").await;
         assert_eq!((page.first, page.head.offset, offsets(&page)), (Offset(1), Offset(8), vec![1, 2, 3]));
         assert_eq!(page.messages[1].message.content.text, "4");
-        let entries = async || store.entries(&"lobby".parse().expect("a name"), Offset(0), 9, 99).await.expect("entries");
+        let entries = async || store.entries(&"lobby".parse().expect("a name"), Offset(0), 9, 9_999).await.expect("entries");
         let missed = entries().await;
         let found: Vec<_> = missed.entries.iter().map(|entry| entry.offset.0).collect();
         assert_eq!((missed.first, found), (Offset(7), vec![7, 8]));

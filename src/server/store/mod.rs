@@ -37,6 +37,7 @@ pub use change::{Alteration, ChangeError, NewChange, Refused};
 pub use commits::{Commits, Committed};
 pub use listing::{Listed, ListedRoom};
 pub use memory::MemoryStore;
+pub use page::{bytes_as_sent, cut_down};
 pub use postgres::{OpenError as PostgresOpenError, PostgresStore, PostgresUrl};
 pub use search::{Found, LONGEST_QUERY, Query, QueryTooLong, Within};
 pub use sqlite::{CopyError, Durability, Holdings, OpenError, SqliteStore, backup, restore};
@@ -166,17 +167,6 @@ impl From<Stored> for Entry {
     }
 }
 
-impl Entry {
-    /// About how much text is in it, in bytes; what bounds in bytes count.
-    fn text_bytes(&self) -> usize {
-        match &self.what {
-            What::Message(message) => message.content.text.len(),
-            What::Change(Change::Edit { text, .. }) => text.len(),
-            What::Change(_) => 0,
-        }
-    }
-}
-
 impl From<What> for Event {
     fn from(what: What) -> Self {
         match what {
@@ -275,7 +265,8 @@ pub trait Store: Send + Sync {
     /// The change is refused, or the store cannot write now.
     async fn change(&self, change: NewChange) -> Result<Appended, ChangeError>;
 
-    /// Reads at most `count` messages with at most `bytes` of text in total; a first message that is longer is given alone.
+    /// Reads at most `count` messages with at most `bytes` in total, [as they are sent](bytes_as_sent); a first message that is longer is
+    /// given alone.
     /// It is the newest ones of [`Slice::Latest`] and [`Slice::Before`] that are kept, the oldest ones of [`Slice::After`], and for
     /// [`Slice::Around`] those next to the offset, each side with half of both bounds and the offset's own message the first.
     ///
@@ -283,8 +274,8 @@ pub trait Store: Send + Sync {
     /// The store cannot be read now.
     async fn read(&self, group: &Group, slice: Slice, count: usize, bytes: usize) -> Result<Page, StoreError>;
 
-    /// Reads the oldest entries after an offset, at most `count` with at most `bytes` of text in total; a first one that is longer is
-    /// given alone.
+    /// Reads the oldest entries after an offset, at most `count` with at most `bytes` in total, as they are sent; a first one that is
+    /// longer is given alone.
     ///
     /// # Errors
     /// The store cannot be read now.
@@ -304,7 +295,7 @@ pub trait Store: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// At most `count` of the rooms `within`, those with the newest activity first, each with its latest message; with `before`, which
+    /// At most `count` of the rooms `within`, those with the newest activity first, each with its latest message, without its reactions; with `before`, which
     /// is the [`next`](Listed::next) of an earlier answer, those after that one's. It may be fewer although there are more, where many
     /// others had to be passed over.
     ///

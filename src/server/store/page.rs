@@ -1,9 +1,47 @@
 //! How a page is cut from a stream: the same for every store.
 //!
-//! A [`Slice`] becomes one or two [`Run`]s, stretches that are read from one offset on in one direction until a bound is reached.
+//! A [`Slice`] becomes one or two [`Run`]s, stretches that are read from one offset on in one direction until a bound is reached. Bytes
+//! are those that are sent: all of a message as JSON, not its text alone.
 
-use super::{Entry, Slice};
+use std::{convert::Infallible, io};
+
+use serde::Serialize;
+
+use super::{Entry, Slice, What};
 use crate::wire::{Offset, Stored};
+
+/// What stands around a message or a change where it is sent, in bytes, at most: a topic, an offset and a type.
+const AROUND: usize = 160;
+
+/// How many bytes of JSON it is, with what stands around it.
+pub fn bytes_as_sent(what: &impl Serialize) -> usize {
+    struct Counted(usize);
+
+    impl io::Write for Counted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut counted = Counted(AROUND);
+    serde_json::to_writer(&mut counted, what).expect("the wire is JSON"); // never: its keys are strings, and counting does not fail
+    counted.0
+}
+
+impl Entry {
+    /// How many bytes it is where it is sent.
+    pub(super) fn bytes_as_sent(&self) -> usize {
+        match &self.what {
+            What::Message(message) => bytes_as_sent(message),
+            What::Change(change) => bytes_as_sent(change),
+        }
+    }
+}
 
 /// A stretch of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +66,7 @@ impl Allowance {
         Self { count, bytes, first_is_free: true }
     }
 
-    /// Whether a message with so many bytes of text may be taken too. After the first refusal nothing more should be asked.
+    /// Whether a message of so many bytes may be taken too. After the first refusal nothing more should be asked.
     pub(super) fn admits(&mut self, bytes: usize) -> bool {
         let fits = self.count > 0 && (self.first_is_free || bytes <= self.bytes);
         if fits {
@@ -99,5 +137,71 @@ pub(super) fn merged(from: Offset, messages: Vec<Stored>, changes: Vec<Entry>, m
         (None, _) => changes.next(),
     };
     let without_gap = std::iter::from_fn(next).zip(from.0..).take_while(|(entry, offset)| entry.offset == Offset(*offset));
-    without_gap.map(|(entry, _)| entry).take_while(|entry| allowance.admits(entry.text_bytes())).collect()
+    without_gap.map(|(entry, _)| entry).take_while(|entry| allowance.admits(entry.bytes_as_sent())).collect()
+}
+
+/// Cuts a page that was read as `slice`, with at most `count` messages, down to so many bytes as they are weighed by whoever shows it.
+/// What stays is what would have been read within these bounds; a first message that is heavier stays alone.
+pub fn cut_down(
+    slice: Slice,
+    messages: Vec<Stored>,
+    count: usize,
+    bytes: usize,
+    weigh: impl Fn(&Stored) -> usize,
+) -> Vec<Stored> {
+    let [first, .., last] = &messages[..] else { return messages };
+    if messages.iter().map(&weigh).sum::<usize>() <= bytes {
+        return messages;
+    }
+    let taken = cut(slice, first.offset, last.offset, count, bytes, |run, allowance| {
+        let mut take = |stored: &Stored| allowance.admits(weigh(stored)).then(|| stored.clone());
+        Ok(match run {
+            Run::From(from) => messages.iter().skip_while(|stored| stored.offset < from).map_while(&mut take).collect(),
+            Run::UpTo(to) => messages.iter().rev().skip_while(|stored| stored.offset > to).map_while(&mut take).collect(),
+        })
+    });
+    taken.unwrap_or_else(|impossible: Infallible| match impossible {})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Content, Message, Person, Timestamp};
+
+    fn stored(offset: u64) -> Stored {
+        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+        let (key, at) = ("k".parse().expect("a key"), Timestamp::from_millis(0));
+        let message = Message { id: format!("e-{offset}"), key, from, content: Content::new("text"), at };
+        Stored { offset: Offset(offset), message }
+    }
+
+    #[test]
+    fn a_page_is_cut_down_from_the_far_end() {
+        // Between the messages are changes.
+        let all: Vec<_> = (1..=10).map(|number| stored(2 * number)).collect();
+        for (slice, bytes, expected) in [
+            (Slice::Latest, 100, vec![2, 4, 6, 8, 10, 12, 14, 16, 18, 20]),
+            (Slice::Latest, 99, vec![4, 6, 8, 10, 12, 14, 16, 18, 20]),
+            (Slice::Latest, 0, vec![20]),
+            (Slice::Before(Offset(21)), 25, vec![18, 20]),
+            (Slice::After(Offset(0)), 25, vec![2, 4]),
+            (Slice::After(Offset(1)), 5, vec![2]),
+            (Slice::Around(Offset(10)), 40, vec![6, 8, 10, 12]),
+            (Slice::Around(Offset(9)), 40, vec![6, 8, 10, 12]),
+            (Slice::Around(Offset(10)), 0, vec![10]),
+        ] {
+            let cut = cut_down(slice, all.clone(), 50, bytes, |_| 10);
+            assert_eq!(cut.iter().map(|stored| stored.offset.0).collect::<Vec<_>>(), expected, "{slice:?} of {bytes}");
+        }
+    }
+
+    #[test]
+    fn all_of_a_message_is_counted() {
+        let mut one = stored(1);
+        let plain = bytes_as_sent(&one.message);
+        one.message.content.text = "\u{1}".repeat(100);
+        assert_eq!(bytes_as_sent(&one.message), plain - 4 + 600);
+        one.message.from.name = "\"".repeat(10);
+        assert_eq!(bytes_as_sent(&one.message), plain - 4 + 600 - 3 + 20);
+    }
 }

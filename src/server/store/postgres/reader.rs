@@ -24,7 +24,7 @@ use crate::{
         epoch::EpochSeed,
         listing::Picking,
         message_id,
-        page::{self, Allowance, Run, Runs},
+        page::{self, Allowance, Run, Runs, bytes_as_sent},
     },
     wire::{
         Content, Emoji, Epoch, Group, InvalidName, Message, Offset, Person, Position, Reaction, RoomSummary, Stored, Timestamp,
@@ -35,7 +35,8 @@ use crate::{
 const CONNECTIONS: usize = 6;
 
 const ROOM: &str = "SELECT id, epoch, head, first, latest, replayable FROM rooms WHERE name = $1";
-/// Up to `$4` messages and `$5` bytes of text, at least one message, from `$2` on and not beyond the head, `$3`.
+/// Up to `$4` messages and `$5` bytes of text, at least one message, from `$2` on and not beyond the head, `$3`. It is not less than what
+/// fits: as they are sent messages have more bytes, which are counted when they are here.
 const RISING: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions, changed FROM (
         SELECT *, sum(octet_length(text) + coalesce(octet_length(reactions), 0)) OVER run AS bytes, row_number() OVER run AS number FROM (
             SELECT * FROM messages WHERE room_id = $1 AND "offset" BETWEEN $2 AND $3 ORDER BY "offset" LIMIT $4
@@ -340,9 +341,8 @@ async fn take(
     let rows = client.query(&statement, &[&room_id, &column(from.0), &column(to.0), &count, &bytes]).await;
     let mut messages = Vec::new();
     for row in &rows.map_err(StoreError::unavailable)? {
-        let reactions = row.get::<_, Option<&str>>(8).map_or(0, str::len);
         let stored = held(row, &head.epoch)?;
-        if !allowance.admits(stored.message.content.text.len() + reactions) {
+        if !allowance.admits(bytes_as_sent(&stored.message)) {
             break;
         }
         messages.push(stored);

@@ -20,7 +20,7 @@ use crate::{
         epoch::EpochSeed,
         listing::Picking,
         message_id,
-        page::{self, Allowance, Run, merged},
+        page::{self, Allowance, Run, bytes_as_sent, merged},
     },
     wire::{
         Content, Emoji, Epoch, Group, InvalidName, Message, MessageId, Offset, Person, Position, Reaction, RoomSummary, Stored,
@@ -203,7 +203,7 @@ pub(super) fn entries(
     Ok(Missed { head, first, entries })
 }
 
-/// Collects a run of messages as far as the allowance goes; texts beyond it are not even copied.
+/// Collects a run of messages as far as the allowance goes.
 fn take(
     moment: &Connection,
     room_id: i64,
@@ -219,11 +219,11 @@ fn take(
     let mut rows = statement.query(params![room_id, column(bound.0), column(allowance.count as u64)])?;
     let mut messages = Vec::new();
     while let Some(row) = rows.next()? {
-        let reactions = row.get_ref(8)?.as_str_or_null()?.map_or(0, str::len);
-        if !allowance.admits(row.get_ref(4)?.as_str()?.len() + reactions) {
+        let stored = held(row, epoch)?;
+        if !allowance.admits(bytes_as_sent(&stored.message)) {
             break;
         }
-        messages.push(held(row, epoch)?);
+        messages.push(stored);
     }
     Ok(messages)
 }
@@ -260,10 +260,11 @@ fn take_changes(
     let mut rows = statement.query(params![room_id, column(from.0), column(count as u64)])?;
     let mut changes = Vec::new();
     while let Some(row) = rows.next()? {
-        if !allowance.admits(row.get_ref(7)?.as_str_or_null()?.map_or(0, str::len)) {
+        let change = change(row, epoch)?;
+        if !allowance.admits(change.bytes_as_sent()) {
             break;
         }
-        changes.push(change(row, epoch)?);
+        changes.push(change);
     }
     Ok(changes)
 }
