@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 mod changes;
 mod conformance;
 mod like_memory;
+mod memory;
 mod postgres;
 mod retention;
 mod search;

@@ -173,6 +173,11 @@ impl Others {
         (!self.0.is_empty()).then_some(&self.0)
     }
 
+    /// How many bytes of memory they take.
+    pub(super) fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
     /// Whether somebody has put an emoji to the message.
     fn has_put(&self, content: &Content, emoji: &Emoji, person: &str) -> bool {
         content.reaction(emoji).is_some_and(|reaction| self.is_of(reaction, person))
@@ -197,7 +202,7 @@ impl Others {
     fn follow(&mut self, content: &Content, change: &Change) {
         match change {
             Change::Edit { .. } => {}
-            Change::Delete { .. } => self.0.clear(),
+            Change::Delete { .. } => self.0 = Vec::new(),
             Change::React { emoji, from, on: true, .. } => {
                 if content.reaction(emoji).is_some_and(|reaction| !reaction.names(&from.id)) {
                     self.add(emoji, &from.id);
@@ -206,6 +211,9 @@ impl Others {
             Change::React { emoji, from, on: false, .. } => {
                 if let Some(at) = self.find(emoji, &from.id) {
                     self.0.drain(at..at + DIGEST);
+                    if self.0.len() < self.0.capacity() / 4 {
+                        self.0.shrink_to_fit();
+                    }
                 }
             }
         }

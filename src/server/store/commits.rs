@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{Appended, ChangeError, Entry, NewMessage, StoreError};
-use crate::wire::{Epoch, Group, Position, Stored};
+use crate::wire::{Epoch, Group, Position, Stored, beginning};
 
 /// What a store's reader of commits gets, in the order of the commits. It ends when the store is closed or dropped.
 pub type Commits = mpsc::UnboundedReceiver<Committed>;
@@ -21,7 +21,7 @@ pub struct Committed {
     pub group: Group,
     pub epoch: Epoch,
     pub entry: Entry,
-    /// The room's newest message as it is now, where this is a change of it.
+    /// The room's newest message as it is now, where this is a change of it: what the list shows of it, the beginning.
     pub latest: Option<Stored>,
     ack: Acknowledgement,
 }
@@ -120,6 +120,12 @@ impl Outbox {
     /// Hands on a durable entry of any kind.
     pub(super) fn entry(&self, group: Group, Made { epoch, entry, latest }: Made, ticket: Ticket) {
         let position = Position { epoch: epoch.clone(), offset: entry.offset };
+        // It waits with its change, which may be a few bytes of something long.
+        let latest = latest.map(|mut latest| {
+            let content = &mut latest.message.content;
+            (content.text, content.reactions) = (beginning(&content.text), Vec::new());
+            latest
+        });
         let ack = Acknowledgement(Some((ticket, Appended { position, fresh: true })));
         let _ = self.0.send(Committed { group, epoch, entry, latest, ack });
     }

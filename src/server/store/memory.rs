@@ -1,8 +1,11 @@
 //! Rooms that last as long as the process.
 //!
 //! Each room has a ring of its newest messages, as they are now, and one of its newest changes. The rooms stand in a line by their
-//! activity. When there are too many rooms, or too much text in all of them, the room that has been silent for longest is dropped; its
-//! next stream gets another epoch, so that no position of the old one seems to hold.
+//! activity. When there are too many rooms, or all of them hold too much, the room that has been silent for longest is dropped; its
+//! next stream gets another epoch, so that no position of the old one seems to hold. Of one that is left alone the oldest messages go.
+//!
+//! What a room holds is reckoned as the memory that it takes (`memory/footprint`): what is in it, and the places of its tables, those too
+//! that stand empty. Tables in which most places do are made smaller.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -13,6 +16,9 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
+mod footprint;
+
+use self::footprint::{heap, table};
 use super::{
     Appended, Bounds, ChangeError, Commits, Entry, Extent, Listed, ListedRoom, Missed, NewChange, NewMessage, Page, Refused,
     Slice, Store, StoreError, What, Within,
@@ -27,8 +33,8 @@ use crate::wire::{Change, Emoji, Epoch, Group, Key, Message, Offset, Position, R
 /// A [`Store`] in memory: idempotent within what is held, and gone with the process.
 ///
 /// It holds the newest messages of each room, as many as [`MemoryStore::new`] is told, and eight times as many of their changes. And it
-/// holds at most 10,000 rooms with at most 256 MiB of text in total. Beyond that the room that has been silent for longest is
-/// dropped, though never the one that was written to last.
+/// holds at most 10,000 rooms, and takes at most 256 MiB of memory for all of them with whatever is in them. Beyond that the room that has
+/// been silent for longest is dropped; where the one that was written to last is left alone, its oldest messages are, but for the last.
 #[derive(Debug)]
 pub struct MemoryStore {
     in_flight: InFlight,
@@ -42,7 +48,7 @@ struct Limits {
     messages_per_room: usize,
     changes_per_room: usize,
     rooms: usize,
-    /// Of text, in all rooms together.
+    /// Of memory, for all rooms together.
     bytes: usize,
 }
 
@@ -125,7 +131,7 @@ struct Rooms {
     by_activity: BTreeMap<u64, Group>,
     /// How many messages have come in.
     messages: u64,
-    /// Of text, in all rooms.
+    /// What the rooms take, without their places among the others.
     bytes: usize,
 }
 
@@ -143,42 +149,62 @@ impl Rooms {
         self.by_activity.remove(&room.activity);
         self.by_activity.insert(self.messages, group.clone());
         room.activity = self.messages;
-        self.bytes += message.text.len();
+        let before = room.taken();
         let (epoch, stored) = room.push(message);
-        self.bytes -= room.drop_oldest(self.limits);
-        self.drop_silent_rooms();
+        room.drop_oldest(self.limits);
+        self.bytes = self.bytes - before + room.taken();
+        self.drop_what_is_too_much();
         self.outbox.entry(group, Made { epoch, entry: stored.into(), latest: None }, ticket);
     }
 
     /// Changes a message and says so, as above.
     fn change(&mut self, change: &NewChange, ticket: Ticket) {
-        let room = self.by_name.get_mut(&change.group).filter(|room| room.epoch == change.id.epoch);
-        let Some(changed) = room.map(|room| room.change(change)) else {
+        let Some(room) = self.by_name.get_mut(&change.group).filter(|room| room.epoch == change.id.epoch) else {
             return ticket.answer(Err(ChangeError::Refused(Refused::NotFound)));
         };
+        let before = room.taken();
+        let changed = room.change(change);
+        room.drop_oldest(self.limits);
+        self.bytes = self.bytes - before + room.taken();
         match changed {
-            Ok(Changed { made: Some((entry, latest)), epoch, grown, shrunk, .. }) => {
-                self.bytes = self.bytes + grown - shrunk;
-                if let Some(room) = self.by_name.get_mut(&change.group) {
-                    self.bytes -= room.drop_oldest(self.limits);
-                }
-                self.drop_silent_rooms();
+            Ok(Changed { made: Some((entry, latest)), epoch, .. }) => {
+                self.drop_what_is_too_much();
                 self.outbox.entry(change.group.clone(), Made { epoch, entry, latest }, ticket);
             }
-            Ok(Changed { made: None, epoch, last, .. }) => {
+            Ok(Changed { made: None, epoch, last }) => {
                 ticket.answer(Ok(Appended { position: Position { epoch, offset: last }, fresh: false }));
             }
             Err(refused) => ticket.answer(Err(ChangeError::Refused(refused))),
         }
     }
 
-    fn drop_silent_rooms(&mut self) {
-        while self.by_name.len() > 1 && (self.by_name.len() > self.limits.rooms || self.bytes > self.limits.bytes) {
+    /// What all of it takes.
+    fn taken(&self) -> usize {
+        // Half of a tree's places stand empty. The longest name has 64 bytes, an epoch about twelve.
+        let each = 2 * size_of::<(u64, Group)>() + heap(16 + 64) + heap(16 + 12);
+        self.bytes + table::<(Group, Room)>(self.by_name.capacity()) + self.by_name.len() * each
+    }
+
+    fn drop_what_is_too_much(&mut self) {
+        while self.by_name.len() > 1 && (self.by_name.len() > self.limits.rooms || self.taken() > self.limits.bytes) {
             let Some((_, group)) = self.by_activity.pop_first() else { return };
             let Some(room) = self.by_name.remove(&group) else { return };
-            self.bytes -= room.messages.iter().map(|held| held.stored.message.content.text.len()).sum::<usize>();
+            self.bytes -= room.taken();
+            if footprint::is_loose(self.by_name.len(), self.by_name.capacity()) {
+                self.by_name.shrink_to_fit();
+            }
             // The name's next stream begins at offset 1 again, and must not pass for the one that is dropped.
             self.seed = EpochSeed::random();
+        }
+        let taken = self.taken();
+        if taken > self.limits.bytes
+            && let Some(last) = self.by_activity.values().next_back()
+            && let Some(room) = self.by_name.get_mut(last)
+        {
+            let before = room.taken();
+            let rest = self.limits.bytes.saturating_sub(taken - before);
+            while room.taken() > rest && room.drop_something() {}
+            self.bytes = self.bytes - before + room.taken();
         }
     }
 
@@ -210,12 +236,14 @@ impl Rooms {
         let over = |room: &Room, message: &Message| {
             messages.is_some_and(|most| room.messages.len() as u64 > most) || since.is_some_and(|since| message.at < since)
         };
+        let taken = room.taken();
         while room.messages.front().is_some_and(|oldest| over(room, &oldest.stored.message)) {
-            self.bytes -= room.drop_first();
+            room.drop_first();
         }
         while changes.is_some_and(|most| room.changes.len() as u64 > most) {
             room.drop_change();
         }
+        self.bytes = self.bytes - taken + room.taken();
         (room.first, room.replayable) != before
     }
 
@@ -261,6 +289,8 @@ struct Room {
     keys: HashMap<(String, Key), Offset>,
     /// The number of the newest message among those of all rooms.
     activity: u64,
+    /// What the messages, the changes and the keys take beside their places.
+    contents: usize,
 }
 
 /// A message that is held.
@@ -284,16 +314,19 @@ struct Changed {
     made: Option<(Entry, Option<Stored>)>,
     /// Where the message's last change stands, or itself.
     last: Offset,
-    /// How many bytes of text came, and how many went.
-    grown: usize,
-    shrunk: usize,
 }
 
 impl Room {
     fn new(epoch: Epoch) -> Self {
         let (head, first, replayable) = (Offset::START, Offset::START.next(), Offset::START.next());
         let (messages, changes, keys, activity) = Default::default();
-        Self { epoch, head, first, replayable, messages, changes, keys, activity }
+        Self { epoch, head, first, replayable, messages, changes, keys, activity, contents: 0 }
+    }
+
+    /// The memory that it takes, without its place among the rooms.
+    fn taken(&self) -> usize {
+        let places = size_of::<Held>() * self.messages.capacity() + size_of::<Entry>() * self.changes.capacity();
+        self.contents + places + table::<((String, Key), Offset)>(self.keys.capacity())
     }
 
     fn offset_of(&self, message: &NewMessage) -> Option<Offset> {
@@ -304,7 +337,10 @@ impl Room {
         self.head = self.head.next();
         self.keys.insert((message.from.id.clone(), message.key.clone()), self.head);
         let stored = message.stored_at(&Position { epoch: self.epoch.clone(), offset: self.head });
-        self.messages.push_back(Held { stored: stored.clone(), others: Others::default() });
+        // A copy has no room to spare, however its text came.
+        let held = Held { stored: stored.clone(), others: Others::default() };
+        self.contents += footprint::of_held(&held);
+        self.messages.push_back(held);
         (self.epoch.clone(), stored)
     }
 
@@ -312,53 +348,84 @@ impl Room {
         let target = new.id.offset;
         let at = self.messages_before(target);
         let held = self.messages.get_mut(at).filter(|held| held.offset() == target).ok_or(Refused::NotFound)?;
-        let Held { stored: Stored { message, .. }, others } = held;
-        let before = message.content.text.len();
+        let before = footprint::of_held(held);
+        let Held { stored: Stored { message, .. }, others } = &mut *held;
         let change = new.make(&message.from.id, &mut message.content, others)?;
-        let (epoch, grown) = (self.epoch.clone(), message.content.text.len());
+        let epoch = self.epoch.clone();
         let Some(change) = change else {
-            let last = message.content.changed.unwrap_or(target);
-            return Ok(Changed { epoch, made: None, last, grown, shrunk: before });
+            return Ok(Changed { epoch, made: None, last: message.content.changed.unwrap_or(target) });
         };
         self.head = self.head.next();
         message.content.changed = Some(self.head);
+        // What was said first may have been longer.
+        message.content.text.shrink_to_fit();
+        self.contents = self.contents - before + footprint::of_held(held);
         let kept = match &change {
             Change::Edit { id, at, .. } => Change::Edit { id: id.clone(), text: String::new(), at: *at },
             other => other.clone(),
         };
-        self.changes.push_back(Entry { offset: self.head, what: What::Change(kept) });
+        let kept = Entry { offset: self.head, what: What::Change(kept) };
+        self.contents += footprint::of_entry(&kept);
+        self.changes.push_back(kept);
         let latest = self.latest().filter(|latest| latest.offset == target);
         let entry = Entry { offset: self.head, what: What::Change(change) };
-        Ok(Changed { epoch, made: Some((entry, latest)), last: self.head, grown, shrunk: before })
+        Ok(Changed { epoch, made: Some((entry, latest)), last: self.head })
     }
 
-    /// Drops what is over the bounds. Returns how many bytes of text are gone.
-    fn drop_oldest(&mut self, limits: Limits) -> usize {
-        let mut gone = 0;
+    /// Drops what is over the bounds.
+    fn drop_oldest(&mut self, limits: Limits) {
         while self.messages.len() > limits.messages_per_room {
-            gone += self.drop_first();
+            self.drop_first();
         }
         while self.changes.len() > limits.changes_per_room {
             self.drop_change();
         }
-        gone
     }
 
-    /// Drops the oldest message, if there is one, with the changes before the next. Returns how many bytes of text are gone.
-    fn drop_first(&mut self) -> usize {
-        let Some(Held { stored: Stored { message, .. }, .. }) = self.messages.pop_front() else { return 0 };
-        self.keys.remove(&(message.from.id, message.key));
+    /// Drops what is oldest, but for the last message; false where there is nothing else.
+    fn drop_something(&mut self) -> bool {
+        if self.messages.len() > 1 {
+            self.drop_first();
+        } else if self.changes.is_empty() {
+            return false;
+        } else {
+            self.drop_change();
+        }
+        true
+    }
+
+    /// Drops the oldest message, if there is one, with the changes before the next.
+    fn drop_first(&mut self) {
+        let Some(held) = self.messages.pop_front() else { return };
+        self.contents -= footprint::of_held(&held);
+        let Message { from, key, .. } = held.stored.message;
+        self.keys.remove(&(from.id, key));
         self.first = self.messages.front().map_or(self.head.next(), Held::offset);
         self.replayable = self.replayable.max(self.first);
         let before = self.changes_before(self.replayable);
-        self.changes.drain(..before);
-        message.content.text.len()
+        self.contents -= self.changes.drain(..before).map(|entry| footprint::of_entry(&entry)).sum::<usize>();
+        self.give_back();
     }
 
     /// Drops the oldest change, if there is one.
     fn drop_change(&mut self) {
         if let Some(gone) = self.changes.pop_front() {
+            self.contents -= footprint::of_entry(&gone);
             self.replayable = gone.offset.next();
+            self.give_back();
+        }
+    }
+
+    /// Makes tables smaller in which most places stand empty.
+    fn give_back(&mut self) {
+        if footprint::is_loose(self.messages.len(), self.messages.capacity()) {
+            self.messages.shrink_to_fit();
+        }
+        if footprint::is_loose(self.changes.len(), self.changes.capacity()) {
+            self.changes.shrink_to_fit();
+        }
+        if footprint::is_loose(self.keys.len(), self.keys.capacity()) {
+            self.keys.shrink_to_fit();
         }
     }
 
@@ -531,17 +598,77 @@ mod tests {
         assert!(matches!(missed.entries[1].what, What::Change(Change::Delete { .. })), "{missed:?}");
     }
 
+    /// What the store reckons that it takes.
+    fn taken(store: &MemoryStore) -> usize {
+        store.rooms.lock().as_ref().expect("open").taken()
+    }
+
+    fn limits(bytes: usize) -> Limits {
+        Limits { messages_per_room: 1_000, changes_per_room: 8_000, rooms: 10_000, bytes }
+    }
+
     #[tokio::test]
-    async fn text_is_bounded_over_all_rooms() {
-        let (store, _) = MemoryStore::with(Limits { messages_per_room: 2, changes_per_room: 16, rooms: 9, bytes: 100 });
-        fill(&store, "a", 5, &"x".repeat(40)).await;
-        assert_eq!(offsets(&latest(&store, "a").await), [4, 5], "what the ring has dropped counts no more");
-        fill(&store, "b", 1, &"x".repeat(20)).await;
-        assert_eq!(store.rooms(9).await.expect("rooms").len(), 2, "exactly 100 bytes");
-        fill(&store, "c", 1, "x").await;
-        assert_eq!(offsets(&latest(&store, "a").await), [0_u64; 0]);
-        assert_eq!(offsets(&latest(&store, "b").await), [1]);
-        fill(&store, "d", 1, &"x".repeat(1_000)).await;
-        assert_eq!(store.rooms(9).await.expect("rooms").len(), 1, "the newest room stays, whatever it holds");
+    async fn everything_that_is_held_counts() {
+        let store = |bytes| MemoryStore::with(limits(bytes)).0;
+        let (short, long) = (store(usize::MAX), store(usize::MAX));
+        fill(&short, "a", 100, "x").await;
+        fill(&long, "a", 100, &"x".repeat(1_000)).await;
+        assert!((300..1_500).contains(&(taken(&short) / 100)), "a message is more than its text: {}", taken(&short));
+        assert!((95_000..110_000).contains(&(taken(&long) - taken(&short))));
+        // Reactions, and who has put them.
+        let before = taken(&short);
+        let epoch = latest(&short, "a").await.head.epoch;
+        for number in 0..1_000 {
+            let id = MessageId { epoch: epoch.clone(), offset: Offset(1 + number % 2) };
+            let from = Person { id: format!("p{number}"), name: "n".repeat(100) };
+            let alteration = Alteration::React { emoji: "+1".parse().expect("an emoji"), on: true };
+            let (group, at) = ("a".parse().expect("a group name"), Timestamp::from_millis(0));
+            short.change(NewChange { group, id, from, alteration, at }).await.expect("changed");
+        }
+        let grown = taken(&short) - before;
+        assert!((200_000..500_000).contains(&grown), "{grown}");
+        // And all of it is given back.
+        let group = "a".parse().expect("a group name");
+        assert!(short.forget(&group, Bounds { messages: Some(1), since: None, changes: Some(1) }).await.expect("forgotten"));
+        assert!(taken(&short) < 10_000, "{}", taken(&short));
+    }
+
+    #[tokio::test]
+    async fn the_memory_of_all_rooms_is_bounded_and_the_oldest_go() {
+        const BOUND: usize = 200_000;
+        let (store, _) = MemoryStore::with(limits(BOUND));
+        for room in ["a", "b", "c", "d", "e", "f"] {
+            fill(&store, room, 100, "x").await;
+            assert!(taken(&store) <= BOUND);
+        }
+        let names: Vec<_> = store.rooms(9).await.expect("rooms").iter().map(|room| room.group.to_string()).collect();
+        assert!(names.starts_with(&["f".to_owned(), "e".to_owned()]) && names.len() < 6, "{names:?}");
+        assert_eq!(latest(&store, "f").await.messages.len(), 100);
+        // One room alone loses its own oldest.
+        let last = fill(&store, "g", 1_000, &"x".repeat(500)).await.position.offset;
+        let page = latest(&store, "g").await;
+        assert!(taken(&store) <= BOUND && page.messages.len() == 100 && page.first > Offset(1), "{:?}", page.first);
+        assert_eq!((page.latest, store.rooms(9).await.expect("rooms").len()), (last, 1));
+        // The last message stays, whatever it is.
+        store.append(message("h", &"x".repeat(2 * BOUND), 1)).await.expect("stored");
+        assert_eq!((offsets(&latest(&store, "h").await), store.rooms(9).await.expect("rooms").len()), (vec![1], 1));
+        // And goes when another one comes.
+        fill(&store, "i", 1, "x").await;
+        assert!(taken(&store) < 10_000, "{}", taken(&store));
+    }
+
+    #[tokio::test]
+    async fn a_text_that_was_long_is_held_no_longer_than_it_is() {
+        let (store, _) = MemoryStore::with(limits(usize::MAX));
+        let said = fill(&store, "a", 1, &"x".repeat(100_000)).await.position;
+        let id = MessageId { epoch: said.epoch, offset: said.offset };
+        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+        let (alteration, at) = (Alteration::Edit("short".to_owned()), Timestamp::from_millis(0));
+        let group = "a".parse().expect("a group name");
+        store.change(NewChange { group, id, from, alteration, at }).await.expect("changed");
+        assert!(taken(&store) < 10_000, "{}", taken(&store));
+        let rooms = store.rooms.lock();
+        let held = &rooms.as_ref().expect("open").by_name[&"a".parse::<Group>().expect("a group name")].messages[0];
+        assert_eq!(held.stored.message.content.text.capacity(), 5);
     }
 }
