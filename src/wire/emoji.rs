@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::InvalidName;
+use super::{InvalidName, is_blank, text::is_seen};
 
 /// What somebody puts to a message: an emoji, or a short word. At most 32 bytes of UTF-8, without white space and control
 /// characters, and something of it is seen.
@@ -37,36 +37,19 @@ impl FromStr for Emoji {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let emoji = Self::any(text)?;
-        if text.chars().any(is_hidden) {
+        if text.chars().any(|sign| !is_seen(sign) && !joins(sign)) {
             return Err(InvalidName("a reaction has no invisible characters but those that join an emoji"));
         }
-        if !text.chars().any(is_seen) {
+        if is_blank(text) {
             return Err(InvalidName("a reaction is an emoji or a word of which something is seen"));
         }
         Ok(emoji)
     }
 }
 
-/// What is not seen by itself and has its place in emoji and words: joiners, variation selectors, tags (of flags), signs that go
-/// upon the one before, and the halves of jamo.
-fn joins(char: char) -> bool {
-    matches!(char, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0020}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}')
-}
-
-/// What is not seen and has no place there: the default-ignorable characters of Unicode that do not [join](joins), among them those
-/// that turn the direction of a line, and blanks that are no white space.
-fn is_hidden(char: char) -> bool {
-    let ignorable = matches!(char,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-        | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0000}'..='\u{e0fff}');
-    let blank = char == '\u{2800}';
-    (ignorable || blank) && !joins(char)
-}
-
-fn is_seen(char: char) -> bool {
-    !joins(char) && !is_hidden(char)
+/// What is not seen by itself and has its place in emoji and words: joiners, selectors of a variant, and tags, of flags.
+fn joins(sign: char) -> bool {
+    matches!(sign, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0020}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 impl fmt::Display for Emoji {

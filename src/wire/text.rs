@@ -197,7 +197,7 @@ fn is_han(sign: char) -> bool {
 }
 
 /// Whether a sign is seen.
-fn is_seen(sign: char) -> bool {
+pub(super) fn is_seen(sign: char) -> bool {
     // The last three are letters without ink.
     !(sign.is_whitespace() || sign.is_control() || is_ignorable(sign) || matches!(sign, '\u{2800}' | '\u{16FE4}' | '\u{1D159}'))
 }
