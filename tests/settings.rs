@@ -90,7 +90,6 @@ fn every_key_is_read_from_a_file() {
         [server]
         listen = "[::]:80"
         data = "/var/lib/confab"
-        hosts = ["Chat.Example.org.", "*"]
         allowed_origins = ["https://Example.org:443", "*"]
         trusted_proxies = ["10.0.0.1", "10.1.2.3/16", "::1", "2001:db8::/32", "::ffff:192.0.2.1", "::ffff:192.0.2.0/120"]
         metrics = "everyone"
@@ -147,7 +146,6 @@ fn every_key_is_read_from_a_file() {
         settings.server.allowed_origins,
         [AllowedOrigin::Only("https://example.org".parse().unwrap()), AllowedOrigin::Any]
     );
-    assert_eq!(settings.server.hosts, [AllowedHost::Only("chat.example.org".parse().unwrap()), AllowedHost::Any]);
     let proxies: Vec<_> = settings.server.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(proxies, ["10.0.0.1", "10.1.0.0/16", "::1", "2001:db8::/32", "192.0.2.1", "192.0.2.0/24"]);
     assert_eq!(settings.server.metrics, MetricsFor::Everyone);
@@ -789,6 +787,12 @@ fn check_prints_the_defaults_where_there_is_no_file() {
     let output = confab(folder.path(), &[], &["check"]).output().unwrap();
     assert_ended(&output, 0, &Sources::default().load().unwrap().effective(), "");
     assert!(!text(&output.stdout).contains("# from"));
+}
+
+#[test]
+fn hosts_are_read_in_one_form() {
+    let settings = settings("[server]\nhosts = [\"Chat.Example.org.\", \"*\"]");
+    assert_eq!(settings.server.hosts, [AllowedHost::Only("chat.example.org".parse().unwrap()), AllowedHost::Any]);
 }
 
 #[test]
