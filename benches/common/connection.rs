@@ -145,7 +145,7 @@ impl Inbox {
     }
 
     /// The answer to the handshake; none when the connection ends before.
-    async fn head(&mut self, stream: &mut TcpStream) -> Option<String> {
+    pub async fn head(&mut self, stream: &mut TcpStream) -> Option<String> {
         const END: &[u8] = b"\r\n\r\n";
         loop {
             if let Some(end) = self.held.windows(END.len()).position(|bytes| bytes == END) {

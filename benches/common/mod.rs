@@ -97,7 +97,9 @@ impl Kind {
 }
 
 fn confab(port: u16, settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_confab"));
+    // Another build of Confab can be measured by the same benchmark.
+    let program = env::var_os("CONFAB_BENCH_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_confab").into());
+    let mut command = Command::new(program);
     command
         .arg("serve")
         .env("CONFAB_SERVER__LISTEN", format!("127.0.0.1:{port}"))
@@ -105,6 +107,7 @@ fn confab(port: u16, settings: &[(&str, &str)]) -> Command {
         .env("CONFAB_LIMITS__CONNECTIONS_PER_ADDRESS", "0")
         .env("CONFAB_LIMITS__MESSAGES_PER_SECOND", "0")
         .env("CONFAB_LIMITS__BYTES_PER_SECOND", "0")
+        .env_remove("CONFAB_BENCH_PROGRAM")
         .envs(settings.iter().map(|(key, value)| (format!("CONFAB_{key}"), value)));
     command
 }
@@ -191,6 +194,13 @@ impl Server {
     pub fn resident(&self) -> f64 {
         let pages = self.account("statm").split_whitespace().nth(1).map(str::parse::<f64>);
         pages.expect("two numbers").expect("a number") * PAGE
+    }
+
+    /// The most memory that it has ever had, in bytes.
+    pub fn peak(&self) -> f64 {
+        let status = self.account("status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak.expect("a peak").trim().parse::<f64>().expect("a number") * 1_024.0
     }
 
     fn account(&self, file: &str) -> String {
