@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leptos::{html, prelude::*};
 
-use super::{Edits, LobbyState, RoomState, RowKey, Wish, ZoneOf};
+use super::{Edits, LobbyState, RoomState, RowKey, Signals, Wish, ZoneOf};
 use crate::wire::{Group, Offset, Person};
 
 /// How a live page's connection is doing.
@@ -49,6 +49,8 @@ pub type Ask = StoredValue<Option<Arc<dyn Fn(Intent) + Send + Sync>>>;
 #[derive(Clone, Copy)]
 pub struct RoomLink {
     pub state: RwSignal<RoomState>,
+    /// What renders the rows anew that have changed.
+    pub signals: StoredValue<Signals>,
     pub status: RwSignal<Status>,
     /// How many messages came below what the reader sees.
     pub unseen: RwSignal<usize>,

@@ -34,8 +34,8 @@ use super::{
 use crate::{
     app::{Editing, Input, Intent, RoomLink, RowKey, Status, What, Wish},
     wire::{
-        Answer, Code, Command, CommandError, Event, Join, Joined, Key, Offset, Outcome, Person, Push, Reply, ServerFrame,
-        State, TYPING_SHOWN_MS, Timestamp, Topic, Typing, Typist, beginning, is_blank,
+        Answer, Code, Command, CommandError, Event, Join, Joined, Key, Message, Offset, Outcome, Person, Push, Reply,
+        ServerFrame, State, TYPING_SHOWN_MS, Timestamp, Topic, Typing, Typist, beginning, is_blank,
     },
 };
 
@@ -52,6 +52,8 @@ pub(super) fn open(link: RoomLink) {
     let room = Rc::new(Session {
         link,
         topic,
+        inbox: RefCell::default(),
+        painting: Cell::default(),
         ready: Cell::new(false),
         joining: Cell::new(None),
         outbox: Outbox::of(link, &group),
@@ -131,6 +133,10 @@ fn focus(element: Option<&web_sys::HtmlElement>) {
 struct Session {
     link: RoomLink,
     topic: Topic,
+    /// What has come and is not shown yet.
+    inbox: RefCell<Vec<Push>>,
+    /// What was shown last is not painted yet.
+    painting: Cell<bool>,
     /// The connection is there and the room joined; something may be said and done.
     ready: Cell<bool>,
     /// The number of the join that is under way; another one would bring nothing else.
@@ -151,11 +157,11 @@ const RELOADED: &str = "confab:reloaded";
 
 impl Session {
     fn apply(&self, input: Input) {
-        self.try_apply(input);
+        self.apply_all([input]);
     }
 
-    /// Changes the state; false when an event is missing before this one.
-    fn try_apply(&self, input: Input) -> bool {
+    /// Changes the state, all at once; false when an event is missing.
+    fn apply_all(&self, inputs: impl IntoIterator<Item = Input>) -> bool {
         self.scroll.remember();
         // The list shows a change a moment after the state has it; until then the row that was in sight before is still it.
         if self.scroll.follows() {
@@ -164,7 +170,7 @@ impl Session {
             let row = |at: usize| self.link.state.with_untracked(|state| state.rows().get(at).map(|row| row.key.clone()));
             self.place.replace(self.scroll.place().and_then(row));
         }
-        let applied = self.link.state.try_update(|state| state.apply(input)).is_none_or(|applied| applied.is_ok());
+        let applied = self.link.apply(inputs).is_ok();
         self.outbox.keep();
         applied
     }
@@ -285,7 +291,7 @@ impl Session {
         let same = self.link.state.with_untracked(|state| state.position().epoch == at.epoch);
         let stays = self.is_past() && same;
         let fresh = !state.recovered;
-        let missed = if fresh { 0 } else { state.events.iter().filter(|push| self.is_news(push)).count() };
+        let missed = if fresh { 0 } else { state.events.iter().filter_map(|push| self.news(push)).count() };
         self.apply(Input::Joined(at, state));
         if fresh && stays {
             self.refresh();
@@ -351,29 +357,44 @@ impl Session {
         }
     }
 
-    fn pushed(&self, push: Push, line: &Line) {
-        let heard = match &push.event {
-            Event::Message(message) if self.is_news(&push) => {
-                Some(format!("{}: {}", message.from.name, beginning(&message.content.text)))
-            }
-            _ => None,
-        };
-        if !self.try_apply(Input::Pushed(push)) {
-            self.join(line);
+    /// Something has happened in the room. The first thing is shown at once; what comes before that is painted waits for it, and is shown
+    /// together. A page that nobody looks at is not painted.
+    fn pushed(self: &Rc<Self>, push: Push, line: &Line) {
+        self.inbox.borrow_mut().push(push);
+        if !self.painting.get() || document().hidden() {
+            self.take_in(line);
+        }
+    }
+
+    /// Shows what has come.
+    fn take_in(self: &Rc<Self>, line: &Line) {
+        let pushes = self.inbox.take();
+        if pushes.is_empty() {
             return;
         }
-        if heard.is_some() {
-            self.scroll.came(1);
-            self.announcer.came(1, heard);
+        if !self.painting.replace(true) {
+            let (session, line) = (Rc::clone(self), line.clone());
+            request_animation_frame(move || {
+                session.painting.set(false);
+                session.take_in(&line);
+            });
+        }
+        let mut news = pushes.iter().filter_map(|push| self.news(push));
+        let (heard, count) = (news.next().map(heard), news.count());
+        if !self.apply_all(pushes.into_iter().map(Input::Pushed)) {
+            self.join(line);
+        } else if heard.is_some() {
+            self.scroll.came(1 + count);
+            self.announcer.came(1 + count, heard.filter(|_| count == 0));
         }
         self.bound();
     }
 
-    /// Somebody else has said something that the page does not know.
-    fn is_news(&self, push: &Push) -> bool {
-        let Event::Message(message) = &push.event else { return false };
+    /// What somebody else has said that the page does not know.
+    fn news<'a>(&self, push: &'a Push) -> Option<&'a Message> {
+        let Event::Message(message) = &push.event else { return None };
         let known = |offset: Offset| self.link.state.with_untracked(|state| offset <= state.position().offset);
-        !self.is_mine(&message.from.id) && !push.offset.is_some_and(known)
+        (!self.is_mine(&message.from.id) && !push.offset.is_some_and(known)).then_some(message)
     }
 
     /// The server says who we are. Where that is somebody else than the page was made for (another tab came first with its
@@ -398,6 +419,7 @@ impl Session {
 
 impl Client for Rc<Session> {
     fn opened(&self, you: Person, line: &Line) {
+        self.take_in(line);
         self.are(you);
         self.ready.set(false);
         self.joining.set(None);
@@ -409,7 +431,11 @@ impl Client for Rc<Session> {
         match frame {
             ServerFrame::Push(Push { topic, event: Event::Typing(typist), .. }) if topic == self.topic => self.typist(typist),
             ServerFrame::Push(push) if push.topic == self.topic => self.pushed(push, line),
-            ServerFrame::Reply(reply) => self.answered(reply, line),
+            ServerFrame::Reply(reply) => {
+                // What was pushed before it comes before it.
+                self.take_in(line);
+                self.answered(reply, line);
+            }
             ServerFrame::Push(_) | ServerFrame::Welcome { .. } => {}
         }
     }
@@ -417,6 +443,11 @@ impl Client for Rc<Session> {
     fn status(&self, status: Status) {
         self.link.status.set(status);
     }
+}
+
+/// What a screen reader is told of a message.
+fn heard(message: &Message) -> String {
+    format!("{}: {}", message.from.name, beginning(&message.content.text))
 }
 
 /// The same is asked for until it goes through.

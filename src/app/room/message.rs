@@ -62,12 +62,11 @@ struct Shown {
 }
 
 impl Shown {
-    /// As the state has it, and whether that is not what was shown before. The content is copied only then: every row asks, whatever
-    /// happens to the page.
+    /// As the state has it, and whether that is not what was shown before. The content is copied only then.
     fn of(state: &RoomState, row: &Row, before: Option<Self>) -> (Self, bool) {
         let (content, mine) = state.shown(row);
         let (changing, menu) = (state.is_changing(row), state.is_changeable(row));
-        let last = menu && state.last_changeable().is_some_and(|last| last.key == row.key);
+        let last = state.last_changeable() == Some(&row.key);
         match before {
             Some(shown) if shown.content == *content && shown.mine == *mine => {
                 let changed = (shown.changing, shown.menu, shown.last) != (changing, menu, last);
@@ -101,16 +100,20 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
         let place = row.offset.map(|offset| format!("message-{offset}"));
         // Until the list lets go of it, a row that has gone looks as it did at first.
         let first = StoredValue::new(row);
+        let changed = link.row_signal(&key);
+        let also_changed = changed.clone();
         let key = StoredValue::new(key);
         let look = Memo::new(move |_| {
-            state.with(|state| {
+            changed.track();
+            state.with_untracked(|state| {
                 key.with_value(|key| {
                     first.with_value(|first| Look::of(state.row(key).unwrap_or(first), state.before(key), zone.get()))
                 })
             })
         });
         let shown = Memo::new_owning(move |before| {
-            state.with(|state| {
+            also_changed.track();
+            state.with_untracked(|state| {
                 key.with_value(|key| first.with_value(|first| Shown::of(state, state.row(key).unwrap_or(first), before)))
             })
         });

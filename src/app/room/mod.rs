@@ -8,6 +8,7 @@ mod presence;
 mod reactions;
 #[cfg(feature = "ssr")]
 mod rendered;
+mod signals;
 mod state;
 mod view;
 mod wish;
@@ -16,6 +17,7 @@ pub use edits::{Editing, Edits};
 pub use presence::{Here, Typists};
 #[cfg(feature = "ssr")]
 pub use rendered::rendered_bytes;
+pub use signals::Signals;
 pub use state::{Delivery, End, Gap, Input, RoomState, Row, RowKey};
 pub(super) use view::Room;
 pub use wish::{What, Wish};

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use leptos::prelude::*;
 
-use super::RoomState;
 use crate::{
     app::{
         RoomLink,
@@ -95,9 +94,11 @@ impl Here {
         }
     }
 
-    /// Somebody has said it, or has gone.
-    pub(super) fn stopped_typing(&mut self, id: &str) {
+    /// Somebody has said it, or has gone; true where they were writing.
+    pub(super) fn stopped_typing(&mut self, id: &str) -> bool {
+        let before = self.typing.len();
         self.typing.retain(|(from, _)| from.id != id);
+        self.typing.len() < before
     }
 
     /// Nobody is shown as writing who was last said to be long ago.
@@ -110,9 +111,9 @@ impl Here {
 /// How many people are in the room, and on demand who. A popover of the browser's own, like the form for one's name.
 #[component]
 pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
-    let count = Memo::new(move |_| link.state.with(|state| state.here().count()));
-    let more = Memo::new(move |_| link.state.with(|state| state.here().more()));
-    let people = Memo::new(move |_| link.state.with(|state| me.with_value(|me| state.here().people(me))));
+    let count = Memo::new(move |_| link.with_here(Here::count));
+    let more = Memo::new(move |_| link.with_here(Here::more));
+    let people = Memo::new(move |_| link.with_here(|here| me.with_value(|me| here.people(me))));
     view! {
         <button type="button" class="quiet people-button" popovertarget="people">
             {move || match count.get() {
@@ -148,7 +149,7 @@ pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
 /// that would drown what is said.
 #[component]
 pub(super) fn TypingLine(link: RoomLink) -> impl IntoView {
-    let typists = Memo::new(move |_| link.state.with(|state: &RoomState| state.here().typists()));
+    let typists = Memo::new(move |_| link.with_here(Here::typists));
     view! {
         <p class="typing" aria-live="off">
             {move || match typists.get() {

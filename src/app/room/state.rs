@@ -25,7 +25,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Here, Wish, wish::Wishes};
+use super::{Here, Wish, signals::Touched, wish::Wishes};
 use crate::wire::{
     BY_PROGRAM, Change, Content, Emoji, Epoch, Event, Joined, Key, Members, Message, MessageId, Mine, Offset, Person,
     PersonName, Position, Push, State, Stored, Stretch, Timestamp, is_blank,
@@ -152,6 +152,10 @@ pub struct RoomState {
     here: Here,
     /// The id of the reader.
     me: String,
+    /// The last message that something can be done to.
+    last: Option<RowKey>,
+    /// What may look different since this was taken last.
+    touched: Touched,
 }
 
 impl RoomState {
@@ -162,10 +166,24 @@ impl RoomState {
         let position = Position { epoch, offset };
         let rows = rows_of(messages, mine, &position.epoch);
         let said = rows.len();
-        let (index, changes, wishes, here, me) = Default::default();
-        let forgotten = offset;
-        let mut state = Self { position, rows, said, index, older, latest, changes, forgotten, wishes, nameless: 0, here, me };
+        let mut state = Self {
+            position,
+            rows,
+            said,
+            index: HashMap::new(),
+            older,
+            latest,
+            changes: VecDeque::new(),
+            forgotten: offset,
+            wishes: Wishes::default(),
+            nameless: 0,
+            here: Here::default(),
+            me: String::new(),
+            last: None,
+            touched: Touched::default(),
+        };
         state.reindex();
+        state.find_last();
         state
     }
 
@@ -226,6 +244,11 @@ impl RoomState {
         self.newer_than().is_some()
     }
 
+    /// What may look different since it was asked last.
+    pub(super) fn take_touched(&mut self) -> Touched {
+        std::mem::take(&mut self.touched)
+    }
+
     /// What the server calls the message of a row; none where it has no place.
     pub fn id(&self, row: &Row) -> Option<MessageId> {
         row.offset.map(|offset| MessageId { epoch: self.position.epoch.clone(), offset })
@@ -249,15 +272,20 @@ impl RoomState {
 
     /// The same, and what of its reactions is ours.
     pub fn shown<'a>(&self, row: &'a Row) -> (Cow<'a, Content>, Cow<'a, [Emoji]>) {
-        match self.id(row) {
+        match self.wished(row) {
             Some(id) => self.wishes.upon(&id, &row.content, &row.mine),
             None => (Cow::Borrowed(&row.content), Cow::Borrowed(&row.mine)),
         }
     }
 
+    /// What the server calls the message of a row, where something may be wanted of it: mostly nothing is, of any.
+    fn wished(&self, row: &Row) -> Option<MessageId> {
+        if self.wishes.is_empty() { None } else { self.id(row) }
+    }
+
     /// Something that we want done to the message is not done yet.
     pub fn is_changing(&self, row: &Row) -> bool {
-        self.id(row).is_some_and(|id| self.wishes.concern(&id))
+        self.wished(row).is_some_and(|id| self.wishes.concern(&id))
     }
 
     /// Something can be done to the message.
@@ -266,8 +294,8 @@ impl RoomState {
     }
 
     /// The last message that something can be done to.
-    pub fn last_changeable(&self) -> Option<&Row> {
-        self.rows[..self.said].iter().rev().find(|row| self.is_changeable(row))
+    pub fn last_changeable(&self) -> Option<&RowKey> {
+        self.last.as_ref()
     }
 
     /// The last of this person's messages that can be edited.
@@ -291,8 +319,52 @@ impl RoomState {
     /// An event is missing in between; the state is as before.
     pub fn apply(&mut self, input: Input) -> Result<(), Gap> {
         let applied = self.take(input);
-        self.wishes.settle(&self.position);
+        for id in self.wishes.settle(&self.position) {
+            self.touch_message(&id);
+        }
+        self.find_last();
         applied
+    }
+
+    /// Finds the last message that something can be done to, once for the whole list.
+    fn find_last(&mut self) {
+        let last = self.rows[..self.said].iter().rev().find(|row| self.is_changeable(row)).map(|row| &row.key);
+        if last != self.last.as_ref() {
+            let last = last.cloned();
+            let before = std::mem::replace(&mut self.last, last.clone());
+            self.touched.rows.extend(before.into_iter().chain(last));
+        }
+    }
+
+    /// A row may look different.
+    fn touch(&mut self, at: usize) {
+        self.touched.rows.push(self.rows[at].key.clone());
+    }
+
+    /// The same of the row of a message, if it is there.
+    fn touch_message(&mut self, id: &MessageId) {
+        if id.epoch == self.position.epoch
+            && let Some(at) = self.place_of(id.offset)
+        {
+            self.touch(at);
+        }
+    }
+
+    /// Rows stand otherwise up to here: this one has another one above it, and that may matter to all that the same person goes on with.
+    fn touch_from(&mut self, at: usize) {
+        self.touched.list = true;
+        for next in at..self.rows.len() {
+            if next > at && self.rows[next].from != self.rows[next - 1].from {
+                break;
+            }
+            self.touch(next);
+        }
+    }
+
+    /// All rows may look different.
+    fn touch_all(&mut self) {
+        self.touched.list = true;
+        self.touched.rows = self.rows.iter().map(|row| row.key.clone()).collect();
     }
 
     fn take(&mut self, input: Input) -> Result<(), Gap> {
@@ -323,12 +395,25 @@ impl RoomState {
                     self.remove(&key);
                 }
             }
-            Input::Wished { number, wish, from, at } => self.wishes.add(number, wish, from, at),
+            Input::Wished { number, wish, from, at } => {
+                self.touch_message(&wish.message);
+                self.wishes.add(number, wish, from, at);
+            }
             Input::Granted { number, offset } => self.wishes.granted(number, offset),
-            Input::Denied(number) => self.wishes.denied(number),
+            Input::Denied(number) => {
+                if let Some(id) = self.wishes.denied(number) {
+                    self.touch_message(&id);
+                }
+            }
             Input::Are(me) => self.are(me),
-            Input::Typing { from, at } => self.here.typing(from, at),
-            Input::Elapsed(now) => self.here.elapsed(now),
+            Input::Typing { from, at } => {
+                self.touched.here = true;
+                self.here.typing(from, at);
+            }
+            Input::Elapsed(now) => {
+                self.touched.here = true;
+                self.here.elapsed(now);
+            }
             Input::Trimmed(End::Oldest, keep) => self.trim_oldest(keep),
             Input::Trimmed(End::Newest, keep) => self.trim_newest(keep),
         }
@@ -359,7 +444,10 @@ impl RoomState {
                     self.say_now(Row { key, from, content, mine, at: None, offset: None, delivery: Delivery::Sent });
                 }
             }
-            (None, Event::Presence(change)) => self.here.changed(change),
+            (None, Event::Presence(change)) => {
+                self.touched.here = true;
+                self.here.changed(change);
+            }
             // Of typing the time is not in it, and what is changed has a place.
             (None, Event::Typing(_) | Event::Room(_) | Event::Change(_)) => {}
         }
@@ -368,6 +456,7 @@ impl RoomState {
 
     fn joined(&mut self, at: Joined, state: State) {
         if let Some(members) = state.members {
+            self.touched.here = true;
             self.here.joined(members);
         }
         let mut mine = state.mine;
@@ -380,9 +469,10 @@ impl RoomState {
                 }
                 if let Some(offset) = offset
                     && let Some(put) = mine.remove(&MessageId { epoch: at.epoch.clone(), offset })
-                    && let Some(row) = self.row_at(offset)
+                    && let Some(row) = self.place_of(offset)
                 {
-                    row.mine = put;
+                    self.rows[row].mine = put;
+                    self.touch(row);
                 }
             }
             self.position.offset = self.position.offset.max(at.offset);
@@ -413,12 +503,14 @@ impl RoomState {
         for row in said {
             self.say(row);
         }
+        self.touch_all();
     }
 
     fn are(&mut self, me: String) {
         if self.me != me {
             self.rows.iter_mut().for_each(|row| row.mine.clear());
             self.me = me;
+            self.touch_all();
         }
     }
 
@@ -426,16 +518,17 @@ impl RoomState {
     fn change(&mut self, at: Offset, change: &Change) {
         let me = std::mem::take(&mut self.me);
         if change.id().epoch == self.position.epoch
-            && let Some(row) = self.row_at(change.id().offset)
+            && let Some(row) = self.place_of(change.id().offset)
         {
-            row.follow(at, change, &me);
+            self.rows[row].follow(at, change, &me);
+            self.touch(row);
         }
         self.me = me;
     }
 
-    /// The row of a place. Rows with a place stand in its order, those without one among them.
-    fn row_at(&mut self, offset: Offset) -> Option<&mut Row> {
-        self.rows[..self.said].iter_mut().rev().find(|row| row.offset == Some(offset))
+    /// Where the row of an offset stands. Rows with an offset stand in its order, those without one among them.
+    fn place_of(&self, offset: Offset) -> Option<usize> {
+        self.rows[..self.said].iter().rposition(|row| row.offset == Some(offset))
     }
 
     fn remember(&mut self, offset: Offset, change: Change) {
@@ -472,10 +565,12 @@ impl RoomState {
         rows.retain(|row| row.offset < Some(before));
         let added: HashSet<_> = rows.iter().map(|row| row.key.clone()).collect();
         self.retain(|row| row.offset.is_some() || !added.contains(&row.key));
-        self.said += rows.len();
+        let count = rows.len();
+        self.said += count;
         rows.append(&mut self.rows);
         self.rows = rows;
         self.reindex();
+        self.touch_from(count);
     }
 
     fn go_on(&mut self, after: Offset, stretch: Stretch) {
@@ -506,6 +601,7 @@ impl RoomState {
         self.rows.drain(..self.said);
         self.said = 0;
         self.reindex();
+        self.touch_all();
         if stretch.offset > self.position.offset {
             self.forget_accepted();
         }
@@ -524,8 +620,9 @@ impl RoomState {
     fn refresh(&mut self, stretch: Stretch) {
         let Some(rows) = self.up_to_date(stretch.offset, stretch.messages, stretch.mine) else { return };
         for Row { offset, content, mine, .. } in rows {
-            if let Some(row) = offset.and_then(|offset| self.row_at(offset)) {
-                (row.content, row.mine) = (content, mine);
+            if let Some(at) = offset.and_then(|offset| self.place_of(offset)) {
+                (self.rows[at].content, self.rows[at].mine) = (content, mine);
+                self.touch(at);
             }
         }
     }
@@ -573,17 +670,20 @@ impl RoomState {
 
     /// Puts a row at the end of what has been said.
     fn say(&mut self, row: Row) {
-        self.here.stopped_typing(&row.from.id);
+        self.touched.here |= self.here.stopped_typing(&row.from.id);
         self.remove(&row.key);
         self.rows.insert(self.said, row);
         self.said += 1;
         self.reindex_from(self.said - 1);
+        self.touch(self.said - 1);
+        self.touch_from(self.said);
     }
 
     fn append(&mut self, row: Row) {
         self.remove(&row.key);
         self.index.insert(row.key.clone(), self.rows.len());
         self.rows.push(row);
+        self.touch_from(self.rows.len() - 1);
     }
 
     fn remove(&mut self, key: &RowKey) {
@@ -593,6 +693,7 @@ impl RoomState {
                 self.said -= 1;
             }
             self.reindex_from(at);
+            self.touch_from(at);
         }
     }
 
@@ -617,9 +718,10 @@ impl RoomState {
 
     fn deliver(&mut self, key: &RowKey, delivery: Delivery) {
         if self.under_way(key).is_some()
-            && let Some(at) = self.index.get(key)
+            && let Some(at) = self.place(key)
         {
-            self.rows[*at].delivery = delivery;
+            self.rows[at].delivery = delivery;
+            self.touch(at);
         }
     }
 
@@ -630,6 +732,7 @@ impl RoomState {
         self.rows.drain(..drop);
         self.said -= drop;
         self.reindex();
+        self.touch_from(0);
     }
 
     fn trim_newest(&mut self, keep: usize) {
@@ -643,6 +746,7 @@ impl RoomState {
         self.rows.drain(last + 1..self.said);
         self.said = last + 1;
         self.reindex();
+        self.touch_from(self.said);
     }
 
     fn retain(&mut self, mut keeps: impl FnMut(&Row) -> bool) {
@@ -653,7 +757,10 @@ impl RoomState {
             at += 1;
             stays
         });
-        self.reindex();
+        if self.rows.len() < at {
+            self.reindex();
+            self.touch_all();
+        }
     }
 
     fn reindex(&mut self) {

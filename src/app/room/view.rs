@@ -28,6 +28,7 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
     let (refused, entered) = mistake.unzip();
     let link = RoomLink {
         state: RwSignal::new(RoomState::new(stretch).with_members(members).read_by(&you.id)),
+        signals: StoredValue::default(),
         status: RwSignal::new(Status::Rendered),
         unseen: RwSignal::new(0),
         away: RwSignal::new(false),
@@ -159,7 +160,7 @@ const MESSAGES: &str = "messages";
 #[component]
 fn Log(link: RoomLink, name: String, here: String, actions: Option<Actions>) -> impl IntoView {
     let state = link.state;
-    let keys = move || state.with(|state| state.rows().iter().map(|row| row.key.clone()).collect::<Vec<_>>());
+    let keys = move || link.with_list(|state| state.rows().iter().map(|row| row.key.clone()).collect::<Vec<_>>());
     let older = Memo::new(move |_| state.with(RoomState::older_than));
     let newer = Memo::new(move |_| state.with(RoomState::newer_than));
     let me = StoredValue::new(link.about.with_value(|about| about.you.id.clone()));

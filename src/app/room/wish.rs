@@ -58,13 +58,22 @@ impl Wishes {
         }
     }
 
-    pub(super) fn denied(&mut self, number: u64) {
-        self.0.retain(|open| open.number != number);
+    /// Forgets a wish, and says which message it was about.
+    pub(super) fn denied(&mut self, number: u64) -> Option<MessageId> {
+        let at = self.0.iter().position(|open| open.number == number)?;
+        Some(self.0.remove(at).change.id().clone())
     }
 
-    /// The page has every event up to here; those of another stream it will never have.
-    pub(super) fn settle(&mut self, Position { epoch, offset }: &Position) {
-        self.0.retain(|open| open.granted.is_none_or(|at| at > *offset && open.change.id().epoch == *epoch));
+    /// The page has every event up to here; those of another stream it will never have. Forgets the wishes that have become events and says
+    /// which messages they were about.
+    pub(super) fn settle(&mut self, Position { epoch, offset }: &Position) -> Vec<MessageId> {
+        let is_done = |open: &mut Open| open.granted.is_some_and(|at| at <= *offset || open.change.id().epoch != *epoch);
+        self.0.extract_if(.., is_done).map(|open| open.change.id().clone()).collect()
+    }
+
+    /// Nothing is wanted of any message.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether anything is wanted of a message.

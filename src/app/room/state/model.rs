@@ -1,11 +1,15 @@
-//! Whatever a page went through, it shows what a page shows that is opened now: `apply(snapshot, events) == fresh snapshot`.
+//! Whatever a page went through, it shows what a page shows that is opened now: `apply(snapshot, events) == fresh snapshot`. And whatever
+//! has changed of what it shows has been noted, for else it would not be rendered.
 
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::{Epoch, Topic};
+use crate::{
+    app::What,
+    wire::{Epoch, Topic},
+};
 
 /// A room's stream, as a store holds it.
 #[derive(Default)]
@@ -30,6 +34,9 @@ enum Step {
     Deed(Deed),
     /// The page says something of its own.
     Composed,
+    /// It wants a message deleted, and is refused the wish of this number.
+    Wished(usize),
+    Denied(u64),
     /// It asks the server for the first that waits, and has the answer or loses it.
     Asked(bool),
     /// So many events come that are on their way.
@@ -233,6 +240,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         20 => deed().prop_map(Step::Deed),
         3 => Just(Step::Composed),
+        2 => any::<usize>().prop_map(Step::Wished),
+        2 => (0..20_u64).prop_map(Step::Denied),
         4 => any::<bool>().prop_map(Step::Asked),
         6 => (1..30_usize).prop_map(Step::Come),
         1 => Just(Step::Missed),
@@ -245,6 +254,38 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (5..30_usize).prop_map(|keep| Step::Trimmed(End::Oldest, keep)),
         2 => (5..30_usize).prop_map(|keep| Step::Trimmed(End::Newest, keep)),
     ]
+}
+
+/// What a row looks like: who said all that its author said in one go before it and the one before that, and when; the row; what it shows;
+/// whether something is being done to it, whether something can be, and whether it is the last of which that is true.
+type Looks = (Vec<(Person, Option<Timestamp>)>, Row, Content, [bool; 3]);
+
+/// What the page shows, in its order.
+fn looks(page: &RoomState) -> Vec<(RowKey, Looks)> {
+    let mut above: Vec<(Person, Option<Timestamp>)> = Vec::new();
+    let look = |row: &Row| {
+        if above.last().is_some_and(|(from, _)| *from != row.from) {
+            above.drain(..above.len() - 1);
+        }
+        let stands_below = above.clone();
+        above.push((row.from.clone(), row.at));
+        let is_last = page.last_changeable() == Some(&row.key);
+        let flags = [page.is_changing(row), page.is_changeable(row), is_last];
+        (row.key.clone(), (stands_below, row.clone(), page.content(row).into_owned(), flags))
+    };
+    page.rows().iter().map(look).collect()
+}
+
+/// Fails unless all is noted that looks different now.
+fn assert_noted(before: &[(RowKey, Looks)], page: &mut RoomState) {
+    let (touched, now) = (page.take_touched(), looks(page));
+    let order = |looks: &[(RowKey, Looks)]| looks.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+    assert!(touched.list || order(before) == order(&now), "rows have come, gone or moved");
+    for (key, look) in &now {
+        // One that comes is rendered then.
+        let was = before.iter().find(|(other, _)| other == key);
+        assert!(was.is_none_or(|(_, was)| was == look) || touched.rows.contains(key), "{key:?} looks different");
+    }
 }
 
 /// Brings the page some of what is on its way.
@@ -270,13 +311,25 @@ proptest! {
         let mut asked: Option<Input> = None;
         // What the page says, as long as it has neither an answer nor a place.
         let (mut composed, mut waiting) = (0, Vec::<RowKey>::new());
+        let mut wished = 0;
         for step in steps {
+            let before = looks(&page);
             match step {
                 Step::Deed(deed) => room.act(&deed),
                 Step::Composed => {
                     composed += 1;
                     waiting.push(compose(&mut page, composed));
                 }
+                Step::Wished(number) => {
+                    let row = page.rows().get(number % page.rows().len().max(1));
+                    if let Some(message) = row.and_then(|row| page.id(row)) {
+                        let wish = Wish { message, what: What::Delete };
+                        let input = Input::Wished { number: wished, wish, from: me(), at: Timestamp::from_millis(0) };
+                        prop_assert_eq!(page.apply(input), Ok(()));
+                        wished += 1;
+                    }
+                }
+                Step::Denied(number) => prop_assert_eq!(page.apply(Input::Denied(number)), Ok(())),
                 Step::Asked(is_answered) => {
                     let first = page.pending().next().map(|row| row.key.clone());
                     if let Some(key) = first {
@@ -329,6 +382,7 @@ proptest! {
                 }
                 Step::Trimmed(end, keep) => prop_assert_eq!(page.apply(Input::Trimmed(end, keep)), Ok(())),
             }
+            assert_noted(&before, &mut page);
             prop_assert!(waiting.iter().all(|key| page.row(key).is_some()), "{waiting:?}");
             waiting.retain(|key| page.row(key).is_some_and(|row| row.offset.is_none()));
         }

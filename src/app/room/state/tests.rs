@@ -358,7 +358,7 @@ fn a_message_that_is_being_deleted_is_not_the_last_of_ours() {
     let mut state = RoomState::new(stretch(3, [said(1, &me(), "a"), said(2, &me(), "b"), stored(3)]));
     let last = |state: &RoomState| state.last_said_by("me").map(|row| row.key.key().to_owned());
     assert_eq!(last(&state).as_deref(), Some("b"));
-    assert_eq!(state.last_changeable().and_then(|row| row.offset), Some(Offset(3)));
+    assert_eq!(state.last_changeable(), Some(&RowKey::new("ann", "k3")));
     let wish = Wish { message: MessageId { epoch: epoch("e"), offset: Offset(2) }, what: What::Delete };
     assert_eq!(state.apply(Input::Wished { number: 0, wish, from: me(), at: Timestamp::from_millis(9) }), Ok(()));
     assert_eq!(last(&state).as_deref(), Some("a"));
@@ -395,4 +395,42 @@ fn an_event_of_a_program_stands_under_its_name_and_never_passes_for_a_person() {
         assert_eq!(shown(event.clone()), Some((from, true, "hello".to_owned())), "{event}");
     }
     assert_eq!(shown(json!({"type": "x", "text": " \u{200b}"})), None, "nothing is seen in it");
+}
+
+/// How many rows an input has rendered anew, and whether the list and what is said of the people.
+fn cost(state: &mut RoomState, input: Input) -> (usize, bool, bool) {
+    state.take_touched();
+    assert_eq!(state.apply(input), Ok(()));
+    let touched = state.take_touched();
+    let rows: HashSet<_> = touched.rows.into_iter().collect();
+    (rows.len(), touched.list, touched.here)
+}
+
+#[test]
+fn what_happens_costs_a_long_page_what_it_costs_a_short_one() {
+    let react = |offset, at| {
+        let (topic, id) =
+            (Topic::Room("lobby".parse().expect("a group")), MessageId { epoch: epoch("e"), offset: Offset(offset) });
+        let change = Change::React { id, emoji: "👍".parse().expect("an emoji"), from: me(), on: true };
+        Input::Pushed(Push { topic, offset: Some(Offset(at)), event: Event::Change(change) })
+    };
+    let wish = |offset| {
+        let message = MessageId { epoch: epoch("e"), offset: Offset(offset) };
+        Input::Wished { number: 0, wish: Wish { message, what: What::Delete }, from: me(), at: Timestamp::from_millis(0) }
+    };
+    let by_turns =
+        |offset| said(offset, &Person { id: format!("p{}", offset % 2), name: String::new() }, &format!("k{offset}"));
+    for rows in [10, 400] {
+        let mut state = RoomState::new(stretch(rows, (1..=rows).map(by_turns)));
+        let (from, at) = (me(), Timestamp::from_millis(0));
+        assert_eq!(cost(&mut state, Input::Typing { from: from.clone(), at }), (0, false, true), "typing");
+        assert_eq!(cost(&mut state, Input::Elapsed(at)), (0, false, true), "a typist who stops");
+        assert_eq!(cost(&mut state, react(3, rows + 1)), (1, false, false), "a reaction");
+        // The message, and the one that was the last that something can be done to.
+        assert_eq!(cost(&mut state, Input::Pushed(push(by_turns(rows + 2)))), (2, true, false), "a message");
+        assert_eq!(cost(&mut state, wish(3)), (1, false, false), "a wish");
+        assert_eq!(cost(&mut state, Input::Denied(0)), (1, false, false), "a refusal");
+        let composed = Input::Composed { key: "a".parse().expect("a key"), from, text: "mine".to_owned(), at };
+        assert_eq!(cost(&mut state, composed), (1, true, false), "a message of ours");
+    }
 }
