@@ -1,5 +1,6 @@
 // Browser tests of the release build. One server is shared by all tests, which use rooms of their own; `Server` in
-// tests/server.ts starts further ones. Files named *.noscript.spec.ts run with JavaScript off.
+// tests/server.ts starts further ones. Files named *.noscript.spec.ts run with JavaScript off, those named *.bfcache.spec.ts in a browser
+// that keeps pages for the way back, as people's browsers do and Playwright's does not.
 
 import { defineConfig, devices } from '@playwright/test';
 import { freePort, freshData } from './tests/process.ts';
@@ -12,6 +13,19 @@ const port = Number(process.env.END2END_PORT);
 const data = process.env.END2END_DATA;
 const baseURL = `http://127.0.0.1:${port}`;
 const quote = (word: string) => `'${word.replaceAll("'", String.raw`'\''`)}'`;
+
+const launchOptions = {
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+};
 
 export default defineConfig({
   testDir: 'tests',
@@ -31,23 +45,17 @@ export default defineConfig({
     baseURL,
     trace: 'retain-on-failure',
     screenshot: 'only-on-failure',
-    launchOptions: {
-      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      args: [
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    },
+    launchOptions,
   },
 
   projects: [
-    { name: 'chromium', testIgnore: '**/*.noscript.spec.ts' },
+    { name: 'chromium', testIgnore: ['**/*.noscript.spec.ts', '**/*.bfcache.spec.ts'] },
     { name: 'no-script', testMatch: '**/*.noscript.spec.ts', use: { javaScriptEnabled: false } },
+    {
+      name: 'kept-pages',
+      testMatch: '**/*.bfcache.spec.ts',
+      use: { launchOptions: { ...launchOptions, ignoreDefaultArgs: ['--disable-back-forward-cache'] } },
+    },
   ],
 
   webServer: {

@@ -3,6 +3,9 @@
 //! After a failure the next attempt waits longer, up to half a minute, and for a random part of that, so that a thousand
 //! browsers do not come back at the same moment; when the network or the tab comes back it is made at once. A close code from
 //! 4500 on means that coming back is of no use. A connection that has gone quiet is asked with a `ping` and given up if nothing comes.
+//!
+//! Who leaves the page is gone: it is closed then. A browser may keep the page as it is, with its socket, and show it once more when the
+//! reader comes back; until then the others would see somebody who is not there.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -44,6 +47,10 @@ enum Order {
     Open,
     /// The network or the tab came back: no more waiting, and no more trust.
     Wake,
+    /// The reader leaves the page.
+    Leave,
+    /// The page is shown, perhaps once more.
+    Return,
 }
 
 /// The way to the connection, for the page.
@@ -82,6 +89,8 @@ impl Line {
 enum End {
     /// The page wants it closed.
     Closed,
+    /// The reader has left.
+    Left,
     /// To be opened again at once.
     Again,
     /// It broke or was closed; after how long it is opened again is up to the caller.
@@ -94,19 +103,22 @@ enum End {
 pub(super) fn start(path: &str, client: impl Client) -> Line {
     let (orders, inbox) = mpsc::unbounded();
     let line = Line { orders, next_id: Rc::new(Cell::new(1)) };
-    wake_on("online", &window(), &line);
-    wake_on("offline", &window(), &line);
-    wake_on("visibilitychange", &document(), &line);
+    let wake = || (!document().hidden()).then_some(Order::Wake);
+    order_on("online", &window(), &line, wake);
+    order_on("offline", &window(), &line, wake);
+    order_on("visibilitychange", &document(), &line, wake);
+    order_on("pagehide", &window(), &line, || Some(Order::Leave));
+    order_on("pageshow", &window(), &line, || Some(Order::Return));
     spawn_local(run(super::socket_address(path), client, line.clone(), inbox));
     line
 }
 
-/// Has an event of the page tried at once what else would wait.
-fn wake_on(event: &str, target: &web_sys::EventTarget, line: &Line) {
+/// Has an event of the page order something, if there is something to order.
+fn order_on(event: &str, target: &web_sys::EventTarget, line: &Line, order: fn() -> Option<Order>) {
     let line = line.clone();
     let listener = Closure::<dyn Fn()>::new(move || {
-        if !document().hidden() {
-            line.order(Order::Wake);
+        if let Some(order) = order() {
+            line.order(order);
         }
     });
     if target.add_event_listener_with_callback(event, listener.as_ref().unchecked_ref()).is_ok() {
@@ -124,39 +136,45 @@ async fn run(address: String, client: impl Client, line: Line, mut orders: mpsc:
         if welcomed.get() {
             wait = FIRST_WAIT;
         }
-        let reason = match end {
-            End::Again => continue,
-            End::Closed => Some(None),
-            End::Refused(reason) => Some(Some(reason)),
-            End::Lost => None,
+        let end = if matches!(end, End::Lost) {
+            client.status(Status::Connecting);
+            // Without a network there is nothing to try until it is back, which is an event.
+            let online = window().navigator().on_line();
+            let delay = if online { wait * (0.5 + js_sys::Math::random() / 2.0) } else { LONGEST_WAIT } as u32;
+            wait = (wait * 2.0).min(LONGEST_WAIT);
+            pause(delay, &mut orders).await
+        } else {
+            end
         };
-        if let Some(reason) = reason {
-            client.status(Status::Closed { reason });
-            while !matches!(orders.next().await, Some(Order::Open)) {}
-            continue;
-        }
-        client.status(Status::Connecting);
-        // Without a network there is nothing to try until it is back, which is an event.
-        let online = window().navigator().on_line();
-        let delay = if online { wait * (0.5 + js_sys::Math::random() / 2.0) } else { LONGEST_WAIT } as u32;
-        wait = (wait * 2.0).min(LONGEST_WAIT);
-        if pause(delay, &mut orders).await {
-            client.status(Status::Closed { reason: None });
-            while !matches!(orders.next().await, Some(Order::Open)) {}
+        match end {
+            End::Again | End::Lost => {}
+            End::Closed => closed(None, &client, &mut orders).await,
+            End::Refused(reason) => closed(Some(reason), &client, &mut orders).await,
+            End::Left => {
+                client.status(Status::Connecting);
+                while !matches!(orders.next().await, Some(Order::Open | Order::Wake | Order::Return)) {}
+            }
         }
     }
 }
 
-/// Waits, unless something makes waiting senseless. True when the page wants the connection closed.
-async fn pause(milliseconds: u32, orders: &mut mpsc::UnboundedReceiver<Order>) -> bool {
+/// Stays closed until the page wants it opened.
+async fn closed(reason: Option<String>, client: &impl Client, orders: &mut mpsc::UnboundedReceiver<Order>) {
+    client.status(Status::Closed { reason });
+    while !matches!(orders.next().await, Some(Order::Open)) {}
+}
+
+/// Waits, unless something makes waiting senseless; says what is to come of the connection.
+async fn pause(milliseconds: u32, orders: &mut mpsc::UnboundedReceiver<Order>) -> End {
     let mut over = TimeoutFuture::new(milliseconds).fuse();
     loop {
         select! {
-            () = over => return false,
+            () = over => return End::Again,
             order = orders.select_next_some() => match order {
-                Order::Open | Order::Wake => return false,
-                Order::Close => return true,
-                Order::Say(_) => {}
+                Order::Open | Order::Wake => return End::Again,
+                Order::Close => return End::Closed,
+                Order::Leave => return End::Left,
+                Order::Say(_) | Order::Return => {}
             },
         }
     }
@@ -220,14 +238,14 @@ async fn converse(
                         }
                     }
                 }
-                Order::Close => {
+                order @ (Order::Close | Order::Leave) => {
                     if let Ok(socket) = stream.into_inner().reunite(sink) {
                         // It is closed from our side whatever the browser makes of the code.
                         let _ = socket.close(Some(1000), None);
                     }
-                    return End::Closed;
+                    return if matches!(order, Order::Leave) { End::Left } else { End::Closed };
                 }
-                Order::Open => {}
+                Order::Open | Order::Return => {}
                 Order::Wake => {
                     if !welcomed.get() {
                         return End::Again;
