@@ -26,7 +26,7 @@ pub use outside::{Intent, Loading, LobbyLink, Outside, RoomLink, Status};
 pub use page::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage};
 #[cfg(feature = "ssr")]
 pub use room::rendered_bytes;
-pub use room::{Delivery, Editing, Edits, End, Gap, Here, Input, RoomState, Row, RowKey, Signals, Typists, What, Wish};
+pub use room::{Delivery, Editing, Edits, End, Gap, Here, Input, MENU, RoomState, Row, RowKey, Signals, Typists, What, Wish};
 
 use crate::wire::Timestamp;
 

@@ -2,7 +2,11 @@
 //!
 //! The scrolling element is a reversed column: its scroll position is 0 at the end and negative above. Before the state
 //! changes, [`Scroll::remember`] notes which row is the first in sight and where; when the list has changed, and before it is painted, a
-//! `MutationObserver` puts that row back to where it was. A reader within 100 px of the end follows the end instead.
+//! `MutationObserver` puts that row back to where it was. A reader within 100 px of the end follows the end instead, unless they have
+//! something there in hand: a menu that is open, words that are selected, a pointer that is pressed.
+//!
+//! Rows are not whole pixels high, and scroll positions are. So a row is put back to where the reader had it, not to where it came to
+//! stand the last time: else the list would creep by a part of a pixel with each message.
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,12 +16,15 @@ use std::{
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, closure::Closure};
 
-use crate::app::{Intent, Loading, RoomLink, RoomState};
+use crate::app::{Intent, Loading, MENU, RoomLink, RoomState};
 
 /// How close to the end a reader follows it, in pixels.
 const NEAR_END: i32 = 100;
 /// How close to the beginning earlier messages are asked for, or later ones to the end of what is shown, in pixels.
 const NEAR_MORE: i32 = 600;
+
+/// What has moved by less than this has not moved, in pixels: a tenth of the smallest step on a dense screen.
+const SAME: f64 = 0.02;
 
 /// The place of one log.
 #[derive(Clone)]
@@ -28,13 +35,19 @@ struct Place {
     following: Cell<bool>,
     /// The first row in sight; none for a reader who follows the end.
     anchor: RefCell<Option<Anchor>>,
+    /// The pointer is pressed on a row.
+    pressed: Cell<bool>,
+    /// The reader has something in hand.
+    held: Cell<bool>,
 }
 
 /// A row that stays where it is.
 struct Anchor {
     row: web_sys::Element,
-    /// How far below the log's upper edge it begins.
+    /// How far below the log's upper edge the reader had it.
     top: f64,
+    /// How far below it came to stand when it was put there.
+    stands: f64,
     /// How many rows stood above it.
     place: usize,
 }
@@ -42,7 +55,8 @@ struct Anchor {
 impl Scroll {
     /// Watches over the page's log as long as the page lives.
     pub(super) fn start(link: RoomLink) -> Self {
-        let place = Rc::new(Place { link, following: Cell::new(true), anchor: RefCell::default() });
+        let (pressed, held) = (Cell::default(), Cell::default());
+        let place = Rc::new(Place { link, following: Cell::new(true), anchor: RefCell::default(), pressed, held });
         if let Some(log) = place.log() {
             place.look();
             place.watch(&log);
@@ -73,6 +87,10 @@ impl Scroll {
     /// Goes to the end and follows it from there.
     pub(super) fn to_end(&self) {
         if let Some(log) = self.0.log() {
+            if let Some(selection) = selection_in(&log) {
+                // What keeps the selection is a range that the browser made.
+                let _ = selection.remove_all_ranges();
+            }
             log.set_scroll_top(0);
         }
         self.0.look();
@@ -112,9 +130,60 @@ impl Place {
             observer.observe(log);
         }
         let _ = log.add_event_listener_with_callback("scroll", scrolled.as_ref().unchecked_ref());
+        self.watch_hand(log);
         // They live as long as the page does.
         changed.forget();
         scrolled.forget();
+    }
+
+    /// Watches what the reader takes in hand, and what they let go of.
+    fn watch_hand(self: &Rc<Self>, log: &web_sys::Element) {
+        let pressed = {
+            let (place, log) = (Rc::clone(self), log.clone());
+            // On the log itself is its scroll bar, of which browsers do not tell when it is let go.
+            Closure::<dyn Fn(web_sys::Event)>::new(move |event: web_sys::Event| {
+                place.pressed.set(event.target().as_ref() != Some(log.as_ref()));
+            })
+        };
+        let let_go = {
+            let place = Rc::clone(self);
+            Closure::<dyn Fn()>::new(move || {
+                place.pressed.set(false);
+                place.let_go();
+            })
+        };
+        let changed = {
+            let place = Rc::clone(self);
+            Closure::<dyn Fn()>::new(move || place.let_go())
+        };
+        let _ = log.add_event_listener_with_callback("pointerdown", pressed.as_ref().unchecked_ref());
+        for event in ["pointerup", "pointercancel", "blur"] {
+            let _ = window().add_event_listener_with_callback(event, let_go.as_ref().unchecked_ref());
+        }
+        let changed_function = changed.as_ref().unchecked_ref();
+        let _ = document().add_event_listener_with_callback("selectionchange", changed_function);
+        // It does not bubble.
+        let _ = document().add_event_listener_with_callback_and_bool("toggle", changed_function, true);
+        // They live as long as the page does.
+        pressed.forget();
+        let_go.forget();
+        changed.forget();
+    }
+
+    /// The reader has something in hand that would be carried away.
+    fn is_held(&self, log: &web_sys::Element) -> bool {
+        let has_menu = || document().query_selector(&format!("#{MENU}:popover-open")).ok().flatten().is_some();
+        self.pressed.get() || selection_in(log).is_some() || has_menu()
+    }
+
+    /// The reader may have let go of what they had in hand. Who is still near the end follows it again.
+    fn let_go(&self) {
+        if self.held.get() && self.log().is_some_and(|log| !self.is_held(&log)) {
+            self.look();
+            if self.following.get() {
+                self.restore();
+            }
+        }
     }
 
     /// Notes where the reader is.
@@ -122,9 +191,12 @@ impl Place {
         let Some(log) = self.log() else { return };
         // The end of what is shown is not the end of the room where the reader is in the past.
         let in_the_past = self.link.state.with_untracked(|state| state.newer_than().is_some());
-        let following = -log.scroll_top() <= NEAR_END && !in_the_past;
+        let is_near = -log.scroll_top() <= NEAR_END && !in_the_past;
+        self.held.set(self.is_held(&log));
+        let following = is_near && !self.held.get();
         self.following.set(following);
-        self.anchor.replace(if following { None } else { first_in_sight(&log) });
+        let anchor = if following { None } else { first_in_sight(&log, self.anchor.take()) };
+        self.anchor.replace(anchor);
         if self.link.away.get_untracked() == following {
             self.link.away.set(!following);
         }
@@ -158,17 +230,25 @@ impl Place {
             log.set_scroll_top(0);
             return;
         }
-        let anchor = self.anchor.borrow();
+        let mut anchor = self.anchor.borrow_mut();
+        let Some(anchor) = anchor.as_mut() else { return };
         // The row is held no more: the oldest that are come next.
-        if anchor.as_ref().is_some_and(|anchor| !anchor.row.is_connected()) {
+        if !anchor.row.is_connected() {
             log.set_scroll_top(log.client_height() - log.scroll_height());
             return;
         }
-        let moved = anchor.as_ref().map(|anchor| top_in(&log, &anchor.row) - anchor.top);
-        if let Some(moved) = moved.filter(|moved| moved.abs() >= 0.5) {
+        let moved = top_in(&log, &anchor.row) - anchor.top;
+        if moved.abs() >= 0.5 {
             log.scroll_by_with_x_and_y(0.0, moved);
         }
+        anchor.stands = top_in(&log, &anchor.row);
     }
+}
+
+/// What is selected, if it is in the log.
+fn selection_in(log: &web_sys::Element) -> Option<web_sys::Selection> {
+    let selection = document().get_selection().ok().flatten()?;
+    (!selection.is_collapsed() && log.contains(selection.anchor_node().as_ref())).then_some(selection)
 }
 
 /// How far below the log's upper edge an element begins.
@@ -180,12 +260,19 @@ fn rows_of(log: &web_sys::Element) -> Option<web_sys::HtmlCollection> {
     Some(log.query_selector(".messages").ok().flatten()?.children())
 }
 
-fn first_in_sight(log: &web_sys::Element) -> Option<Anchor> {
+/// The first row in sight. Where the one before stands as it was put, the reader has not scrolled, and it is still the one that stays.
+fn first_in_sight(log: &web_sys::Element, before: Option<Anchor>) -> Option<Anchor> {
     let rows = rows_of(log)?;
-    let place = place_in_sight(log, &rows);
-    let row = rows.item(place)?;
-    let top = top_in(log, &row);
-    Some(Anchor { row, top, place: place as usize })
+    let at = place_in_sight(log, &rows);
+    let (row, place) = (rows.item(at)?, at as usize);
+    let stands = |anchor: &Anchor| anchor.row.is_connected() && (top_in(log, &anchor.row) - anchor.stands).abs() < SAME;
+    Some(before.filter(stands).map_or_else(
+        || {
+            let top = top_in(log, &row);
+            Anchor { row, top, stands: top, place }
+        },
+        |before| Anchor { place, ..before },
+    ))
 }
 
 /// The rows stand one below the other, so the first that ends below the upper edge is found by halving.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The id of the menu's element.
-pub(super) const MENU: &str = "actions";
+pub const MENU: &str = "actions";
 
 /// The usual reactions, and what they are called.
 const USUAL: [(&str, &str); 8] = [

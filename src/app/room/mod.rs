@@ -13,6 +13,7 @@ mod state;
 mod view;
 mod wish;
 
+pub use actions::MENU;
 pub use edits::{Editing, Edits};
 pub use presence::{Here, Typists};
 #[cfg(feature = "ssr")]
