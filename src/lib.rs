@@ -16,9 +16,16 @@ mod browser;
 #[cfg(feature = "ssr")]
 pub mod server;
 
-/// Makes the page alive; called by the script in its head.
+/// Makes the page alive; called by `app/start.js`.
 #[cfg(all(feature = "hydrate", target_arch = "wasm32"))]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
-    browser::start();
+    browser::hydrate();
+}
+
+/// The same where the page is not as the server has rendered it: renders it anew.
+#[cfg(all(feature = "hydrate", target_arch = "wasm32"))]
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn render() {
+    browser::render();
 }

@@ -1,7 +1,37 @@
 // The reader's place in a long room.
 
+import type { Locator } from '@playwright/test';
 import { Server, expect, test } from './fixtures.ts';
 import { Room, fill, freshRoom } from './room.ts';
+
+/**
+ * Scrolls to one end of what is shown, again and again, as soon as more is there, until a message of this number is. All of it happens on the
+ * page: what it takes depends on the server and the page alone.
+ */
+async function scrollUntil(room: Room, way: 'up' | 'down', number: number): Promise<void> {
+  await room.log.evaluate(
+    (log, [way, number]) =>
+      new Promise<void>((resolve) => {
+        const rows = log.querySelector('.messages')!.children;
+        const numberOf = (row: Element) => Number(row.querySelector('.text')!.textContent!.split(' ')[1]);
+        const step = () => {
+          const reached = way === 'up' ? numberOf(rows[0]!) <= number : numberOf(rows[rows.length - 1]!) >= number;
+          if (reached) {
+            observer.disconnect();
+            resolve();
+            return;
+          }
+          log.scrollTop = way === 'up' ? log.clientHeight - log.scrollHeight : 0;
+          // It may stand there already, which is no event.
+          log.dispatchEvent(new Event('scroll'));
+        };
+        const observer = new MutationObserver(step);
+        observer.observe(log, { childList: true, subtree: true });
+        step();
+      }),
+    [way, number] as const,
+  );
+}
 
 const many = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => `message ${from + i}`);
 
@@ -66,32 +96,23 @@ test('a long room is read up and down with at most 400 rows on the page, and non
     expect(texts.length).toBeLessThanOrEqual(400);
     return { first, last: first + texts.length - 1 };
   };
-  const toTheTop = () => ann.log.evaluate((log) => (log.scrollTop = -(log.scrollHeight - log.clientHeight)));
-  const toTheBottom = () => ann.log.evaluate((log) => (log.scrollTop = 0));
 
   // Up, until the end of the room is far away.
-  while ((await numbers()).first > 1_201) {
-    const { first } = await numbers();
-    await toTheTop();
-    await expect(ann.messages.filter({ hasText: new RegExp(`message ${first - 1}$`) })).toBeAttached();
-  }
+  await scrollUntil(ann, 'up', 1_201);
   await expect(later).toBeAttached();
-  expect((await numbers()).last).toBeLessThan(1_700);
+  const before = await numbers();
+  expect(before.first).toBeLessThanOrEqual(1_201);
+  expect(before.last).toBeLessThan(1_700);
 
   // What is said now leaves the reader in peace.
-  const before = await numbers();
   await bob.say('message 2001');
   await expect(ann.jump).toHaveText('Jump to latest (1 new)');
   expect(await numbers()).toEqual(before);
 
   // Down again, to what was said meanwhile.
-  while ((await numbers()).last < 2_001) {
-    const { last } = await numbers();
-    await toTheBottom();
-    await expect(ann.messages.filter({ hasText: new RegExp(`message ${last + 1}$`) })).toBeAttached();
-  }
+  await scrollUntil(ann, 'down', 2_001);
   await expect(later).toHaveCount(0);
-  await toTheBottom();
+  await ann.log.evaluate((log) => (log.scrollTop = 0));
   await expect(ann.jump).toHaveCount(0);
   await bob.say('message 2002');
   await expect(ann.messages.last()).toContainText('message 2002');
@@ -109,11 +130,8 @@ for (const way of ['the button', 'an own message']) {
     await fill(page, name, many(1, 1_000));
     const room = await Room.open(page, name, server.url);
     const later = room.log.getByRole('link', { name: 'Later messages' });
-    while ((await later.count()) === 0) {
-      const first = Number((await room.texts())[0]!.split(' ')[1]);
-      await room.log.evaluate((log) => (log.scrollTop = -(log.scrollHeight - log.clientHeight)));
-      await expect(room.messages.filter({ hasText: new RegExp(`message ${first - 1}$`) })).toBeAttached();
-    }
+    await scrollUntil(room, 'up', 450);
+    await expect(later).toBeAttached();
     let last = 1_000;
     if (way === 'the button') {
       await room.jump.click();
@@ -153,6 +171,92 @@ test('a reader at the end follows; one who reads further up is left in peace and
   await ann.jump.click();
   await expect(ann.messages.last()).toBeInViewport({ ratio: 1 });
   await expect(ann.jump).toHaveCount(0);
+});
+
+for (const [what, device] of [['a desktop', {}], ['a phone', { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 }]] as const) {
+  test(`the place of a reader further up is exact after 200 messages, on ${what}`, async ({ browser, baseURL, page }) => {
+    const name = freshRoom();
+    await page.goto('/');
+    await fill(page, name, many(1, 120));
+    const context = await browser.newContext({ baseURL: baseURL!, ...device });
+    const ann = await Room.open(await context.newPage(), name);
+    await ann.log.evaluate((log) => (log.scrollTop = -600));
+    await expect(ann.jump).toHaveText('Jump to latest');
+    const anchor = await ann.log.evaluateHandle((log) => {
+      const edge = log.getBoundingClientRect().top;
+      return [...log.querySelectorAll('.messages > li')].find((row) => row.getBoundingClientRect().top > edge)!;
+    });
+    const top = () => anchor.evaluate((row) => row.getBoundingClientRect().top);
+    const before = await top();
+    for (let said = 1; said <= 200; said += 1) {
+      await fill(page, name, [`more ${said}`]);
+      await expect(ann.jump).toHaveText(`Jump to latest (${said} new)`);
+    }
+    // Positions are whole pixels of the screen.
+    expect(Math.abs((await top()) - before)).toBeLessThanOrEqual(0.5);
+  });
+}
+
+test('what the reader has in hand stays where it is, and what comes is counted', async ({ browser, page, baseURL }) => {
+  const name = freshRoom();
+  await page.goto('/');
+  await fill(page, name, many(1, 60));
+  const ann = await Room.open(page, name);
+  const bob = await Room.openAs(browser, 'Bob', name, baseURL!);
+  const holds: Record<string, [take: (row: Locator) => Promise<void>, letGo: () => Promise<void>]> = {
+    'a menu': [
+      async (row) => {
+        await row.hover();
+        await row.getByRole('button', { name: 'Message actions' }).click();
+        await expect(page.getByRole('button', { name: 'thumbs up' })).toBeFocused();
+      },
+      () => page.keyboard.press('Escape'),
+    ],
+    'a selection': [(row) => row.locator('.text').dblclick(), () => page.evaluate(() => getSelection()!.removeAllRanges())],
+    'a pointer': [
+      async (row) => {
+        await row.locator('.text').hover();
+        await page.mouse.down();
+      },
+      () => page.mouse.up(),
+    ],
+  };
+  let count = 60;
+  for (const [what, [take, letGo]] of Object.entries(holds)) {
+    const row = ann.messages.filter({ hasText: new RegExp(`message ${count}$`) });
+    await take(row);
+    const before = await row.boundingBox();
+    for (let came = 1; came <= 6; came += 1) {
+      count += 1;
+      await bob.say(`message ${count}`);
+      await expect(ann.jump, what).toHaveText(`Jump to latest (${came} new)`);
+    }
+    expect(Math.abs((await row.boundingBox())!.y - before!.y), what).toBeLessThanOrEqual(1);
+    await letGo();
+    // What was counted is not in sight: the reader goes there.
+    await expect(ann.jump, what).toHaveText('Jump to latest (6 new)');
+    await ann.jump.click();
+    await expect(ann.jump, what).toHaveCount(0);
+    await expect(ann.messages.last()).toBeInViewport({ ratio: 1 });
+  }
+  // Who has let go follows again.
+  await bob.say('the last');
+  await expect(ann.messages.last()).toContainText('the last');
+  await expect(ann.messages.last()).toBeInViewport({ ratio: 1 });
+});
+
+test('the wheel turns over the button that leads to the end', async ({ page }) => {
+  const name = freshRoom();
+  await page.goto('/');
+  await fill(page, name, many(1, 120));
+  const room = await Room.open(page, name);
+  await room.log.evaluate((log) => (log.scrollTop = -900));
+  await room.jump.hover();
+  await page.mouse.wheel(0, -200);
+  await expect.poll(() => room.log.evaluate((log) => log.scrollTop)).toBeLessThanOrEqual(-1_050);
+  const [jump, log] = [await room.jump.boundingBox(), await room.log.boundingBox()];
+  expect(jump!.y + jump!.height).toBeLessThan(log!.y + log!.height);
+  expect(jump!.y).toBeGreaterThan(log!.y + log!.height / 2);
 });
 
 test('within 100 px of the end counts as being there; an own message leads there', async ({ browser, page, baseURL }) => {

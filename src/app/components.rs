@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::{Zone, ZoneOf};
+use super::{Zone, ZoneOf, words::words};
 use crate::wire::{Person, Timestamp, first_cluster};
 
 /// The bar at the top of every page; its title leads home. With `back` an arrow stands before it, and on narrow screens for it.
@@ -54,13 +54,9 @@ pub(super) fn Clock(at: Timestamp, #[prop(optional)] day: bool) -> impl IntoView
         let zone = zone.get();
         let local = at.civil(zone(at));
         let time = format!("{:02}:{:02}", local.hour(), local.minute());
-        if day { format!("{} {time}", date(at, zone)) } else { time }
+        words(&if day { format!("{} {time}", date(at, zone)) } else { time })
     };
-    view! {
-        <time datetime=at.to_string() title=move || moment(at, zone.get())>
-            {text}
-        </time>
-    }
+    view! { <time datetime=at.to_string() title=move || moment(at, zone.get()) inner_html=text></time> }
 }
 
 /// A day and a time of it to the second, `20 Nov 2026 12:00:00`.

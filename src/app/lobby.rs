@@ -6,6 +6,7 @@ use super::{
     Alike, Loading, LobbyLink, LobbyPage, Outside, Status, Zone,
     components::{Clock, Me, TopBar},
     search::SearchForm,
+    words::words,
 };
 use crate::wire::{Content, Group, MessageId, RoomList, RoomSummary, Stored, Timestamp, beginning};
 
@@ -181,18 +182,21 @@ pub(super) fn Lobby(page: LobbyPage) -> impl IntoView {
             </form>
             {alike.map(|alike| view! { <Mistakable alike /> })}
             <SearchForm />
-            <p class="lost" role="status">
-                {move || lost.get().then_some("Not connected: what is new does not show here. Trying again…")}
-            </p>
+            <p
+                class="lost"
+                role="status"
+                inner_html=move || if lost.get() { "Not connected: what is new does not show here. Trying again…" } else { "" }
+            ></p>
             {(!first).then(|| view! { <p><a href="/">"Newest rooms"</a></p> })}
             <Show when=move || groups.with(Vec::is_empty)>
-                <p class="empty">
-                    {move || match link.name.get() {
-                        name if !name.is_empty() => format!("No room has “{name}” in its name."),
+                <p
+                    class="empty"
+                    inner_html=move || match link.name.get() {
+                        name if !name.is_empty() => words(&format!("No room has “{name}” in its name.")),
                         _ if state.with(|state| state.next("").is_some()) || !first => "There are no rooms here.".to_owned(),
                         _ => "No room has been used yet. Name one above and say the first thing.".to_owned(),
-                    }}
-                </p>
+                    }
+                ></p>
             </Show>
             <ul class="rooms" hidden=move || groups.with(Vec::is_empty)>
                 <For each=move || groups.get() key=Clone::clone let:group>
@@ -266,9 +270,7 @@ fn More(link: LobbyLink) -> impl IntoView {
     move || {
         next.get().map(|(name, next)| {
             view! {
-                <a class="more" href=address(&name, &next) on:click=read>
-                    {label}
-                </a>
+                <a class="more" href=address(&name, &next) on:click=read inner_html=label></a>
             }
         })
     }
@@ -293,13 +295,16 @@ fn RoomItem(state: RwSignal<LobbyState>, group: Group) -> impl IntoView {
                 {move || {
                     latest.get().map(|latest| {
                         let message = latest.message;
-                        let text = beginning(&message.content.text);
-                        let deleted = message.content.deleted;
+                        let said = if message.content.deleted {
+                            "<i>message deleted</i>".to_owned()
+                        } else {
+                            format!("<bdi>{}</bdi>", words(&beginning(&message.content.text)))
+                        };
                         view! {
                             <span class="latest">
-                                <bdi class="author">{message.from.name}</bdi>
+                                <bdi class="author" inner_html=words(&message.from.name)></bdi>
                                 ": "
-                                {if deleted { view! { <i>"message deleted"</i> }.into_any() } else { view! { <bdi>{text}</bdi> }.into_any() }}
+                                <span inner_html=said></span>
                             </span>
                             <Clock at=message.at day=true />
                         }

@@ -17,6 +17,7 @@ mod outside;
 mod page;
 mod room;
 mod search;
+mod words;
 
 #[cfg(feature = "ssr")]
 use leptos::nonce::use_nonce;
@@ -32,11 +33,18 @@ use crate::wire::Timestamp;
 
 use self::{lobby::Lobby, page::Notice, room::Room, search::Search};
 
+/// What makes the page alive.
+#[cfg(feature = "ssr")]
+const START: &str = include_str!("start.js");
+
 /// The whole document around a page; the server's alone.
 #[cfg(feature = "ssr")]
 pub fn shell(page: Page, options: LeptosOptions) -> impl IntoView {
     let title = page.title();
-    let stylesheet = format!("/{}/{}.css", options.site_pkg_dir, options.output_name);
+    let file = |kind| format!("/{}/{}.{kind}", options.site_pkg_dir, options.output_name);
+    // Nothing is painted before the composer is there: above it the list would jump while it is being read.
+    let expect =
+        matches!(&page, Page::Room(room) if room.live).then(|| view! { <link rel="expect" href="#text" blocking="render" /> });
     provide_context(page);
     view! {
         <!DOCTYPE html>
@@ -45,33 +53,25 @@ pub fn shell(page: Page, options: LeptosOptions) -> impl IntoView {
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1, interactive-widget=resizes-content" />
                 <meta name="color-scheme" content="light dark" />
+                // Phones would make links of what looks like a number, and the page would not know its texts again.
+                <meta name="format-detection" content="telephone=no, date=no, address=no, email=no" />
                 <title>{title}</title>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
-                <link rel="stylesheet" href=stylesheet />
-                <Scripts options />
+                <link rel="stylesheet" href=file("css") />
+                {expect}
             </head>
             <body>
-                <App />
+                <p id="dead" class="dead" role="alert" hidden>
+                    "This page shows nothing new: its program does not run. " <a href="">"Reload"</a>
+                </p>
+                <div id="app">
+                    <App />
+                </div>
+                <script nonce=use_nonce() data-program=file("js") data-binary=file("wasm")>
+                    {START}
+                </script>
             </body>
         </html>
-    }
-}
-
-/// Has the page come alive. The nonce stands where browsers hide it from whoever looks at the page, as `HydrationScripts` of Leptos does
-/// not.
-#[cfg(feature = "ssr")]
-#[component]
-fn Scripts(options: LeptosOptions) -> impl IntoView {
-    let file = |kind: &str| format!("/{}/{}.{kind}", options.site_pkg_dir, options.output_name);
-    let (script, module) = (file("js"), file("wasm"));
-    let begin =
-        format!("import({script:?}).then(page => page.default({{ module_or_path: {module:?} }}).then(() => page.hydrate()))");
-    view! {
-        <link rel="modulepreload" href=script crossorigin="anonymous" />
-        <link rel="preload" href=module r#as="fetch" r#type="application/wasm" crossorigin="anonymous" />
-        <script type="module" nonce=use_nonce()>
-            {begin}
-        </script>
     }
 }
 

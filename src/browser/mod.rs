@@ -14,20 +14,120 @@ mod lobby;
 mod room;
 mod scroll;
 
-use leptos::{mount::hydrate_body, prelude::*};
+use std::cell::Cell;
+
+use leptos::{
+    mount::{hydrate_from, mount_to},
+    prelude::*,
+};
+use wasm_bindgen::{JsCast, UnwrapThrowExt};
 
 use crate::{
-    app::{App, Outside},
+    app::{App, Outside, Page},
     wire::Timestamp,
 };
 
+thread_local! {
+    /// The page is whole. Where hydration has failed, another program has taken over, and what was begun here is not gone on with.
+    static WHOLE: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Makes the page alive that the server has rendered.
-pub fn start() {
-    console_error_panic_hook::set_once();
-    hydrate_body(|| {
-        provide_context(Outside { room: room::open, lobby: lobby::open, zone, touch });
-        view! { <App /> }
+pub fn hydrate() {
+    std::panic::set_hook(Box::new(panicked));
+    hydrate_from(element(), page).forget();
+    WHOLE.set(true);
+}
+
+/// Renders the page anew from its data, where something else than the server has changed it, and makes it alive. What the reader has
+/// written, and where they are, is theirs.
+pub fn render() {
+    std::panic::set_hook(Box::new(panicked));
+    let data = data().expect_throw("the page has its data");
+    let (app, reader) = (element(), Reader::of_the_page());
+    app.set_inner_html("");
+    let with_data = || {
+        provide_context(data);
+        page()
+    };
+    mount_to(app, with_data).forget();
+    reader.goes_on();
+    WHOLE.set(true);
+}
+
+fn page() -> impl IntoView {
+    provide_context(Outside {
+        room: |link| if_whole(room::open, link),
+        lobby: |link| if_whole(lobby::open, link),
+        zone,
+        touch,
     });
+    view! { <App /> }
+}
+
+fn if_whole<T>(open: fn(T), link: T) {
+    if WHOLE.get() {
+        open(link);
+    }
+}
+
+/// Where the page is; beside it may stand what others have put there.
+fn element() -> web_sys::HtmlElement {
+    document().get_element_by_id("app").expect_throw("the page has it").unchecked_into()
+}
+
+/// What the server has rendered the page from. Leptos leaves it in a variable, which a page that is hydrated reads by itself.
+fn data() -> Option<Page> {
+    let all = js_sys::Reflect::get(&window(), &"__RESOLVED_RESOURCES".into()).ok()?;
+    serde_json::from_str(&all.dyn_into::<js_sys::Array>().ok()?.get(0).as_string()?).ok()
+}
+
+/// After a panic nothing goes on: the page says so.
+fn panicked(info: &std::panic::PanicHookInfo) {
+    console_error_panic_hook::hook(info);
+    if let Some(dead) = document().get_element_by_id("dead") {
+        // It may be gone.
+        let _ = dead.remove_attribute("hidden");
+    }
+}
+
+/// What a page has of its reader that its data has not.
+struct Reader {
+    written: String,
+    is_writing: bool,
+    scrolled: i32,
+}
+
+impl Reader {
+    fn composer() -> Option<web_sys::HtmlTextAreaElement> {
+        document().get_element_by_id("text").and_then(|element| element.dyn_into().ok())
+    }
+
+    fn log() -> Option<web_sys::Element> {
+        document().query_selector(".log").ok().flatten()
+    }
+
+    fn of_the_page() -> Self {
+        let composer = Self::composer();
+        Self {
+            is_writing: composer.is_some() && document().active_element() == composer.clone().map(Into::into),
+            written: composer.map(|composer| composer.value()).unwrap_or_default(),
+            scrolled: Self::log().map_or(0, |log| log.scroll_top()),
+        }
+    }
+
+    fn goes_on(self) {
+        if let Some(composer) = Self::composer() {
+            composer.set_value(&self.written);
+            if self.is_writing {
+                // An element that cannot take the keyboard leaves it where it is.
+                let _ = composer.focus();
+            }
+        }
+        if let Some(log) = Self::log() {
+            log.set_scroll_top(self.scrolled);
+        }
+    }
 }
 
 /// Minutes ahead of UTC at that moment; JavaScript counts the other way round.

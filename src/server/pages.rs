@@ -409,8 +409,9 @@ async fn render(status: StatusCode, page: Page, request: Request) -> Response {
         *response.status_mut() = status;
     }
     let headers: &mut HeaderMap = response.headers_mut();
-    // A page is somebody's and soon out of date; the browser may keep it for the way back and asks before showing it again.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    // A page is somebody's and soon out of date; the browser may keep it for the way back and asks before showing it again. Nobody on the
+    // way may write into it: its program would not know it again.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache, no-transform"));
     headers.append(header::VARY, HeaderValue::from_static("cookie, upgrade"));
     response
 }

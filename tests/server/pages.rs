@@ -440,7 +440,7 @@ async fn every_page_has_a_policy_with_a_nonce_of_its_own() {
             ("x-frame-options", "DENY"),
             ("referrer-policy", "same-origin"),
             ("cross-origin-opener-policy", "same-origin"),
-            ("cache-control", "private, no-cache"),
+            ("cache-control", "private, no-cache, no-transform"),
         ] {
             assert_eq!(answer.headers().get(name).and_then(|value| value.to_str().ok()), Some(value), "{path}");
         }

@@ -7,7 +7,7 @@ use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 
 use super::{RowKey, What, Wish};
 use crate::{
-    app::{Intent, Outside, RoomLink, Status},
+    app::{Intent, Outside, RoomLink, Status, words::words},
     wire::{Emoji, MessageId, beginning},
 };
 
@@ -302,9 +302,11 @@ pub(super) fn DeleteQuestion(actions: Actions) -> impl IntoView {
     view! {
         <dialog class="question" aria-labelledby="question" node_ref=question on:close=move |_| deleting.set(None)>
             <h2 id="question">"Delete this message?"</h2>
-            <p class="beginning" dir="auto">
-                {move || deleting.with(|deleting| deleting.as_ref().map(|(_, text)| text.clone()))}
-            </p>
+            <p
+                class="beginning"
+                dir="auto"
+                inner_html=move || deleting.with(|deleting| deleting.as_ref().map(|(_, text)| words(text)).unwrap_or_default())
+            ></p>
             <div class="choice">
                 <button type="button" class="plain" node_ref=cancel on:click=move |_| close()>
                     "Cancel"

@@ -10,7 +10,7 @@ use super::{
     actions::{Actions, come_back},
 };
 use crate::{
-    app::{Intent, Outside, RoomLink},
+    app::{Intent, Outside, RoomLink, words::words},
     wire::{Key, MessageId, Text, beginning},
 };
 
@@ -97,14 +97,12 @@ pub(super) fn Composer(
                 autocomplete="off"
                 placeholder="Message"
                 aria-describedby="editing composer-hint"
-                inner_html=entered.map(|text| escaped(&text))
+                inner_html=entered.map(|text| words(&text))
                 node_ref=link.composer
                 on:keydown=keydown
                 on:input=input
             ></textarea>
-            <button type="submit" class="send">
-                {move || if is_editing.get() { "Save" } else { "Send" }}
-            </button>
+            <button type="submit" class="send" inner_html=move || if is_editing.get() { "Save" } else { "Send" }></button>
             <Hint is_editing problem />
         </form>
     }
@@ -155,9 +153,7 @@ fn fits(link: RoomLink, longest: usize, text: &str) -> bool {
 fn EditingBar(link: RoomLink, is_editing: Memo<bool>) -> impl IntoView {
     view! {
         <div class="editing" class:on=move || is_editing.get()>
-            <span id="editing" role="status">
-                {move || is_editing.get().then_some("Editing your message")}
-            </span>
+            <span id="editing" role="status" inner_html=move || if is_editing.get() { "Editing your message" } else { "" }></span>
             <Show when=move || is_editing.get()>
                 <button type="button" class="quiet" on:click=move |_| cancel(link)>
                     "Cancel"
@@ -187,12 +183,12 @@ fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
         first.get().map(|(Editing { text, refused, .. }, count)| {
             let is_mistake = refused.is_some();
             let problem = refused.map_or_else(|| "Not saved yet:".to_owned(), |reason| not_saved(&reason));
-            let which = (count > 1).then(|| format!("(1 of {count}) "));
+            let which = if count > 1 { format!("(1 of {count}) ") } else { String::new() };
             view! {
-                <span class:mistake=is_mistake>{problem}</span>
+                <span class:mistake=is_mistake inner_html=words(&problem)></span>
                 " "
-                {which}
-                <q dir="auto">{beginning(&text)}</q>
+                <span inner_html=which></span>
+                <q dir="auto" inner_html=words(&beginning(&text))></q>
             }
         })
     };
@@ -214,7 +210,7 @@ fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
         view! {
             <span class="choice">
                 <button type="button" class="quiet" aria-describedby="unsaved" on:click=move |event| again(&event, &message)>
-                    {move || if was_refused() { "Edit again" } else { "Continue" }}
+                    <span inner_html=move || if was_refused() { "Edit again" } else { "Continue" }></span>
                 </button>
                 <button type="button" class="quiet" aria-describedby="unsaved" on:click=move |event| discard(&event, &same)>
                     "Discard"
@@ -256,8 +252,8 @@ fn Hint(is_editing: Memo<bool>, problem: RwSignal<Option<String>>) -> impl IntoV
     view! {
         <p id="composer-hint" class="hint">
             {move || match problem.get() {
-                Some(problem) => view! { <span class="mistake" role="alert">{problem}</span> }.into_any(),
-                None => view! { <span class="keys">{keys}</span> }.into_any(),
+                Some(problem) => view! { <span class="mistake" role="alert" inner_html=words(&problem)></span> }.into_any(),
+                None => view! { <span class="keys" inner_html=keys></span> }.into_any(),
             }}
             <span class="scriptless">"Times are in UTC. Reload the page to see what is new."</span>
         </p>
@@ -291,10 +287,4 @@ fn keep_the_draft(link: RoomLink, touch: Option<fn() -> bool>) {
         }
         now
     });
-}
-
-/// Text as the content of an element. Leptos 0.8 writes the children of a `textarea` as they are, which would let a text with
-/// `</textarea>` in it break out.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

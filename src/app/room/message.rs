@@ -11,6 +11,7 @@ use crate::{
     app::{
         Intent, RoomLink, Zone, ZoneOf,
         components::{Clock, date, hue, initial, moment},
+        words::words,
     },
     wire::{Content, Emoji, Reaction, Timestamp},
 };
@@ -136,7 +137,7 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
                 class:changing=move || shown.with(|shown| shown.changing)
                 class:deleted=move || shown.with(|shown| shown.content.deleted)
             >
-                {move || look.with(|look| look.day.clone()).map(|day| view! { <p class="day">{day}</p> })}
+                {move || look.with(|look| look.day.clone()).map(|day| view! { <p class="day" inner_html=words(&day)></p> })}
                 <span class="avatar" data-hue=hue aria-hidden="true">
                     {avatar}
                 </span>
@@ -147,9 +148,7 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
                     {move || look.with(|look| look.at).map(|at| view! { <Clock at /> })}
                     {move || shown.with(|shown| shown.content.edited).map(|at| view! { " " <Edited at /> })}
                 </p>
-                <p class="text" dir="auto">
-                    {move || shown.with(Shown::text)}
-                </p>
+                <p class="text" dir="auto" inner_html=move || words(&shown.with(Shown::text))></p>
                 <Show when=move || shown.with(|shown| !shown.content.reactions.is_empty())>
                     <Reactions put=Memo::new(move |_| shown.with(Shown::put)) me disabled react />
                 </Show>
@@ -176,24 +175,28 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
                 {move || match look.with(|look| look.delivery.clone()) {
                     Delivery::Sent => None,
                     Delivery::Pending => Some(view! { <p class="delivery">"Sending…"</p> }.into_any()),
-                    Delivery::Failed(reason) => Some(
-                        view! {
-                            <p class="delivery" role="alert">
-                                {format!("Not sent: {reason} ")}
-                                <button type="button" class="quiet" on:click=move |_| link.request(Intent::Retry(key.get_value()))>
-                                    "Retry"
-                                </button>
-                                <button type="button" class="quiet" on:click=move |_| link.request(Intent::Discard(key.get_value()))>
-                                    "Discard"
-                                </button>
-                            </p>
-                        }
-                            .into_any(),
-                    ),
+                    Delivery::Failed(reason) => Some(view! { <Refused link key reason /> }.into_any()),
                 }}
             </li>
         }
     })
+}
+
+/// Says why the server did not take a message, and offers what can be done about it.
+#[component]
+fn Refused(link: RoomLink, key: StoredValue<RowKey>, reason: String) -> impl IntoView {
+    view! {
+        <p class="delivery" role="alert">
+            <span inner_html=words(&format!("Not sent: {reason}"))></span>
+            " "
+            <button type="button" class="quiet" on:click=move |_| link.request(Intent::Retry(key.get_value()))>
+                "Retry"
+            </button>
+            <button type="button" class="quiet" on:click=move |_| link.request(Intent::Discard(key.get_value()))>
+                "Discard"
+            </button>
+        </p>
+    }
 }
 
 /// Says that a message was said differently at first, and on demand when that was changed.

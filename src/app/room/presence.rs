@@ -8,6 +8,7 @@ use crate::{
     app::{
         RoomLink,
         components::{hue, initial},
+        words::words,
     },
     wire::{Members, Person, Presence, SAMPLE, TYPING_SHOWN_MS, Timestamp},
 };
@@ -116,10 +117,10 @@ pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
     let people = Memo::new(move |_| link.with_here(|here| me.with_value(|me| here.people(me))));
     view! {
         <button type="button" class="quiet people-button" popovertarget="people">
-            {move || match count.get() {
+            <span inner_html=move || match count.get() {
                 0 => "Nobody".to_owned(),
                 count => count.to_string(),
-            }} <span class="word">" here"</span>
+            }></span> <span class="word">" here"</span>
         </button>
         <section id="people" class="people" popover="auto" aria-label="People in this room">
             <ul tabindex="0" aria-label="People">
@@ -136,7 +137,7 @@ pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
                 </For>
             </ul>
             <Show when=move || more.get() != 0>
-                <p class="more">{move || format!("and {} more", more.get())}</p>
+                <p class="more" inner_html=move || format!("and {} more", more.get())></p>
             </Show>
             <Show when=move || count.get() == 0>
                 <p class="more">"Nobody is here now."</p>
@@ -151,14 +152,18 @@ pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
 pub(super) fn TypingLine(link: RoomLink) -> impl IntoView {
     let typists = Memo::new(move |_| link.with_here(Here::typists));
     view! {
-        <p class="typing" aria-live="off">
-            {move || match typists.get() {
-                Typists::Nobody => ().into_any(),
-                Typists::One(name) => view! { <bdi>{name}</bdi> " is typing…" }.into_any(),
-                Typists::Two(one, other) => view! { <bdi>{one}</bdi> " and " <bdi>{other}</bdi> " are typing…" }.into_any(),
-                Typists::Several => "Several people are typing…".into_any(),
-            }}
-        </p>
+        <p class="typing" aria-live="off" inner_html=move || said(&typists.get())></p>
+    }
+}
+
+/// Who is writing, in words, as what is in an element.
+fn said(typists: &Typists) -> String {
+    let name = |name: &String| format!("<bdi>{}</bdi>", words(name));
+    match typists {
+        Typists::Nobody => String::new(),
+        Typists::One(one) => format!("{} is typing…", name(one)),
+        Typists::Two(one, other) => format!("{} and {} are typing…", name(one), name(other)),
+        Typists::Several => "Several people are typing…".to_owned(),
     }
 }
 

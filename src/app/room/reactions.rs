@@ -67,7 +67,7 @@ pub(super) fn Reactions(
             >
                 <span class="emoji">{glyph}</span>
                 " "
-                <span class="count">{count}</span>
+                <span class="count" inner_html=move || count().to_string()></span>
             </button>
         }
     };

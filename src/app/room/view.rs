@@ -14,6 +14,7 @@ use crate::app::{
     components::{Me, TopBar},
     outside::{About, Loading},
     search::SearchLink,
+    words::words,
 };
 
 #[component]
@@ -70,21 +71,15 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
         </TopBar>
         <main class="room" class:alive=move || actions.is_some_and(|actions| actions.alive.get())>
             <Show when=move || reason().is_some()>
-                <p class="reason" role="alert">
-                    {move || reason().map(|reason| format!("The server has closed the connection: {reason}."))}
-                </p>
+                <p
+                    class="reason"
+                    role="alert"
+                    inner_html=move || {
+                        words(&format!("The server has closed the connection: {}.", reason().unwrap_or_default()))
+                    }
+                ></p>
             </Show>
-            <div class="reading">
-                <Log link name=name.clone() here=here.clone() actions />
-                <Show when=move || link.away.get()>
-                    <button type="button" class="jump" on:click=move |_| link.request(Intent::JumpToLatest)>
-                        {move || match link.unseen.get() {
-                            0 => "Jump to latest".to_owned(),
-                            new => format!("Jump to latest ({new} new)"),
-                        }}
-                    </button>
-                </Show>
-            </div>
+            <Log link name=name.clone() here=here.clone() actions />
             {if let Some(actions) = actions {
                 view! {
                     <TypingLine link />
@@ -103,9 +98,12 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
                 }
                     .into_any()
             }}
-            <div class="visually-hidden" role="status" aria-live="polite">
-                {move || link.announcement.get()}
-            </div>
+            <div
+                class="visually-hidden"
+                role="status"
+                aria-live="polite"
+                inner_html=move || link.announcement.with(|text| words(text))
+            ></div>
         </main>
     }
 }
@@ -115,10 +113,10 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
 fn Connection(link: RoomLink) -> impl IntoView {
     let word = move || {
         link.status.with(|status| match status {
-            Status::Rendered => String::new(),
-            Status::Connecting => "Connecting…".to_owned(),
-            Status::Connected => "Connected".to_owned(),
-            Status::Closed { .. } => "Connection closed".to_owned(),
+            Status::Rendered => "",
+            Status::Connecting => "Connecting…",
+            Status::Connected => "Connected",
+            Status::Closed { .. } => "Connection closed",
         })
     };
     let kind = move || {
@@ -133,16 +131,14 @@ fn Connection(link: RoomLink) -> impl IntoView {
     let alive = move || link.status.with(|status| *status != Status::Rendered);
     view! {
         <div class="connection" data-status=kind>
-            <span class="status" role="status">
-                {word}
-            </span>
+            <span class="status" role="status" inner_html=word></span>
             <Show when=alive>
                 <button
                     type="button"
                     class="quiet"
                     on:click=move |_| link.request(if closed() { Intent::Reconnect } else { Intent::Close })
                 >
-                    {move || if closed() { "Connect" } else { "Close" }}
+                    <span inner_html=move || if closed() { "Connect" } else { "Close" }></span>
                     <Show when=move || !closed()>
                         <span class="word">" connection"</span>
                     </Show>
@@ -189,9 +185,8 @@ fn Log(link: RoomLink, name: String, here: String, actions: Option<Actions>) -> 
                                 class="older"
                                 href=format!("{here}?before={before}")
                                 on:click=move |event| load(event, older.get_untracked().map(Intent::Older))
-                            >
-                                {label}
-                            </a>
+                                inner_html=label
+                            ></a>
                         }
                     })
                 }}
@@ -217,12 +212,23 @@ fn Log(link: RoomLink, name: String, here: String, actions: Option<Actions>) -> 
                                 class="newer"
                                 href=format!("{later_here}?after={after}#{MESSAGES}")
                                 on:click=move |event| load(event, newer.get_untracked().map(Intent::Newer))
-                            >
-                                {label}
-                            </a>
+                                inner_html=label
+                            ></a>
                         }
                     })
                 }}
+                <div class="jump">
+                    <Show when=move || link.away.get()>
+                        <button
+                            type="button"
+                            on:click=move |_| link.request(Intent::JumpToLatest)
+                            inner_html=move || match link.unseen.get() {
+                                0 => "Jump to latest".to_owned(),
+                                new => format!("Jump to latest ({new} new)"),
+                            }
+                        ></button>
+                    </Show>
+                </div>
             </div>
         </div>
     }
