@@ -37,3 +37,16 @@ test('a connection that was closed stays closed on the way back', async ({ page 
   await page.getByRole('button', { name: 'Connect', exact: true }).click();
   await ann.isConnected();
 });
+
+test('a draft that a new tab has taken over is not in the old one on the way back', async ({ page, context }) => {
+  const name = freshRoom();
+  const ann = await Room.open(page, name);
+  await ann.composer.fill('half a thought');
+  await page.getByRole('link', { name: /Rooms/ }).click();
+  await expect(page).toHaveURL('/');
+  const second = await Room.open(await context.newPage(), name);
+  await expect(second.composer).toHaveValue('half a thought');
+  await page.goBack({ waitUntil: 'commit' });
+  await ann.isConnected();
+  await expect(ann.composer).toHaveValue('');
+});

@@ -63,21 +63,14 @@ pub(super) fn open(link: RoomLink) {
         announcer: Announcer::new(link.announcement),
         typed: Cell::default(),
     });
-    for kept in room.outbox.restore() {
-        match kept {
-            Kept::Say(key, text) => room.compose(key, text),
-            Kept::Change(wish) => room.wish(wish),
-            Kept::Edit(editing) => link.edits.update(|edits| edits.restore(editing)),
-        }
-    }
+    room.bring_back(room.outbox.restore());
     let session = Rc::clone(&room);
     Effect::new(move || {
         link.edits.track();
         session.outbox.keep();
     });
     let line = connection::start(&format!("/room/{group}/"), Rc::clone(&room));
-    let draft = Draft::of(&group);
-    draft.restore(link);
+    let draft = Draft::open(&group, link);
     let hear = SendWrapper::new(move |intent| match intent {
         Intent::Send(text) => {
             room.to_latest();
@@ -398,18 +391,48 @@ impl Session {
     }
 
     /// The server says who we are. Where that is somebody else than the page was made for (another tab came first with its
-    /// cookie, or the cookies were cleared), the page is made anew, once; what is not sent yet comes along.
-    fn are(&self, you: Person) {
-        if self.you().id != you.id
-            && let Some(storage) = outbox::storage()
-            && storage.get_item(RELOADED).ok().flatten().is_none()
-            && storage.set_item(RELOADED, "1").is_ok()
-        {
-            // Where it fails, the page goes on as it is.
-            let _ = window().location().reload();
+    /// cookie, or the cookies were cleared), the page is made anew; what is not sent yet comes along. A page that is made for somebody
+    /// else again, since the browser takes no cookies, goes on as it is. True when the page is about to be made anew: nothing is said by
+    /// somebody who it will not be.
+    fn are(&self, you: Person) -> bool {
+        let is_other = self.you().id != you.id;
+        if let Some(storage) = outbox::storage() {
+            if !is_other {
+                // The page is made for who we are. Should we be another one once more, it is made anew once more.
+                let _ = storage.remove_item(RELOADED);
+            } else if storage.get_item(RELOADED).ok().flatten().is_none()
+                && storage.set_item(RELOADED, "1").is_ok()
+                && window().location().reload().is_ok()
+            {
+                return true;
+            }
         }
         self.apply(Input::Are(you.id.clone()));
         self.link.about.update_value(|about| about.you = you);
+        if is_other {
+            self.say_as_we_are();
+        }
+        false
+    }
+
+    /// What waits is said by who we are now: under the old name its event would not be known again.
+    fn say_as_we_are(&self) {
+        let kept = self.outbox.take();
+        let unsent = self.link.state.with_untracked(|state| state.unsent().map(|row| row.key.clone()).collect::<Vec<_>>());
+        let wishes = (0..self.wishes.get()).map(Input::Denied);
+        self.apply_all(unsent.into_iter().map(Input::Discarded).chain(wishes));
+        self.bring_back(kept);
+    }
+
+    /// Has asked for once more what was kept.
+    fn bring_back(&self, kept: Vec<Kept>) {
+        for kept in kept {
+            match kept {
+                Kept::Say(key, text) => self.compose(key, text),
+                Kept::Change(wish) => self.wish(wish),
+                Kept::Edit(editing) => self.link.edits.update(|edits| edits.restore(editing)),
+            }
+        }
     }
 
     fn is_mine(&self, id: &str) -> bool {
@@ -420,11 +443,12 @@ impl Session {
 impl Client for Rc<Session> {
     fn opened(&self, you: Person, line: &Line) {
         self.take_in(line);
-        self.are(you);
         self.ready.set(false);
         self.joining.set(None);
         self.outbox.forget_asked();
-        self.join(line);
+        if !self.are(you) {
+            self.join(line);
+        }
     }
 
     fn received(&self, frame: ServerFrame, line: &Line) {

@@ -137,6 +137,15 @@ impl Outbox {
         self.written.replace(written.is_ok().then_some(text));
     }
 
+    /// Lets go of all that waits and of the messages that were refused, and gives it.
+    pub(super) fn take(&self) -> Vec<Kept> {
+        let mut kept = self.to_keep();
+        kept.retain(|kept| !matches!(kept, Kept::Edit(_)));
+        self.tasks.take();
+        self.asked.take();
+        kept
+    }
+
     /// What waits, before it the messages that were refused, and after it what is written in place of messages.
     fn to_keep(&self) -> Vec<Kept> {
         let say = |key: &RowKey, text: &str| Some(Kept::Say(key.key().parse().ok()?, text.to_owned()));
