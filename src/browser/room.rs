@@ -20,6 +20,7 @@ use std::{
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use send_wrapper::SendWrapper;
+use wasm_bindgen::{JsCast, closure::Closure};
 use wasm_bindgen_futures::spawn_local;
 
 use self::{
@@ -108,10 +109,38 @@ pub(super) fn open(link: RoomLink) {
         }
     });
     link.ask.set_value(Some(Arc::new(move |intent| (*hear)(intent))));
+    write_from_anywhere(link);
     // Where there are keys, somebody who comes to write can begin; a touch keyboard would cover half of what is to be read.
     if !super::touch() && document().active_element().is_none_or(|element| element.tag_name() == "BODY") {
         focus(link.composer.get_untracked().as_deref());
     }
+}
+
+/// Has a letter that is typed where nothing is written come into the composer.
+fn write_from_anywhere(link: RoomLink) {
+    let pressed = Closure::<dyn Fn(web_sys::KeyboardEvent)>::new(move |event: web_sys::KeyboardEvent| {
+        if is_letter(&event) && !event.default_prevented() && !is_in_use(&event) {
+            // What the key does, it does where the keyboard is by then.
+            focus(link.composer.get_untracked().as_deref());
+        }
+    });
+    let _ = document().add_event_listener_with_callback("keydown", pressed.as_ref().unchecked_ref());
+    // It lives as long as the page does.
+    pressed.forget();
+}
+
+/// A key that writes a sign, and does nothing else: a space presses buttons and scrolls.
+fn is_letter(event: &web_sys::KeyboardEvent) -> bool {
+    let key = event.key();
+    let is_one = key.chars().count() == 1 && key != " ";
+    is_one && !(event.ctrl_key() || event.alt_key() || event.meta_key() || event.is_composing())
+}
+
+/// Letters have a meaning where the keyboard is.
+fn is_in_use(event: &web_sys::KeyboardEvent) -> bool {
+    const FIELDS: &str = "input, textarea, select, [contenteditable], dialog, [popover]";
+    let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+    target.is_some_and(|target| target.closest(FIELDS).ok().flatten().is_some())
 }
 
 /// Gives the keyboard to an element whose neighbour has just gone.

@@ -134,6 +134,12 @@ pub(super) fn focus(element: Option<web_sys::Element>) {
     }
 }
 
+/// Whether it was done with a pointer: then the keyboard is not where the reader looks, and writing is what it is for. A click that a key
+/// makes counts none.
+pub(super) fn is_by_pointer(event: &ev::MouseEvent) -> bool {
+    event.detail() > 0
+}
+
 /// Gives the keyboard to the composer, when the button that had it is gone; to the log where a keyboard on a touch screen would come up.
 pub(super) fn come_back(link: RoomLink, touch: Option<fn() -> bool>) {
     if touch.is_none_or(|touch| !touch()) {
@@ -187,10 +193,14 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
         };
         USUAL.map(|(emoji, _)| has(emoji).unwrap_or(false))
     });
-    let react = move |at: usize| {
+    let touch = use_context::<Outside>().map(|outside| outside.touch);
+    let react = move |at: usize, event: &ev::MouseEvent| {
         if let (Some(row), Ok(emoji)) = (actions.take(), USUAL[at].0.parse()) {
             let on = !put.get_untracked()[at];
             actions.wish(&row, What::React { emoji, on });
+            if is_by_pointer(event) {
+                come_back(actions.link(), touch);
+            }
         }
     };
     let edit = move |_| {
@@ -233,7 +243,7 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
                                 aria-label=*name
                                 title=*name
                                 aria-pressed=move || if put.get()[at] { "true" } else { "false" }
-                                on:click=move |_| react(at)
+                                on:click=move |event| react(at, &event)
                             >
                                 {*emoji}
                             </button>

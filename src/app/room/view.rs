@@ -1,10 +1,10 @@
 //! The page of a room.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, wasm_bindgen::JsCast, web_sys};
 
 use super::{
     RoomState,
-    actions::{ActionMenu, Actions, DeleteQuestion, step},
+    actions::{ActionMenu, Actions, DeleteQuestion, come_back, is_by_pointer, step},
     composer::Composer,
     message::MessageRow,
     presence::{People, TypingLine},
@@ -169,6 +169,15 @@ fn Log(link: RoomLink, name: String, here: String, actions: Option<Actions>) -> 
             link.request(intent);
         }
     };
+    // A reaction is put in passing.
+    let touch = use_context::<Outside>().map(|outside| outside.touch);
+    let clicked = move |event: leptos::ev::MouseEvent| {
+        let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        let is_reaction = target.is_some_and(|target| target.closest(".reaction").ok().flatten().is_some());
+        if is_reaction && is_by_pointer(&event) {
+            come_back(link, touch);
+        }
+    };
     let later_here = here.clone();
     view! {
         <div class="log" role="log" aria-live="off" aria-label=format!("Messages in {name}") tabindex="0" node_ref=link.log>
@@ -195,7 +204,7 @@ fn Log(link: RoomLink, name: String, here: String, actions: Option<Actions>) -> 
                         {if actions.is_some() { "Nothing has been said here yet. Say the first thing." } else { "There is nothing here." }}
                     </p>
                 </Show>
-                <ol class="messages" id=MESSAGES on:keydown=|event| step(&event)>
+                <ol class="messages" id=MESSAGES on:keydown=|event| step(&event) on:click=clicked>
                     <For each=keys key=Clone::clone let:key>
                         <MessageRow link key me actions />
                     </For>
