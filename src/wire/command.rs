@@ -1,7 +1,11 @@
 //! What a client may ask for.
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+};
 
 use super::{Code, CommandError, Emoji, InvalidName, Key, MessageId, Position, Topic};
 
@@ -115,55 +119,138 @@ pub struct Ping {}
 /// The largest number that JavaScript can count to, 2^53 - 1: a larger `id` would come back as another one.
 const LARGEST_ID: u64 = (1 << 53) - 1;
 
+/// How much is said about a command that cannot be read, in characters: what is wrong may quote as much as the client has sent.
+const LONGEST_COMPLAINT: usize = 300;
+
 impl Request {
-    /// Reads one text message of a client.
+    /// Reads one text message of a client, straight into the command. What is no part of a command is passed over without memory,
+    /// however much of it there is and however deep it is nested.
     ///
     /// # Errors
     /// What is wrong with it, with the `id` to answer to where one could be read.
     pub fn parse(text: &str) -> Result<Self, (Option<u64>, CommandError)> {
-        let bad = |id: Option<u64>, message: String| (id, CommandError::new(Code::BadRequest, message));
-        let mut map: Map<String, Value> = serde_json::from_str(text)
-            .map_err(|error| bad(None, format!("a command is a JSON object like {{\"id\":1,\"ping\":{{}}}}: {error}")))?;
-        let id = match map.shift_remove("id") {
-            Some(Value::Number(number)) => number.as_u64().filter(|id| *id <= LARGEST_ID),
-            _ => None,
+        // A list could stand for the object, if it were asked.
+        let is_object = text.trim_ascii_start().starts_with('{');
+        let error = match serde_json::from_str::<Whole>(text).map(Whole::request) {
+            Ok(Some(request)) if is_object => return Ok(request),
+            Ok(_) => None,
+            Err(error) => Some(error),
         };
+        let Keys { id, name, others } = serde_json::from_str(text)
+            .map_err(|error| bad(None, format!("a command is a JSON object like {{\"id\":1,\"ping\":{{}}}}: {error}")))?;
         let Some(id) = id else {
             return Err(bad(None, "a command has an `id`, a whole number from 0 to 2^53 - 1".to_owned()));
         };
-        let mut rest = map.into_iter();
-        let (Some((name, body)), None) = (rest.next(), rest.next()) else {
+        let (Some(name), 1) = (name, others) else {
             return Err(bad(Some(id), "beside `id` a command has exactly one key, its name".to_owned()));
         };
-        let command = match name.as_str() {
-            "join" => body_of(body).map(Command::Join),
-            "leave" => body_of(body).map(Command::Leave),
-            "send" => body_of(body).map(Command::Send),
-            "edit" => body_of(body).map(Command::Edit),
-            "delete" => body_of(body).map(Command::Delete),
-            "react" => body_of(body).map(Command::React),
-            "typing" => body_of(body).map(Command::Typing),
-            "ping" => body_of(body).map(Command::Ping),
-            _ => {
-                let name: String = name.chars().take(32).collect();
-                let message =
-                    format!("there is no command `{name}`; there are join, leave, send, edit, delete, react, typing and ping");
-                return Err((Some(id), CommandError::new(Code::UnknownCommand, message)));
-            }
-        };
-        match command {
-            Ok(command) => Ok(Self { id, command }),
-            Err(error) => Err(bad(Some(id), format!("{name}: {error}"))),
+        if COMMANDS.contains(&name.as_str()) {
+            let error = error.map_or_else(|| "an object is needed".to_owned(), |error| error.to_string());
+            return Err(bad(Some(id), format!("{name}: {error}")));
         }
+        let message = format!(
+            "there is no command `{}`; there are join, leave, send, edit, delete, react, typing and ping",
+            name.chars().take(32).collect::<String>()
+        );
+        Err((Some(id), CommandError::new(Code::UnknownCommand, message)))
     }
 }
 
-fn body_of<T: DeserializeOwned>(body: Value) -> Result<T, serde_json::Error> {
-    serde_json::from_value(body)
+fn bad(id: Option<u64>, message: String) -> (Option<u64>, CommandError) {
+    let short = message.char_indices().nth(LONGEST_COMPLAINT).map(|(end, _)| format!("{}…", &message[..end]));
+    (id, CommandError::new(Code::BadRequest, short.unwrap_or(message)))
+}
+
+const COMMANDS: [&str; 8] = ["join", "leave", "send", "edit", "delete", "react", "typing", "ping"];
+
+/// A command that is as it should be. The first key or value that is not ends the reading.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whole {
+    id: Id,
+    join: Option<Join>,
+    leave: Option<Leave>,
+    send: Option<Send>,
+    edit: Option<Edit>,
+    delete: Option<Delete>,
+    react: Option<React>,
+    typing: Option<Typing>,
+    ping: Option<Ping>,
+}
+
+impl Whole {
+    /// None unless it has exactly one command.
+    fn request(self) -> Option<Request> {
+        let Self { id: Id(id), join, leave, send, edit, delete, react, typing, ping } = self;
+        let commands = [
+            join.map(Command::Join),
+            leave.map(Command::Leave),
+            send.map(Command::Send),
+            edit.map(Command::Edit),
+            delete.map(Command::Delete),
+            react.map(Command::React),
+            typing.map(Command::Typing),
+            ping.map(Command::Ping),
+        ];
+        let mut commands = commands.into_iter().flatten();
+        let command = commands.next()?;
+        commands.next().is_none().then_some(Request { id, command })
+    }
+}
+
+/// What a command carries for its answer.
+struct Id(u64);
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = u64::deserialize(deserializer).ok().filter(|id| *id <= LARGEST_ID);
+        id.map(Self).ok_or_else(|| D::Error::custom("an `id` is a whole number from 0 to 2^53 - 1"))
+    }
+}
+
+/// An object by its keys: what is needed to say what is wrong with a command.
+#[derive(Default)]
+struct Keys {
+    id: Option<u64>,
+    /// The first key beside it, and how many there are.
+    name: Option<String>,
+    others: usize,
+}
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Keys;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Keys, M::Error> {
+                let mut keys = Keys::default();
+                while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+                    if key == "id" {
+                        keys.id = Some(map.next_value::<Id>()?.0);
+                        continue;
+                    }
+                    map.next_value::<IgnoredAny>()?;
+                    keys.name.get_or_insert_with(|| key.into_owned());
+                    keys.others += 1;
+                }
+                Ok(keys)
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn refused(text: &str) -> (Option<u64>, Code) {
@@ -196,6 +283,7 @@ mod tests {
             "",
             "hello",
             "[]",
+            "[7,null,null,null,null,null,null,null,{}]",
             "1",
             "{",
             "{}",
@@ -204,6 +292,8 @@ mod tests {
             r#"{"id":"1","ping":{}}"#,
             r#"{"id":9007199254740992,"ping":{}}"#,
             r#"{"id":1.5,"ping":{}}"#,
+            r#"{"id":7,"ping":{}"#,
+            r#"{"id":7,"ping":{"x":1}} more"#,
         ] {
             assert_eq!(refused(text), (None, Code::BadRequest), "{text}");
         }
@@ -212,6 +302,9 @@ mod tests {
             r#"{"id":7,"ping":{},"join":{}}"#,
             r#"{"id":7,"ping":{"x":1}}"#,
             r#"{"id":7,"ping":null}"#,
+            r#"{"id":7,"ping":{},"ping":{}}"#,
+            r#"{"ping":{"x":1},"id":7}"#,
+            r#"{"send":{"topic":"room/a","key":"k","text":[[]]},"id":7}"#,
             r#"{"id":7,"join":{"topic":"room/a b"}}"#,
             r#"{"id":7,"send":{"topic":"room/a","text":"x"}}"#,
             r#"{"id":7,"delete":{"topic":"room/a","message":41}}"#,
@@ -223,5 +316,127 @@ mod tests {
             assert_eq!(refused(text), (Some(7), Code::BadRequest), "{text}");
         }
         assert_eq!(refused(r#"{"id":7,"dance":{}}"#), (Some(7), Code::UnknownCommand));
+    }
+
+    #[test]
+    fn what_is_no_part_of_a_command_is_passed_over_however_much_it_is_and_however_deep() {
+        for nested in [
+            "[".repeat(100_000) + &"]".repeat(100_000),
+            "[],".repeat(100_000) + "1",
+            r#"{"a":"#.repeat(9_999) + "1" + &"}".repeat(9_999),
+        ] {
+            for (text, code) in [
+                (format!(r#"{{"id":7,"dance":[{nested}]}}"#), Code::UnknownCommand),
+                (format!(r#"{{"dance":[{nested}],"id":7}}"#), Code::UnknownCommand),
+                (format!(r#"{{"ping":[{nested}],"id":7}}"#), Code::BadRequest),
+                (format!(r#"{{"id":7,"send":{{"topic":"room/a","key":"k","text":[{nested}]}}}}"#), Code::BadRequest),
+                (format!(r#"{{"id":7,"ping":{{}},"x":[{nested}]}}"#), Code::BadRequest),
+            ] {
+                assert_eq!(refused(&text), (Some(7), code), "{} bytes of {}", text.len(), &text[..40]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_complaint_is_short_whatever_was_sent() {
+        let long = "é".repeat(50_000);
+        for text in [
+            format!(r#"{{"id":7,"{long}":1}}"#),
+            format!(r#"{{"id":7,"ping":{{"{long}":1}}}}"#),
+            format!(r#"{{"id":7,"ping":"{long}"}}"#),
+            format!(r#""{long}""#),
+        ] {
+            let (_, error) = Request::parse(&text).expect_err("no command");
+            assert!(error.message.len() < 1_000, "{}", error.message.len());
+        }
+    }
+
+    /// What a tree of the whole message says of it: the answer to it, and the command.
+    fn by_tree(text: &str) -> (Option<u64>, Result<Command, Code>) {
+        let Ok(serde_json::Value::Object(mut map)) = serde_json::from_str(text) else { return (None, Err(Code::BadRequest)) };
+        let id = map.shift_remove("id").and_then(|id| id.as_u64()).filter(|id| *id <= LARGEST_ID);
+        let Some(id) = id else { return (None, Err(Code::BadRequest)) };
+        let mut rest = map.into_iter();
+        let (Some((name, body)), None) = (rest.next(), rest.next()) else { return (Some(id), Err(Code::BadRequest)) };
+        let command = match name.as_str() {
+            "join" => serde_json::from_value(body).map(Command::Join),
+            "leave" => serde_json::from_value(body).map(Command::Leave),
+            "send" => serde_json::from_value(body).map(Command::Send),
+            "edit" => serde_json::from_value(body).map(Command::Edit),
+            "delete" => serde_json::from_value(body).map(Command::Delete),
+            "react" => serde_json::from_value(body).map(Command::React),
+            "typing" => serde_json::from_value(body).map(Command::Typing),
+            "ping" => serde_json::from_value(body).map(Command::Ping),
+            _ => return (Some(id), Err(Code::UnknownCommand)),
+        };
+        (Some(id), command.map_err(|_| Code::BadRequest))
+    }
+
+    fn parsed(text: &str) -> (Option<u64>, Result<Command, Code>) {
+        match Request::parse(text) {
+            Ok(Request { id, command }) => (Some(id), Ok(command)),
+            Err((id, error)) => (id, Err(error.code)),
+        }
+    }
+
+    /// Messages that are commands, or nearly.
+    const CORPUS: [&str; 12] = [
+        r#"{"id":1,"join":{"topic":"room/lobby","since":{"epoch":"k3f9","offset":41}}}"#,
+        r#"{"id":1,"join":{"topic":"me","since":null}}"#,
+        r#"{"id":2,"send":{"topic":"room/a","key":"k","text":"\u0000\ud83e\udd80 \"x\""}}"#,
+        r#" { "send" : {"text":"","key":"k","topic":"room/a"} , "id" : 0 } "#,
+        r#"{"id":4,"edit":{"topic":"room/a","message":"e-1","text":"x"}}"#,
+        r#"{"id":5,"delete":{"topic":"room/a","message":"e-1"}}"#,
+        r#"{"id":6,"react":{"topic":"room/a","message":"e-1","emoji":"x","on":false}}"#,
+        r#"{"id":3,"leave":{"topic":"room/a"}}"#,
+        r#"{"id":7,"typing":{"topic":"room/a"}}"#,
+        r#"{"id":9007199254740991,"ping":{}}"#,
+        r#"{"id":8,"dance":[{"a":[null,true,1.5e3,-0]}]}"#,
+        r#"{"i\u0064":9,"p\u0069ng":{}}"#,
+    ];
+
+    #[test]
+    fn the_corpus_is_read_as_its_tree_says() {
+        for text in CORPUS {
+            assert_eq!(parsed(text), by_tree(text), "{text}");
+        }
+    }
+
+    fn values() -> impl Strategy<Value = serde_json::Value> {
+        use serde_json::Value;
+        let texts = prop::sample::select(vec!["room/a", "me", "e-1", "k", "x", "", "a b"]).prop_map(Value::from);
+        let leaves =
+            prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i8>().prop_map(Value::from), texts];
+        let keys = prop::sample::select(vec![
+            "id", "topic", "since", "epoch", "offset", "key", "text", "message", "emoji", "on", "ping", "join", "send", "edit",
+            "delete", "react", "leave", "typing", "dance",
+        ]);
+        leaves.prop_recursive(4, 24, 5, move |inner| {
+            let maps = prop::collection::vec((keys.clone(), inner.clone()), 0..5);
+            let maps = maps.prop_map(|pairs| pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Value>());
+            prop_oneof![1 => prop::collection::vec(inner, 0..5).prop_map(Value::from), 4 => maps]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_is_read_as_its_tree_says(value in values()) {
+            let text = value.to_string();
+            prop_assert_eq!(parsed(&text), by_tree(&text));
+        }
+
+        /// Bytes of a command are exchanged, doubled and left out. Where a key is there twice the tree keeps the last, and a
+        /// command is refused.
+        #[test]
+        fn what_is_nearly_a_command_is_read_as_its_tree_says(
+            which in 0..CORPUS.len(), at in 0_usize..90, cut in 0_usize..4, put in "[\\[\\]{}:,\"\\\\a-e0-9 ]{0,4}",
+        ) {
+            let mut bytes = CORPUS[which].as_bytes().to_vec();
+            let at = at.min(bytes.len());
+            bytes.splice(at..(at + cut).min(bytes.len()), put.bytes());
+            let text = String::from_utf8(bytes).expect("ASCII");
+            let (read, by_tree) = (parsed(&text), by_tree(&text));
+            prop_assert!(read == by_tree || read.1 == Err(Code::BadRequest), "{text}: {read:?}, {by_tree:?}");
+        }
     }
 }
