@@ -285,6 +285,12 @@ impl Membership {
         group
     }
 
+    /// Waits until there is room in the group's line for one more event: the members cannot be given faster than they can be written
+    /// to.
+    pub async fn has_room(&self) {
+        self.group.has_room().await;
+    }
+
     /// Hands out now what the group has in line.
     pub fn hand_out(&self) {
         self.group.hand_out();

@@ -25,6 +25,19 @@ pub enum Value {
 }
 
 impl Value {
+    /// About how much memory it takes, in bytes.
+    pub fn weight(&self) -> usize {
+        /// A value beside its text, and a key's place in a map.
+        const REST: usize = 48;
+        REST + match self {
+            Self::Nil | Self::Bool(_) | Self::Int(_) | Self::Float(_) => 0,
+            Self::Str(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::List(values) => values.iter().map(Self::weight).sum(),
+            Self::Map(values) => weight(values),
+        }
+    }
+
     /// The truth value, if it is one.
     pub fn as_bool(&self) -> Option<bool> {
         if let Self::Bool(value) = self { Some(*value) } else { None }
@@ -92,6 +105,10 @@ impl Value {
 
 fn map_from_json(values: serde_json::Map<String, serde_json::Value>) -> Result<BTreeMap<String, Value>, InvalidEvent> {
     values.into_iter().map(|(key, value)| Ok((key, Value::from_json(value)?))).collect()
+}
+
+fn weight(values: &BTreeMap<String, Value>) -> usize {
+    values.iter().map(|(key, value)| key.len() + value.weight()).sum()
 }
 
 /// `Value: From<T>` by a variant's name.
@@ -223,6 +240,11 @@ impl Event {
     /// All but the `type`, by key.
     pub fn fields(&self) -> &BTreeMap<String, Value> {
         &self.fields
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub fn weight(&self) -> usize {
+        self.kind.len() + weight(&self.fields)
     }
 
     /// As a JSON object, the `type` first; see [`Value::to_json`].

@@ -1,11 +1,14 @@
 //! A group on this node: its members, and the line in which everything waits that concerns all of them.
 //!
 //! Whoever brings something puts it into the line, and if it is the first has a task work the line off. The task lets all others
-//! that are ready say what they have before it begins, and again as long as that brings more. So all members get all events in one order, and what one sender says in one
-//! breath, or several say at once, costs each member one write. When nothing else happens the task begins at once. After each slice
-//! of the members it lets others go on, pages above all: a group of ten thousand does not keep the thread for the tens of
-//! milliseconds that it takes to write to all. Nobody waits, but who brings more than can be handed out: beyond a bound it has to
-//! help, and at last is held up by that.
+//! that are ready say what they have before it begins, and again as long as that brings more. So all members get all events in one
+//! order, and what one sender says in one breath, or several say at once, costs each member one write. When nothing else happens the
+//! task begins at once. After each slice of the members it lets others go on, pages above all: a group of ten thousand does not keep
+//! the thread for the tens of milliseconds that it takes to write to all.
+//!
+//! What is in line and on its way is bounded, in events and in bytes. Consumers wait until [there is room](LocalGroup::has_room)
+//! before they bring more; whoever does not wait, as what comes from another node, has to hand out itself beyond the bound, and is
+//! held up by that.
 
 use std::{
     sync::{Arc, Weak},
@@ -13,7 +16,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{Notify, OnceCell, Semaphore};
 use tracing::warn;
 
 use super::{
@@ -42,8 +45,11 @@ const SLICE: usize = 128;
 const TURNS: usize = 8;
 /// With so many in line whoever brings more hands out, if nobody does.
 const CROWDED: usize = 256;
-/// With so many it waits for whoever does.
+/// With so many, or so many bytes, it waits for whoever does.
 const FULL: usize = 4_096;
+const FULL_BYTES: usize = 16 * 1024 * 1024;
+/// So much is handed out together, in bytes: the members get what is short in one piece, and each copy of what is long is one more.
+const TOGETHER: usize = 256 * 1024;
 
 /// A group's members on this node.
 pub(super) struct LocalGroup {
@@ -60,6 +66,8 @@ pub(super) struct LocalGroup {
     pub(super) untold: Fault,
     pub(super) members: Mutex<Members>,
     line: Mutex<Line>,
+    /// Wakes the next one who waits until there is room in the line.
+    eased: Notify,
     /// Held by whoever hands out: what is on its way to the members, if it has not come to the last.
     order: Mutex<Option<Round>>,
     source: Source,
@@ -87,8 +95,27 @@ pub enum Source {
 #[derive(Default)]
 struct Line {
     waiting: Vec<Arrived>,
+    /// The weight of what waits, and of what is on its way to the members.
+    bytes: usize,
     /// A task is about to work it off.
     due: bool,
+}
+
+impl Line {
+    /// What is handed out next, at least one where any waits, and its weight.
+    fn next(&mut self) -> (Vec<Arrived>, usize) {
+        let (mut count, mut bytes) = (0, 0);
+        for arrived in &self.waiting {
+            bytes += arrived.weight();
+            count += 1;
+            if bytes >= TOGETHER {
+                break;
+            }
+        }
+        let next =
+            if count == self.waiting.len() { std::mem::take(&mut self.waiting) } else { self.waiting.drain(..count).collect() };
+        (next, bytes)
+    }
 }
 
 enum Arrived {
@@ -103,6 +130,13 @@ enum Arrived {
     Heads(Vec<(Group, Position)>),
     Read(Reading, Missed),
     List(Vec<RoomSummary>),
+}
+
+impl Arrived {
+    /// About how much memory it takes, in bytes. What the server says by itself and what it reads is bounded by how seldom it does.
+    fn weight(&self) -> usize {
+        if let Self::Event(event, _) = self { event.weight() } else { 0 }
+    }
 }
 
 impl Source {
@@ -124,7 +158,7 @@ impl LocalGroup {
     ) -> Arc<Self> {
         let (ready, untold, members, line, order) = Default::default();
         let (sequence, readers, fan_out) = (Mutex::new(Sequence::new()), Arc::clone(readers), Arc::clone(fan_out));
-        let listing = Mutex::default();
+        let (listing, eased) = (Mutex::default(), Notify::new());
         Arc::new(Self {
             id,
             name,
@@ -135,6 +169,7 @@ impl LocalGroup {
             untold,
             members,
             line,
+            eased,
             order,
             source,
             sequence,
@@ -189,16 +224,33 @@ impl LocalGroup {
         Ok(Arrived::Read(reading, stream.after(reading.since).await?))
     }
 
+    /// Waits until there is room for what one more member says.
+    pub(super) async fn has_room(&self) {
+        let has_room = || self.line.lock().bytes < FULL_BYTES;
+        if has_room() {
+            return;
+        }
+        loop {
+            self.eased.notified().await;
+            if has_room() {
+                // One after the other: all at once they would bring more than there is room for.
+                return self.eased.notify_one();
+            }
+        }
+    }
+
     fn take(self: &Arc<Self>, arrived: Arrived) {
+        let weight = arrived.weight();
         let mut line = self.line.lock();
         line.waiting.push(arrived);
+        line.bytes += weight;
         let begin = !std::mem::replace(&mut line.due, true);
-        let waiting = line.waiting.len();
+        let (waiting, bytes) = (line.waiting.len(), line.bytes);
         drop(line);
         if begin {
             tokio::spawn(Arc::clone(self).work_off());
-        } else if waiting >= FULL {
-            self.hand_out();
+        } else if waiting >= FULL || bytes >= FULL_BYTES {
+            self.hand_out_in(self.order.lock());
         } else if waiting >= CROWDED
             && let Some(order) = self.order.try_lock()
             // Between two slices somebody does.
@@ -227,12 +279,15 @@ impl LocalGroup {
 
     /// Lets all others that have something to say just now say it first, as long as a turn of theirs brings more.
     async fn gather(&self) {
-        let waiting = || self.line.lock().waiting.len();
-        let mut before = waiting();
+        let waiting = || {
+            let line = self.line.lock();
+            (line.waiting.len(), line.bytes)
+        };
+        let (mut before, _) = waiting();
         for _ in 0..TURNS {
             tokio::task::yield_now().await;
-            let now = waiting();
-            if now == before {
+            let (now, bytes) = waiting();
+            if now == before || bytes >= TOGETHER {
                 return;
             }
             before = now;
@@ -241,23 +296,34 @@ impl LocalGroup {
 
     /// Hands out what waits now.
     pub(super) fn hand_out(self: &Arc<Self>) {
-        self.hand_out_in(self.order.lock());
+        let mut order = self.order.lock();
+        // Each round but the first, which another may have begun, takes at least one of these.
+        let rounds = 1 + self.line.lock().waiting.len();
+        for _ in 0..rounds {
+            while self.hand_out_slice(&mut order, usize::MAX) {}
+            if self.line.lock().waiting.is_empty() {
+                return;
+            }
+        }
     }
 
+    /// Hands out the next of what waits.
     fn hand_out_in(self: &Arc<Self>, mut order: MutexGuard<'_, Option<Round>>) {
         // What is on its way may be a round that another has begun; what waits is the one after it.
         for _ in 0..2 {
-            self.hand_out_slice(&mut order, usize::MAX);
+            while self.hand_out_slice(&mut order, usize::MAX) {}
         }
     }
 
     /// Goes on with what is on its way, or else begins with what waits. Says whether members are left that it has not come to.
     fn hand_out_slice(self: &Arc<Self>, round: &mut Option<Round>, most: usize) -> bool {
         if round.is_none() {
-            let arrived = std::mem::take(&mut self.line.lock().waiting);
+            let (arrived, bytes) = self.line.lock().next();
             let handed = self.put_in_order(arrived);
-            if !handed.is_empty() {
-                *round = Some(Round::new(handed, self.members.lock().snapshot()));
+            if handed.is_empty() {
+                self.ease(bytes);
+            } else {
+                *round = Some(Round::new(handed, bytes, self.members.lock().snapshot()));
             }
         }
         let Some(on_its_way) = round else { return false };
@@ -266,8 +332,20 @@ impl LocalGroup {
             return true;
         }
         self.time(on_its_way.handed());
+        self.ease(on_its_way.weight());
         *round = None;
         false
+    }
+
+    /// So many bytes are in line and on the way no more.
+    fn ease(&self, bytes: usize) {
+        let mut line = self.line.lock();
+        line.bytes -= bytes;
+        let has_room = line.bytes < FULL_BYTES;
+        drop(line);
+        if has_room {
+            self.eased.notify_one();
+        }
     }
 
     /// Notes how long what was handed out has taken.
@@ -433,5 +511,63 @@ mod tests {
         let crowd = Crowd::of(130).await;
         // With an event that is on its way between the slices a member may leave and join again, and have the event in the answer.
         assert_eq!(crowd.slices(Vec::clear).await, [0, 128]);
+    }
+
+    /// A message of so many bytes for the room `a`.
+    async fn say(crowd: &Crowd, bytes: usize) {
+        let group = group_of(&"a".parse().unwrap());
+        crowd.groups.layer.group_send(&group.name, Event::new("a").with("text", "x".repeat(bytes))).await.unwrap();
+    }
+
+    fn in_line(group: &LocalGroup) -> usize {
+        let line = group.line.lock();
+        line.waiting.iter().map(Arrived::weight).sum()
+    }
+
+    #[tokio::test]
+    async fn what_is_in_line_is_bounded_in_bytes_whoever_brings_it() {
+        let crowd = Crowd::of(2 * SLICE).await;
+        let group = Arc::clone(&crowd.there[0].1.group);
+        say(&crowd, 1).await;
+        // Some members have it and some do not: what comes now waits.
+        while group.order.lock().is_none() {
+            tokio::task::yield_now().await;
+        }
+        let mut most = 0;
+        for _ in 0..1_000 {
+            say(&crowd, 60_000).await;
+            most = most.max(in_line(&group));
+        }
+        assert!(most > FULL_BYTES / 2, "{most}");
+        assert!(most <= FULL_BYTES + 100_000, "{most}");
+        group.hand_out();
+        assert_eq!((in_line(&group), group.line.lock().bytes), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn who_has_more_to_say_than_is_in_line_waits_until_there_is_room() {
+        let crowd = Crowd::of(2 * SLICE).await;
+        let group = Arc::clone(&crowd.there[0].1.group);
+        say(&crowd, FULL_BYTES).await;
+        let mut waits = std::pin::pin!(crowd.there[0].1.has_room());
+        assert!(futures_util::poll!(waits.as_mut()).is_pending());
+        // It is as good as in line until the last member has it.
+        let some = |group: &Arc<LocalGroup>| group.hand_out_slice(&mut group.order.lock(), 1);
+        assert!(some(&group) && in_line(&group) == 0);
+        assert!(futures_util::poll!(waits.as_mut()).is_pending());
+        while some(&group) {}
+        assert!(futures_util::poll!(waits.as_mut()).is_ready());
+    }
+
+    #[tokio::test]
+    async fn what_is_long_goes_out_in_small_slices() {
+        let crowd = Crowd::of(100).await;
+        let group = Arc::clone(&crowd.there[0].1.group);
+        say(&crowd, 400_000).await;
+        let mut slices = 0;
+        while group.hand_out_slice(&mut group.order.lock(), SLICE) {
+            slices += 1;
+        }
+        assert_eq!(slices, 33, "three members get more than a megabyte");
     }
 }

@@ -19,6 +19,9 @@ use crate::{
 /// What may wait at a closed gate, in bytes; a member that needs longer is closed and comes back.
 const HELD_BYTES: usize = 4 * 1024 * 1024;
 
+/// So much is written at a stretch, in bytes, which takes less than a millisecond.
+const SLICE_BYTES: usize = 1024 * 1024;
+
 /// What is handed out together is sent in one piece up to so many bytes; a piece that has begun to go out is not given up.
 const ONE_PIECE: usize = 64 * 1024;
 
@@ -61,9 +64,32 @@ struct Gate {
     /// The member has everything up to here from elsewhere; none for a plain client, which is never brought level.
     seen: Option<Position>,
     /// Closed: what waits.
-    held: Option<Vec<Item>>,
+    held: Option<Held>,
     /// It is a member no more, though what is on its way to all may still come to it.
     gone: bool,
+}
+
+/// What waits at a closed gate.
+#[derive(Default)]
+struct Held {
+    items: Vec<Item>,
+    /// Of their frames.
+    bytes: usize,
+}
+
+impl Held {
+    /// Takes in some more; false where it is more than may wait. Then it is let go.
+    fn take(&mut self, items: impl Iterator<Item = Item>) -> bool {
+        for item in items {
+            self.bytes += item.frame.as_ref().map_or(0, |frame| frame.bytes().len());
+            self.items.push(item);
+        }
+        let fits = self.bytes <= HELD_BYTES;
+        if !fits {
+            *self = Self::default();
+        }
+        fits
+    }
 }
 
 /// What is handed to a member.
@@ -97,10 +123,11 @@ impl Gate {
     }
 }
 
-/// What all members get who take it alike, and so many events it is.
+/// What all members get who take it alike, so many events, of so many bytes.
 struct Ready {
     frames: Vec<Frame>,
     events: usize,
+    bytes: usize,
 }
 
 impl Ready {
@@ -108,11 +135,11 @@ impl Ready {
     fn new(handed: &[Handed], encoding: Encoding) -> Self {
         let mut frames: Vec<Frame> =
             handed.iter().filter_map(Handed::event).filter_map(|event| event.frame(encoding)).collect();
-        let events = frames.len();
-        if events > 1 && frames.iter().map(|frame| frame.bytes().len()).sum::<usize>() <= ONE_PIECE {
+        let (events, bytes) = (frames.len(), frames.iter().map(|frame| frame.bytes().len()).sum());
+        if events > 1 && bytes <= ONE_PIECE {
             frames = vec![Frame::in_one_piece(&frames)];
         }
-        Self { frames, events }
+        Self { frames, events, bytes }
     }
 }
 
@@ -120,6 +147,8 @@ impl Ready {
 /// go on in between.
 pub(super) struct Round {
     handed: Vec<Handed>,
+    /// What it weighs in the group's line.
+    weight: usize,
     members: Arc<[Arc<Member>]>,
     /// So many of them have it.
     reached: usize,
@@ -128,8 +157,13 @@ pub(super) struct Round {
 }
 
 impl Round {
-    pub(super) fn new(handed: Vec<Handed>, members: Arc<[Arc<Member>]>) -> Self {
-        Self { handed, members, reached: 0, ready: Vec::with_capacity(1) }
+    pub(super) fn new(handed: Vec<Handed>, weight: usize, members: Arc<[Arc<Member>]>) -> Self {
+        Self { handed, weight, members, reached: 0, ready: Vec::with_capacity(1) }
+    }
+
+    /// What it weighs in the group's line.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// What is handed out.
@@ -142,39 +176,45 @@ impl Round {
         self.reached == self.members.len()
     }
 
-    /// Sends to the next `most` members. Says how many events went to sockets.
+    /// Sends to the next members, at most so many, and fewer where it is long. Says how many events went to sockets.
     pub(super) fn go_on(&mut self, most: usize) -> u64 {
-        let Self { handed, members, reached, ready } = self;
-        let slice = &members[*reached..members.len().min(reached.saturating_add(most))];
-        *reached += slice.len();
-        slice.iter().map(|member| hand_to(member, handed, ready)).sum::<usize>() as u64
+        let Self { handed, members, reached, ready, .. } = self;
+        let (mut events, mut bytes) = (0, 0);
+        for member in members[*reached..].iter().take(most) {
+            let (more_events, more_bytes) = hand_to(member, handed, ready);
+            *reached += 1;
+            events += more_events;
+            bytes += more_bytes;
+            if bytes > SLICE_BYTES {
+                break;
+            }
+        }
+        events as u64
     }
 }
 
-/// Sends to a member what is handed out, or lays it at its gate. Says how many events went to the socket.
-fn hand_to(member: &Member, handed: &[Handed], ready: &mut Vec<(Encoding, Ready)>) -> usize {
+/// Sends to a member what is handed out, or lays it at its gate. Says how many events went to the socket, and about how many bytes.
+fn hand_to(member: &Member, handed: &[Handed], ready: &mut Vec<(Encoding, Ready)>) -> (usize, usize) {
     let known = ready.iter().position(|(encoding, _)| *encoding == member.encoding);
     let at = known.unwrap_or_else(|| {
         ready.push((member.encoding, Ready::new(handed, member.encoding)));
         ready.len() - 1
     });
-    let Ready { frames, events } = &ready[at].1;
+    let Ready { frames, events, bytes } = &ready[at].1;
     let mut gate = member.gate.lock();
     if gate.gone {
-        return 0;
+        return (0, 0);
     }
     if let Some(held) = &mut gate.held {
-        held.extend(handed.iter().filter_map(|handed| handed.item(member.encoding)));
-        if held.iter().filter_map(|item| item.frame.as_ref()).map(|frame| frame.bytes().len()).sum::<usize>() > HELD_BYTES {
-            held.clear();
+        if !held.take(handed.iter().filter_map(|handed| handed.item(member.encoding))) {
             member.socket.close(CloseCode::SLOW_READER, "too much happened while catching up");
         }
-        0
+        (0, 0)
     } else if handed.iter().all(|handed| gate.verdict(handed.position(), handed.event().is_none()) == Verdict::Send) {
         member.socket.send(frames);
-        *events
+        (*events, *bytes)
     } else {
-        member.send_new(&gate, None, handed.iter().filter_map(|handed| handed.item(member.encoding)))
+        (member.send_new(&gate, None, handed.iter().filter_map(|handed| handed.item(member.encoding))), *bytes)
     }
 }
 
@@ -206,7 +246,7 @@ impl Handed {
 impl Member {
     /// With its gate closed if `closed`.
     pub(super) fn new(socket: &Arc<Socket>, form: Form, closed: bool) -> Arc<Self> {
-        let gate = Mutex::new(Gate { seen: None, held: closed.then(Vec::new), gone: false });
+        let gate = Mutex::new(Gate { seen: None, held: closed.then(Held::default), gone: false });
         let encoding = Encoding { form, deflate: socket.deflate() };
         Arc::new(Self { socket: Arc::clone(socket), encoding, gate })
     }
@@ -229,7 +269,7 @@ impl Member {
             gate.seen = seen;
         }
         let held = gate.held.take().unwrap_or_default();
-        self.send_new(&gate, answer, held) as u64
+        self.send_new(&gate, answer, held.items) as u64
     }
 
     /// Sends `answer` and those of the items that are new to the member, up to where it is lost. Says how many items it was.
