@@ -137,6 +137,8 @@ fn every_key_is_read_from_a_file() {
         requests_per_second = 6
         messages_per_second_per_account = 7
         bytes_per_second = 8
+        bytes_per_second_per_account = 11
+        bytes_per_second_per_address = 12
         topics_per_connection = 9
         "#,
     );
@@ -184,6 +186,8 @@ fn every_key_is_read_from_a_file() {
     assert_eq!(limits.requests_per_second.map(u32::from), Some(6));
     assert_eq!(limits.messages_per_second_per_account.map(u32::from), Some(7));
     assert_eq!(limits.bytes_per_second.map(u32::from), Some(8));
+    assert_eq!(limits.bytes_per_second_per_account.map(u32::from), Some(11));
+    assert_eq!(limits.bytes_per_second_per_address.map(u32::from), Some(12));
     assert_eq!(limits.topics_per_connection.map(usize::from), Some(9));
 }
 
@@ -232,6 +236,8 @@ fn zero_is_no_limit_up_to_the_largest_message() {
         messages_per_second: None,
         messages_per_second_per_account: None,
         bytes_per_second: None,
+        bytes_per_second_per_account: None,
+        bytes_per_second_per_address: None,
         topics_per_connection: None,
         backlog_bytes: None,
     };
@@ -756,6 +762,8 @@ fn the_effective_settings_load_again() {
         message_bytes = 0
         backlog_bytes = 0
         bytes_per_second = 0
+        bytes_per_second_per_account = 0
+        bytes_per_second_per_address = 0
     "#;
     for loaded in [Sources::default().load().unwrap(), load(file, &[], &[("--listen", "server.listen", "[::1]:8")]).unwrap()] {
         let again = load(&loaded.effective(), &[], &[]);

@@ -60,6 +60,11 @@ impl Bucket {
         }
     }
 
+    /// Gives back so many that were taken or owed for nothing.
+    pub fn refund(&mut self, count: u32) {
+        self.tokens = (self.tokens + f64::from(count)).min(self.rate * BURST_S);
+    }
+
     fn fill(&mut self, now: Instant) {
         let earned = now.duration_since(self.filled).as_secs_f64() * self.rate;
         self.tokens = (self.tokens + earned).min(self.rate * BURST_S);
@@ -105,13 +110,26 @@ impl<K: Eq + Hash + Copy> Buckets<K> {
         self.with(key, Bucket::take).unwrap_or(Ok(()))
     }
 
-    /// Takes a token of this one's, owed if need be, and says how long it is until there is another.
-    pub fn charge(&self, key: K) -> Duration {
+    /// Takes so many tokens of this one's, owed if need be, and says how long it is until there is another.
+    pub fn charge(&self, key: K, count: u32) -> Duration {
         let charged = self.with(key, |bucket| {
-            bucket.charge(1);
+            bucket.charge(count);
             bucket.wait(Instant::now())
         });
         charged.unwrap_or_default()
+    }
+
+    /// Gives back so many that this one has taken or owes for nothing.
+    pub fn refund(&self, key: K, count: u32) {
+        if let Some(bucket) = self.kept.lock().buckets.get_mut(&key) {
+            bucket.refund(count);
+        }
+    }
+
+    /// How long it is until this one has a token.
+    pub fn wait(&self, key: K) -> Duration {
+        // One that is not kept is full.
+        self.kept.lock().buckets.get_mut(&key).map_or(Duration::ZERO, |bucket| bucket.wait(Instant::now()))
     }
 
     fn with<T>(&self, key: K, spend: impl FnOnce(&mut Bucket) -> T) -> Option<T> {
@@ -182,7 +200,7 @@ mod tests {
         bucket.charge(1_000);
         assert!(bucket.take().is_ok());
         let buckets = Buckets::new(0);
-        assert!((0..100_000).all(|_| buckets.take(1).is_ok() && buckets.charge(1).is_zero()));
+        assert!((0..100_000).all(|_| buckets.take(1).is_ok() && buckets.charge(1, 1).is_zero()));
         assert!(buckets.kept.lock().buckets.is_empty());
     }
 
@@ -191,7 +209,7 @@ mod tests {
         let buckets = Buckets::new(1);
         assert!((0..5).all(|_| buckets.take("one").is_ok()));
         assert_eq!(buckets.take("one"), Err(Duration::from_secs(1)));
-        assert_eq!(buckets.charge("one"), Duration::from_secs(2));
+        assert_eq!(buckets.charge("one", 1), Duration::from_secs(2));
         assert!(buckets.take("other").is_ok());
         tokio::time::advance(Duration::from_millis(2_001)).await;
         assert!(buckets.take("one").is_ok() && buckets.take("one").is_err());
@@ -201,14 +219,14 @@ mod tests {
     async fn full_buckets_are_forgotten_and_others_are_not() {
         let buckets = Buckets::new(1);
         for key in 0..FEW {
-            buckets.charge(key);
+            buckets.charge(key, 1);
         }
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!((0..5).all(|_| buckets.take(FEW).is_ok()));
         let kept = buckets.kept.lock().buckets.len();
         assert_eq!(kept, 1, "all the others were full again");
         for key in 0..FEW - 1 {
-            buckets.charge(key);
+            buckets.charge(key, 1);
         }
         assert!(buckets.take(FEW + 1).is_ok());
         assert_eq!(buckets.kept.lock().buckets.len(), FEW + 1, "none of them is full");
@@ -224,5 +242,18 @@ mod tests {
             assert!(buckets.take(0).is_err(), "it was forgotten with {key}");
         }
         assert!(buckets.kept.lock().buckets.len() <= MOST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_back_is_there_again_and_never_more_than_the_burst() {
+        let buckets = Buckets::new(10);
+        assert_eq!(buckets.charge("one", 1_000), Duration::from_millis(95_100));
+        buckets.refund("one", 949);
+        assert_eq!(buckets.wait("one"), Duration::from_millis(200));
+        buckets.refund("one", 1_000_000);
+        assert_eq!(buckets.charge("one", 49), Duration::ZERO);
+        assert_eq!(buckets.charge("one", 1), Duration::from_millis(100));
+        buckets.refund("another", 1);
+        assert_eq!((buckets.wait("another"), buckets.kept.lock().buckets.len()), (Duration::ZERO, 1));
     }
 }

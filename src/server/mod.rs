@@ -1,7 +1,8 @@
 //! The server. Who may know whom: `gateway` knows bytes, not rooms; `layers` knows neither store nor gateway; `rooms`
 //! knows `store` and `layers`; `presence` knows `layers`; `consumers` joins them; `services` holds what a server is made of, `pages`, `api` and
 //! `operators` answer with it, and `routing` names them all. No arrow runs back. `layer` and `storage` make of the settings what
-//! they name. `visitors` tells whom a request comes from, `bucket` how often something may be, `turns` whose turn it is. All count on handles of
+//! they name. `visitors` tells whom a request comes from, `bucket` how often something may be, `quota` how much an account and an
+//! address may have carried, `turns` whose turn it is. All count on handles of
 //! `telemetry`, or, as `gateway` does, on one of their own that `telemetry` reads.
 //!
 //! [`run`] puts them together for one process and takes it from the first connection to the last.
@@ -21,6 +22,7 @@ mod origins;
 mod pages;
 mod percent;
 pub mod presence;
+mod quota;
 mod random;
 pub mod rooms;
 pub mod routing;
@@ -51,6 +53,7 @@ use self::{
     layers::ChannelLayer,
     origins::{Hosts, Origins},
     presence::{Presence, Times},
+    quota::Quotas,
     rooms::Rooms,
     services::{Connections, Services},
     settings::Settings,
@@ -107,6 +110,7 @@ pub async fn run_on(
     let most = |limit: Option<NonZeroU32>| limit.map_or(0, NonZeroU32::get);
     // Who may say on one connection whatever they like may do so on many.
     let of_account = limits.messages_per_second.and(limits.messages_per_second_per_account);
+    let bytes_of_account = limits.bytes_per_second.and(limits.bytes_per_second_per_account);
     let (durable, commits) = storage::open(&store, &server.data).await?;
     let (volatile, volatile_commits) = MemoryStore::new(REMEMBERED);
     let (rooms, strandings) = Rooms::start(
@@ -135,6 +139,7 @@ pub async fn run_on(
         strangers: Buckets::new(most(of_account)),
         proxies: Proxies::new(server.trusted_proxies.clone()),
         hosts: Hosts::new(server.names()),
+        quotas: Arc::new(Quotas::new(most(bytes_of_account), most(limits.bytes_per_second_per_address))),
         origins: Origins::new(server.allowed_origins),
         deflate: server.deflate,
         limits: Limits {

@@ -23,7 +23,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use hyper::upgrade::OnUpgrade;
+use hyper::{body::Body as _, upgrade::OnUpgrade};
 use tower_http::timeout::TimeoutLayer;
 
 use super::{
@@ -33,10 +33,11 @@ use super::{
     gateway::{Counters, Handshake, is_upgrade},
     http::{Alive, Peer, well_formed},
     operators, pages,
+    quota::Payer,
     services::{Connections, Entry, Named, Place, Services},
     settings::HostName,
     telemetry::Refused,
-    visitors::Visitor,
+    visitors::{Household, Visitor},
 };
 use crate::wire::{Code, CommandError, Group, SUBPROTOCOL};
 
@@ -162,8 +163,9 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
     let account = (!is_new).then_some(account);
     let scope = Scope {
         person,
-        account,
+        payer: Payer { account, address: paying(visitor) },
         accounts: Arc::clone(&services.accounts),
+        quotas: Arc::clone(&services.quotas),
         group,
         rooms: Arc::clone(&services.rooms),
         groups: Arc::clone(&services.groups),
@@ -235,22 +237,42 @@ fn refuse(status: StatusCode, reason: &str) -> Response {
     (status, format!("{reason}\n")).into_response()
 }
 
-/// Finds out whom a request comes from, and answers no more of them than there may be. What comes from the server's own machine is
-/// not counted: it is either its owner's, or of a proxy that nobody has told us to trust, and then of everybody's.
+/// Finds out whom a request comes from, and answers no more of them than there may be, in number and in bytes. What comes from the
+/// server's own machine is not counted: it is either its owner's, or of a proxy that nobody has told us to trust, and then of
+/// everybody's.
 async fn not_too_many(State(services): State<Arc<Services>>, mut request: Request, next: Next) -> Response {
     let Some(Peer(peer)) = request.extensions().get().copied() else { return next.run(request).await };
     let visitor = services.proxies.visitor(peer.ip(), request.headers());
     request.extensions_mut().insert(visitor);
-    let taken = if visitor.is_local() { Ok(()) } else { services.requests.take(visitor.household()) };
-    match taken {
-        Ok(()) => next.run(request).await,
-        Err(wait) => too_many_requests(&services, &request, wait),
+    let Some(address) = paying(visitor) else { return next.run(request).await };
+    if let Err(wait) = services.requests.take(address) {
+        let message = format!("at most {} requests a second from one address", services.requests.per_second());
+        return too_many_requests(&services, &request, message, wait);
     }
+    // Whose request it is, is not known here.
+    let payer = Payer { account: None, address: Some(address) };
+    if let Some(owed) = services.quotas.owed(payer) {
+        let message = format!("at most {} bytes a second to and from one address", services.quotas.of_address());
+        return too_many_requests(&services, &request, message, owed.wait());
+    }
+    if !request.body().is_end_stream() {
+        request = request.map(|body| services.quotas.metered(body, payer));
+    }
+    let response = next.run(request).await;
+    match response.body().size_hint().exact() {
+        Some(length) => services.quotas.charge(payer, usize::try_from(length).unwrap_or(usize::MAX)),
+        None => return response.map(|body| services.quotas.metered(body, payer)),
+    }
+    response
+}
+
+/// The address that is charged for what a visitor asks.
+fn paying(visitor: Visitor) -> Option<Household> {
+    (!visitor.is_local()).then(|| visitor.household())
 }
 
 /// Answers in the asker's own terms, at less cost than what was asked for.
-fn too_many_requests(services: &Services, request: &Request, wait: Duration) -> Response {
-    let message = format!("at most {} requests a second from one address", services.requests.per_second());
+fn too_many_requests(services: &Services, request: &Request, message: String, wait: Duration) -> Response {
     let error = CommandError::rate_limited(message, wait);
     let seconds = HeaderValue::from(wait.as_secs() + 1);
     let status = StatusCode::TOO_MANY_REQUESTS;

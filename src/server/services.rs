@@ -15,6 +15,7 @@ use super::{
     layers::ChannelLayer,
     origins::{Hosts, Origins},
     presence::Presence,
+    quota::Quotas,
     rooms::Rooms,
     settings::MetricsFor,
     telemetry::Metrics,
@@ -44,6 +45,8 @@ pub struct Services {
     pub accounts: Arc<Buckets<Account>>,
     /// What those of each address say by forms who have shown no secret: each would be an account of its own.
     pub strangers: Buckets<Household>,
+    /// What each account and each address has carried, in bytes.
+    pub quotas: Arc<Quotas>,
     pub proxies: Proxies,
     pub hosts: Hosts,
     pub origins: Origins,

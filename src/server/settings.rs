@@ -264,8 +264,13 @@ pub struct Limits {
     /// Messages per second of one account on all of its connections, with a burst of five seconds' worth. Not in effect where
     /// `messages_per_second` is none.
     pub messages_per_second_per_account: Option<NonZeroU32>,
-    /// Bytes per second of the messages on one connection, with a burst of five seconds' worth.
+    /// Bytes per second of the messages and answers on one connection, with a burst of five seconds' worth.
     pub bytes_per_second: Option<NonZeroU32>,
+    /// Bytes per second of the messages and answers of one account on all of its connections, with a burst of five seconds' worth.
+    /// Not in effect where `bytes_per_second` is none.
+    pub bytes_per_second_per_account: Option<NonZeroU32>,
+    /// Bytes per second of the messages, bodies and answers of one address, with a burst of five seconds' worth.
+    pub bytes_per_second_per_address: Option<NonZeroU32>,
     /// Topics that one connection has joined.
     pub topics_per_connection: Option<NonZeroUsize>,
     /// How much may wait for a reader that does not keep up before it is closed with 4001.
@@ -282,6 +287,8 @@ impl Default for Limits {
             messages_per_second: NonZeroU32::new(20),
             messages_per_second_per_account: NonZeroU32::new(40),
             bytes_per_second: NonZeroU32::new(1 << 20),
+            bytes_per_second_per_account: NonZeroU32::new(2 << 20),
+            bytes_per_second_per_address: NonZeroU32::new(4 << 20),
             topics_per_connection: NonZeroUsize::new(100),
             backlog_bytes: NonZeroUsize::new(1 << 20),
         }

@@ -308,3 +308,48 @@ async fn answers_and_pushes_of_confab_v1_are_deflated_and_say_the_same() {
     raw.send(&frame(0x81, br#"{"id": 2, "ping": {}}"#)).await;
     assert_eq!(json_frame(&mut raw).await, (false, json!({"id": 2, "ok": {}})));
 }
+
+#[tokio::test]
+async fn a_long_answer_to_one_client_is_not_deflated_and_a_short_one_is() {
+    let app = TestApp::start().await;
+    let mut other = V1::connect(app.address, "/room/a/").await;
+    let (mut raw, _) = offering(&app, &[OFFER], Some("confab.v1")).await;
+    json_frame(&mut raw).await;
+    let join = frame(0x81, br#"{"id": 1, "join": {"topic": "room/a"}}"#);
+    for (key, is_deflated) in [("k1", true), ("k2", false)] {
+        other.post("room/a", key, &prose(20_000)).await;
+        // What goes to all who are there is deflated for them together.
+        let (deflated, push) = json_frame(&mut raw).await;
+        assert!(deflated && push["event"]["key"] == key);
+        raw.send(&join).await;
+        let (deflated, answer) = json_frame(&mut raw).await;
+        assert_eq!(deflated, is_deflated, "{key}");
+        assert_eq!(answer["ok"]["events"].as_array().and_then(|events| events.last()), Some(&push));
+    }
+}
+
+#[tokio::test]
+async fn a_command_costs_its_inflated_length_whatever_it_says() {
+    let app = TestApp::with(|settings| {
+        settings.server.trusted_proxies = vec!["127.0.0.1".parse().expect("an address")];
+        settings.limits.bytes_per_second_per_address = std::num::NonZeroU32::new(1_000);
+    })
+    .await;
+    let nested = format!(r#"{{"id":1,"x":[{}1]}}"#, "[],".repeat(130_000));
+    let bomb = frame(0xC1, &deflated(nested.as_bytes()));
+    assert!(bomb.len() < 2_000);
+    let mut raws = Vec::new();
+    for address in ["203.0.113.7", "203.0.113.7", "203.0.113.8"] {
+        let more = [("X-Forwarded-For", address), ("Sec-WebSocket-Extensions", OFFER), ("Sec-WebSocket-Protocol", "confab.v1")];
+        let mut raw = Raw::connect(app.address).await;
+        raw.send(request("GET /ws/ HTTP/1.1", &[&UPGRADE[..], &more].concat()).as_bytes()).await;
+        assert_eq!(raw.head().await.status, 101);
+        json_frame(&mut raw).await;
+        raws.push(raw);
+    }
+    for (raw, code) in raws.iter_mut().zip(["unknown_command", "rate_limited", "unknown_command"]) {
+        raw.send(&bomb).await;
+        let (_, answer) = json_frame(raw).await;
+        assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(1), &json!(code)));
+    }
+}

@@ -287,6 +287,120 @@ async fn without_a_rate_on_connections_accounts_have_none() {
     }
 }
 
+#[tokio::test]
+async fn the_tabs_of_one_account_share_one_rate_of_bytes() {
+    let app = TestApp::with(|settings| {
+        settings.limits.bytes_per_second = NonZeroU32::new(1_000_000);
+        settings.limits.bytes_per_second_per_account = NonZeroU32::new(1_000);
+    })
+    .await;
+    let mut tab = V1::with(app.address, "/room/a/", &[ANN]).await;
+    let mut second = V1::with(app.address, "/room/a/", &[ANN]).await;
+    let mut other = V1::with(app.address, "/room/a/", &[BOB]).await;
+    tab.ok(send("k1", &"x".repeat(60_000))).await;
+    let error = second.error(send("k2", "y")).await;
+    assert_eq!(error["code"], "rate_limited");
+    let message = error["message"].as_str().expect("a text");
+    assert!(message.contains("1000 bytes") && message.contains("all of your connections"), "{error}");
+    let wait = error["retry_after_ms"].as_u64().expect("a time");
+    assert!((1_001..60_000).contains(&wait), "{wait}");
+    other.post("room/a", "k3", "z").await;
+}
+
+#[tokio::test]
+async fn the_connections_and_requests_of_one_address_share_one_rate_of_bytes() {
+    let app = TestApp::with(|settings| {
+        proxied(settings);
+        settings.limits.bytes_per_second_per_address = NonZeroU32::new(1_000);
+    })
+    .await;
+    let one = "203.0.113.7";
+    let mut v1 = V1::with(app.address, "/room/a/", &[(FORWARDED, one)]).await;
+    let mut plain = Plain::with(app.address, "/room/a/", &[(FORWARDED, one)]).await;
+    let mut second = V1::with(app.address, "/room/a/", &[(FORWARDED, one)]).await;
+    let mut other = V1::with(app.address, "/room/a/", &[(FORWARDED, "203.0.113.8")]).await;
+    app.has_members(4).await;
+    v1.ok(send("k1", &"x".repeat(60_000))).await;
+    assert_eq!(plain.text().await.len(), 60_000);
+    // A plain client says one thing more, which is charged too, and is not read for a minute.
+    plain.say("waits").await;
+    assert_eq!(
+        (other.push().await["event"]["key"].clone(), other.push().await["event"]["text"].clone()),
+        ("k1".into(), "waits".into())
+    );
+    let error = second.error(send("k2", "y")).await;
+    assert_eq!(error["code"], "rate_limited");
+    let message = error["message"].as_str().expect("a text");
+    assert!(message.contains("1000 bytes") && message.contains("one address"), "{error}");
+    let wait = error["retry_after_ms"].as_u64().expect("a time");
+    assert!((1_001..60_000).contains(&wait), "{wait}");
+
+    for path in ["/room/a/", "/api/v1/rooms/a/messages"] {
+        let response = asked(&app, path, one).await;
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS, "{path}");
+        assert!((1..=60).contains(&retry_after(&response)), "{path}");
+        assert!(response.text().await.expect("a body").contains("1000 bytes a second"), "{path}");
+    }
+    // Others are not concerned, and neither is this machine.
+    other.post("room/a", "k3", "z").await;
+    assert_eq!(app.get("/room/a/").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_sent_and_answered_over_http_is_charged_to_the_address() {
+    let app = TestApp::with(|settings| {
+        proxied(settings);
+        settings.limits.bytes_per_second_per_address = NonZeroU32::new(1_000);
+    })
+    .await;
+    let form = format!("key=k&text={}", "x".repeat(60_000));
+    let said = async |address, head: &str, body: String| {
+        let mut raw = Raw::connect(app.address).await;
+        let headers = [
+            ("Host", "confab.example"),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            (FORWARDED, address),
+            head.split_once(": ").expect("a header"),
+        ];
+        raw.send(request("POST /room/a/ HTTP/1.1", &headers).as_bytes()).await;
+        raw.send(body.as_bytes()).await;
+        assert_eq!(raw.head().await.status, 303);
+    };
+    said("203.0.113.7", &format!("Content-Length: {}", form.len()), form.clone()).await;
+    said("203.0.113.8", "Transfer-Encoding: chunked", format!("{:x}\r\n{form}\r\n0\r\n\r\n", form.len())).await;
+    for address in ["203.0.113.7", "203.0.113.8"] {
+        let refused = asked(&app, "/room/a/", address).await;
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert!((1..=60).contains(&retry_after(&refused)), "{}", retry_after(&refused));
+    }
+    // The page of the room has what was said.
+    let reader = "203.0.113.9";
+    assert_eq!(asked(&app, "/room/a/", reader).await.status(), StatusCode::OK);
+    let refused = asked(&app, "/room/a/", reader).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!((1..=1_000).contains(&retry_after(&refused)), "{}", retry_after(&refused));
+}
+
+#[tokio::test]
+async fn the_answer_to_a_join_is_paid_for_by_its_size() {
+    let app = TestApp::with(|settings| settings.limits.bytes_per_second = NonZeroU32::new(10_000)).await;
+    for n in 0..4 {
+        let mut v1 = V1::connect(app.address, "/room/a/").await;
+        v1.ok(send(&format!("k{n}"), &"x".repeat(60_000))).await;
+    }
+    let mut reader = V1::connect(app.address, "/ws/").await;
+    // What is short is paid for at once, though its length was not known before.
+    for _ in 0..10 {
+        reader.join("room/empty", None).await;
+    }
+    assert_eq!(reader.join("room/a", None).await["events"].as_array().map(Vec::len), Some(4));
+    let error = reader.error(json!({"leave": {"topic": "room/a"}})).await;
+    assert_eq!(error["code"], "rate_limited");
+    assert!(error["message"].as_str().is_some_and(|message| message.contains("10000 bytes")), "{error}");
+    let wait = error["retry_after_ms"].as_u64().expect("a time");
+    assert!((1_001..25_000).contains(&wait), "{wait}");
+}
+
 fn retry_after(response: &Response) -> u64 {
     response.headers()[header::RETRY_AFTER].to_str().expect("ASCII").parse().expect("seconds")
 }

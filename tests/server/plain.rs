@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 use crate::{
     app::{Http as _, TestApp, rule},
     clients::{Plain, V1},
+    within,
 };
 
 #[tokio::test]
@@ -121,5 +122,43 @@ async fn a_text_in_which_nothing_is_seen_reaches_plain_members_and_is_no_message
         }
         let kept: Vec<_> = app.all_messages("a").await.1.iter().map(|message| message["text"].clone()).collect();
         assert_eq!(kept, if history == History::Store { &["seen \r\n"][..] } else { &[] });
+    }
+}
+
+#[tokio::test]
+async fn who_brings_more_than_members_can_be_given_waits_and_nothing_is_lost() {
+    const TALKERS: usize = 6;
+    const EACH: usize = 80;
+    let app = TestApp::with(|settings| {
+        settings.rooms = vec![rule("*", History::None)];
+        // What a reader may be behind is not shown here.
+        settings.limits.backlog_bytes = None;
+    })
+    .await;
+    let mut members = Vec::new();
+    for _ in 0..TALKERS {
+        members.push(Plain::connect(app.address, "/room/a/").await);
+    }
+    app.has_members(TALKERS).await;
+    let talking = members.into_iter().enumerate().map(|(number, mut member)| {
+        tokio::spawn(async move {
+            let (mut said, mut heard) = (0, vec![0; TALKERS]);
+            while heard.iter().sum::<usize>() < TALKERS * EACH {
+                // Says one thing more after each that it has heard, and many more than that at the beginning.
+                if said < EACH && said <= EACH / 2 + heard[number] {
+                    member.say(&format!("{number} {said} {}", "x".repeat(60_000))).await;
+                    said += 1;
+                    continue;
+                }
+                let text = member.text().await;
+                let mut words = text.split(' ').map(|word| word.parse::<usize>());
+                let (Some(Ok(who)), Some(Ok(which))) = (words.next(), words.next()) else { panic!("not ours") };
+                assert_eq!(heard[who], which, "in the order of its sender, each once");
+                heard[who] += 1;
+            }
+        })
+    });
+    for talker in talking.collect::<Vec<_>>() {
+        within("everything", talker).await.expect("no panic");
     }
 }

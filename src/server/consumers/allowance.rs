@@ -1,5 +1,8 @@
-//! What a connection may still say: so many commands or plain messages a second, so many bytes a second, and so many messages a
-//! second together with whatever else its account says.
+//! What a connection may still say and ask for: so many commands or plain messages a second, so many bytes a second, and both
+//! together with whatever else its account and its address do.
+//!
+//! Messages are charged when they have come, before anything is made of them. An answer is charged in advance, as long as answers may
+//! be, and what was too much is given back when it is there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,14 +12,19 @@ use super::Limits;
 use crate::server::{
     accounts::Account,
     bucket::{Bucket, Buckets},
+    quota::{Owed, Payer, Quotas, count},
 };
 
-/// One connection's, and its share in its account's.
+/// What is paid in advance for an answer that may be long.
+const ADVANCE: usize = 512 * 1024;
+
+/// One connection's, and its share in its account's and its address's.
 pub(super) struct Allowance {
     messages: Bucket,
     bytes: Bucket,
-    account: Option<Account>,
+    payer: Payer,
     accounts: Arc<Buckets<Account>>,
+    quotas: Arc<Quotas>,
 }
 
 /// A rate that was used up, and how long until there is something of it again.
@@ -25,30 +33,42 @@ pub(super) enum Spent {
     Messages(Duration),
     Bytes(Duration),
     Account(Duration),
+    /// What the account or the address may have carried.
+    Quota(Owed),
 }
 
 impl Spent {
     pub(super) fn wait(self) -> Duration {
-        let (Self::Messages(wait) | Self::Bytes(wait) | Self::Account(wait)) = self;
-        wait
+        match self {
+            Self::Messages(wait) | Self::Bytes(wait) | Self::Account(wait) => wait,
+            Self::Quota(owed) => owed.wait(),
+        }
     }
 }
 
 impl Allowance {
-    pub(super) fn new(limits: &Limits, account: Option<Account>, accounts: Arc<Buckets<Account>>) -> Self {
+    pub(super) fn new(limits: &Limits, payer: Payer, accounts: &Arc<Buckets<Account>>, quotas: &Arc<Quotas>) -> Self {
         let (messages, bytes) = (Bucket::new(limits.messages_per_second), Bucket::new(limits.bytes_per_second));
-        Self { messages, bytes, account, accounts }
+        Self { messages, bytes, payer, accounts: Arc::clone(accounts), quotas: Arc::clone(quotas) }
     }
 
-    /// Takes what one message of so many bytes costs, or takes nothing where one of the rates is used up. A message may be
-    /// longer than what is left of the bytes: the rest is owed.
+    /// A message of so many bytes has come: that is charged to the account and the address, whatever becomes of it.
+    ///
+    /// # Errors
+    /// They had nothing left before it.
+    pub(super) fn receive(&self, bytes: usize) -> Result<(), Spent> {
+        self.quotas.charge_message(self.payer, bytes).map_err(Spent::Quota)
+    }
+
+    /// Takes what one message of so many bytes costs, or takes nothing where one of the connection's own rates is used up. A message
+    /// may be longer than what is left of the bytes: the rest is owed.
     pub(super) fn take(&mut self, bytes: usize) -> Result<(), Spent> {
         let now = Instant::now();
         let (messages, of_bytes) = (self.messages.wait(now), self.bytes.wait(now));
         if messages.max(of_bytes) > Duration::ZERO {
             return Err(if messages > of_bytes { Spent::Messages(messages) } else { Spent::Bytes(of_bytes) });
         }
-        if let Some(account) = self.account {
+        if let Some(account) = self.payer.account {
             self.accounts.take(account).map_err(Spent::Account)?;
         }
         self.messages.charge(1);
@@ -60,20 +80,40 @@ impl Allowance {
     pub(super) fn charge(&mut self, bytes: usize) -> Duration {
         let now = Instant::now();
         self.messages.charge(1);
-        self.bytes.charge(count(bytes));
-        let of_account = self.account.map_or(Duration::ZERO, |account| self.accounts.charge(account));
-        self.messages.wait(now).max(self.bytes.wait(now)).max(of_account)
+        let of_account = self.payer.account.map_or(Duration::ZERO, |account| self.accounts.charge(account, 1));
+        self.messages.wait(now).max(of_account).max(self.charge_bytes(bytes))
     }
 
     /// The same for what costs its bytes alone.
     pub(super) fn charge_bytes(&mut self, bytes: usize) -> Duration {
         self.bytes.charge(count(bytes));
-        self.bytes.wait(Instant::now())
+        self.bytes.wait(Instant::now()).max(self.owed())
     }
-}
 
-fn count(bytes: usize) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
+    /// The same for frames that complete no message, which are charged to the account and the address as well.
+    pub(super) fn charge_frames(&mut self, bytes: usize) -> Duration {
+        self.quotas.charge(self.payer, bytes);
+        self.charge_bytes(bytes)
+    }
+
+    /// Pays in advance for an answer that may be long.
+    pub(super) fn advance(&mut self) {
+        self.bytes.charge(count(ADVANCE));
+        self.quotas.charge(self.payer, ADVANCE);
+    }
+
+    /// The answer for which was paid in advance has cost so many bytes.
+    pub(super) fn settle(&mut self, bytes: usize) {
+        self.bytes.refund(count(ADVANCE));
+        self.bytes.charge(count(bytes));
+        self.quotas.refund(self.payer, ADVANCE);
+        self.quotas.charge(self.payer, bytes);
+    }
+
+    /// How long it is until the account and the address have paid off what they owe.
+    pub(super) fn owed(&self) -> Duration {
+        self.quotas.owed(self.payer).map_or(Duration::ZERO, Owed::wait)
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +128,7 @@ mod tests {
         accounts: &Arc<Buckets<Account>>,
         who: Option<Account>,
     ) -> Allowance {
+        let payer = Payer { account: who, address: None };
         let limits = Limits {
             message_bytes: 1_000,
             backlog_bytes: 0,
@@ -96,7 +137,7 @@ mod tests {
             topics: usize::MAX,
             ping_s: 25,
         };
-        Allowance::new(&limits, who, Arc::clone(accounts))
+        Allowance::new(&limits, payer, accounts, &Arc::new(Quotas::new(0, 0)))
     }
 
     fn somebody() -> Account {
@@ -147,5 +188,48 @@ mod tests {
         assert_eq!(allowance.charge(10), Duration::from_secs(1));
         assert_eq!(allowance.charge(1_000), Duration::from_millis(5_510));
         assert_eq!(allowance.charge_bytes(100), Duration::from_millis(6_510));
+    }
+
+    /// Without rates of its own, on the account of somebody who has this one for bytes.
+    fn allowance_of(quotas: &Arc<Quotas>, who: Account) -> Allowance {
+        let none = allowance(0, 0, &Arc::new(Buckets::new(0)), None);
+        Allowance { payer: Payer { account: Some(who), address: None }, quotas: Arc::clone(quotas), ..none }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_come_is_charged_to_the_account_also_when_it_is_refused() {
+        let quotas = Arc::new(Quotas::new(10_000, 0));
+        let ann = somebody();
+        let [one, other] = [allowance_of(&quotas, ann), allowance_of(&quotas, ann)];
+        assert_eq!(one.receive(60_000), Ok(()));
+        let owed = |millis: u64| Err(Spent::Quota(Owed::ByAccount(Duration::from_micros(millis * 1_000 + 100))));
+        assert_eq!(other.receive(10_000), owed(2_000), "on another connection");
+        assert_eq!(one.receive(10_000), owed(3_000));
+        assert_eq!(allowance_of(&quotas, somebody()).receive(10_000), Ok(()));
+        assert_eq!(one.owed(), Duration::from_micros(3_000_100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_paid_in_advance_and_for_its_size_in_the_end() {
+        let quotas = Arc::new(Quotas::new(1 << 20, 0));
+        let ann = somebody();
+        let mut tabs: Vec<_> = (0..100).map(|_| allowance_of(&quotas, ann)).collect();
+        let mut asked = 0;
+        for tab in &mut tabs {
+            if tab.owed().is_zero() {
+                tab.advance();
+                asked += 1;
+            }
+        }
+        assert_eq!(asked, 10, "five seconds' worth");
+        assert!(!tabs[99].owed().is_zero());
+        tabs.iter_mut().take(asked).for_each(|tab| tab.settle(1_000));
+        assert!(tabs[99].owed().is_zero());
+        assert_eq!(tabs[0].receive(5 << 20), Ok(()));
+        assert_eq!(tabs[0].owed().as_millis(), 9, "10,000 bytes");
+        let mut own = allowance(0, 1_000, &Arc::new(Buckets::new(0)), None);
+        own.advance();
+        own.settle(6_000);
+        assert_eq!(own.take(1), Err(Spent::Bytes(Duration::from_millis(1_001))));
     }
 }

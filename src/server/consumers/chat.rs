@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tracing::error;
 
 use super::{
-    Consumer, Flow, Form, Refuse, Scope,
+    Consumer, Flow, Form, LONG, Refuse, Scope,
     allowance::{Allowance, Spent},
     form::v1,
     groups::{Membership, Reachable, Source},
@@ -14,8 +14,9 @@ use super::{
 use crate::{
     server::{
         assets::BUILD,
-        gateway::{CloseCode, Message, Socket},
+        gateway::{CloseCode, Frame, Message, Socket},
         presence::Attendance,
+        quota::Owed,
         rooms::{Access, AlterError, CatchUp, LayerGroup, PostError, Refusal, Room, layer_group, list_group},
         store::{Alteration, Entry, Refused, StoreError},
     },
@@ -53,7 +54,7 @@ type Answered = Result<Option<Answer>, CommandError>;
 impl Consumer for Chat {
     fn connect(scope: Scope) -> Result<Self, Refuse> {
         let address = scope.group.as_ref().map(|group| scope.rooms.enter(&scope.person, group)).transpose()?;
-        let allowance = Allowance::new(&scope.limits, scope.account, Arc::clone(&scope.accounts));
+        let allowance = Allowance::new(&scope.limits, scope.payer, &scope.accounts, &scope.quotas);
         Ok(Self { scope, address, allowance, topics: HashMap::new(), link: None })
     }
 
@@ -99,6 +100,7 @@ impl Consumer for Chat {
         let Message::Text(text) = message else {
             return Flow::close(CloseCode::UNSUPPORTED, "confab.v1 is spoken in text messages");
         };
+        let came = self.allowance.receive(text.len());
         let (id, command) = match Request::parse(&text) {
             Ok(Request { id, command }) => (Some(id), Ok(command)),
             Err((id, error)) => (id, Err(error)),
@@ -107,7 +109,7 @@ impl Consumer for Chat {
         let (allowed, pause) = if matches!(command, Ok(Command::Ping(_))) {
             (Ok(()), self.allowance.charge_bytes(text.len()))
         } else {
-            let taken = self.allowance.take(text.len());
+            let taken = came.and_then(|()| self.allowance.take(text.len()));
             (taken.map_err(|spent| self.refusal(spent)), taken.err().map_or(Duration::ZERO, Spent::wait))
         };
         let answered = match allowed.and(command) {
@@ -126,13 +128,17 @@ impl Consumer for Chat {
     }
 
     fn charge(&mut self, bytes: usize) -> Flow {
-        Flow::after(self.allowance.charge_bytes(bytes).min(HOLD))
+        Flow::after(self.allowance.charge_frames(bytes).min(HOLD))
     }
 
     fn hand_out(&self) {
         for joined in self.topics.values() {
             joined.membership.hand_out();
         }
+    }
+
+    fn owed(&self) -> Duration {
+        self.allowance.owed()
     }
 
     async fn disconnect(self, _code: CloseCode) {}
@@ -147,13 +153,28 @@ impl Chat {
             Spent::Account(_) => {
                 format!("at most {} commands a second on all of your connections", self.scope.accounts.per_second())
             }
+            Spent::Quota(Owed::ByAccount(_)) => {
+                format!("at most {} bytes a second on all of your connections", self.scope.quotas.of_account())
+            }
+            Spent::Quota(Owed::ByAddress(_)) => {
+                format!("at most {} bytes a second to and from one address", self.scope.quotas.of_address())
+            }
         };
         CommandError::rate_limited(message, spent.wait())
     }
 
     async fn carry_out(&mut self, id: Option<u64>, command: Command, socket: &Arc<Socket>) -> Answered {
         match command {
-            Command::Join(join) => self.join(id, join, socket).await.map(|()| None),
+            Command::Join(join) => {
+                self.allowance.advance();
+                let joined = self.join(id, join, socket).await;
+                let cost = joined.as_ref().map_or(0, |answer| cost(answer, socket));
+                self.allowance.settle(cost);
+                if cost >= LONG {
+                    tokio::task::yield_now().await;
+                }
+                joined.map(|_| None)
+            }
             Command::Leave(leave) => match self.topics.remove(&leave.topic) {
                 Some(_) => Ok(Some(Answer::Done {})),
                 None => Err(not_joined(&leave.topic)),
@@ -195,22 +216,24 @@ impl Chat {
         Some(self.scope.presence.members(room))
     }
 
-    /// The room of a topic that was joined.
-    fn room(&self, topic: &Topic) -> Result<&Access<Room>, CommandError> {
+    /// The room of a topic that was joined, when there is room for one more event on the way to its members.
+    async fn room(&self, topic: &Topic) -> Result<&Access<Room>, CommandError> {
         let joined = self.topics.get(topic).ok_or_else(|| not_joined(topic))?;
         let nothing = || CommandError::new(Code::BadRequest, format!("nothing can be sent to {topic}"));
-        joined.access.as_ref().ok_or_else(nothing)
+        let access = joined.access.as_ref().ok_or_else(nothing)?;
+        joined.membership.has_room().await;
+        Ok(access)
     }
 
     async fn send(&self, Send { topic, key, text }: Send) -> Result<Option<Offset>, CommandError> {
-        let access = self.room(&topic)?;
+        let access = self.room(&topic).await?;
         let again = "the message cannot be taken now; send it again with the same key";
         let posted = access.post(key, written(&text)?).await.map_err(|error| refused(error, again))?;
         Ok(posted.offset)
     }
 
     async fn change(&self, topic: &Topic, message: MessageId, alteration: Alteration) -> Answered {
-        let changed = self.room(topic)?.change(message, alteration).await;
+        let changed = self.room(topic).await?.change(message, alteration).await;
         let offset = changed.map_err(|error| match error {
             AlterError::Post(error) => refused(error, "the change cannot be made now; send it again"),
             AlterError::Refused(refused) => {
@@ -225,11 +248,16 @@ impl Chat {
         Ok(Some(Answer::Sent { offset: Some(offset) }))
     }
 
-    /// Joins and answers: the answer and what is published after it leave in one piece.
-    async fn join(&mut self, id: Option<u64>, Join { topic, since }: Join, socket: &Arc<Socket>) -> Result<(), CommandError> {
+    /// Joins and answers: the answer and what is published after it leave in one piece. Gives the answer before it was fitted to the
+    /// connection.
+    async fn join(
+        &mut self,
+        id: Option<u64>,
+        Join { topic, since }: Join,
+        socket: &Arc<Socket>,
+    ) -> Result<Frame, CommandError> {
         let most = self.scope.limits.topics;
-        let known = self.topics.remove(&topic);
-        if known.is_none() && self.topics.len() >= most {
+        if !self.topics.contains_key(&topic) && self.topics.len() >= most {
             return Err(CommandError::new(Code::TooLarge, format!("a connection joins at most {most} topics")));
         }
         let (access, group) = match &topic {
@@ -243,6 +271,8 @@ impl Chat {
             }
             Topic::Me => (None, list_group()),
         };
+        // From here on it is put back, or was never there.
+        let known = self.topics.remove(&topic);
         let was_member = known.is_some();
         let source = access.as_ref().map_or_else(|| Source::List(Arc::clone(&self.scope.rooms)), Source::of);
         let (membership, attendance) = match known {
@@ -266,9 +296,10 @@ impl Chat {
                 state.members = self.members(&topic);
                 let at = Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset };
                 let reply = Reply { id, outcome: Outcome::Ok(Answer::Joined { at, state }) };
-                membership.release(Some(head), Some(v1(&ServerFrame::Reply(reply))));
+                let answer = v1(&ServerFrame::Reply(reply));
+                membership.release(Some(head), Some(answer.clone()));
                 self.topics.insert(topic, Joinery { access, attendance, membership });
-                Ok(())
+                Ok(answer)
             }
             Err(cause) => {
                 // Who was a member before stays one, where it stood.
@@ -290,6 +321,13 @@ impl Chat {
     ) -> Result<Membership, CommandError> {
         self.scope.groups.join(group, topic, source, socket, (Form::V1, true)).await.map_err(unavailable)
     }
+}
+
+/// What an answer costs, in bytes. One that is deflated for its reader alone takes as long as eight of its length that are not.
+fn cost(answer: &Frame, socket: &Socket) -> usize {
+    const DEFLATED: usize = 8;
+    let length = answer.bytes().len();
+    if socket.deflates(answer) { DEFLATED * length } else { length }
 }
 
 /// The list of rooms has no history: every join gets it whole.

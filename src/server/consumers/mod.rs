@@ -34,6 +34,7 @@ use super::{
     bucket::Buckets,
     gateway::{CloseCode, Connection, ConnectionLimits, Counters, Deflate, Heard, Message, Socket},
     presence::Presence,
+    quota::{Payer, Quotas},
     random,
     rooms::{Refusal, Rooms},
 };
@@ -43,10 +44,12 @@ use crate::wire::{Group, Key, Person, Timestamp};
 #[derive(Clone)]
 pub struct Scope {
     pub person: Person,
-    /// None for somebody who has shown no secret and can be nobody else: then the connection's own bounds are all there is.
-    pub account: Option<Account>,
+    /// Whose bounds hold beside the connection's own.
+    pub payer: Payer,
     /// What each account says, this one too.
     pub accounts: Arc<Buckets<Account>>,
+    /// What each account and each address has carried.
+    pub quotas: Arc<Quotas>,
     /// The group in the address, if it names one.
     pub group: Option<Group>,
     pub rooms: Arc<Rooms>,
@@ -64,7 +67,7 @@ pub struct Limits {
     pub backlog_bytes: usize,
     /// Commands or plain messages a second; 0 for no bound.
     pub messages_per_second: u32,
-    /// Bytes of messages a second; 0 for no bound.
+    /// Bytes of messages and answers a second; 0 for no bound.
     pub bytes_per_second: u32,
     /// How many topics a connection may have joined.
     pub topics: usize,
@@ -153,9 +156,17 @@ pub trait Consumer: Send + Sized + 'static {
     /// The client says nothing more, and is about to be told goodbye: what it has said is said to it before that.
     fn hand_out(&self);
 
+    /// How much longer nothing is to be read from the client, after it was held for a while.
+    fn owed(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// The connection has ended; memberships end by themselves when the consumer is dropped.
     async fn disconnect(self, code: CloseCode);
 }
+
+/// After a message or an answer of so many bytes the others have their turn: to handle one takes about as long as a hundred short ones.
+const LONG: usize = 16 * 1024;
 
 /// A key for a message whose author made none.
 pub fn fresh_key() -> Key {
@@ -187,12 +198,25 @@ pub async fn serve<C: Consumer>(
     loop {
         match flow {
             Flow::Continue => {}
-            Flow::Hold(pause) => connection.hold(pause).await,
+            Flow::Hold(mut pause) => {
+                // Others of the same address may have taken meanwhile what there was.
+                while !pause.is_zero() && !socket.is_closing() {
+                    connection.hold(pause).await;
+                    pause = consumer.owed();
+                }
+            }
             Flow::Close(Close { code, reason }) => socket.close(code, &reason),
         }
         let Some(heard) = connection.next().await else { break };
         flow = match heard {
-            Heard::Message(message) => connection.while_flushing(consumer.receive(message)).await,
+            Heard::Message(message) => {
+                let is_long = message.length() >= LONG;
+                let flow = connection.while_flushing(consumer.receive(message)).await;
+                if is_long {
+                    tokio::task::yield_now().await;
+                }
+                flow
+            }
             Heard::Frames(bytes) => consumer.charge(bytes),
             Heard::Last => {
                 consumer.hand_out();

@@ -1,7 +1,7 @@
 //! Plain clients: what one says reaches every member of the group, verbatim; nothing else is ever sent to them. A text in which
 //! nothing is seen reaches the other plain clients, and is no message.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::http::StatusCode;
@@ -42,7 +42,7 @@ impl Consumer for Plain {
             return Err(Refuse { status: StatusCode::BAD_REQUEST, reason });
         };
         let access = scope.rooms.enter(&scope.person, group)?;
-        let allowance = Allowance::new(&scope.limits, scope.account, Arc::clone(&scope.accounts));
+        let allowance = Allowance::new(&scope.limits, scope.payer, &scope.accounts, &scope.quotas);
         Ok(Self { scope, access, allowance, random: random::bits_128(), membership: None })
     }
 
@@ -70,7 +70,12 @@ impl Consumer for Plain {
 
     async fn receive(&mut self, message: Message) -> Flow {
         // There is no answer that could tell a plain client to slow down; what it says after this waits instead.
+        // What was owed before it has held the connection up already.
+        let _ = self.allowance.receive(message.length());
         let pause = self.allowance.charge(message.length());
+        if let Some((membership, _)) = &self.membership {
+            membership.has_room().await;
+        }
         let posted = match message {
             Message::Text(text) if text == EXIT => {
                 self.hand_out();
@@ -96,13 +101,17 @@ impl Consumer for Plain {
     }
 
     fn charge(&mut self, bytes: usize) -> Flow {
-        Flow::after(self.allowance.charge_bytes(bytes))
+        Flow::after(self.allowance.charge_frames(bytes))
     }
 
     fn hand_out(&self) {
         if let Some((membership, _)) = &self.membership {
             membership.hand_out();
         }
+    }
+
+    fn owed(&self) -> Duration {
+        self.allowance.owed()
     }
 
     async fn disconnect(self, _code: CloseCode) {}

@@ -106,7 +106,7 @@ impl Frame {
         if self.may_be_deflated(deflate) { self.deflated().unwrap_or(self) } else { self }
     }
 
-    fn may_be_deflated(&self, deflate: Option<Deflate>) -> bool {
+    pub(super) fn may_be_deflated(&self, deflate: Option<Deflate>) -> bool {
         deflate.is_some_and(|deflate| deflate.takes(self.payload().len()))
     }
 

@@ -25,6 +25,9 @@ const SLICES: usize = 64;
 /// What a queued piece takes beside its bytes.
 const ENTRY: usize = 64;
 
+/// The longest message that is deflated for one connection alone, in bytes: that takes two milliseconds.
+const LONGEST_DEFLATED_ALONE: usize = 32 * 1024;
+
 /// Tells the connections of this process apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u64);
@@ -96,7 +99,12 @@ impl Socket {
 
     /// Makes a message for this connection alone ready to be sent.
     pub fn fitted(&self, message: Frame) -> Frame {
-        message.fitted(self.deflate)
+        if self.deflates(&message) { message.fitted(self.deflate) } else { message }
+    }
+
+    /// Whether such a message is deflated. A long one is not: that would take longer than all else that is done for it, for one reader.
+    pub fn deflates(&self, message: &Frame) -> bool {
+        message.bytes().len() <= LONGEST_DEFLATED_ALONE && message.may_be_deflated(self.deflate)
     }
 
     /// Sends frames, in this order and with nothing between. Does not wait; once the connection is closing they are dropped.

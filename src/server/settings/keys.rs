@@ -44,7 +44,7 @@ pub(super) struct Key {
 }
 
 /// In the order in which they are printed.
-pub(super) static KEYS: [Key; 31] = [
+pub(super) static KEYS: [Key; 33] = [
     Key {
         path: "server.listen",
         form: Form::Text,
@@ -212,6 +212,18 @@ pub(super) static KEYS: [Key; 31] = [
         form: Form::Whole,
         set: |s, n| n.limit(MOST).map(|v| s.limits.bytes_per_second = NonZero::new(v)),
         show: |s| s.limits.bytes_per_second.map_or(0, NonZero::get).to_string(),
+    },
+    Key {
+        path: "limits.bytes_per_second_per_account",
+        form: Form::Whole,
+        set: |s, n| n.limit(MOST).map(|v| s.limits.bytes_per_second_per_account = NonZero::new(v)),
+        show: |s| s.limits.bytes_per_second_per_account.map_or(0, NonZero::get).to_string(),
+    },
+    Key {
+        path: "limits.bytes_per_second_per_address",
+        form: Form::Whole,
+        set: |s, n| n.limit(MOST).map(|v| s.limits.bytes_per_second_per_address = NonZero::new(v)),
+        show: |s| s.limits.bytes_per_second_per_address.map_or(0, NonZero::get).to_string(),
     },
     Key {
         path: "limits.topics_per_connection",
