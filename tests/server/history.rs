@@ -1,5 +1,7 @@
 //! What rooms keep, by their rule, and the HTTP API that reads it.
 
+use std::{collections::HashMap, time::Instant};
+
 use confab::server::settings::{History, Settings};
 use serde_json::{Value, json};
 
@@ -175,4 +177,31 @@ async fn the_list_of_rooms_shows_the_beginning_of_a_long_message() {
     assert_eq!(joined["rooms"][0]["latest"]["text"], shown);
     let page = app.get("/").await.text().await.expect("a page");
     assert!(page.contains(&shown) && !page.contains(&"ä".repeat(201)));
+}
+
+#[tokio::test]
+async fn the_list_of_rooms_is_told_the_newest_of_each_a_few_times_a_second() {
+    let app = TestApp::start().await;
+    let began = Instant::now();
+    let mut watcher = V1::connect(app.address, "/ws/").await;
+    watcher.join("me", None).await;
+    let mut author = V1::connect(app.address, "/room/a/").await;
+    author.join("room/b", None).await;
+    for n in 0..150 {
+        for group in ["a", "b"] {
+            author.post(&format!("room/{group}"), &format!("k{n}"), &n.to_string()).await;
+        }
+    }
+    let mut newest = HashMap::new();
+    let mut told = 0;
+    while newest.get("a") != Some(&149) || newest.get("b") != Some(&149) {
+        let event = watcher.push().await["event"].take();
+        let text = event["latest"]["text"].as_str().and_then(|text| text.parse().ok()).expect("a number");
+        let before = newest.insert(event["group"].as_str().expect("a group").to_owned(), text);
+        assert!(before.is_none_or(|before: i32| before < text), "{before:?} {text}");
+        told += 1;
+    }
+    // Four times at once, then four times a second, of two rooms each.
+    let beats = began.elapsed().as_millis() / 250;
+    assert!(told <= 2 * (beats + 5), "told {told} times in {beats} beats");
 }

@@ -100,8 +100,12 @@ async fn a_pushed_text_is_a_message_like_any_other() {
         (offset(&second), &second["event"]["text"], &second["event"]["from"]),
         (3, &json!("plainly\nso"), &event["from"])
     );
-    assert_eq!(list.push().await["event"]["latest"]["text"], "before");
-    assert_eq!(list.push().await["event"]["latest"]["from"], event["from"]);
+    // Of what comes in quick succession the newest is told.
+    let mut latest = list.push().await["event"]["latest"].take();
+    while latest["text"] == "before" {
+        latest = list.push().await["event"]["latest"].take();
+    }
+    assert_eq!(latest["from"], event["from"]);
     let page = app.get("/room/a/").await.text().await.expect("a page");
     assert!(page.contains("pushed") && page.contains("Cron"), "{page}");
 }

@@ -223,7 +223,9 @@ mod tests {
         }
         assert_eq!(asked, 10, "five seconds' worth");
         assert!(!tabs[99].owed().is_zero());
-        tabs.iter_mut().take(asked).for_each(|tab| tab.settle(1_000));
+        for tab in tabs.iter_mut().take(asked) {
+            tab.settle(1_000);
+        }
         assert!(tabs[99].owed().is_zero());
         assert_eq!(tabs[0].receive(5 << 20), Ok(()));
         assert_eq!(tabs[0].owed().as_millis(), 9, "10,000 bytes");

@@ -1,16 +1,38 @@
-//! Whether the members of the list of rooms have heard of everything, where several nodes write to one store.
+//! What the members of the list of rooms are told, and whether they have heard of everything where several nodes write to one store.
+//!
+//! In the long run they are told four times a second, of each room what is newest: what comes meanwhile waits, and replaces what waits of
+//! the same room. So not every message of a busy server goes to everybody who looks at the list.
 //!
 //! The list has no stream with offsets of its own. But of each latest message, and of each change of it, an event comes by the layer,
 //! and the store says which rooms have moved on. Both name the entry of the room that made the latest message what it is. What the
 //! store says and no event has said by the next time was lost: then the list is read and sent once more.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
+use super::super::form::Broadcast;
 use crate::wire::{Group, MessageId, Position, RoomSummary};
+
+/// How often members are told in the long run.
+pub(super) const BEAT: Duration = Duration::from_millis(250);
+/// How many times they may be told at once after a while of quiet.
+const AT_ONCE: u32 = 4;
+/// With so many rooms waiting they are told at once.
+const MOST_WAITING: usize = 1_000;
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Listing {
+    /// What members are to be told of each room, with its place in the order in which it came.
+    waiting: HashMap<Group, (u64, Broadcast)>,
+    /// How many have come.
+    came: u64,
+    /// How many times members were told that beats have not made up for yet.
+    owed: u32,
+    /// A beat is under way.
+    beating: bool,
     /// Up to which entries members were told.
     told: HashMap<Group, Position>,
     /// What the store said last and members were not told until then; most often it was on its way.
@@ -25,6 +47,59 @@ pub(super) struct Listing {
 const REMEMBERED: usize = 10_000;
 
 impl Listing {
+    /// Takes in what members are to be told of a room; gives back what tells of none.
+    pub(super) fn take(&mut self, broadcast: Broadcast) -> Option<Broadcast> {
+        let Some((room, since)) = broadcast.listed() else { return Some(broadcast) };
+        let (room, since) = (room.clone(), since.clone());
+        let is_older = self
+            .waiting
+            .get(&room)
+            .and_then(|(_, waiting)| waiting.listed())
+            .is_some_and(|(_, known)| known.epoch == since.epoch && known.offset > since.offset);
+        if !is_older {
+            self.came += 1;
+            self.waiting.insert(room.clone(), (self.came, broadcast));
+        }
+        self.told(&room, since);
+        None
+    }
+
+    /// What members are told now, in the order in which it came.
+    pub(super) fn told_now(&mut self) -> Vec<Broadcast> {
+        let is_due = self.owed < AT_ONCE || self.waiting.len() >= MOST_WAITING;
+        if self.waiting.is_empty() || !is_due {
+            return Vec::new();
+        }
+        self.owed = AT_ONCE.min(self.owed + 1);
+        self.all_waiting()
+    }
+
+    /// What waits, whether it is time or not.
+    pub(super) fn all_waiting(&mut self) -> Vec<Broadcast> {
+        let mut waiting: Vec<_> = self.waiting.drain().map(|(_, waiting)| waiting).collect();
+        waiting.sort_unstable_by_key(|(came, _)| *came);
+        let now = Instant::now();
+        // That it has waited says nothing of how fast members are written to.
+        let as_of_now = |(_, mut broadcast): (u64, Broadcast)| {
+            broadcast.arrived = now;
+            broadcast
+        };
+        waiting.into_iter().map(as_of_now).collect()
+    }
+
+    /// A beat is over.
+    pub(super) fn beat(&mut self) {
+        self.owed = self.owed.saturating_sub(1);
+        self.beating = false;
+    }
+
+    /// Whether a beat begins now. If so, the caller sees to its end.
+    pub(super) fn begins_beat(&mut self) -> bool {
+        let begins = self.owed > 0 && !self.beating;
+        self.beating |= begins;
+        begins
+    }
+
     /// Something may have been lost that nothing will show.
     pub(super) fn doubt(&mut self) {
         self.wanted = true;
@@ -83,8 +158,13 @@ impl Listing {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::wire::{Content, Message, Offset, Person, Stored, Timestamp};
+    use crate::{
+        server::layers::{Event, Value},
+        wire::{Content, Message, Offset, Person, Stored, Timestamp, Topic},
+    };
 
     fn at(room: &str, offset: u64) -> (Group, Position) {
         (room.parse().unwrap(), Position { epoch: "e".parse().unwrap(), offset: Offset(offset) })
@@ -180,5 +260,57 @@ mod tests {
         assert!(!listing.moved(vec![at("b", 1)]), "it was in the list that was read");
         assert!(!listing.moved(Vec::new()));
         assert!(!listing.moved(Vec::new()));
+    }
+
+    /// What the layer says of a room: the offset of its latest message is that of the entry.
+    fn news(room: &str, offset: u64) -> Broadcast {
+        let from = Value::Map([("id", "g1"), ("name", "Ann")].map(|(key, text)| (key.to_owned(), Value::from(text))).into());
+        let latest = Event::new("x")
+            .with("message", format!("m{offset}"))
+            .with("id", format!("e-{offset}"))
+            .with("key", "k")
+            .with("from", from)
+            .with("at", 0_i64)
+            .with("epoch", "e")
+            .with("offset", offset.cast_signed());
+        let event = Event::new("confab.room").with("group", room).with("latest", Value::Map(latest.fields().clone()));
+        Broadcast::new(&Topic::Me, &Arc::new(event.with("since", offset.cast_signed())), None, Instant::now())
+    }
+
+    fn told(broadcasts: &[Broadcast]) -> Vec<(&str, u64)> {
+        broadcasts.iter().filter_map(Broadcast::listed).map(|(room, since)| (room.as_str(), since.offset.0)).collect()
+    }
+
+    #[test]
+    fn after_some_news_at_once_the_newest_of_each_room_waits_for_a_beat() {
+        let mut listing = Listing::default();
+        for offset in 1..=4 {
+            assert!(listing.take(news("a", offset)).is_none());
+            assert_eq!(told(&listing.told_now()), [("a", offset)]);
+            assert_eq!(listing.begins_beat(), offset == 1, "one at a time");
+        }
+        for (room, offset) in [("a", 5), ("b", 1), ("a", 7), ("a", 6), ("c", 1), ("b", 2)] {
+            assert!(listing.take(news(room, offset)).is_none());
+            assert!(listing.told_now().is_empty());
+        }
+        listing.beat();
+        assert_eq!(told(&listing.told_now()), [("a", 7), ("c", 1), ("b", 2)]);
+        assert!(!listing.moved(vec![at("a", 7), at("b", 2)]) && !listing.moved(Vec::new()), "all of it is told");
+        for _ in 0..AT_ONCE {
+            assert!(listing.begins_beat());
+            listing.beat();
+            assert!(listing.told_now().is_empty());
+        }
+        assert!(!listing.begins_beat(), "there is nothing to wait for");
+    }
+
+    #[test]
+    fn very_many_rooms_do_not_wait() {
+        let mut listing = Listing::default();
+        for room in 0..10 * MOST_WAITING {
+            listing.take(news(&format!("r{room}"), 1));
+            listing.told_now();
+            assert!(listing.waiting.len() < MOST_WAITING);
+        }
     }
 }

@@ -21,7 +21,7 @@ use tracing::warn;
 
 use super::{
     super::form::Broadcast,
-    listing::Listing,
+    listing::{self, Listing},
     members::{Members, Round},
     sequence::{Handed, Reading, Sequence},
 };
@@ -130,6 +130,8 @@ enum Arrived {
     Heads(Vec<(Group, Position)>),
     Read(Reading, Missed),
     List(Vec<RoomSummary>),
+    /// Members of the list may be told once more.
+    Beat,
 }
 
 impl Arrived {
@@ -359,7 +361,7 @@ impl LocalGroup {
     /// What of it can go out now.
     fn put_in_order(self: &Arc<Self>, arrived: Vec<Arrived>) -> Vec<Handed> {
         let mut handed = Vec::with_capacity(arrived.len());
-        let is_stream = matches!(self.source, Source::Stream(_));
+        let (is_stream, is_list) = (matches!(self.source, Source::Stream(_)), matches!(self.source, Source::List(_)));
         let mut doubt = false;
         let (mut sequence, mut listing) = (self.sequence.lock(), self.listing.lock());
         for arrived in arrived {
@@ -369,11 +371,10 @@ impl LocalGroup {
                     if is_stream {
                         sequence.arrive(broadcast, &mut handed);
                     } else {
-                        if let Some((room, since)) = broadcast.listed() {
-                            listing.told(room, since.clone());
-                        }
                         // Where it has a position, another node's settings keep what ours do not.
-                        handed.push(Handed::Event(broadcast.without_position()));
+                        let broadcast = broadcast.without_position();
+                        let at_once = if is_list { listing.take(broadcast) } else { Some(broadcast) };
+                        handed.extend(at_once.map(Handed::Event));
                     }
                 }
                 Arrived::Passing(event) => handed.push(Handed::Event(Broadcast::passing(&self.topic, event))),
@@ -381,8 +382,11 @@ impl LocalGroup {
                 Arrived::Head(head) => sequence.reached(&head),
                 Arrived::Heads(heads) => doubt |= listing.moved(heads),
                 Arrived::Read(reading, page) => sequence.level(reading, page, &self.topic, &mut handed),
+                Arrived::Beat => listing.beat(),
                 Arrived::List(rooms) => {
                     listing.is_read(&rooms);
+                    // What is read may be newer than what waits.
+                    handed.extend(listing.all_waiting().into_iter().map(Handed::Event));
                     handed.extend(rooms.into_iter().map(|room| Handed::Event(Broadcast::room(&self.topic, room))));
                 }
             }
@@ -396,6 +400,10 @@ impl LocalGroup {
                 sequence.due()
             }
             Source::List(_) => {
+                handed.extend(listing.told_now().into_iter().map(Handed::Event));
+                if listing.begins_beat() {
+                    tokio::spawn(beat(Arc::downgrade(self)));
+                }
                 if doubt {
                     listing.doubt();
                 }
@@ -422,6 +430,14 @@ struct Due<'g>(&'g LocalGroup);
 impl Drop for Due<'_> {
     fn drop(&mut self) {
         self.0.line.lock().due = false;
+    }
+}
+
+/// Lets the members of the list be told once more after a while.
+async fn beat(group: Weak<LocalGroup>) {
+    tokio::time::sleep(listing::BEAT).await;
+    if let Some(group) = group.upgrade() {
+        group.take(Arrived::Beat);
     }
 }
 
