@@ -301,6 +301,8 @@ async fn cry(presence: Weak<Presence>, wake: Arc<Notify>) {
     loop {
         let Some(next) = presence.upgrade().map(|presence| presence.tick()) else { return };
         match next {
+            // There was more than is done at a stretch: the others have their turn first.
+            Some(next) if next <= Instant::now() => tokio::task::yield_now().await,
             // An error is the end of the time: that is what is waited for.
             Some(next) => drop(tokio::time::timeout_at(next, wake.notified()).await),
             None => wake.notified().await,

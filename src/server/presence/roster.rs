@@ -11,6 +11,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    ops::Bound,
     sync::Arc,
     time::Duration,
 };
@@ -28,6 +29,8 @@ use crate::{
 
 /// How many other nodes are known at most.
 const MOST_NODES: usize = 256;
+/// So many people are looked at at a stretch when what a node has said is forgotten.
+const STRETCH: usize = 1_000;
 /// With so many people in rooms no more are taken from other nodes.
 const MOST_PEOPLE: usize = 1_000_000;
 /// How much writing may wait until other nodes are told; the oldest is forgotten beyond it.
@@ -67,6 +70,20 @@ pub(super) struct Roster {
     /// They are not told of more before then.
     quiet: Instant,
     mail: Mail,
+    /// What is to be forgotten.
+    sweeps: VecDeque<Sweep>,
+}
+
+/// What a node has said and does not say any more. It is forgotten bit by bit: there may be hundreds of thousands of people, and
+/// nobody can come or go meanwhile.
+struct Sweep {
+    node: u32,
+    /// What belongs to a state before this one; without it all that the node has said.
+    before: Option<u32>,
+    /// Where it is still to be looked for, the last one next, and up to whom that one is done.
+    rooms: Vec<Group>,
+    done: Option<Id>,
+    began: Instant,
 }
 
 /// What waits to be told to other nodes.
@@ -229,6 +246,7 @@ impl Roster {
                 beat: now,
                 answer: true,
             },
+            sweeps: VecDeque::new(),
         }
     }
 
@@ -354,7 +372,7 @@ impl Roster {
                     self.seat_there(&room, known, key, round, now);
                 }
                 if last {
-                    self.clear(key, |there| there.round != round, now);
+                    self.clear(key, Some(round), now);
                 }
             }
             Letter::Delta { seq, joined, left } => match node.seq {
@@ -413,16 +431,42 @@ impl Roster {
         });
     }
 
-    /// Forgets what a node has said where it is `gone`.
-    fn clear(&mut self, node: u32, gone: impl Fn(&There) -> bool, now: Instant) {
-        let is_gone = |there: &There| there.node == node && gone(there);
-        let of_hall = |(room, hall): (&Group, &Hall)| {
-            let left = hall.people.iter().filter(|(_, seat)| seat.there.iter().any(is_gone));
-            left.map(|(id, _)| (room.clone(), Arc::clone(id))).collect::<Vec<_>>()
-        };
-        let left: Vec<_> = self.halls.iter().flat_map(of_hall).collect();
-        for (room, id) in left {
-            self.alter(&room, &id, now, |seat| seat.there.retain(|there| !is_gone(there)));
+    /// Begins to forget what a node has said in the states before `before`, or at all.
+    fn clear(&mut self, node: u32, before: Option<u32>, now: Instant) {
+        let rooms = self.halls.keys().cloned().collect();
+        self.sweeps.push_back(Sweep { node, before, rooms, done: None, began: now });
+        self.sweep(now);
+    }
+
+    /// Goes on with what is to be forgotten, one stretch.
+    fn sweep(&mut self, now: Instant) {
+        let mut left = STRETCH;
+        while left > 0
+            && let Some(sweep) = self.sweeps.front_mut()
+        {
+            let Some(room) = sweep.rooms.last().cloned() else {
+                self.sweeps.pop_front();
+                continue;
+            };
+            let (node, before) = (sweep.node, sweep.before);
+            let is_gone = |there: &There| there.node == node && before.is_none_or(|before| there.round < before);
+            let from = sweep.done.take().map_or(Bound::Unbounded, Bound::Excluded);
+            let people = self.halls.get(&room).map(|hall| &hall.people);
+            let (mut looked, mut gone) = (0, Vec::new());
+            for (id, seat) in people.into_iter().flat_map(|people| people.range((from.clone(), Bound::Unbounded))).take(left) {
+                looked += 1;
+                sweep.done = (looked == left).then(|| Arc::clone(id));
+                if seat.there.iter().any(is_gone) {
+                    gone.push(Arc::clone(id));
+                }
+            }
+            if sweep.done.is_none() {
+                sweep.rooms.pop();
+            }
+            left -= looked.max(1);
+            for id in gone {
+                self.alter(&room, &id, now, |seat| seat.there.retain(|there| !is_gone(there)));
+            }
         }
     }
 
@@ -467,6 +511,7 @@ impl Roster {
     /// Lets go whose time is over; gives the rooms in which nobody is left on this node.
     pub(super) fn tick(&mut self, now: Instant) -> Vec<Group> {
         let mut deserted = Vec::new();
+        self.sweep(now);
         while let Some((until, room, id)) = self.graces.pop_front_if(|(until, ..)| *until <= now) {
             let seat = self.halls.get(&room).and_then(|hall| hall.people.get(&id));
             // Who has come back and gone again stands in the line once more.
@@ -480,7 +525,7 @@ impl Roster {
         let silence = self.times.silence;
         let gone: Vec<_> = self.nodes.extract_if(|_, node| node.end(silence) <= now).map(|(_, node)| node.key).collect();
         for key in gone {
-            self.clear(key, |_| true, now);
+            self.clear(key, None, now);
         }
         deserted
     }
@@ -503,7 +548,8 @@ impl Roster {
         let push = self.due.front().map(|(due, _)| *due);
         let grace = self.graces.front().map(|(until, ..)| *until);
         let node = self.nodes.values().map(|node| node.end(self.times.silence)).min();
-        [push, grace, node].into_iter().flatten().min()
+        let sweep = self.sweeps.front().map(|sweep| sweep.began);
+        [push, grace, node, sweep].into_iter().flatten().min()
     }
 
     /// What is to be told to other nodes now, in this order.

@@ -522,6 +522,53 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+#[test]
+fn the_people_of_a_node_are_forgotten_bit_by_bit() {
+    let now = Instant::now();
+    let (me, other) = (channel(1), channel(2));
+    let mut roster = Roster::new(me, TIMES, now);
+    let people: Vec<_> =
+        (0..5 * STRETCH + 7).map(|n| (room(["a", "b", "c"][n % 3]), known(&format!("g{n}"), "Ann", 1))).collect();
+    let state = |seq, people: &[(Group, Known)]| {
+        let pieces: Vec<_> = people.chunks(PIECE).map(<[_]>::to_vec).collect();
+        let last = pieces.len() - 1;
+        let piece = move |(part, people)| Letter::State { seq, part: part as u64, last: part == last, people };
+        pieces.into_iter().enumerate().map(piece).collect::<Vec<_>>()
+    };
+    let receive = |roster: &mut Roster, letters: Vec<Letter>| {
+        for letter in letters {
+            roster.receive(&other, letter, now);
+        }
+    };
+    receive(&mut roster, state(1, &people));
+    while roster.next_tick().is_some_and(|next| next <= now) {
+        roster.tick(now);
+    }
+    assert_eq!(roster.census(), (people.len(), 2));
+    // It says once more who is there, and most are not.
+    receive(&mut roster, state(2, &people[..10]));
+    let mut before = roster.census().0;
+    assert!(before >= people.len() - STRETCH);
+    while roster.next_tick().is_some_and(|next| next <= now) {
+        roster.tick(now);
+        let left = roster.census().0;
+        assert!(before - left <= STRETCH && left >= 10, "{before} {left}");
+        before = left;
+    }
+    assert_eq!(before, 10);
+    // Somebody may come back while the node that has said so is being forgotten.
+    receive(&mut roster, state(3, &people));
+    let gone = now + TIMES.silence;
+    roster.tick(gone);
+    assert!(roster.census().0 > 10);
+    roster.enter(&room("a"), known("g0", "Ann", 2), gone);
+    while roster.next_tick().is_some_and(|next| next <= gone) {
+        roster.tick(gone);
+        roster.pushes(gone);
+    }
+    assert_eq!(roster.census(), (1, 1));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
