@@ -18,6 +18,11 @@ use crate::server::{
 /// What is paid in advance for an answer that may be long.
 const ADVANCE: usize = 512 * 1024;
 
+/// So many copies of a message cost its sender's address as much as the message: that is about what writing them takes.
+const COPIES: usize = 16;
+/// A copy counts as so many bytes at least.
+const LEAST_COPY: usize = 64;
+
 /// One connection's, and its share in its account's and its address's.
 pub(super) struct Allowance {
     messages: Bucket,
@@ -94,6 +99,13 @@ impl Allowance {
     pub(super) fn charge_frames(&mut self, bytes: usize) -> Duration {
         self.quotas.charge(self.payer, bytes);
         self.charge_bytes(bytes)
+    }
+
+    /// What is said goes to so many members on this node: that is charged to the address, since people may talk in a large room as
+    /// they do in a small one, and a hundred connections of one address may not.
+    pub(super) fn charge_copies(&self, bytes: usize, members: usize) {
+        let payer = Payer { account: None, ..self.payer };
+        self.quotas.charge(payer, bytes.max(LEAST_COPY).saturating_mul(members) / COPIES);
     }
 
     /// Pays in advance for an answer that may be long.

@@ -100,16 +100,19 @@ impl Consumer for Chat {
         let Message::Text(text) = message else {
             return Flow::close(CloseCode::UNSUPPORTED, "confab.v1 is spoken in text messages");
         };
-        let came = self.allowance.receive(text.len());
+        let length = text.len();
+        let came = self.allowance.receive(length);
         let (id, command) = match Request::parse(&text) {
             Ok(Request { id, command }) => (Some(id), Ok(command)),
             Err((id, error)) => (id, Err(error)),
         };
+        // Its JSON may be six times as long, and it may have to wait.
+        drop(text);
         // Pings are never refused, since a client needs them to know that it is not cut off; nonsense is.
         let (allowed, pause) = if matches!(command, Ok(Command::Ping(_))) {
-            (Ok(()), self.allowance.charge_bytes(text.len()))
+            (Ok(()), self.allowance.charge_bytes(length))
         } else {
-            let taken = came.and_then(|()| self.allowance.take(text.len()));
+            let taken = came.and_then(|()| self.allowance.take(length));
             (taken.map_err(|spent| self.refusal(spent)), taken.err().map_or(Duration::ZERO, Spent::wait))
         };
         let answered = match allowed.and(command) {
@@ -216,24 +219,26 @@ impl Chat {
         Some(self.scope.presence.members(room))
     }
 
-    /// The room of a topic that was joined, when there is room for one more event on the way to its members.
-    async fn room(&self, topic: &Topic) -> Result<&Access<Room>, CommandError> {
+    /// The room of a topic that was joined, when there is room for one more event of about so many bytes on the way to its members.
+    async fn room(&self, topic: &Topic, bytes: usize) -> Result<&Access<Room>, CommandError> {
         let joined = self.topics.get(topic).ok_or_else(|| not_joined(topic))?;
         let nothing = || CommandError::new(Code::BadRequest, format!("nothing can be sent to {topic}"));
         let access = joined.access.as_ref().ok_or_else(nothing)?;
+        self.allowance.charge_copies(bytes, joined.membership.members());
         joined.membership.has_room().await;
         Ok(access)
     }
 
     async fn send(&self, Send { topic, key, text }: Send) -> Result<Option<Offset>, CommandError> {
-        let access = self.room(&topic).await?;
+        let access = self.room(&topic, text.len()).await?;
         let again = "the message cannot be taken now; send it again with the same key";
         let posted = access.post(key, written(&text)?).await.map_err(|error| refused(error, again))?;
         Ok(posted.offset)
     }
 
     async fn change(&self, topic: &Topic, message: MessageId, alteration: Alteration) -> Answered {
-        let changed = self.room(topic).await?.change(message, alteration).await;
+        let bytes = if let Alteration::Edit(text) = &alteration { text.len() } else { 0 };
+        let changed = self.room(topic, bytes).await?.change(message, alteration).await;
         let offset = changed.map_err(|error| match error {
             AlterError::Post(error) => refused(error, "the change cannot be made now; send it again"),
             AlterError::Refused(refused) => {

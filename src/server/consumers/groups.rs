@@ -285,6 +285,11 @@ impl Membership {
         group
     }
 
+    /// How many members the group has on this node.
+    pub fn members(&self) -> usize {
+        self.group.members.lock().count()
+    }
+
     /// Waits until there is room in the group's line for one more event: the members cannot be given faster than they can be written
     /// to.
     pub async fn has_room(&self) {

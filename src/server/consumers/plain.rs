@@ -74,6 +74,7 @@ impl Consumer for Plain {
         let _ = self.allowance.receive(message.length());
         let pause = self.allowance.charge(message.length());
         if let Some((membership, _)) = &self.membership {
+            self.allowance.charge_copies(message.length(), membership.members());
             membership.has_room().await;
         }
         let posted = match message {

@@ -119,7 +119,8 @@ impl Line {
 }
 
 enum Arrived {
-    Event(Arc<Event>, Instant),
+    /// With its weight: about how much memory it takes, in bytes.
+    Event(Arc<Event>, Instant, usize),
     /// What the server says by itself, and keeps nowhere.
     Passing(wire::Event),
     /// Something may be lost.
@@ -135,9 +136,9 @@ enum Arrived {
 }
 
 impl Arrived {
-    /// About how much memory it takes, in bytes. What the server says by itself and what it reads is bounded by how seldom it does.
+    /// What it counts in the line. What the server says by itself and what it reads is bounded by how seldom it does.
     fn weight(&self) -> usize {
-        if let Self::Event(event, _) = self { event.weight() } else { 0 }
+        if let Self::Event(.., weight) = self { *weight } else { 0 }
     }
 }
 
@@ -188,7 +189,7 @@ impl LocalGroup {
 
     /// Hands an event to the members, if it is its turn.
     pub(super) fn publish(self: &Arc<Self>, event: &Arc<Event>) {
-        self.take(Arrived::Event(Arc::clone(event), Instant::now()));
+        self.take(Arrived::Event(Arc::clone(event), Instant::now(), event.weight()));
     }
 
     /// Brings the members level with the store, where there is one: the layer may have lost something.
@@ -366,7 +367,7 @@ impl LocalGroup {
         let (mut sequence, mut listing) = (self.sequence.lock(), self.listing.lock());
         for arrived in arrived {
             match arrived {
-                Arrived::Event(event, at) => {
+                Arrived::Event(event, at, _) => {
                     let broadcast = Broadcast::new(&self.topic, &event, self.events.as_deref(), at);
                     if is_stream {
                         sequence.arrive(broadcast, &mut handed);
