@@ -59,8 +59,9 @@ pub(super) fn Composer(
                 }
                 true
             }
+            // One key must not lose what was written.
             "Escape" if is_editing.get_untracked() => {
-                cancel(link);
+                link.edits.update(Edits::leave);
                 true
             }
             "ArrowUp" if !is_editing.get_untracked() && is_empty() => actions.edit_last(),
@@ -248,7 +249,9 @@ fn not_saved(reason: &str) -> String {
 /// What went wrong, or else which keys there are.
 #[component]
 fn Hint(is_editing: Memo<bool>, problem: RwSignal<Option<String>>) -> impl IntoView {
-    let keys = move || if is_editing.get() { "Enter saves, Escape cancels" } else { "Enter sends, Shift+Enter is a new line" };
+    let keys = move || {
+        if is_editing.get() { "Enter saves, Escape leaves it for later" } else { "Enter sends, Shift+Enter is a new line" }
+    };
     view! {
         <p id="composer-hint" class="hint">
             {move || match problem.get() {

@@ -77,6 +77,11 @@ impl Edits {
         }
     }
 
+    /// The composer gives the message back, and what was written in its place waits for the reader's decision.
+    pub fn leave(&mut self) {
+        self.let_go();
+    }
+
     /// The reader leaves the message in the composer as it is. What was refused is asked about again, lest it is lost by one key.
     pub fn cancel(&mut self) {
         if let Some(open) = self.open.take() {
@@ -159,6 +164,20 @@ mod tests {
         begin(&mut edits, 1, "one");
         assert_eq!(open(&edits), Some((1, "one, half")));
         assert_eq!(edits.all().len(), 1, "of the other one nothing was changed");
+    }
+
+    #[test]
+    fn what_is_left_half_written_waits() {
+        let mut edits = Edits::default();
+        begin(&mut edits, 1, "one");
+        edits.leave();
+        assert_eq!(edits, Edits::default(), "nothing was written");
+        begin(&mut edits, 1, "one");
+        edits.write("one, half".to_owned());
+        edits.leave();
+        assert_eq!((open(&edits), notices(&edits)), (None, vec!["one, half"]));
+        edits.again(&id(1));
+        assert_eq!(open(&edits), Some((1, "one, half")));
     }
 
     #[test]
