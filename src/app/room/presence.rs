@@ -116,7 +116,7 @@ pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
     let more = Memo::new(move |_| link.with_here(Here::more));
     let people = Memo::new(move |_| link.with_here(|here| me.with_value(|me| here.people(me))));
     view! {
-        <button type="button" class="quiet people-button" popovertarget="people">
+        <button type="button" class="quiet people-button" class:nobody=move || count.get() == 0 popovertarget="people">
             <span inner_html=move || match count.get() {
                 0 => "Nobody".to_owned(),
                 count => count.to_string(),
