@@ -73,7 +73,7 @@ for (const [what, change] of Object.entries(changes)) {
     await room.composer.press('Enter');
     await expect(room.messages).toHaveCount(3);
     await expect(room.messages.last()).toContainText('half a thought');
-    await expect(page.getByText('Sending…')).toHaveCount(0);
+    await expect(page.locator('.message.pending')).toHaveCount(0);
     await expect(page.locator('#dead')).toBeHidden();
   });
 }

@@ -47,10 +47,10 @@ test('an own message is there before the server has answered, once', async ({ pa
   await room.composer.fill('Is this shown?');
   await room.composer.press('Enter');
   await room.shows('Is this shown?');
-  await expect(page.getByText('Sending…')).toBeVisible();
+  await expect(page.locator('.message.pending')).toBeVisible();
   await expect.poll(() => held.length).toBe(2);
   held.forEach((pass) => pass());
-  await expect(page.getByText('Sending…')).toHaveCount(0);
+  await expect(page.locator('.message.pending')).toHaveCount(0);
   await room.shows('Is this shown?');
 });
 
@@ -64,7 +64,7 @@ test('a socket that drops in the middle neither loses nor doubles a message', as
     await ann.composer.fill(text);
     await ann.composer.press('Enter');
   }
-  await expect(page.getByText('Sending…')).toHaveCount(0, { timeout: 30_000 });
+  await expect(page.locator('.message.pending')).toHaveCount(0, { timeout: 30_000 });
   expect(drops()).toBeGreaterThan(1);
   await ann.shows(...texts);
   await bob.shows(...texts);
@@ -116,7 +116,7 @@ for (const how of ['kill', 'stop'] as const) {
       }
       if (i === 20) await server.restart();
     }
-    await expect(ann.page.getByText('Sending…')).toHaveCount(0, { timeout: 45_000 });
+    await expect(ann.page.locator('.message.pending')).toHaveCount(0, { timeout: 45_000 });
     await bob.isConnected();
     await ann.shows(...texts);
     await bob.shows(...texts);
@@ -134,7 +134,7 @@ test('the connection can be closed and opened again', async ({ browser, page, ba
   await bob.say('Ann does not see this');
   await ann.composer.fill('This waits');
   await ann.composer.press('Enter');
-  await expect(page.getByText('Sending…')).toBeVisible();
+  await expect(page.locator('.message.pending')).toBeVisible();
   await ann.shows('This waits');
   await page.getByRole('button', { name: 'Connect' }).click();
   await ann.isConnected();
@@ -212,7 +212,7 @@ test('too many messages at once go out a little later, in their order', async ({
     await ann.composer.fill(text);
     await ann.composer.press('Enter');
   }
-  await expect(page.getByText('Sending…')).toHaveCount(0, { timeout: 30_000 });
+  await expect(page.locator('.message.pending')).toHaveCount(0, { timeout: 30_000 });
   await ann.shows(...texts);
 });
 
@@ -246,7 +246,7 @@ test('what could not be sent yet survives a reload and is sent then, once', asyn
   await ann.isConnected();
   await ann.shows('first', 'second');
   await bob.shows('first', 'second');
-  await expect(page.getByText('Sending…')).toHaveCount(0);
+  await expect(page.locator('.message.pending')).toHaveCount(0);
   await page.reload();
   await ann.isConnected();
   await ann.shows('first', 'second');

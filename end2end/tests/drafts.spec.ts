@@ -92,7 +92,7 @@ test('whoever becomes somebody else, twice in one tab, loses and doubles nothing
     // The page is made anew for who they are now.
     await expect(me).not.toHaveText(before);
     await room.isConnected();
-    await expect(page.getByText('Sending…')).toHaveCount(0);
+    await expect(page.locator('.message.pending')).toHaveCount(0);
     await room.shows(...texts);
     await expect(room.messages.last()).toHaveClass(/mine/);
     await expect(room.composer).toHaveValue('draft');

@@ -48,6 +48,11 @@ test('somebody can take a name, and the room opens at its end', async ({ page })
   await expect(log.first()).toContainText('message 6');
   await expect(log.first()).toBeInViewport({ ratio: 1 });
   await expect(page.getByRole('link', { name: 'Later messages' })).toHaveCount(0);
+  // These are the newest, as on the room's own page.
+  await expect(page.getByRole('link', { name: 'Go to the latest' })).toHaveCount(0);
+  await page.getByRole('link', { name: 'Earlier messages' }).click();
   await page.getByRole('link', { name: 'Go to the latest' }).click();
+  await expect(page).toHaveURL(new RegExp(`/room/${name}/$`));
   await expect(log).toHaveCount(50);
+  await expect(page.getByRole('button', { name: /here$/ })).toHaveCount(0);
 });

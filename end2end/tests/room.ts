@@ -52,7 +52,7 @@ export class Room {
   async say(text: string): Promise<void> {
     await this.composer.fill(text);
     await this.composer.press('Enter');
-    await expect(this.page.getByText('Sending…')).toHaveCount(0);
+    await expect(this.page.locator('.message.pending')).toHaveCount(0);
   }
 
   /** The texts on the page, in their order. */

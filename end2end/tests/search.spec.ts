@@ -36,7 +36,25 @@ test('what was said in any room is found, and leads to its place', async ({ page
   await expect(hits.locator('mark')).toHaveText('喝茶');
   await hits.getByRole('link').click();
   await expect(page).toHaveURL(`${server.url}/room/${first}/?around=30#message-30`);
-  await expect(page.getByRole('log').getByText('Grüner Tee')).toBeInViewport();
+  const hit = page.getByRole('log').getByText('Grüner Tee');
+  await expect(hit).toBeInViewport({ ratio: 1 });
+  // What stands before it is in sight as well; and the room is as live here as at its end.
+  await expect(page.getByText('message 29', { exact: true })).toBeInViewport({ ratio: 1 });
+  await expect(page.getByText('Connected', { exact: true })).toBeVisible();
+  await axe(page);
+  await page.getByRole('textbox', { name: /^Message/ }).fill('found it');
+  await page.getByRole('textbox', { name: /^Message/ }).press('Enter');
+  await expect(page.getByText('found it', { exact: true })).toBeInViewport();
+});
+
+test('a new name leads back to what was found', async ({ page }) => {
+  await page.goto('/search/?q=a%20%26%20b');
+  await page.getByRole('button', { name: /^You are/ }).click();
+  await page.getByLabel('What others call you').fill('Zoë');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await expect(page).toHaveURL(/\/search\/\?q=a%20%26%20b$/);
+  await expect(page.getByRole('searchbox', { name: 'Search all rooms' })).toHaveValue('a & b');
+  await expect(page.getByRole('button', { name: 'You are Zoë' })).toBeVisible();
 });
 
 test('a room is searched from its bar', async ({ page }) => {

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::{Zone, ZoneOf, words::words};
+use super::{Outside, Zone, ZoneOf, words::words};
 use crate::wire::{Person, Timestamp, first_cluster};
 
 /// The bar at the top of every page; its title leads home. With `back` an arrow stands before it, and on narrow screens for it.
@@ -25,20 +25,29 @@ pub(super) fn TopBar(
 /// Who the reader is, and the form to be called something else. A popover of the browser's own: it closes on Escape and on a
 /// click beside it, and needs no script.
 #[component]
-pub(super) fn Me(you: Person, next: String) -> impl IntoView {
+pub(super) fn Me(you: Person, called: RwSignal<String>, next: String) -> impl IntoView {
     let hue = hue(&you.id);
+    let outside = use_context::<Outside>();
+    Effect::new(move || {
+        if let Some(outside) = outside {
+            (outside.named)(&you);
+        }
+    });
     view! {
         <button type="button" class="me" popovertarget="me">
-            <span class="avatar" data-hue=hue aria-hidden="true">
-                {initial(&you.name)}
-            </span>
+            <span
+                class="avatar"
+                data-hue=hue
+                aria-hidden="true"
+                inner_html=move || called.with(|name| words(&initial(name)))
+            ></span>
             <span class="visually-hidden">"You are "</span>
-            <bdi class="name">{you.name.clone()}</bdi>
+            <bdi class="name" inner_html=move || called.with(|name| words(name))></bdi>
         </button>
         <form id="me" class="me-form" method="post" action="/me" popover="auto">
             <label for="name">"What others call you"</label>
             <div class="field">
-                <input id="name" name="name" required maxlength="40" autocomplete="nickname" value=you.name />
+                <input id="name" name="name" required maxlength="40" autocomplete="nickname" value=move || called.get() />
                 <input type="hidden" name="next" value=next />
                 <button type="submit">"Save"</button>
             </div>

@@ -125,6 +125,7 @@ pub(super) fn Lobby(page: LobbyPage) -> impl IntoView {
     let link = LobbyLink {
         state: RwSignal::new(LobbyState::named(&name, list)),
         status: RwSignal::new(Status::Rendered),
+        called: RwSignal::new(you.name.clone()),
         name: RwSignal::new(name.clone()),
         loading: RwSignal::new(Loading::Idle),
         read: StoredValue::new(None),
@@ -150,7 +151,7 @@ pub(super) fn Lobby(page: LobbyPage) -> impl IntoView {
     let lost = use_lost(status);
     view! {
         <TopBar title="Confab".to_owned()>
-            <Me you next="/".to_owned() />
+            <Me you called=link.called next="/".to_owned() />
         </TopBar>
         <main class="lobby">
             <h1>"Rooms"</h1>

@@ -40,11 +40,10 @@ const START: &str = include_str!("start.js");
 /// The whole document around a page; the server's alone.
 #[cfg(feature = "ssr")]
 pub fn shell(page: Page, options: LeptosOptions) -> impl IntoView {
-    let title = page.title();
+    let (title, description) = (page.title(), page.description());
     let file = |kind| format!("/{}/{}.{kind}", options.site_pkg_dir, options.output_name);
     // Nothing is painted before the composer is there: above it the list would jump while it is being read.
-    let expect =
-        matches!(&page, Page::Room(room) if room.live).then(|| view! { <link rel="expect" href="#text" blocking="render" /> });
+    let expect = matches!(&page, Page::Room(_)).then(|| view! { <link rel="expect" href="#text" blocking="render" /> });
     provide_context(page);
     view! {
         <!DOCTYPE html>
@@ -55,8 +54,14 @@ pub fn shell(page: Page, options: LeptosOptions) -> impl IntoView {
                 <meta name="color-scheme" content="light dark" />
                 // Phones would make links of what looks like a number, and the page would not know its texts again.
                 <meta name="format-detection" content="telephone=no, date=no, address=no, email=no" />
+                <meta name="theme-color" content="#ffffff" media="(prefers-color-scheme: light)" />
+                <meta name="theme-color" content="#202024" media="(prefers-color-scheme: dark)" />
+                <meta name="description" content=description />
                 <title>{title}</title>
+                <link rel="icon" href="/favicon.ico" sizes="32x32" />
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+                <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
+                <link rel="manifest" href="/manifest.webmanifest" />
                 <link rel="stylesheet" href=file("css") />
                 {expect}
             </head>

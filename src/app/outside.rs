@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leptos::{html, prelude::*};
+use leptos::{html, prelude::*, web_sys};
 
 use super::{Edits, LobbyState, RoomState, RowKey, Signals, Wish, ZoneOf};
 use crate::wire::{Group, Offset, Person};
@@ -52,6 +52,8 @@ pub struct RoomLink {
     /// What renders the rows anew that have changed.
     pub signals: StoredValue<Signals>,
     pub status: RwSignal<Status>,
+    /// What the reader is called, which changes in another tab.
+    pub called: RwSignal<String>,
     /// How many messages came below what the reader sees.
     pub unseen: RwSignal<usize>,
     /// The reader is away from the end, so there is something to jump to.
@@ -102,6 +104,8 @@ impl RoomLink {
 pub struct LobbyLink {
     pub state: RwSignal<LobbyState>,
     pub status: RwSignal<Status>,
+    /// What the reader is called, as in a room.
+    pub called: RwSignal<String>,
     /// What the rooms that are shown have in their names.
     pub name: RwSignal<String>,
     /// Further rooms are on their way, or could not be had.
@@ -115,6 +119,10 @@ pub struct LobbyLink {
 pub struct Outside {
     pub room: fn(RoomLink),
     pub lobby: fn(LobbyLink),
+    /// Tells the reader's other tabs for whom the page was made.
+    pub named: fn(&Person),
+    /// Keeps an element where it is in the window, whatever becomes of it until it is painted next.
+    pub hold: fn(web_sys::Element),
     /// The reader's clock.
     pub zone: ZoneOf,
     /// The reader has a touch screen and nothing more precise.

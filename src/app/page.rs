@@ -17,6 +17,16 @@ pub enum Page {
 }
 
 impl Page {
+    /// What a list of links says of it.
+    pub fn description(&self) -> String {
+        match self {
+            Self::Lobby(_) => "Rooms to talk in, as it happens.".to_owned(),
+            Self::Room(room) => format!("What is said in the room {}, as it happens.", room.group),
+            Self::Search(_) => "Find what was said in the rooms.".to_owned(),
+            Self::Notice(notice) => notice.text.clone(),
+        }
+    }
+
     /// What the browser's tab says.
     pub fn title(&self) -> String {
         match self {
@@ -57,12 +67,10 @@ pub struct Alike {
 pub struct RoomPage {
     pub group: Group,
     pub you: Person,
-    /// The messages, and where the room's stream stood; the socket resumes from there.
+    /// The newest messages or an earlier part, and where the room's stream stood; the socket resumes from there.
     pub stretch: Stretch,
     /// Who was there; the reader perhaps not yet.
     pub members: Members,
-    /// These are the newest messages and the page goes on from them; else it shows an earlier part and stays as it is.
-    pub live: bool,
     /// The key of what is sent with the form: sending the form twice is one message.
     pub form_key: Key,
     /// The longest text, in bytes.
@@ -81,6 +89,8 @@ pub struct SearchPage {
     /// The longest text, in characters.
     pub longest: usize,
     pub outcome: Outcome,
+    /// The address of the page, with what is asked.
+    pub here: String,
 }
 
 /// What came of a search.

@@ -58,7 +58,7 @@ pub(super) fn SearchLink(name: String) -> impl IntoView {
 
 #[component]
 pub(super) fn Search(page: SearchPage) -> impl IntoView {
-    let SearchPage { you, group, text, longest, outcome } = page;
+    let SearchPage { you, group, text, longest, outcome, here } = page;
     let outside = use_context::<Outside>();
     let zone = expect_context::<Zone>().0;
     Effect::new(move || {
@@ -66,13 +66,12 @@ pub(super) fn Search(page: SearchPage) -> impl IntoView {
             zone.set(outside.zone);
         }
     });
-    let next = group.as_ref().map_or("/search/".to_owned(), |group| format!("/search/?room={group}"));
     let mistake = (outcome == Outcome::TooLong)
         .then(|| format!("This is {} characters long; a search has at most {longest}.", text.chars().count()));
     let back = group.clone();
     view! {
         <TopBar title="‹ Rooms".to_owned()>
-            <Me you next />
+            <Me called=RwSignal::new(you.name.clone()) you next=here />
         </TopBar>
         <main class="searching">
             <h1>"Search"</h1>

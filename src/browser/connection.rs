@@ -17,6 +17,7 @@ use leptos::prelude::*;
 use wasm_bindgen::{JsCast, closure::Closure};
 use wasm_bindgen_futures::spawn_local;
 
+use super::name;
 use crate::{
     app::Status,
     wire::{Command, Person, Ping, Request, SUBPROTOCOL, ServerFrame},
@@ -51,6 +52,8 @@ enum Order {
     Leave,
     /// The page is shown, perhaps once more.
     Return,
+    /// Who we are has changed: the connection there is was made for who we were.
+    Renew,
 }
 
 /// The way to the connection, for the page.
@@ -109,6 +112,8 @@ pub(super) fn start(path: &str, client: impl Client) -> Line {
     order_on("visibilitychange", &document(), &line, wake);
     order_on("pagehide", &window(), &line, || Some(Order::Leave));
     order_on("pageshow", &window(), &line, || Some(Order::Return));
+    let renewed = line.clone();
+    name::on_change(move || renewed.order(Order::Renew));
     spawn_local(run(super::socket_address(path), client, line.clone(), inbox));
     line
 }
@@ -171,7 +176,7 @@ async fn pause(milliseconds: u32, orders: &mut mpsc::UnboundedReceiver<Order>) -
         select! {
             () = over => return End::Again,
             order = orders.select_next_some() => match order {
-                Order::Open | Order::Wake => return End::Again,
+                Order::Open | Order::Wake | Order::Renew => return End::Again,
                 Order::Close => return End::Closed,
                 Order::Leave => return End::Left,
                 Order::Say(_) | Order::Return => {}
@@ -246,6 +251,7 @@ async fn converse(
                     return if matches!(order, Order::Leave) { End::Left } else { End::Closed };
                 }
                 Order::Open | Order::Return => {}
+                Order::Renew => return End::Again,
                 Order::Wake => {
                     if !welcomed.get() {
                         return End::Again;

@@ -61,7 +61,8 @@ async fn read(name: &str, before: &str) -> Result<RoomList, gloo_net::Error> {
 struct List(LobbyLink);
 
 impl Client for List {
-    fn opened(&self, _you: Person, line: &Line) {
+    fn opened(&self, you: Person, line: &Line) {
+        self.0.called.set(you.name);
         line.say(Command::Join(Join { topic: Topic::Me, since: None }));
     }
 

@@ -11,6 +11,7 @@
 
 mod connection;
 mod lobby;
+mod name;
 mod room;
 mod scroll;
 
@@ -59,6 +60,8 @@ fn page() -> impl IntoView {
     provide_context(Outside {
         room: |link| if_whole(room::open, link),
         lobby: |link| if_whole(lobby::open, link),
+        named: name::tell,
+        hold: scroll::hold,
         zone,
         touch,
     });

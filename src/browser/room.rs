@@ -35,7 +35,7 @@ use super::{
 use crate::{
     app::{Editing, Input, Intent, RoomLink, RowKey, Status, What, Wish},
     wire::{
-        Answer, Code, Command, CommandError, Event, Join, Joined, Key, Message, Offset, Outcome, Person, Push, Reply,
+        Answer, Code, Command, CommandError, Event, Group, Join, Joined, Key, Message, Offset, Outcome, Person, Push, Reply,
         ServerFrame, State, TYPING_SHOWN_MS, Timestamp, Topic, Typing, Typist, beginning, is_blank,
     },
 };
@@ -72,6 +72,7 @@ pub(super) fn open(link: RoomLink) {
     });
     let line = connection::start(&format!("/room/{group}/"), Rc::clone(&room));
     let draft = Draft::open(&group, link);
+    let scroll = room.scroll.clone();
     let hear = SendWrapper::new(move |intent| match intent {
         Intent::Send(text) => {
             room.to_latest();
@@ -110,9 +111,35 @@ pub(super) fn open(link: RoomLink) {
     });
     link.ask.set_value(Some(Arc::new(move |intent| (*hear)(intent))));
     write_from_anywhere(link);
+    go_to_places(scroll, &group);
     // Where there are keys, somebody who comes to write can begin; a touch keyboard would cover half of what is to be read.
     if !super::touch() && document().active_element().is_none_or(|element| element.tag_name() == "BODY") {
         focus(link.composer.get_untracked().as_deref());
+    }
+}
+
+/// Goes to the message that the address names, now and whenever it names another one. Where that is not among those that are shown, the
+/// page is the one of the messages around it.
+fn go_to_places(scroll: Scroll, group: &Group) {
+    let room = format!("/room/{group}/");
+    let go = move || {
+        let location = window().location();
+        let hash = location.hash().unwrap_or_default();
+        let Some(place) = hash.strip_prefix("#message-").and_then(|place| place.parse::<u64>().ok()) else { return };
+        let around = format!("?around={place}");
+        if let Some(row) = document().get_element_by_id(&format!("message-{place}")) {
+            row.scroll_into_view();
+            scroll.remember();
+        } else if location.search().is_ok_and(|search| search != around) {
+            // Where it fails, the page is as good as without it.
+            let _ = location.replace(&format!("{room}{around}{hash}"));
+        }
+    };
+    go();
+    let listener = Closure::<dyn Fn()>::new(go);
+    if window().add_event_listener_with_callback("hashchange", listener.as_ref().unchecked_ref()).is_ok() {
+        // It listens as long as the page lives.
+        listener.forget();
     }
 }
 
@@ -437,6 +464,7 @@ impl Session {
             }
         }
         self.apply(Input::Are(you.id.clone()));
+        self.link.called.set(you.name.clone());
         self.link.about.update_value(|about| about.you = you);
         if is_other {
             self.say_as_we_are();

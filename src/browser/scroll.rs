@@ -251,6 +251,17 @@ fn selection_in(log: &web_sys::Element) -> Option<web_sys::Selection> {
     (!selection.is_collapsed() && log.contains(selection.anchor_node().as_ref())).then_some(selection)
 }
 
+/// Keeps an element of the log where it is, over the next frame.
+pub(super) fn hold(element: web_sys::Element) {
+    let before = element.get_bounding_client_rect().top();
+    request_animation_frame(move || {
+        let moved = element.get_bounding_client_rect().top() - before;
+        if let Some(log) = element.closest(".log").ok().flatten() {
+            log.scroll_by_with_x_and_y(0.0, moved);
+        }
+    });
+}
+
 /// How far below the log's upper edge an element begins.
 fn top_in(log: &web_sys::Element, element: &web_sys::Element) -> f64 {
     element.get_bounding_client_rect().top() - log.get_bounding_client_rect().top()

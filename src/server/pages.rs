@@ -129,7 +129,9 @@ pub(super) async fn search(
     };
     let group = access.as_ref().map(|access| access.room().group.clone());
     let (status, outcome) = outcome(&services, visitor, access, &q).await;
-    let page = SearchPage { you: guest.person, group, text: q, longest: LONGEST_QUERY, outcome };
+    // Of an HTTP request there always is one.
+    let here = request.uri().path_and_query().map_or("/search/", |here| here.as_str()).to_owned();
+    let page = SearchPage { you: guest.person, group, text: q, longest: LONGEST_QUERY, outcome, here };
     let mut response = render(status, Page::Search(page), request).await;
     if status == StatusCode::TOO_MANY_REQUESTS {
         response.headers_mut().insert(header::RETRY_AFTER, SEARCH_AGAIN.as_secs().into());
@@ -179,7 +181,7 @@ impl Part {
     }
 }
 
-/// `GET /room/{group}/`: the newest messages, live; or a part of the past with `?before=OFFSET`, `?after=OFFSET` or
+/// `GET /room/{group}/`: the newest messages; or a part of the past with `?before=OFFSET`, `?after=OFFSET` or
 /// `?around=OFFSET`.
 pub(super) async fn room(State(services): State<Arc<Services>>, Named(group): Named, request: Request) -> Response {
     let guest = Guest::of(request.headers());
@@ -204,7 +206,7 @@ async fn room_with(
     let shown = access.page_of(slice, most, PAGE_BYTES, rendered_bytes).await;
     match shown {
         Ok(stretch) => {
-            let page = room_page(services, &guest, &access, stretch, past.is_none(), mistake);
+            let page = room_page(services, &guest, &access, stretch, mistake);
             with_cookies(render(status, page, request).await, guest.cookies)
         }
         Err(cause) => unavailable(cause, request).await,
@@ -216,7 +218,6 @@ fn room_page(
     guest: &Guest,
     access: &Access<Room>,
     stretch: Stretch,
-    live: bool,
     mistake: Option<(String, String)>,
 ) -> Page {
     Page::Room(RoomPage {
@@ -224,7 +225,6 @@ fn room_page(
         you: guest.person.clone(),
         stretch,
         members: services.presence.members(&access.room().group),
-        live,
         form_key: super::consumers::fresh_key(),
         longest: services.limits.message_bytes,
         mistake,

@@ -1,6 +1,6 @@
 //! One message.
 
-use leptos::prelude::*;
+use leptos::{ev, prelude::*, wasm_bindgen::JsCast, web_sys};
 
 use super::{
     Delivery, RoomState, Row, RowKey, What,
@@ -9,15 +9,21 @@ use super::{
 };
 use crate::{
     app::{
-        Intent, RoomLink, Zone, ZoneOf,
+        Intent, Outside, RoomLink, Status, Zone, ZoneOf,
         components::{Clock, date, hue, initial, moment},
         words::words,
     },
     wire::{Content, Emoji, Reaction, Timestamp},
 };
 
-/// Messages of one author within this time stand under one name, in milliseconds.
+/// Messages of one author within this time stand under one name, in milliseconds, counted from the first of them:
 const TOGETHER: i64 = 5 * 60 * 1000;
+/// and so many at most.
+const RUN: usize = 15;
+/// A longer text is folded, in bytes,
+const LONG: usize = 4_000;
+/// or one with more lines.
+const LONG_LINES: usize = 40;
 
 /// How a message stands in the list, which depends on what stands above it.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,17 +37,36 @@ struct Look {
 }
 
 impl Look {
-    fn of(row: &Row, before: Option<&Row>, zone: ZoneOf) -> Self {
-        let same_author = before.is_some_and(|before| before.from.id == row.from.id && before.from.name == row.from.name);
-        let apart = before.and_then(|before| Some(row.at?.as_millis() - before.at?.as_millis()));
+    /// Of a row below these.
+    fn of(row: &Row, above: &[Row], zone: ZoneOf) -> Self {
+        let before = above.last();
         let begins_day = |at: &Timestamp| match before {
             Some(before) => before.at.is_some_and(|before| day_number(before, zone) != day_number(*at, zone)),
             None => true,
         };
         let day = row.at.filter(begins_day).map(|at| date(at, zone));
-        let continued = same_author && day.is_none() && apart.is_none_or(|apart| apart < TOGETHER);
+        let continued = day.is_none() && continues(row, above);
         Self { delivery: row.delivery.clone(), at: row.at, continued, day }
     }
+}
+
+/// Whether the row belongs to the run of those above it. What one author says in one go, with no long silence between two messages, is cut
+/// into runs, so that who goes on and on is named now and then.
+fn continues(row: &Row, above: &[Row]) -> bool {
+    let same_author = |row: &Row, other: &Row| row.from.id == other.from.id && row.from.name == other.from.name;
+    let soon_after = |row: &Row, other: &Row| {
+        let apart = row.at.and_then(|at| Some(at.as_millis() - other.at?.as_millis()));
+        apart.is_none_or(|apart| apart < TOGETHER)
+    };
+    let mut next = row;
+    let mut first = above.len();
+    while let Some(before) = above[..first].last().filter(|before| same_author(next, before) && soon_after(next, before)) {
+        next = before;
+        first -= 1;
+    }
+    let begins = |first: usize, at: usize| at - first >= RUN || !soon_after(&above[at], &above[first]);
+    let first = (first..above.len()).fold(first, |first, at| if begins(first, at) { at } else { first });
+    above.get(first).is_some_and(|begins| above.len() - first < RUN && soon_after(row, begins))
 }
 
 fn day_number(at: Timestamp, zone: ZoneOf) -> i64 {
@@ -82,14 +107,18 @@ impl Shown {
         (self.content.reactions.clone(), self.mine.clone())
     }
 
+    fn is_long(&self) -> bool {
+        let text = &self.content.text;
+        text.len() > LONG || text.lines().nth(LONG_LINES).is_some()
+    }
+
     fn text(&self) -> String {
         if self.content.deleted { "Message deleted".to_owned() } else { self.content.text.clone() }
     }
 }
 
-/// Where nothing can be done to messages, `actions` is none.
 #[component]
-pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, actions: Option<Actions>) -> impl IntoView {
+pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, actions: Actions) -> impl IntoView {
     let state = link.state;
     let zone = expect_context::<Zone>().0;
     // The row is in the list that asked for this; were it not, nothing would be shown.
@@ -108,7 +137,7 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
             changed.track();
             state.with_untracked(|state| {
                 key.with_value(|key| {
-                    first.with_value(|first| Look::of(state.row(key).unwrap_or(first), state.before(key), zone.get()))
+                    first.with_value(|first| Look::of(state.row(key).unwrap_or(first), state.above(key), zone.get()))
                 })
             })
         });
@@ -121,11 +150,11 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
         let pending = move || look.with(|look| look.delivery == Delivery::Pending);
         let failed = move || look.with(|look| matches!(look.delivery, Delivery::Failed(_)));
         let react = move |emoji, on| {
-            if let Some(actions) = actions {
-                key.with_value(|key| actions.wish(key, What::React { emoji, on }));
-            }
+            key.with_value(|key| actions.wish(key, What::React { emoji, on }));
         };
-        let disabled = Signal::derive(move || actions.is_none_or(|actions| !actions.alive.get()));
+        let disabled = Signal::derive(move || !actions.alive.get());
+        let long = Memo::new(move |_| shown.with(Shown::is_long));
+        let unfolded = RwSignal::new(false);
         view! {
             <li
                 id=place
@@ -148,33 +177,39 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
                     {move || look.with(|look| look.at).map(|at| view! { <Clock at /> })}
                     {move || shown.with(|shown| shown.content.edited).map(|at| view! { " " <Edited at /> })}
                 </p>
-                <p class="text" dir="auto" inner_html=move || words(&shown.with(Shown::text))></p>
+                <p
+                    class="text"
+                    class:long=move || long.get()
+                    class:folded=move || long.get() && !unfolded.get()
+                    dir="auto"
+                    inner_html=move || words(&shown.with(Shown::text))
+                ></p>
+                <Show when=move || long.get()>
+                    <Fold unfolded />
+                </Show>
                 <Show when=move || shown.with(|shown| !shown.content.reactions.is_empty())>
                     <Reactions put=Memo::new(move |_| shown.with(Shown::put)) me disabled react />
                 </Show>
-                {actions
-                    .map(|actions| {
-                        move || {
-                            shown
-                                .with(|shown| shown.menu.then_some(shown.last))
-                                .map(|last| {
-                                    view! {
-                                        <button
-                                            type="button"
-                                            class="act"
-                                            aria-label="Message actions"
-                                            title="Message actions"
-                                            tabindex=if last { "0" } else { "-1" }
-                                            popovertarget=MENU
-                                            on:click=move |_| key.with_value(|key| actions.is_opened_for(key))
-                                        ></button>
-                                    }
-                                })
-                        }
-                    })}
+                {move || {
+                    shown
+                        .with(|shown| shown.menu.then_some(shown.last))
+                        .map(|last| {
+                            view! {
+                                <button
+                                    type="button"
+                                    class="act"
+                                    aria-label="Message actions"
+                                    title="Message actions"
+                                    tabindex=if last { "0" } else { "-1" }
+                                    popovertarget=MENU
+                                    on:click=move |_| key.with_value(|key| actions.is_opened_for(key))
+                                ></button>
+                            }
+                        })
+                }}
                 {move || match look.with(|look| look.delivery.clone()) {
                     Delivery::Sent => None,
-                    Delivery::Pending => Some(view! { <p class="delivery">"Sending…"</p> }.into_any()),
+                    Delivery::Pending => Some(view! { <p class="delivery" inner_html=move || waits_for(&link.status.get())></p> }.into_any()),
                     Delivery::Failed(reason) => Some(view! { <Refused link key reason /> }.into_any()),
                 }}
             </li>
@@ -196,6 +231,39 @@ fn Refused(link: RoomLink, key: StoredValue<RowKey>, reason: String) -> impl Int
                 "Discard"
             </button>
         </p>
+    }
+}
+
+/// What a message that is not sent yet waits for.
+fn waits_for(status: &Status) -> &'static str {
+    match status {
+        Status::Rendered | Status::Connected => "Sending…",
+        Status::Connecting => "Waiting for the connection…",
+        Status::Closed { .. } => "Not sent: the connection is closed. It waits for “Connect”.",
+    }
+}
+
+/// Shows a long text whole, or only its beginning. What the reader looks at stays where it is: the message when it is unfolded, and the
+/// button when it is folded again.
+#[component]
+fn Fold(unfolded: RwSignal<bool>) -> impl IntoView {
+    let hold = use_context::<Outside>().map(|outside| outside.hold);
+    let press = move |event: ev::MouseEvent| {
+        let button = event.current_target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        let row = button.as_ref().and_then(|button| button.closest("li").ok().flatten());
+        if let (Some(hold), Some(held)) = (hold, if unfolded.get_untracked() { button } else { row }) {
+            hold(held);
+        }
+        unfolded.update(|unfolded| *unfolded = !*unfolded);
+    };
+    view! {
+        <button
+            type="button"
+            class="quiet fold"
+            aria-expanded=move || if unfolded.get() { "true" } else { "false" }
+            on:click=press
+            inner_html=move || if unfolded.get() { "Show less" } else { "Show more" }
+        ></button>
     }
 }
 
@@ -233,16 +301,31 @@ mod tests {
             (row("bob", Some(1)), false),
             (row("ann", None), true),
         ] {
-            assert_eq!(Look::of(&then, Some(&first), |_| 0).continued, continued, "{then:?}");
+            assert_eq!(Look::of(&then, std::slice::from_ref(&first), |_| 0).continued, continued, "{then:?}");
         }
-        assert!(!Look::of(&first, None, |_| 0).continued);
+        assert!(!Look::of(&first, &[], |_| 0).continued);
+    }
+
+    /// Which of the rows begin a run.
+    fn begins(rows: &[Row]) -> Vec<usize> {
+        (0..rows.len()).filter(|at| !Look::of(&rows[*at], &rows[..*at], |_| 0).continued).collect()
+    }
+
+    #[test]
+    fn who_goes_on_and_on_is_named_now_and_then() {
+        let every = |millis: i64| (0..40).map(|n| row("ann", Some(n * millis))).collect::<Vec<_>>();
+        assert_eq!(begins(&every(1)), [0, 15, 30], "by their number");
+        assert_eq!(begins(&every(60_000)), [0, 5, 10, 15, 20, 25, 30, 35], "by the time since the first");
+        let mut rows = every(1);
+        rows.insert(20, row("bob", Some(20)));
+        assert_eq!(begins(&rows), [0, 15, 20, 21, 36]);
     }
 
     #[test]
     fn a_day_begins_by_the_readers_clock() {
         let (evening, night) = (row("ann", Some(DAY - 90_000)), row("ann", Some(DAY - 30_000)));
-        assert_eq!(Look::of(&night, Some(&evening), |_| 0).day, None);
-        assert_eq!(Look::of(&night, Some(&evening), |_| 1).day, Some("2 Jan 1970".to_owned()));
-        assert_eq!(Look::of(&evening, None, |_| 0).day, Some("1 Jan 1970".to_owned()));
+        assert_eq!(Look::of(&night, std::slice::from_ref(&evening), |_| 0).day, None);
+        assert_eq!(Look::of(&night, std::slice::from_ref(&evening), |_| 1).day, Some("2 Jan 1970".to_owned()));
+        assert_eq!(Look::of(&evening, &[], |_| 0).day, Some("1 Jan 1970".to_owned()));
     }
 }

@@ -224,9 +224,9 @@ impl RoomState {
         self.index.get(key).copied()
     }
 
-    /// The row before this one, if it is there.
-    pub fn before(&self, key: &RowKey) -> Option<&Row> {
-        self.index.get(key).and_then(|at| at.checked_sub(1)).map(|at| &self.rows[at])
+    /// The rows above this one.
+    pub fn above(&self, key: &RowKey) -> &[Row] {
+        self.index.get(key).map_or(&[], |at| &self.rows[..*at])
     }
 
     /// Before which offset earlier messages may exist.

@@ -19,7 +19,7 @@ use crate::app::{
 
 #[component]
 pub(crate) fn Room(page: RoomPage) -> impl IntoView {
-    let RoomPage { group, you, stretch, members, live, form_key, longest, mistake } = page;
+    let RoomPage { group, you, stretch, members, form_key, longest, mistake } = page;
     let name = group.to_string();
     let here = format!("/room/{group}/");
     let (title, next) = (name.clone(), here.clone());
@@ -31,6 +31,7 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
         state: RwSignal::new(RoomState::new(stretch).with_members(members).read_by(&you.id)),
         signals: StoredValue::default(),
         status: RwSignal::new(Status::Rendered),
+        called: RwSignal::new(you.name.clone()),
         unseen: RwSignal::new(0),
         away: RwSignal::new(false),
         loading: RwSignal::new(Loading::Idle),
@@ -43,15 +44,14 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
         about: StoredValue::new(about),
         ask: StoredValue::new(None),
     };
-    let actions = live.then(|| Actions::new(link));
+    let actions = Actions::new(link);
+    let is_past = link.state.with_untracked(RoomState::is_past);
     let outside = use_context::<Outside>();
     let zone = expect_context::<Zone>().0;
     Effect::new(move || {
         if let Some(outside) = outside {
             zone.set(outside.zone);
-            if live {
-                (outside.room)(link);
-            }
+            (outside.room)(link);
         }
     });
     let reason = move || {
@@ -66,10 +66,11 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
                 {title.clone()}
             </h1>
             <SearchLink name=title />
-            {live.then(|| view! { <People link me /> <Connection link /> })}
-            <Me you next />
+            <People link me />
+            <Connection link />
+            <Me you called=link.called next />
         </TopBar>
-        <main class="room" class:alive=move || actions.is_some_and(|actions| actions.alive.get())>
+        <main class="room" class:alive=move || actions.alive.get()>
             <Show when=move || reason().is_some()>
                 <p
                     class="reason"
@@ -80,24 +81,21 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
                 ></p>
             </Show>
             <Log link name=name.clone() here=here.clone() actions />
-            {if let Some(actions) = actions {
-                view! {
-                    <TypingLine link />
-                    <Composer link actions name=name here form_key longest entered />
-                    <ActionMenu actions />
-                    <DeleteQuestion actions />
-                }
-                    .into_any()
-            } else {
-                view! {
-                    <p class="archive">
-                        "These are earlier messages. " <a class="button" href=here>
-                            "Go to the latest"
-                        </a>
-                    </p>
-                }
-                    .into_any()
-            }}
+            // Where the page is alive there is a button above the list's end.
+            {is_past
+                .then(|| {
+                    view! {
+                        <p class="archive">
+                            "These are earlier messages. " <a class="button" href=here.clone()>
+                                "Go to the latest"
+                            </a>
+                        </p>
+                    }
+                })}
+            <TypingLine link />
+            <Composer link actions name=name here form_key longest entered />
+            <ActionMenu actions />
+            <DeleteQuestion actions />
             <div
                 class="visually-hidden"
                 role="status"
@@ -154,7 +152,7 @@ const MESSAGES: &str = "messages";
 /// The messages. The scrolling element is a reversed column, so that it stands at its end from the first paint on, with scripts
 /// or without.
 #[component]
-fn Log(link: RoomLink, name: String, here: String, actions: Option<Actions>) -> impl IntoView {
+fn Log(link: RoomLink, name: String, here: String, actions: Actions) -> impl IntoView {
     let state = link.state;
     let keys = move || link.with_list(|state| state.rows().iter().map(|row| row.key.clone()).collect::<Vec<_>>());
     let older = Memo::new(move |_| state.with(RoomState::older_than));
@@ -200,9 +198,7 @@ fn Log(link: RoomLink, name: String, here: String, actions: Option<Actions>) -> 
                     })
                 }}
                 <Show when=move || state.with(|state| state.rows().is_empty())>
-                    <p class="empty">
-                        {if actions.is_some() { "Nothing has been said here yet. Say the first thing." } else { "There is nothing here." }}
-                    </p>
+                    <p class="empty">"Nothing has been said here yet. Say the first thing."</p>
                 </Show>
                 <ol class="messages" id=MESSAGES on:keydown=|event| step(&event) on:click=clicked>
                     <For each=keys key=Clone::clone let:key>
