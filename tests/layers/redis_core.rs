@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::{
     conformance::{Backend, General, Limits},
-    sink::{Told, attach, group, next, numbered},
+    sink::{Told, attach, group, next, numbered, ones_own_arrive_in_spite_of},
     support::redis::Redis,
 };
 
@@ -285,4 +285,19 @@ async fn a_layer_says_while_redis_takes_nothing_new() {
     redis.cli::<()>(&["CONFIG", "SET", "maxmemory", "0"]).await;
     says(true).await;
     assert_eq!(redis.cli::<Vec<String>>(&["KEYS", "*"]).await, [] as [String; 0], "nothing is written to find out");
+}
+
+#[tokio::test]
+async fn what_redis_forgets_on_its_way_to_ones_own_is_handed_out_in_its_place() {
+    let redis = Redis::start().await;
+    let layer = start(&redis);
+    let (name, mut told) = attach(&*layer);
+    layer.group_add(&group(), &name.with_local("g1").expect("a name")).await.expect("a member");
+    let connection = redis.connection().await;
+    let queue = format!("asgi{name}");
+    ones_own_arrive_in_spite_of(&*layer, &mut told, async || {
+        let mut connection = connection.clone();
+        redis::cmd("DEL").arg(&queue).exec_async(&mut connection).await.expect("deleted");
+    })
+    .await;
 }

@@ -227,3 +227,31 @@ async fn a_group_whose_members_have_all_expired_is_listened_to_no_more() {
     layer.group_send(&group(), numbered(2)).await.expect("sent");
     assert_eq!(next(&mut told).await, Told::Number(String::new(), 2));
 }
+
+/// What is refused because nobody listens is sent again; what is accepted is heard, also where others alone have listened.
+#[tokio::test]
+async fn what_is_sent_while_the_subscription_is_cut_is_heard_or_refused() {
+    const COUNT: i64 = 60;
+    let redis = Redis::start().await;
+    let (layer, other) = (start(&redis), start(&redis));
+    let (name, mut told) = attach(&*layer);
+    let (others, _others_told) = attach(&*other);
+    for (layer, name) in [(&layer, &name), (&other, &others)] {
+        layer.group_add(&group(), &name.with_local("g1").expect("a name")).await.expect("a member");
+    }
+    for n in 0..COUNT {
+        if n % 10 == 5 {
+            redis.close_connections("pubsub").await;
+        }
+        while layer.group_send(&group(), numbered(n)).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut heard = Vec::new();
+    while heard.last() != Some(&(COUNT - 1)) {
+        if let Told::Number(_, number) = next(&mut told).await {
+            heard.push(number);
+        }
+    }
+    assert_eq!(heard, (0..COUNT).collect::<Vec<_>>());
+}

@@ -17,6 +17,7 @@ use crate::{
 
 on_each_backend! {
     who_is_on_the_node_hears_what_is_said_there_after_redis_was_emptied,
+    a_redis_that_is_emptied_again_and_again_while_people_talk_costs_them_nothing,
     who_comes_after_redis_was_emptied_hears_what_is_said,
     both_nodes_are_in_their_groups_again_after_redis_was_emptied,
     an_evicted_group_is_told_of_again,
@@ -82,6 +83,49 @@ async fn who_is_on_the_node_hears_what_is_said_there_after_redis_was_emptied(bac
         members_are(&redis, backend, talk.room, 1).await;
     }
     ready(&app).await;
+}
+
+/// In the midst of it too: what is in a queue in Redis at that moment is lost with it.
+async fn a_redis_that_is_emptied_again_and_again_while_people_talk_costs_them_nothing(backend: Backend) {
+    const SAID: usize = 300;
+    let redis = Redis::start().await;
+    let app = node(backend, &redis).await;
+    for room in ROOMS {
+        let (mut one, mut other) = (v1_member(&app, room).await, v1_member(&app, room).await);
+        let mut plain = plain_member(&app, room, "here").await;
+        for v1 in [&mut one, &mut other] {
+            assert_eq!(v1.push().await["event"]["text"], "here");
+        }
+        let topic = format!("room/{room}");
+        let talking = async {
+            // Many at a time, so that some are on their way at any moment.
+            for first in (0..SAID).step_by(10) {
+                for n in first..first + 10 {
+                    let send = json!({"topic": topic, "key": format!("k{n}"), "text": n.to_string()});
+                    one.say(&json!({"id": n, "send": send}).to_string()).await;
+                }
+                for n in first..first + 10 {
+                    let answer = one.answer(json!(n)).await.expect("an answer");
+                    assert!(answer.get("ok").is_some(), "{answer}");
+                }
+            }
+        };
+        let emptying = async {
+            loop {
+                empty(&redis).await;
+            }
+        };
+        tokio::select! {
+            () = talking => {}
+            () = emptying => {}
+        }
+        for n in 0..SAID {
+            assert_eq!(plain.text().await, n.to_string());
+            assert_eq!(other.push().await["event"]["text"], n.to_string());
+            assert_eq!(one.push().await["event"]["text"], n.to_string());
+        }
+        assert_eq!(other.pushes_so_far().await, [] as [Value; 0]);
+    }
 }
 
 async fn who_comes_after_redis_was_emptied_hears_what_is_said(backend: Backend) {

@@ -7,6 +7,7 @@ mod core;
 mod host;
 mod msgpack;
 mod pubsub;
+mod returns;
 mod ring;
 mod shard;
 

@@ -33,11 +33,13 @@ use redis::{Cmd, Value};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
+    time::sleep,
 };
 
 use super::{
     RedisOptions, SINK,
     codec::{Address, Codec},
+    returns::{self, Arrival, Returns, Sent},
     ring::ring,
     shard::{Shard, unavailable},
 };
@@ -100,9 +102,16 @@ struct Shared {
 }
 
 struct Attached {
-    sink: Arc<dyn Sink>,
+    outlet: Arc<Outlet>,
     /// One for each shard.
     receivers: Vec<Receiver>,
+}
+
+/// An attached sink, and what this process has sent there.
+struct Outlet {
+    name: Channel,
+    sink: Arc<dyn Sink>,
+    returns: Returns,
 }
 
 impl RedisCoreLayer {
@@ -135,6 +144,7 @@ impl RedisCoreLayer {
         });
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
         let mut tasks = vec![tokio::spawn(outbox::run(Arc::clone(&shared), outgoing))];
+        tasks.push(tokio::spawn(hand_out_overdue(Arc::clone(&shared))));
         tasks.extend((0..shared.shards.len()).map(|shard| tokio::spawn(reminder::run(Arc::clone(&shared), shard))));
         Ok(Arc::new(Self { shared, outbox, tasks }))
     }
@@ -148,6 +158,19 @@ impl Drop for RedisCoreLayer {
         self.shared.sinks.lock().clear();
         for (_, inbox) in self.shared.inboxes.lock().drain() {
             inbox.stop();
+        }
+    }
+}
+
+/// Hands out what this process has sent to its own sinks and Redis has lost.
+async fn hand_out_overdue(shared: Arc<Shared>) {
+    loop {
+        sleep(returns::EVERY).await;
+        for outlet in shared.outlets() {
+            let _order = outlet.returns.in_order();
+            for Sent { body, .. } in outlet.returns.overdue() {
+                outlet.deliver(&shared, &body);
+            }
         }
     }
 }
@@ -187,17 +210,23 @@ impl Shared {
     }
 
     fn gap(&self) {
-        let sinks: Vec<_> = self.sinks.lock().values().map(|attached| Arc::clone(&attached.sink)).collect();
-        for sink in sinks {
-            sink.gap();
+        for outlet in self.outlets() {
+            outlet.sink.gap();
         }
+    }
+
+    fn outlets(&self) -> Vec<Arc<Outlet>> {
+        self.sinks.lock().values().map(|attached| Arc::clone(&attached.outlet)).collect()
+    }
+
+    fn outlet(&self, non_local: &str) -> Option<Arc<Outlet>> {
+        self.sinks.lock().get(non_local).map(|attached| Arc::clone(&attached.outlet))
     }
 
     /// What was sent to a channel by way of a group may be lost.
     fn missed(&self, channel: &Channel) {
-        let sink = self.sinks.lock().get(channel.non_local()).map(|attached| Arc::clone(&attached.sink));
-        if let Some((sink, local)) = sink.zip(channel.local()) {
-            sink.missed(local);
+        if let Some((outlet, local)) = self.outlet(channel.non_local()).zip(channel.local()) {
+            outlet.sink.missed(local);
         }
     }
 
@@ -248,6 +277,48 @@ impl Shared {
                 return Ok(());
             }
             cursor = next;
+        }
+    }
+}
+
+/// A message that this process sends to its own sink.
+struct Noted {
+    outlet: Arc<Outlet>,
+    number: u64,
+}
+
+impl Noted {
+    /// Redis has taken it, or has not.
+    fn settle(&self, taken: bool) {
+        self.outlet.returns.settle(self.number, taken);
+    }
+}
+
+impl Outlet {
+    /// Notes a message that is about to be sent here.
+    fn note(self: &Arc<Self>, body: Vec<u8>) -> Noted {
+        let number = self.returns.note(Sent { to: String::new(), body });
+        Noted { outlet: Arc::clone(self), number }
+    }
+
+    /// A message has come from Redis.
+    fn arrive(&self, shared: &Shared, message: &[u8]) {
+        let _order = self.returns.in_order();
+        if let Arrival::News(overtaken) = self.returns.arrive("", message) {
+            for Sent { body, .. } in overtaken {
+                self.deliver(shared, &body);
+            }
+            self.deliver(shared, message);
+        }
+    }
+
+    fn deliver(&self, shared: &Shared, message: &[u8]) {
+        let Some((event, channels)) = receiver::read(shared, message) else { return };
+        let event = Arc::new(event);
+        for channel in channels {
+            if let Some(local) = channel.strip_prefix(self.name.as_str()) {
+                self.sink.deliver(local, &event);
+            }
         }
     }
 }
@@ -306,8 +377,9 @@ impl ChannelLayer for RedisCoreLayer {
 
     fn attach(&self, sink: Arc<dyn Sink>) -> Result<Channel, LayerError> {
         let name = new_process_name(SINK)?;
-        let receivers = self.shared.shards.iter().map(|shard| Receiver::start(&self.shared, shard, &name, &sink)).collect();
-        self.shared.sinks.lock().insert(name.clone(), Attached { sink, receivers });
+        let outlet = Arc::new(Outlet { name: name.clone(), sink, returns: Returns::default() });
+        let receivers = self.shared.shards.iter().map(|shard| Receiver::start(&self.shared, shard, &outlet)).collect();
+        self.shared.sinks.lock().insert(name.clone(), Attached { outlet, receivers });
         Ok(name)
     }
 
@@ -362,6 +434,9 @@ impl ChannelLayer for RedisCoreLayer {
         futures_util::future::try_join_all(self.shared.shards.iter().map(|shard| self.shared.clear(shard))).await?;
         for inbox in &inboxes {
             inbox.clear();
+        }
+        for outlet in self.shared.outlets() {
+            outlet.returns.give_up();
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ use super::{
         codec::Address,
         shard::{Answer, told, unavailable},
     },
-    Shared,
+    Noted, Outlet, Shared,
     memberships::Member,
     taken,
 };
@@ -46,6 +46,8 @@ struct Behind {
     count: usize,
     /// Their names, as each message for them says.
     names: Address,
+    /// Where it is this process's own.
+    own: Option<Arc<Outlet>>,
 }
 
 /// The members of a group by queue, or why they are not known.
@@ -132,6 +134,7 @@ impl Behind {
             shard: shared.shard_of(&non_local),
             capacity: channels.first().map_or(0, |channel| shared.capacity(channel)),
             count: channels.len(),
+            own: shared.outlet(&non_local),
             names: Address::Many(channels.iter().map(|channel| channel.as_str().to_owned()).collect()),
             non_local,
         }
@@ -157,6 +160,7 @@ struct Load<'a> {
 /// Messages for one queue.
 struct Queue {
     capacity: usize,
+    own: Option<Arc<Outlet>>,
     messages: Vec<Vec<u8>>,
     /// For each message, its place in the batch and how many members are behind it.
     behind: Vec<(usize, usize)>,
@@ -165,10 +169,13 @@ struct Queue {
 impl<'a> Load<'a> {
     /// A copy of the event for each queue.
     fn add(&mut self, shared: &Shared, index: usize, event: &Event, queues: &'a [Behind]) -> Result<(), LayerError> {
-        for Behind { non_local, shard, capacity, count, names } in queues {
+        for own in queues.iter().filter_map(|queue| queue.own.as_ref()) {
+            own.returns.check()?;
+        }
+        for Behind { non_local, shard, capacity, count, names, own } in queues {
             let message = shared.envelope.seal(&shared.codec.encode(event, Some(names))?);
             self.bytes += message.len();
-            let new = || Queue { capacity: *capacity, messages: Vec::new(), behind: Vec::new() };
+            let new = || Queue { capacity: *capacity, own: own.clone(), messages: Vec::new(), behind: Vec::new() };
             let queue = self.servers.entry(*shard).or_default().entry(non_local).or_insert_with(new);
             queue.messages.push(message);
             queue.behind.push((index, *count));
@@ -185,12 +192,15 @@ impl<'a> Load<'a> {
                 put.arg(shared.queue(non_local));
             }
             put.arg(shared.expiry.as_secs_f64());
-            let mut behind = Vec::with_capacity(queues.len());
+            let (mut behind, mut noted) = (Vec::with_capacity(queues.len()), Vec::new());
             for (non_local, queue) in queues {
-                put.arg(queue.capacity).arg(shared.unread(non_local).await).arg(queue.messages.len()).arg(queue.messages);
+                put.arg(queue.capacity).arg(shared.unread(non_local).await).arg(queue.messages.len()).arg(&queue.messages);
                 behind.push(queue.behind);
+                if let Some(own) = queue.own {
+                    noted.extend(queue.messages.into_iter().map(|body| own.note(body)));
+                }
             }
-            handed.push(Handed { behind, answer: shared.shards[shard].submit(put).await });
+            handed.push(Handed { behind, noted, answer: shared.shards[shard].submit(put).await });
         }
         handed
     }
@@ -199,6 +209,8 @@ impl<'a> Load<'a> {
 /// Messages that have been handed to a server, by queue.
 struct Handed {
     behind: Vec<Vec<(usize, usize)>>,
+    /// Those for this process itself.
+    noted: Vec<Noted>,
     answer: Result<Answer, LayerError>,
 }
 
@@ -209,6 +221,10 @@ impl Handed {
             Ok(answer) => answer.value().await.and_then(|value| taken(&value)),
             Err(error) => Err(error),
         };
+        for noted in self.noted {
+            // One for which its queue has no room counts as lost on the way, too.
+            noted.settle(answer.is_ok());
+        }
         match answer {
             Ok(taken) => {
                 for (queue, taken) in self.behind.iter().zip(taken) {

@@ -21,9 +21,9 @@ use super::{
         codec::{ALIKE, Address},
         shard::Shard,
     },
-    Shared,
+    Outlet, Shared,
 };
-use crate::server::layers::{Channel, Event, Sink};
+use crate::server::layers::Event;
 
 /// How long Redis keeps us waiting for a message before it says that there is none, in seconds.
 pub(super) const WAIT_S: u64 = 5;
@@ -42,14 +42,13 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    pub(super) fn start(shared: &Arc<Shared>, shard: &Arc<Shard>, name: &Channel, sink: &Arc<dyn Sink>) -> Self {
+    pub(super) fn start(shared: &Arc<Shared>, shard: &Arc<Shard>, outlet: &Arc<Outlet>) -> Self {
         let lost = Arc::new(AtomicBool::new(false));
         let drain = Drain {
             shared: Arc::downgrade(shared),
             shard: Arc::clone(shard),
-            queue: shared.queue(name.as_str()),
-            name: name.clone(),
-            sink: Arc::clone(sink),
+            queue: shared.queue(outlet.name.as_str()),
+            outlet: Arc::clone(outlet),
             lost: Arc::clone(&lost),
         };
         Self { task: tokio::spawn(drain.run()), shard: Arc::clone(shard), lost }
@@ -72,8 +71,7 @@ struct Drain {
     shared: Weak<Shared>,
     shard: Arc<Shard>,
     queue: String,
-    name: Channel,
-    sink: Arc<dyn Sink>,
+    outlet: Arc<Outlet>,
     lost: Arc<AtomicBool>,
 }
 
@@ -87,7 +85,7 @@ impl Drain {
                     self.lost.store(false, Ordering::Relaxed);
                     pause = PAUSES[0];
                     if connected_before {
-                        self.sink.gap();
+                        self.outlet.sink.gap();
                     }
                     connected_before = true;
                     let cause = self.drain(connection).await;
@@ -138,13 +136,8 @@ impl Drain {
     }
 
     fn deliver(&self, message: &[u8]) {
-        let Some(shared) = self.shared.upgrade() else { return };
-        let Some((event, channels)) = read(&shared, message) else { return };
-        let event = Arc::new(event);
-        for channel in channels {
-            if let Some(local) = channel.strip_prefix(self.name.as_str()) {
-                self.sink.deliver(local, &event);
-            }
+        if let Some(shared) = self.shared.upgrade() {
+            self.outlet.arrive(&shared, message);
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::server::{
 };
 
 /// How often memberships are compared, so that what was forgotten is known again within three seconds.
-const EVERY: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_secs(2);
 /// Before memberships that could not be made anew are tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long a comparison that somebody asks for waits for others to ask too.

@@ -21,12 +21,13 @@ use std::{
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use parking_lot::{Mutex, RwLock};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::sleep};
 use tracing::{info, warn};
 
 use super::{
     RedisOptions, SINK,
     codec::{ALIKE, Codec},
+    returns::{self, Arrival, Returns, Sent},
     ring::ring,
     shard::{Shard, unavailable},
 };
@@ -52,6 +53,8 @@ struct Server {
     subscriber: Subscriber,
     /// Held by who hands a message over.
     turn: tokio::sync::Mutex<()>,
+    /// What this process has sent to groups that it listens to.
+    returns: Arc<Returns>,
 }
 
 /// What is in this process.
@@ -86,10 +89,11 @@ impl RedisPubSubLayer {
         });
         let server = |host: &super::Host| {
             let shard = Arc::new(Shard::start(host.clone(), &[])?);
-            let listener = Arc::new(Hearing(Arc::downgrade(&local)));
+            let returns = Arc::new(Returns::default());
+            let listener = Arc::new(Hearing { local: Arc::downgrade(&local), returns: Arc::clone(&returns) });
             let subscriber = Subscriber::start(&shard, &options.prefix, listener);
             subscriber.begin(Topic::Pattern(own.clone()));
-            Ok::<_, LayerError>(Server { shard, subscriber, turn: tokio::sync::Mutex::default() })
+            Ok::<_, LayerError>(Server { shard, subscriber, turn: tokio::sync::Mutex::default(), returns })
         };
         let servers: Vec<_> = options.hosts.iter().map(server).collect::<Result<_, _>>()?;
         if servers.is_empty() {
@@ -97,7 +101,8 @@ impl RedisPubSubLayer {
         }
         let servers = Arc::new(servers);
         let watch = |index| tokio::spawn(tell_of_outages(Arc::downgrade(&servers), index, Arc::downgrade(&local)));
-        let tasks = (0..servers.len()).map(watch).collect();
+        let overdue = |index| tokio::spawn(hand_out_overdue(Arc::downgrade(&servers), index, Arc::downgrade(&local)));
+        let tasks = (0..servers.len()).flat_map(|index| [watch(index), overdue(index)]).collect();
         Ok(Arc::new(Self { local, servers, tasks }))
     }
 
@@ -110,19 +115,38 @@ impl RedisPubSubLayer {
         try_join_all(self.servers.iter().map(|server| server.subscriber.ready())).await.map(drop)
     }
 
-    async fn publish(&self, redis_channel: &str, event: &Event) -> Result<(), LayerError> {
+    /// Where it is `for_us` too, this process listens there.
+    async fn publish(&self, redis_channel: &str, event: &Event, for_us: bool) -> Result<(), LayerError> {
         let payload = self.local.codec.encode(event, None)?;
         let server = self.server_of(redis_channel);
         let mut publish = redis::cmd("PUBLISH");
-        publish.arg(redis_channel).arg(payload);
-        let answer = {
+        publish.arg(redis_channel).arg(&payload);
+        let (noted, answer) = {
             // It is fair: who has to wait for a subscription is not overtaken by who comes when it is there.
             let _turn = server.turn.lock().await;
             // Who sends after having begun to listen hears it. The other servers have no part in this: they may be away.
             server.subscriber.ready().await?;
-            server.shard.submit(publish).await?
+            let noted = if for_us {
+                server.returns.check()?;
+                Some(server.returns.note(Sent { to: redis_channel.to_owned(), body: payload }))
+            } else {
+                None
+            };
+            (noted, server.shard.submit(publish).await)
         };
-        answer.value().await.map(drop)
+        let published = match answer {
+            Ok(answer) => answer.value().await,
+            Err(error) => Err(error),
+        };
+        let heard = published.and_then(|by| redis::from_redis_value::<u64>(by).map_err(unavailable));
+        let Some(number) = noted else { return heard.map(drop) };
+        if let Ok(0) = heard {
+            // The end of our subscription has not been noticed yet.
+            server.returns.withdraw(number);
+            return Err(unavailable("nobody has heard it: the subscription of this process is lost"));
+        }
+        server.returns.settle(number, heard.is_ok());
+        heard.map(drop)
     }
 
     fn listen_to_group(&self, group: &GroupName) {
@@ -166,6 +190,19 @@ async fn tell_of_outages(servers: Weak<Vec<Server>>, index: usize, local: Weak<L
     }
 }
 
+/// What this process has sent to itself and a server has lost.
+async fn hand_out_overdue(servers: Weak<Vec<Server>>, index: usize, local: Weak<Local>) {
+    loop {
+        sleep(returns::EVERY).await;
+        let (Some(servers), Some(local)) = (servers.upgrade(), local.upgrade()) else { return };
+        let returns = &servers[index].returns;
+        let _order = returns.in_order();
+        for Sent { to, body } in returns.overdue() {
+            local.hear(&to, &body);
+        }
+    }
+}
+
 impl Local {
     fn redis_channel(&self, group: &GroupName) -> String {
         format!("{}{group}", self.group_prefix)
@@ -194,23 +231,11 @@ impl Local {
         given.sum()
     }
 
-    fn gap(&self) {
-        let sinks: Vec<_> = self.sinks.read().values().map(Arc::clone).collect();
-        for sink in sinks {
-            sink.gap();
-        }
-    }
-}
-
-/// Takes what the subscribers hear, as long as the layer is there.
-struct Hearing(Weak<Local>);
-
-impl Listener for Hearing {
-    fn message(&self, redis_channel: &str, payload: &[u8]) -> bool {
-        let Some(local) = self.0.upgrade() else { return true };
-        let group = redis_channel.strip_prefix(&local.group_prefix).and_then(|group| group.parse::<GroupName>().ok());
+    /// Hands out a message; says whether anybody here wants what comes on this channel.
+    fn hear(&self, redis_channel: &str, payload: &[u8]) -> bool {
+        let group = redis_channel.strip_prefix(&self.group_prefix).and_then(|group| group.parse::<GroupName>().ok());
         let channels: Arc<[Channel]> = match &group {
-            Some(group) => local.groups.lock().members(group),
+            Some(group) => self.groups.lock().members(group),
             None => redis_channel.parse().into_iter().collect(),
         };
         if channels.is_empty() {
@@ -218,14 +243,14 @@ impl Listener for Hearing {
             return false;
         }
         // A peer's mistake; nothing that is received may stop the receiving.
-        let event = match local.codec.decode(payload) {
+        let event = match self.codec.decode(payload) {
             Ok((event, _)) => Arc::new(event),
             Err(cause) => {
                 warn!(%cause, channel = redis_channel, "a message from Redis cannot be read: {ALIKE}");
                 return true;
             }
         };
-        let full = local.deliver(&channels, &event);
+        let full = self.deliver(&channels, &event);
         match group {
             Some(group) if full > 0 => info!("{full} of {} channels over capacity in group {group}", channels.len()),
             None if full > 0 => info!("channel {redis_channel} over capacity"),
@@ -235,7 +260,36 @@ impl Listener for Hearing {
     }
 
     fn gap(&self) {
-        if let Some(local) = self.0.upgrade() {
+        let sinks: Vec<_> = self.sinks.read().values().map(Arc::clone).collect();
+        for sink in sinks {
+            sink.gap();
+        }
+    }
+}
+
+/// Takes what the subscriber of a server hears, as long as the layer is there.
+struct Hearing {
+    local: Weak<Local>,
+    returns: Arc<Returns>,
+}
+
+impl Listener for Hearing {
+    fn message(&self, redis_channel: &str, payload: &[u8]) -> bool {
+        let Some(local) = self.local.upgrade() else { return true };
+        let _order = self.returns.in_order();
+        match self.returns.arrive(redis_channel, payload) {
+            Arrival::News(overtaken) => {
+                for Sent { to, body } in overtaken {
+                    local.hear(&to, &body);
+                }
+                local.hear(redis_channel, payload)
+            }
+            Arrival::Late => true,
+        }
+    }
+
+    fn gap(&self) {
+        if let Some(local) = self.local.upgrade() {
             local.gap();
         }
     }
@@ -244,7 +298,7 @@ impl Listener for Hearing {
 #[async_trait]
 impl ChannelLayer for RedisPubSubLayer {
     async fn send(&self, channel: &Channel, event: Event) -> Result<(), LayerError> {
-        self.publish(channel.as_str(), &event).await
+        self.publish(channel.as_str(), &event, false).await
     }
 
     async fn receive(&self, channel: &Channel) -> Result<Event, LayerError> {
@@ -313,7 +367,8 @@ impl ChannelLayer for RedisPubSubLayer {
     }
 
     async fn group_send(&self, group: &GroupName, event: Event) -> Result<(), LayerError> {
-        self.publish(&self.local.redis_channel(group), &event).await
+        let for_us = !self.local.groups.lock().members(group).is_empty();
+        self.publish(&self.local.redis_channel(group), &event, for_us).await
     }
 
     async fn flush(&self) -> Result<(), LayerError> {
@@ -323,6 +378,9 @@ impl ChannelLayer for RedisPubSubLayer {
             self.leave_group(&group);
         }
         self.local.mailboxes.lock().clear();
+        for server in self.servers.iter() {
+            server.returns.give_up();
+        }
         Ok(())
     }
 
