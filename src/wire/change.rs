@@ -135,6 +135,12 @@ impl Content {
     pub fn follow(&mut self, at: Offset, change: &Change) {
         if self.changed.is_none_or(|changed| changed < at) {
             self.apply(change);
+            // Of several edits that were missed each has the last one's text, which may be the one that is here.
+            if let Change::Edit { at: edited, .. } = change
+                && !self.deleted
+            {
+                self.edited = Some(*edited);
+            }
             self.changed = Some(at);
         }
     }
@@ -263,6 +269,15 @@ mod tests {
         assert_eq!(reaction, Reaction { emoji: "👍".parse().unwrap(), count: 2, from: vec![person("ann"), person("bob")] });
         let new = r#"{"emoji":"👍","count":2,"from":[{"id":"ann","name":"ANN"},{"id":"bob","name":"BOB"}]}"#;
         assert_eq!(serde_json::to_string(&reaction).unwrap(), new);
+    }
+
+    #[test]
+    fn edits_that_lead_back_to_the_same_text_are_the_later_ones() {
+        let mut content = after(&[edit("tea", 1)]);
+        // "coffee" at 2 and "tea" at 3 were missed, and are told as they are now.
+        content.follow(Offset(3), &edit("tea", 3));
+        content.follow(Offset(4), &edit("tea", 3));
+        assert_eq!(content, after(&[edit("tea", 1), edit("coffee", 2), edit("tea", 3)]));
     }
 
     #[test]
