@@ -467,7 +467,7 @@ async fn a_change_that_the_database_refuses_leaves_nothing_behind() {
     bad.expect_err("refused");
     assert_eq!((one.expect("changed").position.offset, other.expect("changed").position.offset), (Offset(2), Offset(3)));
     assert_eq!(append(&store, message("lobby", "2", "next")).await.position.offset, Offset(4));
-    let missed = store.entries(&group("lobby"), Offset(0), 9, 999).await.expect("entries");
+    let missed = store.entries(&group("lobby"), Offset(0), 9, 9_999).await.expect("entries");
     assert_eq!(missed.entries.iter().map(|entry| entry.offset.0).collect::<Vec<_>>(), [1, 2, 3, 4]);
     store.close().await;
     assert_eq!(reader.await.expect("the reader").len(), 4);
