@@ -155,7 +155,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts it on a data folder, with the default settings but for the bound on how fast clients talk.
+    /// Starts it on a data folder, with the default settings but for the bounds on how fast clients talk, and the name that raw clients
+    /// ask for.
     pub async fn start(data: &Path) -> Self {
         Self::start_with(Command::new(env!("CARGO_BIN_EXE_confab")), data).await
     }
@@ -175,6 +176,7 @@ impl Program {
             .arg(data)
             .env("CONFAB_LIMITS__MESSAGES_PER_SECOND", "0")
             .env("CONFAB_LIMITS__BYTES_PER_SECOND", "0")
+            .env("CONFAB_SERVER__HOSTS", r#"["confab.example"]"#)
             .current_dir(data)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
