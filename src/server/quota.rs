@@ -130,14 +130,15 @@ mod tests {
     use super::*;
     use crate::server::accounts::Guest;
 
-    fn somebody() -> Option<Account> {
-        Some(Guest::of(&axum::http::HeaderMap::new()).account)
+    fn somebody() -> Account {
+        Guest::of(&axum::http::HeaderMap::new()).account
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_charged_is_owed_by_whoever_has_less_of_it() {
         let quotas = Quotas::new(10_000, 1_000);
-        let (one, other) = (Payer { account: somebody(), address: None }, Payer { account: somebody(), address: None });
+        let (one, other) =
+            (Payer { account: Some(somebody()), address: None }, Payer { account: Some(somebody()), address: None });
         assert_eq!(quotas.charge_message(one, 60_000), Ok(()), "it goes through whole");
         assert_eq!(quotas.owed(one), Some(Owed::ByAccount(Duration::from_micros(1_000_100))));
         assert_eq!(quotas.charge_message(one, 10_000), Err(Owed::ByAccount(Duration::from_micros(2_000_100))));
@@ -151,7 +152,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_short_message_is_charged_for_being_one() {
         let quotas = Quotas::new(1_024, 0);
-        let payer = Payer { account: somebody(), address: None };
+        let payer = Payer { account: Some(somebody()), address: None };
         assert_eq!((0..100).take_while(|_| quotas.charge_message(payer, 1).is_ok()).count(), 5);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(quotas.owed(payer).is_some(), "the sixth is paid off");
