@@ -251,9 +251,12 @@ test('the wheel turns over the button that leads to the end', async ({ page }) =
   await fill(page, name, many(1, 120));
   const room = await Room.open(page, name);
   await room.log.evaluate((log) => (log.scrollTop = -900));
+  // May scroll by itself to what it points at.
   await room.jump.hover();
+  const place = () => room.log.evaluate((log) => log.scrollTop);
+  const before = await place();
   await page.mouse.wheel(0, -200);
-  await expect.poll(() => room.log.evaluate((log) => log.scrollTop)).toBeLessThanOrEqual(-1_050);
+  await expect.poll(place).toBeLessThanOrEqual(before - 150);
   const [jump, log] = [await room.jump.boundingBox(), await room.log.boundingBox()];
   expect(jump!.y + jump!.height).toBeLessThan(log!.y + log!.height);
   expect(jump!.y).toBeGreaterThan(log!.y + log!.height / 2);
