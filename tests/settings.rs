@@ -83,6 +83,7 @@ fn later_sources_go_over_earlier_ones() {
     assert_eq!(all.settings.server.data, PathBuf::from("from-file"), "what later sources do not set stays");
 }
 
+#[allow(clippy::too_many_lines, reason = "a line for each key")]
 #[test]
 fn every_key_is_read_from_a_file() {
     let settings = settings(
