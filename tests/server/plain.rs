@@ -151,7 +151,7 @@ async fn who_brings_more_than_members_can_be_given_waits_and_nothing_is_lost() {
                     continue;
                 }
                 let text = member.text().await;
-                let mut words = text.split(' ').map(|word| word.parse::<usize>());
+                let mut words = text.split(' ').map(str::parse::<usize>);
                 let (Some(Ok(who)), Some(Ok(which))) = (words.next(), words.next()) else { panic!("not ours") };
                 assert_eq!(heard[who], which, "in the order of its sender, each once");
                 heard[who] += 1;
