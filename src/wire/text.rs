@@ -202,13 +202,17 @@ pub(super) fn is_seen(sign: char) -> bool {
     !(sign.is_whitespace() || sign.is_control() || is_ignorable(sign) || matches!(sign, '\u{2800}' | '\u{16FE4}' | '\u{1D159}'))
 }
 
-/// Whether a sign is shown as nothing where it is not understood: Unicode's `Default_Ignorable_Code_Point`, and the marks of
-/// interlinear notes.
+/// Whether a sign only steers how its neighbours are shown, or parts the notes between lines.
 fn is_ignorable(sign: char) -> bool {
+    is_default_ignorable(sign) || matches!(sign, '\u{FFF9}'..='\u{FFFB}')
+}
+
+/// Whether a sign is shown as nothing where it is not understood: Unicode's `Default_Ignorable_Code_Point`.
+pub fn is_default_ignorable(sign: char) -> bool {
     matches!(sign,
         '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
         | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
-        | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+        | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFF8}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
         | '\u{E0000}'..='\u{E0FFF}')
 }
 

@@ -281,16 +281,21 @@ async fn an_export_names_what_cannot_be_read_and_goes_on() {
     assert!(lines.iter().map(offset).is_sorted(), "all in their places");
 }
 
-#[tokio::test]
-async fn an_export_that_the_store_breaks_is_no_complete_file() {
+/// A room `a` with 300 messages, more than sockets take while nobody reads; its author; and the answer to its export, which waits.
+async fn export_that_waits_for_its_reader() -> (TestApp, V1, reqwest::Response) {
     let app = TestApp::start().await;
     let mut author = V1::connect(app.address, "/room/a/").await;
-    // More than sockets take while nobody reads.
     let text = "x".repeat(60_000);
     for n in 1..=300 {
         author.post("room/a", &format!("k{n}"), &text).await;
     }
     let begun = app.get("/api/v1/rooms/a/export").await;
+    (app, author, begun)
+}
+
+#[tokio::test]
+async fn an_export_that_the_store_breaks_is_no_complete_file() {
+    let (app, _author, begun) = export_that_waits_for_its_reader().await;
     assert_eq!(begun.status(), 200);
     let store = Connection::open(app.data().join("confab.db")).expect("the store");
     store.execute_batch("ALTER TABLE messages RENAME TO elsewhere").expect("a change");
@@ -301,14 +306,7 @@ async fn an_export_that_the_store_breaks_is_no_complete_file() {
 
 #[tokio::test]
 async fn an_address_has_few_exports_at_a_time_and_they_end_at_the_head_of_their_beginning() {
-    let app = TestApp::start().await;
-    let mut author = V1::connect(app.address, "/room/a/").await;
-    // More than sockets take while nobody reads.
-    let text = "x".repeat(60_000);
-    for n in 1..=300 {
-        author.post("room/a", &format!("k{n}"), &text).await;
-    }
-    let begun = app.get("/api/v1/rooms/a/export").await;
+    let (app, mut author, begun) = export_that_waits_for_its_reader().await;
     assert_eq!(author.post("room/a", "late", "late").await, 301);
     let text = within("the file", begun.text()).await.expect("a whole file");
     let offsets: Vec<u64> = text.lines().map(|line| offset(&serde_json::from_str(line).expect("JSON"))).collect();

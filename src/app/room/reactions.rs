@@ -27,8 +27,8 @@ fn label(reaction: &Reaction, mine: bool, me: &str) -> String {
     format!("{}, {} {word}: {}", reaction.emoji, reaction.count, names(reaction, mine, me))
 }
 
-/// Each emoji with the number of people, and which of them are the reader's; pressing one puts ours or takes it away, which is what `react` is told. A button is its
-/// emoji's as long as it is there, whatever comes before it, so that the keyboard stays with the emoji.
+/// Each emoji with the number of people, and which of them are the reader's; pressing one puts ours or takes it away, which is what
+/// `react` is told. A button is its emoji's as long as it is there, whatever comes before it, so that the keyboard stays with the emoji.
 #[component]
 pub(super) fn Reactions(
     put: Memo<(Vec<Reaction>, Vec<Emoji>)>,

@@ -1,5 +1,5 @@
-//! The HTTP API for programs: the list of [rooms], reading a room ([`messages`], [`export`]), [searching](search) and pushing from outside ([`push`]). Errors are JSON:
-//! `{"error": {"code", "message", "retry_after_ms"}}`.
+//! The HTTP API for programs: the list of [rooms], reading a room ([`messages`], [`export`]), [searching](search) and pushing from
+//! outside ([`push`]). Errors are JSON: `{"error": {"code", "message", "retry_after_ms"}}`.
 //!
 //! Each address stands once, in [`ADDRESSES`], with its handler and its description; the router and the document at
 //! `/api/v1/openapi.json` are both made of that table.

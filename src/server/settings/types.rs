@@ -173,16 +173,22 @@ impl fmt::Display for StoreUrl {
     }
 }
 
-/// Whose pages may open a socket.
+/// What a list of the settings lets in: a thing that it names, or all with `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllowedOrigin {
-    /// `*`: everybody's.
+pub enum Allowed<T> {
+    /// `*`: all.
     Any,
-    /// Those of one origin.
-    Only(Origin),
+    /// This one.
+    Only(T),
 }
 
-impl FromStr for AllowedOrigin {
+/// Whose pages may open a socket.
+pub type AllowedOrigin = Allowed<Origin>;
+
+/// A name that the server goes by.
+pub type AllowedHost = Allowed<HostName>;
+
+impl<T: FromStr<Err = Invalid>> FromStr for Allowed<T> {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
@@ -190,11 +196,11 @@ impl FromStr for AllowedOrigin {
     }
 }
 
-impl fmt::Display for AllowedOrigin {
+impl<T: fmt::Display> fmt::Display for Allowed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("*"),
-            Self::Only(origin) => origin.fmt(f),
+            Self::Only(one) => one.fmt(f),
         }
     }
 }
@@ -236,32 +242,6 @@ impl FromStr for ProxyNetwork {
 impl fmt::Display for ProxyNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
-    }
-}
-
-/// A name that the server goes by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllowedHost {
-    /// `*`: any.
-    Any,
-    /// This one.
-    Only(HostName),
-}
-
-impl FromStr for AllowedHost {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        if text == "*" { Ok(Self::Any) } else { text.parse().map(Self::Only) }
-    }
-}
-
-impl fmt::Display for AllowedHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Any => f.write_str("*"),
-            Self::Only(name) => name.fmt(f),
-        }
     }
 }
 

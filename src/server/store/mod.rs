@@ -295,9 +295,9 @@ pub trait Store: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// At most `count` of the rooms `within`, those with the newest activity first, each with its latest message, without its reactions; with `before`, which
-    /// is the [`next`](Listed::next) of an earlier answer, those after that one's. It may be fewer although there are more, where many
-    /// others had to be passed over.
+    /// At most `count` of the rooms `within`, those with the newest activity first, each with its latest message, without its
+    /// reactions; with `before`, which is the [`next`](Listed::next) of an earlier answer, those after that one's. It may be fewer
+    /// although there are more, where many others had to be passed over.
     ///
     /// # Errors
     /// The store cannot be read now.

@@ -14,8 +14,8 @@
 //! that is not there.
 //!
 //! What a search costs is bounded: it goes back from the newest document in [stretches](Hunt::stretch) that double, and ends when it
-//! has looked at enough messages, or had enough work with them. A word that is everywhere is found often in the first short stretch; a rare one is looked up in
-//! few long ones. The best are then the best of the newest that were looked at, and the answer says so.
+//! has looked at enough messages, or had enough work with them. A word that is everywhere is found often in the first short stretch; a
+//! rare one is looked up in few long ones. The best are then the best of the newest that were looked at, and the answer says so.
 
 mod query;
 mod words;

@@ -19,6 +19,8 @@ use unicode_normalization::{
 use unicode_script::{Script, UnicodeScript as _};
 use unicode_segmentation::UnicodeSegmentation as _;
 
+use crate::wire::is_default_ignorable;
+
 /// How much of a message is searched, in bytes from its beginning.
 const SEARCHED_BYTES: usize = 64 << 10;
 /// A longer word counts up to here, in bytes.
@@ -213,15 +215,9 @@ fn has_no_spaces(c: char) -> bool {
     !c.is_ascii() && SCRIPTS.iter().any(|script| c.script() == *script || (c == 'ー' && *script == Katakana))
 }
 
-/// Whether nobody sees it: Unicode's `Default_Ignorable_Code_Point`, but for the space of no width, which parts words where it stands.
+/// Whether nobody sees it; the space of no width is not one of these, since it parts words where it stands.
 fn is_ignorable(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}'
-    )
+    c != '\u{200b}' && is_default_ignorable(c)
 }
 
 /// An emoji or the like. The colour of a skin is not told apart.

@@ -1,8 +1,8 @@
 //! Whether the database is whole, and still in its place.
 //!
 //! Who has a file open goes on writing into it when somebody deletes it or puts another in its place, and all of that is gone when it is
-//! closed. So the writer looks before each commit and after it, and so does whoever opens the database anew. Damage to a part of it shows only to who reads
-//! that part; it is noted here by whoever meets it, and stays.
+//! closed. So the writer looks before each commit and after it, and so does whoever opens the database anew. Damage to a part of it
+//! shows only to who reads that part; it is noted here by whoever meets it, and stays.
 
 use std::{
     fmt, fs, io,
