@@ -590,6 +590,9 @@ for (const colorScheme of ['light', 'dark'] as const) {
     expect(box.height).toBeGreaterThanOrEqual(35);
     await button.tap();
     await expect(menu(room)).toBeInViewport({ ratio: 1 });
+    // Who has a menu open at the end is still there.
+    await page.locator('.log').dispatchEvent('scroll');
+    await expect(page.getByRole('button', { name: /^Jump to latest/ })).toHaveCount(0);
     await axe(page);
     await menu(room).getByRole('button', { name: 'celebration' }).tap();
     await reaction(message, '🎉, 1 reaction: you').tap();

@@ -49,8 +49,17 @@ export const test = base.extend<Fixtures>({
   ],
 });
 
-/** Fails when axe finds anything wrong with the page as it is now, or with the parts of it that `include` selects. */
+/**
+ * Fails when axe finds anything wrong with the page as it is now, or with the parts of it that `include` selects.
+ *
+ * What fades in is looked at when it is all there: half faded in, its text has half the contrast.
+ */
 export async function axe(page: Page, include: string[] = []): Promise<void> {
+  await page.evaluate(async () => {
+    // A button that fades in late starts while others are waited for, so the page is asked until nothing moves.
+    const moving = () => document.getAnimations().filter((one) => one.playState === 'running');
+    for (let some = moving(); some.length > 0; some = moving()) await Promise.allSettled(some.map((one) => one.finished));
+  });
   const builder = new AxeBuilder({ page });
   for (const part of include) builder.include(part);
   const { violations } = await builder.analyze();

@@ -100,6 +100,7 @@ impl Scroll {
     pub(super) fn came(&self, count: usize) {
         if !self.follows() {
             self.0.link.unseen.update(|unseen| *unseen += count);
+            self.0.link.away.set(true);
         }
     }
 }
@@ -197,11 +198,13 @@ impl Place {
         self.following.set(following);
         let anchor = if following { None } else { first_in_sight(&log, self.anchor.take()) };
         self.anchor.replace(anchor);
-        if self.link.away.get_untracked() == following {
-            self.link.away.set(!following);
-        }
         if following && self.link.unseen.get_untracked() > 0 {
             self.link.unseen.set(0);
+        }
+        // Who has something in hand at the end is away from it only once something has come.
+        let away = !is_near || self.link.unseen.get_untracked() > 0;
+        if self.link.away.get_untracked() != away {
+            self.link.away.set(away);
         }
     }
 
