@@ -1,22 +1,23 @@
-//! The server. Who may know whom: `gateway` knows bytes, not rooms; `layers` knows neither store nor gateway; `rooms`
-//! knows `store` and `layers`; `presence` knows `layers`; `consumers` joins them; `services` holds what a server is made of, `pages`, `api` and
-//! `operators` answer with it, and `routing` names them all. No arrow runs back. `layer` and `storage` make of the settings what
-//! they name. `visitors` tells whom a request comes from, `bucket` how often something may be, `quota` how much an account and an
-//! address may have carried, `turns` whose turn it is. All count on handles of
-//! `telemetry`, or, as `gateway` does, on one of their own that `telemetry` reads.
+//! The server. Who may know whom: `transports::websocket` knows bytes, not rooms; `layers` knows neither store nor sockets;
+//! `rooms` knows `store` and `layers`; `presence` knows `layers`; `hub`, `session` and `transports` join them; `services` holds what a
+//! server is made of, `pages`, `api` and `operators` answer with it, and `routing` names them all. No arrow runs back. `layer` and
+//! `storage` make of the settings what they name. `visitors` tells whom a request comes from, `bucket` how often something may be,
+//! `quota` how much an account and an address may have carried, `turns` whose turn it is. All count on handles of `telemetry`, or, as
+//! `websocket` does, on one of their own that `telemetry` reads.
 //!
 //! [`run`] puts them together for one process and takes it from the first connection to the last.
 
 pub mod accounts;
+mod allowance;
 pub mod api;
 pub mod assets;
 mod bucket;
 pub mod cli;
-pub mod consumers;
-pub mod gateway;
 mod http;
+pub mod hub;
 mod layer;
 pub mod layers;
+pub mod limits;
 mod operators;
 mod origins;
 mod pages;
@@ -27,10 +28,12 @@ mod random;
 pub mod rooms;
 pub mod routing;
 pub mod services;
+pub mod session;
 pub mod settings;
 mod storage;
 pub mod store;
 pub mod telemetry;
+pub mod transports;
 mod turns;
 mod visitors;
 
@@ -48,9 +51,9 @@ use tracing::info;
 use self::{
     accounts::Programs,
     bucket::Buckets,
-    consumers::{Groups, Limits},
-    gateway::CloseCode,
+    hub::Hub,
     layers::ChannelLayer,
+    limits::Limits,
     origins::{Hosts, Origins},
     presence::{Presence, Times},
     quota::Quotas,
@@ -59,6 +62,7 @@ use self::{
     settings::Settings,
     store::MemoryStore,
     telemetry::{Measured, Metrics},
+    transports::websocket::CloseCode,
     turns::Turns,
     visitors::Proxies,
 };
@@ -121,13 +125,13 @@ pub async fn run_on(
         limits.message_bytes,
         &metrics.appends,
     );
-    let groups = Groups::start(Arc::clone(&layer), strandings, channel_layers.default.group_expiry, metrics.fan_out.clone())?;
+    let hub = Hub::start(Arc::clone(&layer), strandings, channel_layers.default.group_expiry, metrics.fan_out.clone())?;
     // What nodes tell each other about people is no message of anybody.
-    let presence = Presence::start(unmeasured, Times::default(), |sink| groups.share('p', sink));
+    let presence = Presence::start(unmeasured, Times::default(), |sink| hub.share('p', sink));
     let services = Arc::new(Services {
         rooms,
         presence,
-        groups,
+        hub,
         layer,
         programs: Programs::new(tokens, most(limits.messages_per_second)),
         by_household: Connections::new(limits.connections_per_address),
@@ -155,11 +159,11 @@ pub async fn run_on(
     });
     info!("answering requests that ask for: {answers}; server.hosts names more");
     info!(address = %listener.local_addr()?, store = %store.url, data = %server.data.display(), "serving");
-    let goodbye = services.groups.drain(CloseCode::SHUTTING_DOWN, "the server is stopping", server.drain);
+    let goodbye = services.hub.drain(CloseCode::SHUTTING_DOWN, "the server is stopping", server.drain);
     let bounds = http::Bounds { sockets_of_address: limits.connections_per_address, proxies: &services.proxies };
     http::serve(listener, routing::router(Arc::clone(&services)), bounds, shutdown, goodbye).await;
     services.presence.leave().await;
-    services.groups.leave().await;
+    services.hub.leave().await;
     drop(services);
     durable.close().await;
     info!("stopped");

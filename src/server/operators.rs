@@ -14,8 +14,8 @@ use axum::{
 };
 
 use super::{
-    consumers::Census,
     http::Peer,
+    hub::Census,
     pages,
     presence::Headcount,
     services::Services,
@@ -55,7 +55,7 @@ pub(super) async fn metrics(
         }
         MetricsFor::Nobody => return pages::not_found(services, request).await,
     }
-    let Census { groups, members } = services.groups.census();
+    let Census { groups, members } = services.hub.census();
     let Headcount { people, nodes } = services.presence.headcount();
     let text = services.metrics.text(Present {
         groups,

@@ -225,7 +225,7 @@ fn room_page(
         you: guest.person.clone(),
         stretch,
         members: services.presence.members(&access.room().group),
-        form_key: super::consumers::fresh_key(),
+        form_key: super::random::fresh_key(),
         longest: services.limits.message_bytes,
         mistake,
     })

@@ -1,7 +1,7 @@
 //! Who is in which room, over all nodes, and who is writing something.
 //!
 //! ```text
-//!   consumers ── enter, Presence::typing ──► Roster (this node's view: pure state)
+//!   session   ── enter, Presence::typing ──► Roster (this node's view: pure state)
 //!      ▲                                       │ ▲
 //!      │ Audience::tell                        │ │ Letter
 //!      └─ crier: once a second a room ◄────────┤ │
@@ -10,7 +10,7 @@
 //!                   └──► ChannelLayer, the group `confab.people` and nodes' channels ──► Sink::deliver
 //! ```
 //!
-//! It knows layers and the wire, not consumers and not the gateway: whoever joins a room gives with it an [`Audience`] that
+//! It knows layers and the wire, neither sessions nor sockets: whoever joins a room gives with it an [`Audience`] that
 //! reaches the members on this node. Messages do not pass through here, so presence costs them nothing.
 //!
 //! A person is there as long as a connection is, and for [`Times::grace`] after: a reload, another node or a deploy of one node after

@@ -29,14 +29,18 @@ use tower_http::timeout::TimeoutLayer;
 use super::{
     accounts::Guest,
     api, assets,
-    consumers::{self, Chat, Consumer, Limits, Plain, Refuse, Scope, TooMany},
-    gateway::{Counters, Handshake, is_upgrade},
     http::{Alive, Peer, well_formed},
+    limits::Limits,
     operators, pages,
     quota::Payer,
     services::{Connections, Entry, Named, Place, Services},
+    session::Chat,
     settings::HostName,
     telemetry::Refused,
+    transports::{
+        self, Consumer, Plain, Refuse, Scope, TooMany,
+        websocket::{Counters, Handshake, is_upgrade},
+    },
     visitors::{Household, Visitor},
 };
 use crate::wire::{Code, CommandError, Group, SUBPROTOCOL};
@@ -168,7 +172,7 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
         quotas: Arc::clone(&services.quotas),
         group,
         rooms: Arc::clone(&services.rooms),
-        groups: Arc::clone(&services.groups),
+        hub: Arc::clone(&services.hub),
         presence: Arc::clone(&services.presence),
         limits: services.limits,
     };
@@ -222,12 +226,12 @@ fn accept<C: Consumer>(
     upgrade: OnUpgrade,
     kept: impl Send + 'static,
 ) -> Response {
-    let (limits, counters): (Limits, Arc<Counters>) = (services.limits, Arc::clone(&services.metrics.gateway));
+    let (limits, counters): (Limits, Arc<Counters>) = (services.limits, Arc::clone(&services.metrics.sockets));
     let deflate = handshake.deflate();
     // A future holds what it is made with several times over, each connection for as long as it lives.
     let consumer = Box::new(consumer);
     tokio::spawn(async move {
-        consumers::serve(consumer, upgrade, deflate, limits, &counters).await;
+        transports::serve(consumer, upgrade, deflate, limits, &counters).await;
         drop(kept);
     });
     handshake.response(protocol.as_deref())

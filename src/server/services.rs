@@ -11,8 +11,9 @@ use parking_lot::Mutex;
 use super::{
     accounts::{Account, Programs},
     bucket::Buckets,
-    consumers::{Groups, Limits},
+    hub::Hub,
     layers::ChannelLayer,
+    limits::Limits,
     origins::{Hosts, Origins},
     presence::Presence,
     quota::Quotas,
@@ -27,7 +28,7 @@ use crate::wire::{Group, InvalidName};
 /// What the handlers work with.
 pub struct Services {
     pub rooms: Arc<Rooms>,
-    pub groups: Arc<Groups>,
+    pub hub: Arc<Hub>,
     pub presence: Arc<Presence>,
     pub layer: Arc<dyn ChannelLayer>,
     pub programs: Programs,

@@ -2,8 +2,8 @@
 //! the connection.
 
 use confab::server::{
-    gateway::{CloseCode, Decoder, Message},
     settings::History,
+    transports::websocket::{CloseCode, Decoder, Message},
 };
 use proptest::prelude::*;
 use tokio_tungstenite::tungstenite::{

@@ -23,7 +23,7 @@ use crate::{
     server::{
         EXPORTS,
         accounts::Guest,
-        consumers::Limits,
+        limits::Limits,
         rooms::{Access, Room},
         services::{Entry, Named, Services},
         store::{Slice, StoreError},

@@ -14,7 +14,7 @@ use super::{Error, bad_request, not_found, openapi};
 use crate::{
     server::{
         accounts::Guest,
-        consumers::Limits,
+        limits::Limits,
         services::{Named, Services},
         store::Slice,
     },

@@ -25,7 +25,7 @@ use tracing::error;
 
 use super::{
     accounts::{Program, Unknown},
-    consumers::Limits,
+    limits::Limits,
     rooms::Refusal,
     services::Services,
     store::StoreError,

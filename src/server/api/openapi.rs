@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::ADDRESSES;
 use crate::{
-    server::{consumers::Limits, services::Services},
+    server::{limits::Limits, services::Services},
     wire::REACTION_SAMPLE,
 };
 

@@ -24,8 +24,10 @@ use super::{Caller, Error, bad_request, forbidden, not_found, openapi};
 use crate::{
     server::{
         accounts::Program,
-        consumers::{Limits, fresh_key, is_groups_own},
+        hub::is_groups_own,
         layers::{Channel, Event, LayerError},
+        limits::Limits,
+        random::fresh_key,
         rooms::{Access, PostError, Room, foreign_event},
         services::{Named, Services},
         settings::RoomEvents,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Error, bad_request, openapi};
 use crate::{
-    server::{consumers::Limits, rooms::Place, services::Services},
+    server::{limits::Limits, rooms::Place, services::Services},
     wire::{InvalidName, RoomList},
 };
 

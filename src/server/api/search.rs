@@ -15,7 +15,7 @@ use crate::{
     server::{
         SEARCH_AGAIN, SEARCHES,
         accounts::Guest,
-        consumers::Limits,
+        limits::Limits,
         services::{Named, Services},
         store::{Found, LONGEST_QUERY, Query, QueryTooLong, StoreError},
         visitors::Visitor,

@@ -24,7 +24,7 @@ use tokio::{net::TcpStream, sync::mpsc};
 use super::{Outcome, WRONG_USE, complain};
 use crate::{
     server::{
-        consumers::fresh_key,
+        random::fresh_key,
         settings::{Mistakes, TOKEN_VARIABLE},
     },
     wire::{Group, Key, is_blank},

@@ -1,6 +1,6 @@
 //! The numbers of one server, as Prometheus reads them.
 //!
-//! Each part of the server counts on a handle of its own that knows nothing of the others: [`gateway::Counters`](Counters),
+//! Each part of the server counts on a handle of its own that knows nothing of the others: [`websocket::Counters`](Counters),
 //! [`FanOut`], [`Appends`], [`Sends`]. [`Metrics`] makes them, knows their names, and writes them all down when somebody asks.
 //! What can be had by looking ([`Present`]) is not counted but looked up then. Nothing here is global: several servers in one
 //! process have numbers of their own, but for those of the process.
@@ -19,7 +19,7 @@ use prometheus::{
     proto::{Counter as CounterProto, Gauge as GaugeProto, Metric, MetricFamily, MetricType},
 };
 
-use crate::server::gateway::{Counters, Traffic};
+use crate::server::transports::websocket::{Counters, Traffic};
 
 /// The bounds of all histograms, in seconds: from what a small group takes to what nobody waits for.
 const SECONDS: [f64; 17] =
@@ -183,7 +183,7 @@ pub struct Present {
 /// The numbers of one server.
 pub struct Metrics {
     registry: Registry,
-    pub gateway: Arc<Counters>,
+    pub sockets: Arc<Counters>,
     pub fan_out: FanOut,
     pub appends: Appends,
     pub sends: Sends,
@@ -201,7 +201,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let metrics = Self {
             registry: Registry::new(),
-            gateway: Arc::default(),
+            sockets: Arc::default(),
             fan_out: FanOut::default(),
             appends: Appends::default(),
             sends: Sends::default(),
@@ -245,7 +245,7 @@ impl Default for Metrics {
             ..
         } = &metrics;
         let all: [Box<dyn Collector>; 18] = [
-            Box::new(FromGateway::new(Arc::clone(&metrics.gateway))),
+            Box::new(FromSockets::new(Arc::clone(&metrics.sockets))),
             Box::new(fan_out.deliveries.clone()),
             Box::new(fan_out.seconds.clone()),
             Box::new(appends.seconds.clone()),
@@ -304,13 +304,13 @@ impl Metrics {
     }
 }
 
-/// Reads the counters of the gateway, all at one moment.
-struct FromGateway {
+/// Reads the counters of the sockets, all at one moment.
+struct FromSockets {
     counters: Arc<Counters>,
     descriptions: Vec<Desc>,
 }
 
-/// A number of the gateway.
+/// A number of the sockets.
 struct Number {
     name: &'static str,
     help: &'static str,
@@ -363,7 +363,7 @@ const GATEWAY: [Number; 7] = [
     },
 ];
 
-impl FromGateway {
+impl FromSockets {
     fn new(counters: Arc<Counters>) -> Self {
         let describe = |number: &Number| {
             let description = Desc::new(number.name.to_owned(), number.help.to_owned(), Vec::new(), [].into());
@@ -373,7 +373,7 @@ impl FromGateway {
     }
 }
 
-impl Collector for FromGateway {
+impl Collector for FromSockets {
     fn desc(&self) -> Vec<&Desc> {
         self.descriptions.iter().collect()
     }

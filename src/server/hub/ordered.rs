@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tracing::warn;
 
-use super::super::form::Broadcast;
+use super::broadcast::Broadcast;
 use crate::{
     server::store::Missed,
     wire::{Epoch, Offset, Position, Topic},

@@ -5,15 +5,12 @@
 //! message goes to [`receive`](Consumer::receive), one after the other; [`disconnect`](Consumer::disconnect) is last, however it ended.
 //!
 //! Events of the groups do not pass through the consumers: a thousand members of a group would do the same work a thousand
-//! times. [`Groups`] encodes an event once for each [`Form`] that its members read, deflates it once, and writes the same bytes to
+//! times. [`Hub`] encodes an event once for each [`Form`](super::hub::Form) that its members read, deflates it once, and writes the same bytes to
 //! all.
 
-mod allowance;
-mod chat;
-mod form;
-mod groups;
 mod plain;
 mod too_many;
+pub mod websocket;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,23 +19,18 @@ use axum::http::StatusCode;
 use hyper::upgrade::OnUpgrade;
 use tracing::debug;
 
-pub use self::{
-    chat::Chat,
-    form::Form,
-    groups::{Census, Groups, Membership, is_groups_own},
-    plain::Plain,
-    too_many::TooMany,
-};
+use self::websocket::{CloseCode, Connection, ConnectionLimits, Counters, Deflate, Heard, Message, Socket};
+pub use self::{plain::Plain, too_many::TooMany};
 use super::{
     accounts::Account,
     bucket::Buckets,
-    gateway::{CloseCode, Connection, ConnectionLimits, Counters, Deflate, Heard, Message, Socket},
+    hub::Hub,
+    limits::Limits,
     presence::Presence,
     quota::{Payer, Quotas},
-    random,
     rooms::{Refusal, Rooms},
 };
-use crate::wire::{Group, Key, Person, Timestamp};
+use crate::wire::{Group, Person};
 
 /// What a consumer knows of the request that it may accept (the scope of Django Channels).
 #[derive(Clone)]
@@ -53,34 +45,9 @@ pub struct Scope {
     /// The group in the address, if it names one.
     pub group: Option<Group>,
     pub rooms: Arc<Rooms>,
-    pub groups: Arc<Groups>,
+    pub hub: Arc<Hub>,
     pub presence: Arc<Presence>,
     pub limits: Limits,
-}
-
-/// The bounds that consumers watch over.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The longest text of a message, in bytes.
-    pub message_bytes: usize,
-    /// What may wait for one reader, in bytes; 0 for no bound.
-    pub backlog_bytes: usize,
-    /// Commands or plain messages a second; 0 for no bound.
-    pub messages_per_second: u32,
-    /// Bytes of messages and answers a second; 0 for no bound.
-    pub bytes_per_second: u32,
-    /// How many topics a connection may have joined.
-    pub topics: usize,
-    /// The interval of pings, in seconds.
-    pub ping_s: u64,
-}
-
-impl Limits {
-    /// The longest JSON that carries one message, in bytes: JSON may write a character in six bytes; around the text there are
-    /// a command's or an event's other fields.
-    pub fn json_bytes(&self) -> usize {
-        self.message_bytes.saturating_mul(6).saturating_add(1024)
-    }
 }
 
 /// Refused before the handshake is answered.
@@ -123,11 +90,11 @@ pub enum Flow {
 
 impl Flow {
     /// Goes on after a pause, if there is to be one.
-    fn after(pause: Duration) -> Self {
+    pub(super) fn after(pause: Duration) -> Self {
         if pause.is_zero() { Self::Continue } else { Self::Hold(pause) }
     }
 
-    fn close(code: CloseCode, reason: impl Into<String>) -> Self {
+    pub(super) fn close(code: CloseCode, reason: impl Into<String>) -> Self {
         Self::Close(Close::new(code, reason))
     }
 }
@@ -166,12 +133,7 @@ pub trait Consumer: Send + Sized + 'static {
 }
 
 /// After a message or an answer of so many bytes the others have their turn: to handle one takes about as long as a hundred short ones.
-const LONG: usize = 16 * 1024;
-
-/// A key for a message whose author made none.
-pub fn fresh_key() -> Key {
-    Key::fresh(Timestamp::now(), random::bits_128())
-}
+pub(super) const LONG: usize = 16 * 1024;
 
 /// Takes a connection through its life; `deflate` was agreed on in its handshake, `counters` counts it.
 pub async fn serve<C: Consumer>(

@@ -11,13 +11,13 @@ use std::{
 use futures_util::future;
 use tracing::{debug, info, warn};
 
-use super::{Groups, local::LocalGroup};
+use super::{Hub, group::LocalGroup};
 use crate::server::store::StoreError;
 
 /// How long to wait before the layer is told again of a group of which it could not be told.
 const AGAIN: Duration = Duration::from_secs(1);
 
-impl Groups {
+impl Hub {
     /// Tells the layer of a new group, then finds out where its stream stands: what is committed later will come, or be missed.
     pub(super) async fn make_ready(self: &Arc<Self>, group: &Arc<LocalGroup>) -> Result<(), StoreError> {
         if !self.tell(group).await {
@@ -103,7 +103,7 @@ impl Groups {
 }
 
 /// Tells the layer every so often that this node still wants its groups, as long as they are there.
-pub(super) async fn renew(groups: Weak<Groups>, every: Duration) {
+pub(super) async fn renew(groups: Weak<Hub>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
         let Some(groups) = groups.upgrade() else { return };
@@ -115,7 +115,7 @@ pub(super) async fn renew(groups: Weak<Groups>, every: Duration) {
 }
 
 /// Tells the layer of a group until it is told, as long as the group is there; what was sent before may be lost, and is read.
-async fn keep_telling(groups: Weak<Groups>, id: u64) {
+async fn keep_telling(groups: Weak<Hub>, id: u64) {
     loop {
         {
             let Some(groups) = groups.upgrade() else { return };

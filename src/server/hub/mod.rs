@@ -18,15 +18,16 @@
 //!
 //! While the layer cannot be reached the node goes on with what it has. Committed messages come by [`Strandings`] to its own
 //! members, and where nodes share a store, word of what the others have committed does too; who joins a group is a member here,
-//! and the layer is told when it is back (`telling`). Then, with [`Sink::gap`], every group is brought level from the store, a few
-//! at a time. A server that stops takes its leave of the members in batches (`goodbye`).
+//! and the layer is told when it is back (`subscription`). Then, with [`Sink::gap`], every group is brought level from the store, a few
+//! at a time. A server that stops takes its leave of the members in batches (`drain`).
 
-mod goodbye;
-mod listing;
-mod local;
+mod broadcast;
+mod drain;
+mod group;
+mod latest;
 mod members;
-mod sequence;
-mod telling;
+mod ordered;
+mod subscription;
 #[cfg(test)]
 mod testing;
 
@@ -42,17 +43,21 @@ use std::{
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
-pub use self::local::Source;
-use self::{local::LocalGroup, members::Member};
-use super::form::{Broadcast, Encoding, Form};
+pub(super) use self::broadcast::v1;
+pub use self::{broadcast::Form, group::Source};
+use self::{
+    broadcast::{Broadcast, Encoding},
+    group::LocalGroup,
+    members::Member,
+};
 use crate::{
     server::{
-        gateway::{CloseCode, Frame, Socket, SocketId},
         layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
         presence::Audience,
         rooms::{LayerGroup, News, Stranded, Strandings},
         store::StoreError,
         telemetry::FanOut,
+        transports::websocket::{CloseCode, Frame, Socket, SocketId},
     },
     wire::{Position, Topic},
 };
@@ -61,7 +66,7 @@ use crate::{
 const AT_A_TIME: usize = 8;
 
 /// The groups with members on this node.
-pub struct Groups {
+pub struct Hub {
     layer: Arc<dyn ChannelLayer>,
     /// What the layer calls this node: a name that ends in `!`.
     node: OnceLock<Channel>,
@@ -88,7 +93,7 @@ struct Table {
 /// How many there are on this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Census {
-    /// Groups with members.
+    /// Hub with members.
     pub groups: usize,
     /// Memberships: a socket that has joined two groups is counted twice.
     pub members: usize,
@@ -96,20 +101,20 @@ pub struct Census {
 
 /// Being a member; ends when it is dropped.
 pub struct Membership {
-    groups: Arc<Groups>,
+    groups: Arc<Hub>,
     group: Arc<LocalGroup>,
     member: Arc<Member>,
 }
 
 /// Being reachable under a channel of one's own; ends when it is dropped.
 pub struct Reachable {
-    groups: Arc<Groups>,
+    groups: Arc<Hub>,
     socket: SocketId,
     pub channel: Channel,
 }
 
 /// Hands what arrives for this node to its groups, as long as they are there.
-struct Inbox(Weak<Groups>);
+struct Inbox(Weak<Hub>);
 
 impl Sink for Inbox {
     fn deliver(&self, local: &str, event: &Arc<Event>) {
@@ -137,7 +142,7 @@ pub fn is_groups_own(channel: &Channel) -> bool {
     number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-impl Groups {
+impl Hub {
     /// Attaches this node to the layer. The layer forgets memberships after `expiry`; they are renewed in time. What the
     /// layer refused comes by `strandings`. `fan_out` counts what goes to the members.
     ///
@@ -161,7 +166,7 @@ impl Groups {
         });
         let node = groups.layer.attach(Arc::new(Inbox(Arc::downgrade(&groups))))?;
         groups.node.get_or_init(|| node);
-        tokio::spawn(telling::renew(Arc::downgrade(&groups), expiry / 3));
+        tokio::spawn(subscription::renew(Arc::downgrade(&groups), expiry / 3));
         tokio::spawn(take_in(Arc::downgrade(&groups), strandings));
         Ok(groups)
     }
@@ -264,7 +269,7 @@ impl Groups {
 }
 
 /// Hands what does not come by the layer to the members that are here.
-async fn take_in(groups: Weak<Groups>, mut strandings: Strandings) {
+async fn take_in(groups: Weak<Hub>, mut strandings: Strandings) {
     while let Some(Stranded { group, what }) = strandings.recv().await {
         let Some(groups) = groups.upgrade() else { return };
         let group = groups.table.read().by_name.get(&group).cloned();

@@ -7,8 +7,8 @@ use std::{
 
 use tokio::time::MissedTickBehavior;
 
-use super::Groups;
-use crate::server::gateway::CloseCode;
+use super::Hub;
+use crate::server::transports::websocket::CloseCode;
 
 /// The time between two batches of goodbyes.
 const BEAT: Duration = Duration::from_millis(100);
@@ -21,7 +21,7 @@ fn batch_of(sockets: usize, over: Duration) -> usize {
     sockets.div_ceil(usize::try_from(batches).unwrap_or(usize::MAX)).max(BATCH)
 }
 
-impl Groups {
+impl Hub {
     /// Says goodbye to every socket of this node, in batches over at most `over`, so that not all come back at once somewhere
     /// else; those that are still in their handshake are told as soon as they are there. A socket that has not been told yet goes
     /// on as ever. A few sockets are told at once.

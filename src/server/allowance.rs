@@ -8,10 +8,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::Limits;
-use crate::server::{
+use super::{
     accounts::Account,
     bucket::{Bucket, Buckets},
+    limits::Limits,
     quota::{Owed, Payer, Quotas, count},
 };
 

@@ -20,10 +20,10 @@ use tokio::sync::{Notify, OnceCell, Semaphore};
 use tracing::warn;
 
 use super::{
-    super::form::Broadcast,
-    listing::{self, Listing},
+    broadcast::Broadcast,
+    latest::{self, Listing},
     members::{Members, Round},
-    sequence::{Handed, Reading, Sequence},
+    ordered::{Handed, Reading, Sequence},
 };
 use crate::{
     server::{
@@ -436,7 +436,7 @@ impl Drop for Due<'_> {
 
 /// Lets the members of the list be told once more after a while.
 async fn beat(group: Weak<LocalGroup>) {
-    tokio::time::sleep(listing::BEAT).await;
+    tokio::time::sleep(latest::BEAT).await;
     if let Some(group) = group.upgrade() {
         group.take(Arrived::Beat);
     }

@@ -4,11 +4,11 @@ use std::{cell::OnceCell, sync::Arc, time::Instant};
 
 use crate::{
     server::{
-        gateway::{Deflate, Frame, SharedFrame},
         layers,
         rooms::{PlainMessage, Read, read_event},
         settings::RoomEvents,
         store::{Entry, What},
+        transports::websocket::{Deflate, Frame, SharedFrame},
     },
     wire::{Change, Epoch, Event, Group, Position, Push, RoomSummary, ServerFrame, Topic},
 };
@@ -121,7 +121,7 @@ impl Broadcast {
 }
 
 /// A message of `confab.v1`.
-pub(super) fn v1(message: &ServerFrame) -> Frame {
+pub(in crate::server) fn v1(message: &ServerFrame) -> Frame {
     // never: the types of the wire have string keys and no fallible serializers
     Frame::text(&serde_json::to_string(message).expect("the wire is JSON")) // never: see above
 }

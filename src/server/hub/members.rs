@@ -8,11 +8,11 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::Mutex;
 
 use super::{
-    super::form::{Broadcast, Encoding, Form},
-    sequence::Handed,
+    broadcast::{Broadcast, Encoding, Form},
+    ordered::Handed,
 };
 use crate::{
-    server::gateway::{CloseCode, Frame, Socket, SocketId},
+    server::transports::websocket::{CloseCode, Frame, Socket, SocketId},
     wire::Position,
 };
 

@@ -5,20 +5,19 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use tracing::error;
 
-use super::{
-    Consumer, Flow, Form, LONG, Refuse, Scope,
-    allowance::{Allowance, Spent},
-    form::v1,
-    groups::{Membership, Reachable, Source},
-};
 use crate::{
     server::{
+        allowance::{Allowance, Spent},
         assets::BUILD,
-        gateway::{CloseCode, Frame, Message, Socket},
+        hub::{Form, Membership, Reachable, Source, v1},
         presence::Attendance,
         quota::Owed,
         rooms::{Access, AlterError, CatchUp, LayerGroup, PostError, Refusal, Room, layer_group, list_group},
         store::{Alteration, Entry, Refused, StoreError},
+        transports::{
+            Consumer, Flow, LONG, Refuse, Scope,
+            websocket::{CloseCode, Frame, Message, Socket},
+        },
     },
     wire::{
         Answer, Code, Command, CommandError, Delete, Edit, Epoch, Join, Joined, Members, MessageId, Mine, Offset, Outcome,
@@ -63,7 +62,7 @@ impl Consumer for Chat {
     }
 
     async fn open(&mut self, socket: &Arc<Socket>) -> Flow {
-        let reachable = self.scope.groups.register(socket, Form::V1);
+        let reachable = self.scope.hub.register(socket, Form::V1);
         let mut welcome = Welcome {
             channel: reachable.channel.to_string(),
             you: self.scope.person.clone(),
@@ -324,7 +323,7 @@ impl Chat {
         source: Source,
         socket: &Arc<Socket>,
     ) -> Result<Membership, CommandError> {
-        self.scope.groups.join(group, topic, source, socket, (Form::V1, true)).await.map_err(unavailable)
+        self.scope.hub.join(group, topic, source, socket, (Form::V1, true)).await.map_err(unavailable)
     }
 }
 

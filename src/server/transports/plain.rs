@@ -8,13 +8,13 @@ use axum::http::StatusCode;
 use tracing::error;
 
 use super::{
-    Consumer, Flow, Form, Refuse, Scope,
-    allowance::Allowance,
-    groups::{Membership, Reachable, Source},
+    Consumer, Flow, Refuse, Scope,
+    websocket::{CloseCode, Message, Socket},
 };
 use crate::{
     server::{
-        gateway::{CloseCode, Message, Socket},
+        allowance::Allowance,
+        hub::{Form, Membership, Reachable, Source},
         random,
         rooms::{Access, PostError, Room, layer_group},
     },
@@ -55,9 +55,9 @@ impl Consumer for Plain {
         let group = &room.group;
         let topic = Topic::Room(group.clone());
         let source = Source::of(&self.access);
-        match self.scope.groups.join(layer_group(room), &topic, source, socket, (Form::Plain, false)).await {
+        match self.scope.hub.join(layer_group(room), &topic, source, socket, (Form::Plain, false)).await {
             Ok(membership) => {
-                let reachable = self.scope.groups.register(socket, Form::Plain);
+                let reachable = self.scope.hub.register(socket, Form::Plain);
                 self.membership = Some((membership, reachable));
                 Flow::Continue
             }

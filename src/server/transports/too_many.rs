@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Consumer, Flow, Refuse, Scope};
-use crate::server::gateway::{CloseCode, Message, Socket};
+use super::{
+    Consumer, Flow, Refuse, Scope,
+    websocket::{CloseCode, Message, Socket},
+};
 
 /// Closes every connection at once.
 pub struct TooMany {

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::super::form::Broadcast;
+use super::broadcast::Broadcast;
 use crate::wire::{Group, MessageId, Position, RoomSummary};
 
 /// How often members are told in the long run.

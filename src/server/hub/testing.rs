@@ -123,7 +123,7 @@ impl Test {
         let each = || (Arc::clone(&store) as Arc<dyn Store>, mpsc::unbounded_channel().1);
         let rules = Settings::default().rooms;
         let (rooms, strandings) = Rooms::start(rules, each(), each(), Arc::clone(&layer), 10, &Appends::default());
-        let groups = Groups::start(Arc::clone(&layer), strandings, Duration::from_hours(1), FanOut::default()).unwrap();
+        let groups = Hub::start(Arc::clone(&layer), strandings, Duration::from_hours(1), FanOut::default()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let socket = Arc::new(Socket::new(listener.accept().await.unwrap().0, None, 0, &Arc::default()));
@@ -163,7 +163,7 @@ impl Test {
 
 /// Members of the group `a`, in memory, who only listen.
 pub(super) struct Crowd {
-    pub(super) groups: Arc<Groups>,
+    pub(super) groups: Arc<Hub>,
     pub(super) there: Vec<(Reachable, Membership, TcpStream)>,
 }
 
@@ -178,7 +178,7 @@ impl Crowd {
             10,
             &Appends::default(),
         );
-        let groups = Groups::start(layer, strandings, Duration::from_hours(1), FanOut::default()).unwrap();
+        let groups = Hub::start(layer, strandings, Duration::from_hours(1), FanOut::default()).unwrap();
         let (group, topic) = (group_of(&"a".parse().unwrap()), Topic::Room("a".parse().unwrap()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut there = Vec::new();
