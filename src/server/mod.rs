@@ -1,8 +1,8 @@
 //! The server. Who may know whom: `transports::websocket` knows bytes, not rooms; `layers` knows neither store nor sockets;
 //! `rooms` knows `store` and `layers`; `presence` knows `layers`; `hub`, `session` and `transports` join them; `services` holds what a
 //! server is made of, `pages`, `api` and `operators` answer with it, and `routing` names them all. No arrow runs back. `layer` and
-//! `storage` make of the settings what they name. `visitors` tells whom a request comes from, `bucket` how often something may be,
-//! `quota` how much an account and an address may have carried, `turns` whose turn it is. All count on handles of `telemetry`, or, as
+//! `storage` make of the settings what they name. `visitors` tells from which address a request comes and `who` from whom, `bucket`
+//! how often something may be, `quota` how much an account and an address may have carried, `turns` whose turn it is. All count on handles of `telemetry`, or, as
 //! `websocket` does, on one of their own that `telemetry` reads.
 //!
 //! [`run`] puts them together for one process and takes it from the first connection to the last.
@@ -36,6 +36,7 @@ pub mod telemetry;
 pub mod transports;
 mod turns;
 mod visitors;
+pub mod who;
 
 use std::{
     future::Future,

@@ -15,12 +15,12 @@ use tracing::error;
 
 use super::{
     SEARCH_AGAIN,
-    accounts::{self, Guest},
     assets::BUILD,
     rooms::{Access, NEWEST, Place, PostError, Posted, Refusal, Room},
     services::{Named, Services},
     store::{LONGEST_QUERY, Query as SearchQuery, Slice, StoreError},
     visitors::Visitor,
+    who::Who,
 };
 use crate::{
     app::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, rendered_bytes, shell},
@@ -37,10 +37,10 @@ const FOUND: usize = 50;
 /// `GET /`: the rooms.
 ///
 /// With `?group=PART` those with this in their names, with `&before=NEXT` a further part.
-pub(super) async fn lobby(State(services): State<Arc<Services>>, request: Request) -> Response {
+pub(super) async fn lobby(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
     let Query(GoTo { group, before }) = Query::try_from_uri(request.uri()).unwrap_or_default();
     let (name, place) = (group.trim(), before.parse::<Place>().ok());
-    lobby_with(&services, name, place, Entered::Nothing, request).await
+    lobby_with(&services, &who, name, place, Entered::Nothing, request).await
 }
 
 /// What came of a name that was entered to go there.
@@ -52,8 +52,14 @@ enum Entered {
     Alike(Group, Group),
 }
 
-async fn lobby_with(services: &Services, name: &str, place: Option<Place>, entered: Entered, request: Request) -> Response {
-    let guest = Guest::of(request.headers());
+async fn lobby_with(
+    services: &Services,
+    who: &Who,
+    name: &str,
+    place: Option<Place>,
+    entered: Entered,
+    request: Request,
+) -> Response {
     let (status, mistake, alike) = match entered {
         Entered::Nothing => (StatusCode::OK, None, None),
         Entered::Mistake(entered) => {
@@ -65,8 +71,8 @@ async fn lobby_with(services: &Services, name: &str, place: Option<Place>, enter
     match services.rooms.list(name, place.unwrap_or_default()).await {
         Ok(list) => {
             let (name, first) = (name.to_owned(), place.is_none());
-            let page = Page::Lobby(LobbyPage { you: guest.person, list, name, first, mistake, alike });
-            with_cookies(render(status, page, request).await, guest.cookies)
+            let page = Page::Lobby(LobbyPage { you: who.person().clone(), list, name, first, mistake, alike });
+            with_cookies(render(status, page, request).await, who.cookies())
         }
         Err(cause) => unavailable(cause, request).await,
     }
@@ -83,23 +89,24 @@ pub(super) struct GoTo {
 /// alone, it is asked first which is meant.
 pub(super) async fn go_to_room(
     State(services): State<Arc<Services>>,
+    who: Who,
     Query(GoTo { group, .. }): Query<GoTo>,
     request: Request,
 ) -> Response {
     let Ok(entered) = group.trim().parse::<Group>() else {
-        return lobby_with(&services, "", None, Entered::Mistake(group), request).await;
+        return lobby_with(&services, &who, "", None, Entered::Mistake(group), request).await;
     };
-    match alike(&services, &Guest::of(request.headers()), &entered).await {
-        Some(there) => lobby_with(&services, "", None, Entered::Alike(entered, there), request).await,
+    match alike(&services, &who, &entered).await {
+        Some(there) => lobby_with(&services, &who, "", None, Entered::Alike(entered, there), request).await,
         None => Redirect::to(&format!("/room/{entered}/")).into_response(),
     }
 }
 
 /// See [`go_to_room`]. Where the store cannot say it, the room's own page will say why.
-async fn alike(services: &Services, guest: &Guest, entered: &Group) -> Option<Group> {
+async fn alike(services: &Services, who: &Who, entered: &Group) -> Option<Group> {
     let there = services.rooms.alike(entered).await.ok()??;
     // Of a room that was last used long ago, or whose members have come and gone without a word, the list says nothing.
-    let access = enter(services, guest, Ok(entered.clone())).ok()?;
+    let access = enter(services, who, Ok(entered.clone())).ok()?;
     let is_used = !access.page(Slice::Latest, 1).await.ok()?.messages.is_empty();
     (!is_used).then_some(there)
 }
@@ -116,13 +123,13 @@ struct SearchFor {
 pub(super) async fn search(
     State(services): State<Arc<Services>>,
     Extension(visitor): Extension<Visitor>,
+    who: Who,
     request: Request,
 ) -> Response {
-    let guest = Guest::of(request.headers());
     let Query(SearchFor { q, room }) = Query::try_from_uri(request.uri()).unwrap_or_default();
     let access = match room.trim() {
         "" => None,
-        name => match enter(&services, &guest, name.parse()) {
+        name => match enter(&services, &who, name.parse()) {
             Ok(access) => Some(access),
             Err(refusal) => return refused(refusal, request).await,
         },
@@ -131,12 +138,12 @@ pub(super) async fn search(
     let (status, outcome) = outcome(&services, visitor, access, &q).await;
     // Of an HTTP request there always is one.
     let here = request.uri().path_and_query().map_or("/search/", |here| here.as_str()).to_owned();
-    let page = SearchPage { you: guest.person, group, text: q, longest: LONGEST_QUERY, outcome, here };
+    let page = SearchPage { you: who.person().clone(), group, text: q, longest: LONGEST_QUERY, outcome, here };
     let mut response = render(status, Page::Search(page), request).await;
     if status == StatusCode::TOO_MANY_REQUESTS {
         response.headers_mut().insert(header::RETRY_AFTER, SEARCH_AGAIN.as_secs().into());
     }
-    with_cookies(response, guest.cookies)
+    with_cookies(response, who.cookies())
 }
 
 async fn outcome(services: &Services, visitor: Visitor, access: Option<Access<Room>>, text: &str) -> (StatusCode, Outcome) {
@@ -183,19 +190,18 @@ impl Part {
 
 /// `GET /room/{group}/`: the newest messages; or a part of the past with `?before=OFFSET`, `?after=OFFSET` or
 /// `?around=OFFSET`.
-pub(super) async fn room(State(services): State<Arc<Services>>, Named(group): Named, request: Request) -> Response {
-    let guest = Guest::of(request.headers());
-    let access = match enter(&services, &guest, group) {
+pub(super) async fn room(State(services): State<Arc<Services>>, who: Who, Named(group): Named, request: Request) -> Response {
+    let access = match enter(&services, &who, group) {
         Ok(access) => access,
         Err(refusal) => return refused(refusal, request).await,
     };
     let past = Query::<Part>::try_from_uri(request.uri()).ok().and_then(|Query(part)| part.slice());
-    room_with(&services, guest, access, past, None, StatusCode::OK, request).await
+    room_with(&services, &who, access, past, None, StatusCode::OK, request).await
 }
 
 async fn room_with(
     services: &Services,
-    guest: Guest,
+    who: &Who,
     access: Access<Room>,
     past: Option<Slice>,
     mistake: Option<(String, String)>,
@@ -206,8 +212,8 @@ async fn room_with(
     let shown = access.page_of(slice, most, PAGE_BYTES, rendered_bytes).await;
     match shown {
         Ok(stretch) => {
-            let page = room_page(services, &guest, &access, stretch, mistake);
-            with_cookies(render(status, page, request).await, guest.cookies)
+            let page = room_page(services, who, &access, stretch, mistake);
+            with_cookies(render(status, page, request).await, who.cookies())
         }
         Err(cause) => unavailable(cause, request).await,
     }
@@ -215,14 +221,14 @@ async fn room_with(
 
 fn room_page(
     services: &Services,
-    guest: &Guest,
+    who: &Who,
     access: &Access<Room>,
     stretch: Stretch,
     mistake: Option<(String, String)>,
 ) -> Page {
     Page::Room(RoomPage {
         group: access.room().group.clone(),
-        you: guest.person.clone(),
+        you: who.person().clone(),
         stretch,
         members: services.presence.members(&access.room().group),
         form_key: super::random::fresh_key(),
@@ -238,9 +244,13 @@ struct Said {
 }
 
 /// `POST /room/{group}/`: says something without a script, and leads back to the room.
-pub(super) async fn post_message(State(services): State<Arc<Services>>, Named(group): Named, request: Request) -> Response {
-    let guest = Guest::of(request.headers());
-    let access = match enter(&services, &guest, group) {
+pub(super) async fn post_message(
+    State(services): State<Arc<Services>>,
+    who: Who,
+    Named(group): Named,
+    request: Request,
+) -> Response {
+    let access = match enter(&services, &who, group) {
         Ok(access) => access,
         Err(refusal) => return refused(refusal, request).await,
     };
@@ -251,8 +261,8 @@ pub(super) async fn post_message(State(services): State<Arc<Services>>, Named(gr
     };
     let back = format!("/room/{}/", access.room().group);
     let Ok(text) = Text::written(&text) else { return Redirect::to(&back).into_response() };
-    if let Err(wait) = charge(&services, &guest, &page) {
-        return too_fast(&services, guest, access, text.into_string(), wait, page).await;
+    if let Err(wait) = charge(&services, &who, &page) {
+        return too_fast(&services, &who, access, text.into_string(), wait, page).await;
     }
     let posted = access.post(key, text.clone()).await;
     let text = text.into_string();
@@ -265,49 +275,50 @@ pub(super) async fn post_message(State(services): State<Arc<Services>>, Named(gr
         Ok(_) if is_another.is_err() => {
             let mistake = "It cannot be told now whether this was said already. Look, and try again in a moment.".to_owned();
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            room_with(&services, guest, access, None, Some((mistake, text)), status, page).await
+            room_with(&services, &who, access, None, Some((mistake, text)), status, page).await
         }
         Ok(_) if is_another.is_ok_and(|is_another| is_another) => {
             let mistake = "This form has said something already, and now something else. Send it once more to say this too.";
             let status = StatusCode::CONFLICT;
-            room_with(&services, guest, access, None, Some((mistake.to_owned(), text)), status, page).await
+            room_with(&services, &who, access, None, Some((mistake.to_owned(), text)), status, page).await
         }
-        Ok(_) => with_cookies(Redirect::to(&back).into_response(), guest.cookies),
+        Ok(_) => with_cookies(Redirect::to(&back).into_response(), who.cookies()),
         Err(PostError::TooLong(longest)) => {
             let mistake = format!("This is {} bytes long; a message is at most {longest}.", text.len());
             let status = StatusCode::PAYLOAD_TOO_LARGE;
-            room_with(&services, guest, access, None, Some((mistake, text)), status, page).await
+            room_with(&services, &who, access, None, Some((mistake, text)), status, page).await
         }
         Err(PostError::Unavailable) => {
             let mistake = "The message cannot be taken now. Try again in a moment.".to_owned();
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            room_with(&services, guest, access, None, Some((mistake, text)), status, page).await
+            room_with(&services, &who, access, None, Some((mistake, text)), status, page).await
         }
     }
 }
 
 /// Counts a message against whoever says it: their account, or, where no secret was shown, their address.
-fn charge(services: &Services, guest: &Guest, request: &Request) -> Result<(), Duration> {
-    match request.extensions().get::<Visitor>() {
-        Some(visitor) if guest.is_new => services.strangers.take(visitor.household()),
-        _ => services.accounts.take(guest.account),
+fn charge(services: &Services, who: &Who, request: &Request) -> Result<(), Duration> {
+    match (who.account(), request.extensions().get::<Visitor>()) {
+        (Some(account), _) => services.accounts.take(account),
+        (None, Some(visitor)) => services.strangers.take(visitor.household()),
+        (None, None) => Ok(()),
     }
 }
 
 /// The room with what was not said yet, since its author has said too much already.
 async fn too_fast(
     services: &Services,
-    guest: Guest,
+    who: &Who,
     access: Access<Room>,
     text: String,
     wait: Duration,
     request: Request,
 ) -> Response {
     let (most, seconds) = (services.accounts.per_second(), wait.as_secs() + 1);
-    let whom = if guest.is_new { "all who come from your address without a cookie" } else { "you" };
+    let whom = if who.account().is_none() { "all who come from your address without a cookie" } else { "you" };
     let mistake = format!("At most {most} messages a second are taken from {whom}. Send it again in {seconds} s.");
     let status = StatusCode::TOO_MANY_REQUESTS;
-    let mut response = room_with(services, guest, access, None, Some((mistake, text)), status, request).await;
+    let mut response = room_with(services, who, access, None, Some((mistake, text)), status, request).await;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
@@ -326,8 +337,7 @@ pub(super) struct Rename {
 }
 
 /// `POST /me`: takes another name, and leads back to where it was asked for.
-pub(super) async fn rename(request: Request) -> Response {
-    let headers = request.headers().clone();
+pub(super) async fn rename(who: Who, request: Request) -> Response {
     let (page, request) = split(request);
     let Rename { name, next } = match Form::<Rename>::from_request(request, &()).await {
         Ok(Form(rename)) => rename,
@@ -335,8 +345,8 @@ pub(super) async fn rename(request: Request) -> Response {
     };
     match name.parse() {
         Ok(name) => {
-            let response = with_cookies(Redirect::to(own_path(&next)).into_response(), Guest::of(&headers).cookies);
-            with_cookies(response, vec![accounts::name_cookie(&headers, &name)])
+            let response = with_cookies(Redirect::to(own_path(&next)).into_response(), who.cookies());
+            with_cookies(response, who.renamed(&name).as_slice())
         }
         Err(InvalidPersonName) => {
             notice(StatusCode::UNPROCESSABLE_ENTITY, "This name cannot be taken", &format!("{InvalidPersonName}."), page).await
@@ -367,8 +377,8 @@ pub(super) async fn not_found(_: State<Arc<Services>>, request: Request) -> Resp
     refused(Refusal::NotFound, request).await
 }
 
-fn enter(services: &Services, guest: &Guest, group: Result<Group, InvalidName>) -> Result<Access<Room>, Refusal> {
-    services.rooms.enter(&guest.person, &group.map_err(|_| Refusal::NotFound)?)
+fn enter(services: &Services, who: &Who, group: Result<Group, InvalidName>) -> Result<Access<Room>, Refusal> {
+    services.rooms.enter(who.person(), &group.map_err(|_| Refusal::NotFound)?)
 }
 
 async fn refused(refusal: Refusal, request: Request) -> Response {
@@ -393,9 +403,9 @@ async fn notice(status: StatusCode, title: &str, text: &str, request: Request) -
     render(status, Page::Notice(NoticePage { title: title.to_owned(), text: text.to_owned() }), request).await
 }
 
-fn with_cookies(mut response: Response, cookies: Vec<HeaderValue>) -> Response {
+fn with_cookies(mut response: Response, cookies: &[HeaderValue]) -> Response {
     for cookie in cookies {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
+        response.headers_mut().append(header::SET_COOKIE, cookie.clone());
     }
     response
 }

@@ -27,7 +27,6 @@ use hyper::{body::Body as _, upgrade::OnUpgrade};
 use tower_http::timeout::TimeoutLayer;
 
 use super::{
-    accounts::Guest,
     api, assets,
     http::{Alive, Peer, well_formed},
     limits::Limits,
@@ -42,35 +41,57 @@ use super::{
         websocket::{Counters, Handshake, is_upgrade},
     },
     visitors::{Household, Visitor},
+    who::{Asks, Route, Who, mount},
 };
 use crate::wire::{Code, CommandError, Group, SUBPROTOCOL};
 
 /// How long a request may take until it is answered, its body included; not how long the answer may take to send.
 const REQUEST: Duration = Duration::from_secs(30);
 
+/// Whose requests are counted.
+const COUNTED: [Route; 12] = [
+    Route { path: "/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::lobby) },
+    Route { path: "/me", methods: &["POST"], asks: Asks::Person, handlers: || post(pages::rename) },
+    Route { path: "/room/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::go_to_room) },
+    Route { path: "/room/{group}", methods: &["GET"], asks: Asks::Person, handlers: || get(room_or_slash) },
+    Route {
+        path: "/room/{group}/",
+        methods: &["GET", "POST"],
+        asks: Asks::Person,
+        handlers: || get(room).post(pages::post_message),
+    },
+    Route { path: "/search/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::search) },
+    Route { path: "/ws", methods: &["GET"], asks: Asks::Person, handlers: || get(socket_alone) },
+    Route { path: "/ws/", methods: &["GET"], asks: Asks::Person, handlers: || get(socket_alone) },
+    Route { path: "/ws/{group}", methods: &["GET"], asks: Asks::Person, handlers: || get(socket) },
+    Route { path: "/ws/{group}/", methods: &["GET"], asks: Asks::Person, handlers: || get(socket) },
+    Route { path: "/chat/{group}", methods: &["GET"], asks: Asks::Person, handlers: || get(socket) },
+    Route { path: "/chat/{group}/", methods: &["GET"], asks: Asks::Person, handlers: || get(socket) },
+];
+
+/// What operators and their machines ask, as often as they like. The files of the site are free too.
+const FREE: [Route; 3] = [
+    Route { path: "/healthz", methods: &["GET"], asks: Asks::Nobody, handlers: || get(operators::healthy) },
+    Route { path: "/readyz", methods: &["GET"], asks: Asks::Nobody, handlers: || get(operators::ready) },
+    Route { path: "/metrics", methods: &["GET"], asks: Asks::Nobody, handlers: || get(operators::metrics) },
+];
+
+/// All addresses but the files of the site, each with its whole path.
+pub fn routes() -> impl Iterator<Item = (String, &'static Route)> {
+    let own = COUNTED.iter().chain(&FREE).map(|route| (route.path.to_owned(), route));
+    own.chain(api::routes().map(|route| (format!("{API}{}", route.path), route)))
+}
+
+/// What all addresses of the API begin with.
+const API: &str = "/api/v1";
+
 /// All addresses.
 pub fn router(services: Arc<Services>) -> Router {
     // A form writes a byte in three at most.
     let form_bytes = services.limits.message_bytes.saturating_mul(3).saturating_add(4096);
-    let free = Router::new()
-        .route("/healthz", get(operators::healthy))
-        .route("/readyz", get(operators::ready))
-        .route("/metrics", get(operators::metrics))
-        .merge(assets::router());
-    Router::new()
-        .route("/", get(pages::lobby))
-        .route("/me", post(pages::rename))
-        .route("/room/", get(pages::go_to_room))
-        .route("/room/{group}", get(room_or_slash))
-        .route("/room/{group}/", get(room).post(pages::post_message))
-        .route("/search/", get(pages::search))
-        .route("/ws", get(socket_alone))
-        .route("/ws/", get(socket_alone))
-        .route("/ws/{group}", get(socket))
-        .route("/ws/{group}/", get(socket))
-        .route("/chat/{group}", get(socket))
-        .route("/chat/{group}/", get(socket))
-        .nest("/api/v1", api::router(&services.limits))
+    let free = mount(Router::new(), &FREE, &services).merge(assets::router());
+    mount(Router::new(), &COUNTED, &services)
+        .nest(API, api::router(&services))
         .fallback(pages::not_found)
         .layer(middleware::from_fn_with_state(Arc::clone(&services), not_too_many))
         .merge(free)
@@ -86,18 +107,18 @@ pub fn router(services: Arc<Services>) -> Router {
 }
 
 /// `GET /room/{group}/`: a page, or the group's WebSocket.
-async fn room(services: State<Arc<Services>>, group: Named, request: Request) -> Response {
+async fn room(services: State<Arc<Services>>, who: Who, group: Named, request: Request) -> Response {
     if is_upgrade(request.headers()) {
-        socket(services, group, request).await
+        socket(services, who, group, request).await
     } else {
-        pages::room(services, group, request).await
+        pages::room(services, who, group, request).await
     }
 }
 
 /// The same without the slash: programs are not sent about, browsers are.
-async fn room_or_slash(services: State<Arc<Services>>, group: Named, request: Request) -> Response {
+async fn room_or_slash(services: State<Arc<Services>>, who: Who, group: Named, request: Request) -> Response {
     if is_upgrade(request.headers()) {
-        return socket(services, group, request).await;
+        return socket(services, who, group, request).await;
     }
     match group.0 {
         Ok(group) => with_slash(&group, request.uri().query()),
@@ -114,9 +135,9 @@ fn with_slash(group: &Group, query: Option<&str>) -> Response {
 }
 
 /// A WebSocket of a group.
-async fn socket(State(services): State<Arc<Services>>, Named(group): Named, request: Request) -> Response {
+async fn socket(State(services): State<Arc<Services>>, who: Who, Named(group): Named, request: Request) -> Response {
     match group {
-        Ok(group) => upgrade(&services, Some(group), request),
+        Ok(group) => upgrade(&services, &who, Some(group), request),
         Err(reason) => {
             if is_upgrade(request.headers()) {
                 services.metrics.refuse(Refused::NotFound);
@@ -127,12 +148,12 @@ async fn socket(State(services): State<Arc<Services>>, Named(group): Named, requ
 }
 
 /// A WebSocket of no group.
-async fn socket_alone(State(services): State<Arc<Services>>, request: Request) -> Response {
-    upgrade(&services, None, request)
+async fn socket_alone(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
+    upgrade(&services, &who, None, request)
 }
 
 /// Answers the handshake and leaves the connection to its consumer.
-fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request) -> Response {
+fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut request: Request) -> Response {
     if !is_upgrade(request.headers()) {
         let mut response =
             refuse(StatusCode::UPGRADE_REQUIRED, "this address is a WebSocket; the page of a room is /room/{group}/");
@@ -162,11 +183,9 @@ fn upgrade(services: &Arc<Services>, group: Option<Group>, mut request: Request)
     let of_room = |offered: &str| group.as_ref().is_some_and(|group| services.rooms.speaks(group, offered));
     let protocol = handshake.choose(|offered| offered == SUBPROTOCOL).or_else(|| handshake.choose(of_room)).map(str::to_owned);
     let is_v1 = protocol.as_deref() == Some(SUBPROTOCOL);
-    let Guest { person, account, is_new, .. } = Guest::of(request.headers());
-    // Nobody else can be who has shown no secret, so there is nothing to count.
-    let account = (!is_new).then_some(account);
+    let account = who.account();
     let scope = Scope {
-        person,
+        person: who.person().clone(),
         payer: Payer { account, address: paying(visitor) },
         accounts: Arc::clone(&services.accounts),
         quotas: Arc::clone(&services.quotas),

@@ -14,9 +14,15 @@ use axum::http::{HeaderMap, HeaderValue, header};
 const LIFETIME: u32 = 400 * 24 * 60 * 60;
 const PREFIX: &str = "__Host-";
 
-/// What a request shows, and whether an answer may count on TLS.
+/// What a request shows, and how an answer gives a cookie.
 pub(super) struct Cookies<'h> {
     headers: &'h HeaderMap,
+    pub(super) given: Given,
+}
+
+/// How an answer gives a browser a cookie: whether it may count on TLS.
+#[derive(Clone, Copy)]
+pub(super) struct Given {
     secure: bool,
 }
 
@@ -29,8 +35,7 @@ impl<'h> Cookies<'h> {
         // A proxy may leave it unsaid. A browser shows a cookie with the prefix where it takes one, and there a cookie without it
         // would have no say.
         let shown = || pairs(headers).any(|(name, _)| name.strip_prefix(PREFIX.as_bytes()).is_some_and(is_ours));
-        let secure = told || shown();
-        Self { headers, secure }
+        Self { headers, given: Given { secure: told || shown() } }
     }
 
     /// The first value of a cookie that reads well, and whether an answer should give it under the name that is for TLS.
@@ -40,11 +45,13 @@ impl<'h> Cookies<'h> {
                 pairs(self.headers).filter(|(shown, _)| shown.strip_prefix(prefix.as_bytes()) == Some(name.as_bytes()));
             values.filter_map(|(_, value)| str::from_utf8(unquoted(value)).ok()).find_map(&read)
         };
-        of(PREFIX).map(|value| (value, false)).or_else(|| of("").map(|value| (value, self.secure)))
+        of(PREFIX).map(|value| (value, false)).or_else(|| of("").map(|value| (value, self.given.secure)))
     }
+}
 
+impl Given {
     /// What gives a browser a cookie; `value` is ASCII without the signs that have a meaning in cookies.
-    pub(super) fn set(&self, name: &str, value: impl Display) -> HeaderValue {
+    pub(super) fn set(self, name: &str, value: impl Display) -> HeaderValue {
         let (prefix, secure) = if self.secure { (PREFIX, "; Secure") } else { ("", "") };
         let text = format!("{prefix}{name}={value}; Path=/; Max-Age={LIFETIME}; HttpOnly; SameSite=Lax{secure}");
         HeaderValue::try_from(text).expect("names, digits and percent-encoding are ASCII") // never: both callers encode

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use super::cookies::Cookies;
+use super::cookies::{Cookies, Given};
 use crate::{
     server::{
         percent::{percent_decode, percent_encode},
@@ -22,6 +22,7 @@ const NAME: &str = "confab_name";
 pub struct Account(u64);
 
 /// A visitor, as the request's cookies tell.
+#[derive(Clone)]
 pub struct Guest {
     pub person: Person,
     /// Who this is when something is counted.
@@ -32,6 +33,7 @@ pub struct Guest {
     /// behind TLS, under the names that are for TLS, what it has shown under others. No request that shows a secret is given
     /// another.
     pub cookies: Vec<HeaderValue>,
+    given: Given,
 }
 
 impl Guest {
@@ -46,19 +48,23 @@ impl Guest {
         let name = cookies.find(NAME, |encoded| percent_decode(encoded)?.parse().ok());
         let mut set = Vec::new();
         if set_secret {
-            set.push(cookies.set(SECRET, &secret));
+            set.push(cookies.given.set(SECRET, &secret));
         }
         if let Some((name, true)) = &name {
-            set.push(name_cookie(headers, name));
+            set.push(name_cookie(cookies.given, name));
         }
         let name = name.map_or_else(|| format!("Guest {}", &id[1..5]), |(name, _): (PersonName, _)| name.into_string());
-        Self { person: Person { id, name }, account, is_new, cookies: set }
+        Self { person: Person { id, name }, account, is_new, cookies: set, given: cookies.given }
+    }
+
+    /// The cookie that gives this guest another name.
+    pub fn renamed(&self, name: &PersonName) -> HeaderValue {
+        name_cookie(self.given, name)
     }
 }
 
-/// The cookie that gives a guest a name.
-pub fn name_cookie(headers: &HeaderMap, name: &PersonName) -> HeaderValue {
-    Cookies::of(headers).set(NAME, percent_encode(name.as_str()))
+fn name_cookie(given: Given, name: &PersonName) -> HeaderValue {
+    given.set(NAME, percent_encode(name.as_str()))
 }
 
 fn is_secret(text: &str) -> bool {
@@ -212,7 +218,7 @@ mod tests {
         }
         // A new name has to be the one that is read from then on, also where the proxy does not say that there is TLS.
         let shown = headers(&[(header::COOKIE, format!("__Host-confab_guest={ANN}").as_bytes())]);
-        let cookie = name_cookie(&shown, &"Zoe".parse().expect("a name"));
+        let cookie = Guest::of(&shown).renamed(&"Zoe".parse().expect("a name"));
         assert!(
             cookie.to_str().is_ok_and(|cookie| cookie.starts_with("__Host-confab_name=Zoe;") && cookie.ends_with("Secure"))
         );
@@ -225,7 +231,7 @@ mod tests {
     #[test]
     fn names_come_back_as_they_were_chosen() {
         for name in ["Ann", "Zoë; Max=1", "王小明", "100% 🦀", "שלום", "👩\u{200D}👧"] {
-            let cookie = name_cookie(&HeaderMap::new(), &name.parse().expect(name));
+            let cookie = Guest::of(&HeaderMap::new()).renamed(&name.parse().expect(name));
             let pair = cookie.to_str().expect("ASCII").split(';').next().expect("a pair").to_owned();
             assert_eq!(guest(&pair).person.name, name);
         }

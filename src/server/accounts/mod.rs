@@ -6,5 +6,5 @@ mod cookies;
 mod guest;
 mod program;
 
-pub use guest::{Account, Guest, name_cookie};
+pub use guest::{Account, Guest};
 pub use program::{Program, Programs, Unknown};

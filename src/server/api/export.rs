@@ -10,7 +10,7 @@ use axum::{
     Extension,
     body::{Body, Bytes},
     extract::State,
-    http::{HeaderMap, Version, header},
+    http::{Version, header},
     response::{IntoResponse, Response},
 };
 use futures_util::{Stream, stream};
@@ -22,12 +22,12 @@ use super::{Error, bad_request, not_found, openapi, too_many_requests};
 use crate::{
     server::{
         EXPORTS,
-        accounts::Guest,
         limits::Limits,
         rooms::{Access, Room},
         services::{Entry, Named, Services},
         store::{Slice, StoreError},
         visitors::Visitor,
+        who::Who,
     },
     wire::{CommandError, Group, Offset, Stretch},
 };
@@ -44,11 +44,11 @@ pub(super) async fn export(
     State(services): State<Arc<Services>>,
     Named(group): Named,
     Extension(visitor): Extension<Visitor>,
+    who: Who,
     version: Version,
-    headers: HeaderMap,
 ) -> Result<Response, Error> {
     let group = group.map_err(|reason| not_found(reason.0))?;
-    let access = services.rooms.enter(&Guest::of(&headers).person, &group)?;
+    let access = services.rooms.enter(who.person(), &group)?;
     if version < Version::HTTP_11 {
         return Err(bad_request("an export needs HTTP/1.1: in HTTP/1.0 the end of a file looks like a lost connection"));
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
-    http::HeaderMap,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,10 +12,10 @@ use serde_json::{Value, json};
 use super::{Error, bad_request, not_found, openapi};
 use crate::{
     server::{
-        accounts::Guest,
         limits::Limits,
         services::{Named, Services},
         store::Slice,
+        who::Who,
     },
     wire::{Offset, Stretch},
 };
@@ -59,13 +58,13 @@ impl Part {
 pub(super) async fn messages(
     State(services): State<Arc<Services>>,
     Named(group): Named,
+    who: Who,
     part: Result<Query<Part>, QueryRejection>,
-    headers: HeaderMap,
 ) -> Result<Json<Stretch>, Error> {
     let Query(part) = part.map_err(|rejection| bad_request(rejection.body_text()))?;
     let (slice, limit) = (part.slice()?, part.limit()?);
     let group = group.map_err(|reason| not_found(reason.0))?;
-    let access = services.rooms.enter(&Guest::of(&headers).person, &group)?;
+    let access = services.rooms.enter(who.person(), &group)?;
     Ok(Json(access.page(slice, limit).await?))
 }
 

@@ -29,55 +29,54 @@ use super::{
     rooms::Refusal,
     services::Services,
     store::StoreError,
+    who::{Asks, Route, Who, mount},
 };
 use crate::wire::{Code, CommandError};
 
 /// An address of the API.
 struct Address {
     /// Below `/api/v1`; axum and `OpenAPI` write parameters alike.
-    path: &'static str,
-    /// In lower case, as `OpenAPI` has it.
-    method: &'static str,
-    handler: fn() -> MethodRouter<Arc<Services>>,
-    /// The operation object of `OpenAPI`.
+    route: Route,
+    /// The operation object of `OpenAPI`, for the route's one method.
     operation: fn(&Limits) -> serde_json::Value,
 }
 
-const ADDRESSES: [Address; 8] = [
-    Address { path: "/rooms", method: "get", handler: || get(rooms::rooms), operation: rooms::operation },
-    Address {
-        path: "/rooms/{group}/messages",
-        method: "get",
-        handler: || get(messages::messages),
-        operation: messages::operation,
-    },
-    Address { path: "/rooms/{group}/export", method: "get", handler: || get(export::export), operation: export::operation },
-    Address {
-        path: "/rooms/{group}/search",
-        method: "get",
-        handler: || get(search::in_room),
-        operation: search::room_operation,
-    },
-    Address { path: "/search", method: "get", handler: || get(search::in_all), operation: search::operation_of_all },
-    Address {
-        path: "/groups/{group}/send",
-        method: "post",
-        handler: || post(push::to_group),
-        operation: push::group_operation,
-    },
-    Address {
-        path: "/channels/{channel}/send",
-        method: "post",
-        handler: || post(push::to_channel),
-        operation: push::channel_operation,
-    },
-    Address { path: "/openapi.json", method: "get", handler: || get(openapi::document), operation: openapi::operation },
+const fn reading(
+    path: &'static str,
+    asks: Asks,
+    handlers: fn() -> MethodRouter<Arc<Services>>,
+    operation: fn(&Limits) -> serde_json::Value,
+) -> Address {
+    Address { route: Route { path, methods: &["GET"], asks, handlers }, operation }
+}
+
+const fn pushing(
+    path: &'static str,
+    handlers: fn() -> MethodRouter<Arc<Services>>,
+    operation: fn(&Limits) -> serde_json::Value,
+) -> Address {
+    Address { route: Route { path, methods: &["POST"], asks: Asks::Program, handlers }, operation }
+}
+
+static ADDRESSES: [Address; 8] = [
+    reading("/rooms", Asks::Nobody, || get(rooms::rooms), rooms::operation),
+    reading("/rooms/{group}/messages", Asks::Person, || get(messages::messages), messages::operation),
+    reading("/rooms/{group}/export", Asks::Person, || get(export::export), export::operation),
+    reading("/rooms/{group}/search", Asks::Person, || get(search::in_room), search::room_operation),
+    reading("/search", Asks::Nobody, || get(search::in_all), search::operation_of_all),
+    pushing("/groups/{group}/send", || post(push::to_group), push::group_operation),
+    pushing("/channels/{channel}/send", || post(push::to_channel), push::channel_operation),
+    reading("/openapi.json", Asks::Nobody, || get(openapi::document), openapi::operation),
 ];
 
-pub(super) fn router(limits: &Limits) -> Router<Arc<Services>> {
-    let routes = ADDRESSES.iter().fold(Router::new(), |router, address| router.route(address.path, (address.handler)()));
-    routes
-        .layer(push::body_limit(limits))
+/// What can be asked for, below `/api/v1`.
+pub(super) fn routes() -> impl Iterator<Item = &'static Route> {
+    ADDRESSES.iter().map(|address| &address.route)
+}
+
+pub(super) fn router(services: &Arc<Services>) -> Router<Arc<Services>> {
+    mount(Router::new(), routes(), services)
+        .layer(push::body_limit(&services.limits))
         .fallback(|| async { Error(StatusCode::NOT_FOUND, CommandError::new(Code::NotFound, "there is no such address")) })
 }
 
@@ -145,15 +144,22 @@ fn forbidden(message: impl Into<String>) -> Error {
 struct Caller(Arc<Program>);
 
 impl FromRequestParts<Arc<Services>> for Caller {
-    type Rejection = Error;
+    type Rejection = Unknown;
 
-    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, Error> {
-        services.programs.of(&parts.headers).map(Self).map_err(|unknown| {
-            let message = match unknown {
-                Unknown::NoToken => "a token is needed: Authorization: Bearer TOKEN",
-                Unknown::WrongToken => "the server knows no such token; the setting tokens has those that it knows",
-            };
-            Error(StatusCode::UNAUTHORIZED, CommandError::new(Code::Unauthorized, message))
-        })
+    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, Unknown> {
+        match Who::from_request_parts(parts, services).await? {
+            Who::Program(program) => Ok(Self(program)),
+            Who::Guest(_) => Err(Unknown::NoToken),
+        }
+    }
+}
+
+impl IntoResponse for Unknown {
+    fn into_response(self) -> Response {
+        let message = match self {
+            Self::NoToken => "a token is needed: Authorization: Bearer TOKEN",
+            Self::WrongToken => "the server knows no such token; the setting tokens has those that it knows",
+        };
+        Error(StatusCode::UNAUTHORIZED, CommandError::new(Code::Unauthorized, message)).into_response()
     }
 }

@@ -29,8 +29,10 @@ pub(super) fn operation(_limits: &Limits) -> Value {
 fn describe(limits: &Limits) -> Value {
     let mut paths = Map::new();
     for address in &ADDRESSES {
-        let path = paths.entry(address.path).or_insert_with(|| json!({}));
-        path[address.method] = (address.operation)(limits);
+        let path = paths.entry(address.route.path).or_insert_with(|| json!({}));
+        for method in address.route.methods {
+            path[method.to_ascii_lowercase()] = (address.operation)(limits);
+        }
     }
     json!({
         "openapi": "3.1.0",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Extension, Json,
     extract::{Query as Parameters, State, rejection::QueryRejection},
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,11 +14,11 @@ use super::{Error, bad_request, not_found, openapi};
 use crate::{
     server::{
         SEARCH_AGAIN, SEARCHES,
-        accounts::Guest,
         limits::Limits,
         services::{Named, Services},
         store::{Found, LONGEST_QUERY, Query, QueryTooLong, StoreError},
         visitors::Visitor,
+        who::Who,
     },
     wire::{CommandError, Hit},
 };
@@ -62,13 +62,13 @@ pub(super) async fn in_room(
     State(services): State<Arc<Services>>,
     Named(group): Named,
     Extension(visitor): Extension<Visitor>,
+    who: Who,
     search: Result<Parameters<Search>, QueryRejection>,
-    headers: HeaderMap,
 ) -> Result<Json<Hits>, Error> {
     let Parameters(search) = search.map_err(|rejection| bad_request(rejection.body_text()))?;
     let (query, limit) = search.read()?;
     let group = group.map_err(|reason| not_found(reason.0))?;
-    let access = services.rooms.enter(&Guest::of(&headers).person, &group)?;
+    let access = services.rooms.enter(who.person(), &group)?;
     found(&services, visitor, async move { access.search(&query, limit).await }).await
 }
 

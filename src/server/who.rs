@@ -1,0 +1,120 @@
+//! Who asks. It is found out once for each request, in front of its handler, and left in the request's extensions; a handler takes it
+//! from there as a [`Who`], and never looks at a cookie or a token itself.
+//!
+//! Which of the two counts is said by the [`Route`], not by the request: a token is looked at only where programs push, so it opens
+//! nothing else, and a cookie means nothing there.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderValue, request::Parts},
+    middleware::{self, Next},
+    response::Response,
+    routing::MethodRouter,
+};
+
+use super::{
+    accounts::{Account, Guest, Program, Unknown},
+    services::Services,
+};
+use crate::wire::{Person, PersonName};
+
+/// Whom a request comes from.
+#[derive(Clone)]
+pub enum Who {
+    /// Somebody with a secret in a cookie, or somebody new.
+    Guest(Guest),
+    /// A program with a token of the settings.
+    Program(Arc<Program>),
+}
+
+impl Who {
+    /// As others see them.
+    pub fn person(&self) -> &Person {
+        match self {
+            Self::Guest(guest) => &guest.person,
+            Self::Program(program) => &program.person,
+        }
+    }
+
+    /// Who this is when something is counted. None for somebody who has shown no secret, and can be nobody else, and for a program,
+    /// which has a rate of its own.
+    pub fn account(&self) -> Option<Account> {
+        match self {
+            Self::Guest(guest) => (!guest.is_new).then_some(guest.account),
+            Self::Program(_) => None,
+        }
+    }
+
+    /// The cookie that gives them another name; a program has its name from the settings.
+    pub fn renamed(&self, name: &PersonName) -> Option<HeaderValue> {
+        match self {
+            Self::Guest(guest) => Some(guest.renamed(name)),
+            Self::Program(_) => None,
+        }
+    }
+
+    /// What an answer gives the browser to keep.
+    pub fn cookies(&self) -> &[HeaderValue] {
+        match self {
+            Self::Guest(guest) => &guest.cookies,
+            Self::Program(_) => &[],
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Who {
+    type Rejection = Unknown;
+
+    /// Whoever the request has been found to come from. Nobody is let in by an address that asks for nobody.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Unknown> {
+        parts.extensions.get::<Result<Self, Unknown>>().cloned().unwrap_or(Err(Unknown::NoToken))
+    }
+}
+
+/// Whom a route asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// Everybody is answered alike.
+    Nobody,
+    /// A person, by their cookies.
+    Person,
+    /// A program, by its token.
+    Program,
+}
+
+/// An address with what answers there.
+pub struct Route {
+    /// As axum writes it, with parameters in braces.
+    pub path: &'static str,
+    /// Those that are answered; `HEAD` is wherever `GET` is.
+    pub methods: &'static [&'static str],
+    pub asks: Asks,
+    pub(super) handlers: fn() -> MethodRouter<Arc<Services>>,
+}
+
+/// Puts routes into a router, each behind what finds out who asks.
+pub(super) fn mount<'r>(
+    router: Router<Arc<Services>>,
+    routes: impl IntoIterator<Item = &'r Route>,
+    services: &Arc<Services>,
+) -> Router<Arc<Services>> {
+    routes.into_iter().fold(router, |router, Route { path, asks, handlers, .. }| {
+        let handlers = handlers();
+        let known = || middleware::from_fn_with_state((Arc::clone(services), *asks), resolve);
+        router.route(path, if *asks == Asks::Nobody { handlers } else { handlers.route_layer(known()) })
+    })
+}
+
+async fn resolve(State((services, asks)): State<(Arc<Services>, Asks)>, mut request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let who = match asks {
+        Asks::Nobody => Err(Unknown::NoToken),
+        Asks::Person => Ok(Who::Guest(Guest::of(headers))),
+        Asks::Program => services.programs.of(headers).map(Who::Program),
+    };
+    request.extensions_mut().insert(who);
+    next.run(request).await
+}
