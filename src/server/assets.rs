@@ -69,8 +69,8 @@ fn router_of<S: Clone + Send + Sync + 'static>(files: &'static [File], current: 
             None => StatusCode::NOT_FOUND.into_response(),
         }
     };
-    let mut router = Router::new().route("/pkg/{build}/{*path}", get(pkg));
-    for file in files.iter().filter(|file| !file.path.starts_with("pkg/")) {
+    let mut router = Router::new().route(PKG, get(pkg));
+    for file in public(files) {
         let public = move |headers: HeaderMap| async move {
             let kept = format!("public, max-age={}", PUBLIC_MAX_AGE.as_secs());
             let kept = HeaderValue::try_from(kept).unwrap_or(HeaderValue::from_static("no-cache"));
@@ -79,6 +79,19 @@ fn router_of<S: Clone + Send + Sync + 'static>(files: &'static [File], current: 
         router = router.route(&format!("/{}", file.path), get(public));
     }
     router
+}
+
+/// Where the files of pages are.
+const PKG: &str = "/pkg/{build}/{*path}";
+
+/// Those at the root.
+fn public(files: &'static [File]) -> impl Iterator<Item = &'static File> {
+    files.iter().filter(|file| !file.path.starts_with("pkg/"))
+}
+
+/// The addresses of the site's files, parameters in braces.
+pub fn paths() -> impl Iterator<Item = String> {
+    std::iter::once(PKG.to_owned()).chain(public(FILES).map(|file| format!("/{}", file.path)))
 }
 
 fn find(files: &'static [File], path: &str) -> Option<&'static File> {

@@ -29,6 +29,7 @@ mod log;
 mod metrics;
 mod pages;
 mod peers;
+mod permissions;
 mod plain;
 mod presence;
 mod push;
