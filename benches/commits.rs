@@ -23,7 +23,7 @@ use std::{
 };
 
 use confab::{
-    server::store::{Commits, Durability, NewMessage, Slice, SqliteStore, Store},
+    server::store::{Commits, Durability, Log, NewMessage, Slice, SqliteStore},
     wire::{Group, Key, Offset, Person, Timestamp},
 };
 use rusqlite::{Connection, params};

@@ -21,7 +21,7 @@ use common::{
     median, quantile, quick, selected, text,
 };
 use confab::{
-    server::store::{Commits, Durability, NewMessage, PostgresStore, Slice, SqliteStore, Store},
+    server::store::{Commits, Durability, Log, NewMessage, PostgresStore, Slice, SqliteStore},
     wire::{Group, Offset, Person, Timestamp},
 };
 use futures_util::{StreamExt as _, stream};
@@ -93,7 +93,7 @@ fn message(number: u64) -> NewMessage {
 }
 
 /// Says everything; the number of a message is its offset.
-async fn fill(store: &dyn Store, mut commits: Commits, messages: u64) {
+async fn fill(store: &dyn Log, mut commits: Commits, messages: u64) {
     let acknowledging = tokio::spawn(async move {
         while let Some(committed) = commits.recv().await {
             committed.acknowledge();

@@ -27,6 +27,7 @@ mod quota;
 mod random;
 pub mod rooms;
 pub mod routing;
+pub mod search;
 pub mod services;
 pub mod session;
 pub mod settings;
@@ -116,11 +117,12 @@ pub async fn run_on(
     // Who may say on one connection whatever they like may do so on many.
     let of_account = limits.messages_per_second.and(limits.messages_per_second_per_account);
     let bytes_of_account = limits.bytes_per_second.and(limits.bytes_per_second_per_account);
-    let (durable, commits) = storage::open(&store, &server.data).await?;
+    let storage::Opened { log: durable, search, commits } = storage::open(&store, &server.data).await?;
     let (volatile, volatile_commits) = MemoryStore::new(REMEMBERED);
     let (rooms, strandings) = Rooms::start(
         rooms,
         (Arc::clone(&durable), commits),
+        Some(search),
         (Arc::new(volatile), volatile_commits),
         Arc::clone(&layer),
         limits.message_bytes,

@@ -17,8 +17,9 @@ use super::{
     SEARCH_AGAIN,
     assets::BUILD,
     rooms::{Access, NEWEST, Place, PostError, Posted, Refusal, Room},
+    search::{LONGEST_QUERY, Query as SearchQuery},
     services::{Named, Services},
-    store::{LONGEST_QUERY, Query as SearchQuery, Slice, StoreError},
+    store::{Slice, StoreError},
     visitors::Visitor,
     who::Who,
 };

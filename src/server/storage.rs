@@ -5,14 +5,28 @@ use std::{path::Path, sync::Arc};
 use super::{
     Error,
     settings::{Durability, StoreSettings, StoreUrl},
-    store::{self, Commits, PostgresStore, SqliteStore, Store},
+    store::{self, Commits, Log, PostgresStore, Search, SqliteStore},
 };
+
+/// An open store.
+pub(super) struct Opened {
+    pub(super) log: Arc<dyn Log>,
+    pub(super) search: Arc<dyn Search>,
+    pub(super) commits: Commits,
+}
+
+impl Opened {
+    fn new<S: Log + Search + 'static>((store, commits): (S, Commits)) -> Self {
+        let store = Arc::new(store);
+        Self { log: Arc::clone(&store) as Arc<dyn Log>, search: store, commits }
+    }
+}
 
 /// Opens the store that the settings name; the embedded one in the folder `data`.
 ///
 /// # Errors
 /// It cannot be used, and why.
-pub(super) async fn open(settings: &StoreSettings, data: &Path) -> Result<(Arc<dyn Store>, Commits), Error> {
+pub(super) async fn open(settings: &StoreSettings, data: &Path) -> Result<Opened, Error> {
     match &settings.url {
         StoreUrl::Sqlite => {
             let folder = data.to_owned();
@@ -20,13 +34,11 @@ pub(super) async fn open(settings: &StoreSettings, data: &Path) -> Result<(Arc<d
                 Durability::Power => store::Durability::Power,
                 Durability::Process => store::Durability::Process,
             };
-            let (store, commits) = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, durability)).await??;
-            Ok((Arc::new(store), commits))
+            Ok(Opened::new(tokio::task::spawn_blocking(move || SqliteStore::open(&folder, durability)).await??))
         }
         StoreUrl::Postgres(url) => {
             let opening = PostgresStore::open(url, settings.durability == Durability::Power);
-            let (store, commits) = opening.await.map_err(|cause| format!("the database {url} cannot be used: {cause}"))?;
-            Ok((Arc::new(store), commits))
+            Ok(Opened::new(opening.await.map_err(|cause| format!("the database {url} cannot be used: {cause}"))?))
         }
     }
 }

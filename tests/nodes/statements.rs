@@ -4,7 +4,7 @@
 use confab::{
     server::{
         settings::{Backend, History, RedisHost},
-        store::{NewMessage, PostgresStore, Store as _},
+        store::{Log as _, NewMessage, PostgresStore},
     },
     wire::{Person, Timestamp},
 };

@@ -2,8 +2,9 @@
 
 use confab::{
     server::{
+        search::Query,
         settings::{History, Settings},
-        store::{Alteration, Durability, NewChange, NewMessage, Query, SqliteStore, Store as _, Within},
+        store::{Alteration, Durability, Log as _, NewChange, NewMessage, Search as _, SqliteStore, Within},
     },
     wire::{MessageId, Offset, Person, Timestamp},
 };

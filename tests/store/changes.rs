@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use confab::{
-    server::store::{Alteration, Appended, ChangeError, Entry, NewChange, Refused, Slice, Store, What, bytes_as_sent},
+    server::store::{Alteration, Appended, ChangeError, Entry, Log, NewChange, Refused, Slice, What, bytes_as_sent},
     wire::{Change, Content, MOST_KINDS, MOST_KINDS_OF_ONE, MessageId, Offset, Person, Position, REACTION_SAMPLE, Timestamp},
 };
 use futures_util::poll;
@@ -34,22 +34,22 @@ pub(crate) fn id(Position { epoch, offset }: &Position) -> MessageId {
 }
 
 /// Says something in the lobby.
-async fn say(store: &impl Store, key: &str) -> MessageId {
+async fn say(store: &impl Log, key: &str) -> MessageId {
     id(&append(store, message("lobby", key, key)).await.position)
 }
 
-pub(crate) async fn changed(store: &impl Store, change: NewChange) -> Appended {
+pub(crate) async fn changed(store: &impl Log, change: NewChange) -> Appended {
     store.change(change).await.expect("changed")
 }
 
-async fn refused(store: &impl Store, change: NewChange) -> Refused {
+async fn refused(store: &impl Log, change: NewChange) -> Refused {
     match store.change(change).await {
         Err(ChangeError::Refused(refused)) => refused,
         other => panic!("{other:?}"),
     }
 }
 
-async fn entries(store: &impl Store, after: u64) -> Vec<Entry> {
+async fn entries(store: &impl Log, after: u64) -> Vec<Entry> {
     let missed = store.entries(&group("lobby"), Offset(after), usize::MAX, usize::MAX).await.expect("entries");
     let offsets: Vec<_> = missed.entries.iter().map(|entry| entry.offset.0).collect();
     assert!(offsets.iter().copied().eq(after + 1..=missed.head.offset.0), "{offsets:?}");
@@ -57,12 +57,12 @@ async fn entries(store: &impl Store, after: u64) -> Vec<Entry> {
 }
 
 /// All messages of the lobby.
-async fn messages(store: &impl Store) -> Vec<Content> {
+async fn messages(store: &impl Log) -> Vec<Content> {
     let page = read(store, "lobby", Slice::After(Offset::START), usize::MAX).await;
     page.messages.into_iter().map(|stored| stored.message.content).collect()
 }
 
-pub(crate) async fn a_change_is_an_entry_of_the_stream_and_its_message_is_as_it_makes_it(opened: Opened<impl Store>) {
+pub(crate) async fn a_change_is_an_entry_of_the_stream_and_its_message_is_as_it_makes_it(opened: Opened<impl Log>) {
     let reader = acknowledge_all(opened.commits);
     let first = say(&opened.store, "first").await;
     say(&opened.store, "second").await;
@@ -89,7 +89,7 @@ pub(crate) async fn a_change_is_an_entry_of_the_stream_and_its_message_is_as_it_
     assert_eq!(committed[2].2, all[2]);
 }
 
-pub(crate) async fn only_the_author_edits_and_deletes(opened: Opened<impl Store>) {
+pub(crate) async fn only_the_author_edits_and_deletes(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let first = say(&opened.store, "first").await;
     for alteration in [edit("mine"), Alteration::Delete] {
@@ -99,7 +99,7 @@ pub(crate) async fn only_the_author_edits_and_deletes(opened: Opened<impl Store>
     assert_eq!(whole(&opened.store, "lobby").await.head.offset, Offset(1), "what is refused takes no offset");
 }
 
-pub(crate) async fn what_is_deleted_is_gone_from_all_that_is_read(opened: Opened<impl Store>) {
+pub(crate) async fn what_is_deleted_is_gone_from_all_that_is_read(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let first = say(&opened.store, "first").await;
     changed(&opened.store, change(&first, "ann", edit("a secret"))).await;
@@ -117,7 +117,7 @@ pub(crate) async fn what_is_deleted_is_gone_from_all_that_is_read(opened: Opened
     assert!(!append(&opened.store, message("lobby", "first", "first")).await.fresh);
 }
 
-pub(crate) async fn a_repeated_change_changes_nothing(opened: Opened<impl Store>) {
+pub(crate) async fn a_repeated_change_changes_nothing(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let first = say(&opened.store, "first").await;
     let none = changed(&opened.store, change(&first, "ann", edit("first"))).await;
@@ -133,13 +133,13 @@ pub(crate) async fn a_repeated_change_changes_nothing(opened: Opened<impl Store>
 }
 
 /// Of one message of the lobby: how many have put it, and how many of them are named.
-async fn put(store: &impl Store, emoji: &str) -> (u64, usize) {
+async fn put(store: &impl Log, emoji: &str) -> (u64, usize) {
     let content = messages(store).await.remove(0);
     let reaction = content.reaction(&emoji.parse().expect("an emoji")).expect("somebody has put it");
     (reaction.count, reaction.from.len())
 }
 
-pub(crate) async fn any_number_of_people_react_and_each_is_counted_once(opened: Opened<impl Store>) {
+pub(crate) async fn any_number_of_people_react_and_each_is_counted_once(opened: Opened<impl Log>) {
     const PEOPLE: u64 = 150;
     let _reader = acknowledge_all(opened.commits);
     let store = &opened.store;
@@ -184,7 +184,7 @@ pub(crate) async fn any_number_of_people_react_and_each_is_counted_once(opened: 
     assert_eq!(put(store, "👍").await, (31, REACTION_SAMPLE));
 }
 
-pub(crate) async fn kinds_of_reactions_are_bounded_and_nobody_alone_takes_them_all(opened: Opened<impl Store>) {
+pub(crate) async fn kinds_of_reactions_are_bounded_and_nobody_alone_takes_them_all(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let store = &opened.store;
     let first = say(store, "first").await;
@@ -205,7 +205,7 @@ pub(crate) async fn kinds_of_reactions_are_bounded_and_nobody_alone_takes_them_a
     assert_eq!(messages(store).await[0].reactions.len(), MOST_KINDS);
 }
 
-pub(crate) async fn what_is_not_there_is_not_changed(opened: Opened<impl Store>) {
+pub(crate) async fn what_is_not_there_is_not_changed(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let first = say(&opened.store, "first").await;
     let reaction = changed(&opened.store, change(&first, "ann", react("👍", true))).await;
@@ -224,7 +224,7 @@ pub(crate) async fn what_is_not_there_is_not_changed(opened: Opened<impl Store>)
     assert_eq!(opened.store.rooms(10).await.expect("rooms").len(), 2, "a refused change makes no room");
 }
 
-pub(crate) async fn changes_and_messages_share_their_offsets_under_concurrent_writers(opened: Opened<impl Store + 'static>) {
+pub(crate) async fn changes_and_messages_share_their_offsets_under_concurrent_writers(opened: Opened<impl Log + 'static>) {
     const WRITERS: usize = 20;
     let store = Arc::new(opened.store);
     let reader = acknowledge_all(opened.commits);
@@ -259,7 +259,7 @@ pub(crate) async fn changes_and_messages_share_their_offsets_under_concurrent_wr
     assert_eq!(content, stored(&all[0]).message.content);
 }
 
-pub(crate) async fn slices_pass_over_changes(opened: Opened<impl Store>) {
+pub(crate) async fn slices_pass_over_changes(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     // Messages at 1, 3, 5, 7, 9 and a reaction after each.
     for number in 1..=5 {
@@ -283,7 +283,7 @@ pub(crate) async fn slices_pass_over_changes(opened: Opened<impl Store>) {
     }
 }
 
-pub(crate) async fn entries_are_bounded_and_have_no_gap(opened: Opened<impl Store>) {
+pub(crate) async fn entries_are_bounded_and_have_no_gap(opened: Opened<impl Log>) {
     const LONG: usize = 1_000;
     let _reader = acknowledge_all(opened.commits);
     let long = |letter: &str| letter.repeat(LONG);
@@ -325,7 +325,7 @@ pub(crate) async fn entries_are_bounded_and_have_no_gap(opened: Opened<impl Stor
     assert_eq!((empty.entries, empty.head.offset, empty.first), (Vec::new(), Offset(0), Offset(1)));
 }
 
-pub(crate) async fn a_change_of_the_newest_message_says_what_it_is_now(mut opened: Opened<impl Store + 'static>) {
+pub(crate) async fn a_change_of_the_newest_message_says_what_it_is_now(mut opened: Opened<impl Log + 'static>) {
     let store = Arc::new(opened.store);
     let writer = tokio::spawn({
         let store = Arc::clone(&store);
@@ -348,7 +348,7 @@ pub(crate) async fn a_change_of_the_newest_message_says_what_it_is_now(mut opene
 }
 
 /// All are in the queue before the first is done: one batch, or a few.
-pub(crate) async fn what_comes_at_once_is_done_in_its_order(mut opened: Opened<impl Store>) {
+pub(crate) async fn what_comes_at_once_is_done_in_its_order(mut opened: Opened<impl Log>) {
     let store = &opened.store;
     let first = {
         let mut saying = pin!(say(store, "first"));
@@ -422,7 +422,7 @@ pub(crate) async fn what_comes_at_once_is_done_in_its_order(mut opened: Opened<i
 }
 
 /// Somebody may know what it will be called.
-pub(crate) async fn a_message_may_be_changed_by_what_comes_with_it(opened: Opened<impl Store>) {
+pub(crate) async fn a_message_may_be_changed_by_what_comes_with_it(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let store = &opened.store;
     let epoch = read(store, "lobby", Slice::Latest, 1).await.head.epoch;
@@ -441,7 +441,7 @@ pub(crate) async fn a_message_may_be_changed_by_what_comes_with_it(opened: Opene
     assert_eq!(messages(store).await[1].reactions[0].emoji.as_str(), "🎉");
 }
 
-pub(crate) async fn any_edit_and_reaction_comes_back_as_it_was(opened: Opened<impl Store>) {
+pub(crate) async fn any_edit_and_reaction_comes_back_as_it_was(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     for (number, text) in ["", "a\0b\u{1}c", "\u{1}", "'; --", "שלום 中文 👩‍👩‍👧‍👦", "\r\n\t\u{feff}\u{ffff}"].into_iter().enumerate()
     {

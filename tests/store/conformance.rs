@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use confab::{
-    server::store::{Entry, Listed, Slice, Store, Within, bytes_as_sent},
+    server::store::{Entry, Listed, Log, Slice, Within, bytes_as_sent},
     wire::{Offset, Person, Timestamp},
 };
 use futures_util::poll;
@@ -16,7 +16,7 @@ const EACH: usize = 12;
 const ROOMS: [&str; 3] = ["red", "green", "blue"];
 
 /// Fifty senders, each of which writes to all rooms in turn. Gives back (room, offset, text) of all answers.
-async fn crowd(store: &Arc<impl Store + 'static>) -> Vec<(&'static str, u64, String)> {
+async fn crowd(store: &Arc<impl Log + 'static>) -> Vec<(&'static str, u64, String)> {
     let mut senders = JoinSet::new();
     for sender in 0..SENDERS {
         let store = Arc::clone(store);
@@ -35,7 +35,7 @@ async fn crowd(store: &Arc<impl Store + 'static>) -> Vec<(&'static str, u64, Str
     senders.join_all().await.into_iter().flatten().collect()
 }
 
-pub(crate) async fn offsets_have_no_gap_under_concurrent_senders(opened: Opened<impl Store + 'static>) {
+pub(crate) async fn offsets_have_no_gap_under_concurrent_senders(opened: Opened<impl Log + 'static>) {
     let store = Arc::new(opened.store);
     let reader = acknowledge_all(opened.commits);
     let answers = crowd(&store).await;
@@ -48,7 +48,7 @@ pub(crate) async fn offsets_have_no_gap_under_concurrent_senders(opened: Opened<
     assert_eq!(reader.await.expect("the reader").len(), SENDERS * EACH);
 }
 
-pub(crate) async fn commits_pages_and_answers_agree_on_the_order(opened: Opened<impl Store + 'static>) {
+pub(crate) async fn commits_pages_and_answers_agree_on_the_order(opened: Opened<impl Log + 'static>) {
     let store = Arc::new(opened.store);
     let reader = acknowledge_all(opened.commits);
     let mut answers = crowd(&store).await;
@@ -74,7 +74,7 @@ pub(crate) async fn commits_pages_and_answers_agree_on_the_order(opened: Opened<
     }
 }
 
-pub(crate) async fn nothing_is_acknowledged_before_the_reader_does_so(mut opened: Opened<impl Store>) {
+pub(crate) async fn nothing_is_acknowledged_before_the_reader_does_so(mut opened: Opened<impl Log>) {
     let mut sending = pin!(opened.store.append(message("lobby", "k", "hello")));
     assert!(poll!(&mut sending).is_pending());
     let committed = opened.commits.recv().await.expect("a commit");
@@ -85,20 +85,20 @@ pub(crate) async fn nothing_is_acknowledged_before_the_reader_does_so(mut opened
     assert_eq!((appended.position.offset, appended.fresh), (Offset(1), true));
 }
 
-pub(crate) async fn a_commit_dropped_unacknowledged_still_answers(mut opened: Opened<impl Store>) {
+pub(crate) async fn a_commit_dropped_unacknowledged_still_answers(mut opened: Opened<impl Log>) {
     let mut sending = pin!(opened.store.append(message("lobby", "k", "hello")));
     assert!(poll!(&mut sending).is_pending());
     drop(opened.commits.recv().await.expect("a commit"));
     assert!(sending.await.expect("stored").fresh);
 }
 
-pub(crate) async fn appends_succeed_without_a_reader(opened: Opened<impl Store>) {
+pub(crate) async fn appends_succeed_without_a_reader(opened: Opened<impl Log>) {
     drop(opened.commits);
     fill(&opened.store, "lobby", 3).await;
     assert_eq!(texts(&whole(&opened.store, "lobby").await), ["1", "2", "3"]);
 }
 
-pub(crate) async fn a_sender_that_goes_away_takes_nothing_back(mut opened: Opened<impl Store>) {
+pub(crate) async fn a_sender_that_goes_away_takes_nothing_back(mut opened: Opened<impl Log>) {
     {
         let mut sending = pin!(opened.store.append(message("lobby", "k", "hello")));
         assert!(poll!(&mut sending).is_pending());
@@ -107,7 +107,7 @@ pub(crate) async fn a_sender_that_goes_away_takes_nothing_back(mut opened: Opene
     assert_eq!(texts(&whole(&opened.store, "lobby").await), ["hello"]);
 }
 
-pub(crate) async fn what_is_on_its_way_is_bounded(mut opened: Opened<impl Store>) {
+pub(crate) async fn what_is_on_its_way_is_bounded(mut opened: Opened<impl Log>) {
     const MANY: usize = 40;
     let mebibyte = "x".repeat(1 << 20);
     let mut begun = 0;
@@ -127,7 +127,7 @@ pub(crate) async fn what_is_on_its_way_is_bounded(mut opened: Opened<impl Store>
     assert!((8..=16).contains(&begun), "{begun} messages of 1 MiB were taken in unacknowledged");
 }
 
-pub(crate) async fn a_repeated_key_is_the_same_message(opened: Opened<impl Store>) {
+pub(crate) async fn a_repeated_key_is_the_same_message(opened: Opened<impl Log>) {
     let reader = acknowledge_all(opened.commits);
     let first = append(&opened.store, message("lobby", "k", "first")).await;
     append(&opened.store, message("lobby", "other", "between")).await;
@@ -142,7 +142,7 @@ pub(crate) async fn a_repeated_key_is_the_same_message(opened: Opened<impl Store
     assert_eq!(seen, ["first", "between", "after"]);
 }
 
-pub(crate) async fn concurrent_repeats_make_one_message(opened: Opened<impl Store + 'static>) {
+pub(crate) async fn concurrent_repeats_make_one_message(opened: Opened<impl Log + 'static>) {
     let store = Arc::new(opened.store);
     let reader = acknowledge_all(opened.commits);
     let mut senders = JoinSet::new();
@@ -160,7 +160,7 @@ pub(crate) async fn concurrent_repeats_make_one_message(opened: Opened<impl Stor
     assert_eq!(reader.await.expect("the reader").len(), 5);
 }
 
-pub(crate) async fn a_repeat_does_not_wait_for_the_first_to_be_acknowledged(mut opened: Opened<impl Store>) {
+pub(crate) async fn a_repeat_does_not_wait_for_the_first_to_be_acknowledged(mut opened: Opened<impl Log>) {
     let mut first = pin!(opened.store.append(message("lobby", "k", "hello")));
     assert!(poll!(&mut first).is_pending());
     let again = append(&opened.store, message("lobby", "k", "hello")).await;
@@ -169,7 +169,7 @@ pub(crate) async fn a_repeat_does_not_wait_for_the_first_to_be_acknowledged(mut 
     assert!(first.await.expect("stored").fresh);
 }
 
-pub(crate) async fn keys_of_other_authors_and_rooms_are_others(opened: Opened<impl Store>) {
+pub(crate) async fn keys_of_other_authors_and_rooms_are_others(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let by_ann = message("lobby", "k", "ann's");
     let mut by_bob = message("lobby", "k", "bob's");
@@ -186,7 +186,7 @@ pub(crate) async fn keys_of_other_authors_and_rooms_are_others(opened: Opened<im
 
 // 1..=0 is an empty page.
 #[allow(clippy::reversed_empty_ranges)]
-pub(crate) async fn every_slice_of_a_room(opened: Opened<impl Store>) {
+pub(crate) async fn every_slice_of_a_room(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     fill(&opened.store, "lobby", 10).await;
     fill(&opened.store, "next-door", 3).await;
@@ -229,7 +229,7 @@ pub(crate) async fn every_slice_of_a_room(opened: Opened<impl Store>) {
     }
 }
 
-pub(crate) async fn pages_are_bounded_in_bytes_as_sent(opened: Opened<impl Store>) {
+pub(crate) async fn pages_are_bounded_in_bytes_as_sent(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     // Signs that JSON writes in six bytes, so the text alone is a sixth of what is sent.
     for number in 10..=19 {
@@ -263,7 +263,7 @@ pub(crate) async fn pages_are_bounded_in_bytes_as_sent(opened: Opened<impl Store
     }
 }
 
-pub(crate) async fn an_empty_room_has_a_head_and_is_not_made_by_looking(opened: Opened<impl Store>) {
+pub(crate) async fn an_empty_room_has_a_head_and_is_not_made_by_looking(opened: Opened<impl Log>) {
     for slice in
         [Slice::Latest, Slice::Before(Offset(3)), Slice::After(Offset(0)), Slice::Around(Offset(0)), Slice::Around(Offset(3))]
     {
@@ -273,7 +273,7 @@ pub(crate) async fn an_empty_room_has_a_head_and_is_not_made_by_looking(opened: 
     assert_eq!(opened.store.rooms(10).await.expect("rooms"), []);
 }
 
-pub(crate) async fn the_epoch_outlives_the_first_message(opened: Opened<impl Store>) {
+pub(crate) async fn the_epoch_outlives_the_first_message(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let before = whole(&opened.store, "lobby").await.head.epoch;
     assert_eq!(whole(&opened.store, "lobby").await.head.epoch, before);
@@ -283,7 +283,7 @@ pub(crate) async fn the_epoch_outlives_the_first_message(opened: Opened<impl Sto
     assert_ne!(whole(&opened.store, "kitchen").await.head.epoch, before);
 }
 
-pub(crate) async fn any_text_comes_back_as_it_was(opened: Opened<impl Store>) {
+pub(crate) async fn any_text_comes_back_as_it_was(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let long = "long ".repeat(13_107);
     let any = [
@@ -314,7 +314,7 @@ pub(crate) async fn any_text_comes_back_as_it_was(opened: Opened<impl Store>) {
     }
 }
 
-pub(crate) async fn message_ids_are_unique_over_rooms(opened: Opened<impl Store>) {
+pub(crate) async fn message_ids_are_unique_over_rooms(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let mut ids = Vec::new();
     for room in ROOMS {
@@ -326,7 +326,7 @@ pub(crate) async fn message_ids_are_unique_over_rooms(opened: Opened<impl Store>
     assert_eq!(ids.len(), 15);
 }
 
-pub(crate) async fn rooms_come_by_activity_whatever_the_clock_says(opened: Opened<impl Store>) {
+pub(crate) async fn rooms_come_by_activity_whatever_the_clock_says(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     for (number, room) in (1_i64..).zip(["a", "b", "c", "a"]) {
         let mut sent = message(room, &number.to_string(), &number.to_string());
@@ -345,7 +345,7 @@ pub(crate) async fn rooms_come_by_activity_whatever_the_clock_says(opened: Opene
     assert_eq!(opened.store.rooms(usize::MAX).await.expect("rooms"), rooms);
 }
 
-pub(crate) async fn the_list_goes_on_where_it_ended_and_closed_rooms_take_no_place_in_it(opened: Opened<impl Store>) {
+pub(crate) async fn the_list_goes_on_where_it_ended_and_closed_rooms_take_no_place_in_it(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let store = &opened.store;
     for number in 0..130 {
@@ -376,7 +376,7 @@ pub(crate) async fn the_list_goes_on_where_it_ended_and_closed_rooms_take_no_pla
     assert_eq!(store.list(&nothing, None, 40).await.expect("a part"), Listed::default());
 }
 
-pub(crate) async fn a_closed_store_refuses(mut opened: Opened<impl Store>) {
+pub(crate) async fn a_closed_store_refuses(mut opened: Opened<impl Log>) {
     let mut sending = pin!(opened.store.append(message("lobby", "k", "in time")));
     assert!(poll!(&mut sending).is_pending());
     opened.store.close().await;

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, sync::Arc};
 
 use confab::{
     server::store::{
-        Alteration, Bounds, ChangeError, Commits, MemoryStore, NewChange, NewMessage, PostgresStore, Slice, SqliteStore, Store,
+        Alteration, Bounds, ChangeError, Commits, Log, MemoryStore, NewChange, NewMessage, PostgresStore, Slice, SqliteStore,
     },
     wire::{Epoch, Group, MessageId, Offset, Person, Timestamp},
 };
@@ -68,7 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A store, and what it has done.
 struct Side {
-    store: Box<dyn Store>,
+    store: Box<dyn Log>,
     /// The rooms' epochs, which differ from store to store.
     epochs: Vec<Epoch>,
     committed: Arc<Mutex<Vec<String>>>,
@@ -76,9 +76,9 @@ struct Side {
 }
 
 impl Side {
-    async fn new(store: impl Store + 'static, mut commits: Commits) -> Self {
+    async fn new(store: impl Log + 'static, mut commits: Commits) -> Self {
         let committed = Arc::new(Mutex::new(Vec::new()));
-        let (store, noted): (Box<dyn Store>, _) = (Box::new(store), Arc::clone(&committed));
+        let (store, noted): (Box<dyn Log>, _) = (Box::new(store), Arc::clone(&committed));
         let mut epochs = Vec::new();
         for room in ROOMS {
             epochs.push(store.read(&group(room), Slice::Latest, 1, 1).await.expect("a page").head.epoch);

@@ -4,7 +4,7 @@
 use std::{any::Any, sync::Arc};
 
 use confab::{
-    server::store::{Appended, Commits, Entry, MemoryStore, NewMessage, Page, PostgresStore, Slice, SqliteStore, Store, What},
+    server::store::{Appended, Commits, Entry, Log, MemoryStore, NewMessage, Page, PostgresStore, Slice, SqliteStore, What},
     wire::{Epoch, Group, Offset, Person, Stored, Timestamp},
 };
 use tokio::task::JoinHandle;
@@ -168,18 +168,18 @@ fn stored(entry: &Entry) -> Stored {
     Stored { offset: entry.offset, message: message.clone() }
 }
 
-async fn append(store: &impl Store, message: NewMessage) -> Appended {
+async fn append(store: &impl Log, message: NewMessage) -> Appended {
     store.append(message).await.expect("stored")
 }
 
 /// Appends messages with the keys and texts 1 to `count`.
-async fn fill(store: &impl Store, room: &str, count: u64) {
+async fn fill(store: &impl Log, room: &str, count: u64) {
     for number in 1..=count {
         append(store, message(room, &number.to_string(), &number.to_string())).await;
     }
 }
 
-async fn read(store: &impl Store, room: &str, slice: Slice, count: usize) -> Page {
+async fn read(store: &impl Log, room: &str, slice: Slice, count: usize) -> Page {
     store.read(&group(room), slice, count, usize::MAX).await.expect("a page")
 }
 
@@ -192,7 +192,7 @@ fn texts(page: &Page) -> Vec<&str> {
 }
 
 /// The whole room, which must have no gap.
-async fn whole(store: &impl Store, room: &str) -> Page {
+async fn whole(store: &impl Log, room: &str) -> Page {
     let page = read(store, room, Slice::After(Offset::START), usize::MAX).await;
     assert!(offsets(&page).into_iter().eq(1..=page.head.offset.0), "{:?}", offsets(&page));
     page

@@ -2,7 +2,7 @@
 
 use std::{env, fs, process::Command};
 
-use confab::server::store::{MemoryStore, Store as _};
+use confab::server::store::{Log as _, MemoryStore};
 
 use crate::message;
 

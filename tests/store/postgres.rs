@@ -6,9 +6,7 @@ use std::{
 };
 
 use confab::{
-    server::store::{
-        Alteration, Bounds, Commits, Entry, NewChange, PostgresOpenError, PostgresStore, Store, StoreError, Watch,
-    },
+    server::store::{Alteration, Bounds, Commits, Entry, Log, NewChange, PostgresOpenError, PostgresStore, StoreError, Watch},
     wire::{MessageId, Offset, Person, Timestamp},
 };
 use tokio::{sync::watch, task::JoinSet};

@@ -1,14 +1,14 @@
 //! How every store drops what a room is not to hold any more. Each case gets a fresh store and its commits.
 
 use confab::{
-    server::store::{Alteration, Appended, Bounds, Extent, NewChange, Slice, Store},
+    server::store::{Alteration, Appended, Bounds, Extent, Log, NewChange, Slice},
     wire::{MessageId, Offset, Person, Timestamp},
 };
 
 use crate::{Opened, acknowledge_all, append, fill, group, message, offsets, read, support::within, texts};
 
 /// Drops until there is nothing more to drop.
-async fn forget(store: &impl Store, room: &str, bounds: Bounds) {
+async fn forget(store: &impl Log, room: &str, bounds: Bounds) {
     while store.forget(&group(room), bounds).await.expect("dropped") {}
 }
 
@@ -25,7 +25,7 @@ fn newest_changes(changes: u64) -> Bounds {
 }
 
 /// Drops until the room's entries are held from an offset on: changes wait until they are indexed.
-async fn forget_up_to(store: &impl Store, room: &str, bounds: Bounds, expected: u64) {
+async fn forget_up_to(store: &impl Log, room: &str, bounds: Bounds, expected: u64) {
     let first = async || store.entries(&group(room), Offset(0), 0, 0).await.expect("entries").first;
     let dropping = async {
         while store.forget(&group(room), bounds).await.expect("dropped") || first().await < Offset(expected) {
@@ -38,7 +38,7 @@ async fn forget_up_to(store: &impl Store, room: &str, bounds: Bounds, expected: 
 }
 
 /// Edits a message of the lobby over and over.
-async fn edit(store: &impl Store, offset: u64, times: usize) -> Vec<Appended> {
+async fn edit(store: &impl Log, offset: u64, times: usize) -> Vec<Appended> {
     let epoch = read(store, "lobby", Slice::Latest, 1).await.head.epoch;
     let edit = |number: usize| NewChange {
         group: group("lobby"),
@@ -51,12 +51,12 @@ async fn edit(store: &impl Store, offset: u64, times: usize) -> Vec<Appended> {
 }
 
 /// The offsets after one, and where the entries begin that are held.
-async fn entries(store: &impl Store, after: u64) -> (Vec<u64>, u64) {
+async fn entries(store: &impl Log, after: u64) -> (Vec<u64>, u64) {
     let missed = store.entries(&group("lobby"), Offset(after), 99, 9_999).await.expect("entries");
     (missed.entries.iter().map(|entry| entry.offset.0).collect(), missed.first.0)
 }
 
-pub(crate) async fn the_newest_are_kept_and_the_stream_goes_on(opened: Opened<impl Store>) {
+pub(crate) async fn the_newest_are_kept_and_the_stream_goes_on(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     fill(&opened.store, "lobby", 10).await;
     fill(&opened.store, "next-door", 3).await;
@@ -82,7 +82,7 @@ pub(crate) async fn the_newest_are_kept_and_the_stream_goes_on(opened: Opened<im
     assert_eq!(offsets(&read(&opened.store, "next-door", Slice::Latest, 99).await), [1, 2, 3], "no other room");
 }
 
-pub(crate) async fn old_ones_go_up_to_the_first_that_is_not_old(opened: Opened<impl Store>) {
+pub(crate) async fn old_ones_go_up_to_the_first_that_is_not_old(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     // The clock went back once: what stands after one that is kept stays.
     for (number, at) in [(1, 100), (2, 200), (3, 900), (4, 300), (5, 1_000)] {
@@ -99,7 +99,7 @@ pub(crate) async fn old_ones_go_up_to_the_first_that_is_not_old(opened: Opened<i
     assert_eq!(offsets(&read(&opened.store, "lobby", Slice::Latest, 9).await), [4, 5]);
 }
 
-pub(crate) async fn a_room_of_which_nothing_is_left_goes_on(opened: Opened<impl Store>) {
+pub(crate) async fn a_room_of_which_nothing_is_left_goes_on(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     fill(&opened.store, "lobby", 3).await;
     let epoch = read(&opened.store, "lobby", Slice::Latest, 9).await.head.epoch;
@@ -115,7 +115,7 @@ pub(crate) async fn a_room_of_which_nothing_is_left_goes_on(opened: Opened<impl 
     assert_eq!(opened.store.rooms(9).await.expect("rooms").len(), 1);
 }
 
-pub(crate) async fn changes_go_with_what_stands_before_them(opened: Opened<impl Store>) {
+pub(crate) async fn changes_go_with_what_stands_before_them(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     // 1 to 3: messages, 4: an edit of the first, 5: a message, 6: an edit of the fifth.
     fill(&opened.store, "lobby", 3).await;
@@ -142,7 +142,7 @@ pub(crate) async fn changes_go_with_what_stands_before_them(opened: Opened<impl 
     assert_eq!((missed.entries.len(), missed.first), (2, Offset(5)));
 }
 
-pub(crate) async fn a_long_room_is_dropped_part_by_part(opened: Opened<impl Store>) {
+pub(crate) async fn a_long_room_is_dropped_part_by_part(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let mut sending = Vec::new();
     for number in 1..=2_500 {
@@ -154,7 +154,7 @@ pub(crate) async fn a_long_room_is_dropped_part_by_part(opened: Opened<impl Stor
     assert_eq!((page.first, page.messages.len()), (Offset(2_494), 7));
 }
 
-pub(crate) async fn the_newest_changes_can_be_replayed_and_all_messages_read(opened: Opened<impl Store>) {
+pub(crate) async fn the_newest_changes_can_be_replayed_and_all_messages_read(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let store = &opened.store;
     fill(store, "lobby", 3).await;
@@ -186,7 +186,7 @@ pub(crate) async fn the_newest_changes_can_be_replayed_and_all_messages_read(ope
     assert_eq!(entries(store, 0).await, (vec![9, 10, 11], 9));
 }
 
-pub(crate) async fn any_number_of_changes_goes(opened: Opened<impl Store>) {
+pub(crate) async fn any_number_of_changes_goes(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     fill(&opened.store, "lobby", 2).await;
     edit(&opened.store, 1, 2_500).await;
@@ -198,7 +198,7 @@ pub(crate) async fn any_number_of_changes_goes(opened: Opened<impl Store>) {
     assert_eq!(extents, [Extent { group: group("lobby"), entries: 10 }]);
 }
 
-pub(crate) async fn any_number_of_changes_goes_with_the_messages_before_them(opened: Opened<impl Store>) {
+pub(crate) async fn any_number_of_changes_goes_with_the_messages_before_them(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     fill(&opened.store, "lobby", 2).await;
     edit(&opened.store, 1, 2_500).await;
@@ -209,7 +209,7 @@ pub(crate) async fn any_number_of_changes_goes_with_the_messages_before_them(ope
     assert_eq!((offsets(&page), page.first), (vec![2_503], Offset(2_503)));
 }
 
-pub(crate) async fn all_rooms_come_by_name(opened: Opened<impl Store>) {
+pub(crate) async fn all_rooms_come_by_name(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     for room in ["b", "a-2", "Z", "a_1", "c"] {
         append(&opened.store, message(room, "k", "text")).await;

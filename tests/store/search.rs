@@ -9,7 +9,10 @@ use std::{
 };
 
 use confab::{
-    server::store::{Alteration, Bounds, Found, LONGEST_QUERY, NewChange, NewMessage, Query, Store, Within},
+    server::{
+        search::{Found, LONGEST_QUERY, Query},
+        store::{Alteration, Bounds, Log, NewChange, NewMessage, Search, Within},
+    },
     wire::{Group, Hit, MessageId, Offset, Person, Segment, Timestamp},
 };
 
@@ -27,7 +30,7 @@ fn rooms(names: &'static [&str]) -> Within {
     Within::Rooms(Arc::new(|group: &Group| names.contains(&group.as_str())))
 }
 
-pub(crate) async fn search(store: &impl Store, text: &str, place: &Within) -> Found {
+pub(crate) async fn search(store: &impl Search, text: &str, place: &Within) -> Found {
     store.search(&query(text), place, 100).await.expect("an answer")
 }
 
@@ -43,14 +46,14 @@ fn snippet(hit: &Hit) -> String {
 }
 
 /// Says something, later than whatever was said before in the same test.
-async fn say(store: &impl Store, room: &str, number: u64, text: &str) -> u64 {
+async fn say(store: &impl Log, room: &str, number: u64, text: &str) -> u64 {
     let at = Timestamp::from_millis(i64::try_from(number).expect("a small number"));
     let message = NewMessage { at, ..message(room, &format!("k{number}"), text) };
     append(store, message).await.position.offset.0
 }
 
 /// Waits until all that was said in a room so far is in the index: until what is said now is found.
-pub(crate) async fn indexed(store: &impl Store, name: &str) {
+pub(crate) async fn indexed(store: &(impl Log + Search), name: &str) {
     static CALLS: AtomicU64 = AtomicU64::new(0);
     // A word for which no test looks.
     let number = CALLS.fetch_add(1, Ordering::Relaxed).to_string();
@@ -61,7 +64,7 @@ pub(crate) async fn indexed(store: &impl Store, name: &str) {
     within("the index", async { while !is_there(&search(store, &format!("\"{text}\""), &room(name)).await) {} }).await;
 }
 
-pub(crate) async fn the_best_is_found_first_with_what_was_looked_for_marked(opened: Opened<impl Store>) {
+pub(crate) async fn the_best_is_found_first_with_what_was_looked_for_marked(opened: Opened<impl Log + Search>) {
     let _reader = acknowledge_all(opened.commits);
     let store = opened.store;
     for (number, text) in (1..).zip([
@@ -101,7 +104,7 @@ pub(crate) async fn the_best_is_found_first_with_what_was_looked_for_marked(open
     }
 }
 
-pub(crate) async fn texts_without_spaces_are_found_by_any_part(opened: Opened<impl Store>) {
+pub(crate) async fn texts_without_spaces_are_found_by_any_part(opened: Opened<impl Log + Search>) {
     let _reader = acknowledge_all(opened.commits);
     let store = opened.store;
     for (number, text) in (1..).zip(["我们在学中文", "中间的文字", "日本語を勉強する", "한국어를 배워요", "สวัสดีครับ", "🎉 done"])
@@ -128,7 +131,7 @@ pub(crate) async fn texts_without_spaces_are_found_by_any_part(opened: Opened<im
     assert_eq!(snippet(&search(&store, "中文", &Within::Everything).await.hits[0]), "我们在学[中文]");
 }
 
-pub(crate) async fn what_is_edited_is_found_as_it_is_now_and_what_is_gone_is_not(opened: Opened<impl Store>) {
+pub(crate) async fn what_is_edited_is_found_as_it_is_now_and_what_is_gone_is_not(opened: Opened<impl Log + Search>) {
     let _reader = acknowledge_all(opened.commits);
     let store = opened.store;
     for (number, text) in (1..).zip(["green tea", "black tea", "old tea"]) {
@@ -165,7 +168,7 @@ pub(crate) async fn what_is_edited_is_found_as_it_is_now_and_what_is_gone_is_not
     within("the message in the index", async { while finds("mint").await != [offset] {} }).await;
 }
 
-pub(crate) async fn only_the_rooms_that_are_searched_are_found(opened: Opened<impl Store>) {
+pub(crate) async fn only_the_rooms_that_are_searched_are_found(opened: Opened<impl Log + Search>) {
     let _reader = acknowledge_all(opened.commits);
     let store = opened.store;
     let names = ["red", "green", "blue"];
@@ -188,7 +191,7 @@ pub(crate) async fn only_the_rooms_that_are_searched_are_found(opened: Opened<im
     }
 }
 
-pub(crate) async fn any_text_can_be_searched_for(opened: Opened<impl Store>) {
+pub(crate) async fn any_text_can_be_searched_for(opened: Opened<impl Log + Search>) {
     let _reader = acknowledge_all(opened.commits);
     let store = opened.store;
     let strange = [
@@ -218,7 +221,7 @@ pub(crate) async fn any_text_can_be_searched_for(opened: Opened<impl Store>) {
     assert_eq!(search(&store, "\u{e000}1", &Within::Everything).await.hits, [], "what an index adds is nobody's word");
 }
 
-pub(crate) async fn of_very_many_the_newest_are_looked_at(opened: Opened<impl Store>) {
+pub(crate) async fn of_very_many_the_newest_are_looked_at(opened: Opened<impl Log + Search>) {
     let _reader = acknowledge_all(opened.commits);
     let store = opened.store;
     let sayings = (1..=400).map(|number| say(&store, "lobby", number, "the same"));
@@ -233,7 +236,7 @@ pub(crate) async fn of_very_many_the_newest_are_looked_at(opened: Opened<impl St
 
 /// Changes of which the index has not heard stay while it is held back, and go when it is let go.
 pub(crate) async fn changes_wait_for_the_index(
-    store: &impl Store,
+    store: &(impl Log + Search),
     hold: impl Future<Output = ()>,
     release: impl Future<Output = ()>,
 ) {
@@ -260,7 +263,7 @@ pub(crate) async fn changes_wait_for_the_index(
 }
 
 /// What a search gives, without what differs between two stores of the same messages.
-pub(crate) async fn answers(store: &impl Store) -> Vec<(String, Vec<Hit>, bool)> {
+pub(crate) async fn answers(store: &(impl Log + Search)) -> Vec<(String, Vec<Hit>, bool)> {
     let texts = [
         "Good morning! Tea, anybody?",
         "MORNING tea is the best tea",

@@ -12,8 +12,8 @@ use std::{
 
 use confab::{
     server::store::{
-        Alteration, Bounds, Commits, Durability, NewChange, OpenError, Slice, SqliteStore, Store, StoreError, Trouble, backup,
-        restore,
+        Alteration, Bounds, Commits, Durability, Log, NewChange, OpenError, Search as _, Slice, SqliteStore, StoreError,
+        Trouble, backup, restore,
     },
     wire::{MessageId, Offset, Person, Timestamp},
 };

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use confab::{
-    server::store::{Alteration, Bounds, NewChange, NewMessage, Slice, SqliteStore, Store},
+    server::store::{Alteration, Bounds, Log, NewChange, NewMessage, Slice, SqliteStore},
     wire::{MessageId, Offset, Person, Timestamp},
 };
 use rusqlite::Connection;
@@ -40,7 +40,7 @@ const ATTIC: &str = r#"
         WHERE room_id = 3 AND "offset" = 4"#;
 
 /// What was dropped and what was not is as it was.
-async fn assert_attic_is_there(store: &impl Store) {
+async fn assert_attic_is_there(store: &impl Log) {
     let missed = store.entries(&group("attic"), Offset(0), 9, 9_999).await.expect("entries");
     let offsets: Vec<_> = missed.entries.iter().map(|entry| entry.offset.0).collect();
     assert_eq!((missed.first, offsets), (Offset(4), vec![4, 5]));
@@ -51,7 +51,7 @@ async fn assert_attic_is_there(store: &impl Store) {
 }
 
 /// It goes on from where it stood, and what is new is there.
-async fn assert_goes_on(opened: Opened<impl Store>, version: usize) {
+async fn assert_goes_on(opened: Opened<impl Log>, version: usize) {
     let _reader = acknowledge_all(opened.commits);
     let store = opened.store;
     let page = whole(&store, "lobby").await;

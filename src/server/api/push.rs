@@ -382,7 +382,7 @@ mod tests {
             rooms::Rooms,
             settings::Settings,
             store::{
-                Appended, Bounds, ChangeError, Extent, Listed, Missed, NewChange, NewMessage, Page, Slice, Store, StoreError,
+                Appended, Bounds, ChangeError, Extent, Listed, Log, Missed, NewChange, NewMessage, Page, Slice, StoreError,
                 Within,
             },
             telemetry::Appends,
@@ -394,7 +394,7 @@ mod tests {
     struct Small(u64, AtomicU64);
 
     #[async_trait]
-    impl Store for Small {
+    impl Log for Small {
         async fn append(&self, _: NewMessage) -> Result<Appended, StoreError> {
             let count = self.1.fetch_add(1, Ordering::Relaxed) + 1;
             if count > self.0 {
@@ -439,11 +439,12 @@ mod tests {
             expiry: Duration::from_secs(1),
             group_expiry: Duration::from_secs(1),
         });
-        let store: Arc<dyn Store> = Arc::new(Small(37, AtomicU64::new(0)));
+        let store: Arc<dyn Log> = Arc::new(Small(37, AtomicU64::new(0)));
         let commits = || mpsc::unbounded_channel().1;
         let (rooms, _) = Rooms::start(
             Settings::default().rooms,
             (Arc::clone(&store), commits()),
+            None,
             (store, commits()),
             Arc::new(layer.unwrap()),
             10,

@@ -15,8 +15,9 @@ use crate::{
     server::{
         SEARCH_AGAIN, SEARCHES,
         limits::Limits,
+        search::{Found, LONGEST_QUERY, Query, QueryTooLong},
         services::{Named, Services},
-        store::{Found, LONGEST_QUERY, Query, QueryTooLong, StoreError},
+        store::StoreError,
         visitors::Visitor,
         who::Who,
     },

@@ -17,8 +17,8 @@ use crate::{
         rooms::{Room, Rooms, layer_group},
         settings::Settings,
         store::{
-            Appended, Bounds, ChangeError, Entry, Extent, Listed, MemoryStore, Missed, NewChange, NewMessage, Page, Slice,
-            Store, Within,
+            Appended, Bounds, ChangeError, Entry, Extent, Listed, Log, MemoryStore, Missed, NewChange, NewMessage, Page, Slice,
+            Within,
         },
         telemetry::Appends,
     },
@@ -33,7 +33,7 @@ pub(super) struct Told {
 }
 
 #[async_trait]
-impl Store for Told {
+impl Log for Told {
     async fn append(&self, _: NewMessage) -> Result<Appended, StoreError> {
         Err(StoreError::Unavailable("not asked".into()))
     }
@@ -120,9 +120,9 @@ impl Test {
         let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
         let head = Mutex::new(at("e", 5));
         let store = Arc::new(Told { head, broken: AtomicBool::new(false), readings: AtomicU64::new(0) });
-        let each = || (Arc::clone(&store) as Arc<dyn Store>, mpsc::unbounded_channel().1);
+        let each = || (Arc::clone(&store) as Arc<dyn Log>, mpsc::unbounded_channel().1);
         let rules = Settings::default().rooms;
-        let (rooms, strandings) = Rooms::start(rules, each(), each(), Arc::clone(&layer), 10, &Appends::default());
+        let (rooms, strandings) = Rooms::start(rules, each(), None, each(), Arc::clone(&layer), 10, &Appends::default());
         let groups = Hub::start(Arc::clone(&layer), strandings, Duration::from_hours(1), FanOut::default()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -173,6 +173,7 @@ impl Crowd {
         let (_, strandings) = Rooms::start(
             Settings::default().rooms,
             (Arc::new(MemoryStore::new(1).0), mpsc::unbounded_channel().1),
+            None,
             (Arc::new(MemoryStore::new(1).0), mpsc::unbounded_channel().1),
             Arc::clone(&layer),
             10,

@@ -11,10 +11,10 @@ use super::{NEWEST, Room, Rooms, events, layer_groups::group_name};
 use crate::{
     server::{
         layers::{Event, GroupName, LayerError},
+        search::{Found, Query},
         settings::History,
         store::{
-            Alteration, Entry, Found, Missed, NewChange, NewMessage, Page, Query, Refused, Slice, Store, StoreError, What,
-            Within, cut_down,
+            Alteration, Entry, Log, Missed, NewChange, NewMessage, Page, Refused, Slice, StoreError, What, Within, cut_down,
         },
     },
     wire::{
@@ -87,7 +87,7 @@ pub struct CatchUp {
 #[derive(Clone)]
 pub struct Stream {
     group: Group,
-    store: Arc<dyn Store>,
+    store: Arc<dyn Log>,
 }
 
 impl Stream {
@@ -313,7 +313,7 @@ impl Access<Room> {
         if !self.is_searched() {
             return Ok(Found::nothing());
         }
-        self.rooms.durable.store.search(query, &Within::Room(self.subject.group.clone()), count).await
+        self.rooms.search_within(query, &Within::Room(self.subject.group.clone()), count).await
     }
 
     /// A part of the room's messages, with what the person has put to them.
@@ -434,10 +434,11 @@ mod tests {
             RoomEvents { event_type: "room.said".parse().unwrap(), text_key: "body".parse().unwrap(), group: template };
         let rule = RoomRule { history, events: Arc::new(events), ..RoomRule::default() };
         let [durable, volatile] =
-            [MemoryStore::new(10), MemoryStore::new(10)].map(|(store, commits)| (Arc::new(store) as Arc<dyn Store>, commits));
+            [MemoryStore::new(10), MemoryStore::new(10)].map(|(store, commits)| (Arc::new(store) as Arc<dyn Log>, commits));
         let consumer = layer.new_channel("specific").unwrap();
         layer.group_add(&"chat_lobby".parse().unwrap(), &consumer).await.unwrap();
-        let (rooms, _strandings) = Rooms::start(vec![rule], durable, volatile, Arc::clone(&layer), 100, &Appends::default());
+        let (rooms, _strandings) =
+            Rooms::start(vec![rule], durable, None, volatile, Arc::clone(&layer), 100, &Appends::default());
         let person = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
         let access = rooms.enter(&person, &"lobby".parse().unwrap()).ok().unwrap();
         access.post("k".parse().unwrap(), Text::written("hello").unwrap()).await.unwrap();

@@ -6,20 +6,20 @@ use tracing::{debug, error, info};
 
 use super::{AlterError, PostError};
 use crate::server::{
-    store::{Appended, ChangeError, NewChange, NewMessage, Store, StoreError},
+    store::{Appended, ChangeError, Log, NewChange, NewMessage, StoreError},
     telemetry::{Append, Fault},
 };
 
 /// A store, and how it goes there.
 pub(super) struct Keeper {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Log>,
     append: Append,
     /// The last message was not stored.
     unwritable: Fault,
 }
 
 impl Keeper {
-    pub(super) fn new(store: Arc<dyn Store>, append: &Append) -> Self {
+    pub(super) fn new(store: Arc<dyn Log>, append: &Append) -> Self {
         Self { store, append: append.clone(), unwritable: Fault::default() }
     }
 

@@ -10,7 +10,7 @@ use super::{Rooms, rules::within};
 use crate::{
     server::{
         settings::History,
-        store::{Listed, ListedRoom, Store, StoreError, Within},
+        store::{Listed, ListedRoom, Log, StoreError, Within},
     },
     wire::{Group, InvalidName, RoomList, RoomSummary, Timestamp, beginning},
 };
@@ -88,7 +88,7 @@ impl Rooms {
 
     /// Those of the open rooms that are asked for, or all of them.
     async fn listed(&self, asked_for: Option<Choice>, place: Place) -> Result<RoomList, StoreError> {
-        let of = async |store: &Arc<dyn Store>, history, before| {
+        let of = async |store: &Arc<dyn Log>, history, before| {
             let Some(open) = within(&self.rules, history) else { return Ok(Listed::default()) };
             let asked_for = match asked_for.clone() {
                 Some(asked_for) => Within::Rooms(Arc::new(move |group| open.has(group) && asked_for(group))),

@@ -1,13 +1,13 @@
 //! Rooms: who may enter which, what is said in them, and what a reader needs to be level.
 //!
 //! ```text
-//!   Rooms::enter(person, group) ──► Access<Room> ── post ──► Store::append ──► commit
+//!   Rooms::enter(person, group) ──► Access<Room> ── post ──► Log::append ──► commit
 //!                                       │                                       │ in the order of the offsets
-//!                                       ├─ catch_up, page ◄── Store::read       ▼
+//!                                       ├─ catch_up, page ◄── Log::read       ▼
 //!                                       └─ (no history) ─────────────► ChannelLayer::group_send, then the acknowledgement
 //!                                                                               │ refused
 //!                                                                               ▼
-//!   Store::watch ── what other nodes have committed ───────────────────────► Strandings: for this node's members
+//!   Log::watch ── what other nodes have committed ───────────────────────► Strandings: for this node's members
 //! ```
 //!
 //! Having an [`Access`] *is* the permission (`access`): there is no other way to read or to say something, and the `rules` of the
@@ -49,8 +49,9 @@ use self::{
 };
 use super::{
     layers::ChannelLayer,
+    search::{Found, Query},
     settings::{History, RoomEvents, RoomRule},
-    store::{Commits, Found, Query, Store, StoreError, Trouble},
+    store::{Commits, Log, Search, StoreError, Trouble, Within},
     telemetry::{Appends, Fault},
 };
 use crate::wire::{Epoch, Group, Person, Timestamp};
@@ -87,6 +88,8 @@ pub struct Rooms {
     rules: Arc<[RoomRule]>,
     durable: Keeper,
     volatile: Keeper,
+    /// None where the durable store has no index of words.
+    search: Option<Arc<dyn Search>>,
     layer: Arc<dyn ChannelLayer>,
     /// The layer refused what is not kept, the last time.
     refused: Fault,
@@ -104,8 +107,9 @@ impl Rooms {
     /// Starts the publishers; they end when the stores do. [`Strandings`] must be read or dropped. `appends` counts what is kept.
     pub fn start(
         rules: Vec<RoomRule>,
-        durable: (Arc<dyn Store>, Commits),
-        volatile: (Arc<dyn Store>, Commits),
+        durable: (Arc<dyn Log>, Commits),
+        search: Option<Arc<dyn Search>>,
+        volatile: (Arc<dyn Log>, Commits),
         layer: Arc<dyn ChannelLayer>,
         longest: usize,
         appends: &Appends,
@@ -125,7 +129,7 @@ impl Rooms {
         let passing = format!("n{:x}", Timestamp::now().as_millis()).parse().expect("hexadecimal digits"); // never: 12 of them
         let (durable, volatile) = (Keeper::new(durable.0, &appends.durable), Keeper::new(volatile.0, &appends.volatile));
         let (refused, readable, unreadable) = Default::default();
-        let rooms = Self { rules, durable, volatile, layer, refused, readable, unreadable, longest, passing };
+        let rooms = Self { rules, durable, volatile, search, layer, refused, readable, unreadable, longest, passing };
         (Arc::new(rooms), strandings)
     }
 
@@ -191,7 +195,14 @@ impl Rooms {
     /// The store cannot be searched.
     pub async fn search(&self, query: &Query, count: usize) -> Result<Found, StoreError> {
         match within(&self.rules, History::Store) {
-            Some(within) => self.durable.store.search(query, &within, count).await,
+            Some(within) => self.search_within(query, &within, count).await,
+            None => Ok(Found::nothing()),
+        }
+    }
+
+    async fn search_within(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {
+        match &self.search {
+            Some(search) => search.search(query, within, count).await,
             None => Ok(Found::nothing()),
         }
     }

@@ -16,7 +16,7 @@ use super::{rules::rule, steady_clock::SteadyClock};
 use crate::{
     server::{
         settings::{Keep, RoomRule},
-        store::{Bounds, Extent, Store, StoreError},
+        store::{Bounds, Extent, Log, StoreError},
         telemetry::Fault,
     },
     wire::{Group, Timestamp},
@@ -43,7 +43,7 @@ fn bounds(rules: &[RoomRule], Extent { group, entries }: &Extent, now: Option<Ti
 }
 
 /// Keeps a store within the bounds, as long as somebody else holds it. `clock` says what time it is.
-pub(super) async fn keep_within(store: Weak<dyn Store>, rules: Arc<[RoomRule]>, clock: impl Fn() -> Timestamp + Send + Sync) {
+pub(super) async fn keep_within(store: Weak<dyn Log>, rules: Arc<[RoomRule]>, clock: impl Fn() -> Timestamp + Send + Sync) {
     let unable = Fault::default();
     let mut steady = SteadyClock::default();
     loop {
@@ -62,7 +62,7 @@ pub(super) async fn keep_within(store: Weak<dyn Store>, rules: Arc<[RoomRule]>, 
 
 /// Goes through all rooms once.
 async fn round(
-    store: &dyn Store,
+    store: &dyn Log,
     rules: &[RoomRule],
     steady: &mut SteadyClock,
     clock: &(impl Fn() -> Timestamp + Sync),
@@ -93,7 +93,7 @@ async fn round(
 }
 
 /// When the newest message was said.
-async fn newest(store: &dyn Store) -> Result<Option<Timestamp>, StoreError> {
+async fn newest(store: &dyn Log) -> Result<Option<Timestamp>, StoreError> {
     let newest = store.rooms(1).await?.into_iter().next();
     Ok(newest.and_then(|room| room.latest).map(|latest| latest.message.at))
 }
@@ -117,7 +117,7 @@ mod tests {
     const TEN_YEARS: i64 = 3_650 * DAY_MS;
 
     /// A room that keeps its messages for two days, with one of now, of an hour ago and of a day ago.
-    async fn kept_for_two_days(now: Timestamp) -> Arc<dyn Store> {
+    async fn kept_for_two_days(now: Timestamp) -> Arc<dyn Log> {
         let (store, commits) = MemoryStore::new(10);
         drop(commits);
         for (key, hours) in [("k1", 24), ("k2", 1), ("k3", 0)] {
@@ -129,7 +129,7 @@ mod tests {
         Arc::new(store)
     }
 
-    async fn held(store: &Arc<dyn Store>) -> Vec<String> {
+    async fn held(store: &Arc<dyn Log>) -> Vec<String> {
         let page = store.read(&"a".parse().expect("a name"), Slice::Latest, 10, 1_000).await.expect("a page");
         page.messages.into_iter().map(|stored| stored.message.content.text).collect()
     }

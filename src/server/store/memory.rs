@@ -18,19 +18,22 @@ use parking_lot::Mutex;
 
 mod footprint;
 
-use self::footprint::{heap, table};
+use self::footprint::{Held, heap, table};
 use super::{
-    Appended, Bounds, ChangeError, Commits, Entry, Extent, Listed, ListedRoom, Missed, NewChange, NewMessage, Page, Refused,
-    Slice, Store, StoreError, What, Within,
-    change::{Others, edit_as_it_is_now},
-    commits::{InFlight, Made, Outbox, Ticket},
-    epoch::EpochSeed,
-    listing::Picking,
-    page::{self, Allowance, Run, bytes_as_sent},
+    error::StoreError,
+    log::{
+        Appended, Bounds, ChangeError, Commits, Entry, Extent, Listed, ListedRoom, Log, Missed, NewChange, NewMessage, Page,
+        Refused, Slice, What, Within,
+        change::{Others, edit_as_it_is_now},
+        commits::{InFlight, Made, Outbox, Ticket},
+        epoch::EpochSeed,
+        listing::Picking,
+        page::{self, Allowance, Run, bytes_as_sent},
+    },
 };
 use crate::wire::{Change, Emoji, Epoch, Group, Key, Message, Offset, Position, RoomSummary, Stored};
 
-/// A [`Store`] in memory: idempotent within what is held, and gone with the process.
+/// A [`Log`] in memory: idempotent within what is held, and gone with the process.
 ///
 /// It holds the newest messages of each room, as many as [`MemoryStore::new`] is told, and eight times as many of their changes. And it
 /// holds at most 10,000 rooms, and takes at most 256 MiB of memory for all of them with whatever is in them. Beyond that the room that has
@@ -76,7 +79,7 @@ impl MemoryStore {
 }
 
 #[async_trait]
-impl Store for MemoryStore {
+impl Log for MemoryStore {
     async fn append(&self, message: NewMessage) -> Result<Appended, StoreError> {
         let (ticket, answer) = self.in_flight.enter(message.text.len()).await?;
         self.rooms.lock().as_mut().ok_or_else(StoreError::closed)?.append(message, ticket);
@@ -291,20 +294,6 @@ struct Room {
     activity: u64,
     /// What the messages, the changes and the keys take beside their places.
     contents: usize,
-}
-
-/// A message that is held.
-#[derive(Debug)]
-struct Held {
-    stored: Stored,
-    /// Who has put a reaction to it without being named there.
-    others: Others,
-}
-
-impl Held {
-    fn offset(&self) -> Offset {
-        self.stored.offset
-    }
 }
 
 /// What a change has come to.

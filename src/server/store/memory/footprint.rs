@@ -1,11 +1,24 @@
 //! How much memory things take that are held: what they point to, as the allocator hands it out. Their own places are reckoned with
 //! the tables in which they stand.
 
-use super::Held;
 use crate::{
-    server::store::{Entry, What},
-    wire::{Change, Content, Emoji, Message, Person, Reaction, Stored},
+    server::store::log::{Entry, What, change::Others},
+    wire::{Change, Content, Emoji, Message, Offset, Person, Reaction, Stored},
 };
+
+/// A message that is held.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) stored: Stored,
+    /// Who has put a reaction to it without being named there.
+    pub(super) others: Others,
+}
+
+impl Held {
+    pub(super) fn offset(&self) -> Offset {
+        self.stored.offset
+    }
+}
 
 /// What an allocation of so many bytes takes: with what the allocator notes beside it, in steps of 16 and 32 at least.
 pub(super) fn heap(bytes: usize) -> usize {

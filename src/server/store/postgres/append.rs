@@ -21,16 +21,19 @@ use sha2::{Digest as _, Sha256};
 use tokio_postgres::{Error, Row, Statement, types::ToSql};
 
 use super::{
+    error::Failure,
     reader::{column, held, name, offset, reactions},
     text::escape,
-    writer::Failure,
 };
 use crate::{
     server::store::{
-        Alteration, Appended, ChangeError, Entry, NewChange, NewMessage, Refused, StoreError, What,
-        batch::BATCH_MESSAGES,
-        change::{Others, kind_of, reaction_of, reactions_to_json},
-        commits::Made,
+        error::StoreError,
+        log::{
+            Alteration, Appended, ChangeError, Entry, NewChange, NewMessage, Refused, What,
+            batch::BATCH_MESSAGES,
+            change::{Others, kind_of, reaction_of, reactions_to_json},
+            commits::Made,
+        },
     },
     wire::{Change, Content, Emoji, Epoch, Group, Message, MessageId, Offset, Position, Stored, Timestamp},
 };

@@ -5,8 +5,8 @@
 
 use tokio_postgres::{Client, Transaction};
 
-use super::OpenError;
-use crate::server::store::epoch::EpochSeed;
+use super::error::OpenError;
+use crate::server::store::log::epoch::EpochSeed;
 
 /// Each one brings the schema from its place in this list to the next version. What is published is never changed.
 const MIGRATIONS: &[&str] = &[

@@ -7,110 +7,52 @@
 //! A node hears of its own commits by [`Commits`], of the others' by the channel layer; and whatever was lost on the way there, or
 //! died with the node that had committed it, by the [watch](reader::HeadWatch), which asks the database.
 //!
-//! The index of words, in which is [searched](searcher), [follows](indexer) the commits; nobody waits for it.
-
-use std::fmt;
+//! The index of words, in which is [searched](search), follows the commits; nobody waits for it.
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use self::{
-    indexer::Indexer,
     pool::{Connections, Purpose},
     reader::Readers,
-    searcher::Searcher,
+    search::{Indexer, Searcher},
     writer::Writer,
 };
-use super::{
-    Appended, Bounds, ChangeError, Commits, Extent, Found, Listed, Missed, NewChange, NewMessage, Page, Query, Slice, Store,
-    StoreError, Watch, Within,
-    batch::{Job, Work},
-    commits::Outbox,
-    intake::Intake,
+use crate::{
+    server::{
+        search::{Found, Query},
+        store::{
+            error::StoreError,
+            log::{
+                Appended, Bounds, ChangeError, Commits, Extent, Listed, Log, Missed, NewChange, NewMessage, Page, Slice, Watch,
+                Within,
+                batch::{Job, Work},
+                commits::Outbox,
+                intake::Intake,
+            },
+            search::Search,
+        },
+    },
+    wire::{Emoji, Group, Offset},
 };
-use crate::wire::{Emoji, Group, Offset};
 
 mod append;
-mod indexer;
+mod error;
 mod migrate;
 mod pool;
 mod reader;
-mod searcher;
+mod search;
 mod text;
 mod url;
 mod writer;
 
+pub use error::OpenError;
 pub use url::PostgresUrl;
 
-/// Why the database cannot be used. Nothing in it was changed.
-#[derive(Debug)]
-pub enum OpenError {
-    /// The certificates that the server's is to be checked against.
-    Certificates(String),
-    /// No connection came about.
-    Unreachable(StoreError),
-    /// Its texts are not in UTF-8.
-    Encoding(String),
-    /// Another program's schema has our name.
-    Foreign,
-    /// A later version of Confab has written it.
-    Newer { found: i32, known: i32 },
-    /// It takes no writes: a standby, or set so.
-    ReadOnly,
-    /// It refuses what is asked: no right to make the schema, read-only, ...
-    Database(tokio_postgres::Error),
-}
-
-impl From<tokio_postgres::Error> for OpenError {
-    fn from(cause: tokio_postgres::Error) -> Self {
-        Self::Database(cause)
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Certificates(cause) => f.write_str(cause),
-            Self::Unreachable(StoreError::Unavailable(cause)) => write!(f, "it cannot be reached: {cause}"),
-            Self::Encoding(encoding) => {
-                write!(
-                    f,
-                    "its encoding is {encoding}; make a database with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
-                )
-            }
-            Self::ReadOnly => f.write_str("it is read-only; with several hosts, add target_session_attrs=read-write"),
-            Self::Foreign => {
-                f.write_str("it has a schema `confab` that is not Confab's; it is left as it is, use another database")
-            }
-            Self::Newer { found, known } => write!(
-                f,
-                "it was written by a later version of Confab (schema {found}; this one knows up to {known}); it is left as it is"
-            ),
-            Self::Database(cause) => f.write_str(&with_causes(cause)),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}
-
-/// An error and what led to it, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// A [`Store`] in a database that other nodes may use too. It keeps every message.
+/// A [`Log`] in a database that other nodes may use too. It keeps every message.
 ///
-/// [Close](Store::close) it to end well; dropped, it lets its writer finish on its own.
+/// [Close](Log::close) it to end well; dropped, it lets its writer finish on its own.
 #[derive(Debug)]
 pub struct PostgresStore {
     intake: Intake,
@@ -152,7 +94,7 @@ impl PostgresStore {
 }
 
 #[async_trait]
-impl Store for PostgresStore {
+impl Log for PostgresStore {
     async fn append(&self, message: NewMessage) -> Result<Appended, StoreError> {
         Ok(self.intake.write(Work::Message(message)).await?)
     }
@@ -191,10 +133,6 @@ impl Store for PostgresStore {
         Ok(dropped)
     }
 
-    async fn search(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {
-        self.searcher.search(query, within, count).await
-    }
-
     fn watch(&self) -> Option<Box<dyn Watch>> {
         Some(Box::new(self.readers.watch()))
     }
@@ -210,5 +148,12 @@ impl Store for PostgresStore {
                 tracing::error!("the writer of the store has panicked");
             }
         }
+    }
+}
+
+#[async_trait]
+impl Search for PostgresStore {
+    async fn search(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {
+        self.searcher.search(query, within, count).await
     }
 }

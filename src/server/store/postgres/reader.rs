@@ -12,19 +12,23 @@ use futures_util::future;
 use tokio_postgres::{Row, types::ToSql};
 
 use super::{
-    OpenError,
+    error::OpenError,
     pool::{Connections, Purpose, answer},
     text::unescape,
+    url::PostgresUrl,
 };
 use crate::{
     server::store::{
-        Bounds, Entry, Extent, Listed, ListedRoom, Missed, Moved, Page, PostgresUrl, Slice, StoreError, Watch, What, Within,
-        beginning::{Beginning, DROPPED_AT_ONCE, Kept},
-        change::{ChangeRow, Others},
-        epoch::EpochSeed,
-        listing::Picking,
-        message_id,
-        page::{self, Allowance, Run, Runs, bytes_as_sent},
+        error::StoreError,
+        log::{
+            Bounds, Entry, Extent, Listed, ListedRoom, Missed, Moved, Page, Slice, Watch, What, Within,
+            beginning::{Beginning, DROPPED_AT_ONCE, Kept},
+            change::{ChangeRow, Others},
+            entry::message_id,
+            epoch::EpochSeed,
+            listing::Picking,
+            page::{self, Allowance, Run, Runs, bytes_as_sent},
+        },
     },
     wire::{
         Content, Emoji, Epoch, Group, InvalidName, Message, Offset, Person, Position, Reaction, RoomSummary, Stored, Timestamp,

@@ -27,17 +27,20 @@ use tracing::warn;
 
 use super::{
     append::{New, Outcome, append},
+    error::{Failure, with_causes},
     pool::{ANSWER, Connections},
     reader::{column, name, offset},
-    with_causes,
 };
 use crate::{
     server::store::{
-        Appended, ChangeError, Refused, StoreError,
-        batch::{Job, Work, gather},
-        beginning::Beginning,
-        commits::{Outbox, Ticket},
-        epoch::EpochSeed,
+        error::StoreError,
+        log::{
+            Appended, ChangeError, Refused,
+            batch::{Job, Work, gather},
+            beginning::Beginning,
+            commits::{Outbox, Ticket},
+            epoch::EpochSeed,
+        },
     },
     wire::{Epoch, Group, Position},
 };
@@ -64,22 +67,6 @@ const FORGET: &str = r#"
         DELETE FROM changes USING room WHERE room_id = room.id AND "offset" < $3
     )
     SELECT epoch, head FROM room"#;
-
-/// Why something is not committed, or not known to be.
-pub(super) enum Failure {
-    /// The database has refused it; nothing of it is there.
-    Refused(tokio_postgres::Error),
-    /// There was no connection, or there is none any more: it may or may not be there.
-    Lost(StoreError),
-    /// What is there cannot be understood.
-    Damaged(StoreError),
-}
-
-impl From<tokio_postgres::Error> for Failure {
-    fn from(cause: tokio_postgres::Error) -> Self {
-        Self::Refused(cause)
-    }
-}
 
 /// Why something is not committed after all that could be tried.
 enum Verdict {

@@ -22,8 +22,13 @@ use rusqlite::{
 };
 use tempfile::NamedTempFile;
 
-use super::{DATABASE, OpenError, folder::FolderLock, migrate, reader, still::Still};
-use crate::{server::store::epoch::EpochSeed, wire::Group};
+use super::{
+    error::OpenError,
+    folder::{DATABASE, FolderLock},
+    migrate, reader,
+    still::Still,
+};
+use crate::{server::store::log::epoch::EpochSeed, wire::Group};
 
 /// What a copy holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,10 @@ use std::{
     path::Path,
 };
 
-use super::OpenError;
+use super::error::OpenError;
 
+/// The name of the database in its folder.
+pub(super) const DATABASE: &str = "confab.db";
 /// The file that the server which uses a folder keeps locked.
 pub(super) const LOCK: &str = "confab.lock";
 

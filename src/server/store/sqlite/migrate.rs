@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
 
-use super::{OpenError, still::Still};
+use super::{error::OpenError, still::Still};
 
 /// Each one brings the schema from its place in this list to the next version. What is published is never changed.
 const MIGRATIONS: &[&str] = &[

@@ -1,9 +1,9 @@
 //! The embedded store: one `SQLite` database in a folder of its own.
 //!
 //! An append goes down a queue to the one [writer](writer) thread, which commits what has gathered there in one transaction: while it
-//! waits for the disk the next [batch](super::batch) gathers. Pages are [read](reader) over connections of their own, which write-ahead logging lets see the last
+//! waits for the disk the next [batch](super::log::batch) gathers. Pages are [read](reader) over connections of their own, which write-ahead logging lets see the last
 //! commit while the next is being written. What is in the log goes into the database [beside](checkpoint) all this. The
-//! [index](index) of words, in which is [searched](searcher), [follows](indexer) the commits; nobody waits for it.
+//! index of words, in which is [searched](search), follows the commits; nobody waits for it.
 //!
 //! All connections share what is known of the database's [condition]: damage, and files that are not in their place any more.
 //!
@@ -11,11 +11,10 @@
 //! [copy] of it can be made meanwhile.
 
 use std::{
-    fmt,
     fs::{self, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -28,39 +27,45 @@ use tokio::sync::mpsc;
 
 use self::{
     condition::{Condition, beside},
-    folder::FolderLock,
-    index::INDEX,
-    indexer::Indexer,
+    folder::{DATABASE, FolderLock},
     reader::Readers,
-    searcher::Searcher,
+    search::{INDEX, Indexer, Searcher},
     writer::Writer,
 };
-use super::{
-    Appended, Bounds, ChangeError, Commits, Extent, Found, Listed, Missed, NewChange, NewMessage, Page, Query, Slice, Store,
-    StoreError, Trouble, Within,
-    batch::{Job, Work},
-    commits::Outbox,
-    epoch::EpochSeed,
-    intake::Intake,
+use crate::{
+    server::{
+        search::{Found, Query},
+        store::{
+            error::{StoreError, Trouble},
+            log::{
+                Appended, Bounds, ChangeError, Commits, Extent, Listed, Log, Missed, NewChange, NewMessage, Page, Slice,
+                Within,
+                batch::{Job, Work},
+                commits::Outbox,
+                epoch::EpochSeed,
+                intake::Intake,
+            },
+            search::Search,
+        },
+    },
+    wire::{Emoji, Group, Offset},
 };
-use crate::wire::{Emoji, Group, Offset};
 
+mod bell;
 mod checkpoint;
 mod condition;
 mod copy;
+mod error;
 mod folder;
-mod index;
-mod indexer;
 mod migrate;
 mod reader;
-mod searcher;
+mod search;
 mod still;
 mod writer;
 
 pub use copy::{CopyError, Holdings, backup, restore};
+pub use error::OpenError;
 
-/// The name of the database in its folder.
-const DATABASE: &str = "confab.db";
 /// What the writer keeps in memory of the pages that it has used, in KiB.
 const WRITER_CACHE_KIB: i64 = 16 << 10;
 /// So many pages are read at a time.
@@ -77,71 +82,9 @@ pub enum Durability {
     Process,
 }
 
-/// Why a folder's store cannot be opened. Nothing in it was changed.
-#[derive(Debug)]
-pub enum OpenError {
-    /// The folder or a file in it cannot be made or opened.
-    Folder { folder: PathBuf, cause: io::Error },
-    /// Another server uses it.
-    InUse { folder: PathBuf },
-    /// The file is a database, though not one of Confab.
-    Foreign { file: PathBuf },
-    /// There is no database or an empty one, beside something that was made of one.
-    Lost { file: PathBuf, beside: PathBuf },
-    /// A later version of Confab has written it.
-    Newer { file: PathBuf, found: i64, known: i64 },
-    /// `SQLite` cannot read or prepare it: no database at all, a damaged one, no right to write, a full disk, ...
-    Database { file: PathBuf, cause: rusqlite::Error },
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Folder { folder, cause } => write!(f, "the data folder {} cannot be used: {cause}", folder.display()),
-            Self::InUse { folder } => {
-                write!(f, "the data folder {} is in use by another server; stop it, or use another folder", folder.display())
-            }
-            Self::Foreign { file } => write!(f, "{} is a database of another program; it is left as it is", file.display()),
-            Self::Lost { file, beside } => write!(
-                f,
-                "{} is missing or empty, though {} was made of it; put it back, or restore it from a copy; to begin anew, move both away",
-                file.display(),
-                beside.display()
-            ),
-            Self::Newer { file, found, known } => write!(
-                f,
-                "{} was written by a later version of Confab (schema {found}; this one knows up to {known}); it is left as it is",
-                file.display()
-            ),
-            Self::Database { file, cause } => match cause.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::NotADatabase) => {
-                    write!(f, "{} is not a SQLite database; it is left as it is", file.display())
-                }
-                Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
-                    write!(f, "{} is damaged ({cause}); it is left as it is, restore it from a copy", file.display())
-                }
-                Some(rusqlite::ErrorCode::ReadOnly) => {
-                    write!(f, "the database {} and its folder cannot be written: {cause}", file.display())
-                }
-                _ => write!(f, "the database {} cannot be opened: {cause}", file.display()),
-            },
-        }
-    }
-}
-
-impl std::error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Folder { cause, .. } => Some(cause),
-            Self::Database { cause, .. } => Some(cause),
-            Self::InUse { .. } | Self::Foreign { .. } | Self::Lost { .. } | Self::Newer { .. } => None,
-        }
-    }
-}
-
-/// A [`Store`] in a folder of this machine. It keeps every message.
+/// A [`Log`] in a folder of this machine, with its index of words. It keeps every message.
 ///
-/// [Close](Store::close) it to end well. Dropping it does the same and blocks its thread meanwhile.
+/// [Close](Log::close) it to end well. Dropping it does the same and blocks its thread meanwhile.
 #[derive(Debug)]
 pub struct SqliteStore {
     intake: Intake,
@@ -208,7 +151,7 @@ impl SqliteStore {
 }
 
 #[async_trait]
-impl Store for SqliteStore {
+impl Log for SqliteStore {
     async fn append(&self, message: NewMessage) -> Result<Appended, StoreError> {
         Ok(self.intake.write(Work::Message(message)).await?)
     }
@@ -257,10 +200,6 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn search(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {
-        self.searcher.search(query, within, count).await
-    }
-
     async fn trouble(&self) -> Option<(Trouble, StoreError)> {
         if let Some(damage) = self.condition.damage() {
             return Some((Trouble::Damaged, StoreError::damage(damage)));
@@ -280,6 +219,13 @@ impl Store for SqliteStore {
             // A panic of the writer is logged where it is joined.
             let _ = tokio::task::spawn_blocking(|| running.finish()).await;
         }
+    }
+}
+
+#[async_trait]
+impl Search for SqliteStore {
+    async fn search(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {
+        self.searcher.search(query, within, count).await
     }
 }
 

@@ -14,13 +14,16 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use super::condition::{Condition, is_damage};
 use crate::{
     server::store::{
-        Bounds, Entry, Extent, Listed, ListedRoom, Missed, Page, Slice, StoreError, What, Within,
-        beginning::{Beginning, DROPPED_AT_ONCE, Kept},
-        change::{ChangeRow, Others},
-        epoch::EpochSeed,
-        listing::Picking,
-        message_id,
-        page::{self, Allowance, Run, bytes_as_sent, merged},
+        error::StoreError,
+        log::{
+            Bounds, Entry, Extent, Listed, ListedRoom, Missed, Page, Slice, What, Within,
+            beginning::{Beginning, DROPPED_AT_ONCE, Kept},
+            change::{ChangeRow, Others},
+            entry::message_id,
+            epoch::EpochSeed,
+            listing::Picking,
+            page::{self, Allowance, Run, bytes_as_sent, merged},
+        },
     },
     wire::{
         Content, Emoji, Epoch, Group, InvalidName, Message, MessageId, Offset, Person, Position, Reaction, RoomSummary, Stored,
@@ -444,7 +447,7 @@ mod tests {
     use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
     use super::*;
-    use crate::server::store::{Durability, NewMessage, SqliteStore, Store as _, sqlite::migrate};
+    use crate::server::store::{Durability, Log as _, NewMessage, SqliteStore, sqlite::migrate};
 
     /// Runs a read alone and gives the statements that the database has executed for it.
     async fn statements<T>(store: &SqliteStore, read: impl Future<Output = Result<T, StoreError>>) -> Vec<String> {

@@ -9,19 +9,22 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, Transactio
 use tokio::sync::mpsc;
 
 use super::{
+    bell::Bell,
     checkpoint::Checkpointer,
     condition::Condition,
-    indexer::Bell,
     reader::{column, held, is_unreadable, reactions},
 };
 use crate::{
     server::store::{
-        Appended, ChangeError, Entry, NewChange, NewMessage, Refused, StoreError, What,
-        batch::{Job, Work, gather},
-        beginning::Beginning,
-        change::{kind_of, reaction_of, reactions_to_json},
-        commits::{Made, Outbox},
-        epoch::EpochSeed,
+        error::StoreError,
+        log::{
+            Appended, ChangeError, Entry, NewChange, NewMessage, Refused, What,
+            batch::{Job, Work, gather},
+            beginning::Beginning,
+            change::{kind_of, reaction_of, reactions_to_json},
+            commits::{Made, Outbox},
+            epoch::EpochSeed,
+        },
     },
     wire::{Content, Emoji, Epoch, Group, Message, Offset, Position, Timestamp},
 };
@@ -335,8 +338,7 @@ fn is_of_the_message(cause: &rusqlite::Error) -> bool {
 mod tests {
     use super::*;
     use crate::server::store::{
-        Commits,
-        batch::tests::job,
+        log::{Commits, batch::tests::job},
         sqlite::{Durability, prepare},
     };
 

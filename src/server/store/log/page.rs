@@ -7,7 +7,7 @@ use std::{convert::Infallible, io};
 
 use serde::Serialize;
 
-use super::{Entry, Slice, What};
+use super::entry::{Entry, Slice, What};
 use crate::wire::{Offset, Stored};
 
 /// What stands around a message or a change where it is sent, in bytes, at most: a topic, an offset and a type.
@@ -35,7 +35,7 @@ pub fn bytes_as_sent(what: &impl Serialize) -> usize {
 
 impl Entry {
     /// How many bytes it is where it is sent.
-    pub(super) fn bytes_as_sent(&self) -> usize {
+    pub(in crate::server::store) fn bytes_as_sent(&self) -> usize {
         match &self.what {
             What::Message(message) => bytes_as_sent(message),
             What::Change(change) => bytes_as_sent(change),
@@ -45,7 +45,7 @@ impl Entry {
 
 /// A stretch of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Run {
+pub(in crate::server::store) enum Run {
     /// Those from the offset on, rising.
     From(Offset),
     /// Those up to and including the offset, falling.
@@ -54,20 +54,20 @@ pub(super) enum Run {
 
 /// How much may still be taken.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Allowance {
-    pub(super) count: usize,
-    pub(super) bytes: usize,
+pub(in crate::server::store) struct Allowance {
+    pub(in crate::server::store) count: usize,
+    pub(in crate::server::store) bytes: usize,
     /// The next message may be longer than what is left.
     first_is_free: bool,
 }
 
 impl Allowance {
-    pub(super) fn new(count: usize, bytes: usize) -> Self {
+    pub(in crate::server::store) fn new(count: usize, bytes: usize) -> Self {
         Self { count, bytes, first_is_free: true }
     }
 
     /// Whether a message of so many bytes may be taken too. After the first refusal nothing more should be asked.
-    pub(super) fn admits(&mut self, bytes: usize) -> bool {
+    pub(in crate::server::store) fn admits(&mut self, bytes: usize) -> bool {
         let fits = self.count > 0 && (self.first_is_free || bytes <= self.bytes);
         if fits {
             self.count -= 1;
@@ -80,13 +80,13 @@ impl Allowance {
 
 /// The runs that make up a slice: what they bring, the first one turned round, is in rising order.
 #[derive(Debug)]
-pub(super) struct Runs {
-    pub(super) back: Option<(Run, Allowance)>,
-    pub(super) on: Option<(Run, Allowance)>,
+pub(in crate::server::store) struct Runs {
+    pub(in crate::server::store) back: Option<(Run, Allowance)>,
+    pub(in crate::server::store) on: Option<(Run, Allowance)>,
 }
 
 /// What is to be read of a stream that holds `first` up to `head`.
-pub(super) fn runs(slice: Slice, first: Offset, head: Offset, count: usize, bytes: usize) -> Runs {
+pub(in crate::server::store) fn runs(slice: Slice, first: Offset, head: Offset, count: usize, bytes: usize) -> Runs {
     let whole = Allowance::new(count, bytes);
     let (back, on) = match slice {
         Slice::Latest => (Some((Run::UpTo(head), whole)), None),
@@ -107,7 +107,7 @@ pub(super) fn runs(slice: Slice, first: Offset, head: Offset, count: usize, byte
 
 /// Cuts a page from a stream that holds `first` up to `head`: `take` collects a run, in its direction, as far as the allowance
 /// goes.
-pub(super) fn cut<T, E>(
+pub(in crate::server::store) fn cut<T, E>(
     slice: Slice,
     first: Offset,
     head: Offset,
@@ -128,7 +128,12 @@ pub(super) fn cut<T, E>(
 
 /// The stream from an offset on, from its messages and its changes, as far as the allowance goes. Each of both is in rising order
 /// and may have been cut short: what would follow on a gap is left out.
-pub(super) fn merged(from: Offset, messages: Vec<Stored>, changes: Vec<Entry>, mut allowance: Allowance) -> Vec<Entry> {
+pub(in crate::server::store) fn merged(
+    from: Offset,
+    messages: Vec<Stored>,
+    changes: Vec<Entry>,
+    mut allowance: Allowance,
+) -> Vec<Entry> {
     let mut messages = messages.into_iter().map(Entry::from).peekable();
     let mut changes = changes.into_iter().peekable();
     let next = || match (messages.peek(), changes.peek()) {

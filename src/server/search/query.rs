@@ -63,7 +63,7 @@ struct Step {
 
 /// A term that an index must have for a message.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::server::store) enum Need {
+pub(in crate::server) enum Need {
     Term(String),
     /// Any that begins with this.
     Beginning(String),
@@ -112,7 +112,7 @@ impl Query {
     }
 
     /// The terms that a message has in an index if it is to be found.
-    pub(in crate::server::store) fn needs(&self) -> Vec<Need> {
+    pub(in crate::server) fn needs(&self) -> Vec<Need> {
         let mut needs: Vec<Need> = self.parts.iter().flat_map(Part::needs).collect();
         needs.sort();
         needs.dedup();

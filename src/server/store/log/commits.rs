@@ -8,8 +8,14 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::{Appended, ChangeError, Entry, NewMessage, StoreError};
-use crate::wire::{Epoch, Group, Position, Stored, beginning};
+use super::{
+    change::ChangeError,
+    entry::{Appended, Entry, NewMessage},
+};
+use crate::{
+    server::store::error::StoreError,
+    wire::{Epoch, Group, Position, Stored, beginning},
+};
 
 /// What a store's reader of commits gets, in the order of the commits. It ends when the store is closed or dropped.
 pub type Commits = mpsc::UnboundedReceiver<Committed>;
@@ -47,7 +53,7 @@ impl Drop for Acknowledgement {
 
 /// The sender's claim to an answer, and its share of what may be on the way.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(in crate::server::store) struct Ticket {
     reply: oneshot::Sender<Result<Appended, ChangeError>>,
     /// Given back by being dropped.
     _weight: OwnedSemaphorePermit,
@@ -55,23 +61,23 @@ pub(super) struct Ticket {
 
 impl Ticket {
     /// A sender that waits no longer has its message stored all the same.
-    pub(super) fn answer(self, result: Result<Appended, ChangeError>) {
+    pub(in crate::server::store) fn answer(self, result: Result<Appended, ChangeError>) {
         let _ = self.reply.send(result);
     }
 }
 
 /// Where a sender waits for its [`Ticket`] to be answered.
-pub(super) struct Answer(oneshot::Receiver<Result<Appended, ChangeError>>);
+pub(in crate::server::store) struct Answer(oneshot::Receiver<Result<Appended, ChangeError>>);
 
 impl Answer {
-    pub(super) async fn wait(self) -> Result<Appended, ChangeError> {
+    pub(in crate::server::store) async fn wait(self) -> Result<Appended, ChangeError> {
         self.0.await.unwrap_or_else(|_| Err(StoreError::closed().into()))
     }
 }
 
 /// Bounds what has been taken in and not yet acknowledged.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<Semaphore>);
+pub(in crate::server::store) struct InFlight(Arc<Semaphore>);
 
 impl InFlight {
     /// So many bytes of messages may be on the way.
@@ -79,12 +85,12 @@ impl InFlight {
     /// What a message takes beside its text, roughly.
     const OVERHEAD: usize = 512;
 
-    pub(super) fn new() -> Self {
+    pub(in crate::server::store) fn new() -> Self {
         Self(Arc::new(Semaphore::new(Self::BYTES as usize)))
     }
 
     /// Waits for its turn until there is room for so many bytes of text; more than all of it goes alone.
-    pub(super) async fn enter(&self, text_bytes: usize) -> Result<(Ticket, Answer), StoreError> {
+    pub(in crate::server::store) async fn enter(&self, text_bytes: usize) -> Result<(Ticket, Answer), StoreError> {
         let weight = u32::try_from(text_bytes + Self::OVERHEAD).unwrap_or(u32::MAX).min(Self::BYTES);
         let permit = Arc::clone(&self.0).acquire_many_owned(weight).await.map_err(|_| StoreError::closed())?;
         let (reply, answer) = oneshot::channel();
@@ -94,31 +100,31 @@ impl InFlight {
 
 /// What a writer has made durable: see [`Committed`].
 #[derive(Debug)]
-pub(super) struct Made {
-    pub(super) epoch: Epoch,
-    pub(super) entry: Entry,
-    pub(super) latest: Option<Stored>,
+pub(in crate::server::store) struct Made {
+    pub(in crate::server::store) epoch: Epoch,
+    pub(in crate::server::store) entry: Entry,
+    pub(in crate::server::store) latest: Option<Stored>,
 }
 
 /// The writing end of [`Commits`].
 #[derive(Debug)]
-pub(super) struct Outbox(mpsc::UnboundedSender<Committed>);
+pub(in crate::server::store) struct Outbox(mpsc::UnboundedSender<Committed>);
 
 impl Outbox {
-    pub(super) fn new() -> (Self, Commits) {
+    pub(in crate::server::store) fn new() -> (Self, Commits) {
         let (sender, commits) = mpsc::unbounded_channel();
         (Self(sender), commits)
     }
 
     /// Hands a durable message on. Without a reader it is acknowledged here, by being dropped.
-    pub(super) fn message(&self, message: NewMessage, position: Position, ticket: Ticket) {
+    pub(in crate::server::store) fn message(&self, message: NewMessage, position: Position, ticket: Ticket) {
         let group = message.group.clone();
         let stored = message.stored_at(&position);
         self.entry(group, Made { epoch: position.epoch, entry: stored.into(), latest: None }, ticket);
     }
 
     /// Hands on a durable entry of any kind.
-    pub(super) fn entry(&self, group: Group, Made { epoch, entry, latest }: Made, ticket: Ticket) {
+    pub(in crate::server::store) fn entry(&self, group: Group, Made { epoch, entry, latest }: Made, ticket: Ticket) {
         let position = Position { epoch: epoch.clone(), offset: entry.offset };
         // It waits with its change, which may be a few bytes of something long.
         let latest = latest.map(|mut latest| {

@@ -1,12 +1,42 @@
 //! A page of the list of rooms: which of them are on it, and where the next one goes on.
 
-use std::ops::ControlFlow;
+use std::{fmt, ops::ControlFlow, sync::Arc};
 
-use super::Within;
 use crate::wire::{Group, RoomSummary};
 
 /// A page looks at so many rooms at most, whether they are on it or not, so that nobody's question costs more than that.
-pub(super) const LOOKED_AT: usize = 5_000;
+pub(in crate::server::store) const LOOKED_AT: usize = 5_000;
+
+/// Which rooms are asked for.
+#[derive(Clone)]
+pub enum Within {
+    Room(Group),
+    /// All that there are.
+    Everything,
+    /// Those to which this says yes.
+    Rooms(Arc<dyn Fn(&Group) -> bool + Send + Sync>),
+}
+
+impl Within {
+    /// Whether a room is among them.
+    pub fn has(&self, room: &Group) -> bool {
+        match self {
+            Self::Room(group) => group == room,
+            Self::Everything => true,
+            Self::Rooms(allowed) => allowed(room),
+        }
+    }
+}
+
+impl fmt::Debug for Within {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Room(group) => group.as_str(),
+            Self::Everything => "everything",
+            Self::Rooms(_) => "some rooms",
+        })
+    }
+}
 
 /// A part of the list of rooms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +56,7 @@ pub struct ListedRoom {
 }
 
 /// Decides room by room, in falling order of their activity, which are on a page.
-pub(super) struct Picking<'w> {
+pub(in crate::server::store) struct Picking<'w> {
     within: &'w Within,
     count: usize,
     picked: usize,
@@ -37,12 +67,12 @@ pub(super) struct Picking<'w> {
 }
 
 impl<'w> Picking<'w> {
-    pub(super) fn new(within: &'w Within, before: Option<u64>, count: usize) -> Self {
+    pub(in crate::server::store) fn new(within: &'w Within, before: Option<u64>, count: usize) -> Self {
         Self { within, count, picked: 0, looked_at: 0, last: before, next: None }
     }
 
     /// Whether the next room is on the page; breaks where the page ends before it.
-    pub(super) fn pick(&mut self, activity: u64, group: &Group) -> ControlFlow<(), bool> {
+    pub(in crate::server::store) fn pick(&mut self, activity: u64, group: &Group) -> ControlFlow<(), bool> {
         let is_asked_for = self.within.has(group);
         if self.looked_at == LOOKED_AT || (is_asked_for && self.picked == self.count) {
             self.next = Some(self.last.unwrap_or(u64::MAX));
@@ -55,12 +85,12 @@ impl<'w> Picking<'w> {
     }
 
     /// See [`Listed::next`]; none as long as there was a room for everything that was asked.
-    pub(super) fn next(&self) -> Option<u64> {
+    pub(in crate::server::store) fn next(&self) -> Option<u64> {
         self.next
     }
 
     /// Before which activity the rooms stand that have not been looked at.
-    pub(super) fn last(&self) -> Option<u64> {
+    pub(in crate::server::store) fn last(&self) -> Option<u64> {
         self.last
     }
 }

@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{
-    condition::{Condition, is_damage},
-    indexer::{Bell, Shared},
-    reader::{Readers, name, offset},
-};
+use super::indexer::Shared;
 use crate::{
-    server::store::{
-        StoreError,
-        search::{Candidate, Filter, Found, Hunt, MOST_ROOMS, Need, Query, Within, room_term, searched},
+    server::{
+        search::{Candidate, Filter, Found, Hunt, MOST_ROOMS, Need, Query, room_term, searched},
+        store::{
+            error::StoreError,
+            log::Within,
+            sqlite::{
+                bell::Bell,
+                condition::{Condition, is_damage},
+                reader::{Readers, name, offset},
+            },
+        },
     },
     wire::{Group, Offset, Person, Timestamp},
 };
@@ -29,18 +33,23 @@ const DOCUMENTS: &str = "SELECT messages.offset, author_id, author_name, text, a
 
 /// Searches.
 #[derive(Debug)]
-pub(super) struct Searcher {
+pub(in crate::server::store::sqlite) struct Searcher {
     shared: Arc<Shared>,
     bell: Bell,
     condition: Condition,
 }
 
 impl Searcher {
-    pub(super) fn new(shared: Arc<Shared>, bell: Bell, condition: Condition) -> Self {
+    pub(in crate::server::store::sqlite) fn new(shared: Arc<Shared>, bell: Bell, condition: Condition) -> Self {
         Self { shared, bell, condition }
     }
 
-    pub(super) async fn search(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {
+    pub(in crate::server::store::sqlite) async fn search(
+        &self,
+        query: &Query,
+        within: &Within,
+        count: usize,
+    ) -> Result<Found, StoreError> {
         if query.is_empty() {
             return Ok(Found::nothing());
         }
@@ -60,7 +69,7 @@ impl Searcher {
 
     /// How far a room's stream is indexed; none where there is no index, which then is made of what there is. One that cannot be
     /// read is not known to have come anywhere.
-    pub(super) async fn indexed(&self, group: &Group) -> Option<Offset> {
+    pub(in crate::server::store::sqlite) async fn indexed(&self, group: &Group) -> Option<Offset> {
         const INDEXED: &str = "SELECT indexed FROM streams WHERE name = ?1";
         let (readers, group) = (self.shared.readers()?, group.clone());
         let indexed = readers.run(move |connection, _| {
@@ -70,7 +79,7 @@ impl Searcher {
         Some(indexed.await.ok().flatten().unwrap_or_default())
     }
 
-    pub(super) async fn close(&self) {
+    pub(in crate::server::store::sqlite) async fn close(&self) {
         if let Some(readers) = self.shared.readers() {
             Readers::close(&readers).await;
         }

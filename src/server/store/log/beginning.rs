@@ -2,51 +2,51 @@
 //!
 //! What is [kept](Kept) is counted once. Then the [`Beginning`] moves there part by part, each part a transaction of a bounded size.
 
-use super::Bounds;
+use super::entry::Bounds;
 use crate::wire::{Offset, Timestamp};
 
 /// So many messages, and so many changes, are dropped at once. Those of a room may lie on a page each, and commits wait for it.
-pub(super) const DROPPED_AT_ONCE: usize = 200;
+pub(in crate::server::store) const DROPPED_AT_ONCE: usize = 200;
 
 /// From where on a room is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Beginning {
+pub(in crate::server::store) struct Beginning {
     /// Its messages.
-    pub(super) first: Offset,
+    pub(in crate::server::store) first: Offset,
     /// Its changes, and so all of its stream; never before its messages.
-    pub(super) replayable: Offset,
+    pub(in crate::server::store) replayable: Offset,
 }
 
 /// What is to be held of a room; what is counted is an offset.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kept {
+pub(in crate::server::store) struct Kept {
     /// The messages from here on, unless they are too old.
-    pub(super) messages: Offset,
+    pub(in crate::server::store) messages: Offset,
     /// Messages that are not older.
-    pub(super) since: Option<Timestamp>,
+    pub(in crate::server::store) since: Option<Timestamp>,
     /// The changes from here on.
-    pub(super) changes: Offset,
+    pub(in crate::server::store) changes: Offset,
 }
 
 impl Beginning {
     /// The bound on messages, where the stream is long enough that there may be more: only then they have to be counted.
-    pub(super) fn messages_to_count(self, bounds: Bounds, head: Offset) -> Option<u64> {
+    pub(in crate::server::store) fn messages_to_count(self, bounds: Bounds, head: Offset) -> Option<u64> {
         bounds.messages.filter(|most| head.0 >= self.first.0.saturating_add(*most))
     }
 
     /// The same for changes.
-    pub(super) fn changes_to_count(self, bounds: Bounds, head: Offset) -> Option<u64> {
+    pub(in crate::server::store) fn changes_to_count(self, bounds: Bounds, head: Offset) -> Option<u64> {
         bounds.changes.filter(|most| head.0 >= self.replayable.0.saturating_add(*most))
     }
 
     /// Whether the oldest messages have to be looked at to know which of them go.
-    pub(super) fn may_drop_messages(self, kept: &Kept) -> bool {
+    pub(in crate::server::store) fn may_drop_messages(self, kept: &Kept) -> bool {
         kept.since.is_some() || kept.messages > self.first
     }
 
     /// Where it moves with the messages that are dropped at once. `oldest` are the room's oldest messages, one more than are dropped at
     /// once, and when they were said; `head` is the end of the stream.
-    pub(super) fn goal(self, kept: &Kept, oldest: &[(Offset, Timestamp)], head: Offset) -> Self {
+    pub(in crate::server::store) fn goal(self, kept: &Kept, oldest: &[(Offset, Timestamp)], head: Offset) -> Self {
         let over = |(offset, at): &&(Offset, Timestamp)| *offset < kept.messages || kept.since.is_some_and(|since| *at < since);
         let dropped = oldest.iter().take(DROPPED_AT_ONCE).take_while(over).count();
         let next = || oldest.get(dropped).map_or(head.next(), |(offset, _)| *offset);
@@ -55,7 +55,7 @@ impl Beginning {
     }
 
     /// The next part of the way to the goal. `last` is the last of the changes that are dropped at once, where there are as many.
-    pub(super) fn towards(self, goal: Self, last: Option<Offset>) -> Self {
+    pub(in crate::server::store) fn towards(self, goal: Self, last: Option<Offset>) -> Self {
         match last.map(Offset::next) {
             // The messages wait until the changes between them are few.
             Some(replayable) if replayable < goal.replayable => Self { first: self.first, replayable },

@@ -42,7 +42,7 @@ pub(super) struct Token {
 }
 
 /// The part of a message that is searched.
-pub(in crate::server::store) fn searched(text: &str) -> &str {
+pub(in crate::server) fn searched(text: &str) -> &str {
     &text[..text.floor_char_boundary(SEARCHED_BYTES)]
 }
 
@@ -92,7 +92,7 @@ pub(super) fn read(text: &str, see: impl FnMut(Seen<'_>)) {
 }
 
 /// The terms under which a message is kept in an index, each once.
-pub(in crate::server::store) fn terms(text: &str) -> BTreeSet<String> {
+pub(in crate::server) fn terms(text: &str) -> BTreeSet<String> {
     let tokens = tokens(searched(text));
     let pairs = tokens.windows(2).filter(|pair| pair[1].joined).map(|pair| pair[0].term.clone() + &pair[1].term);
     let mut terms: BTreeSet<String> = pairs.collect();

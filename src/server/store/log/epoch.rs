@@ -12,29 +12,29 @@ use crate::wire::{Epoch, Group};
 /// From it and a room's name follows the room's epoch. So somebody who comes to an empty room gets a position that holds when
 /// the first message arrives, and visiting names leaves nothing behind in the store.
 #[derive(Clone, Debug)]
-pub(super) struct EpochSeed(Vec<u8>);
+pub(in crate::server::store) struct EpochSeed(Vec<u8>);
 
 /// Twelve characters of 36 are 62 bits: a million rooms share none of their epochs, but for a chance of one in ten million.
 const LENGTH: usize = 12;
 const ALPHABET: [u8; 36] = *b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 impl EpochSeed {
-    pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
+    pub(in crate::server::store) fn from_bytes(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(in crate::server::store) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// A seed that no other one equals. It is no secret, so the standard library's source of random numbers will do.
-    pub(super) fn random() -> Self {
+    pub(in crate::server::store) fn random() -> Self {
         let number = || RandomState::new().build_hasher().finish().to_le_bytes();
         Self([number(), number()].concat())
     }
 
     /// The epoch of the room's stream.
-    pub(super) fn epoch_of(&self, group: &Group) -> Epoch {
+    pub(in crate::server::store) fn epoch_of(&self, group: &Group) -> Epoch {
         let digest = Sha256::new().chain_update(&self.0).chain_update(group.as_str()).finalize();
         let mut rest = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
         let text: String = (0..LENGTH)

@@ -13,14 +13,16 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
 
-use super::{condition::is_damage, reader::name};
 use crate::{
-    server::store::search::{room_term, terms},
+    server::{
+        search::{room_term, terms},
+        store::sqlite::{condition::is_damage, reader::name},
+    },
     wire::{Epoch, Group},
 };
 
 /// The name of the index in the folder of its store.
-pub(super) const INDEX: &str = "search.db";
+pub(in crate::server::store::sqlite) const INDEX: &str = "search.db";
 /// "Cnfs", as it stands in the header of the file.
 const APPLICATION_ID: i64 = 0x436e_6673;
 /// What the file holds and how texts become terms. With another number it is made anew.
@@ -29,7 +31,7 @@ const SCHEMA: &str = include_str!("index.sql");
 
 /// Why the index is not there.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::server::store::sqlite) enum Fault {
     /// It does not belong to the database, or cannot be read: it has to be made anew.
     Useless(String),
     /// It cannot be written, read or made now.
@@ -50,11 +52,11 @@ impl From<io::Error> for Fault {
 
 /// The index, open for writing.
 #[derive(Debug)]
-pub(super) struct Index(Connection);
+pub(in crate::server::store::sqlite) struct Index(Connection);
 
 impl Index {
     /// Opens the index in the folder, or makes an empty one where there is none.
-    pub(super) fn open(folder: &Path) -> Result<Self, Fault> {
+    pub(in crate::server::store::sqlite) fn open(folder: &Path) -> Result<Self, Fault> {
         let file = folder.join(INDEX);
         let is_new = !file.try_exists()?;
         if is_new {
@@ -85,7 +87,7 @@ impl Index {
     }
 
     /// Removes whatever is in its place, so that it is made anew.
-    pub(super) fn remove(folder: &Path) -> io::Result<()> {
+    pub(in crate::server::store::sqlite) fn remove(folder: &Path) -> io::Result<()> {
         for part in ["", "-wal", "-shm", "-journal"] {
             match fs::remove_file(folder.join(format!("{INDEX}{part}"))) {
                 Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
@@ -96,7 +98,7 @@ impl Index {
     }
 
     /// Whether it is made of this database: another may have been put in its place, a copy from earlier for instance.
-    pub(super) fn check(&self, store: &Connection) -> Result<(), Fault> {
+    pub(in crate::server::store::sqlite) fn check(&self, store: &Connection) -> Result<(), Fault> {
         let stranger = || Fault::Useless("it was made of another database".to_owned());
         let last: i64 = store.query_row("SELECT ifnull(max(touched), 0) FROM rooms", [], |row| row.get(0))?;
         let followed: i64 = self.0.query_row("SELECT touched FROM followed", [], |row| row.get(0))?;
@@ -118,7 +120,7 @@ impl Index {
     }
 
     /// Begins to write.
-    pub(super) fn begin(&mut self) -> rusqlite::Result<Indexing<'_>> {
+    pub(in crate::server::store::sqlite) fn begin(&mut self) -> rusqlite::Result<Indexing<'_>> {
         let transaction = self.0.transaction()?;
         let next = transaction.query_row("SELECT ifnull(max(id), 0) + 1 FROM documents", [], |row| row.get(0))?;
         Ok(Indexing { transaction, next })
@@ -126,7 +128,7 @@ impl Index {
 }
 
 /// What is indexed at once, with how far that is.
-pub(super) struct Indexing<'c> {
+pub(in crate::server::store::sqlite) struct Indexing<'c> {
     transaction: Transaction<'c>,
     /// The number of the next document.
     next: i64,
@@ -134,22 +136,27 @@ pub(super) struct Indexing<'c> {
 
 /// A room in the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stream {
+pub(in crate::server::store::sqlite) struct Stream {
     id: i64,
     /// Everything up to here is indexed.
-    pub(super) indexed: i64,
+    pub(in crate::server::store::sqlite) indexed: i64,
     /// No document stands before here.
-    pub(super) first: i64,
+    pub(in crate::server::store::sqlite) first: i64,
 }
 
 impl Indexing<'_> {
     /// How far the database was followed.
-    pub(super) fn followed(&self) -> rusqlite::Result<i64> {
+    pub(in crate::server::store::sqlite) fn followed(&self) -> rusqlite::Result<i64> {
         self.transaction.query_row("SELECT touched FROM followed", [], |row| row.get(0))
     }
 
     /// The stream of a room, whose entries are held from `replayable` on; a new one where the index has none.
-    pub(super) fn stream(&self, group: &Group, epoch: &Epoch, replayable: i64) -> Result<Stream, Fault> {
+    pub(in crate::server::store::sqlite) fn stream(
+        &self,
+        group: &Group,
+        epoch: &Epoch,
+        replayable: i64,
+    ) -> Result<Stream, Fault> {
         const FIND: &str = "SELECT id, epoch, indexed, first FROM streams WHERE name = ?1";
         const MAKE: &str = "INSERT INTO streams (name, epoch, indexed, newest, first, replayable) VALUES (?1, ?2, 0, 0, 1, ?3)";
         let found = self.transaction.prepare_cached(FIND)?.query_row([group.as_str()], |row| {
@@ -166,7 +173,12 @@ impl Indexing<'_> {
     }
 
     /// Indexes a message as it is now, whether for the first time or again; without a text where it is no longer there.
-    pub(super) fn settle(&mut self, stream: Stream, offset: i64, text: Option<&str>) -> rusqlite::Result<()> {
+    pub(in crate::server::store::sqlite) fn settle(
+        &mut self,
+        stream: Stream,
+        offset: i64,
+        text: Option<&str>,
+    ) -> rusqlite::Result<()> {
         let document = self.document(stream, offset)?;
         if let Some(id) = document {
             self.transaction.prepare_cached("DELETE FROM words WHERE rowid = ?1")?.execute([id])?;
@@ -190,7 +202,7 @@ impl Indexing<'_> {
     }
 
     /// Forgets the messages before an offset: the room holds them no more.
-    pub(super) fn forget(&mut self, stream: Stream, first: i64) -> rusqlite::Result<()> {
+    pub(in crate::server::store::sqlite) fn forget(&mut self, stream: Stream, first: i64) -> rusqlite::Result<()> {
         const GONE: &str = "SELECT id FROM documents WHERE stream_id = ?1 AND offset < ?2";
         let gone: Vec<i64> = self
             .transaction
@@ -222,13 +234,13 @@ impl Indexing<'_> {
     }
 
     /// Notes how far a stream is indexed.
-    pub(super) fn reached(&self, stream: Stream, indexed: i64) -> rusqlite::Result<()> {
+    pub(in crate::server::store::sqlite) fn reached(&self, stream: Stream, indexed: i64) -> rusqlite::Result<()> {
         self.transaction.prepare_cached("UPDATE streams SET indexed = ?2 WHERE id = ?1")?.execute([stream.id, indexed])?;
         Ok(())
     }
 
     /// Notes how far the database was followed, and makes it all last.
-    pub(super) fn commit(self, followed: i64) -> rusqlite::Result<()> {
+    pub(in crate::server::store::sqlite) fn commit(self, followed: i64) -> rusqlite::Result<()> {
         self.transaction.execute("UPDATE followed SET touched = ?1", [followed])?;
         self.transaction.commit()
     }

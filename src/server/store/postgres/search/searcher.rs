@@ -6,17 +6,21 @@
 use tokio::task::spawn_blocking;
 use tokio_postgres::Row;
 
-use super::{
-    OpenError,
-    indexer::{STRETCH, stretch_term},
-    pool::{Connections, Purpose, answer},
-    reader::{name, offset},
-    text::unescape,
-};
+use super::indexer::{STRETCH, stretch_term};
 use crate::{
-    server::store::{
-        PostgresUrl, StoreError,
-        search::{Candidate, Filter, Found, Hunt, MOST_ROOMS, Need, Query, Within, room_term, searched},
+    server::{
+        search::{Candidate, Filter, Found, Hunt, MOST_ROOMS, Need, Query, room_term, searched},
+        store::{
+            error::StoreError,
+            log::Within,
+            postgres::{
+                error::OpenError,
+                pool::{Connections, Purpose, answer},
+                reader::{name, offset},
+                text::unescape,
+                url::PostgresUrl,
+            },
+        },
     },
     wire::{Group, Person, Timestamp},
 };
@@ -42,18 +46,23 @@ const DOCUMENTS: &str = r#"SELECT messages."offset", author_id, author_name, lef
 
 /// Searches.
 #[derive(Debug)]
-pub(super) struct Searcher(Connections);
+pub(in crate::server::store::postgres) struct Searcher(Connections);
 
 impl Searcher {
-    pub(super) fn new(url: &PostgresUrl) -> Result<Self, OpenError> {
+    pub(in crate::server::store::postgres) fn new(url: &PostgresUrl) -> Result<Self, OpenError> {
         Ok(Self(Connections::new(url, Purpose::Searching, CONNECTIONS)?))
     }
 
-    pub(super) fn close(&self) {
+    pub(in crate::server::store::postgres) fn close(&self) {
         self.0.close();
     }
 
-    pub(super) async fn search(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {
+    pub(in crate::server::store::postgres) async fn search(
+        &self,
+        query: &Query,
+        within: &Within,
+        count: usize,
+    ) -> Result<Found, StoreError> {
         if query.is_empty() {
             return Ok(Found::nothing());
         }

@@ -12,7 +12,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, sync_channel},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -21,14 +21,17 @@ use std::{
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::{
-    DATABASE,
-    condition::Condition,
-    index::{Fault, INDEX, Index, Indexing, Stream},
-    reader::{Readers, name},
-};
+use super::index::{Fault, INDEX, Index, Indexing, Stream};
 use crate::{
-    server::store::epoch::EpochSeed,
+    server::store::{
+        log::epoch::EpochSeed,
+        sqlite::{
+            bell::Bell,
+            condition::Condition,
+            folder::DATABASE,
+            reader::{Readers, name},
+        },
+    },
     wire::{Epoch, Group},
 };
 
@@ -59,20 +62,9 @@ const ENTRIES: &str = "SELECT offset, offset, iif(deleted, NULL, text), 1 FROM m
         WHERE changes.room_id = ?1 AND changes.offset > ?2
     ORDER BY 1 LIMIT ?3";
 
-/// Tells the thread that there is something to do.
-#[derive(Clone, Debug)]
-pub(super) struct Bell(SyncSender<()>);
-
-impl Bell {
-    pub(super) fn ring(&self) {
-        // One ring that is not yet heard will do.
-        let _ = self.0.try_send(());
-    }
-}
-
 /// What the thread shares with those who search.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(in crate::server::store::sqlite) struct Shared {
     /// None while there is no index.
     readers: Mutex<Option<Arc<Readers>>>,
     /// Somebody has found it damaged.
@@ -82,15 +74,19 @@ pub(super) struct Shared {
 
 /// The thread that indexes.
 #[derive(Debug)]
-pub(super) struct Indexer {
-    pub(super) bell: Bell,
+pub(in crate::server::store::sqlite) struct Indexer {
+    pub(in crate::server::store::sqlite) bell: Bell,
     shared: Arc<Shared>,
     thread: JoinHandle<()>,
 }
 
 impl Indexer {
     /// Opens the index of the store in `folder`, and begins to follow the store.
-    pub(super) fn start(folder: &Path, seed: EpochSeed, condition: Condition) -> std::io::Result<Self> {
+    pub(in crate::server::store::sqlite) fn start(
+        folder: &Path,
+        seed: EpochSeed,
+        condition: Condition,
+    ) -> std::io::Result<Self> {
         let (ring, rung) = sync_channel(1);
         let shared = Arc::new(Shared::default());
         let (folder, told) = (folder.to_owned(), false);
@@ -100,12 +96,12 @@ impl Indexer {
         Ok(Self { bell: Bell(ring), shared, thread })
     }
 
-    pub(super) fn shared(&self) -> Arc<Shared> {
+    pub(in crate::server::store::sqlite) fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
     }
 
     /// Ends the thread; what it has not indexed by now it does after the next start.
-    pub(super) fn finish(self) {
+    pub(in crate::server::store::sqlite) fn finish(self) {
         self.shared.stop.store(true, Relaxed);
         self.bell.ring();
         self.thread.thread().unpark();
@@ -117,12 +113,12 @@ impl Indexer {
 
 impl Shared {
     /// Connections to the index and its store.
-    pub(super) fn readers(&self) -> Option<Arc<Readers>> {
+    pub(in crate::server::store::sqlite) fn readers(&self) -> Option<Arc<Readers>> {
         self.readers.lock().clone()
     }
 
     /// Has the index made anew.
-    pub(super) fn is_damaged(&self, bell: &Bell) {
+    pub(in crate::server::store::sqlite) fn is_damaged(&self, bell: &Bell) {
         self.damaged.store(true, Relaxed);
         bell.ring();
     }

@@ -5,19 +5,19 @@
 
 use tokio::sync::mpsc;
 
-use super::{NewChange, NewMessage, beginning::Beginning, commits::Ticket};
+use super::{beginning::Beginning, change::NewChange, commits::Ticket, entry::NewMessage};
 use crate::wire::Group;
 
 /// What waits for its commit.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) work: Work,
-    pub(super) ticket: Ticket,
+pub(in crate::server::store) struct Job {
+    pub(in crate::server::store) work: Work,
+    pub(in crate::server::store) ticket: Ticket,
 }
 
 /// What a writer does to a room.
 #[derive(Clone, Debug)]
-pub(super) enum Work {
+pub(in crate::server::store) enum Work {
     Message(NewMessage),
     Change(NewChange),
     /// Drop what the room has before its new beginning.
@@ -25,7 +25,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) fn group(&self) -> &Group {
+    pub(in crate::server::store) fn group(&self) -> &Group {
         match self {
             Self::Message(message) => &message.group,
             Self::Change(change) => &change.group,
@@ -33,7 +33,7 @@ impl Work {
         }
     }
 
-    pub(super) fn into_group(self) -> Group {
+    pub(in crate::server::store) fn into_group(self) -> Group {
         match self {
             Self::Message(message) => message.group,
             Self::Change(change) => change.group,
@@ -41,7 +41,7 @@ impl Work {
         }
     }
 
-    pub(super) fn text_bytes(&self) -> usize {
+    pub(in crate::server::store) fn text_bytes(&self) -> usize {
         match self {
             Self::Message(message) => message.text.len(),
             Self::Change(change) => change.text_bytes(),
@@ -51,12 +51,12 @@ impl Work {
 }
 
 /// A transaction takes at most so many messages and changes,
-pub(super) const BATCH_MESSAGES: usize = 1_000;
+pub(in crate::server::store) const BATCH_MESSAGES: usize = 1_000;
 /// and no further one when it has so many bytes of text.
 const BATCH_BYTES: usize = 4 << 20;
 
 /// Takes what waits behind the first job, up to the bounds of a batch.
-pub(super) fn gather(first: Job, queue: &mut mpsc::UnboundedReceiver<Job>) -> Vec<Job> {
+pub(in crate::server::store) fn gather(first: Job, queue: &mut mpsc::UnboundedReceiver<Job>) -> Vec<Job> {
     let mut bytes = first.work.text_bytes();
     let mut batch = vec![first];
     while batch.len() < BATCH_MESSAGES && bytes < BATCH_BYTES {
@@ -68,10 +68,10 @@ pub(super) fn gather(first: Job, queue: &mut mpsc::UnboundedReceiver<Job>) -> Ve
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::server::store) mod tests {
     use super::*;
     use crate::{
-        server::store::commits::{Answer, InFlight},
+        server::store::log::commits::{Answer, InFlight},
         wire::{Person, Timestamp},
     };
 

@@ -1,8 +1,8 @@
-//! Finding messages by their words: what is the same for every store.
+//! Finding messages by their words: what is the same for every index.
 //!
 //! ```text
 //!   the commits ─────────────────────────────────► readers, senders        nothing waits for the index
-//!        └─ later ─► words::terms ─► the index     (a store's own: which messages have a term)
+//!        └─ later ─► words::terms ─► the index     (a database's own: which messages have a term)
 //!                                       │
 //!   Query ─ needs ─────────────────────►│ the newest that have them all
 //!                                       ▼
@@ -22,21 +22,18 @@ mod words;
 
 use std::{
     collections::HashSet,
-    fmt,
     ops::RangeInclusive,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-pub(super) use self::{
+pub(in crate::server) use self::{
     query::Need,
     words::{searched, terms},
 };
 use query::{Finder, Work};
 pub use query::{LONGEST_QUERY, Query, QueryTooLong};
 
-use super::message_id;
-use crate::wire::{Epoch, Group, Hit, Offset, Person, Timestamp};
+use crate::wire::{Epoch, Group, Hit, MessageId, Offset, Person, Timestamp};
 
 /// The length of the first stretch, in documents.
 const FIRST_STRETCH: i64 = 1 << 14;
@@ -49,40 +46,9 @@ const MOST_FOUND: usize = 300;
 /// or has taken so long.
 const LONGEST: Duration = Duration::from_secs(5);
 /// So many rooms are told apart; of those that were used longer ago nothing is found where not every room is searched.
-pub(super) const MOST_ROOMS: usize = 10_000;
+pub(in crate::server) const MOST_ROOMS: usize = 10_000;
 /// So many of them go into one question to an index.
 const NAMED_ROOMS: usize = 500;
-
-/// Which rooms are searched.
-#[derive(Clone)]
-pub enum Within {
-    Room(Group),
-    /// All that the store has.
-    Everything,
-    /// Those to which this says yes.
-    Rooms(Arc<dyn Fn(&Group) -> bool + Send + Sync>),
-}
-
-impl Within {
-    /// Whether a room is among them.
-    pub fn has(&self, room: &Group) -> bool {
-        match self {
-            Self::Room(group) => group == room,
-            Self::Everything => true,
-            Self::Rooms(allowed) => allowed(room),
-        }
-    }
-}
-
-impl fmt::Debug for Within {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Room(group) => group.as_str(),
-            Self::Everything => "everything",
-            Self::Rooms(_) => "some rooms",
-        })
-    }
-}
 
 /// What a search has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,7 +68,7 @@ impl Found {
 
 /// The rooms of a search by the numbers that an index has for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Filter {
+pub(in crate::server) enum Filter {
     All,
     Only(Vec<i64>),
     Except(Vec<i64>),
@@ -111,7 +77,7 @@ pub(super) enum Filter {
 impl Filter {
     /// Which of `rooms` are `allowed`, where these are the rooms of the index, up to [`MOST_ROOMS`], those that were used last first;
     /// and whether it leaves out rooms that would be searched if there were fewer.
-    pub(super) fn of(rooms: &[(i64, Group)], allowed: impl Fn(&Group) -> bool) -> (Self, bool) {
+    pub(in crate::server) fn of(rooms: &[(i64, Group)], allowed: impl Fn(&Group) -> bool) -> (Self, bool) {
         let whole = rooms.len() < MOST_ROOMS;
         let (open, closed): (Vec<_>, Vec<_>) = rooms.iter().partition(|(_, group)| allowed(group));
         let numbers = |rooms: &[&(i64, Group)]| rooms.iter().map(|(number, _)| *number).collect();
@@ -126,24 +92,24 @@ impl Filter {
 }
 
 /// The term under which an index has all messages of a room. No text has it.
-pub(super) fn room_term(number: i64) -> String {
+pub(in crate::server) fn room_term(number: i64) -> String {
     format!("\u{e000}{number}")
 }
 
 /// A message that an index has found, with as much of its text as is searched.
 #[derive(Debug)]
-pub(super) struct Candidate {
-    pub(super) group: Group,
-    pub(super) epoch: Epoch,
-    pub(super) offset: Offset,
-    pub(super) from: Person,
-    pub(super) text: String,
-    pub(super) at: Timestamp,
+pub(in crate::server) struct Candidate {
+    pub(in crate::server) group: Group,
+    pub(in crate::server) epoch: Epoch,
+    pub(in crate::server) offset: Offset,
+    pub(in crate::server) from: Person,
+    pub(in crate::server) text: String,
+    pub(in crate::server) at: Timestamp,
 }
 
 /// A search on its way back through an index.
 #[derive(Debug)]
-pub(super) struct Hunt {
+pub(in crate::server) struct Hunt {
     finder: Finder,
     /// The stretch that is being looked through; empty at the end.
     highest: i64,
@@ -157,7 +123,7 @@ pub(super) struct Hunt {
 
 impl Hunt {
     /// Begins at the newest document; documents are numbered from 1.
-    pub(super) fn new(query: &Query, newest: i64) -> Self {
+    pub(in crate::server) fn new(query: &Query, newest: i64) -> Self {
         Self {
             finder: Finder::new(query),
             highest: newest,
@@ -171,7 +137,7 @@ impl Hunt {
     }
 
     /// The documents to look through next, from the newest of them on; none when the search is over.
-    pub(super) fn stretch(&self) -> Option<RangeInclusive<i64>> {
+    pub(in crate::server) fn stretch(&self) -> Option<RangeInclusive<i64>> {
         let enough = self.candidates >= MOST_CANDIDATES
             || self.found.len() >= MOST_FOUND
             || self.work >= MOST_WORK
@@ -180,14 +146,14 @@ impl Hunt {
     }
 
     /// Looks at a document that has the terms; without a candidate where its message is no longer there.
-    pub(super) fn look_at(&mut self, document: i64, candidate: Option<Candidate>) {
+    pub(in crate::server) fn look_at(&mut self, document: i64, candidate: Option<Candidate>) {
         self.highest = document - 1;
         self.candidates += 1;
         let Some(Candidate { group, epoch, offset, from, text, at }) = candidate else { return };
         let (found, work) = self.finder.find(&text);
         self.work += work;
         let Some(found) = found else { return };
-        let id = message_id(&epoch, offset).to_string();
+        let id = MessageId { epoch: epoch.clone(), offset }.to_string();
         if self.seen.insert((epoch, offset)) {
             let snippet = found.snippet(&text);
             self.found.push((found.score, Hit { group, offset, id, from, at, snippet }));
@@ -195,14 +161,14 @@ impl Hunt {
     }
 
     /// The stretch has no further document with the terms: goes on with one of twice the length.
-    pub(super) fn end_of_stretch(&mut self, stretch: &RangeInclusive<i64>) {
+    pub(in crate::server) fn end_of_stretch(&mut self, stretch: &RangeInclusive<i64>) {
         let length = (stretch.end() - stretch.start() + 1).max(FIRST_STRETCH);
         self.highest = stretch.start() - 1;
         self.lowest = (self.highest - 2 * length + 1).max(1);
     }
 
     /// The best of what was found.
-    pub(super) fn finish(self, count: usize) -> Found {
+    pub(in crate::server) fn finish(self, count: usize) -> Found {
         let complete = self.highest < 1;
         let mut found = self.found;
         found.sort_by(|(one_score, one), (other_score, other)| {

@@ -15,16 +15,20 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
-    OpenError,
-    pool::{ANSWER, Connections, Purpose},
-    reader::{HeadWatch, Readers, name},
-    text::unescape,
-};
 use crate::{
-    server::store::{
-        Moved, PostgresUrl, StoreError, Watch as _,
+    server::{
         search::{room_term, terms},
+        store::{
+            error::StoreError,
+            log::{Moved, Watch as _},
+            postgres::{
+                error::{OpenError, with_causes},
+                pool::{ANSWER, Connections, Purpose},
+                reader::{HeadWatch, Readers, name},
+                text::unescape,
+                url::PostgresUrl,
+            },
+        },
     },
     wire::Group,
 };
@@ -40,7 +44,7 @@ const LOOK_OUT: Duration = Duration::from_secs(1);
 /// After a failure it is tried again so much later.
 const PAUSE: Duration = Duration::from_secs(5);
 /// So many documents are a stretch.
-pub(super) const STRETCH: i64 = 1 << 14;
+pub(in crate::server::store::postgres) const STRETCH: i64 = 1 << 14;
 
 const UNINDEXED: &str = "SELECT name, head FROM rooms LEFT JOIN search_streams ON room_id = rooms.id
     WHERE head > coalesce(indexed, 0) OR rooms.first > coalesce(search_streams.first, 1)";
@@ -70,19 +74,19 @@ const REACHED: &str = "INSERT INTO search_streams (room_id, indexed, newest, fir
     ON CONFLICT (room_id) DO UPDATE SET indexed = excluded.indexed, newest = excluded.newest, first = excluded.first";
 
 /// The term of all documents of a stretch. No text has it.
-pub(super) fn stretch_term(document: i64) -> String {
+pub(in crate::server::store::postgres) fn stretch_term(document: i64) -> String {
     format!("\u{e001}{}", document / STRETCH)
 }
 
 /// The task that indexes; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Indexer {
+pub(in crate::server::store::postgres) struct Indexer {
     news: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
 impl Indexer {
-    pub(super) fn start(url: &PostgresUrl, readers: &Readers) -> Result<Self, OpenError> {
+    pub(in crate::server::store::postgres) fn start(url: &PostgresUrl, readers: &Readers) -> Result<Self, OpenError> {
         let news = Arc::new(Notify::new());
         let connections = Connections::new(url, Purpose::Indexing, 1)?;
         let following = Following { connections, watch: readers.watch(), pending: None };
@@ -91,12 +95,12 @@ impl Indexer {
     }
 
     /// What to notify of commits.
-    pub(super) fn news(&self) -> Arc<Notify> {
+    pub(in crate::server::store::postgres) fn news(&self) -> Arc<Notify> {
         Arc::clone(&self.news)
     }
 
     /// Ends the task; what it has not indexed by now another node does, or the next start.
-    pub(super) async fn finish(mut self) {
+    pub(in crate::server::store::postgres) async fn finish(mut self) {
         self.task.abort();
         // It ends by being aborted, which is an error to who waits for it.
         let _ = (&mut self.task).await;
@@ -186,7 +190,7 @@ async fn on<T>(
     let mut client = connections.get().await?;
     let failed = match timeout(ANSWER, ask(&mut client)).await {
         Ok(Ok(answer)) => return Ok(answer),
-        Ok(Err(cause)) => StoreError::unavailable(super::with_causes(&cause)),
+        Ok(Err(cause)) => StoreError::unavailable(with_causes(&cause)),
         Err(_) => StoreError::unavailable(format!("no answer within {} seconds", ANSWER.as_secs())),
     };
     drop(Object::take(client));

@@ -7,10 +7,12 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::StoreError;
-use crate::wire::{
-    Change, Content, Emoji, Group, InvalidName, MOST_KINDS, MOST_KINDS_OF_ONE, MessageId, Person, REACTION_SAMPLE, Reaction,
-    Timestamp,
+use crate::{
+    server::store::error::StoreError,
+    wire::{
+        Change, Content, Emoji, Group, InvalidName, MOST_KINDS, MOST_KINDS_OF_ONE, MessageId, Person, REACTION_SAMPLE,
+        Reaction, Timestamp,
+    },
 };
 
 /// A change on its way in.
@@ -100,13 +102,18 @@ impl std::error::Error for ChangeError {}
 
 impl NewChange {
     /// The bytes of text in it.
-    pub(super) fn text_bytes(&self) -> usize {
+    pub(in crate::server::store) fn text_bytes(&self) -> usize {
         if let Alteration::Edit(text) = &self.alteration { text.len() } else { 0 }
     }
 
     /// Makes the change of a message of this author's; gives its event, or none where the message says that already. `others` is who has
     /// put a reaction to it without being named.
-    pub(super) fn make(&self, author: &str, content: &mut Content, others: &mut Others) -> Result<Option<Change>, Refused> {
+    pub(in crate::server::store) fn make(
+        &self,
+        author: &str,
+        content: &mut Content,
+        others: &mut Others,
+    ) -> Result<Option<Change>, Refused> {
         let id = self.id.clone();
         let change = match &self.alteration {
             Alteration::Edit(_) | Alteration::Delete if author != self.from.id => return Err(Refused::NotYours),
@@ -152,12 +159,15 @@ const DIGEST: usize = 8;
 
 /// Who has put a reaction to a message and is not named there: a digest of emoji and person for each, the first first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Others(Vec<u8>);
+pub(in crate::server::store) struct Others(Vec<u8>);
 
 impl Others {
     /// What a database has of a message: the JSON of its reactions, which are given with no more people than are shown, and those whom
     /// it does not name. Before these stood beside it the JSON named everybody.
-    pub(super) fn read(json: Option<&str>, others: Option<&[u8]>) -> Result<(Vec<Reaction>, Self), serde_json::Error> {
+    pub(in crate::server::store) fn read(
+        json: Option<&str>,
+        others: Option<&[u8]>,
+    ) -> Result<(Vec<Reaction>, Self), serde_json::Error> {
         let mut reactions: Vec<Reaction> = json.map_or_else(|| Ok(Vec::new()), serde_json::from_str)?;
         let mut others = Self(others.unwrap_or_default().to_vec());
         for Reaction { emoji, from, .. } in &mut reactions {
@@ -169,12 +179,12 @@ impl Others {
     }
 
     /// As a database has them; none when there are none.
-    pub(super) fn as_bytes(&self) -> Option<&[u8]> {
+    pub(in crate::server::store) fn as_bytes(&self) -> Option<&[u8]> {
         (!self.0.is_empty()).then_some(&self.0)
     }
 
     /// How many bytes of memory they take.
-    pub(super) fn capacity(&self) -> usize {
+    pub(in crate::server::store) fn capacity(&self) -> usize {
         self.0.capacity()
     }
 
@@ -184,7 +194,11 @@ impl Others {
     }
 
     /// What somebody has put to the message.
-    pub(super) fn put_by<'r>(&self, reactions: &'r [Reaction], person: &str) -> impl Iterator<Item = &'r Emoji> {
+    pub(in crate::server::store) fn put_by<'r>(
+        &self,
+        reactions: &'r [Reaction],
+        person: &str,
+    ) -> impl Iterator<Item = &'r Emoji> {
         reactions.iter().filter(|reaction| self.is_of(reaction, person)).map(|reaction| &reaction.emoji)
     }
 
@@ -234,7 +248,7 @@ fn digest(emoji: &Emoji, person: &str) -> [u8; DIGEST] {
 
 /// An edit that was made at `at`, to be read now: with the text of today. Where the message has been deleted since, or is held no
 /// more, it is deleted already.
-pub(super) fn edit_as_it_is_now(id: MessageId, at: Timestamp, content: Option<&Content>) -> Change {
+pub(in crate::server::store) fn edit_as_it_is_now(id: MessageId, at: Timestamp, content: Option<&Content>) -> Change {
     match content {
         Some(content) if !content.deleted => Change::Edit { id, text: content.text.clone(), at: content.edited.unwrap_or(at) },
         _ => Change::Delete { id },
@@ -242,7 +256,7 @@ pub(super) fn edit_as_it_is_now(id: MessageId, at: Timestamp, content: Option<&C
 }
 
 /// What a database calls a change.
-pub(super) fn kind_of(change: &Change) -> &'static str {
+pub(in crate::server::store) fn kind_of(change: &Change) -> &'static str {
     match change {
         Change::Edit { .. } => "edit",
         Change::Delete { .. } => "delete",
@@ -252,24 +266,24 @@ pub(super) fn kind_of(change: &Change) -> &'static str {
 }
 
 /// Of a reaction: what, and whose.
-pub(super) fn reaction_of(change: &Change) -> Option<(&Emoji, &Person)> {
+pub(in crate::server::store) fn reaction_of(change: &Change) -> Option<(&Emoji, &Person)> {
     if let Change::React { emoji, from, .. } = change { Some((emoji, from)) } else { None }
 }
 
 /// A change as a database has it.
-pub(super) struct ChangeRow<'r> {
-    pub(super) kind: &'r str,
-    pub(super) id: MessageId,
-    pub(super) at: Timestamp,
+pub(in crate::server::store) struct ChangeRow<'r> {
+    pub(in crate::server::store) kind: &'r str,
+    pub(in crate::server::store) id: MessageId,
+    pub(in crate::server::store) at: Timestamp,
     /// What and whose, if it has them.
-    pub(super) reaction: Option<(&'r str, Person)>,
+    pub(in crate::server::store) reaction: Option<(&'r str, Person)>,
     /// What the message says now, if it is held.
-    pub(super) content: Option<Content>,
+    pub(in crate::server::store) content: Option<Content>,
 }
 
 impl ChangeRow<'_> {
     /// The change as it is to be read now.
-    pub(super) fn read(self) -> Result<Change, InvalidName> {
+    pub(in crate::server::store) fn read(self) -> Result<Change, InvalidName> {
         let Self { kind, id, at, reaction, content } = self;
         match (kind, reaction) {
             ("edit", _) => Ok(edit_as_it_is_now(id, at, content.as_ref())),
@@ -283,7 +297,7 @@ impl ChangeRow<'_> {
 }
 
 /// Reactions as a database has them; none when there are none.
-pub(super) fn reactions_to_json(reactions: &[Reaction]) -> Option<String> {
+pub(in crate::server::store) fn reactions_to_json(reactions: &[Reaction]) -> Option<String> {
     let json = || serde_json::to_string(reactions).expect("reactions are JSON"); // never: strings alone
     (!reactions.is_empty()).then(json)
 }

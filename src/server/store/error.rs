@@ -1,0 +1,74 @@
+//! Why a store could not, and what is wrong with it.
+
+use std::fmt;
+
+/// Why the store could not.
+#[derive(Debug)]
+pub enum StoreError {
+    /// It cannot write or read now (disk full, read-only, locked, closed, ...); the cause is for the log.
+    Unavailable(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    pub(super) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(cause.into())
+    }
+
+    pub(super) fn closed() -> Self {
+        Self::unavailable("the store is closed")
+    }
+
+    /// A part of what is stored cannot be read, and will not be when it is tried again.
+    pub(super) fn damage(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::unavailable(Damage(cause.into()))
+    }
+
+    /// Whether only a part of what is stored cannot be read, but others can.
+    pub fn is_damage(&self) -> bool {
+        let Self::Unavailable(cause) = self;
+        cause.is::<Damage>()
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(cause) => write!(f, "the store is unavailable: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// See [`StoreError::damage`].
+#[derive(Debug)]
+struct Damage(Box<dyn std::error::Error + Send + Sync>);
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "what is stored is damaged: {}", self.0)
+    }
+}
+
+impl std::error::Error for Damage {}
+
+/// What keeps a store from serving, in words for an operator who may be anybody: they name no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It cannot be read now.
+    Unreadable,
+    /// A part of it cannot be read any more.
+    Damaged,
+    /// Its files are not where they were opened.
+    Displaced,
+}
+
+impl Trouble {
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Unreadable => "the store cannot be read",
+            Self::Damaged => "the store is damaged: a part of it cannot be read; restore it from a copy",
+            Self::Displaced => "the database was deleted or replaced under the server, which stores nothing any more",
+        }
+    }
+}
