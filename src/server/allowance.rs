@@ -13,6 +13,8 @@ use super::{
     bucket::{Bucket, Buckets},
     limits::Limits,
     quota::{Owed, Payer, Quotas, count},
+    turns::Turn,
+    visitors::Household,
 };
 
 /// What is paid in advance for an answer that may be long.
@@ -63,6 +65,11 @@ impl Allowance {
     /// They had nothing left before it.
     pub(super) fn receive(&self, bytes: usize) -> Result<(), Spent> {
         self.quotas.charge_message(self.payer, bytes).map_err(Spent::Quota)
+    }
+
+    /// See [`Quotas::turn`].
+    pub(super) async fn turn(&self) -> Option<Turn<Household>> {
+        self.quotas.turn(self.payer).await
     }
 
     /// Takes what one message of so many bytes costs, or takes nothing where one of the connection's own rates is used up. A message
@@ -131,7 +138,7 @@ impl Allowance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::accounts::Guest;
+    use crate::server::{accounts::Guest, visitors::Visitor};
 
     /// With these rates of messages and bytes, and this one of the account.
     fn allowance(
@@ -245,5 +252,23 @@ mod tests {
         own.advance();
         own.settle(6_000);
         assert_eq!(own.take(1), Err(Spent::Bytes(Duration::from_millis(1_001))));
+    }
+
+    #[tokio::test]
+    async fn one_long_message_at_a_time_is_read_of_an_address() {
+        let quotas = Arc::new(Quotas::new(0, 0));
+        let at = |address: &str| {
+            let address = Some(Visitor::direct(address.parse().expect("an address")).household());
+            Allowance { payer: Payer { account: None, address }, ..allowance_of(&quotas, somebody()) }
+        };
+        let [one, other, elsewhere] = [at("192.0.2.1"), at("192.0.2.1"), at("192.0.2.2")];
+        let first = one.turn().await;
+        assert!(first.is_some());
+        let mut second = std::pin::pin!(other.turn());
+        assert!(futures_util::poll!(second.as_mut()).is_pending());
+        assert!(elsewhere.turn().await.is_some(), "another address's turn is its own");
+        assert!(allowance_of(&quotas, somebody()).turn().await.is_none(), "what comes from the server's machine does not wait");
+        drop(first);
+        assert!(second.await.is_some());
     }
 }

@@ -3,13 +3,21 @@
 //!
 //! What somebody asks for is charged by what it costs, whether there is enough left or not, and who owes waits until it is paid off. So
 //! it makes no difference on how many connections, or in how many pieces, something comes.
+//!
+//! What is charged is done all the same when there was something left before it. A hundred connections that each bring a long message in
+//! that moment would keep everybody else waiting for all of them: of an address one is [read at a time](Quotas::turn).
 
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http_body_util::BodyExt as _;
 
-use super::{accounts::Account, bucket::Buckets, visitors::Household};
+use super::{
+    accounts::Account,
+    bucket::Buckets,
+    turns::{Turn, Turns},
+    visitors::Household,
+};
 
 /// A message is charged as so many bytes at least: to handle one costs as much as to copy these.
 const LEAST: usize = 1_024;
@@ -18,6 +26,7 @@ const LEAST: usize = 1_024;
 pub struct Quotas {
     accounts: Buckets<Account>,
     addresses: Buckets<Household>,
+    turns: Turns<Household>,
 }
 
 /// Who is charged.
@@ -53,7 +62,8 @@ impl Owed {
 impl Quotas {
     /// Bytes a second of each account and each address; 0 for no bound.
     pub fn new(of_account: u32, of_address: u32) -> Self {
-        Self { accounts: Buckets::new(of_account), addresses: Buckets::new(of_address) }
+        // In a line are as many at most as an address has connections.
+        Self { accounts: Buckets::new(of_account), addresses: Buckets::new(of_address), turns: Turns::new(usize::MAX) }
     }
 
     /// Bytes a second of an account; 0 for no bound.
@@ -77,6 +87,12 @@ impl Quotas {
             None => Ok(()),
             Some(before) => Err(self.owed(payer).unwrap_or(before)),
         }
+    }
+
+    /// Waits until it is one's turn, of all connections of the address, to have a message inflated or a long one read. The turn ends when
+    /// what is given is dropped. None where nobody waits for anybody.
+    pub async fn turn(&self, payer: Payer) -> Option<Turn<Household>> {
+        self.turns.turn(payer.address?).await.ok()
     }
 
     /// Charges so many bytes.

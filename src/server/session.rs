@@ -18,6 +18,8 @@ use crate::{
             Consumer, Flow, LONG, Refuse, Scope,
             websocket::{CloseCode, Frame, Message, Socket},
         },
+        turns::Turn,
+        visitors::Household,
     },
     wire::{
         Answer, Code, Command, CommandError, Delete, Edit, Epoch, Join, Joined, Members, MessageId, Mine, Offset, Outcome,
@@ -93,7 +95,11 @@ impl Consumer for Chat {
         }
     }
 
-    async fn receive(&mut self, message: Message) -> Flow {
+    async fn turn(&self) -> Option<Turn<Household>> {
+        self.allowance.turn().await
+    }
+
+    async fn receive(&mut self, message: Message, turn: Option<Turn<Household>>) -> Flow {
         let Some((socket, _)) = &self.link else { return Flow::Continue };
         let socket = Arc::clone(socket);
         let Message::Text(text) = message else {
@@ -106,7 +112,7 @@ impl Consumer for Chat {
             Err((id, error)) => (id, Err(error)),
         };
         // Its JSON may be six times as long, and it may have to wait.
-        drop(text);
+        drop((text, turn));
         // Pings are never refused, since a client needs them to know that it is not cut off; nonsense is.
         let (allowed, pause) = if matches!(command, Ok(Command::Ping(_))) {
             (Ok(()), self.allowance.charge_bytes(length))

@@ -36,7 +36,7 @@ struct Place<K: Eq + Hash> {
 }
 
 /// One's turn, which ends when this is dropped: the next in line has it before the place is given back.
-struct Turn<K: Eq + Hash> {
+pub struct Turn<K: Eq + Hash> {
     _permit: Option<OwnedSemaphorePermit>,
     _place: Place<K>,
 }
@@ -62,7 +62,8 @@ impl<K: Eq + Hash + Copy + Send + 'static> Turns<K> {
         .await)
     }
 
-    async fn turn(&self, key: K) -> Result<Turn<K>, TooLong> {
+    /// Waits until it is one's turn.
+    pub(super) async fn turn(&self, key: K) -> Result<Turn<K>, TooLong> {
         let (place, turn) = self.enter(key)?;
         // Nobody closes it.
         let permit = turn.acquire_owned().await.ok();

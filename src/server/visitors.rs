@@ -27,6 +27,11 @@ pub(super) struct Visitor {
 pub struct Household(IpAddr);
 
 impl Visitor {
+    /// Somebody at the other end of the TCP connection.
+    pub(super) fn direct(address: IpAddr) -> Self {
+        Self { address, told: false }
+    }
+
     pub(super) fn household(self) -> Household {
         Household(match self.address {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
@@ -53,7 +58,7 @@ impl Proxies {
     pub(super) fn visitor(&self, peer: IpAddr, headers: &HeaderMap) -> Visitor {
         let peer = peer.to_canonical();
         if !self.trust(peer) {
-            return Visitor { address: peer, told: false };
+            return Visitor::direct(peer);
         }
         // Whatever comes with the header has come through the proxy, also where what the header says cannot be read.
         let mut visitor = Visitor { address: peer, told: headers.contains_key(FORWARDED_FOR) };
@@ -72,7 +77,7 @@ impl Proxies {
     /// Whose TCP connection it is that comes from `peer`; of a proxy's it is nobody's in particular.
     pub(super) fn counted(&self, peer: IpAddr) -> Option<Household> {
         let address = peer.to_canonical();
-        (!self.trust(address)).then(|| Visitor { address, told: false }.household())
+        (!self.trust(address)).then(|| Visitor::direct(address).household())
     }
 
     /// Whether an address is one of theirs; IPv4 addresses are not to be mapped to IPv6.

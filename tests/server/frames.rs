@@ -3,7 +3,7 @@
 
 use confab::server::{
     settings::History,
-    transports::websocket::{CloseCode, Decoder, Message},
+    transports::websocket::{CloseCode, Decoded, Decoder, Message},
 };
 use proptest::prelude::*;
 use tokio_tungstenite::tungstenite::{
@@ -431,7 +431,8 @@ fn by_us(stream: &[u8], cuts: &[usize]) -> Said {
         rest = later;
         loop {
             match decoder.decode() {
-                Ok(Some(message)) => {
+                Ok(Some(Decoded::Deflated(_))) => unreachable!("no extension was agreed on"),
+                Ok(Some(Decoded::Message(message))) => {
                     let ended = matches!(message, Message::Close(..));
                     said.messages.push(message);
                     if ended {

@@ -29,6 +29,8 @@ use super::{
     presence::Presence,
     quota::{Payer, Quotas},
     rooms::{Refusal, Rooms},
+    turns::Turn,
+    visitors::Household,
 };
 use crate::wire::{Group, Person};
 
@@ -114,8 +116,11 @@ pub trait Consumer: Send + Sized + 'static {
     /// The connection is there: joins groups and says what is said unasked.
     async fn open(&mut self, socket: &Arc<Socket>) -> Flow;
 
-    /// A text or binary message from the client.
-    async fn receive(&mut self, message: Message) -> Flow;
+    /// Waits until something that takes long may be done for this connection: see [`Quotas::turn`].
+    async fn turn(&self) -> Option<Turn<Household>>;
+
+    /// A text or binary message from the client; `turn` ends when it is dropped, which is as soon as the message is read.
+    async fn receive(&mut self, message: Message, turn: Option<Turn<Household>>) -> Flow;
 
     /// Frames have come that completed no message, and cost so many bytes.
     fn charge(&mut self, bytes: usize) -> Flow;
@@ -158,7 +163,7 @@ pub async fn serve<C: Consumer>(
     let socket = Arc::clone(connection.socket());
     let mut flow = connection.while_flushing(consumer.open(&socket)).await;
     loop {
-        match flow {
+        match std::mem::replace(&mut flow, Flow::Continue) {
             Flow::Continue => {}
             Flow::Hold(mut pause) => {
                 // Others of the same address may have taken meanwhile what there was.
@@ -170,21 +175,31 @@ pub async fn serve<C: Consumer>(
             Flow::Close(Close { code, reason }) => socket.close(code, &reason),
         }
         let Some(heard) = connection.next().await else { break };
-        flow = match heard {
-            Heard::Message(message) => {
-                let is_long = message.length() >= LONG;
-                let flow = connection.while_flushing(consumer.receive(message)).await;
-                if is_long {
-                    tokio::task::yield_now().await;
-                }
-                flow
+        let (message, turn) = match heard {
+            Heard::Message(message) if message.length() < LONG => (message, None),
+            Heard::Message(message) => (message, connection.while_flushing(consumer.turn()).await),
+            Heard::Deflated(message) => {
+                let turn = connection.while_flushing(consumer.turn()).await;
+                let Some(message) = connection.inflate(message) else {
+                    consumer.hand_out();
+                    continue;
+                };
+                (message, turn)
             }
-            Heard::Frames(bytes) => consumer.charge(bytes),
+            Heard::Frames(bytes) => {
+                flow = consumer.charge(bytes);
+                continue;
+            }
             Heard::Last => {
                 consumer.hand_out();
-                Flow::Continue
+                continue;
             }
         };
+        let is_long = message.length() >= LONG;
+        flow = connection.while_flushing(consumer.receive(message, turn)).await;
+        if is_long {
+            tokio::task::yield_now().await;
+        }
     }
     consumer.disconnect(connection.close_code()).await;
     Box::pin(connection.finish()).await;

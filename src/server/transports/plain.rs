@@ -17,6 +17,8 @@ use crate::{
         hub::{Form, Membership, Reachable, Source},
         random,
         rooms::{Access, PostError, Room, layer_group},
+        turns::Turn,
+        visitors::Household,
     },
     wire::{Key, Text, Timestamp, Topic},
 };
@@ -68,7 +70,12 @@ impl Consumer for Plain {
         }
     }
 
-    async fn receive(&mut self, message: Message) -> Flow {
+    async fn turn(&self) -> Option<Turn<Household>> {
+        self.allowance.turn().await
+    }
+
+    async fn receive(&mut self, message: Message, turn: Option<Turn<Household>>) -> Flow {
+        drop(turn);
         // There is no answer that could tell a plain client to slow down; what it says after this waits instead.
         // What was owed before it has held the connection up already.
         let _ = self.allowance.receive(message.length());

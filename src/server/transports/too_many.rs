@@ -8,6 +8,7 @@ use super::{
     Consumer, Flow, Refuse, Scope,
     websocket::{CloseCode, Message, Socket},
 };
+use crate::server::{turns::Turn, visitors::Household};
 
 /// Closes every connection at once.
 pub struct TooMany {
@@ -29,7 +30,11 @@ impl Consumer for TooMany {
         Flow::close(CloseCode::TOO_MANY_CONNECTIONS, self.reason.as_str())
     }
 
-    async fn receive(&mut self, _message: Message) -> Flow {
+    async fn turn(&self) -> Option<Turn<Household>> {
+        None
+    }
+
+    async fn receive(&mut self, _message: Message, _turn: Option<Turn<Household>>) -> Flow {
         Flow::Continue
     }
 

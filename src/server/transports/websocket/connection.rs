@@ -12,7 +12,7 @@ use tokio::{
 use super::{
     counters::Counters,
     deflate::Deflate,
-    frame::{CloseCode, Decoder, Frame, Message, Violation},
+    frame::{CloseCode, Decoded, Decoder, DeflatedMessage, Frame, Message, Violation},
     socket::Socket,
 };
 
@@ -41,6 +41,8 @@ const OVERHEAD: usize = 4 * 1024;
 pub enum Heard {
     /// A text or binary message.
     Message(Message),
+    /// One that is to be [inflated](Connection::inflate) first.
+    Deflated(DeflatedMessage),
     /// Frames have come that completed no message: pings, pongs, and parts of a message. They cost so many bytes.
     Frames(usize),
     /// Nothing more comes: the client closes, or has broken the protocol. It is answered when [`Connection::next`] is called again, so
@@ -143,17 +145,32 @@ impl Connection {
             // A client that always has something more would keep the thread from everybody else.
             tokio::task::coop::consume_budget().await;
             match self.decoder.decode() {
-                Ok(Some(Message::Ping(payload))) => self.socket.send(&[Frame::pong(&payload)]),
-                Ok(Some(Message::Pong(_))) => {}
-                Ok(Some(Message::Close(code, _))) => return Some(self.last(Ending::Closed(code))),
+                Ok(Some(Decoded::Message(Message::Ping(payload)))) => self.socket.send(&[Frame::pong(&payload)]),
+                Ok(Some(Decoded::Message(Message::Pong(_)))) => {}
+                Ok(Some(Decoded::Message(Message::Close(code, _)))) => return Some(self.last(Ending::Closed(code))),
                 // RFC 6455 section 5.5.1: after our close frame went out, data is of no use to anybody.
                 Ok(Some(_)) if self.socket.is_closing() => {}
-                Ok(Some(message)) => {
+                Ok(Some(Decoded::Message(message))) => {
                     self.socket.counted.message_in();
                     return Some(Heard::Message(message));
                 }
+                Ok(Some(Decoded::Deflated(message))) => return Some(Heard::Deflated(message)),
                 Ok(None) => self.wait().await,
                 Err(violation) => return Some(self.last(Ending::Broken(violation))),
+            }
+        }
+    }
+
+    /// The message itself; none where it breaks the protocol, and then nothing more comes, as after [`Heard::Last`].
+    pub fn inflate(&mut self, message: DeflatedMessage) -> Option<Message> {
+        match message.inflate() {
+            Ok(message) => {
+                self.socket.counted.message_in();
+                Some(message)
+            }
+            Err(violation) => {
+                self.ending = Some(Ending::Broken(violation));
+                None
             }
         }
     }

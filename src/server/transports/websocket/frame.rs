@@ -190,6 +190,37 @@ impl Message {
     }
 }
 
+/// What has wholly come.
+#[derive(Debug)]
+pub enum Decoded {
+    Message(Message),
+    Deflated(DeflatedMessage),
+}
+
+/// A text or binary message as it came, in DEFLATE. It may be a thousand times as long as its bytes.
+#[derive(Debug)]
+pub struct DeflatedMessage {
+    is_binary: bool,
+    bytes: Vec<u8>,
+    /// The longest message, in bytes.
+    longest: usize,
+}
+
+impl DeflatedMessage {
+    /// The message itself.
+    ///
+    /// # Errors
+    /// It is no DEFLATE, longer than a message may be, or a text that is not UTF-8.
+    pub fn inflate(self) -> Result<Message, Violation> {
+        let bytes = inflate(self.bytes, self.longest).map_err(|unreadable| match unreadable {
+            // RFC 7692 leaves the code to us: the data is not what the message says that it is.
+            Unreadable::Invalid => violation(CloseCode::INVALID_TEXT, "a message cannot be inflated"),
+            Unreadable::TooBig => too_big(self.longest),
+        })?;
+        message(self.is_binary, bytes)
+    }
+}
+
 /// A breach of the protocol; the connection is closed with this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -276,11 +307,11 @@ impl Decoder {
     /// # Errors
     /// The client broke the protocol; nothing after that has a meaning. Text that is not UTF-8 is found at the first byte
     /// that shows it.
-    pub fn decode(&mut self) -> Result<Option<Message>, Violation> {
+    pub fn decode(&mut self) -> Result<Option<Decoded>, Violation> {
         loop {
             if let Some(frame) = self.frame.take() {
-                if let Some(message) = self.payload(frame)? {
-                    return Ok(Some(message));
+                if let Some(decoded) = self.payload(frame)? {
+                    return Ok(Some(decoded));
                 }
                 if self.frame.is_some() {
                     return Ok(None);
@@ -294,7 +325,7 @@ impl Decoder {
                 unmask(&mut payload, mask);
                 self.consume(start + left);
                 self.overhead += start + left + CONTROL_COST;
-                return control(opcode, payload).map(Some);
+                return control(opcode, payload).map(|message| Some(Decoded::Message(message)));
             }
             self.consume(start);
             if !last {
@@ -359,7 +390,7 @@ impl Decoder {
 
     /// Takes in what has come of a frame's payload; gives the message that it completes. Keeps the frame if there is more to
     /// come.
-    fn payload(&mut self, mut frame: Incoming) -> Result<Option<Message>, Violation> {
+    fn payload(&mut self, mut frame: Incoming) -> Result<Option<Decoded>, Violation> {
         let Some(mut message) = self.message.take() else { return Ok(None) };
         let here = &self.buffer[self.start..];
         let length = here.len().min(frame.left);
@@ -404,21 +435,21 @@ impl Unfinished {
         Ok(())
     }
 
-    fn finish(self, longest: usize) -> Result<Message, Violation> {
-        let bytes = if self.deflated {
-            inflate(self.bytes, longest).map_err(|unreadable| match unreadable {
-                // RFC 7692 leaves the code to us: the data is not what the message says that it is.
-                Unreadable::Invalid => violation(CloseCode::INVALID_TEXT, "a message cannot be inflated"),
-                Unreadable::TooBig => too_big(longest),
-            })?
-        } else {
-            self.bytes
-        };
-        if self.opcode == opcode::BINARY {
-            return Ok(Message::Binary(bytes));
+    fn finish(self, longest: usize) -> Result<Decoded, Violation> {
+        let Self { bytes, deflated, opcode, .. } = self;
+        let is_binary = opcode == opcode::BINARY;
+        if deflated {
+            return Ok(Decoded::Deflated(DeflatedMessage { is_binary, bytes, longest }));
         }
-        String::from_utf8(bytes).map(Message::Text).map_err(|_| not_utf8())
+        message(is_binary, bytes).map(Decoded::Message)
     }
+}
+
+fn message(is_binary: bool, bytes: Vec<u8>) -> Result<Message, Violation> {
+    if is_binary {
+        return Ok(Message::Binary(bytes));
+    }
+    String::from_utf8(bytes).map(Message::Text).map_err(|_| not_utf8())
 }
 
 fn is_control(opcode: u8) -> bool {
@@ -493,12 +524,19 @@ mod tests {
         bytes
     }
 
+    fn whole(decoded: Decoded) -> Result<Message, Violation> {
+        match decoded {
+            Decoded::Message(message) => Ok(message),
+            Decoded::Deflated(message) => message.inflate(),
+        }
+    }
+
     fn all(bytes: &[u8]) -> Result<Vec<Message>, Violation> {
         let mut decoder = Decoder::new(LONGEST, false);
         decoder.feed(bytes);
         let mut messages = Vec::new();
-        while let Some(message) = decoder.decode()? {
-            messages.push(message);
+        while let Some(decoded) = decoder.decode()? {
+            messages.push(whole(decoded)?);
         }
         Ok(messages)
     }
@@ -607,8 +645,8 @@ mod tests {
                 let (now, later) = rest.split_at(cut.min(rest.len()));
                 decoder.feed(now);
                 rest = later;
-                while let Some(message) = decoder.decode().expect("good frames") {
-                    seen.push(message);
+                while let Some(decoded) = decoder.decode().expect("good frames") {
+                    seen.push(whole(decoded).expect("good messages"));
                 }
             }
             let expected: Vec<_> = texts.into_iter().map(Message::Text).collect();

@@ -25,6 +25,6 @@ mod socket;
 pub use connection::{Connection, ConnectionLimits, Heard};
 pub use counters::{Counters, Traffic};
 pub use deflate::Deflate;
-pub use frame::{CloseCode, Decoder, Frame, Message, SharedFrame, Violation};
+pub use frame::{CloseCode, Decoded, Decoder, DeflatedMessage, Frame, Message, SharedFrame, Violation};
 pub use handshake::{Handshake, Refused, is_upgrade};
 pub use socket::{Socket, SocketId};
