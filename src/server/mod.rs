@@ -62,7 +62,7 @@ use self::{
     rooms::Rooms,
     services::{Connections, Services},
     settings::Settings,
-    store::MemoryStore,
+    store::{Log, MemoryStore},
     telemetry::{Measured, Metrics},
     transports::websocket::CloseCode,
     turns::Turns,
@@ -106,10 +106,27 @@ pub async fn run_on(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
+    let (services, durable) = start(layer, &settings).await?;
+    let Settings { server, store, limits, .. } = settings;
+    let answers = server.answers();
+    info!("answering requests that ask for: {answers}; server.hosts names more");
+    info!(address = %listener.local_addr()?, store = %store.url, data = %server.data.display(), "serving");
+    let goodbye = services.hub.drain(CloseCode::SHUTTING_DOWN, "the server is stopping", server.drain);
+    let bounds = http::Bounds { sockets_of_address: limits.connections_per_address, proxies: &services.proxies };
+    http::serve(listener, routing::router(Arc::clone(&services)), bounds, shutdown, goodbye).await;
+    services.presence.leave().await;
+    services.hub.leave().await;
+    drop(services);
+    durable.close().await;
+    info!("stopped");
+    Ok(())
+}
+
+/// Makes what a server works with, its parts at work already; and gives its store, to be put away at the end.
+async fn start(layer: Arc<dyn ChannelLayer>, settings: &Settings) -> Result<(Arc<Services>, Arc<dyn Log>), Error> {
     // Leptos renders on this runtime. The only error is that a server in the same process has said so before.
     let _ = Executor::init_tokio();
     let Settings { server, store, channel_layers, rooms, tokens, limits } = settings;
-    let answers = server.answers();
     let metrics = Metrics::default();
     let unmeasured = Arc::clone(&layer);
     let layer: Arc<dyn ChannelLayer> = Arc::new(Measured::new(layer, metrics.sends.clone()));
@@ -117,10 +134,10 @@ pub async fn run_on(
     // Who may say on one connection whatever they like may do so on many.
     let of_account = limits.messages_per_second.and(limits.messages_per_second_per_account);
     let bytes_of_account = limits.bytes_per_second.and(limits.bytes_per_second_per_account);
-    let storage::Opened { log: durable, search, commits } = storage::open(&store, &server.data).await?;
+    let storage::Opened { log: durable, search, commits } = storage::open(store, &server.data).await?;
     let (volatile, volatile_commits) = MemoryStore::new(REMEMBERED);
     let (rooms, strandings) = Rooms::start(
-        rooms,
+        rooms.clone(),
         (Arc::clone(&durable), commits),
         Some(search),
         (Arc::new(volatile), volatile_commits),
@@ -136,7 +153,7 @@ pub async fn run_on(
         presence,
         hub,
         layer,
-        programs: Programs::new(tokens, most(limits.messages_per_second)),
+        programs: Programs::new(tokens.clone(), most(limits.messages_per_second)),
         by_household: Connections::new(limits.connections_per_address),
         by_account: Connections::new(limits.connections_per_account),
         exports: Connections::new(NonZeroU32::new(EXPORTS)),
@@ -147,7 +164,7 @@ pub async fn run_on(
         proxies: Proxies::new(server.trusted_proxies.clone()),
         hosts: Hosts::new(server.names()),
         quotas: Arc::new(Quotas::new(most(bytes_of_account), most(limits.bytes_per_second_per_address))),
-        origins: Origins::new(server.allowed_origins),
+        origins: Origins::new(server.allowed_origins.clone()),
         deflate: server.deflate,
         limits: Limits {
             message_bytes: limits.message_bytes,
@@ -160,15 +177,5 @@ pub async fn run_on(
         metrics,
         metrics_for: server.metrics,
     });
-    info!("answering requests that ask for: {answers}; server.hosts names more");
-    info!(address = %listener.local_addr()?, store = %store.url, data = %server.data.display(), "serving");
-    let goodbye = services.hub.drain(CloseCode::SHUTTING_DOWN, "the server is stopping", server.drain);
-    let bounds = http::Bounds { sockets_of_address: limits.connections_per_address, proxies: &services.proxies };
-    http::serve(listener, routing::router(Arc::clone(&services)), bounds, shutdown, goodbye).await;
-    services.presence.leave().await;
-    services.hub.leave().await;
-    drop(services);
-    durable.close().await;
-    info!("stopped");
-    Ok(())
+    Ok((services, durable))
 }

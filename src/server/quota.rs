@@ -124,6 +124,13 @@ impl Quotas {
         Owed::of(account, address)
     }
 
+    /// Resolves when nothing is owed any more.
+    pub async fn paid(&self, payer: Payer) {
+        while let Some(owed) = self.owed(payer) {
+            tokio::time::sleep(owed.wait()).await;
+        }
+    }
+
     /// A body that is charged as it goes by.
     pub fn metered(self: &Arc<Self>, body: Body, payer: Payer) -> Body {
         let quotas = Arc::clone(self);

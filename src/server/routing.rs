@@ -40,7 +40,7 @@ use super::{
         self, Consumer, Plain, Refuse, Scope, TooMany,
         websocket::{Counters, Handshake, is_upgrade},
     },
-    visitors::{Household, Visitor},
+    visitors::Visitor,
     who::{Asks, Route, Who, mount},
 };
 use crate::wire::{Code, CommandError, Group, SUBPROTOCOL};
@@ -186,7 +186,7 @@ fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut reques
     let account = who.account();
     let scope = Scope {
         person: who.person().clone(),
-        payer: Payer { account, address: paying(visitor) },
+        payer: Payer { account, address: visitor.paying() },
         accounts: Arc::clone(&services.accounts),
         quotas: Arc::clone(&services.quotas),
         group,
@@ -260,40 +260,40 @@ fn refuse(status: StatusCode, reason: &str) -> Response {
     (status, format!("{reason}\n")).into_response()
 }
 
-/// Finds out whom a request comes from, and answers no more of them than there may be, in number and in bytes. What comes from the
-/// server's own machine is not counted: it is either its owner's, or of a proxy that nobody has told us to trust, and then of
-/// everybody's.
-async fn not_too_many(State(services): State<Arc<Services>>, mut request: Request, next: Next) -> Response {
-    let Some(Peer(peer)) = request.extensions().get().copied() else { return next.run(request).await };
+/// Finds out which address a request comes from, and answers no more of them than there may be.
+async fn not_too_many(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
+    counted(&services, request, |request| next.run(request)).await
+}
+
+/// Answers a request if its address has not asked for too much, in number and in bytes, and charges it the request and the answer.
+async fn counted<A: Future<Output = Response>>(
+    services: &Services,
+    mut request: Request,
+    answer: impl FnOnce(Request) -> A,
+) -> Response {
+    let Some(Peer(peer)) = request.extensions().get().copied() else { return answer(request).await };
     let visitor = services.proxies.visitor(peer.ip(), request.headers());
     request.extensions_mut().insert(visitor);
-    let Some(address) = paying(visitor) else { return next.run(request).await };
+    let Some(address) = visitor.paying() else { return answer(request).await };
     if let Err(wait) = services.requests.take(address) {
         let message = format!("at most {} requests a second from one address", services.requests.per_second());
-        return too_many_requests(&services, &request, message, wait);
+        return too_many_requests(services, &request, message, wait);
     }
     // Whose request it is, is not known here.
     let payer = Payer { account: None, address: Some(address) };
     if let Some(owed) = services.quotas.owed(payer) {
         let message = format!("at most {} bytes a second to and from one address", services.quotas.of_address());
-        return too_many_requests(&services, &request, message, owed.wait());
+        return too_many_requests(services, &request, message, owed.wait());
     }
     if !request.body().is_end_stream() {
         request = request.map(|body| services.quotas.metered(body, payer));
     }
-    let response = next.run(request).await;
-    match response.body().size_hint().exact() {
-        Some(length) => services.quotas.charge(payer, usize::try_from(length).unwrap_or(usize::MAX)),
-        // Of exports an address has few at a time; one may be as long as all that a room holds.
-        None if response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/x-ndjson") => {}
-        None => return response.map(|body| services.quotas.metered(body, payer)),
-    }
+    let response = answer(request).await;
+    let Some(length) = response.body().size_hint().exact() else {
+        return response.map(|body| services.quotas.metered(body, payer));
+    };
+    services.quotas.charge(payer, usize::try_from(length).unwrap_or(usize::MAX));
     response
-}
-
-/// The address that is charged for what a visitor asks.
-fn paying(visitor: Visitor) -> Option<Household> {
-    (!visitor.is_local()).then(|| visitor.household())
 }
 
 /// Answers in the asker's own terms, at less cost than what was asked for.
@@ -323,7 +323,10 @@ async fn own_names_only(State(services): State<Arc<Services>>, request: Request,
     }
     match services.hosts.know(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(name) => not_our_name(&services, &request, name.as_ref().map_or("NAME", HostName::as_str)),
+        Err(name) => {
+            let refuse = async |request| not_our_name(&services, &request, name.as_ref().map_or("NAME", HostName::as_str));
+            counted(&services, request, refuse).await
+        }
     }
 }
 
@@ -351,10 +354,9 @@ fn not_our_name(services: &Services, request: &Request, name: &str) -> Response 
 /// Whatever changes something comes from an own page or from no page at all.
 async fn own_pages_only(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
     if request.method().is_safe() || services.origins.allow(request.headers()) {
-        next.run(request).await
-    } else {
-        refuse(StatusCode::FORBIDDEN, "a form of another site cannot be sent here")
+        return next.run(request).await;
     }
+    counted(&services, request, async |_| refuse(StatusCode::FORBIDDEN, "a form of another site cannot be sent here")).await
 }
 
 /// What every answer says to the browser, and to caches on the way; a page adds its content security policy. Only what says so
@@ -373,4 +375,46 @@ async fn secured(mut response: Response) -> Response<Body> {
         }
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::SocketAddr, num::NonZeroU32};
+
+    use axum::http::Method;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::server::{
+        layers::{MemoryLayer, MemoryOptions},
+        settings::Settings,
+        start,
+    };
+
+    #[tokio::test]
+    async fn what_is_refused_before_it_is_looked_at_counts_as_a_request_of_its_address() {
+        let data = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.server.data = data.path().to_owned();
+        settings.limits.requests_per_second = NonZeroU32::new(1);
+        let layer = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
+        let (services, _) = start(layer, &settings).await.unwrap();
+        let app = router(services);
+        let asked = async |method: Method, path: &str, host: &'static str, peer: &str| {
+            let peer = Peer(SocketAddr::new(peer.parse().unwrap(), 4711));
+            let request = Request::builder().method(method).uri(path).header(header::HOST, host);
+            let request = request.header(header::ORIGIN, "https://evil.example").extension(peer).body(Body::empty()).unwrap();
+            app.clone().oneshot(request).await.unwrap().status().as_u16()
+        };
+        for (peer, method, host, refused) in
+            [("192.0.2.1", Method::GET, "evil.example", 421), ("192.0.2.2", Method::POST, "localhost", 403)]
+        {
+            let mut statuses = Vec::new();
+            while statuses.len() < 1_000 && statuses.last() != Some(&429) {
+                statuses.push(asked(method.clone(), "/me", host, peer).await);
+            }
+            assert_eq!((statuses.first(), statuses.last()), (Some(&refused), Some(&429)), "{host}");
+            assert_eq!(asked(Method::GET, "/", "localhost", peer).await, 429, "{host}: what else it asks has the same bound");
+        }
+    }
 }

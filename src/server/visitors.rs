@@ -39,9 +39,15 @@ impl Visitor {
         })
     }
 
+    /// The address that is charged for what is asked: what comes from the server's own machine is its owner's, or of a proxy that nobody
+    /// has told us to trust, and then of everybody's.
+    pub(super) fn paying(self) -> Option<Household> {
+        (!self.is_local()).then(|| self.household())
+    }
+
     /// Whether it is on this machine: a program there, or a proxy that is not trusted and stands for many. Nobody is believed
     /// to be.
-    pub(super) fn is_local(self) -> bool {
+    fn is_local(self) -> bool {
         !self.told && self.address.is_loopback()
     }
 }

@@ -373,7 +373,12 @@ impl Raw {
     /// Sends what the server may refuse before it has read all of it.
     pub async fn send_in_vain(&mut self, bytes: &[u8]) {
         // The answer can be read even where the connection has been reset meanwhile.
-        let _ = within("room to send", self.stream.write_all(bytes)).await;
+        let _ = self.try_send(bytes).await;
+    }
+
+    /// Whether the connection still took all of it.
+    pub async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        within("room to send", self.stream.write_all(bytes)).await.is_ok()
     }
 
     /// Reads some more; false at the end.

@@ -196,6 +196,21 @@ async fn a_breach_of_the_protocol_has_its_close_code_and_nobody_else_notices() {
 }
 
 #[tokio::test]
+async fn who_goes_on_after_a_breach_is_not_read_for_long() {
+    // More than the system keeps for both sides of a connection.
+    const MUCH: usize = 256;
+    let app = echo().await;
+    let mut raw = connected(&app).await;
+    raw.send(&unmasked_frame(0x81, b"hello")).await;
+    let more = vec![0; 1 << 20];
+    let mut sent = 0;
+    while sent < MUCH && raw.try_send(&more).await {
+        sent += 1;
+    }
+    assert!(sent < MUCH, "{sent} MiB were read");
+}
+
+#[tokio::test]
 async fn what_was_said_before_a_breach_in_the_same_read_is_answered_first() {
     let app = TestApp::with(|settings| {
         settings.rooms = vec![rule("s-*", History::Store), rule("m-*", History::Memory), rule("*", History::None)];

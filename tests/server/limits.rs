@@ -3,6 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 
 use confab::server::settings::{MetricsFor, Settings};
+use futures_util::FutureExt as _;
 use reqwest::{Response, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -404,6 +405,34 @@ async fn what_is_sent_and_answered_over_http_is_charged_to_the_address() {
     let refused = asked(&app, "/room/a/", reader).await;
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!((1..=1_000).contains(&retry_after(&refused)), "{}", retry_after(&refused));
+}
+
+#[tokio::test]
+async fn an_export_is_charged_to_the_address_and_goes_on_when_that_is_paid_for() {
+    let app = TestApp::with(|settings| {
+        proxied(settings);
+        settings.limits.bytes_per_second_per_address = NonZeroU32::new(1);
+    })
+    .await;
+    // Without the header nobody in particular has said it.
+    let mut author = V1::connect(app.address, "/room/a/").await;
+    for n in 0..20 {
+        author.ok(send(&format!("k{n}"), &"x".repeat(60_000))).await;
+    }
+    let mut begun = asked(&app, "/api/v1/rooms/a/export", "203.0.113.7").await;
+    assert_eq!(begun.status(), StatusCode::OK);
+    let first = within("the first page", begun.chunk()).await.expect("a body");
+    assert!(first.is_some_and(|first| first.len() > 1_000));
+    let refused = asked(&app, "/api/v1/rooms", "203.0.113.7").await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    // Another export is read to its end, and of this one the pages after the first have not come.
+    let other = within("a body", app.get("/api/v1/rooms/a/export").await.text()).await.expect("a whole file");
+    assert_eq!(other.lines().count(), 20);
+    let mut length = 0;
+    while let Some(Ok(Some(chunk))) = begun.chunk().now_or_never() {
+        length += chunk.len();
+    }
+    assert!(length < other.len() / 2, "{length} of {} bytes", other.len());
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! A room as a file: all of its messages as JSON Lines.
 //!
-//! The file is read and sent a page at a time, as fast as its reader takes it, and ends at what was the head when it began. What
-//! cannot be sent whole is cut off: the chunked transfer then has no end, so no client takes it for a complete file. A message that cannot
-//! be read, since its part of the disk is damaged for instance, has a line that says so, and the others follow.
+//! The file is read and sent a page at a time, as fast as its reader takes it and its address may have bytes carried, and ends at what
+//! was the head when it began. What cannot be sent whole is cut off: the chunked transfer then has no end, so no client takes it for a
+//! complete file. A message that cannot be read, since its part of the disk is damaged for instance, has a line that says so, and the
+//! others follow.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -23,6 +24,7 @@ use crate::{
     server::{
         EXPORTS,
         limits::Limits,
+        quota::{Payer, Quotas},
         rooms::{Access, Room},
         services::{Entry, Named, Services},
         store::{Slice, StoreError},
@@ -60,7 +62,9 @@ pub(super) async fn export(
     let name = format!("attachment; filename=\"{group}.jsonl\"");
     let headers = [(header::CONTENT_TYPE, "application/x-ndjson".to_owned()), (header::CONTENT_DISPOSITION, name)];
     let reached = Offset(begun.first.0.saturating_sub(1));
-    let export = Export { access, group, begun, reached, unreadable: 0, _kept: place };
+    let quotas = Arc::clone(&services.quotas);
+    let payer = Payer { account: None, address: visitor.paying() };
+    let export = Export { access, group, begun, reached, unreadable: 0, quotas, payer, _kept: place };
     Ok((headers, Body::from_stream(export.chunks())).into_response())
 }
 
@@ -74,6 +78,9 @@ struct Export<K> {
     reached: Offset,
     /// So many places could not be read.
     unreadable: u64,
+    /// What is sent is charged as it goes by; the next page waits until its address has paid for those before.
+    quotas: Arc<Quotas>,
+    payer: Payer,
     /// Lives as long as the export.
     _kept: K,
 }
@@ -117,6 +124,7 @@ impl<K> Export<K> {
         if self.reached >= self.begun.latest {
             return Ok(None);
         }
+        self.quotas.paid(self.payer).await;
         let mut lines = Vec::new();
         let Some(part) = self.part().await.map_err(Cut::Store)? else {
             let line = self.unreadable().await.map_err(Cut::Store)?;

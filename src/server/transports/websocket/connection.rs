@@ -30,6 +30,9 @@ pub struct ConnectionLimits {
 /// How long the closing handshake may take before the connection is cut.
 const CLOSING: Duration = Duration::from_secs(5);
 
+/// So much is read and thrown away of a client that has broken the protocol, in bytes: what was under way when it did.
+const DRAINED: usize = 1 << 20;
+
 /// How much is read at a time.
 const READ: usize = 16 * 1024;
 
@@ -299,14 +302,14 @@ impl Connection {
             self.flushed().await;
             // A failure means that the connection is gone already, which the reads below meet.
             let _ = socket2::SockRef::from(&self.socket.stream).shutdown(std::net::Shutdown::Write);
-            let mut buffer = vec![0; READ];
-            loop {
+            let (mut buffer, mut drained) = (vec![0; READ], 0);
+            while drained < DRAINED {
                 if self.socket.stream.readable().await.is_err() {
                     return;
                 }
                 match self.socket.stream.try_read(&mut buffer) {
                     Ok(0) => return,
-                    Ok(_) => {}
+                    Ok(length) => drained += length,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(_) => return,
                 }
