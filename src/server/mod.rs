@@ -59,7 +59,7 @@ use self::{
     origins::{Hosts, Origins},
     presence::{Presence, Times},
     quota::Quotas,
-    rooms::Rooms,
+    rooms::{Rooms, Stores},
     services::{Connections, Services},
     settings::Settings,
     store::{Log, MemoryStore},
@@ -136,16 +136,20 @@ async fn start(layer: Arc<dyn ChannelLayer>, settings: &Settings) -> Result<(Arc
     let bytes_of_account = limits.bytes_per_second.and(limits.bytes_per_second_per_account);
     let storage::Opened { log: durable, search, commits } = storage::open(store, &server.data).await?;
     let (volatile, volatile_commits) = MemoryStore::new(REMEMBERED);
-    let (rooms, strandings) = Rooms::start(
+    let group_expiry = channel_layers.default.group_expiry;
+    let hub = Hub::start(Arc::clone(&layer), rooms::read_direct, group_expiry, metrics.fan_out.clone())?;
+    let rooms = Rooms::start(
         rooms.clone(),
-        (Arc::clone(&durable), commits),
-        Some(search),
-        (Arc::new(volatile), volatile_commits),
-        Arc::clone(&layer),
+        Stores {
+            durable: (Arc::clone(&durable), commits),
+            search: Some(search),
+            volatile: (Arc::new(volatile), volatile_commits),
+        },
+        &layer,
+        &hub,
         limits.message_bytes,
         &metrics.appends,
     );
-    let hub = Hub::start(Arc::clone(&layer), strandings, channel_layers.default.group_expiry, metrics.fan_out.clone())?;
     // What nodes tell each other about people is no message of anybody.
     let presence = Presence::start(unmeasured, Times::default(), |sink| hub.share('p', sink));
     let services = Arc::new(Services {

@@ -9,10 +9,10 @@ use crate::{
     server::{
         allowance::{Allowance, Spent},
         assets::BUILD,
-        hub::{Form, Membership, Reachable, Source, v1},
+        hub::{Feed, Form, Membership, Reachable, Unavailable, v1},
         presence::Attendance,
         quota::Owed,
-        rooms::{Access, AlterError, CatchUp, LayerGroup, PostError, Refusal, Room, layer_group, list_group},
+        rooms::{Access, AlterError, CatchUp, PostError, Refusal, Room, list_position},
         store::{Alteration, Entry, Refused, StoreError},
         transports::{
             Consumer, Flow, LONG, Refuse, Scope,
@@ -22,8 +22,8 @@ use crate::{
         visitors::Household,
     },
     wire::{
-        Answer, Code, Command, CommandError, Delete, Edit, Epoch, Join, Joined, Members, MessageId, Mine, Offset, Outcome,
-        Position, Push, React, Reply, Request, Send, ServerFrame, State, Text, Topic, Typing, Welcome,
+        self, Answer, Code, Command, CommandError, Delete, Edit, Join, Members, MessageId, Mine, Offset, Outcome, Position,
+        Push, React, Reply, Request, Send, ServerFrame, State, Text, Topic, Typing, Welcome,
     },
 };
 
@@ -36,12 +36,12 @@ pub struct Chat {
     /// The room in the address.
     address: Option<Access<Room>>,
     allowance: Allowance,
-    topics: HashMap<Topic, Joinery>,
+    topics: HashMap<Topic, Joined>,
     link: Option<(Arc<Socket>, Reachable)>,
 }
 
 /// A topic that was joined: what may be done in it, and being told of it.
-struct Joinery {
+struct Joined {
     access: Option<Access<Room>>,
     /// The others see that the person is here, where it is a room.
     attendance: Option<Attendance>,
@@ -79,16 +79,16 @@ impl Consumer for Chat {
         };
         let topic = Topic::Room(access.room().group.clone());
         let joined = async {
-            let membership = self.join_closed(layer_group(access.room()), &topic, Source::of(&access), socket).await?;
+            let membership = self.join_closed(access.feed(), socket).await?;
             let head = access.head().await.map_err(unavailable)?;
             Ok::<_, CommandError>((membership, head))
         };
         match joined.await {
             Ok((membership, head)) => {
-                welcome.joined = Some(Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset });
+                welcome.joined = Some(wire::Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset });
                 membership.release(Some(head), Some(v1(&ServerFrame::Welcome { welcome })));
                 let attendance = self.attend(&topic, &membership);
-                self.topics.insert(topic, Joinery { access: Some(access), attendance, membership });
+                self.topics.insert(topic, Joined { access: Some(access), attendance, membership });
                 Flow::Continue
             }
             Err(error) => Flow::close(CloseCode::TRY_AGAIN, error.message),
@@ -270,66 +270,63 @@ impl Chat {
         if !self.topics.contains_key(&topic) && self.topics.len() >= most {
             return Err(CommandError::new(Code::TooLarge, format!("a connection joins at most {most} topics")));
         }
-        let (access, group) = match &topic {
+        let (access, feed) = match &topic {
             Topic::Room(group) => {
                 let access = self.scope.rooms.enter(&self.scope.person, group).map_err(|refusal| match refusal {
                     Refusal::NotFound => CommandError::new(Code::NotFound, format!("there is no room {group}")),
                     Refusal::Forbidden => CommandError::new(Code::Forbidden, format!("the room {group} is not open to guests")),
                 })?;
-                let layer_group = layer_group(access.room());
-                (Some(access), layer_group)
+                let feed = access.feed();
+                (Some(access), feed)
             }
-            Topic::Me => (None, list_group()),
+            Topic::Me => (None, self.scope.rooms.feed()),
         };
         // From here on it is put back, or was never there.
         let known = self.topics.remove(&topic);
         let was_member = known.is_some();
-        let source = access.as_ref().map_or_else(|| Source::List(Arc::clone(&self.scope.rooms)), Source::of);
         let (membership, attendance) = match known {
             Some(joined) => {
                 joined.membership.hold();
                 (joined.membership, joined.attendance)
             }
-            None => (self.join_closed(group, &topic, source, socket).await?, None),
+            None => (self.join_closed(feed, socket).await?, None),
         };
         let state = match &access {
             Some(access) => access.catch_up(since.as_ref()).await.map(|caught_up| room_state(&topic, caught_up)),
             None => self.scope.rooms.newest().await.map(|rooms| {
                 let state =
                     State { recovered: false, events: Vec::new(), mine: Mine::new(), rooms: Some(rooms), members: None };
-                (Position { epoch: list_epoch(), offset: Offset::START }, state)
+                (list_position(), state)
             }),
         };
         match state {
             Ok((head, mut state)) => {
                 let attendance = attendance.or_else(|| self.attend(&topic, &membership));
                 state.members = self.members(&topic);
-                let at = Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset };
+                let at = wire::Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset };
                 let reply = Reply { id, outcome: Outcome::Ok(Answer::Joined { at, state }) };
                 let answer = v1(&ServerFrame::Reply(reply));
                 membership.release(Some(head), Some(answer.clone()));
-                self.topics.insert(topic, Joinery { access, attendance, membership });
+                self.topics.insert(topic, Joined { access, attendance, membership });
                 Ok(answer)
             }
             Err(cause) => {
                 // Who was a member before stays one, where it stood.
                 if was_member {
                     membership.release(None, None);
-                    self.topics.insert(topic, Joinery { access, attendance, membership });
+                    self.topics.insert(topic, Joined { access, attendance, membership });
                 }
                 Err(unavailable(cause))
             }
         }
     }
 
-    async fn join_closed(
-        &self,
-        group: LayerGroup,
-        topic: &Topic,
-        source: Source,
-        socket: &Arc<Socket>,
-    ) -> Result<Membership, CommandError> {
-        self.scope.hub.join(group, topic, source, socket, (Form::V1, true)).await.map_err(unavailable)
+    async fn join_closed(&self, feed: Arc<dyn Feed>, socket: &Arc<Socket>) -> Result<Membership, CommandError> {
+        self.scope
+            .hub
+            .join(feed, socket, (Form::V1, true))
+            .await
+            .map_err(|Unavailable(cause)| unavailable(StoreError::Unavailable(cause)))
     }
 }
 
@@ -338,11 +335,6 @@ fn cost(answer: &Frame, socket: &Socket) -> usize {
     const DEFLATED: usize = 8;
     let length = answer.bytes().len();
     if socket.deflates(answer) { DEFLATED * length } else { length }
-}
-
-/// The list of rooms has no history: every join gets it whole.
-fn list_epoch() -> Epoch {
-    "list".parse().expect("a constant") // never: four letters
 }
 
 fn room_state(topic: &Topic, CatchUp { head, recovered, entries, mine }: CatchUp) -> (Position, State) {

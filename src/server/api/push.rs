@@ -378,14 +378,15 @@ mod tests {
     use super::*;
     use crate::{
         server::{
-            layers::{MemoryLayer, MemoryOptions},
-            rooms::Rooms,
+            hub::Hub,
+            layers::{ChannelLayer, MemoryLayer, MemoryOptions},
+            rooms::{Rooms, Stores, read_direct},
             settings::Settings,
             store::{
                 Appended, Bounds, ChangeError, Extent, Listed, Log, Missed, NewChange, NewMessage, Page, Slice, StoreError,
                 Within,
             },
-            telemetry::Appends,
+            telemetry::{Appends, FanOut},
         },
         wire::{Group, Position},
     };
@@ -441,12 +442,13 @@ mod tests {
         });
         let store: Arc<dyn Log> = Arc::new(Small(37, AtomicU64::new(0)));
         let commits = || mpsc::unbounded_channel().1;
-        let (rooms, _) = Rooms::start(
+        let layer: Arc<dyn ChannelLayer> = Arc::new(layer.unwrap());
+        let hub = Hub::start(Arc::clone(&layer), read_direct, Duration::from_secs(1), FanOut::default()).unwrap();
+        let rooms = Rooms::start(
             Settings::default().rooms,
-            (Arc::clone(&store), commits()),
-            None,
-            (store, commits()),
-            Arc::new(layer.unwrap()),
+            Stores { durable: (Arc::clone(&store), commits()), search: None, volatile: (store, commits()) },
+            &layer,
+            &hub,
             10,
             &Appends::default(),
         );

@@ -54,9 +54,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn goodbyes_are_said_in_batches() {
         let mut crowd = Crowd::of(150).await;
-        let groups = Arc::clone(&crowd.groups);
+        let hub = Arc::clone(&crowd.hub);
         let began = tokio::time::Instant::now();
-        let goodbye = groups.drain(CloseCode::SHUTTING_DOWN, "over", Duration::from_secs(1));
+        let goodbye = hub.drain(CloseCode::SHUTTING_DOWN, "over", Duration::from_secs(1));
         let watch = async {
             // Later than a batch and earlier than the next.
             tokio::time::sleep(BEAT / 2).await;

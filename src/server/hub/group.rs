@@ -1,12 +1,12 @@
-//! A group on this node: its members, and the line in which everything waits that concerns all of them.
+//! A group on this node: the members of one feed, and the queue in which everything waits that concerns all of them.
 //!
-//! Whoever brings something puts it into the line, and if it is the first has a task work the line off. The task lets all others
+//! Whoever brings something puts it into the queue, and if it is the first has a task work the queue off. The task lets all others
 //! that are ready say what they have before it begins, and again as long as that brings more. So all members get all events in one
 //! order, and what one sender says in one breath, or several say at once, costs each member one write. When nothing else happens the
 //! task begins at once. After each slice of the members it lets others go on, pages above all: a group of ten thousand does not keep
 //! the thread for the tens of milliseconds that it takes to write to all.
 //!
-//! What is in line and on its way is bounded, in events and in bytes. Consumers wait until [there is room](LocalGroup::has_room)
+//! What is in the queue and on its way is bounded, in events and in bytes. Consumers wait until [there is room](LocalGroup::has_room)
 //! before they bring more; whoever does not wait, as what comes from another node, has to hand out itself beyond the bound, and is
 //! held up by that.
 
@@ -21,7 +21,8 @@ use tracing::warn;
 
 use super::{
     broadcast::Broadcast,
-    latest::{self, Listing},
+    feed::{Entry, Feed, FeedKey, LayerGroups, Missed, News, Policy, Unavailable},
+    latest::{self, Latest},
     members::{Members, Round},
     ordered::{Handed, Reading, Sequence},
 };
@@ -29,15 +30,12 @@ use crate::{
     server::{
         layers::{Event, GroupName},
         presence::Audience,
-        rooms::{Access, LayerGroup, Room, Rooms, Stream},
-        settings::RoomEvents,
-        store::{Missed, StoreError},
         telemetry::{FanOut, Fault},
     },
-    wire::{self, Group, Position, RoomSummary, Topic},
+    wire::{self, Position, Topic},
 };
 
-/// How long to wait before a store is asked again that could not answer.
+/// How long to wait before a feed is read again that could not be.
 const AGAIN: Duration = Duration::from_secs(1);
 /// So many members are written to at a stretch, which takes about a millisecond.
 const SLICE: usize = 128;
@@ -51,49 +49,75 @@ const FULL_BYTES: usize = 16 * 1024 * 1024;
 /// So much is handed out together, in bytes: the members get what is short in one piece, and each copy of what is long is one more.
 const TOGETHER: usize = 256 * 1024;
 
-/// A group's members on this node.
+/// A feed's members on this node.
 pub(super) struct LocalGroup {
     pub(super) id: u64,
-    pub(super) name: GroupName,
-    /// Has events for it too.
-    beside: Option<GroupName>,
-    /// How a room's events are read.
-    events: Option<Arc<RoomEvents>>,
+    feed: Arc<dyn Feed>,
     topic: Topic,
-    /// Done once the layer knows that this node wants the group's events, or is being told, and it is known where the stream stands.
+    /// Where the layer has events for it.
+    pub(super) layer: LayerGroups,
+    /// Done once the layer knows that this node wants the group's events, or is being told, and it is known where the feed stands.
     pub(super) ready: OnceCell<()>,
     /// The layer could not be told that this node wants the group's events.
     pub(super) untold: Fault,
     pub(super) members: Mutex<Members>,
-    line: Mutex<Line>,
-    /// Wakes the next one who waits until there is room in the line.
+    queue: Mutex<Queue>,
+    /// Wakes the next one who waits until there is room in the queue.
     eased: Notify,
     /// Held by whoever hands out: what is on its way to the members, if it has not come to the last.
-    order: Mutex<Option<Round>>,
-    source: Source,
-    /// Used where the source is a stream. Changed by whoever hands out, but for the beginning of a reading.
-    sequence: Mutex<Sequence>,
-    /// Used where the source is the list of rooms.
-    listing: Mutex<Listing>,
+    round: Mutex<Option<Round>>,
+    /// Changed by whoever hands out, but for the beginning of a reading.
+    order: Mutex<Order>,
     /// How many groups of this node may read at a time.
     readers: Arc<Semaphore>,
     /// Shared by all groups of this node.
     fan_out: Arc<FanOut>,
 }
 
-/// Where a group's members get from what the layer has lost.
-pub enum Source {
-    /// From nowhere: it is lost.
-    Nowhere,
-    /// From the room's stream.
-    Stream(Stream),
-    /// The list of rooms is sent once more.
-    List(Arc<Rooms>),
+/// What decides, by the feed's policy, when an entry is handed out.
+enum Order {
+    Ordered(Sequence),
+    Latest(Latest),
+    Passing,
 }
 
-/// What is in line.
+impl Order {
+    fn new(policy: Policy) -> Self {
+        match policy {
+            Policy::Ordered => Self::Ordered(Sequence::new()),
+            Policy::Latest => Self::Latest(Latest::default()),
+            Policy::Passing => Self::Passing,
+        }
+    }
+
+    /// Whether the feed has to be read now. If so, the caller does.
+    fn due(&mut self, doubt: bool) -> bool {
+        match self {
+            Self::Ordered(sequence) => {
+                if doubt {
+                    sequence.doubt();
+                }
+                sequence.due()
+            }
+            Self::Latest(latest) => {
+                if doubt {
+                    latest.doubt();
+                }
+                latest.due()
+            }
+            Self::Passing => false,
+        }
+    }
+
+    /// A reading begins.
+    fn begin(&mut self) -> Reading {
+        if let Self::Ordered(sequence) = self { sequence.begin() } else { Reading::default() }
+    }
+}
+
+/// What waits to be handed out.
 #[derive(Default)]
-struct Line {
+struct Queue {
     waiting: Vec<Arrived>,
     /// The weight of what waits, and of what is on its way to the members.
     bytes: usize,
@@ -101,7 +125,7 @@ struct Line {
     due: bool,
 }
 
-impl Line {
+impl Queue {
     /// What is handed out next, at least one where any waits, and its weight.
     fn next(&mut self) -> (Vec<Arrived>, usize) {
         let (mut count, mut bytes) = (0, 0);
@@ -125,66 +149,45 @@ enum Arrived {
     Passing(wire::Event),
     /// Something may be lost.
     Doubt,
-    /// The stream stands here.
+    /// The feed stands here.
     Head(Position),
-    /// The latest messages of the list's rooms are what they are since these entries.
-    Heads(Vec<(Group, Position)>),
+    /// The newest of these keys are what they are since these versions.
+    Newest(Vec<(FeedKey, Position)>),
     Read(Reading, Missed),
-    List(Vec<RoomSummary>),
-    /// Members of the list may be told once more.
+    /// Members of a latest feed may be told once more.
     Beat,
 }
 
 impl Arrived {
-    /// What it counts in the line. What the server says by itself and what it reads is bounded by how seldom it does.
+    /// What it counts in the queue. What the server says by itself and what it reads is bounded by how seldom it does.
     fn weight(&self) -> usize {
         if let Self::Event(.., weight) = self { *weight } else { 0 }
     }
 }
 
-impl Source {
-    /// A room's.
-    pub fn of(access: &Access<Room>) -> Self {
-        access.stream().map_or(Self::Nowhere, Self::Stream)
-    }
-}
-
 impl LocalGroup {
-    /// Without members. At most as many groups read their source at a time as `readers` has permits.
-    pub(super) fn new(
-        id: u64,
-        LayerGroup { name, events, beside }: LayerGroup,
-        topic: Topic,
-        source: Source,
-        readers: &Arc<Semaphore>,
-        fan_out: &Arc<FanOut>,
-    ) -> Arc<Self> {
-        let (ready, untold, members, line, order) = Default::default();
-        let (sequence, readers, fan_out) = (Mutex::new(Sequence::new()), Arc::clone(readers), Arc::clone(fan_out));
-        let (listing, eased) = (Mutex::default(), Notify::new());
+    /// Without members. At most as many groups read their feed at a time as `readers` has permits.
+    pub(super) fn new(id: u64, feed: Arc<dyn Feed>, readers: &Arc<Semaphore>, fan_out: &Arc<FanOut>) -> Arc<Self> {
         Arc::new(Self {
             id,
-            name,
-            beside,
-            events,
-            topic,
-            ready,
-            untold,
-            members,
-            line,
-            eased,
-            order,
-            source,
-            sequence,
-            listing,
-            readers,
-            fan_out,
+            topic: feed.topic().clone(),
+            layer: feed.groups(),
+            ready: OnceCell::new(),
+            untold: Fault::default(),
+            members: Mutex::default(),
+            queue: Mutex::default(),
+            eased: Notify::new(),
+            round: Mutex::default(),
+            order: Mutex::new(Order::new(feed.policy())),
+            readers: Arc::clone(readers),
+            fan_out: Arc::clone(fan_out),
+            feed,
         })
     }
 
-    /// Where the layer has events for it.
-    pub(super) fn names(&self) -> impl Iterator<Item = &GroupName> {
-        std::iter::once(&self.name).chain(&self.beside)
+    /// What the layer calls it.
+    pub(super) fn name(&self) -> &GroupName {
+        &self.layer.name
     }
 
     /// Hands an event to the members, if it is its turn.
@@ -192,44 +195,40 @@ impl LocalGroup {
         self.take(Arrived::Event(Arc::clone(event), Instant::now(), event.weight()));
     }
 
-    /// Brings the members level with the store, where there is one: the layer may have lost something.
+    /// Brings the members level with what the feed can read, if it can: the layer may have lost something.
     pub(super) fn doubt(self: &Arc<Self>) {
         self.take(Arrived::Doubt);
     }
 
-    /// The stream has come to here: what of it the members have not got by the layer is read.
-    pub(super) fn reached(self: &Arc<Self>, head: Position) {
-        self.take(Arrived::Head(head));
-    }
-
-    /// Rooms of the list have come to here: what members were not told of by the layer is read.
-    pub(super) fn rooms_reached(self: &Arc<Self>, heads: Vec<(Group, Position)>) {
-        self.take(Arrived::Heads(heads));
-    }
-
-    /// Finds out where the stream stands; until then, what has a place in it waits.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub(super) async fn find_place(self: &Arc<Self>) -> Result<(), StoreError> {
-        match &self.source {
-            Source::Stream(stream) => {
-                let read = self.read(stream).await?;
-                self.take(read);
-                Ok(())
-            }
-            Source::Nowhere | Source::List(_) => Ok(()),
+    /// Takes what did not come by the layer.
+    pub(super) fn hear(self: &Arc<Self>, news: News) {
+        match news {
+            News::Event(event) => self.publish(&Arc::new(event)),
+            News::Head(head) => self.take(Arrived::Head(head)),
+            News::Newest(versions) => self.take(Arrived::Newest(versions)),
         }
     }
 
-    async fn read(&self, stream: &Stream) -> Result<Arrived, StoreError> {
-        let reading = self.sequence.lock().begin();
-        Ok(Arrived::Read(reading, stream.after(reading.since).await?))
+    /// Finds out where an ordered feed stands; until then, what has a place in it waits.
+    ///
+    /// # Errors
+    /// The feed cannot be read.
+    pub(super) async fn find_place(self: &Arc<Self>) -> Result<(), Unavailable> {
+        if self.feed.policy() == Policy::Ordered {
+            let read = self.read().await?;
+            self.take(read);
+        }
+        Ok(())
+    }
+
+    async fn read(&self) -> Result<Arrived, Unavailable> {
+        let reading = self.order.lock().begin();
+        Ok(Arrived::Read(reading, self.feed.after(reading.since).await?))
     }
 
     /// Waits until there is room for what one more member says.
     pub(super) async fn has_room(&self) {
-        let has_room = || self.line.lock().bytes < FULL_BYTES;
+        let has_room = || self.queue.lock().bytes < FULL_BYTES;
         if has_room() {
             return;
         }
@@ -244,22 +243,22 @@ impl LocalGroup {
 
     fn take(self: &Arc<Self>, arrived: Arrived) {
         let weight = arrived.weight();
-        let mut line = self.line.lock();
-        line.waiting.push(arrived);
-        line.bytes += weight;
-        let begin = !std::mem::replace(&mut line.due, true);
-        let (waiting, bytes) = (line.waiting.len(), line.bytes);
-        drop(line);
+        let mut queue = self.queue.lock();
+        queue.waiting.push(arrived);
+        queue.bytes += weight;
+        let begin = !std::mem::replace(&mut queue.due, true);
+        let (waiting, bytes) = (queue.waiting.len(), queue.bytes);
+        drop(queue);
         if begin {
             tokio::spawn(Arc::clone(self).work_off());
         } else if waiting >= FULL || bytes >= FULL_BYTES {
-            self.hand_out_in(self.order.lock());
+            self.hand_out_in(self.round.lock());
         } else if waiting >= CROWDED
-            && let Some(order) = self.order.try_lock()
+            && let Some(round) = self.round.try_lock()
             // Between two slices somebody does.
-            && order.is_none()
+            && round.is_none()
         {
-            self.hand_out_in(order);
+            self.hand_out_in(round);
         }
     }
 
@@ -268,13 +267,13 @@ impl LocalGroup {
         let _due = Due(&self);
         loop {
             self.gather().await;
-            while self.hand_out_slice(&mut self.order.lock(), SLICE) {
+            while self.hand_out_slice(&mut self.round.lock(), SLICE) {
                 tokio::task::yield_now().await;
             }
-            let mut line = self.line.lock();
-            if line.waiting.is_empty() {
+            let mut queue = self.queue.lock();
+            if queue.waiting.is_empty() {
                 // Under the same lock: who brings something from now on begins anew.
-                line.due = false;
+                queue.due = false;
                 return;
             }
         }
@@ -283,8 +282,8 @@ impl LocalGroup {
     /// Lets all others that have something to say just now say it first, as long as a turn of theirs brings more.
     async fn gather(&self) {
         let waiting = || {
-            let line = self.line.lock();
-            (line.waiting.len(), line.bytes)
+            let queue = self.queue.lock();
+            (queue.waiting.len(), queue.bytes)
         };
         let (mut before, _) = waiting();
         for _ in 0..TURNS {
@@ -299,29 +298,29 @@ impl LocalGroup {
 
     /// Hands out what waits now.
     pub(super) fn hand_out(self: &Arc<Self>) {
-        let mut order = self.order.lock();
+        let mut round = self.round.lock();
         // Each round but the first, which another may have begun, takes at least one of these.
-        let rounds = 1 + self.line.lock().waiting.len();
+        let rounds = 1 + self.queue.lock().waiting.len();
         for _ in 0..rounds {
-            while self.hand_out_slice(&mut order, usize::MAX) {}
-            if self.line.lock().waiting.is_empty() {
+            while self.hand_out_slice(&mut round, usize::MAX) {}
+            if self.queue.lock().waiting.is_empty() {
                 return;
             }
         }
     }
 
     /// Hands out the next of what waits.
-    fn hand_out_in(self: &Arc<Self>, mut order: MutexGuard<'_, Option<Round>>) {
+    fn hand_out_in(self: &Arc<Self>, mut round: MutexGuard<'_, Option<Round>>) {
         // What is on its way may be a round that another has begun; what waits is the one after it.
         for _ in 0..2 {
-            while self.hand_out_slice(&mut order, usize::MAX) {}
+            while self.hand_out_slice(&mut round, usize::MAX) {}
         }
     }
 
     /// Goes on with what is on its way, or else begins with what waits. Says whether members are left that it has not come to.
     fn hand_out_slice(self: &Arc<Self>, round: &mut Option<Round>, most: usize) -> bool {
         if round.is_none() {
-            let (arrived, bytes) = self.line.lock().next();
+            let (arrived, bytes) = self.queue.lock().next();
             let handed = self.put_in_order(arrived);
             if handed.is_empty() {
                 self.ease(bytes);
@@ -342,10 +341,10 @@ impl LocalGroup {
 
     /// So many bytes are in line and on the way no more.
     fn ease(&self, bytes: usize) {
-        let mut line = self.line.lock();
-        line.bytes -= bytes;
-        let has_room = line.bytes < FULL_BYTES;
-        drop(line);
+        let mut queue = self.queue.lock();
+        queue.bytes -= bytes;
+        let has_room = queue.bytes < FULL_BYTES;
+        drop(queue);
         if has_room {
             self.eased.notify_one();
         }
@@ -362,56 +361,47 @@ impl LocalGroup {
     /// What of it can go out now.
     fn put_in_order(self: &Arc<Self>, arrived: Vec<Arrived>) -> Vec<Handed> {
         let mut handed = Vec::with_capacity(arrived.len());
-        let (is_stream, is_list) = (matches!(self.source, Source::Stream(_)), matches!(self.source, Source::List(_)));
         let mut doubt = false;
-        let (mut sequence, mut listing) = (self.sequence.lock(), self.listing.lock());
+        let mut order = self.order.lock();
         for arrived in arrived {
-            match arrived {
-                Arrived::Event(event, at, _) => {
-                    let broadcast = Broadcast::new(&self.topic, &event, self.events.as_deref(), at);
-                    if is_stream {
-                        sequence.arrive(broadcast, &mut handed);
-                    } else {
+            match (arrived, &mut *order) {
+                (Arrived::Event(event, at, _), order) => {
+                    let broadcast = Broadcast::new(&self.topic, self.feed.read(&event), at);
+                    match order {
+                        Order::Ordered(sequence) => sequence.arrive(broadcast, &mut handed),
                         // Where it has a position, another node's settings keep what ours do not.
-                        let broadcast = broadcast.without_position();
-                        let at_once = if is_list { listing.take(broadcast) } else { Some(broadcast) };
-                        handed.extend(at_once.map(Handed::Event));
+                        Order::Latest(latest) => handed.extend(latest.take(broadcast.without_position()).map(Handed::Event)),
+                        Order::Passing => handed.push(Handed::Event(broadcast.without_position())),
                     }
                 }
-                Arrived::Passing(event) => handed.push(Handed::Event(Broadcast::passing(&self.topic, event))),
-                Arrived::Doubt => doubt = true,
-                Arrived::Head(head) => sequence.reached(&head),
-                Arrived::Heads(heads) => doubt |= listing.moved(heads),
-                Arrived::Read(reading, page) => sequence.level(reading, page, &self.topic, &mut handed),
-                Arrived::Beat => listing.beat(),
-                Arrived::List(rooms) => {
-                    listing.is_read(&rooms);
-                    // What is read may be newer than what waits.
-                    handed.extend(listing.all_waiting().into_iter().map(Handed::Event));
-                    handed.extend(rooms.into_iter().map(|room| Handed::Event(Broadcast::room(&self.topic, room))));
+                (Arrived::Passing(event), _) => {
+                    let broadcast = Broadcast::new(&self.topic, Entry::passing(event), Instant::now());
+                    handed.push(Handed::Event(broadcast));
                 }
+                (Arrived::Doubt, _) => doubt = true,
+                (Arrived::Head(head), Order::Ordered(sequence)) => sequence.reached(&head),
+                (Arrived::Newest(versions), Order::Latest(latest)) => doubt |= latest.moved(versions),
+                (Arrived::Read(reading, missed), Order::Ordered(sequence)) => {
+                    sequence.level(reading, missed, &self.topic, &mut handed);
+                }
+                (Arrived::Read(_, Missed { entries, .. }), Order::Latest(latest)) => {
+                    latest.is_read(&entries);
+                    // What is read may be newer than what waits.
+                    handed.extend(latest.all_waiting().into_iter().map(Handed::Event));
+                    let now = Instant::now();
+                    handed.extend(entries.into_iter().map(|entry| Handed::Event(Broadcast::new(&self.topic, entry, now))));
+                }
+                (Arrived::Beat, Order::Latest(latest)) => latest.beat(),
+                (Arrived::Head(_) | Arrived::Newest(_) | Arrived::Read(..) | Arrived::Beat, _) => {}
             }
         }
-        let read = match &self.source {
-            Source::Nowhere => false,
-            Source::Stream(_) => {
-                if doubt {
-                    sequence.doubt();
-                }
-                sequence.due()
+        if let Order::Latest(latest) = &mut *order {
+            handed.extend(latest.told_now().into_iter().map(Handed::Event));
+            if latest.begins_beat() {
+                tokio::spawn(beat(Arc::downgrade(self)));
             }
-            Source::List(_) => {
-                handed.extend(listing.told_now().into_iter().map(Handed::Event));
-                if listing.begins_beat() {
-                    tokio::spawn(beat(Arc::downgrade(self)));
-                }
-                if doubt {
-                    listing.doubt();
-                }
-                listing.due()
-            }
-        };
-        if read {
+        }
+        if order.due(doubt) {
             tokio::spawn(catch_up(Arc::downgrade(self)));
         }
         handed
@@ -425,16 +415,16 @@ impl Audience for LocalGroup {
     }
 }
 
-/// Has the next one begin anew who brings something, however the task that works off the line ends.
+/// Has the next one begin anew who brings something, however the task that works off the queue ends.
 struct Due<'g>(&'g LocalGroup);
 
 impl Drop for Due<'_> {
     fn drop(&mut self) {
-        self.0.line.lock().due = false;
+        self.0.queue.lock().due = false;
     }
 }
 
-/// Lets the members of the list be told once more after a while.
+/// Lets the members of a latest feed be told once more after a while.
 async fn beat(group: Weak<LocalGroup>) {
     tokio::time::sleep(latest::BEAT).await;
     if let Some(group) = group.upgrade() {
@@ -442,22 +432,17 @@ async fn beat(group: Weak<LocalGroup>) {
     }
 }
 
-/// Reads what a group has missed; asks until the store answers, as long as there are members.
+/// Reads what a group has missed; asks until the feed answers, as long as there are members.
 async fn catch_up(group: Weak<LocalGroup>) {
     let fault = Fault::default();
     loop {
         {
             let Some(group) = group.upgrade() else { return };
             let Ok(_permit) = group.readers.acquire().await else { return };
-            let read = match &group.source {
-                Source::Nowhere => return,
-                Source::Stream(stream) => group.read(stream).await,
-                Source::List(rooms) => rooms.newest().await.map(Arrived::List),
-            };
-            match read {
+            match group.read().await {
                 Ok(read) => return group.take(read),
-                Err(cause) if fault.is_news(true) => {
-                    warn!(group = %group.name, %cause, "what the channel layer may have lost could not be read yet");
+                Err(Unavailable(cause)) if fault.is_news(true) => {
+                    warn!(group = %group.name(), %cause, "what the channel layer may have lost could not be read yet");
                 }
                 Err(_) => {}
             }
@@ -471,7 +456,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::{
-        super::testing::{Crowd, Test, at, group_of},
+        super::testing::{Crowd, Test, at, message, name},
         *,
     };
 
@@ -482,7 +467,7 @@ mod tests {
             test.send("e", offset).await;
             assert_eq!(test.next().await, (format!("m{offset}"), Some(offset)));
         }
-        *test.store.head.lock() = at("e", 20);
+        *test.feed.head.lock() = at("e", 20);
         assert_eq!(test.readings(), 0);
         for offset in [1, 2, 90] {
             test.send("x", offset).await;
@@ -494,7 +479,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_begun_anew_closes_those_who_stood_in_the_old_one() {
         let mut test = Test::new().await;
-        *test.store.head.lock() = at("f", 1);
+        *test.feed.head.lock() = at("f", 1);
         test.send("f", 1).await;
         assert_eq!(test.next().await, ("closed".to_owned(), Some(4002)));
     }
@@ -502,16 +487,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_hole_waits_for_a_store_that_cannot_answer() {
         let mut test = Test::new().await;
-        test.store.broken.store(true, Ordering::Relaxed);
-        *test.store.head.lock() = at("e", 8);
+        test.feed.broken.store(true, Ordering::Relaxed);
+        *test.feed.head.lock() = at("e", 8);
         test.send("e", 8).await;
         while test.readings() < 3 {
             tokio::time::sleep(AGAIN).await;
         }
         // What has no place waits for nothing.
-        test.layer.group_send(&group_of(&test.group).name, Event::new("a").with("text", "at once")).await.unwrap();
+        test.layer.group_send(&name(), message("at once")).await.unwrap();
         assert_eq!(test.next().await, ("at once".to_owned(), None));
-        test.store.broken.store(false, Ordering::Relaxed);
+        test.feed.broken.store(false, Ordering::Relaxed);
         for offset in 6..=8 {
             assert_eq!(test.next().await, (format!("m{offset}"), Some(offset)));
         }
@@ -530,47 +515,46 @@ mod tests {
         assert_eq!(crowd.slices(Vec::clear).await, [0, 128]);
     }
 
-    /// A message of so many bytes for the room `a`.
+    /// A message of so many bytes for the members.
     async fn say(crowd: &Crowd, bytes: usize) {
-        let group = group_of(&"a".parse().unwrap());
-        crowd.groups.layer.group_send(&group.name, Event::new("a").with("text", "x".repeat(bytes))).await.unwrap();
+        crowd.hub.layer.group_send(&name(), message(&"x".repeat(bytes))).await.unwrap();
     }
 
-    fn in_line(group: &LocalGroup) -> usize {
-        let line = group.line.lock();
-        line.waiting.iter().map(Arrived::weight).sum()
+    fn in_queue(group: &LocalGroup) -> usize {
+        let queue = group.queue.lock();
+        queue.waiting.iter().map(Arrived::weight).sum()
     }
 
     #[tokio::test]
-    async fn what_is_in_line_is_bounded_in_bytes_whoever_brings_it() {
+    async fn what_is_in_queue_is_bounded_in_bytes_whoever_brings_it() {
         let crowd = Crowd::of(2 * SLICE).await;
         let group = Arc::clone(&crowd.there[0].1.group);
         say(&crowd, 1).await;
         // Some members have it and some do not: what comes now waits.
-        while group.order.lock().is_none() {
+        while group.round.lock().is_none() {
             tokio::task::yield_now().await;
         }
         let mut most = 0;
         for _ in 0..1_000 {
             say(&crowd, 60_000).await;
-            most = most.max(in_line(&group));
+            most = most.max(in_queue(&group));
         }
         assert!(most > FULL_BYTES / 2, "{most}");
         assert!(most <= FULL_BYTES + 100_000, "{most}");
         group.hand_out();
-        assert_eq!((in_line(&group), group.line.lock().bytes), (0, 0));
+        assert_eq!((in_queue(&group), group.queue.lock().bytes), (0, 0));
     }
 
     #[tokio::test]
-    async fn who_has_more_to_say_than_is_in_line_waits_until_there_is_room() {
+    async fn who_has_more_to_say_than_is_in_queue_waits_until_there_is_room() {
         let crowd = Crowd::of(2 * SLICE).await;
         let group = Arc::clone(&crowd.there[0].1.group);
         say(&crowd, FULL_BYTES).await;
         let mut waits = std::pin::pin!(crowd.there[0].1.has_room());
         assert!(futures_util::poll!(waits.as_mut()).is_pending());
         // It is as good as in line until the last member has it.
-        let some = |group: &Arc<LocalGroup>| group.hand_out_slice(&mut group.order.lock(), 1);
-        assert!(some(&group) && in_line(&group) == 0);
+        let some = |group: &Arc<LocalGroup>| group.hand_out_slice(&mut group.round.lock(), 1);
+        assert!(some(&group) && in_queue(&group) == 0);
         assert!(futures_util::poll!(waits.as_mut()).is_pending());
         while some(&group) {}
         assert!(futures_util::poll!(waits.as_mut()).is_ready());
@@ -582,7 +566,7 @@ mod tests {
         let group = Arc::clone(&crowd.there[0].1.group);
         say(&crowd, 400_000).await;
         let mut slices = 0;
-        while group.hand_out_slice(&mut group.order.lock(), SLICE) {
+        while group.hand_out_slice(&mut group.round.lock(), SLICE) {
             slices += 1;
         }
         assert_eq!(slices, 33, "three members get more than a megabyte");

@@ -147,7 +147,7 @@ impl Ready {
 /// go on in between.
 pub(super) struct Round {
     handed: Vec<Handed>,
-    /// What it weighs in the group's line.
+    /// What it weighs in the group's queue.
     weight: usize,
     members: Arc<[Arc<Member>]>,
     /// So many of them have it.
@@ -161,7 +161,7 @@ impl Round {
         Self { handed, weight, members, reached: 0, ready: Vec::with_capacity(1) }
     }
 
-    /// What it weighs in the group's line.
+    /// What it weighs in the group's queue.
     pub(super) fn weight(&self) -> usize {
         self.weight
     }
@@ -228,7 +228,7 @@ impl Handed {
 
     fn position(&self) -> Option<&Position> {
         match self {
-            Self::Event(broadcast) => broadcast.position.as_ref(),
+            Self::Event(broadcast) => broadcast.position(),
             Self::Skipped(position) => Some(position),
         }
     }

@@ -1,10 +1,10 @@
-//! The members that groups have on this node, and the fan-out to them.
+//! The hub: the members that feeds have on this node, and the fan-out to them. It knows feeds and no noun (`feed`).
 //!
 //! ```text
-//!   layer ── Sink::deliver ──► the group's line (local): a task hands out what has gathered there
-//!   Strandings ─────────────►      │
+//!   layer ── Sink::deliver ──► the group's queue (group): a task hands out what has gathered there
+//!   Hub::hear ──────────────►      │ Feed::read: an entry
 //!                                  ▼
-//!                              sequence: in the order of the offsets, each once ◄── what is missing ── rooms::Stream
+//!                              the feed's policy: ordered, latest or passing ◄── what is missing ── Feed::after
 //!                                  │ Broadcast: encoded once a form
 //!                                  ▼
 //!                              each member's gate (members) ──► Socket::send
@@ -16,13 +16,14 @@
 //! A member that catches up closes its gate: what is published meanwhile waits there, and when the answer with the missing
 //! events is written, what follows on it goes out and what it contained does not.
 //!
-//! While the layer cannot be reached the node goes on with what it has. Committed messages come by [`Strandings`] to its own
-//! members, and where nodes share a store, word of what the others have committed does too; who joins a group is a member here,
-//! and the layer is told when it is back (`subscription`). Then, with [`Sink::gap`], every group is brought level from the store, a few
-//! at a time. A server that stops takes its leave of the members in batches (`drain`).
+//! While the layer cannot be reached the node goes on with what it has. What nouns have committed they [tell](Hub::hear) to this node's
+//! members without it, and where nodes share a store, what the others have committed too; who joins a group is a member here, and the
+//! layer is told when it is back (`subscription`). Then, with [`Sink::gap`], every group is brought level by its feed, a few at a time.
+//! A server that stops takes its leave of the members in batches (`drain`).
 
 mod broadcast;
 mod drain;
+mod feed;
 mod group;
 mod latest;
 mod members;
@@ -44,7 +45,10 @@ use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
 pub(super) use self::broadcast::v1;
-pub use self::{broadcast::Form, group::Source};
+pub use self::{
+    broadcast::Form,
+    feed::{Entry, Feed, FeedKey, LayerGroups, Missed, News, Place, PlainMessage, Policy, Unavailable},
+};
 use self::{
     broadcast::{Broadcast, Encoding},
     group::LocalGroup,
@@ -54,15 +58,13 @@ use crate::{
     server::{
         layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
         presence::Audience,
-        rooms::{LayerGroup, News, Stranded, Strandings},
-        store::StoreError,
         telemetry::FanOut,
         transports::websocket::{CloseCode, Frame, Socket, SocketId},
     },
     wire::{Position, Topic},
 };
 
-/// How many groups are brought level with the store, or the layer is told of, at a time.
+/// How many groups are brought level with their feeds, or the layer is told of, at a time.
 const AT_A_TIME: usize = 8;
 
 /// The groups with members on this node.
@@ -72,7 +74,9 @@ pub struct Hub {
     node: OnceLock<Channel>,
     table: RwLock<Table>,
     next_id: AtomicU64,
-    /// Of those who read the store.
+    /// Reads what is sent to a connection's own channel.
+    direct: fn(&Event) -> Entry,
+    /// Of those who read a feed.
     readers: Arc<Semaphore>,
     /// Of those who tell the layer once more.
     tellers: Semaphore,
@@ -101,14 +105,14 @@ pub struct Census {
 
 /// Being a member; ends when it is dropped.
 pub struct Membership {
-    groups: Arc<Hub>,
+    hub: Arc<Hub>,
     group: Arc<LocalGroup>,
     member: Arc<Member>,
 }
 
 /// Being reachable under a channel of one's own; ends when it is dropped.
 pub struct Reachable {
-    groups: Arc<Hub>,
+    hub: Arc<Hub>,
     socket: SocketId,
     pub channel: Channel,
 }
@@ -118,20 +122,20 @@ struct Inbox(Weak<Hub>);
 
 impl Sink for Inbox {
     fn deliver(&self, local: &str, event: &Arc<Event>) {
-        if let Some(groups) = self.0.upgrade() {
-            groups.deliver(local, event);
+        if let Some(hub) = self.0.upgrade() {
+            hub.deliver(local, event);
         }
     }
 
     fn gap(&self) {
-        if let Some(groups) = self.0.upgrade() {
-            groups.gap();
+        if let Some(hub) = self.0.upgrade() {
+            hub.gap();
         }
     }
 
     fn missed(&self, local: &str) {
-        if let Some(groups) = self.0.upgrade() {
-            groups.missed(local);
+        if let Some(hub) = self.0.upgrade() {
+            hub.missed(local);
         }
     }
 }
@@ -143,32 +147,32 @@ pub fn is_groups_own(channel: &Channel) -> bool {
 }
 
 impl Hub {
-    /// Attaches this node to the layer. The layer forgets memberships after `expiry`; they are renewed in time. What the
-    /// layer refused comes by `strandings`. `fan_out` counts what goes to the members.
+    /// Attaches this node to the layer. The layer forgets memberships after `expiry`; they are renewed in time. `direct` reads what is
+    /// sent to a connection's own channel. `fan_out` counts what goes to the members.
     ///
     /// # Errors
     /// The layer cannot be reached.
     pub fn start(
         layer: Arc<dyn ChannelLayer>,
-        strandings: Strandings,
+        direct: fn(&Event) -> Entry,
         expiry: Duration,
         fan_out: FanOut,
     ) -> Result<Arc<Self>, LayerError> {
-        let groups = Arc::new(Self {
+        let hub = Arc::new(Self {
             layer,
             node: OnceLock::new(),
             table: RwLock::default(),
             next_id: AtomicU64::new(1),
+            direct,
             readers: Arc::new(Semaphore::new(AT_A_TIME)),
             tellers: Semaphore::new(AT_A_TIME),
             fan_out: Arc::new(fan_out),
             parts: RwLock::default(),
         });
-        let node = groups.layer.attach(Arc::new(Inbox(Arc::downgrade(&groups))))?;
-        groups.node.get_or_init(|| node);
-        tokio::spawn(subscription::renew(Arc::downgrade(&groups), expiry / 3));
-        tokio::spawn(take_in(Arc::downgrade(&groups), strandings));
-        Ok(groups)
+        let node = hub.layer.attach(Arc::new(Inbox(Arc::downgrade(&hub))))?;
+        hub.node.get_or_init(|| node);
+        tokio::spawn(subscription::renew(Arc::downgrade(&hub), expiry / 3));
+        Ok(hub)
     }
 
     /// The node's channel with a local part.
@@ -196,30 +200,27 @@ impl Hub {
         if let Some((code, reason)) = table.goodbye {
             socket.close(code, reason);
         }
-        Reachable { groups: Arc::clone(self), socket: socket.id(), channel: self.channel('s', socket.id().0) }
+        Reachable { hub: Arc::clone(self), socket: socket.id(), channel: self.channel('s', socket.id().0) }
     }
 
-    /// Makes a socket a member, its gate closed if `closed`. When it resolves, whatever is sent to the group reaches the member;
-    /// as long as the layer cannot be reached, what comes from this node. Where `source` is a stream all members get its
-    /// messages in the order of their offsets, each once.
+    /// Makes a socket a member of a feed, its gate closed if `closed`. When it resolves, whatever is sent to the feed reaches the member;
+    /// as long as the layer cannot be reached, what comes from this node.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// The feed cannot be read.
     pub async fn join(
         self: &Arc<Self>,
-        LayerGroup { name, events, beside }: LayerGroup,
-        topic: &Topic,
-        source: Source,
+        feed: Arc<dyn Feed>,
         socket: &Arc<Socket>,
         (form, closed): (Form, bool),
-    ) -> Result<Membership, StoreError> {
+    ) -> Result<Membership, Unavailable> {
         let member = Member::new(socket, form, closed);
         let group = {
+            let name = feed.groups().name;
             let mut table = self.table.write();
             let group = table.by_name.get(&name).cloned().unwrap_or_else(|| {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-                let layer_group = LayerGroup { name: name.clone(), events, beside };
-                let group = LocalGroup::new(id, layer_group, topic.clone(), source, &self.readers, &self.fan_out);
+                let group = LocalGroup::new(id, feed, &self.readers, &self.fan_out);
                 table.by_name.insert(name, Arc::clone(&group));
                 table.by_id.insert(id, Arc::clone(&group));
                 group
@@ -227,7 +228,7 @@ impl Hub {
             group.members.lock().insert(&member);
             group
         };
-        let membership = Membership { groups: Arc::clone(self), group, member };
+        let membership = Membership { hub: Arc::clone(self), group, member };
         membership.group.ready.get_or_try_init(|| self.make_ready(&membership.group)).await?;
         Ok(membership)
     }
@@ -247,7 +248,7 @@ impl Hub {
                 let socket = self.table.read().sockets.get(&SocketId(id)).cloned();
                 if let Some((socket, form)) = socket
                     && let encoding = (Encoding { form, deflate: socket.deflate() })
-                    && let Some(frame) = Broadcast::new(&Topic::Me, event, None, Instant::now()).frame(encoding)
+                    && let Some(frame) = Broadcast::new(&Topic::Me, (self.direct)(event), Instant::now()).frame(encoding)
                 {
                     socket.send(&[frame]);
                     self.fan_out.deliveries.inc();
@@ -261,24 +262,19 @@ impl Hub {
         }
     }
 
+    /// Tells the members on this node what did not come by the layer.
+    pub fn hear(&self, group: &GroupName, news: News) {
+        // Out of the lock before the group is walked.
+        let group = self.table.read().by_name.get(group).cloned();
+        if let Some(group) = group {
+            group.hear(news);
+        }
+    }
+
     /// How many groups and members there are now.
     pub fn census(&self) -> Census {
         let groups: Vec<_> = self.table.read().by_id.values().map(Arc::clone).collect();
         Census { groups: groups.len(), members: groups.iter().map(|group| group.members.lock().count()).sum() }
-    }
-}
-
-/// Hands what does not come by the layer to the members that are here.
-async fn take_in(groups: Weak<Hub>, mut strandings: Strandings) {
-    while let Some(Stranded { group, what }) = strandings.recv().await {
-        let Some(groups) = groups.upgrade() else { return };
-        let group = groups.table.read().by_name.get(&group).cloned();
-        match (group, what) {
-            (Some(group), News::Event(event)) => group.publish(&Arc::new(event)),
-            (Some(group), News::Head(head)) => group.reached(head),
-            (Some(group), News::Heads(heads)) => group.rooms_reached(heads),
-            (None, _) => {}
-        }
     }
 }
 
@@ -314,7 +310,7 @@ impl Membership {
     /// Sends `answer`, then what waited at the gate, and opens it. `seen` is what the answer brought the member up to: events up
     /// to there are not sent again, now or later. Without it the member stands where it stood.
     pub fn release(&self, seen: Option<Position>, answer: Option<Frame>) {
-        self.groups.fan_out.deliveries.inc_by(self.member.release(seen, answer));
+        self.hub.fan_out.deliveries.inc_by(self.member.release(seen, answer));
     }
 }
 
@@ -322,24 +318,24 @@ impl Drop for Membership {
     fn drop(&mut self) {
         self.member.leave();
         let last = {
-            let mut table = self.groups.table.write();
+            let mut table = self.hub.table.write();
             let last = self.group.members.lock().remove(&self.member);
             if last {
-                table.by_name.remove(&self.group.name);
+                table.by_name.remove(self.group.name());
                 table.by_id.remove(&self.group.id);
             }
             last
         };
         // A later member gets a new number, so this cannot undo its membership, however late it is.
         if last && let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (groups, group) = (Arc::clone(&self.groups), Arc::clone(&self.group));
-            runtime.spawn(async move { groups.forget(&group).await });
+            let (hub, group) = (Arc::clone(&self.hub), Arc::clone(&self.group));
+            runtime.spawn(async move { hub.forget(&group).await });
         }
     }
 }
 
 impl Drop for Reachable {
     fn drop(&mut self) {
-        self.groups.table.write().sockets.remove(&self.socket);
+        self.hub.table.write().sockets.remove(&self.socket);
     }
 }

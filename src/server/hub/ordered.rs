@@ -1,4 +1,4 @@
-//! The order in which a group's events are handed out where the room keeps history: that of the offsets, each once.
+//! The order in which a group's events are handed out where its feed is ordered: that of the offsets, each once.
 //!
 //! ```text
 //!   the layer ──► arrive ──┬─ the next offset ──────────────────────► handed out, and what waited for it
@@ -15,15 +15,15 @@
 //!
 //! This is a state machine without I/O; its owner reads when [`Sequence::due`] says so.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
 
 use tracing::warn;
 
-use super::broadcast::Broadcast;
-use crate::{
-    server::store::Missed,
-    wire::{Epoch, Offset, Position, Topic},
-};
+use super::{broadcast::Broadcast, feed::Missed};
+use crate::wire::{Epoch, Offset, Position, Topic};
 
 /// What may wait for a reading, in bytes. Beyond it everything that waits is let go: the store has it.
 const WAITING_BYTES: usize = 4 * 1024 * 1024;
@@ -38,8 +38,8 @@ pub(super) enum Handed {
     Skipped(Position),
 }
 
-/// A reading of the store that has begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A reading that has begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reading {
     number: u64,
     /// What stands after this is wanted; none: only where the stream stands.
@@ -89,7 +89,7 @@ impl Sequence {
 
     /// Takes what the layer has brought; what can go out now is pushed to `out`.
     pub(super) fn arrive(&mut self, broadcast: Broadcast, out: &mut Vec<Handed>) {
-        let Some(position) = &broadcast.position else { return self.pass(broadcast, out) };
+        let Some(position) = broadcast.position() else { return self.pass(broadcast, out) };
         match &mut self.last {
             Some(last) if last.epoch == position.epoch => {
                 if position.offset == last.offset.next() {
@@ -161,7 +161,7 @@ impl Sequence {
 
     /// Where the group begins: at the head, unless events before it have come already, which then are news.
     fn earliest(&self, head: Position) -> Position {
-        let positions = self.unsorted.iter().filter_map(|waiting| waiting.broadcast.position.as_ref());
+        let positions = self.unsorted.iter().filter_map(|waiting| waiting.broadcast.position());
         let before =
             positions.filter(|position| position.epoch == head.epoch).map(|position| position.offset.0.saturating_sub(1));
         let offset = before.min().map_or(head.offset, |before| head.offset.min(Offset(before)));
@@ -169,9 +169,9 @@ impl Sequence {
     }
 
     fn fill(&mut self, reading: Reading, page: Missed, topic: &Topic, out: &mut Vec<Handed>) {
-        let Missed { head, entries, .. } = page;
+        let Missed { head, entries } = page;
         for entry in entries {
-            self.arrive(Broadcast::stored(topic, &head.epoch, entry), out);
+            self.arrive(Broadcast::new(topic, entry, Instant::now()), out);
         }
         if let Some(last) = &mut self.last
             && last.offset < head.offset
@@ -184,7 +184,7 @@ impl Sequence {
         }
         let beyond = self.drop_from_line(|_, waiting| waiting.begun < reading.number);
         if beyond > 0 {
-            warn!(%topic, beyond, "dropped events that claim places which the room's stream has not reached");
+            warn!(%topic, beyond, "dropped events that claim places which the stream has not reached");
         }
     }
 
@@ -192,7 +192,7 @@ impl Sequence {
     fn sort(&mut self, reading: Reading, out: &mut Vec<Handed>) {
         for Waiting { broadcast, begun } in std::mem::take(&mut self.unsorted) {
             self.bytes -= broadcast.weight();
-            if let Some((last, position)) = self.last.as_ref().zip(broadcast.position.as_ref())
+            if let Some((last, position)) = self.last.as_ref().zip(broadcast.position())
                 && last.epoch != position.epoch
                 && begun < reading.number
                 && !self.foreign.contains(&position.epoch)
@@ -224,7 +224,7 @@ impl Sequence {
     fn wait(&mut self, broadcast: Broadcast) {
         self.bytes += broadcast.weight();
         self.wanted |= !self.reading;
-        let placed = self.last.as_ref().zip(broadcast.position.as_ref());
+        let placed = self.last.as_ref().zip(broadcast.position());
         let in_line = placed.filter(|(last, position)| last.epoch == position.epoch).map(|(_, position)| position.offset);
         let waiting = Waiting { broadcast, begun: self.begun };
         match in_line {
@@ -258,9 +258,9 @@ impl Sequence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        server::store::{Entry, What},
-        wire::{Content, Message, Person, Timestamp},
+    use crate::server::hub::{
+        feed::{Entry, Place},
+        testing::said,
     };
 
     fn at(epoch: &str, offset: u64) -> Position {
@@ -271,22 +271,19 @@ mod tests {
         Topic::Room("a".parse().unwrap())
     }
 
-    fn stored(offset: u64) -> Entry {
-        let from = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
-        let (id, key) = (format!("e-{offset}"), format!("k{offset}").parse().unwrap());
-        let message = Message { id, key, from, content: Content::new("text"), at: Timestamp::from_millis(0) };
-        Entry { offset: Offset(offset), what: What::Message(message) }
+    fn stored(epoch: &str, offset: u64) -> Entry {
+        said(Place::At(at(epoch, offset)), "text")
     }
 
     fn event(epoch: &str, offset: u64) -> Broadcast {
-        Broadcast::stored(&topic(), &epoch.parse().unwrap(), stored(offset))
+        Broadcast::new(&topic(), stored(epoch, offset), Instant::now())
     }
 
     /// What the store answers that holds `first` to `head`, when what stands after `since` is wanted, and no more than `most` of it.
     fn page(epoch: &str, first: u64, head: u64, since: Option<Offset>, most: usize) -> Missed {
         let from = since.map_or(head, |since| since.0) + 1;
-        let entries = (from.max(first)..=head).take(most).map(stored).collect();
-        Missed { head: at(epoch, head), first: Offset(first), entries }
+        let entries = (from.max(first)..=head).take(most).map(|offset| stored(epoch, offset)).collect();
+        Missed { head: at(epoch, head), entries }
     }
 
     /// A sequence with what it has handed out: offsets, `skip` for what it gave up, 0 for what has no place.
@@ -322,8 +319,9 @@ mod tests {
 
         fn handed(&mut self) -> Vec<String> {
             let name = |handed| match handed {
-                Handed::Event(Broadcast { position: Some(Position { epoch, offset }), .. }) => format!("{epoch}{offset}"),
-                Handed::Event(_) => "nowhere".to_owned(),
+                Handed::Event(broadcast) => broadcast
+                    .position()
+                    .map_or_else(|| "nowhere".to_owned(), |Position { epoch, offset }| format!("{epoch}{offset}")),
                 Handed::Skipped(Position { epoch, offset }) => format!("skip {epoch}{offset}"),
             };
             self.out.drain(..).map(name).collect()

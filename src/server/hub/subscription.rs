@@ -11,15 +11,14 @@ use std::{
 use futures_util::future;
 use tracing::{debug, info, warn};
 
-use super::{Hub, group::LocalGroup};
-use crate::server::store::StoreError;
+use super::{Hub, feed::Unavailable, group::LocalGroup};
 
 /// How long to wait before the layer is told again of a group of which it could not be told.
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl Hub {
-    /// Tells the layer of a new group, then finds out where its stream stands: what is committed later will come, or be missed.
-    pub(super) async fn make_ready(self: &Arc<Self>, group: &Arc<LocalGroup>) -> Result<(), StoreError> {
+    /// Tells the layer of a new group, then finds out where its feed stands: what is committed later will come, or be missed.
+    pub(super) async fn make_ready(self: &Arc<Self>, group: &Arc<LocalGroup>) -> Result<(), Unavailable> {
         if !self.tell(group).await {
             tokio::spawn(keep_telling(Arc::downgrade(self), group.id));
         }
@@ -30,15 +29,15 @@ impl Hub {
     async fn tell(&self, group: &LocalGroup) -> bool {
         let channel = self.channel('g', group.id);
         let tell = |name| self.layer.group_add(name, &channel);
-        let told = future::try_join_all(group.names().map(tell)).await;
+        let told = future::try_join_all(group.layer.names().map(tell)).await;
         let news = group.untold.is_news(told.is_err());
         match &told {
             // That the layer is back is told once for all groups.
             Ok(_) => {}
             Err(cause) if news => {
-                warn!(group = %group.name, %cause, "the channel layer cannot be told that a group has members here");
+                warn!(group = %group.name(), %cause, "the channel layer cannot be told that a group has members here");
             }
-            Err(cause) => debug!(group = %group.name, %cause, "the channel layer still cannot be told of a group"),
+            Err(cause) => debug!(group = %group.name(), %cause, "the channel layer still cannot be told of a group"),
         }
         // Its last member may have left meanwhile, and the layer been told before us.
         if !self.table.read().by_id.contains_key(&group.id) {
@@ -83,9 +82,9 @@ impl Hub {
     pub(super) async fn forget(&self, group: &LocalGroup) {
         let channel = self.channel('g', group.id);
         let forget = |name| self.layer.group_discard(name, &channel);
-        if let Err(cause) = future::try_join_all(group.names().map(forget)).await {
+        if let Err(cause) = future::try_join_all(group.layer.names().map(forget)).await {
             // What it still sends for the group is dropped here, and the membership expires.
-            debug!(group = %group.name, %cause, "the channel layer could not be told that a group has no members here");
+            debug!(group = %group.name(), %cause, "the channel layer could not be told that a group has no members here");
         }
     }
 
@@ -103,26 +102,26 @@ impl Hub {
 }
 
 /// Tells the layer every so often that this node still wants its groups, as long as they are there.
-pub(super) async fn renew(groups: Weak<Hub>, every: Duration) {
+pub(super) async fn renew(hub: Weak<Hub>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
-        let Some(groups) = groups.upgrade() else { return };
-        let local: Vec<_> = groups.table.read().by_id.values().map(Arc::clone).collect();
+        let Some(hub) = hub.upgrade() else { return };
+        let local: Vec<_> = hub.table.read().by_id.values().map(Arc::clone).collect();
         for group in local {
-            groups.tell(&group).await;
+            hub.tell(&group).await;
         }
     }
 }
 
 /// Tells the layer of a group until it is told, as long as the group is there; what was sent before may be lost, and is read.
-async fn keep_telling(groups: Weak<Hub>, id: u64) {
+async fn keep_telling(hub: Weak<Hub>, id: u64) {
     loop {
         {
-            let Some(groups) = groups.upgrade() else { return };
-            let Ok(_permit) = groups.tellers.acquire().await else { return };
-            let group = groups.table.read().by_id.get(&id).cloned();
+            let Some(hub) = hub.upgrade() else { return };
+            let Ok(_permit) = hub.tellers.acquire().await else { return };
+            let group = hub.table.read().by_id.get(&id).cloned();
             let Some(group) = group else { return };
-            if groups.tell(&group).await {
+            if hub.tell(&group).await {
                 return group.doubt();
             }
         }

@@ -1,143 +1,138 @@
-//! What the tests of groups stand on: members whose connections the test reads, of a room whose store is what the test says.
+//! What the tests of the hub stand on: members whose connections the test reads, of a feed that is what the test says.
 
-use std::sync::atomic::AtomicBool;
+use std::{io, sync::atomic::AtomicBool};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::{
     io::AsyncReadExt as _,
     net::{TcpListener, TcpStream},
-    sync::mpsc,
 };
 
 use super::*;
 use crate::{
-    server::{
-        layers::{MemoryLayer, MemoryOptions, Value},
-        rooms::{Room, Rooms, layer_group},
-        settings::Settings,
-        store::{
-            Appended, Bounds, ChangeError, Entry, Extent, Listed, Log, MemoryStore, Missed, NewChange, NewMessage, Page, Slice,
-            Within,
-        },
-        telemetry::Appends,
-    },
-    wire::{Content, Group, Message, Offset, Person, Stored, Timestamp},
+    server::layers::{MemoryLayer, MemoryOptions},
+    wire::{self, Content, Message, Offset, Person, Timestamp},
 };
 
-/// A stream that is what the test says.
+/// A feed that is what the test says.
 pub(super) struct Told {
+    topic: Topic,
+    policy: Policy,
     pub(super) head: Mutex<Position>,
     pub(super) broken: AtomicBool,
     readings: AtomicU64,
 }
 
+impl Told {
+    fn new(policy: Policy) -> Arc<Self> {
+        let topic = "room/a".parse().unwrap();
+        Arc::new(Self {
+            topic,
+            policy,
+            head: Mutex::new(at("e", 5)),
+            broken: AtomicBool::new(false),
+            readings: AtomicU64::new(0),
+        })
+    }
+}
+
 #[async_trait]
-impl Log for Told {
-    async fn append(&self, _: NewMessage) -> Result<Appended, StoreError> {
-        Err(StoreError::Unavailable("not asked".into()))
+impl Feed for Told {
+    fn topic(&self) -> &Topic {
+        &self.topic
     }
 
-    async fn change(&self, _: NewChange) -> Result<Appended, ChangeError> {
-        Err(StoreError::Unavailable("not asked".into()).into())
+    fn groups(&self) -> LayerGroups {
+        LayerGroups { name: name(), beside: None }
     }
 
-    async fn read(&self, _: &Group, _: Slice, _: usize, _: usize) -> Result<Page, StoreError> {
-        Err(StoreError::Unavailable("not asked".into()))
+    fn policy(&self) -> Policy {
+        self.policy
     }
 
-    async fn entries(&self, _: &Group, Offset(after): Offset, count: usize, _: usize) -> Result<Missed, StoreError> {
+    fn read(&self, event: &Event) -> Entry {
+        let epoch = event.get_str("epoch").map(|epoch| epoch.parse().unwrap());
+        let offset = event.get_u64("offset").map(Offset);
+        let position = epoch.zip(offset).map(|(epoch, offset)| Position { epoch, offset });
+        said(position.map_or(Place::None, Place::At), event.get_str("text").unwrap())
+    }
+
+    async fn after(&self, offset: Option<Offset>) -> Result<Missed, Unavailable> {
         self.readings.fetch_add(1, Ordering::Relaxed);
         if self.broken.load(Ordering::Relaxed) {
-            return Err(StoreError::Unavailable("broken".into()));
+            return Err(Unavailable(io::Error::other("broken").into()));
         }
         let head = self.head.lock().clone();
-        let entries = (after.saturating_add(1)..=head.offset.0).take(count).map(stored).map(Entry::from).collect();
-        Ok(Missed { head, first: Offset(1), entries })
+        let stored = |offset| {
+            let place = Place::At(Position { offset: Offset(offset), ..head.clone() });
+            said(place, &format!("m{offset}"))
+        };
+        let entries = offset.map_or_else(Vec::new, |Offset(after)| (after + 1..=head.offset.0).map(stored).collect());
+        Ok(Missed { head, entries })
     }
-
-    async fn groups(&self, _: Option<&Group>, _: usize) -> Result<Vec<Extent>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn forget(&self, _: &Group, _: Bounds) -> Result<bool, StoreError> {
-        Ok(false)
-    }
-
-    async fn list(&self, _: &Within, _: Option<u64>, _: usize) -> Result<Listed, StoreError> {
-        Ok(Listed::default())
-    }
-
-    async fn close(&self) {}
 }
 
 pub(super) fn at(epoch: &str, offset: u64) -> Position {
     Position { epoch: epoch.parse().unwrap(), offset: Offset(offset) }
 }
 
-/// Where the layer has a room under the rule that all rooms have by default.
-pub(super) fn group_of(group: &Group) -> LayerGroup {
-    layer_group(&Room::new(group, &Settings::default().rooms[0]))
+/// The group of the layer that carries the feed.
+pub(super) fn name() -> GroupName {
+    "a".parse().unwrap()
 }
 
-fn person() -> Person {
-    Person { id: "g1".to_owned(), name: "Ann".to_owned() }
+/// What Ann has said.
+pub(super) fn said(place: Place, text: &str) -> Entry {
+    let from = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
+    let (id, key, content) = ("i".to_owned(), "k".parse().unwrap(), Content::new(text));
+    let event = wire::Event::Message(Message { id, key, from, content, at: Timestamp::from_millis(0) });
+    Entry { place, plain: Some(PlainMessage::Text(text.to_owned())), event }
 }
 
-fn stored(offset: u64) -> Stored {
-    let (key, text) = (format!("k{offset}").parse().unwrap(), format!("m{offset}"));
-    let message =
-        Message { id: format!("i{offset}"), key, from: person(), content: Content::new(text), at: Timestamp::from_millis(0) };
-    Stored { offset: Offset(offset), message }
+/// The same on its way through the layer, without a place.
+pub(super) fn message(text: &str) -> Event {
+    Event::new("said").with("text", text)
 }
 
-/// A room's message as another node sends it.
-fn event(epoch: &str, offset: u64) -> Event {
-    let from = [("id", "g1"), ("name", "Ann")].map(|(key, value)| (key.to_owned(), Value::from(value)));
-    let offset = i64::try_from(offset).unwrap();
-    Event::new("chat.message")
-        .with("message", format!("m{offset}"))
-        .with("id", format!("i{offset}"))
-        .with("key", format!("k{offset}"))
-        .with("from", Value::Map(from.into_iter().collect()))
-        .with("at", 0_i64)
-        .with("epoch", epoch)
-        .with("offset", offset)
+fn layer() -> Arc<dyn ChannelLayer> {
+    Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap())
 }
 
-/// A member of the room `a`, level with the store, and the other end of its connection.
+fn start(layer: &Arc<dyn ChannelLayer>) -> Arc<Hub> {
+    let direct = |_: &Event| said(Place::None, "direct");
+    Hub::start(Arc::clone(layer), direct, Duration::from_hours(1), FanOut::default()).unwrap()
+}
+
+/// A socket of this process, and its other end.
+async fn connected(listener: &TcpListener) -> (Arc<Socket>, TcpStream) {
+    let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (Arc::new(Socket::new(listener.accept().await.unwrap().0, None, 0, &Arc::default())), reader)
+}
+
+/// A member of an ordered feed, level with it, and the other end of its connection.
 pub(super) struct Test {
     pub(super) layer: Arc<dyn ChannelLayer>,
-    pub(super) store: Arc<Told>,
-    pub(super) group: Group,
+    pub(super) feed: Arc<Told>,
     _membership: Membership,
     reader: TcpStream,
 }
 
 impl Test {
-    /// The store stands at 5 of the epoch `e`.
+    /// The feed stands at 5 of the epoch `e`.
     pub(super) async fn new() -> Self {
-        let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
-        let head = Mutex::new(at("e", 5));
-        let store = Arc::new(Told { head, broken: AtomicBool::new(false), readings: AtomicU64::new(0) });
-        let each = || (Arc::clone(&store) as Arc<dyn Log>, mpsc::unbounded_channel().1);
-        let rules = Settings::default().rooms;
-        let (rooms, strandings) = Rooms::start(rules, each(), None, each(), Arc::clone(&layer), 10, &Appends::default());
-        let groups = Hub::start(Arc::clone(&layer), strandings, Duration::from_hours(1), FanOut::default()).unwrap();
+        let (layer, feed) = (layer(), Told::new(Policy::Ordered));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let socket = Arc::new(Socket::new(listener.accept().await.unwrap().0, None, 0, &Arc::default()));
-        let group: Group = "a".parse().unwrap();
-        let access = rooms.enter(&person(), &group).unwrap();
-        let (topic, source) = (Topic::Room(group.clone()), Source::of(&access));
-        let membership = groups.join(group_of(&group), &topic, source, &socket, (Form::V1, true)).await.unwrap();
-        membership.release(Some(access.head().await.unwrap()), None);
-        store.readings.store(0, Ordering::Relaxed);
-        Self { layer, store, group, _membership: membership, reader }
+        let (socket, reader) = connected(&listener).await;
+        let membership = start(&layer).join(Arc::clone(&feed) as _, &socket, (Form::V1, true)).await.unwrap();
+        membership.release(Some(at("e", 5)), None);
+        feed.readings.store(0, Ordering::Relaxed);
+        Self { layer, feed, _membership: membership, reader }
     }
 
     pub(super) async fn send(&self, epoch: &str, offset: u64) {
-        self.layer.group_send(&group_of(&self.group).name, event(epoch, offset)).await.unwrap();
+        let event = message(&format!("m{offset}")).with("epoch", epoch).with("offset", offset.cast_signed());
+        self.layer.group_send(&name(), event).await.unwrap();
     }
 
     /// The next frame: the text and its offset, or the code of a close frame.
@@ -157,51 +152,38 @@ impl Test {
     }
 
     pub(super) fn readings(&self) -> u64 {
-        self.store.readings.load(Ordering::Relaxed)
+        self.feed.readings.load(Ordering::Relaxed)
     }
 }
 
-/// Members of the group `a`, in memory, who only listen.
+/// Members of a passing feed who only listen.
 pub(super) struct Crowd {
-    pub(super) groups: Arc<Hub>,
+    pub(super) hub: Arc<Hub>,
     pub(super) there: Vec<(Reachable, Membership, TcpStream)>,
 }
 
 impl Crowd {
     pub(super) async fn of(count: usize) -> Self {
-        let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
-        let (_, strandings) = Rooms::start(
-            Settings::default().rooms,
-            (Arc::new(MemoryStore::new(1).0), mpsc::unbounded_channel().1),
-            None,
-            (Arc::new(MemoryStore::new(1).0), mpsc::unbounded_channel().1),
-            Arc::clone(&layer),
-            10,
-            &Appends::default(),
-        );
-        let groups = Hub::start(layer, strandings, Duration::from_hours(1), FanOut::default()).unwrap();
-        let (group, topic) = (group_of(&"a".parse().unwrap()), Topic::Room("a".parse().unwrap()));
+        let (hub, feed) = (start(&layer()), Told::new(Policy::Passing));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut there = Vec::new();
         for _ in 0..count {
-            let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let socket = Arc::new(Socket::new(listener.accept().await.unwrap().0, None, 0, &Arc::default()));
-            let reachable = groups.register(&socket, Form::Plain);
-            let joined = groups.join(group.clone(), &topic, Source::Nowhere, &socket, (Form::Plain, false)).await;
+            let (socket, reader) = connected(&listener).await;
+            let reachable = hub.register(&socket, Form::Plain);
+            let joined = hub.join(Arc::clone(&feed) as _, &socket, (Form::Plain, false)).await;
             there.push((reachable, joined.unwrap(), reader));
         }
-        Self { groups, there }
+        Self { hub, there }
     }
 
     /// Sends an event: how many have got it, time after time. `between` is done to them when some have it and some do not.
     pub(super) async fn slices(mut self, between: impl Fn(&mut Vec<(Reachable, Membership, TcpStream)>)) -> Vec<u64> {
         let all = self.there.len() as u64;
-        let group = group_of(&"a".parse().unwrap());
-        self.groups.layer.group_send(&group.name, Event::new("a").with("text", "hello")).await.unwrap();
+        self.hub.layer.group_send(&name(), message("hello")).await.unwrap();
         let mut seen = Vec::new();
         // More turns than it can take.
         for _ in 0..100 {
-            let reached = self.groups.fan_out.deliveries.get();
+            let reached = self.hub.fan_out.deliveries.get();
             if reached > 0 && reached < all {
                 between(&mut self.there);
             }
@@ -214,7 +196,7 @@ impl Crowd {
 
     /// Who has been told to go.
     pub(super) fn closing(&self) -> Vec<(SocketId, Weak<Socket>)> {
-        let table = self.groups.table.read();
+        let table = self.hub.table.read();
         let closing = table.sockets.values().filter(|(socket, _)| socket.is_closing());
         closing.map(|(socket, _)| (socket.id(), Arc::downgrade(socket))).collect()
     }

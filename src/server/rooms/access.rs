@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tracing::{debug, error, info};
 
-use super::{NEWEST, Room, Rooms, events, layer_groups::group_name};
+use super::{NEWEST, Room, Rooms, events, feed::group_name};
 use crate::{
     server::{
         layers::{Event, GroupName, LayerError},
@@ -118,7 +118,7 @@ impl Access<Room> {
 
     /// The room's stream; none where the room keeps no history.
     pub fn stream(&self) -> Option<Stream> {
-        let store = Arc::clone(&self.rooms.keeper(self.subject.history)?.store);
+        let store = Arc::clone(&self.rooms.store(self.subject.history)?.store);
         Some(Stream { group: self.subject.group.clone(), store })
     }
 
@@ -134,8 +134,8 @@ impl Access<Room> {
         }
         let Room { group, history, events } = &self.subject;
         let (from, at) = (self.person.clone(), Timestamp::now());
-        if let Some(keeper) = self.rooms.keeper(*history) {
-            let appended = keeper.append(NewMessage { group: group.clone(), key, from, text, at }).await?;
+        if let Some(store) = self.rooms.store(*history) {
+            let appended = store.append(NewMessage { group: group.clone(), key, from, text, at }).await?;
             return Ok(Posted { offset: Some(appended.position.offset), fresh: appended.fresh });
         }
         let id = format!("{}-{}", from.id, key);
@@ -178,9 +178,9 @@ impl Access<Room> {
         }
         let Room { group, history, .. } = &self.subject;
         // What is not kept cannot be found again.
-        let keeper = self.rooms.keeper(*history).ok_or(AlterError::Refused(Refused::NotFound))?;
+        let store = self.rooms.store(*history).ok_or(AlterError::Refused(Refused::NotFound))?;
         let change = NewChange { group: group.clone(), id, from: self.person.clone(), alteration, at: Timestamp::now() };
-        Ok(keeper.change(change).await?.position.offset)
+        Ok(store.change(change).await?.position.offset)
     }
 
     /// Sends bytes to the members as they are; they are not kept.
@@ -374,12 +374,16 @@ mod tests {
     use async_trait::async_trait;
     use tokio::time::timeout;
 
-    use super::*;
+    use super::{
+        super::{Stores, read_direct},
+        *,
+    };
     use crate::server::{
+        hub::Hub,
         layers::{Channel, ChannelLayer, MemoryLayer, MemoryOptions, Sink},
         settings::{GroupTemplate, Pattern, RoomEvents, RoomRule},
         store::MemoryStore,
-        telemetry::Appends,
+        telemetry::{Appends, FanOut},
     };
 
     /// A layer that, as one that writes JSON, has no form for bytes.
@@ -437,8 +441,9 @@ mod tests {
             [MemoryStore::new(10), MemoryStore::new(10)].map(|(store, commits)| (Arc::new(store) as Arc<dyn Log>, commits));
         let consumer = layer.new_channel("specific").unwrap();
         layer.group_add(&"chat_lobby".parse().unwrap(), &consumer).await.unwrap();
-        let (rooms, _strandings) =
-            Rooms::start(vec![rule], durable, None, volatile, Arc::clone(&layer), 100, &Appends::default());
+        let hub = Hub::start(Arc::clone(&layer), read_direct, Duration::from_hours(1), FanOut::default()).unwrap();
+        let rooms =
+            Rooms::start(vec![rule], Stores { durable, search: None, volatile }, &layer, &hub, 100, &Appends::default());
         let person = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
         let access = rooms.enter(&person, &"lobby".parse().unwrap()).ok().unwrap();
         access.post("k".parse().unwrap(), Text::written("hello").unwrap()).await.unwrap();

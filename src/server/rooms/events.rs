@@ -13,13 +13,16 @@ use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
+use super::lobby::list_key;
 use crate::{
     server::{
+        hub::{Entry, Place, PlainMessage},
         layers::{Event, InvalidEvent, Value},
         settings::RoomEvents,
     },
     wire::{
-        BY_PROGRAM, Change, Content, Epoch, Group, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp, beginning,
+        self, BY_PROGRAM, Change, Content, Epoch, Group, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp,
+        beginning,
     },
 };
 
@@ -189,39 +192,24 @@ fn in_room(text: &str, events: &RoomEvents) -> Event {
     Event::new(events.event_type.as_str()).with(events.text_key.as_str(), text)
 }
 
-/// What an event of the layer is to the members of a topic.
-pub struct Read {
-    /// Where it stands in the room's stream, if it does.
-    pub position: Option<Position>,
-    /// Of a room of the list: the entry that made its latest message what it says.
-    pub latest_since: Option<Position>,
-    /// What a plain client is sent: the text, or the bytes.
-    pub plain: Option<PlainMessage>,
-    /// What a `confab.v1` client is sent.
-    pub event: crate::wire::Event,
-}
-
-/// A message to a plain client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PlainMessage {
-    Text(String),
-    Binary(bytes::Bytes),
-}
-
 /// Reads any event: our own messages in full; of a program's, the text is shown to plain clients and the whole reaches
 /// the others as it is. `events` is what the rule of the room says that the event came to, if it came to one: a message of
 /// a consumer in Python has its text where the rule says, and the others, who do not know the rule, find it under `text` too.
-pub fn read_event(event: &Event, events: Option<&RoomEvents>) -> Read {
-    let read = |position, plain, event| Read { position, latest_since: None, plain, event };
+pub(super) fn read_event(event: &Event, events: Option<&RoomEvents>) -> Entry {
+    let read = |position: Option<Position>, plain, event| {
+        let place = position.map_or(Place::None, Place::At);
+        Entry { place, plain, event }
+    };
     if event.kind() == LISTED
         && let Some((room, since)) = read_listed(event)
     {
-        return Read { latest_since: Some(since), ..read(None, None, crate::wire::Event::Room(room)) };
+        let place = Place::Newest(list_key(&room.group), since);
+        return Entry { place, plain: None, event: wire::Event::Room(room) };
     }
     if event.kind() == CHANGE
         && let Some((position, change)) = read_change(event)
     {
-        return read(Some(position), None, crate::wire::Event::Change(change));
+        return read(Some(position), None, wire::Event::Change(change));
     }
     if !event.kind().starts_with(OWN)
         && let Some((message, offset)) = read_message(event.fields())
@@ -229,14 +217,14 @@ pub fn read_event(event: &Event, events: Option<&RoomEvents>) -> Read {
         let plain = Some(PlainMessage::Text(message.content.text.clone()));
         let epoch = event.get_str("epoch").and_then(|epoch| epoch.parse().ok());
         let position = epoch.zip(offset).map(|(epoch, offset)| Position { epoch, offset });
-        return read(position, plain, crate::wire::Event::Message(message));
+        return read(position, plain, wire::Event::Message(message));
     }
     let own = events.filter(|events| events.event_type.is(event.kind()));
     let own = own.and_then(|events| event.get_str(events.text_key.as_str()));
     if own == Some("")
         && let Some(bytes) = read_bytes(event)
     {
-        let event = crate::wire::Event::Other(object(&Event::new(BINARY).with(BYTES, bytes.clone())));
+        let event = wire::Event::Other(object(&Event::new(BINARY).with(BYTES, bytes.clone())));
         return read(None, Some(PlainMessage::Binary(bytes)), event);
     }
     let usual = text(event.fields());
@@ -248,7 +236,12 @@ pub fn read_event(event: &Event, events: Option<&RoomEvents>) -> Read {
         map.insert("text".to_owned(), own.into());
     }
     let plain = own.or(usual).map(|text| PlainMessage::Text(text.to_owned()));
-    read(None, plain, crate::wire::Event::Other(map))
+    read(None, plain, wire::Event::Other(map))
+}
+
+/// Reads what is sent to a connection's own channel.
+pub fn read_direct(event: &Event) -> Entry {
+    read_event(event, None)
 }
 
 /// A room of the list, and since which entry its latest message is so. A node that does not say the latter knows of no changes.
@@ -265,7 +258,7 @@ fn read_listed(event: &Event) -> Option<(RoomSummary, Position)> {
 /// Whether clients would read a program's event as one that the server alone has.
 fn would_pass_for_ours(map: &serde_json::Map<String, serde_json::Value>) -> bool {
     let read = serde_json::from_value(serde_json::Value::Object(map.clone()));
-    read.is_ok_and(|event| !matches!(event, crate::wire::Event::Other(_)))
+    read.is_ok_and(|event| !matches!(event, wire::Event::Other(_)))
 }
 
 fn object(event: &Event) -> serde_json::Map<String, serde_json::Value> {
@@ -341,8 +334,8 @@ mod tests {
 
     /// What plain clients and the others are sent.
     fn shown(json: serde_json::Value, events: Option<&RoomEvents>) -> (Option<PlainMessage>, serde_json::Value) {
-        let Read { position, plain, event, .. } = read_event(&event(json), events);
-        assert_eq!(position, None);
+        let Entry { place, plain, event } = read_event(&event(json), events);
+        assert_eq!(place, Place::None);
         (plain, serde_json::to_value(event).unwrap())
     }
 
@@ -372,9 +365,9 @@ mod tests {
             let event = message(Some((&epoch, Offset(3))), &said(), &writer);
             for reader in [None, Some(RoomEvents::default()), Some(writer), Some(rule("other", "else"))] {
                 let read = read_event(&event, reader.as_ref());
-                assert_eq!(read.position, Some(Position { epoch: epoch.clone(), offset: Offset(3) }));
+                assert_eq!(read.place, Place::At(Position { epoch: epoch.clone(), offset: Offset(3) }));
                 assert_eq!(read.plain, Some(plain("hello")));
-                assert_eq!(read.event, crate::wire::Event::Message(said()));
+                assert_eq!(read.event, wire::Event::Message(said()));
             }
         }
     }
@@ -386,8 +379,8 @@ mod tests {
         let since = Position { epoch: "e".parse().unwrap(), offset: Offset(7) };
         let event = listed(&group, (&since.epoch, stored.offset), &stored.message, since.offset);
         let read = read_event(&event, None);
-        assert_eq!(read.event, crate::wire::Event::Room(RoomSummary { group, latest: Some(stored) }));
-        assert_eq!((read.position, read.latest_since, read.plain), (None, Some(since), None));
+        assert_eq!(read.event, wire::Event::Room(RoomSummary { group, latest: Some(stored) }));
+        assert_eq!((read.place, read.plain), (Place::Newest("lobby".into(), since), None));
     }
 
     #[test]
@@ -422,8 +415,8 @@ mod tests {
         let as_bytes = binary(bytes.clone(), &rule);
         assert_eq!((as_bytes.kind(), as_bytes.get_str("body"), as_bytes.fields().len()), ("room.said", Some(""), 2));
         for event in [as_bytes, binary_as_text(&bytes, &rule)] {
-            let Read { position, plain, event, .. } = read_event(&event, Some(&rule));
-            assert_eq!((position, plain), (None, Some(PlainMessage::Binary(bytes.clone().into()))));
+            let Entry { place, plain, event } = read_event(&event, Some(&rule));
+            assert_eq!((place, plain), (Place::None, Some(PlainMessage::Binary(bytes.clone().into()))));
             assert_eq!(serde_json::to_value(event).unwrap(), json!({"type": "chat.binary", "bytes": "AQL/"}));
         }
         for event in [
@@ -471,7 +464,7 @@ mod tests {
     #[test]
     fn a_pushed_event_says_which_program_pushed_it() {
         let pushed = foreign_event(json!({"type": "tick", "text": "x", "from": "Ann"}), &cron(), None).unwrap();
-        let Read { plain, event, .. } = read_event(&pushed, None);
+        let Entry { plain, event, .. } = read_event(&pushed, None);
         assert_eq!(plain, Some(PlainMessage::Text("x".to_owned())));
         let by = json!({"id": "t1", "name": "Cron"});
         assert_eq!(

@@ -7,28 +7,28 @@
 //!                                       └─ (no history) ─────────────► ChannelLayer::group_send, then the acknowledgement
 //!                                                                               │ refused
 //!                                                                               ▼
-//!   Log::watch ── what other nodes have committed ───────────────────────► Strandings: for this node's members
+//!   Log::watch ── what other nodes have committed ───────────────────────► Hub::hear: for this node's members
 //! ```
 //!
 //! Having an [`Access`] *is* the permission (`access`): there is no other way to read or to say something, and the `rules` of the
-//! settings say who gets one. What is kept waits for the store (`keeper`). After the commit and before its author hears that it was
-//! accepted, the `publisher` tells the layer, as an event (`events`) in the room's group there (`layer_groups`). Where the layer
-//! refuses, the members of this node hear of it at once all the same, by [`Strandings`] (`news`). Where several nodes share a store,
-//! each learns from it what the others have committed, with or without a layer (`look_out`). What the rules do not keep goes again
-//! (`retention`), by age only when a clock that is watched says so (`steady_clock`).
+//! settings say who gets one. Members are given a room as a [feed](crate::server::hub::Feed) (`feed`), and the list of rooms as another
+//! (`lobby`). What is kept waits for the store (`metered`). After the commit and before its author hears that it was accepted, the
+//! `publisher` tells the layer, as an event (`events`) in the room's group there. Where the layer refuses, the members of this node hear of
+//! it at once all the same. Where several nodes share a store, each learns from it what the others have committed, with or without a layer
+//! (`watcher`). What the rules do not keep goes again (`retention`), by age only when a clock that is watched says so (`steady_clock`).
 
 mod access;
 mod events;
+mod feed;
 mod glance;
-mod keeper;
-mod layer_groups;
 mod listing;
-mod look_out;
-mod news;
+mod lobby;
+mod metered;
 mod publisher;
 mod retention;
 mod rules;
 mod steady_clock;
+mod watcher;
 
 use std::sync::Arc;
 
@@ -36,18 +36,18 @@ use tracing::{error, info};
 
 pub use self::{
     access::{Access, AlterError, CatchUp, PostError, Posted, Stream},
-    events::{Foreign, PlainMessage, Read, foreign_event, read_event},
-    layer_groups::{LayerGroup, layer_group, list_group},
+    events::{Foreign, foreign_event, read_direct},
     listing::Place,
-    news::{News, Stranded, Strandings},
+    lobby::list_position,
 };
 use self::{
     glance::Glance,
-    keeper::Keeper,
+    metered::MeteredStore,
     publisher::Publisher,
     rules::{rule, within},
 };
 use super::{
+    hub::Hub,
     layers::ChannelLayer,
     search::{Found, Query},
     settings::{History, RoomEvents, RoomRule},
@@ -83,11 +83,20 @@ pub enum Refusal {
     Forbidden,
 }
 
+/// What keeps the rooms, and what each store commits.
+pub struct Stores {
+    pub durable: (Arc<dyn Log>, Commits),
+    /// None where the durable store has no index of words.
+    pub search: Option<Arc<dyn Search>>,
+    /// Of the rooms whose messages are kept in memory.
+    pub volatile: (Arc<dyn Log>, Commits),
+}
+
 /// All rooms of this server.
 pub struct Rooms {
     rules: Arc<[RoomRule]>,
-    durable: Keeper,
-    volatile: Keeper,
+    durable: MeteredStore,
+    volatile: MeteredStore,
     /// None where the durable store has no index of words.
     search: Option<Arc<dyn Search>>,
     layer: Arc<dyn ChannelLayer>,
@@ -104,33 +113,41 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// Starts the publishers; they end when the stores do. [`Strandings`] must be read or dropped. `appends` counts what is kept.
+    /// Starts the publishers; they end when the stores do. `hub` has the members of this node, `appends` counts what is kept.
     pub fn start(
         rules: Vec<RoomRule>,
-        durable: (Arc<dyn Log>, Commits),
-        search: Option<Arc<dyn Search>>,
-        volatile: (Arc<dyn Log>, Commits),
-        layer: Arc<dyn ChannelLayer>,
+        Stores { durable, search, volatile }: Stores,
+        layer: &Arc<dyn ChannelLayer>,
+        hub: &Arc<Hub>,
         longest: usize,
         appends: &Appends,
-    ) -> (Arc<Self>, Strandings) {
+    ) -> Arc<Self> {
         let rules: Arc<[RoomRule]> = rules.into();
-        let (stranded, strandings) = news::queue();
         if let Some(watch) = durable.0.watch() {
-            tokio::spawn(look_out::look_out(watch, Arc::clone(&rules), stranded.clone()));
+            tokio::spawn(watcher::follow(watch, Arc::clone(&rules), Arc::downgrade(hub)));
         }
         for store in [&durable.0, &volatile.0] {
             tokio::spawn(retention::keep_within(Arc::downgrade(store), Arc::clone(&rules), Timestamp::now));
         }
         for (commits, append) in [(durable.1, &appends.durable), (volatile.1, &appends.volatile)] {
-            let publisher = Publisher::new(&layer, &rules, stranded.clone(), &append.committed);
+            let publisher = Publisher::new(layer, &rules, hub, &append.committed);
             tokio::spawn(publisher.publish(commits));
         }
         let passing = format!("n{:x}", Timestamp::now().as_millis()).parse().expect("hexadecimal digits"); // never: 12 of them
-        let (durable, volatile) = (Keeper::new(durable.0, &appends.durable), Keeper::new(volatile.0, &appends.volatile));
-        let (refused, readable, unreadable) = Default::default();
-        let rooms = Self { rules, durable, volatile, search, layer, refused, readable, unreadable, longest, passing };
-        (Arc::new(rooms), strandings)
+        let (durable, volatile) =
+            (MeteredStore::new(durable.0, &appends.durable), MeteredStore::new(volatile.0, &appends.volatile));
+        Arc::new(Self {
+            rules,
+            durable,
+            volatile,
+            search,
+            layer: Arc::clone(layer),
+            refused: Fault::default(),
+            readable: Glance::default(),
+            unreadable: Fault::default(),
+            longest,
+            passing,
+        })
     }
 
     /// The room of a group, for this person.
@@ -207,7 +224,7 @@ impl Rooms {
         }
     }
 
-    fn keeper(&self, history: History) -> Option<&Keeper> {
+    fn store(&self, history: History) -> Option<&MeteredStore> {
         match history {
             History::Store => Some(&self.durable),
             History::Memory => Some(&self.volatile),

@@ -2,21 +2,22 @@
 //!
 //! There is one publisher for a store, and it alone reads its commits. It begins the sends in the order of the commits and lets them
 //! overlap; when a message's own are through, its author hears that it was accepted. What the layer refuses is kept all the same,
-//! and goes to the members of this node as [`News`].
+//! and the [`Hub`] tells the members of this node.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use prometheus::IntCounter;
-use tokio::sync::mpsc;
 use tracing::{error, info};
 
 use super::{
-    News, Stranded, events,
-    layer_groups::{changes_name, group_name, list_name},
+    events,
+    feed::{changes_name, group_name},
+    lobby::list_name,
     rules::rule,
 };
 use crate::server::{
+    hub::{Hub, News},
     layers::ChannelLayer,
     settings::RoomRule,
     store::{Commits, Committed, Entry, What},
@@ -30,7 +31,7 @@ const MOST_SENDING: usize = 1_024;
 pub(super) struct Publisher {
     layer: Arc<dyn ChannelLayer>,
     rules: Arc<[RoomRule]>,
-    stranded: mpsc::Sender<Stranded>,
+    hub: Weak<Hub>,
     /// The layer's last answer was no.
     refused: Fault,
     /// Counts the new messages.
@@ -38,15 +39,10 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Puts what the layer refuses into `stranded`. `committed` counts the new messages.
-    pub(super) fn new(
-        layer: &Arc<dyn ChannelLayer>,
-        rules: &Arc<[RoomRule]>,
-        stranded: mpsc::Sender<Stranded>,
-        committed: &IntCounter,
-    ) -> Self {
-        let (layer, rules, refused) = (Arc::clone(layer), Arc::clone(rules), Fault::default());
-        Self { layer, rules, stranded, refused, committed: committed.clone() }
+    /// What the layer refuses goes to `hub`. `committed` counts the new messages.
+    pub(super) fn new(layer: &Arc<dyn ChannelLayer>, rules: &Arc<[RoomRule]>, hub: &Arc<Hub>, committed: &IntCounter) -> Self {
+        let (layer, rules, hub) = (Arc::clone(layer), Arc::clone(rules), Arc::downgrade(hub));
+        Self { layer, rules, hub, refused: Fault::default(), committed: committed.clone() }
     }
 
     /// Runs as long as there are commits. Begins in order, so that the layer has it in order, but does not wait for one to be through before the next begins.
@@ -108,12 +104,13 @@ impl Publisher {
                 info!("the channel layer takes what is committed again");
             }
         }
-        // An error of the sending says that nobody reads these, which is nobody's loss.
-        if refused {
-            let _ = self.stranded.send(Stranded { group: room, what: News::Event(event()) }).await;
-        }
-        if let Some(listed) = listed().filter(|_| to_list.is_err()) {
-            let _ = self.stranded.send(Stranded { group: list, what: News::Event(listed) }).await;
+        if let Some(hub) = self.hub.upgrade() {
+            if refused {
+                hub.hear(&room, News::Event(event()));
+            }
+            if let Some(listed) = listed().filter(|_| to_list.is_err()) {
+                hub.hear(&list, News::Event(listed));
+            }
         }
         commit.acknowledge();
     }

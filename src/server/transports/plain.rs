@@ -14,13 +14,13 @@ use super::{
 use crate::{
     server::{
         allowance::Allowance,
-        hub::{Form, Membership, Reachable, Source},
+        hub::{Form, Membership, Reachable, Unavailable},
         random,
-        rooms::{Access, PostError, Room, layer_group},
+        rooms::{Access, PostError, Room},
         turns::Turn,
         visitors::Household,
     },
-    wire::{Key, Text, Timestamp, Topic},
+    wire::{Key, Text, Timestamp},
 };
 
 /// The text with which a plain client asks to be closed.
@@ -53,17 +53,14 @@ impl Consumer for Plain {
     }
 
     async fn open(&mut self, socket: &Arc<Socket>) -> Flow {
-        let room = self.access.room();
-        let group = &room.group;
-        let topic = Topic::Room(group.clone());
-        let source = Source::of(&self.access);
-        match self.scope.hub.join(layer_group(room), &topic, source, socket, (Form::Plain, false)).await {
+        match self.scope.hub.join(self.access.feed(), socket, (Form::Plain, false)).await {
             Ok(membership) => {
                 let reachable = self.scope.hub.register(socket, Form::Plain);
                 self.membership = Some((membership, reachable));
                 Flow::Continue
             }
-            Err(cause) => {
+            Err(Unavailable(cause)) => {
+                let group = &self.access.room().group;
                 error!(%group, %cause, "a connection could not join its group");
                 Flow::close(CloseCode::TRY_AGAIN, "the group cannot be joined now")
             }

@@ -1,4 +1,4 @@
-//! A store, and how it goes there: who keeps something waits here, is counted, and hears of it if it could not be kept.
+//! A store whose appends are counted and timed: who keeps something waits here, and hears of it if it could not be kept.
 
 use std::{sync::Arc, time::Instant};
 
@@ -10,15 +10,15 @@ use crate::server::{
     telemetry::{Append, Fault},
 };
 
-/// A store, and how it goes there.
-pub(super) struct Keeper {
+/// See the module.
+pub(super) struct MeteredStore {
     pub(super) store: Arc<dyn Log>,
     append: Append,
     /// The last message was not stored.
     unwritable: Fault,
 }
 
-impl Keeper {
+impl MeteredStore {
     pub(super) fn new(store: Arc<dyn Log>, append: &Append) -> Self {
         Self { store, append: append.clone(), unwritable: Fault::default() }
     }
