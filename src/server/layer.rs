@@ -1,9 +1,8 @@
 //! From the settings of the channel layer to the layer.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use super::{
-    Error,
     layers::{
         ChannelLayer, MemoryLayer, MemoryOptions,
         redis::{Host, RedisCoreLayer, RedisOptions, RedisPubSubLayer, Serializer},
@@ -16,7 +15,7 @@ use super::{
 ///
 /// # Errors
 /// It cannot be started.
-pub(super) fn start(settings: &LayerSettings) -> Result<Arc<dyn ChannelLayer>, Error> {
+pub(super) fn start(settings: &LayerSettings) -> Result<Arc<dyn ChannelLayer>, Box<dyn Error + Send + Sync>> {
     match settings.backend {
         Backend::Memory => Ok(Arc::new(MemoryLayer::new(MemoryOptions {
             capacity: settings.capacity,

@@ -1,5 +1,16 @@
 //! The bounds that hold for every connection and every request.
 
+use std::time::Duration;
+
+/// How many exports one address may have on their way.
+pub const EXPORTS: u32 = 4;
+
+/// How many searches of one address may be under way, all but one of them waiting.
+pub const SEARCHES: usize = 10;
+
+/// When to search again where that many are under way.
+pub const SEARCH_AGAIN: Duration = Duration::from_secs(1);
+
 /// See the module.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

@@ -1,6 +1,6 @@
 //! The server. Who may know whom: `transports::websocket` knows bytes, not rooms; `layers` knows neither store nor sockets;
 //! `rooms` knows `store` and `layers`; `presence` knows `layers`; `hub`, `session` and `transports` join them; `services` holds what a
-//! server is made of, `pages`, `api` and `operators` answer with it, and `routing` names them all. No arrow runs back. `layer` and
+//! server is made of, `pages`, `api` and `operators` answer with it, and `routing` names them all. No arrow runs back, which `xtask/tests/arrows.rs` checks. `layer` and
 //! `storage` make of the settings what they name. `visitors` tells from which address a request comes and `who` from whom, `bucket`
 //! how often something may be, `quota` how much an account and an address may have carried, `turns` whose turn it is. All count on
 //! handles of `telemetry`, or, as `websocket` does, on one of their own that `telemetry` reads.
@@ -43,7 +43,6 @@ use std::{
     future::Future,
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
-    time::Duration,
 };
 
 use any_spawner::Executor;
@@ -55,7 +54,7 @@ use self::{
     bucket::Buckets,
     hub::Hub,
     layers::ChannelLayer,
-    limits::Limits,
+    limits::{EXPORTS, Limits, SEARCHES},
     origins::{Hosts, Origins},
     presence::{Presence, Times},
     quota::Quotas,
@@ -71,15 +70,6 @@ use self::{
 
 /// What a room with `history = "memory"` holds, in messages.
 const REMEMBERED: usize = 1_000;
-
-/// How many exports one address may have on their way.
-const EXPORTS: u32 = 4;
-
-/// How many searches of one address may be under way, all but one of them waiting.
-const SEARCHES: usize = 10;
-
-/// When to search again where that many are under way.
-const SEARCH_AGAIN: Duration = Duration::from_secs(1);
 
 /// The server pings a connection after this much silence, in seconds: a dead one is found within a minute.
 const PING_S: u64 = 25;

@@ -6,7 +6,6 @@
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use axum::{
-    Extension,
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, uri::Authority},
     middleware::Next,
@@ -16,7 +15,6 @@ use axum::{
 use super::{
     http::Peer,
     hub::Census,
-    pages,
     presence::Headcount,
     services::Services,
     settings::MetricsFor,
@@ -40,20 +38,16 @@ pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, troubles.join("\n") + "\n").into_response()
 }
 
-/// `GET /metrics`: the numbers, to those whom `server.metrics` names.
-pub(super) async fn metrics(
-    services: State<Arc<Services>>,
-    Extension(Peer(peer)): Extension<Peer>,
-    request: Request,
-) -> Response {
+/// The numbers, to those whom `server.metrics` names; none where it names nobody.
+pub(super) fn metrics(services: &Services, Peer(peer): Peer, headers: &HeaderMap) -> Option<Response> {
     match services.metrics_for {
         MetricsFor::Everyone => {}
-        MetricsFor::Loopback if is_local(peer.ip(), request.headers()) => {}
+        MetricsFor::Loopback if is_local(peer.ip(), headers) => {}
         MetricsFor::Loopback => {
             let reason = "the numbers are for programs on the server's own machine; the setting server.metrics changes that\n";
-            return (StatusCode::FORBIDDEN, reason).into_response();
+            return Some((StatusCode::FORBIDDEN, reason).into_response());
         }
-        MetricsFor::Nobody => return pages::not_found(services, request).await,
+        MetricsFor::Nobody => return None,
     }
     let Census { groups, members } = services.hub.census();
     let Headcount { people, nodes } = services.presence.headcount();
@@ -69,7 +63,7 @@ pub(super) async fn metrics(
         (header::CONTENT_TYPE, HeaderValue::from_static(TEXT_FORMAT)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    (headers, text).into_response()
+    Some((headers, text).into_response())
 }
 
 /// A program on this machine asks, for itself: a proxy passes on the host that it was asked for, or says whom it speaks for. The

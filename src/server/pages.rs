@@ -14,8 +14,8 @@ use serde::Deserialize;
 use tracing::error;
 
 use super::{
-    SEARCH_AGAIN,
     assets::BUILD,
+    limits::SEARCH_AGAIN,
     rooms::{Access, NEWEST, Place, PostError, Posted, Refusal, Room},
     search::{LONGEST_QUERY, Query as SearchQuery},
     services::{Named, Services},

@@ -15,7 +15,7 @@
 use std::{hash::Hash, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     extract::{DefaultBodyLimit, Request, State},
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -73,7 +73,7 @@ const COUNTED: [Route; 12] = [
 const FREE: [Route; 3] = [
     Route { path: "/healthz", methods: &["GET"], asks: Asks::Nobody, handlers: || get(operators::healthy) },
     Route { path: "/readyz", methods: &["GET"], asks: Asks::Nobody, handlers: || get(operators::ready) },
-    Route { path: "/metrics", methods: &["GET"], asks: Asks::Nobody, handlers: || get(operators::metrics) },
+    Route { path: "/metrics", methods: &["GET"], asks: Asks::Nobody, handlers: || get(metrics) },
 ];
 
 /// All addresses but the files of the site, each with its whole path.
@@ -104,6 +104,14 @@ pub fn router(services: Arc<Services>) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST))
         .layer(middleware::from_fn_with_state(Arc::clone(&services), operators::timed))
         .with_state(services)
+}
+
+/// `GET /metrics`: the numbers, where there are any.
+async fn metrics(services: State<Arc<Services>>, Extension(peer): Extension<Peer>, request: Request) -> Response {
+    match operators::metrics(&services, peer, request.headers()) {
+        Some(numbers) => numbers,
+        None => pages::not_found(services, request).await,
+    }
 }
 
 /// `GET /room/{group}/`: a page, or the group's WebSocket.

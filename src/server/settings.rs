@@ -33,7 +33,7 @@ pub use hosts::{Login, RedisHost, RedisPlace, RedisServer, SentinelMaster};
 pub use keys::known_keys;
 pub use mistakes::{Mistake, Mistakes, Place};
 pub use room_events::{EventType, GroupTemplate, RoomEvents, TextKey};
-pub use sources::{ConfigFile, Flag, Loaded, Sources, TOKEN_VARIABLE};
+pub use sources::{ConfigFile, Flag, LOG_FORMAT_VARIABLE, LOG_VARIABLE, Loaded, Sources, TOKEN_VARIABLE};
 pub use types::{
     AllowedHost, AllowedOrigin, Backend, Durability, History, HostName, Invalid, MetricsFor, Origin, Pattern, ProgramName,
     ProxyNetwork, PushToken, Secret, SerializerFormat, StoreUrl, SubProtocol, host_and_port,

@@ -1,9 +1,8 @@
 //! From the settings of the store to the store.
 
-use std::{path::Path, sync::Arc};
+use std::{error::Error, path::Path, sync::Arc};
 
 use super::{
-    Error,
     settings::{Durability, StoreSettings, StoreUrl},
     store::{self, Commits, Log, PostgresStore, Search, SqliteStore},
 };
@@ -26,7 +25,7 @@ impl Opened {
 ///
 /// # Errors
 /// It cannot be used, and why.
-pub(super) async fn open(settings: &StoreSettings, data: &Path) -> Result<Opened, Error> {
+pub(super) async fn open(settings: &StoreSettings, data: &Path) -> Result<Opened, Box<dyn Error + Send + Sync>> {
     match &settings.url {
         StoreUrl::Sqlite => {
             let folder = data.to_owned();

@@ -22,8 +22,7 @@ use tracing::{debug, error};
 use super::{Error, bad_request, not_found, openapi, too_many_requests};
 use crate::{
     server::{
-        EXPORTS,
-        limits::Limits,
+        limits::{EXPORTS, Limits},
         quota::{Payer, Quotas},
         rooms::{Access, Room},
         services::{Entry, Named, Services},

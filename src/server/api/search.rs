@@ -13,8 +13,7 @@ use serde_json::{Value, json};
 use super::{Error, bad_request, not_found, openapi};
 use crate::{
     server::{
-        SEARCH_AGAIN, SEARCHES,
-        limits::Limits,
+        limits::{Limits, SEARCH_AGAIN, SEARCHES},
         search::{Found, LONGEST_QUERY, Query, QueryTooLong},
         services::{Named, Services},
         store::StoreError,

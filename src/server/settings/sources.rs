@@ -8,7 +8,6 @@ use super::{
     mistakes::{Mistake, Mistakes, Place, nearest},
     values::{Node, Raw},
 };
-use crate::server::telemetry;
 
 /// The file that is read if it is in the working folder and no other is given.
 const DEFAULT_FILE: &str = "Leptos.toml";
@@ -18,11 +17,12 @@ const PREFIX: &str = "CONFAB_";
 
 /// Has the token of `confab send`: a secret of whoever sends, not a setting of the server.
 pub const TOKEN_VARIABLE: &str = "CONFAB_TOKEN";
+/// Say which lines of the log are written and how: they hold before any setting is read.
+pub const LOG_VARIABLE: &str = "CONFAB_LOG";
+pub const LOG_FORMAT_VARIABLE: &str = "CONFAB_LOG_FORMAT";
 
 /// The variables of ours that set no key.
-fn others() -> impl Iterator<Item = &'static str> {
-    telemetry::VARIABLES.into_iter().chain([TOKEN_VARIABLE])
-}
+const OTHERS: [&str; 3] = [TOKEN_VARIABLE, LOG_VARIABLE, LOG_FORMAT_VARIABLE];
 
 /// A file of settings that has been read.
 pub struct ConfigFile {
@@ -123,7 +123,7 @@ impl Draft {
     fn environment(&mut self, variables: Vec<(OsString, OsString)>) {
         let ours = |(name, value): (OsString, OsString)| {
             let name = name.to_string_lossy().into_owned();
-            (name.starts_with(PREFIX) && !others().any(|other| other == name)).then_some((name, value))
+            (name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str())).then_some((name, value))
         };
         let mut variables: Vec<_> = variables.into_iter().filter_map(ours).collect();
         // Sorted, a section comes before its keys.
@@ -191,7 +191,7 @@ fn variable_for(path: &str) -> String {
 
 fn unknown_variable(name: &str) -> String {
     let path = name[PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
-    let others = others().map(|other| other[PREFIX.len()..].to_ascii_lowercase());
+    let others = OTHERS.map(|other| other[PREFIX.len()..].to_ascii_lowercase());
     let known: Vec<String> = sections().into_iter().chain(known_keys()).map(str::to_owned).chain(others).collect();
     match nearest(&path, known.iter().map(String::as_str)) {
         Some(meant) => format!("this is not a setting; did you mean {}?", variable_for(meant)),

@@ -27,13 +27,7 @@ pub use self::{
     metrics::{Append, Appends, FanOut, Metrics, Present, Refused, Sends, TEXT_FORMAT},
     seldom::Seldom,
 };
-use super::settings::{Mistake, Mistakes, Place};
-
-const FILTER: &str = "CONFAB_LOG";
-const FORMAT: &str = "CONFAB_LOG_FORMAT";
-
-/// The environment variables that are read here.
-pub const VARIABLES: [&str; 2] = [FILTER, FORMAT];
+use super::settings::{LOG_FORMAT_VARIABLE as FORMAT, LOG_VARIABLE as FILTER, Mistake, Mistakes, Place};
 
 /// How the log will be written.
 #[derive(Debug)]
