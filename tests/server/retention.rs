@@ -2,6 +2,7 @@
 
 use confab::{
     server::{
+        rooms::may_change,
         search::Query,
         settings::{History, Settings},
         store::{Alteration, Durability, Log as _, NewChange, NewMessage, Search as _, SqliteStore, Within},
@@ -78,7 +79,7 @@ async fn edited_for_ever(folder: &std::path::Path, times: u64) -> String {
     let edit = |number: u64| {
         let id = MessageId { epoch: first.epoch.clone(), offset: Offset(1) };
         let (alteration, at) = (Alteration::Edit(format!("edit {number}")), Timestamp::from_millis(0));
-        NewChange { group: group.clone(), id, from: ann(), alteration, at }
+        NewChange { group: group.clone(), id, from: ann(), alteration, at, rule: may_change }
     };
     // At once, and so in any order; then the last.
     futures_util::future::try_join_all((1..times).map(|number| store.change(edit(number)))).await.expect("changed");

@@ -3,7 +3,10 @@
 use std::{pin::pin, sync::Arc};
 
 use confab::{
-    server::store::{Alteration, Appended, ChangeError, Entry, Log, NewChange, Refused, Slice, What, bytes_as_sent},
+    server::{
+        rooms::may_change,
+        store::{Alteration, Appended, ChangeError, Entry, Log, NewChange, Refused, Slice, What, bytes_as_sent},
+    },
     wire::{Change, Content, MOST_KINDS, MOST_KINDS_OF_ONE, MessageId, Offset, Person, Position, REACTION_SAMPLE, Timestamp},
 };
 use futures_util::poll;
@@ -18,7 +21,7 @@ fn person(id: &str) -> Person {
 /// A change by somebody; the authors of messages are `ann`.
 pub(crate) fn change(id: &MessageId, by: &str, alteration: Alteration) -> NewChange {
     let at = Timestamp::from_millis(1_795_176_001_000);
-    NewChange { group: group("lobby"), id: id.clone(), from: person(by), alteration, at }
+    NewChange { group: group("lobby"), id: id.clone(), from: person(by), alteration, at, rule: may_change }
 }
 
 pub(crate) fn edit(text: &str) -> Alteration {

@@ -4,8 +4,12 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use confab::{
-    server::store::{
-        Alteration, Bounds, ChangeError, Commits, Log, MemoryStore, NewChange, NewMessage, PostgresStore, Slice, SqliteStore,
+    server::{
+        rooms::may_change,
+        store::{
+            Alteration, Bounds, ChangeError, Commits, Log, MemoryStore, NewChange, NewMessage, PostgresStore, Slice,
+            SqliteStore,
+        },
     },
     wire::{Epoch, Group, MessageId, Offset, Person, Timestamp},
 };
@@ -109,7 +113,9 @@ impl Side {
             }
             Command::Change(target, by, alteration) => {
                 let id = MessageId { epoch: self.epochs[room].clone(), offset: Offset(*target) };
-                self.store.change(NewChange { group, id, from: person(*by), alteration: alteration.clone(), at }).await
+                self.store
+                    .change(NewChange { group, id, from: person(*by), alteration: alteration.clone(), at, rule: may_change })
+                    .await
             }
         };
         match done {

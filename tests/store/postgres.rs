@@ -6,7 +6,10 @@ use std::{
 };
 
 use confab::{
-    server::store::{Alteration, Bounds, Commits, Entry, Log, NewChange, PostgresOpenError, PostgresStore, StoreError, Watch},
+    server::{
+        rooms::may_change,
+        store::{Alteration, Bounds, Commits, Entry, Log, NewChange, PostgresOpenError, PostgresStore, StoreError, Watch},
+    },
     wire::{MessageId, Offset, Person, Timestamp},
 };
 use tokio::{sync::watch, task::JoinSet};
@@ -216,7 +219,7 @@ async fn a_change_that_the_database_refuses_costs_the_others_nothing() {
     let react = |emoji: &str| {
         let from = Person { id: "bob".to_owned(), name: "Bob".to_owned() };
         let alteration = Alteration::React { emoji: emoji.parse().expect("an emoji"), on: true };
-        NewChange { group: group("lobby"), id: id.clone(), from, alteration, at: Timestamp::from_millis(0) }
+        NewChange { group: group("lobby"), id: id.clone(), from, alteration, at: Timestamp::from_millis(0), rule: may_change }
     };
     let sending = ["a", "poison", "b", "c", "poison", "d"].map(|emoji| store.change(react(emoji)));
     let sent = futures_util::future::join(futures_util::future::join_all(sending), append(&store, message("lobby", "k", "k")));
@@ -274,7 +277,7 @@ async fn no_statement_looks_through_a_table() {
         for number in 0..9 {
             let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
             let (id, alteration) = (id.clone(), Alteration::Edit(number.to_string()));
-            let edit = NewChange { group: group(room), id, from, alteration, at: Timestamp::from_millis(0) };
+            let edit = NewChange { group: group(room), id, from, alteration, at: Timestamp::from_millis(0), rule: may_change };
             store.change(edit).await.expect("changed");
         }
         store.entries(&group(room), Offset(5), 9, 99).await.expect("entries");

@@ -1,7 +1,10 @@
 //! How every store drops what a room is not to hold any more. Each case gets a fresh store and its commits.
 
 use confab::{
-    server::store::{Alteration, Appended, Bounds, Extent, Log, NewChange, Slice},
+    server::{
+        rooms::may_change,
+        store::{Alteration, Appended, Bounds, Extent, Log, NewChange, Slice},
+    },
     wire::{MessageId, Offset, Person, Timestamp},
 };
 
@@ -46,6 +49,7 @@ async fn edit(store: &impl Log, offset: u64, times: usize) -> Vec<Appended> {
         from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
         alteration: Alteration::Edit(format!("edit {number}")),
         at: Timestamp::from_millis(0),
+        rule: may_change,
     };
     futures_util::future::try_join_all((1..=times).map(|number| store.change(edit(number)))).await.expect("changed")
 }
@@ -126,6 +130,7 @@ pub(crate) async fn changes_go_with_what_stands_before_them(opened: Opened<impl 
         from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
         alteration: Alteration::Edit("edited".to_owned()),
         at: Timestamp::from_millis(0),
+        rule: may_change,
     };
     opened.store.change(edit(1)).await.expect("changed");
     append(&opened.store, message("lobby", "5", "5")).await;

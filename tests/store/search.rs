@@ -10,6 +10,7 @@ use std::{
 
 use confab::{
     server::{
+        rooms::may_change,
         search::{Found, LONGEST_QUERY, Query},
         store::{Alteration, Bounds, Log, NewChange, NewMessage, Search, Within},
     },
@@ -145,6 +146,7 @@ pub(crate) async fn what_is_edited_is_found_as_it_is_now_and_what_is_gone_is_not
         from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
         alteration,
         at: Timestamp::from_millis(9),
+        rule: may_change,
     };
     let changed = async |offset, alteration| store.change(change(offset, alteration)).await.expect("changed");
     changed(1, Alteration::Edit("first coffee".to_owned())).await;
@@ -250,7 +252,10 @@ pub(crate) async fn changes_wait_for_the_index(
     for (offset, text) in [(1, "black coffee"), (2, "a"), (2, "b"), (2, "c"), (2, "d")] {
         let id = MessageId { epoch: epoch.clone(), offset: Offset(offset) };
         let (alteration, at) = (Alteration::Edit(text.to_owned()), Timestamp::from_millis(0));
-        store.change(NewChange { group: group("lobby"), id, from: ann(), alteration, at }).await.expect("changed");
+        store
+            .change(NewChange { group: group("lobby"), id, from: ann(), alteration, at, rule: may_change })
+            .await
+            .expect("changed");
     }
     store.forget(&group("lobby"), bounds).await.expect("dropped");
     assert_eq!(first().await, Offset(3), "all five can be replayed");

@@ -11,9 +11,12 @@ use std::{
 };
 
 use confab::{
-    server::store::{
-        Alteration, Bounds, Commits, Durability, Log, NewChange, OpenError, Search as _, Slice, SqliteStore, StoreError,
-        Trouble, backup, restore,
+    server::{
+        rooms::may_change,
+        store::{
+            Alteration, Bounds, Commits, Durability, Log, NewChange, OpenError, Search as _, Slice, SqliteStore, StoreError,
+            Trouble, backup, restore,
+        },
     },
     wire::{MessageId, Offset, Person, Timestamp},
 };
@@ -406,7 +409,7 @@ async fn what_was_edited_deleted_or_dropped_is_not_in_the_file() {
         let id = MessageId { epoch: epoch.clone().expect("an epoch"), offset: Offset(number + 1) };
         let alteration = if number % 8 < 4 { Alteration::Delete } else { Alteration::Edit("open".to_owned()) };
         let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
-        let change = NewChange { group: group("lobby"), id, from, alteration, at: Timestamp::from_millis(0) };
+        let change = NewChange { group: group("lobby"), id, from, alteration, at: Timestamp::from_millis(0), rule: may_change };
         store.change(change).await.expect("changed");
     }
     let newest = Bounds { messages: Some(100), ..Bounds::default() };
@@ -433,6 +436,7 @@ async fn a_message_that_cannot_be_understood_is_nobody_elses_fault() {
         from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
         alteration: Alteration::Delete,
         at: Timestamp::from_millis(0),
+        rule: may_change,
     };
     let (one, broken, said) =
         tokio::join!(store.change(delete(1)), store.change(delete(2)), store.append(message("lobby", "4", "4")));
@@ -460,6 +464,7 @@ async fn a_change_that_the_database_refuses_leaves_nothing_behind() {
         from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
         alteration: Alteration::Edit(text.to_owned()),
         at: Timestamp::from_millis(0),
+        rule: may_change,
     };
     // Alone, and among others that are taken.
     store.change(edit("bad")).await.expect_err("refused");

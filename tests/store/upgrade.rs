@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use confab::{
-    server::store::{Alteration, Bounds, Log, NewChange, NewMessage, Slice, SqliteStore},
+    server::{
+        rooms::may_change,
+        store::{Alteration, Bounds, Log, NewChange, NewMessage, Slice, SqliteStore},
+    },
     wire::{MessageId, Offset, Person, Timestamp},
 };
 use rusqlite::Connection;
@@ -68,7 +71,7 @@ async fn assert_goes_on(opened: Opened<impl Log>, version: usize) {
     let id = MessageId { epoch: page.head.epoch, offset: Offset(1) };
     let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
     let (alteration, at) = (Alteration::Edit("First!".to_owned()), Timestamp::from_millis(7));
-    let change = NewChange { group: group("lobby"), id, from, alteration, at };
+    let change = NewChange { group: group("lobby"), id, from, alteration, at, rule: may_change };
     assert_eq!(store.change(change).await.expect("changed").position.offset, Offset(3));
     assert_eq!(append(&store, message("lobby", "k3", "third")).await.position.offset, Offset(4));
     let page = store.read(&group("lobby"), Slice::Latest, 9, 9_999).await.expect("a page");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tracing::{debug, error, info};
 
-use super::{NEWEST, Room, Rooms, events, feed::group_name};
+use super::{NEWEST, Room, Rooms, changes::may_change, events, feed::group_name};
 use crate::{
     server::{
         layers::{Event, GroupName, LayerError},
@@ -179,7 +179,8 @@ impl Access<Room> {
         let Room { group, history, .. } = &self.subject;
         // What is not kept cannot be found again.
         let store = self.rooms.store(*history).ok_or(AlterError::Refused(Refused::NotFound))?;
-        let change = NewChange { group: group.clone(), id, from: self.person.clone(), alteration, at: Timestamp::now() };
+        let (group, from, at) = (group.clone(), self.person.clone(), Timestamp::now());
+        let change = NewChange { group, id, from, alteration, at, rule: may_change };
         Ok(store.change(change).await?.position.offset)
     }
 

@@ -339,7 +339,7 @@ impl Room {
         let held = self.messages.get_mut(at).filter(|held| held.offset() == target).ok_or(Refused::NotFound)?;
         let before = footprint::of_held(held);
         let Held { stored: Stored { message, .. }, others } = &mut *held;
-        let change = new.make(&message.from.id, &mut message.content, others)?;
+        let change = new.make(message, others)?;
         let epoch = self.epoch.clone();
         let Some(change) = change else {
             return Ok(Changed { epoch, made: None, last: message.content.changed.unwrap_or(target) });
@@ -570,7 +570,7 @@ mod tests {
             let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
             let (alteration, at) = (Alteration::Edit(number.to_string()), Timestamp::from_millis(0));
             let group = "lobby".parse().expect("a group name");
-            store.change(NewChange { group, id, from, alteration, at }).await.expect("changed");
+            store.change(NewChange { group, id, from, alteration, at, rule: |_, _, _| Ok(()) }).await.expect("changed");
         }
         let page = latest(&store, "lobby").await;
         assert_eq!((page.first, page.head.offset, offsets(&page)), (Offset(1), Offset(8), vec![1, 2, 3]));
@@ -612,7 +612,7 @@ mod tests {
             let from = Person { id: format!("p{number}"), name: "n".repeat(100) };
             let alteration = Alteration::React { emoji: "+1".parse().expect("an emoji"), on: true };
             let (group, at) = ("a".parse().expect("a group name"), Timestamp::from_millis(0));
-            short.change(NewChange { group, id, from, alteration, at }).await.expect("changed");
+            short.change(NewChange { group, id, from, alteration, at, rule: |_, _, _| Ok(()) }).await.expect("changed");
         }
         let grown = taken(&short) - before;
         assert!((200_000..500_000).contains(&grown), "{grown}");
@@ -654,7 +654,7 @@ mod tests {
         let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
         let (alteration, at) = (Alteration::Edit("short".to_owned()), Timestamp::from_millis(0));
         let group = "a".parse().expect("a group name");
-        store.change(NewChange { group, id, from, alteration, at }).await.expect("changed");
+        store.change(NewChange { group, id, from, alteration, at, rule: |_, _, _| Ok(()) }).await.expect("changed");
         assert!(taken(&store) < 10_000, "{}", taken(&store));
         let rooms = store.rooms.lock();
         let held = &rooms.as_ref().expect("open").by_name[&"a".parse::<Group>().expect("a group name")].messages[0];

@@ -1,4 +1,5 @@
-//! Changes of messages on their way in: what may become of which message, the same for every store.
+//! Changes of messages on their way in: what becomes of which message, the same for every store. Whether it may, a [`Rule`] says that
+//! comes with the change, and is asked where nobody else changes the message.
 //!
 //! Of its reactions a message has what is shown of them. Who else has put one stands beside it, as [`Others`], and is read only
 //! where somebody puts one or takes one away, and where a reader has to be told which are their own.
@@ -10,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     server::store::error::StoreError,
     wire::{
-        Change, Content, Emoji, Group, InvalidName, MOST_KINDS, MOST_KINDS_OF_ONE, MessageId, Person, REACTION_SAMPLE,
+        Change, Content, Emoji, Group, InvalidName, MOST_KINDS, MOST_KINDS_OF_ONE, Message, MessageId, Person, REACTION_SAMPLE,
         Reaction, Timestamp,
     },
 };
@@ -25,7 +26,12 @@ pub struct NewChange {
     pub from: Person,
     pub alteration: Alteration,
     pub at: Timestamp,
+    pub rule: Rule,
 }
+
+/// Whether a change may be made of the message as it is, to which its person has put so many kinds of emoji. Of the message the text may be
+/// left out. It is not asked of what the message says already.
+pub type Rule = fn(&NewChange, &Message, usize) -> Result<(), Refused>;
 
 /// What is to become of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +49,7 @@ pub enum Alteration {
 pub enum Refused {
     /// There is no such message in the room, or it is held no more, or was deleted.
     NotFound,
-    /// It is another's.
+    /// It is another's, who alone may do that.
     NotYours,
     /// It has as many kinds of emoji as a message takes.
     TooManyKinds,
@@ -106,47 +112,29 @@ impl NewChange {
         if let Alteration::Edit(text) = &self.alteration { text.len() } else { 0 }
     }
 
-    /// Makes the change of a message of this author's; gives its event, or none where the message says that already. `others` is who has
-    /// put a reaction to it without being named.
-    pub(in crate::server::store) fn make(
-        &self,
-        author: &str,
-        content: &mut Content,
-        others: &mut Others,
-    ) -> Result<Option<Change>, Refused> {
-        let id = self.id.clone();
+    /// Makes the change of a message; gives its event, or none where the message says that already. `others` is who has put a reaction to it
+    /// without being named.
+    pub(in crate::server::store) fn make(&self, message: &mut Message, others: &mut Others) -> Result<Option<Change>, Refused> {
+        let put: Vec<_> = others.put_by(&message.content.reactions, &self.from.id).collect();
+        if let Alteration::React { emoji, on } = &self.alteration
+            && !message.content.deleted
+            && put.contains(&emoji) == *on
+        {
+            return Ok(None);
+        }
+        (self.rule)(self, message, put.len())?;
+        let (id, content) = (self.id.clone(), &mut message.content);
         let change = match &self.alteration {
-            Alteration::Edit(_) | Alteration::Delete if author != self.from.id => return Err(Refused::NotYours),
             Alteration::Delete => Change::Delete { id },
             _ if content.deleted => return Err(Refused::NotFound),
             Alteration::Edit(text) => Change::Edit { id, text: text.clone(), at: self.at },
-            Alteration::React { emoji, on } => {
-                let has = others.has_put(content, emoji, &self.from.id);
-                if has == *on {
-                    return Ok(None);
-                }
-                if *on {
-                    self.may_put(emoji, content, others)?;
-                }
-                Change::React { id, emoji: emoji.clone(), from: self.from.clone(), on: *on }
-            }
+            Alteration::React { emoji, on } => Change::React { id, emoji: emoji.clone(), from: self.from.clone(), on: *on },
         };
         if !content.apply(&change) {
             return Ok(None);
         }
         others.follow(content, &change);
         Ok(Some(change))
-    }
-
-    /// Whether there is room for one more of this person's.
-    fn may_put(&self, emoji: &Emoji, content: &Content, others: &Others) -> Result<(), Refused> {
-        if content.reactions.len() >= MOST_KINDS && content.reaction(emoji).is_none() {
-            return Err(Refused::TooManyKinds);
-        }
-        if others.put_by(&content.reactions, &self.from.id).count() >= MOST_KINDS_OF_ONE {
-            return Err(Refused::TooManyOfOne);
-        }
-        Ok(())
     }
 }
 
@@ -186,11 +174,6 @@ impl Others {
     /// How many bytes of memory they take.
     pub(in crate::server::store) fn capacity(&self) -> usize {
         self.0.capacity()
-    }
-
-    /// Whether somebody has put an emoji to the message.
-    fn has_put(&self, content: &Content, emoji: &Emoji, person: &str) -> bool {
-        content.reaction(emoji).is_some_and(|reaction| self.is_of(reaction, person))
     }
 
     /// What somebody has put to the message.
@@ -313,12 +296,23 @@ mod tests {
             from: Person { id: who.to_owned(), name: who.to_uppercase() },
             alteration: Alteration::React { emoji: emoji.parse().expect("an emoji"), on },
             at: Timestamp::from_millis(0),
+            rule: |_, _, _| Ok(()),
         }
+    }
+
+    /// Of Ann's.
+    fn message(content: &Content) -> Message {
+        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+        let (key, at) = ("k".parse().expect("a key"), Timestamp::from_millis(0));
+        Message { id: "e-1".to_owned(), key, from, content: content.clone(), at }
     }
 
     /// Whether it was new.
     fn make(content: &mut Content, others: &mut Others, change: &NewChange) -> bool {
-        change.make("ann", content, others).expect("allowed").is_some()
+        let mut message = message(content);
+        let made = change.make(&mut message, others).expect("allowed").is_some();
+        *content = message.content;
+        made
     }
 
     #[test]
@@ -360,23 +354,16 @@ mod tests {
     }
 
     #[test]
-    fn nobody_alone_takes_the_room_of_the_others() {
-        let (mut content, mut others) = (Content::new("vote"), Others::default());
-        let refused = |content: &mut Content, others: &mut Others, emoji: &str, who: &str| {
-            react(emoji, who, true).make("ann", content, others).expect_err("over a bound")
-        };
-        for kind in 0..MOST_KINDS_OF_ONE {
-            assert!(make(&mut content, &mut others, &react(&format!("a{kind}"), "ann", true)));
+    fn the_rule_is_asked_of_what_would_change_something() {
+        fn rule(change: &NewChange, message: &Message, put: usize) -> Result<(), Refused> {
+            assert_eq!((change.from.id.as_str(), message.from.id.as_str()), ("bob", "ann"));
+            if put == 2 { Err(Refused::TooManyOfOne) } else { Ok(()) }
         }
-        assert_eq!(refused(&mut content, &mut others, "more", "ann"), Refused::TooManyOfOne);
-        for kind in MOST_KINDS_OF_ONE..MOST_KINDS {
-            assert!(make(&mut content, &mut others, &react(&format!("a{kind}"), "bob", true)));
-        }
-        assert_eq!(refused(&mut content, &mut others, "more", "eve"), Refused::TooManyKinds);
-        assert_eq!(refused(&mut content, &mut others, "a15", "ann"), Refused::TooManyOfOne);
-        assert!(make(&mut content, &mut others, &react("a15", "eve", true)), "of what is there everybody may");
-        assert!(make(&mut content, &mut others, &react("a0", "ann", false)));
-        assert!(make(&mut content, &mut others, &react("more", "eve", true)), "there is room again");
+        let (mut ann, mut others) = (message(&Content::new("hello")), Others::default());
+        let mut put =
+            |emoji| NewChange { rule, ..react(emoji, "bob", true) }.make(&mut ann, &mut others).map(|made| made.is_some());
+        assert_eq!([put("a"), put("b"), put("c"), put("b")], [Ok(true), Ok(true), Err(Refused::TooManyOfOne), Ok(false)]);
+        assert_eq!(ann.content.reactions.len(), 2);
     }
 
     #[test]

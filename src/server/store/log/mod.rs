@@ -26,7 +26,7 @@ pub(super) mod intake;
 pub(super) mod listing;
 pub(super) mod page;
 
-pub use change::{Alteration, ChangeError, NewChange, Refused};
+pub use change::{Alteration, ChangeError, NewChange, Refused, Rule};
 pub use commits::{Commits, Committed};
 pub use entry::{Appended, Bounds, Entry, Extent, Missed, Moved, NewMessage, Page, Slice, What};
 pub use listing::{Listed, ListedRoom, Within};
@@ -57,7 +57,7 @@ pub trait Log: Send + Sync {
     async fn append(&self, message: NewMessage) -> Result<Appended, StoreError>;
 
     /// Changes a message of the room as [`NewChange`] says; resolves as [`Self::append`] does. It is refused unless the message is
-    /// held, and the person's own where it is edited or deleted.
+    /// held, and where the change's [`Rule`] says so.
     ///
     /// Changing it again in the same way does nothing, so a change whose answer was lost may be sent again.
     ///

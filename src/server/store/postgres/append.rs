@@ -35,7 +35,7 @@ use crate::{
             commits::Made,
         },
     },
-    wire::{Change, Content, Emoji, Epoch, Group, Message, MessageId, Offset, Position, Stored, Timestamp},
+    wire::{Change, Content, Emoji, Epoch, Group, MessageId, Offset, Position, Stored, Timestamp},
 };
 
 /// Where another node makes the same room at once, its name and its epoch are both taken.
@@ -239,8 +239,7 @@ impl Target {
 
     /// Changes it as step `number` of the batch.
     fn change<'b>(&mut self, new: &'b NewChange, number: usize) -> Step<'b> {
-        let Message { from, content, .. } = &mut self.stored.message;
-        let change = match new.make(&from.id, content, &mut self.others) {
+        let change = match new.make(&mut self.stored.message, &mut self.others) {
             Ok(Some(change)) => change,
             Ok(None) => return Step::Already(new.id.epoch.clone(), self.changed),
             Err(refused) => return Step::Settled(ChangeError::Refused(refused)),

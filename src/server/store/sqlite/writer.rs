@@ -26,7 +26,7 @@ use crate::{
             epoch::EpochSeed,
         },
     },
-    wire::{Content, Emoji, Epoch, Group, Message, Offset, Position, Timestamp},
+    wire::{Content, Emoji, Epoch, Group, Offset, Position, Timestamp},
 };
 
 /// So many rooms are remembered; with more the memory is emptied and filled anew from the database.
@@ -283,15 +283,14 @@ fn alter(transaction: &Transaction<'_>, room: &mut Room, new: &NewChange) -> rus
         Err(cause) if is_unreadable(&cause) => return Ok(Outcome::Settled(Err(StoreError::damage(cause).into()))),
         Err(cause) => return Err(cause),
     };
-    let Message { from, content, .. } = &mut stored.message;
-    let changed = content.changed;
-    let change = match new.make(&from.id, content, &mut others) {
+    let changed = stored.message.content.changed;
+    let change = match new.make(&mut stored.message, &mut others) {
         Ok(Some(change)) => change,
         Ok(None) => return settled(room, changed.map_or(target, |changed| column(changed.0))),
         Err(cause) => return refused(cause),
     };
     let head = room.head + 1;
-    content.changed = Some(offset(head)?);
+    stored.message.content.changed = Some(offset(head)?);
     let (emoji, from) = reaction_of(&change).unzip();
     let (author_id, author_name) = from.map(|from| (from.id.as_str(), from.name.as_str())).unzip();
     let (kind, at) = (kind_of(&change), new.at.as_millis());

@@ -1,0 +1,67 @@
+//! Who may do what to a message that was said.
+
+use crate::{
+    server::store::{Alteration, NewChange, Refused},
+    wire::{MOST_KINDS, MOST_KINDS_OF_ONE, Message},
+};
+
+/// Whether a change may be made of a message, to which its person has `put` so many kinds of emoji: only the author edits and deletes, and
+/// nobody alone takes the room that there is for the emoji of others. Stores ask where nobody else changes the message.
+///
+/// # Errors
+/// Why not.
+pub fn may_change(change: &NewChange, message: &Message, put: usize) -> Result<(), Refused> {
+    match &change.alteration {
+        Alteration::Edit(_) | Alteration::Delete if message.from.id != change.from.id => Err(Refused::NotYours),
+        Alteration::React { emoji, on: true } => {
+            if message.content.reactions.len() >= MOST_KINDS && message.content.reaction(emoji).is_none() {
+                return Err(Refused::TooManyKinds);
+            }
+            if put >= MOST_KINDS_OF_ONE { Err(Refused::TooManyOfOne) } else { Ok(()) }
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Content, Person, Reaction, Timestamp};
+
+    fn change(by: &str, alteration: Alteration) -> NewChange {
+        let (group, id) = ("lobby".parse().unwrap(), "e-1".parse().unwrap());
+        let from = Person { id: by.to_owned(), name: by.to_uppercase() };
+        NewChange { group, id, from, alteration, at: Timestamp::from_millis(0), rule: may_change }
+    }
+
+    /// Of Ann's, with so many kinds of emoji.
+    fn message(kinds: usize) -> Message {
+        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+        let reaction = |kind| Reaction { emoji: format!("a{kind}").parse().unwrap(), count: 1, from: vec![from.clone()] };
+        let content = Content { reactions: (0..kinds).map(reaction).collect(), ..Content::new("hello") };
+        Message { id: "e-1".to_owned(), key: "k".parse().unwrap(), from, content, at: Timestamp::from_millis(0) }
+    }
+
+    #[test]
+    fn only_the_author_edits_and_deletes() {
+        for alteration in [Alteration::Edit("mine".to_owned()), Alteration::Delete] {
+            assert_eq!(may_change(&change("ann", alteration.clone()), &message(0), 0), Ok(()));
+            assert_eq!(may_change(&change("bob", alteration), &message(0), 0), Err(Refused::NotYours));
+        }
+    }
+
+    #[test]
+    fn nobody_alone_takes_the_room_of_the_others() {
+        let react = |emoji: &str, on| Alteration::React { emoji: emoji.parse().unwrap(), on };
+        for (emoji, on, kinds, put, expected) in [
+            ("new", true, MOST_KINDS - 1, MOST_KINDS_OF_ONE - 1, Ok(())),
+            ("new", true, MOST_KINDS, 0, Err(Refused::TooManyKinds)),
+            ("a0", true, MOST_KINDS, 0, Ok(())),
+            ("a0", true, 1, MOST_KINDS_OF_ONE, Err(Refused::TooManyOfOne)),
+            ("a0", false, MOST_KINDS, MOST_KINDS_OF_ONE, Ok(())),
+        ] {
+            let may = may_change(&change("bob", react(emoji, on)), &message(kinds), put);
+            assert_eq!(may, expected, "{emoji} {on} with {kinds} kinds, {put} of one's own");
+        }
+    }
+}
