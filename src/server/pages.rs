@@ -11,7 +11,7 @@ use axum::{
 use leptos::{config::LeptosOptions, nonce::use_nonce, prelude::expect_context};
 use leptos_axum::ResponseOptions;
 use serde::Deserialize;
-use tracing::error;
+use tracing::{debug, error};
 
 use super::{
     assets::BUILD,
@@ -395,7 +395,7 @@ async fn refused(refusal: Refusal, request: Request) -> Response {
 }
 
 async fn unavailable(StoreError::Unavailable(cause): StoreError, request: Request) -> Response {
-    error!(%cause, "the store could not be read");
+    debug!(%cause, "the store could not be read");
     let text = "The messages cannot be read now. Try again in a moment.";
     notice(StatusCode::SERVICE_UNAVAILABLE, "Something is wrong here", text, request).await
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tracing::error;
+use tracing::debug;
 
 use crate::{
     server::{
@@ -361,6 +361,6 @@ fn not_joined(topic: &Topic) -> CommandError {
 }
 
 fn unavailable(StoreError::Unavailable(cause): StoreError) -> CommandError {
-    error!(%cause, "the store could not be read");
+    debug!(%cause, "the store could not be read");
     CommandError { code: Code::Unavailable, message: "not now; try again".to_owned(), retry_after_ms: Some(1_000) }
 }

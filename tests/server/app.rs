@@ -152,6 +152,8 @@ pub fn rule(pattern: &str, history: History) -> RoomRule {
 pub struct Program {
     pub address: SocketAddr,
     child: Child,
+    /// Gives what the program has logged when that has ended.
+    log: Option<std::thread::JoinHandle<String>>,
 }
 
 impl Program {
@@ -186,8 +188,8 @@ impl Program {
         let log = BufReader::new(child.stderr.take().expect("it is piped"));
         let (told, address) = oneshot::channel();
         // Reads to the end, so that the program never waits for a reader of its log.
-        std::thread::spawn(move || {
-            let mut told = Some(told);
+        let log = std::thread::spawn(move || {
+            let (mut told, mut all) = (Some(told), String::new());
             for line in log.lines().map_while(Result::ok) {
                 let address = line.split("serving address=").nth(1).and_then(|rest| rest.split_whitespace().next());
                 if let Some(address) = address.and_then(|address| address.parse().ok())
@@ -196,16 +198,25 @@ impl Program {
                     // The test may have given up.
                     let _ = told.send(address);
                 }
+                all.push_str(&line);
+                all.push('\n');
             }
+            all
         });
         let address = within("the address in the log", address).await.expect("the program serves");
-        Self { address, child }
+        Self { address, child, log: Some(log) }
     }
 
     /// `kill -9`
     pub fn kill(&mut self) {
         self.child.kill().expect("a process to kill");
         self.child.wait().expect("its end");
+    }
+
+    /// `kill -9`, and all that it has logged.
+    pub fn into_log(mut self) -> String {
+        self.kill();
+        self.log.take().expect("it was not asked before").join().expect("its reader")
     }
 
     pub fn id(&self) -> u32 {

@@ -238,6 +238,43 @@ async fn damage_that_is_found_later_is_said_and_the_rest_is_read() {
 }
 
 #[tokio::test]
+async fn a_broken_row_keeps_nobody_from_the_rest_and_is_said_once() {
+    let data = used().await;
+    let program = Program::start(data.path()).await;
+    V1::connect(program.address, "/room/b/").await.post("room/b", "k", "well").await;
+    let store = rusqlite::Connection::open(data.path().join("confab.db")).expect("the store");
+    store.execute("UPDATE messages SET key = '' WHERE text LIKE '20 x%'", []).expect("a change");
+    for _ in 0..3 {
+        let (status, list) = program.api("/api/v1/rooms").await;
+        assert_eq!((status, list["rooms"].as_array().map(Vec::len)), (200, Some(1)), "{list}");
+        assert_eq!(program.get("/").await.status(), 200);
+        assert_eq!(program.get("/room/a/").await.status(), 200);
+        let (status, page) = program.api("/api/v1/rooms/a/messages?after=18").await;
+        assert_eq!((status, &page["messages"][1]["deleted"], &page["messages"][1]["text"]), (200, &json!(true), &json!("")));
+        let mut reader = V1::connect(program.address, "/ws/").await;
+        assert_eq!(reader.join("room/a", None).await["offset"], 20);
+    }
+    let log = program.into_log();
+    assert_eq!(log.matches("passed over").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn that_the_store_cannot_be_read_is_said_once() {
+    let data = used().await;
+    let program = Program::start(data.path()).await;
+    let store = rusqlite::Connection::open(data.path().join("confab.db")).expect("the store");
+    store.execute_batch("ALTER TABLE messages RENAME TO elsewhere").expect("a change");
+    for _ in 0..3 {
+        assert_eq!(program.api("/api/v1/rooms/a/messages").await.0, 503);
+        assert_eq!(program.get("/room/a/").await.status(), 503);
+        assert_eq!(program.get("/readyz").await.status(), 503);
+    }
+    let log = program.into_log();
+    assert_eq!(log.matches("ERROR").count(), 1, "{log}");
+    assert_eq!(log.matches("the store cannot be read").count(), 1, "{log}");
+}
+
+#[tokio::test]
 async fn a_database_that_is_deleted_under_the_program_is_said() {
     let data = used().await;
     let program = Program::start(data.path()).await;

@@ -13,6 +13,7 @@ mod changes;
 mod conformance;
 mod like_memory;
 mod memory;
+mod passed;
 mod postgres;
 mod retention;
 mod search;

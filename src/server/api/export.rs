@@ -146,7 +146,7 @@ impl<K> Export<K> {
     async fn part(&self) -> Result<Option<Stretch>, StoreError> {
         let mut count = PAGE;
         while count > 0 {
-            match self.access.part(Slice::After(self.reached), count).await {
+            match self.access.exact_part(Slice::After(self.reached), count).await {
                 Err(cause) if cause.is_damage() => count /= 2,
                 read => return read.map(Some),
             }
@@ -163,7 +163,7 @@ impl<K> Export<K> {
             if self.reached >= self.begun.latest {
                 break;
             }
-            match self.access.part(Slice::After(self.reached), 1).await {
+            match self.access.exact_part(Slice::After(self.reached), 1).await {
                 Ok(_) => break,
                 Err(cause) if cause.is_damage() && self.unreadable < MOST_UNREADABLE => {}
                 Err(cause) => return Err(cause),

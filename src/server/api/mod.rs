@@ -21,7 +21,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use serde::Serialize;
-use tracing::error;
+use tracing::debug;
 
 use super::{
     accounts::{Program, Unknown},
@@ -113,7 +113,7 @@ impl From<Refusal> for Error {
 
 impl From<StoreError> for Error {
     fn from(StoreError::Unavailable(cause): StoreError) -> Self {
-        error!(%cause, "the store could not be read");
+        debug!(%cause, "the store could not be read");
         Self(StatusCode::SERVICE_UNAVAILABLE, CommandError::new(Code::Unavailable, "not now; try again"))
     }
 }

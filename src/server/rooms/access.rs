@@ -359,8 +359,23 @@ impl Access<Room> {
             let (epoch, offset, messages) = (self.rooms.passing.clone(), Offset::START, Vec::new());
             return Ok(Stretch { epoch, offset, first: offset.next(), latest: offset, messages, mine });
         };
-        let Page { head, first, latest, messages } = store.read(&group, slice, count, ANSWER_BYTES).await?;
+        let Page { head, first, latest, messages, .. } = store.read(&group, slice, count, ANSWER_BYTES).await?;
         Ok(Stretch { epoch: head.epoch, offset: head.offset, first, latest, messages, mine })
+    }
+
+    /// The same for who has to know of each message whether it is what was said.
+    ///
+    /// # Errors
+    /// The store cannot be read, or one of the messages.
+    pub async fn exact_part(&self, slice: Slice, count: usize) -> Result<Stretch, StoreError> {
+        if let Some(Stream { group, store }) = self.stream() {
+            let Page { head, first, latest, messages, unreadable } = store.read(&group, slice, count, ANSWER_BYTES).await?;
+            return match unreadable[..] {
+                [] => Ok(Stretch { epoch: head.epoch, offset: head.offset, first, latest, messages, mine: Mine::new() }),
+                [first, ..] => Err(StoreError::damage(format!("message {first} cannot be read"))),
+            };
+        }
+        self.part(slice, count).await
     }
 }
 

@@ -106,8 +106,8 @@ pub struct Rooms {
     refused: Fault,
     /// What was wrong with the durable store when it was last looked at.
     readable: Glance<Option<Trouble>>,
-    /// The durable store could not be read, the last time that it was looked at.
-    unreadable: Fault,
+    /// The durable store's files were not in their place, the last time that they were looked at.
+    displaced: Fault,
     /// The longest text, in bytes.
     longest: usize,
     /// The epoch of rooms without history: there is nothing in them to come back to, and after a restart not even this.
@@ -146,7 +146,7 @@ impl Rooms {
             layer: Arc::clone(layer),
             refused: Fault::default(),
             readable: Glance::default(),
-            unreadable: Fault::default(),
+            displaced: Fault::default(),
             longest,
             passing,
         })
@@ -185,11 +185,11 @@ impl Rooms {
     pub async fn trouble(&self) -> Option<&'static str> {
         let trouble = self.readable.at(async {
             let trouble = self.durable.store.trouble().await;
-            if self.unreadable.is_news(trouble.is_some()) {
-                match &trouble {
-                    None => info!("the store can be read again"),
-                    // The store has said so when it found it.
-                    Some((Trouble::Damaged, _)) => {}
+            // Of the rest the store has said so when it found it.
+            let displaced = trouble.as_ref().filter(|(trouble, _)| *trouble == Trouble::Displaced);
+            if self.displaced.is_news(displaced.is_some()) {
+                match displaced {
+                    None => info!("the database is in its place again"),
                     Some((trouble, cause)) => error!(%cause, "{}", trouble.words()),
                 }
             }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::server::telemetry::Fault;
+
 /// Why the store could not.
 #[derive(Debug)]
 pub enum StoreError {
@@ -19,7 +21,7 @@ impl StoreError {
     }
 
     /// A part of what is stored cannot be read, and will not be when it is tried again.
-    pub(super) fn damage(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(in crate::server) fn damage(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::unavailable(Damage(cause.into()))
     }
 
@@ -51,6 +53,17 @@ impl fmt::Display for Damage {
 }
 
 impl std::error::Error for Damage {}
+
+/// Says in the log when what is stored cannot be read now, and when it can be again. Damage is said by whoever finds it.
+pub(super) fn tell_unreadable(fault: &Fault, failed: Option<&StoreError>) {
+    let failed = failed.filter(|cause| !cause.is_damage());
+    if fault.is_news(failed.is_some()) {
+        match failed {
+            Some(StoreError::Unavailable(cause)) => tracing::error!(%cause, "the store cannot be read"),
+            None => tracing::info!("the store can be read again"),
+        }
+    }
+}
 
 /// What keeps a store from serving, in words for an operator who may be anybody: they name no file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -431,7 +431,7 @@ impl Room {
         let taken = page::cut(slice, first, self.head, count, bytes, |run, allowance| Ok(self.take(run, allowance)));
         let messages = taken.unwrap_or_else(|impossible: Infallible| match impossible {});
         let latest = self.messages.back().map_or(Offset::START, Held::offset);
-        Page { head: self.position(), first, latest, messages }
+        Page { head: self.position(), first, latest, messages, unreadable: Vec::new() }
     }
 
     fn take(&self, run: Run, allowance: &mut Allowance) -> Vec<Stored> {

@@ -27,6 +27,13 @@ pub(in crate::server::store) fn message_id(epoch: &Epoch, offset: Offset) -> Mes
     MessageId { epoch: epoch.clone(), offset }
 }
 
+/// What stands for a message that cannot be read, with what is known of it.
+pub(in crate::server::store) fn unreadable(epoch: &Epoch, offset: Offset, from: Person, at: Timestamp) -> Stored {
+    let id = message_id(epoch, offset).to_string();
+    let key = format!("unreadable-{offset}").parse().expect("a key"); // never: letters, digits and dashes are one
+    Stored { offset, message: Message { id, key, from, content: Content { deleted: true, ..Content::default() }, at } }
+}
+
 /// Where a message or a change stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -88,6 +95,8 @@ pub struct Page {
     /// The offset of the newest message; 0 when none is held.
     pub latest: Offset,
     pub messages: Vec<Stored>,
+    /// Which of them cannot be read: they stand there as deleted.
+    pub unreadable: Vec<Offset>,
 }
 
 /// A part of a room's stream, in rising order of offset and without gaps: messages as they are now, and changes. An edit too has

@@ -88,9 +88,4 @@ impl<'w> Picking<'w> {
     pub(in crate::server::store) fn next(&self) -> Option<u64> {
         self.next
     }
-
-    /// Before which activity the rooms stand that have not been looked at.
-    pub(in crate::server::store) fn last(&self) -> Option<u64> {
-        self.last
-    }
 }

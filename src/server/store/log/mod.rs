@@ -25,6 +25,7 @@ pub(super) mod epoch;
 pub(super) mod intake;
 pub(super) mod listing;
 pub(super) mod page;
+pub(super) mod passed;
 
 pub use change::{Alteration, ChangeError, NewChange, Refused, Rule};
 pub use commits::{Commits, Committed};
@@ -43,6 +44,8 @@ pub use page::{bytes_as_sent, cut_down};
 ///   same epoch and offset are the same entry. A room comes into being with its first message, not by being read.
 /// - One author's key is one message in a room, for as long as the message is held: whoever appends it again learns where it
 ///   stands, and nobody hears of it twice.
+/// - What cannot be read and will not be when it is tried again is passed over, and the log says so once: a message stands there as
+///   deleted, a room is in no list, and what was to be replayed begins after a change that is so.
 /// - A page and its head are of one moment, and hold only what is durable (a little before it has gone down [`Commits`]).
 #[async_trait]
 pub trait Log: Send + Sync {

@@ -18,17 +18,21 @@ use super::{
     url::PostgresUrl,
 };
 use crate::{
-    server::store::{
-        error::StoreError,
-        log::{
-            Bounds, Entry, Extent, Listed, ListedRoom, Missed, Moved, Page, Slice, Watch, What, Within,
-            beginning::{Beginning, DROPPED_AT_ONCE, Kept},
-            change::{ChangeRow, Others},
-            entry::message_id,
-            epoch::EpochSeed,
-            listing::Picking,
-            page::{self, Allowance, Run, Runs, bytes_as_sent},
+    server::{
+        store::{
+            error::{StoreError, tell_unreadable},
+            log::{
+                Bounds, Entry, Extent, Listed, ListedRoom, Missed, Moved, Page, Slice, Watch, What, Within,
+                beginning::{Beginning, DROPPED_AT_ONCE, Kept},
+                change::{ChangeRow, Others},
+                entry::{self, message_id},
+                epoch::EpochSeed,
+                listing::Picking,
+                page::{self, Allowance, Run, Runs, bytes_as_sent},
+                passed::PassedOver,
+            },
         },
+        telemetry::Fault,
     },
     wire::{
         Content, Emoji, Epoch, Group, InvalidName, Message, Offset, Person, Position, Reaction, RoomSummary, Stored, Timestamp,
@@ -108,21 +112,38 @@ struct Room {
 pub(super) struct Readers {
     connections: Arc<Connections>,
     seed: EpochSeed,
+    /// The database could not be read, the last time.
+    unreadable: Arc<Fault>,
+    passed_over: Arc<PassedOver>,
 }
 
 impl Readers {
     pub(super) fn new(url: &PostgresUrl, seed: EpochSeed) -> Result<Self, OpenError> {
-        Ok(Self { connections: Arc::new(Connections::new(url, Purpose::Reading, CONNECTIONS)?), seed })
+        Ok(Self {
+            connections: Arc::new(Connections::new(url, Purpose::Reading, CONNECTIONS)?),
+            seed,
+            unreadable: Arc::default(),
+            passed_over: Arc::default(),
+        })
     }
 
     pub(super) fn close(&self) {
         self.connections.close();
     }
 
-    /// Reads a part of a room's stream.
+    /// Asks over a connection, and says in the log when that cannot be done, and when it can be again.
+    async fn ask<T>(&self, asked: impl AsyncFnOnce(&Object) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let answered = match self.connections.get().await {
+            Ok(client) => answer(client, asked).await.flatten(),
+            Err(cause) => Err(cause),
+        };
+        tell_unreadable(&self.unreadable, answered.as_ref().err());
+        answered
+    }
+
+    /// Reads a part of a room's messages.
     pub(super) async fn page(&self, group: &Group, slice: Slice, count: usize, bytes: usize) -> Result<Page, StoreError> {
-        let client = self.connections.get().await?;
-        answer(client, async |client| self.page_on(client, group, slice, count, bytes).await).await?
+        self.ask(async |client| self.page_on(client, group, slice, count, bytes).await).await
     }
 
     async fn page_on(
@@ -134,18 +155,26 @@ impl Readers {
         bytes: usize,
     ) -> Result<Page, StoreError> {
         let Room { id, head, beginning: Beginning { first, .. }, latest } = self.room(client, group).await?;
-        let Some(id) = id else { return Ok(Page { head, first, latest, messages: Vec::new() }) };
+        let Some(id) = id else { return Ok(Page { head, first, latest, messages: Vec::new(), unreadable: Vec::new() }) };
         let Runs { back, on } = page::runs(slice, first, head.offset, count, bytes);
         let take = |run| take(client, id, &head, run);
         let (back, on) = future::try_join(take(back), take(on)).await?;
-        let messages = back.into_iter().rev().chain(on).collect();
-        Ok(Page { head, first, latest, messages })
+        let mut unreadable = Vec::new();
+        let read = back.into_iter().rev().chain(on);
+        let messages = read.map(|(stored, cause)| {
+            if let Some(cause) = cause {
+                unreadable.push(stored.offset);
+                self.passed_over.tell(group.as_str(), cause);
+            }
+            stored
+        });
+        let messages = messages.collect();
+        Ok(Page { head, first, latest, messages, unreadable })
     }
 
     /// Reads a part of a room's stream.
     pub(super) async fn entries(&self, group: &Group, after: Offset, count: usize, bytes: usize) -> Result<Missed, StoreError> {
-        let client = self.connections.get().await?;
-        answer(client, async |client| self.entries_on(client, group, after, count, bytes).await).await?
+        self.ask(async |client| self.entries_on(client, group, after, count, bytes).await).await
     }
 
     async fn entries_on(
@@ -156,7 +185,7 @@ impl Readers {
         count: usize,
         bytes: usize,
     ) -> Result<Missed, StoreError> {
-        let Room { id, head, beginning: Beginning { replayable: first, .. }, .. } = self.room(client, group).await?;
+        let Room { id, head, beginning: Beginning { replayable: mut first, .. }, .. } = self.room(client, group).await?;
         let Some(id) = id.filter(|_| after < head.offset) else { return Ok(Missed { head, first, entries: Vec::new() }) };
         let (from, most) = (after.next().max(first), Allowance::new(count, bytes));
         let changes = async {
@@ -164,10 +193,29 @@ impl Readers {
             let (count, bytes) = (column(count as u64), column(bytes as u64));
             let bounds: [&(dyn ToSql + Sync); 5] = [&id, &column(from.0), &column(head.offset.0), &count, &bytes];
             let rows = client.query(&statement, &bounds).await.map_err(StoreError::unavailable)?;
-            rows.iter().map(|row| change(row, &head.epoch)).collect::<Result<Vec<_>, _>>()
+            let mut changes = Vec::new();
+            for row in &rows {
+                match change(row, &head.epoch) {
+                    Ok(change) => changes.push(change),
+                    Err(cause) => {
+                        // What could be replayed begins after it.
+                        first = offset(row, 0)?.next();
+                        changes.clear();
+                        self.passed_over.tell(group.as_str(), cause);
+                    }
+                }
+            }
+            Ok(changes)
         };
         let (messages, changes) = future::try_join(take(client, id, &head, Some((Run::From(from), most))), changes).await?;
-        let entries = page::merged(from, messages, changes, most);
+        let from = from.max(first);
+        let messages = messages.into_iter().filter(|(stored, _)| stored.offset >= from).map(|(stored, cause)| {
+            if let Some(cause) = cause {
+                self.passed_over.tell(group.as_str(), cause);
+            }
+            stored
+        });
+        let entries = page::merged(from, messages.collect(), changes, most);
         Ok(Missed { head, first, entries })
     }
 
@@ -178,13 +226,8 @@ impl Readers {
         person: &str,
         messages: &[Offset],
     ) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
-        let client = self.connections.get().await?;
         let places: Vec<_> = messages.iter().map(|message| column(message.0)).collect();
-        let rows = answer(client, async |client| {
-            let statement = client.prepare_cached(REACTED).await?;
-            client.query(&statement, &[&group.as_str(), &places]).await
-        });
-        let rows = rows.await?.map_err(StoreError::unavailable)?;
+        let rows = self.ask(async |client| query(client, REACTED, &[&group.as_str(), &places]).await).await?;
         let put = |row: &Row| {
             let (reactions, others) = reactions(row, 1, Some(2))?;
             Ok((offset(row, 0)?, others.put_by(&reactions, person).cloned().collect()))
@@ -208,20 +251,14 @@ impl Readers {
 
     /// Reads the names of rooms, and how long their streams are.
     pub(super) async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Extent>, StoreError> {
-        let client = self.connections.get().await?;
         let after = after.map_or("", Group::as_str);
-        let rows = answer(client, async |client| {
-            let statement = client.prepare_cached(EXTENTS).await?;
-            client.query(&statement, &[&after, &column(count as u64)]).await
-        });
-        let rows = rows.await?.map_err(StoreError::unavailable)?;
+        let rows = self.ask(async |client| query(client, EXTENTS, &[&after, &column(count as u64)]).await).await?;
         rows.iter().map(|row| Ok(Extent { group: name(row, 0)?, entries: offset(row, 1)?.0 })).collect()
     }
 
     /// Counts what is to be held of a room; none where there is no such room.
     pub(super) async fn kept(&self, group: &Group, bounds: Bounds) -> Result<Option<Kept>, StoreError> {
-        let client = self.connections.get().await?;
-        answer(client, async |client| {
+        self.ask(async |client| {
             let Room { id: Some(id), head, beginning, .. } = self.room(client, group).await? else { return Ok(None) };
             let messages = match beginning.messages_to_count(bounds, head.offset) {
                 Some(most) => one(client, KEPT, &[&id, &column(most.saturating_sub(1))]).await?,
@@ -234,13 +271,12 @@ impl Readers {
             let (messages, changes) = (messages.unwrap_or_default(), gone.map(Offset::next).unwrap_or_default());
             Ok(Some(Kept { messages, since: bounds.since, changes }))
         })
-        .await?
+        .await
     }
 
     /// The next part of the way to what is to be held of a room; none where it is through.
     pub(super) async fn next_beginning(&self, group: &Group, kept: &Kept) -> Result<Option<Beginning>, StoreError> {
-        let client = self.connections.get().await?;
-        answer(client, async |client| {
+        self.ask(async |client| {
             let Room { id: Some(id), head, beginning, .. } = self.room(client, group).await? else { return Ok(None) };
             let oldest =
                 if beginning.may_drop_messages(kept) { oldest(client, id, beginning.first).await? } else { Vec::new() };
@@ -253,64 +289,82 @@ impl Readers {
             };
             Ok(Some(beginning.towards(goal, last)).filter(|next| *next != beginning))
         })
-        .await?
+        .await
     }
 
     /// Reads a part of the list of rooms.
     pub(super) async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
-        let client = self.connections.get().await?;
-        match within {
-            Within::Everything => answer(client, async |client| list_all(client, before, count).await).await?,
-            _ => answer(client, async |client| list_some(client, within, before, count).await).await?,
-        }
+        self.ask(async |client| match within {
+            Within::Everything => self.list_all(client, before, count).await,
+            _ => self.list_some(client, within, before, count).await,
+        })
+        .await
     }
 
     pub(super) fn watch(&self) -> HeadWatch {
         HeadWatch { readers: self.clone(), moment: None }
     }
-}
 
-/// A part of the list of all rooms, with one question.
-async fn list_all(client: &Object, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
-    let one_more = column((count as u64).saturating_add(1));
-    let mut rooms = listed(client, ROOMS, &[&column(before.unwrap_or(u64::MAX)), &one_more]).await?;
-    let more = rooms.len() > count;
-    rooms.truncate(count);
-    let last = rooms.last().map(|last| last.activity).or(before);
-    Ok(Listed { rooms, next: last.or(Some(u64::MAX)).filter(|_| more) })
-}
+    /// A part of the list of all rooms, with one question.
+    async fn list_all(&self, client: &Object, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
+        let one_more = column((count as u64).saturating_add(1));
+        let rows = query(client, ROOMS, &[&column(before.unwrap_or(u64::MAX)), &one_more]).await?;
+        let (more, rows) = (rows.len() > count, &rows[..rows.len().min(count)]);
+        let last = rows.last().map(|row| number(row, 11)).transpose()?.or(before);
+        Ok(Listed { rooms: self.listed(rows), next: last.or(Some(u64::MAX)).filter(|_| more) })
+    }
 
-/// A part of the list of those rooms that are asked for.
-async fn list_some(client: &Object, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
-    let mut picking = Picking::new(within, before, count);
-    let mut picked = Vec::new();
-    let names = client.prepare_cached(NAMES).await.map_err(StoreError::unavailable)?;
-    'names: loop {
-        let bounds: [&(dyn ToSql + Sync); 2] = [&column(picking.last().unwrap_or(u64::MAX)), &column(NAMES_AT_ONCE)];
-        let rows = client.query(&names, &bounds).await.map_err(StoreError::unavailable)?;
-        for row in &rows {
-            match picking.pick(number(row, 1)?, &name(row, 0)?) {
-                ControlFlow::Continue(true) => picked.push(row.get::<_, i64>(2)),
-                ControlFlow::Continue(false) => {}
-                ControlFlow::Break(()) => break 'names,
+    /// A part of the list of those rooms that are asked for.
+    async fn list_some(
+        &self,
+        client: &Object,
+        within: &Within,
+        before: Option<u64>,
+        count: usize,
+    ) -> Result<Listed, StoreError> {
+        let mut picking = Picking::new(within, before, count);
+        let mut picked = Vec::new();
+        let mut last = before;
+        'names: loop {
+            let rows = query(client, NAMES, &[&column(last.unwrap_or(u64::MAX)), &column(NAMES_AT_ONCE)]).await?;
+            for row in &rows {
+                let activity = number(row, 1)?;
+                last = Some(activity);
+                let group = match name(row, 0) {
+                    Ok(group) => group,
+                    Err(cause) => {
+                        self.passed_over.tell(row.get(0), cause);
+                        continue;
+                    }
+                };
+                match picking.pick(activity, &group) {
+                    ControlFlow::Continue(true) => picked.push(row.get::<_, i64>(2)),
+                    ControlFlow::Continue(false) => {}
+                    ControlFlow::Break(()) => break 'names,
+                }
+            }
+            if (rows.len() as u64) < NAMES_AT_ONCE {
+                break;
             }
         }
-        if (rows.len() as u64) < NAMES_AT_ONCE {
-            break;
-        }
+        let rows = if picked.is_empty() { Vec::new() } else { query(client, PICKED, &[&picked]).await? };
+        Ok(Listed { rooms: self.listed(&rows), next: picking.next() })
     }
-    let rooms = if picked.is_empty() { Vec::new() } else { listed(client, PICKED, &[&picked]).await? };
-    Ok(Listed { rooms, next: picking.next() })
+
+    /// The rooms of rows that can be read.
+    fn listed(&self, rows: &[Row]) -> Vec<ListedRoom> {
+        let room = |row: &Row| {
+            let room = RoomSummary { group: name(row, 9)?, latest: Some(stored(row, &name(row, 10)?)?) };
+            Ok::<_, StoreError>(ListedRoom { activity: number(row, 11)?, room })
+        };
+        let read = rows.iter().filter_map(|row| room(row).inspect_err(|cause| self.passed_over.tell(row.get(9), cause)).ok());
+        read.collect()
+    }
 }
 
-async fn listed(client: &Object, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<ListedRoom>, StoreError> {
+async fn query(client: &Object, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, StoreError> {
     let statement = client.prepare_cached(sql).await.map_err(StoreError::unavailable)?;
-    let rows = client.query(&statement, parameters).await.map_err(StoreError::unavailable)?;
-    let room = |row: &Row| {
-        let room = RoomSummary { group: name(row, 9)?, latest: Some(stored(row, &name(row, 10)?)?) };
-        Ok(ListedRoom { activity: number(row, 11)?, room })
-    };
-    rows.iter().map(room).collect()
+    client.query(&statement, parameters).await.map_err(StoreError::unavailable)
 }
 
 /// The offset that is asked for, if there is one.
@@ -328,13 +382,13 @@ async fn oldest(client: &Object, room_id: i64, first: Offset) -> Result<Vec<(Off
     rows.iter().map(|row| Ok((offset(row, 0)?, Timestamp::from_millis(row.get(1))))).collect()
 }
 
-/// Collects a run of messages as far as the allowance goes.
+/// Collects a run of messages as far as the allowance goes. With one that is not understood, for which another stands, is why.
 async fn take(
     client: &Object,
     room_id: i64,
     head: &Position,
     run: Option<(Run, Allowance)>,
-) -> Result<Vec<Stored>, StoreError> {
+) -> Result<Vec<(Stored, Option<StoreError>)>, StoreError> {
     let Some((run, mut allowance)) = run else { return Ok(Vec::new()) };
     let (sql, from, to) = match run {
         Run::From(offset) => (RISING, offset, head.offset),
@@ -345,11 +399,18 @@ async fn take(
     let rows = client.query(&statement, &[&room_id, &column(from.0), &column(to.0), &count, &bytes]).await;
     let mut messages = Vec::new();
     for row in &rows.map_err(StoreError::unavailable)? {
-        let stored = held(row, &head.epoch)?;
+        let (stored, cause) = match held(row, &head.epoch) {
+            Ok(stored) => (stored, None),
+            Err(cause) => {
+                let from = Person { id: unescape(row.get(2)), name: unescape(row.get(3)) };
+                let at = Timestamp::from_millis(row.get(5));
+                (entry::unreadable(&head.epoch, offset(row, 0)?, from, at), Some(cause))
+            }
+        };
         if !allowance.admits(bytes_as_sent(&stored.message)) {
             break;
         }
-        messages.push(stored);
+        messages.push((stored, cause));
     }
     Ok(messages)
 }
@@ -364,13 +425,8 @@ pub(super) struct HeadWatch {
 #[async_trait]
 impl Watch for HeadWatch {
     async fn moved(&mut self) -> Result<Vec<Moved>, StoreError> {
-        let client = self.readers.connections.get().await?;
         let (since, moment) = self.moment.clone().unwrap_or_else(|| (i64::MAX, NO_MOMENT.to_owned()));
-        let rows = answer(client, async |client| {
-            let statement = client.prepare_cached(MOVED).await?;
-            client.query(&statement, &[&since, &moment]).await
-        });
-        let rows = rows.await?.map_err(StoreError::unavailable)?;
+        let rows = self.readers.ask(async |client| query(client, MOVED, &[&since, &moment]).await).await?;
         let mut moved = Vec::new();
         for row in &rows {
             self.moment = Some((row.get(4), row.get(0)));

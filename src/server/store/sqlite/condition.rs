@@ -13,6 +13,8 @@ use std::{
 
 use rusqlite::{ErrorCode, ffi};
 
+use crate::server::store::log::passed::PassedOver;
+
 /// What all connections to the database know of it.
 #[derive(Clone, Debug)]
 pub(super) struct Condition(Arc<State>);
@@ -23,6 +25,7 @@ struct State {
     files: [OpenFile; 2],
     /// What was found first of damage.
     damage: OnceLock<String>,
+    passed_over: PassedOver,
 }
 
 #[derive(Debug)]
@@ -67,7 +70,7 @@ impl Condition {
     pub(super) fn of(database: &Path) -> io::Result<Self> {
         let file = |path: PathBuf| Ok::<_, io::Error>(OpenFile { identity: identity(&path)?, path });
         let files = [file(database.to_owned())?, file(beside(database, "-wal"))?];
-        Ok(Self(Arc::new(State { files, damage: OnceLock::new() })))
+        Ok(Self(Arc::new(State { files, damage: OnceLock::new(), passed_over: PassedOver::default() })))
     }
 
     /// # Errors
@@ -90,6 +93,12 @@ impl Condition {
             let file = self.0.files[0].path.display();
             tracing::error!(%file, %cause, "the database is damaged; stop the server and restore it from a copy");
         }
+    }
+
+    /// Notes what is wrong with a part of a room that is passed over.
+    pub(super) fn pass_over(&self, room: &str, cause: &rusqlite::Error) {
+        self.note(cause);
+        self.0.passed_over.tell(room, cause);
     }
 
     /// What was found first of damage.

@@ -162,12 +162,12 @@ impl Log for SqliteStore {
 
     async fn read(&self, group: &Group, slice: Slice, count: usize, bytes: usize) -> Result<Page, StoreError> {
         let group = group.clone();
-        self.readers.run(move |connection, seed| reader::page(connection, seed, &group, slice, count, bytes)).await
+        self.readers.run(move |connection, known| reader::page(connection, known, &group, slice, count, bytes)).await
     }
 
     async fn entries(&self, group: &Group, after: Offset, count: usize, bytes: usize) -> Result<Missed, StoreError> {
         let group = group.clone();
-        self.readers.run(move |connection, seed| reader::entries(connection, seed, &group, after, count, bytes)).await
+        self.readers.run(move |connection, known| reader::entries(connection, known, &group, after, count, bytes)).await
     }
 
     async fn reacted(&self, group: &Group, person: &str, messages: &[Offset]) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
@@ -177,7 +177,7 @@ impl Log for SqliteStore {
 
     async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
         let within = within.clone();
-        self.readers.run(move |connection, _| reader::list(connection, &within, before, count)).await
+        self.readers.run(move |connection, known| reader::list(connection, &known.condition, &within, before, count)).await
     }
 
     async fn groups(&self, after: Option<&Group>, count: usize) -> Result<Vec<Extent>, StoreError> {

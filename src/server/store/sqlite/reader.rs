@@ -13,17 +13,20 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::condition::{Condition, is_damage};
 use crate::{
-    server::store::{
-        error::StoreError,
-        log::{
-            Bounds, Entry, Extent, Listed, ListedRoom, Missed, Page, Slice, What, Within,
-            beginning::{Beginning, DROPPED_AT_ONCE, Kept},
-            change::{ChangeRow, Others},
-            entry::message_id,
-            epoch::EpochSeed,
-            listing::Picking,
-            page::{self, Allowance, Run, bytes_as_sent, merged},
+    server::{
+        store::{
+            error::{StoreError, tell_unreadable},
+            log::{
+                Bounds, Entry, Extent, Listed, ListedRoom, Missed, Page, Slice, What, Within,
+                beginning::{Beginning, DROPPED_AT_ONCE, Kept},
+                change::{ChangeRow, Others},
+                entry::{self, message_id},
+                epoch::EpochSeed,
+                listing::Picking,
+                page::{self, Allowance, Run, bytes_as_sent, merged},
+            },
         },
+        telemetry::Fault,
     },
     wire::{
         Content, Emoji, Epoch, Group, InvalidName, Message, MessageId, Offset, Person, Position, Reaction, RoomSummary, Stored,
@@ -69,37 +72,49 @@ struct Pool {
     file: PathBuf,
     /// Another database that is read together with it, under the name `store`.
     beside: Option<PathBuf>,
-    seed: EpochSeed,
-    condition: Condition,
+    known: Known,
+    /// The store could not be read, the last time.
+    unreadable: Fault,
     idle: Mutex<Vec<Connection>>,
+}
+
+/// What a read has to know of the database.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) seed: EpochSeed,
+    pub(super) condition: Condition,
 }
 
 impl Readers {
     /// So many reads run at a time, each on a connection and a thread of its own; further ones wait.
     pub(super) fn new(file: PathBuf, beside: Option<PathBuf>, seed: EpochSeed, condition: Condition, most: u32) -> Self {
-        let pool = Pool { file, beside, seed, condition, idle: Mutex::new(Vec::new()) };
+        let (known, unreadable) = (Known { seed, condition }, Fault::default());
+        let pool = Pool { file, beside, known, unreadable, idle: Mutex::new(Vec::new()) };
         Self { pool: Arc::new(pool), turns: Arc::new(Semaphore::new(most as usize)), most }
     }
 
     /// Runs a read on a connection and a thread where it may block. A connection that has failed is not used again.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&mut Connection, &EpochSeed) -> rusqlite::Result<T> + Send + 'static,
+        read: impl FnOnce(&mut Connection, &Known) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| StoreError::closed())?;
         let pool = Arc::clone(&self.pool);
+        let told = Arc::clone(&pool);
         let reading = spawn_blocking(move || {
             let idle = pool.idle.lock().pop();
             let mut connection = idle.map_or_else(|| pool.connect(), Ok)?;
-            let result = read(&mut connection, &pool.seed).inspect_err(|cause| pool.note(cause))?;
+            let result = read(&mut connection, &pool.known).inspect_err(|cause| pool.note(cause))?;
             pool.idle.lock().push(connection);
             // Given back only now: who has every turn knows that every connection is idle.
             drop(turn);
             Ok(result)
         });
-        reading.await.map_err(StoreError::unavailable)?.map_err(|cause: rusqlite::Error| {
+        let read = reading.await.map_err(StoreError::unavailable)?.map_err(|cause: rusqlite::Error| {
             if is_unreadable(&cause) { StoreError::damage(cause) } else { StoreError::unavailable(cause) }
-        })
+        });
+        told.tell(read.as_ref().err());
+        read
     }
 
     /// Lets the reads end that have begun, refuses further ones and closes the connections.
@@ -122,23 +137,34 @@ impl Pool {
             connection.execute("ATTACH ?1 AS store", [path])?;
         }
         // After it was opened: it must not be another that was put in its place.
-        self.condition.in_place()?;
+        self.known.condition.in_place()?;
         Ok(connection)
     }
 
     /// Of two databases that are read together nobody knows which one is damaged.
     fn note(&self, cause: &rusqlite::Error) {
         if self.beside.is_none() {
-            self.condition.note(cause);
+            self.known.condition.note(cause);
+        }
+    }
+
+    /// Says in the log when the store cannot be read, and when it can be again.
+    fn tell(&self, failed: Option<&StoreError>) {
+        if self.beside.is_none() {
+            tell_unreadable(&self.unreadable, failed);
         }
     }
 }
 
 /// Whether what is stored is to blame, and other parts of it may be read all the same.
 pub(super) fn is_unreadable(cause: &rusqlite::Error) -> bool {
+    is_damage(cause) || is_not_understood(cause)
+}
+
+/// Whether it is what a row says.
+fn is_not_understood(cause: &rusqlite::Error) -> bool {
     use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
-    is_damage(cause)
-        || matches!(cause, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..))
+    matches!(cause, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..))
 }
 
 /// A room as its row has it.
@@ -167,7 +193,7 @@ fn beginning(seed: &EpochSeed, group: &Group) -> Position {
 /// Reads a part of a room's messages.
 pub(super) fn page(
     connection: &mut Connection,
-    seed: &EpochSeed,
+    Known { seed, condition }: &Known,
     group: &Group,
     slice: Slice,
     count: usize,
@@ -176,32 +202,44 @@ pub(super) fn page(
     let moment = connection.transaction()?;
     let Some(Room { id, head, beginning: Beginning { first, .. }, latest }) = room(&moment, group)? else {
         let head = beginning(seed, group);
-        return Ok(Page { head, first: Offset(1), latest: Offset::START, messages: Vec::new() });
+        return Ok(Page { head, first: Offset(1), latest: Offset::START, messages: Vec::new(), unreadable: Vec::new() });
     };
-    let messages =
-        page::cut(slice, first, head.offset, count, bytes, |run, allowance| take(&moment, id, &head.epoch, run, allowance))?;
-    Ok(Page { head, first, latest, messages })
+    let mut unreadable = Vec::new();
+    let pass_over = &mut |offset, cause: &_| {
+        unreadable.push(offset);
+        condition.pass_over(group.as_str(), cause);
+    };
+    let messages = page::cut(slice, first, head.offset, count, bytes, |run, allowance| {
+        take(&moment, id, &head.epoch, run, allowance, pass_over)
+    })?;
+    Ok(Page { head, first, latest, messages, unreadable })
 }
 
 /// Reads a part of a room's stream.
 pub(super) fn entries(
     connection: &mut Connection,
-    seed: &EpochSeed,
+    Known { seed, condition }: &Known,
     group: &Group,
     after: Offset,
     count: usize,
     bytes: usize,
 ) -> rusqlite::Result<Missed> {
     let moment = connection.transaction()?;
-    let Some(Room { id, head, beginning: Beginning { replayable: first, .. }, .. }) = room(&moment, group)? else {
+    let Some(Room { id, head, beginning: Beginning { replayable: mut first, .. }, .. }) = room(&moment, group)? else {
         return Ok(Missed { head: beginning(seed, group), first: Offset(1), entries: Vec::new() });
     };
     if after >= head.offset {
         return Ok(Missed { head, first, entries: Vec::new() });
     }
-    let (from, most) = (after.next().max(first), Allowance::new(count, bytes));
-    let messages = take(&moment, id, &head.epoch, Run::From(from), &mut most.clone())?;
-    let changes = take_changes(&moment, id, &head.epoch, (from, count), &mut most.clone())?;
+    let most = Allowance::new(count, bytes);
+    let pass_over = &mut |_, cause: &_| condition.pass_over(group.as_str(), cause);
+    let (changes, lost) =
+        take_changes(&moment, id, &head.epoch, (after.next().max(first), count), &mut most.clone(), pass_over)?;
+    if let Some(lost) = lost {
+        first = lost.next();
+    }
+    let from = after.next().max(first);
+    let messages = take(&moment, id, &head.epoch, Run::From(from), &mut most.clone(), pass_over)?;
     let entries = merged(from, messages, changes, most);
     Ok(Missed { head, first, entries })
 }
@@ -213,6 +251,7 @@ fn take(
     epoch: &Epoch,
     run: Run,
     allowance: &mut Allowance,
+    pass_over: &mut dyn FnMut(Offset, &rusqlite::Error),
 ) -> rusqlite::Result<Vec<Stored>> {
     let (sql, bound) = match run {
         Run::From(offset) => (RISING, offset),
@@ -222,7 +261,14 @@ fn take(
     let mut rows = statement.query(params![room_id, column(bound.0), column(allowance.count as u64)])?;
     let mut messages = Vec::new();
     while let Some(row) = rows.next()? {
-        let stored = held(row, epoch)?;
+        let stored = match held(row, epoch) {
+            Err(cause) if is_not_understood(&cause) => {
+                let stored = unreadable(row, epoch)?;
+                pass_over(stored.offset, &cause);
+                stored
+            }
+            read => read?,
+        };
         if !allowance.admits(bytes_as_sent(&stored.message)) {
             break;
         }
@@ -251,25 +297,36 @@ pub(super) fn reacted(
     Ok(all)
 }
 
-/// Collects changes from an offset on, as [`take`] does messages: each edit has all of its message's text.
+/// Collects changes from an offset on, as [`take`] does messages: each edit has all of its message's text. After one that is passed over
+/// it begins anew, and says where that stands.
 fn take_changes(
     moment: &Connection,
     room_id: i64,
     epoch: &Epoch,
     (from, count): (Offset, usize),
     allowance: &mut Allowance,
-) -> rusqlite::Result<Vec<Entry>> {
+    pass_over: &mut dyn FnMut(Offset, &rusqlite::Error),
+) -> rusqlite::Result<(Vec<Entry>, Option<Offset>)> {
     let mut statement = moment.prepare_cached(CHANGES)?;
     let mut rows = statement.query(params![room_id, column(from.0), column(count as u64)])?;
-    let mut changes = Vec::new();
+    let (mut changes, mut lost) = (Vec::new(), None);
     while let Some(row) = rows.next()? {
-        let change = change(row, epoch)?;
+        let change = match change(row, epoch) {
+            Err(cause) if is_not_understood(&cause) => {
+                let offset = offset(row, 0)?;
+                pass_over(offset, &cause);
+                changes.clear();
+                lost = Some(offset);
+                continue;
+            }
+            read => read?,
+        };
         if !allowance.admits(change.bytes_as_sent()) {
             break;
         }
         changes.push(change);
     }
-    Ok(changes)
+    Ok((changes, lost))
 }
 
 /// Reads the names of rooms, and how long their streams are.
@@ -330,6 +387,7 @@ fn oldest(moment: &Connection, room_id: i64, first: Offset) -> rusqlite::Result<
 /// Reads a part of the list of rooms.
 pub(super) fn list(
     connection: &mut Connection,
+    condition: &Condition,
     within: &Within,
     before: Option<u64>,
     count: usize,
@@ -341,21 +399,53 @@ pub(super) fn list(
         let mut names = moment.prepare_cached(NAMES)?;
         let mut rows = names.query([column(before.unwrap_or(u64::MAX))])?;
         while let Some(row) = rows.next()? {
-            match picking.pick(number(row, 1)?, &name(row, 0)?) {
-                ControlFlow::Continue(true) => picked.push(row.get::<_, i64>(2)?.to_string()),
+            let group = match name(row, 0) {
+                Err(cause) if is_not_understood(&cause) => {
+                    condition.pass_over(&String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default()), &cause);
+                    continue;
+                }
+                read => read?,
+            };
+            match picking.pick(number(row, 1)?, &group) {
+                ControlFlow::Continue(true) => picked.push((row.get::<_, i64>(2)?, group)),
                 ControlFlow::Continue(false) => {}
                 ControlFlow::Break(()) => break,
             }
         }
     }
+    let mut rooms = match listed(&moment, &picked) {
+        // The others are listed all the same.
+        Err(cause) if is_unreadable(&cause) => {
+            let mut rooms = Vec::new();
+            for room in picked {
+                match listed(&moment, std::slice::from_ref(&room)) {
+                    Err(cause) if is_unreadable(&cause) => condition.pass_over(room.1.as_str(), &cause),
+                    read => rooms.extend(read?),
+                }
+            }
+            rooms
+        }
+        read => read?,
+    };
+    rooms.sort_by_key(|listed| Reverse(listed.activity));
+    Ok(Listed { rooms, next: picking.next() })
+}
+
+fn listed(moment: &Connection, rooms: &[(i64, Group)]) -> rusqlite::Result<Vec<ListedRoom>> {
+    let ids = rooms.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>().join(",");
     let mut statement = moment.prepare_cached(ROOMS)?;
-    let rooms = statement.query_map([format!("[{}]", picked.join(","))], |row| {
+    let rooms = statement.query_map([format!("[{ids}]")], |row| {
         let room = RoomSummary { group: name(row, 9)?, latest: Some(stored(row, &name(row, 10)?)?) };
         Ok(ListedRoom { activity: number(row, 11)?, room })
     });
-    let mut rooms = rooms?.collect::<Result<Vec<_>, _>>()?;
-    rooms.sort_by_key(|listed| Reverse(listed.activity));
-    Ok(Listed { rooms, next: picking.next() })
+    rooms?.collect()
+}
+
+/// What stands for the message of a row that is not understood, with what of it is.
+fn unreadable(row: &Row<'_>, epoch: &Epoch) -> rusqlite::Result<Stored> {
+    let from = Person { id: row.get(2).unwrap_or_default(), name: row.get(3).unwrap_or_default() };
+    let at = Timestamp::from_millis(row.get(5).unwrap_or_default());
+    Ok(entry::unreadable(epoch, offset(row, 0)?, from, at))
 }
 
 /// A message from the columns offset, key, author's id and name, text, at, edited, deleted, reactions.
