@@ -18,6 +18,7 @@ pub mod hub;
 mod layer;
 pub mod layers;
 pub mod limits;
+pub mod noun;
 mod operators;
 mod origins;
 mod pages;
@@ -27,6 +28,7 @@ mod quota;
 mod random;
 pub mod rooms;
 pub mod routing;
+pub mod scope;
 pub mod search;
 pub mod services;
 pub mod session;
@@ -34,6 +36,7 @@ pub mod settings;
 mod storage;
 pub mod store;
 pub mod telemetry;
+pub mod topics;
 pub mod transports;
 mod turns;
 mod visitors;
@@ -63,6 +66,7 @@ use self::{
     settings::Settings,
     store::{Log, MemoryStore},
     telemetry::{Measured, Metrics},
+    topics::Topics,
     transports::websocket::CloseCode,
     turns::Turns,
     visitors::Proxies,
@@ -143,6 +147,7 @@ async fn start(layer: Arc<dyn ChannelLayer>, settings: &Settings) -> Result<(Arc
     // What nodes tell each other about people is no message of anybody.
     let presence = Presence::start(unmeasured, Times::default(), |sink| hub.share('p', sink));
     let services = Arc::new(Services {
+        topics: Arc::new(Topics { rooms: Arc::clone(&rooms) }),
         rooms,
         presence,
         hub,

@@ -32,12 +32,12 @@ use super::{
     limits::Limits,
     operators, pages,
     quota::Payer,
+    scope::{Refuse, Scope},
     services::{Connections, Entry, Named, Place, Services},
-    session::Chat,
     settings::HostName,
     telemetry::Refused,
     transports::{
-        self, Consumer, Plain, Refuse, Scope, TooMany,
+        self, Consumer, Plain, TooMany, V1,
         websocket::{Counters, Handshake, is_upgrade},
     },
     visitors::Visitor,
@@ -199,6 +199,7 @@ fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut reques
         quotas: Arc::clone(&services.quotas),
         group,
         rooms: Arc::clone(&services.rooms),
+        topics: Arc::clone(&services.topics),
         hub: Arc::clone(&services.hub),
         presence: Arc::clone(&services.presence),
         limits: services.limits,
@@ -216,7 +217,7 @@ fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut reques
         }
     };
     let accepted = if is_v1 {
-        Chat::connect(scope).map(|consumer| accept(services, consumer, protocol, handshake, upgrade, kept))
+        V1::connect(scope).map(|consumer| accept(services, consumer, protocol, handshake, upgrade, kept))
     } else {
         Plain::connect(scope).map(|consumer| accept(services, consumer, protocol, handshake, upgrade, kept))
     };

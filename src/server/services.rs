@@ -20,6 +20,7 @@ use super::{
     rooms::Rooms,
     settings::MetricsFor,
     telemetry::Metrics,
+    topics::Topics,
     turns::Turns,
     visitors::{Household, Proxies},
 };
@@ -28,6 +29,7 @@ use crate::wire::{Group, InvalidName};
 /// What the handlers work with.
 pub struct Services {
     pub rooms: Arc<Rooms>,
+    pub topics: Arc<Topics>,
     pub hub: Arc<Hub>,
     pub presence: Arc<Presence>,
     pub layer: Arc<dyn ChannelLayer>,

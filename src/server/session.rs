@@ -1,110 +1,108 @@
-//! `confab.v1`: one socket, many topics; every command gets one answer.
+//! A session: `confab.v1` over any way out. One connection, many topics; every command gets one answer.
+//!
+//! A text is [parsed](Request::parse), costs some of the [`Allowance`], and is carried out. Which topics there are and what may be done in
+//! them the session does not know: it [opens](crate::server::topics::Topics::open) them, joins their feeds and hands them what is done.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use tracing::debug;
 
 use crate::{
     server::{
         allowance::{Allowance, Spent},
         assets::BUILD,
-        hub::{Feed, Form, Membership, Reachable, Unavailable, v1},
+        hub::{Form, Membership, Outbound, Reachable, Unavailable, v1},
+        noun::{Act, Opened},
         presence::Attendance,
         quota::Owed,
-        rooms::{Access, AlterError, CatchUp, PostError, Refusal, Room, list_position},
-        store::{Alteration, Entry, Refused, StoreError},
-        transports::{
-            Consumer, Flow, LONG, Refuse, Scope,
-            websocket::{CloseCode, Frame, Message, Socket},
-        },
+        scope::{Flow, LONG, Scope},
+        transports::websocket::{CloseCode, Frame},
         turns::Turn,
         visitors::Household,
     },
     wire::{
-        self, Answer, Code, Command, CommandError, Delete, Edit, Join, Members, MessageId, Mine, Offset, Outcome, Position,
-        Push, React, Reply, Request, Send, ServerFrame, State, Text, Topic, Typing, Welcome,
+        self, Answer, Code, Command, CommandError, Delete, Edit, Group, Join, Outcome, Position, React, Reply, Request, Send,
+        ServerFrame, State, Topic, Typing, Welcome,
     },
 };
 
 /// How long a client that asks for too much is not listened to at most.
 const HOLD: Duration = Duration::from_secs(1);
 
-/// A connection that speaks `confab.v1`.
-pub struct Chat {
+/// See the module.
+pub struct Session {
     scope: Scope,
-    /// The room in the address.
-    address: Option<Access<Room>>,
+    /// What the address names, until it is joined.
+    address: Option<Arc<dyn Opened>>,
     allowance: Allowance,
     topics: HashMap<Topic, Joined>,
-    link: Option<(Arc<Socket>, Reachable)>,
+    link: Option<(Outbound, Reachable)>,
 }
 
 /// A topic that was joined: what may be done in it, and being told of it.
 struct Joined {
-    access: Option<Access<Room>>,
-    /// The others see that the person is here, where it is a room.
-    attendance: Option<Attendance>,
+    opened: Arc<dyn Opened>,
+    /// Where the others see that the person is here.
+    attendance: Option<(Group, Attendance)>,
     membership: Membership,
+}
+
+/// What somebody is told who joins.
+#[derive(Clone, Copy)]
+enum Level<'p> {
+    /// Where the topic stands.
+    Head,
+    /// What they need to be level, who are here or have nothing.
+    Since(Option<&'p Position>),
 }
 
 /// An answer that has gone out already, or one that has not.
 type Answered = Result<Option<Answer>, CommandError>;
 
-#[async_trait]
-impl Consumer for Chat {
-    fn connect(scope: Scope) -> Result<Self, Refuse> {
-        let address = scope.group.as_ref().map(|group| scope.rooms.enter(&scope.person, group)).transpose()?;
+impl Session {
+    /// With what its address names already open, if it names anything.
+    pub fn new(scope: Scope, address: Option<Arc<dyn Opened>>) -> Self {
         let allowance = Allowance::new(&scope.limits, scope.payer, &scope.accounts, &scope.quotas);
-        Ok(Self { scope, address, allowance, topics: HashMap::new(), link: None })
+        Self { scope, address, allowance, topics: HashMap::new(), link: None }
     }
 
-    fn longest_message(&self) -> usize {
+    /// The longest text that a client may send, in bytes.
+    pub fn longest_message(&self) -> usize {
         self.scope.limits.json_bytes()
     }
 
-    async fn open(&mut self, socket: &Arc<Socket>) -> Flow {
-        let reachable = self.scope.hub.register(socket, Form::V1);
-        let mut welcome = Welcome {
+    /// The connection is there: says hello, and joins what the address names.
+    pub async fn open(&mut self, outbound: Outbound) -> Flow {
+        let reachable = self.scope.hub.register(&outbound, Form::V1);
+        let welcome = Welcome {
             channel: reachable.channel.to_string(),
             you: self.scope.person.clone(),
             ping_s: self.scope.limits.ping_s,
             build: BUILD.to_owned(),
             joined: None,
         };
-        self.link = Some((Arc::clone(socket), reachable));
-        let Some(access) = self.address.take() else {
-            socket.send(&[socket.fitted(v1(&ServerFrame::Welcome { welcome }))]);
+        self.link = Some((outbound.clone(), reachable));
+        let Some(opened) = self.address.take() else {
+            outbound.send(&[outbound.fitted(v1(&ServerFrame::Welcome { welcome }))]);
             return Flow::Continue;
         };
-        let topic = Topic::Room(access.room().group.clone());
-        let joined = async {
-            let membership = self.join_closed(access.feed(), socket).await?;
-            let head = access.head().await.map_err(unavailable)?;
-            Ok::<_, CommandError>((membership, head))
-        };
-        match joined.await {
-            Ok((membership, head)) => {
-                welcome.joined = Some(wire::Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset });
-                membership.release(Some(head), Some(v1(&ServerFrame::Welcome { welcome })));
-                let attendance = self.attend(&topic, &membership);
-                self.topics.insert(topic, Joined { access: Some(access), attendance, membership });
-                Flow::Continue
-            }
+        let answer = |joined, _| ServerFrame::Welcome { welcome: Welcome { joined: Some(joined), ..welcome } };
+        match self.enter(opened, Level::Head, &outbound, answer).await {
+            Ok(_) => Flow::Continue,
             Err(error) => Flow::close(CloseCode::TRY_AGAIN, error.message),
         }
     }
 
-    async fn turn(&self) -> Option<Turn<Household>> {
+    /// Waits until something that takes long may be done for this connection.
+    pub async fn turn(&self) -> Option<Turn<Household>> {
         self.allowance.turn().await
     }
 
-    async fn receive(&mut self, message: Message, turn: Option<Turn<Household>>) -> Flow {
-        let Some((socket, _)) = &self.link else { return Flow::Continue };
-        let socket = Arc::clone(socket);
-        let Message::Text(text) = message else {
-            return Flow::close(CloseCode::UNSUPPORTED, "confab.v1 is spoken in text messages");
-        };
+    /// The client has said something; `turn` ends as soon as it is read.
+    pub async fn receive(&mut self, text: String, turn: Option<Turn<Household>>) -> Flow {
+        let Some((outbound, _)) = &self.link else { return Flow::Continue };
+        let outbound = outbound.clone();
+        outbound.tap().heard(&text);
         let length = text.len();
         let came = self.allowance.receive(length);
         let (id, command) = match Request::parse(&text) {
@@ -121,7 +119,7 @@ impl Consumer for Chat {
             (taken.map_err(|spent| self.refusal(spent)), taken.err().map_or(Duration::ZERO, Spent::wait))
         };
         let answered = match allowed.and(command) {
-            Ok(command) => self.carry_out(id, command, &socket).await,
+            Ok(command) => self.carry_out(id, command, &outbound).await,
             Err(error) => Err(error),
         };
         // To refuse is work too: who goes on all the same is read no faster than there is something to be had again.
@@ -131,28 +129,27 @@ impl Consumer for Chat {
             Ok(Some(answer)) => Outcome::Ok(answer),
             Err(error) => Outcome::Error(error),
         };
-        socket.send(&[socket.fitted(v1(&ServerFrame::Reply(Reply { id, outcome })))]);
+        outbound.send(&[outbound.fitted(v1(&ServerFrame::Reply(Reply { id, outcome })))]);
         flow
     }
 
-    fn charge(&mut self, bytes: usize) -> Flow {
+    /// Something has come that is no text, and cost so many bytes.
+    pub fn charge(&mut self, bytes: usize) -> Flow {
         Flow::after(self.allowance.charge_frames(bytes).min(HOLD))
     }
 
-    fn hand_out(&self) {
+    /// The client says nothing more: what it has said is said to it before it is told goodbye.
+    pub fn hand_out(&self) {
         for joined in self.topics.values() {
             joined.membership.hand_out();
         }
     }
 
-    fn owed(&self) -> Duration {
+    /// How much longer nothing is to be read from the client, after it was held for a while.
+    pub fn owed(&self) -> Duration {
         self.allowance.owed()
     }
 
-    async fn disconnect(self, _code: CloseCode) {}
-}
-
-impl Chat {
     fn refusal(&self, spent: Spent) -> CommandError {
         let limits = &self.scope.limits;
         let message = match spent {
@@ -171,12 +168,12 @@ impl Chat {
         CommandError::rate_limited(message, spent.wait())
     }
 
-    async fn carry_out(&mut self, id: Option<u64>, command: Command, socket: &Arc<Socket>) -> Answered {
+    async fn carry_out(&mut self, id: Option<u64>, command: Command, outbound: &Outbound) -> Answered {
         match command {
             Command::Join(join) => {
                 self.allowance.advance();
-                let joined = self.join(id, join, socket).await;
-                let cost = joined.as_ref().map_or(0, |answer| cost(answer, socket));
+                let joined = self.join(id, join, outbound).await;
+                let cost = joined.as_ref().map_or(0, |answer| cost(answer, outbound));
                 self.allowance.settle(cost);
                 if cost >= LONG {
                     tokio::task::yield_now().await;
@@ -187,180 +184,297 @@ impl Chat {
                 Some(_) => Ok(Some(Answer::Done {})),
                 None => Err(not_joined(&leave.topic)),
             },
-            Command::Send(send) => self.send(send).await.map(|offset| Some(Answer::Sent { offset })),
-            Command::Edit(Edit { topic, message, text }) => {
-                let text = written(&text)?;
-                self.change(&topic, message, Alteration::Edit(text.into_string())).await
-            }
-            Command::Delete(Delete { topic, message }) => self.change(&topic, message, Alteration::Delete).await,
-            Command::React(React { topic, message, emoji, on }) => {
-                self.change(&topic, message, Alteration::React { emoji, on }).await
-            }
+            Command::Send(Send { topic, key, text }) => self.act(&topic, Act::Send { key, text }).await,
+            Command::Edit(Edit { topic, message, text }) => self.act(&topic, Act::Edit { message, text }).await,
+            Command::Delete(Delete { topic, message }) => self.act(&topic, Act::Delete { message }).await,
+            Command::React(React { topic, message, emoji, on }) => self.act(&topic, Act::React { message, emoji, on }).await,
             Command::Typing(typing) => self.typing(&typing).map(|()| Some(Answer::Done {})),
             Command::Ping(_) => Ok(Some(Answer::Done {})),
         }
     }
 
     fn typing(&self, Typing { topic }: &Typing) -> Result<(), CommandError> {
-        if !self.topics.contains_key(topic) {
-            return Err(not_joined(topic));
-        }
-        let Topic::Room(room) = topic else {
+        let joined = self.topics.get(topic).ok_or_else(|| not_joined(topic))?;
+        let Some((room, _)) = &joined.attendance else {
             return Err(CommandError::new(Code::BadRequest, format!("nothing can be written in {topic}")));
         };
         self.scope.presence.typing(room, &self.scope.person);
         Ok(())
     }
 
-    /// Lets the others see that the person is in a room.
-    fn attend(&self, topic: &Topic, membership: &Membership) -> Option<Attendance> {
-        let Topic::Room(room) = topic else { return None };
-        Some(self.scope.presence.enter(room, &self.scope.person, membership.audience()))
-    }
-
-    /// Who is in a room.
-    fn members(&self, topic: &Topic) -> Option<Members> {
-        let Topic::Room(room) = topic else { return None };
-        Some(self.scope.presence.members(room))
-    }
-
-    /// The room of a topic that was joined, when there is room for one more event of about so many bytes on the way to its members.
-    async fn room(&self, topic: &Topic, bytes: usize) -> Result<&Access<Room>, CommandError> {
+    /// Does something in a topic that was joined, when there is room for one more event on the way to its members.
+    async fn act(&self, topic: &Topic, act: Act) -> Answered {
         let joined = self.topics.get(topic).ok_or_else(|| not_joined(topic))?;
-        let nothing = || CommandError::new(Code::BadRequest, format!("nothing can be sent to {topic}"));
-        let access = joined.access.as_ref().ok_or_else(nothing)?;
-        self.allowance.charge_copies(bytes, joined.membership.members());
+        self.allowance.charge_copies(act.bytes(), joined.membership.members());
         joined.membership.has_room().await;
-        Ok(access)
+        let offset = joined.opened.act(act).await?;
+        Ok(Some(Answer::Sent { offset }))
     }
 
-    async fn send(&self, Send { topic, key, text }: Send) -> Result<Option<Offset>, CommandError> {
-        let access = self.room(&topic, text.len()).await?;
-        let again = "the message cannot be taken now; send it again with the same key";
-        let posted = access.post(key, written(&text)?).await.map_err(|error| refused(error, again))?;
-        Ok(posted.offset)
-    }
-
-    async fn change(&self, topic: &Topic, message: MessageId, alteration: Alteration) -> Answered {
-        let bytes = if let Alteration::Edit(text) = &alteration { text.len() } else { 0 };
-        let changed = self.room(topic, bytes).await?.change(message, alteration).await;
-        let offset = changed.map_err(|error| match error {
-            AlterError::Post(error) => refused(error, "the change cannot be made now; send it again"),
-            AlterError::Refused(refused) => {
-                let code = match refused {
-                    Refused::NotFound => Code::NotFound,
-                    Refused::NotYours => Code::Forbidden,
-                    Refused::TooManyKinds | Refused::TooManyOfOne => Code::TooLarge,
-                };
-                CommandError::new(code, refused.to_string())
-            }
-        })?;
-        Ok(Some(Answer::Sent { offset: Some(offset) }))
-    }
-
-    /// Joins and answers: the answer and what is published after it leave in one piece. Gives the answer before it was fitted to the
-    /// connection.
-    async fn join(
-        &mut self,
-        id: Option<u64>,
-        Join { topic, since }: Join,
-        socket: &Arc<Socket>,
-    ) -> Result<Frame, CommandError> {
+    /// Joins and answers. Gives the answer before it was fitted to the connection.
+    async fn join(&mut self, id: Option<u64>, Join { topic, since }: Join, outbound: &Outbound) -> Result<Frame, CommandError> {
         let most = self.scope.limits.topics;
         if !self.topics.contains_key(&topic) && self.topics.len() >= most {
             return Err(CommandError::new(Code::TooLarge, format!("a connection joins at most {most} topics")));
         }
-        let (access, feed) = match &topic {
-            Topic::Room(group) => {
-                let access = self.scope.rooms.enter(&self.scope.person, group).map_err(|refusal| match refusal {
-                    Refusal::NotFound => CommandError::new(Code::NotFound, format!("there is no room {group}")),
-                    Refusal::Forbidden => CommandError::new(Code::Forbidden, format!("the room {group} is not open to guests")),
-                })?;
-                let feed = access.feed();
-                (Some(access), feed)
-            }
-            Topic::Me => (None, self.scope.rooms.feed()),
+        let opened = self.scope.topics.open(&topic, &self.scope.person)?;
+        let answer = |at, state| {
+            let outcome = Outcome::Ok(Answer::Joined { at, state });
+            ServerFrame::Reply(Reply { id, outcome })
         };
+        self.enter(opened, Level::Since(since.as_ref()), outbound, answer).await
+    }
+
+    /// Becomes a member of a topic, or goes on being one: the answer and what is published after it leave in one piece.
+    async fn enter(
+        &mut self,
+        opened: Arc<dyn Opened>,
+        level: Level<'_>,
+        outbound: &Outbound,
+        answer: impl FnOnce(wire::Joined, State) -> ServerFrame,
+    ) -> Result<Frame, CommandError> {
+        let feed = opened.feed();
+        let (topic, room) = (feed.topic().clone(), feed.shows_presence().cloned());
         // From here on it is put back, or was never there.
         let known = self.topics.remove(&topic);
         let was_member = known.is_some();
         let (membership, attendance) = match known {
-            Some(joined) => {
-                joined.membership.hold();
-                (joined.membership, joined.attendance)
+            Some(Joined { membership, attendance, .. }) => {
+                membership.hold();
+                (membership, attendance)
             }
-            None => (self.join_closed(feed, socket).await?, None),
+            None => (self.scope.hub.join(feed, outbound, (Form::V1, true)).await.map_err(unavailable)?, None),
         };
-        let state = match &access {
-            Some(access) => access.catch_up(since.as_ref()).await.map(|caught_up| room_state(&topic, caught_up)),
-            None => self.scope.rooms.newest().await.map(|rooms| {
-                let state =
-                    State { recovered: false, events: Vec::new(), mine: Mine::new(), rooms: Some(rooms), members: None };
-                (list_position(), state)
-            }),
+        let level = match level {
+            Level::Head => opened.head().await.map(|head| (head, State::default())),
+            Level::Since(since) => opened.catch_up(since).await,
         };
-        match state {
+        match level {
             Ok((head, mut state)) => {
-                let attendance = attendance.or_else(|| self.attend(&topic, &membership));
-                state.members = self.members(&topic);
+                let Scope { presence, person, .. } = &self.scope;
+                let attend = |room: Group| {
+                    let attendance = presence.enter(&room, person, membership.audience());
+                    (room, attendance)
+                };
+                let attendance = attendance.or_else(|| room.map(attend));
+                state.members = attendance.as_ref().map(|(room, _)| presence.members(room));
                 let at = wire::Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset };
-                let reply = Reply { id, outcome: Outcome::Ok(Answer::Joined { at, state }) };
-                let answer = v1(&ServerFrame::Reply(reply));
-                membership.release(Some(head), Some(answer.clone()));
-                self.topics.insert(topic, Joined { access, attendance, membership });
-                Ok(answer)
+                let frame = v1(&answer(at, state));
+                membership.release(Some(head), Some(frame.clone()));
+                self.topics.insert(topic, Joined { opened, attendance, membership });
+                Ok(frame)
             }
             Err(cause) => {
                 // Who was a member before stays one, where it stood.
                 if was_member {
                     membership.release(None, None);
-                    self.topics.insert(topic, Joined { access, attendance, membership });
+                    self.topics.insert(topic, Joined { opened, attendance, membership });
                 }
                 Err(unavailable(cause))
             }
         }
     }
-
-    async fn join_closed(&self, feed: Arc<dyn Feed>, socket: &Arc<Socket>) -> Result<Membership, CommandError> {
-        self.scope
-            .hub
-            .join(feed, socket, (Form::V1, true))
-            .await
-            .map_err(|Unavailable(cause)| unavailable(StoreError::Unavailable(cause)))
-    }
 }
 
 /// What an answer costs, in bytes. One that is deflated for its reader alone takes as long as eight of its length that are not.
-fn cost(answer: &Frame, socket: &Socket) -> usize {
+fn cost(answer: &Frame, outbound: &Outbound) -> usize {
     const DEFLATED: usize = 8;
     let length = answer.bytes().len();
-    if socket.deflates(answer) { DEFLATED * length } else { length }
-}
-
-fn room_state(topic: &Topic, CatchUp { head, recovered, entries, mine }: CatchUp) -> (Position, State) {
-    let push = |Entry { offset, what }| Push { topic: topic.clone(), offset: Some(offset), event: what.into() };
-    (head, State { recovered, events: entries.into_iter().map(push).collect(), mine, rooms: None, members: None })
-}
-
-fn written(text: &str) -> Result<Text, CommandError> {
-    Text::written(text).map_err(|blank| CommandError::new(Code::BadRequest, blank.to_string()))
-}
-
-/// Why something was not taken; `again` says what to do where it may be taken later.
-fn refused(error: PostError, again: &str) -> CommandError {
-    match error {
-        PostError::TooLong(longest) => CommandError::new(Code::TooLarge, format!("a text is at most {longest} bytes of UTF-8")),
-        PostError::Unavailable => {
-            CommandError { code: Code::Unavailable, message: again.to_owned(), retry_after_ms: Some(1_000) }
-        }
-    }
+    if outbound.deflates(answer) { DEFLATED * length } else { length }
 }
 
 fn not_joined(topic: &Topic) -> CommandError {
     CommandError::new(Code::NotJoined, format!("join {topic} first"))
 }
 
-fn unavailable(StoreError::Unavailable(cause): StoreError) -> CommandError {
-    debug!(%cause, "the store could not be read");
+fn unavailable(Unavailable(cause): Unavailable) -> CommandError {
+    debug!(%cause, "a topic could not be read");
     CommandError { code: Code::Unavailable, message: "not now; try again".to_owned(), retry_after_ms: Some(1_000) }
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+    use serde_json::{Value, json};
+    use tokio::{
+        io::AsyncReadExt as _,
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::server::{
+        hub::Mailbox,
+        layers::{MemoryLayer, MemoryOptions},
+        quota::Payer,
+        settings::Settings,
+        start,
+        transports::websocket::{Listener, Socket},
+    };
+
+    /// The other end of a way out.
+    enum Reader {
+        Socket(TcpStream),
+        Mailbox(Arc<Mailbox>),
+    }
+
+    /// A session and what its client has been sent.
+    struct Client {
+        session: Session,
+        outbound: Outbound,
+        reader: Reader,
+        /// What has come and was not looked at.
+        bytes: Vec<u8>,
+    }
+
+    impl Client {
+        async fn open(scope: &Scope, over_socket: bool) -> Self {
+            let (outbound, reader) = if over_socket {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+                let socket = Socket::new(listener.accept().await.unwrap().0, None, 0, &Arc::default());
+                (Outbound::WebSocket(Arc::new(socket)), Reader::Socket(reader))
+            } else {
+                let mailbox = Arc::new(Mailbox::new());
+                (Outbound::Mailbox(Arc::clone(&mailbox)), Reader::Mailbox(mailbox))
+            };
+            let session = Session::new(scope.clone(), None);
+            Self { session, outbound, reader, bytes: Vec::new() }
+        }
+
+        async fn say(&mut self, command: Value) {
+            assert_eq!(self.session.receive(command.to_string(), None).await, Flow::Continue);
+        }
+
+        async fn fill(&mut self, length: usize) {
+            while self.bytes.len() < length {
+                match &mut self.reader {
+                    Reader::Socket(reader) => assert!(reader.read_buf(&mut self.bytes).await.unwrap() > 0, "it has ended"),
+                    Reader::Mailbox(mailbox) => self.bytes.extend(mailbox.take().await),
+                }
+            }
+        }
+
+        /// The next frame: what it says, without what is another each time; of a close frame its code.
+        async fn next(&mut self) -> Value {
+            self.fill(2).await;
+            let (kind, short) = (self.bytes[0] & 0x0f, usize::from(self.bytes[1]));
+            let header = if short == 126 { 4 } else { 2 };
+            self.fill(header).await;
+            let length = if short == 126 { usize::from(u16::from_be_bytes([self.bytes[2], self.bytes[3]])) } else { short };
+            self.fill(header + length).await;
+            let payload = self.bytes[header..header + length].to_vec();
+            self.bytes.drain(..header + length);
+            if kind == 8 {
+                return json!({"closed": u16::from_be_bytes([payload[0], payload[1]])});
+            }
+            stripped(serde_json::from_slice(&payload).unwrap())
+        }
+    }
+
+    /// Without epochs, times and channels.
+    fn stripped(value: Value) -> Value {
+        match value {
+            Value::Object(fields) => {
+                let kept = fields.into_iter().filter(|(key, _)| !["epoch", "at", "channel", "id"].contains(&key.as_str()));
+                kept.map(|(key, value)| (key, stripped(value))).collect()
+            }
+            Value::Array(values) => values.into_iter().map(stripped).collect(),
+            other => other,
+        }
+    }
+
+    /// What Ann's connections of a fresh server begin with.
+    async fn scope(data: &tempfile::TempDir) -> Scope {
+        let mut settings = Settings::default();
+        settings.server.data = data.path().to_owned();
+        let layer = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
+        let (services, _) = start(layer, &settings).await.unwrap();
+        Scope {
+            person: wire::Person { id: "g1".to_owned(), name: "Ann".to_owned() },
+            payer: Payer { account: None, address: None },
+            accounts: Arc::clone(&services.accounts),
+            quotas: Arc::clone(&services.quotas),
+            group: None,
+            rooms: Arc::clone(&services.rooms),
+            topics: Arc::clone(&services.topics),
+            hub: Arc::clone(&services.hub),
+            presence: Arc::clone(&services.presence),
+            limits: services.limits,
+        }
+    }
+
+    /// All that a client is sent which does one thing after the other.
+    async fn transcript(over_socket: bool) -> Vec<Value> {
+        let data = tempfile::tempdir().unwrap();
+        let scope = scope(&data).await;
+        let mut client = Client::open(&scope, over_socket).await;
+        let mut sent = Vec::new();
+        let outbound = client.outbound.clone();
+        assert_eq!(client.session.open(outbound).await, Flow::Continue);
+        sent.push(client.next().await);
+        for (command, answers) in [
+            (json!({"id": 1, "join": {"topic": "room/a"}}), 1),
+            (json!({"id": 2, "send": {"topic": "room/a", "key": "k", "text": "hello"}}), 2),
+            (json!({"id": 3, "join": {"topic": "room/a"}}), 1),
+            (json!({"id": 4, "typing": {"topic": "room/b"}}), 1),
+            (json!({"id": 5, "ping": {}}), 1),
+            (json!({"id": 6, "leave": {"topic": "room/a"}}), 1),
+            (json!({"nonsense": 1}), 1),
+        ] {
+            client.say(command).await;
+            let begin = sent.len();
+            for _ in 0..answers {
+                sent.push(client.next().await);
+            }
+            // Its own message may come to its author before the answer or after it.
+            sent[begin..].sort_by_key(Value::to_string);
+        }
+        client.outbound.close(CloseCode::SHUTTING_DOWN, "over");
+        client.outbound.close(CloseCode::NORMAL, "is too late");
+        sent.push(client.next().await);
+        sent
+    }
+
+    #[tokio::test]
+    async fn every_way_out_is_sent_the_same() {
+        let (socket, mailbox) = (transcript(true).await, transcript(false).await);
+        assert_eq!(socket, mailbox);
+        assert_eq!(socket.len(), 10);
+        assert_eq!(socket.last(), Some(&json!({"closed": 4003})));
+        let texts: Vec<_> = socket.iter().filter_map(|frame| frame["ok"]["events"][0]["event"]["text"].as_str()).collect();
+        assert_eq!(texts, ["hello"], "who joins again is given what was said");
+    }
+
+    /// What goes in and out, by its kind.
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl Listener for Heard {
+        fn heard(&self, text: &str) {
+            self.0.lock().push(format!("in {text}"));
+        }
+
+        fn said(&self, frame: &Frame) {
+            self.0.lock().push(format!("out {} bytes", frame.bytes().len()));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_listens_to_a_session_hears_what_goes_in_and_out() {
+        let data = tempfile::tempdir().unwrap();
+        let scope = scope(&data).await;
+        for over_socket in [true, false] {
+            let mut client = Client::open(&scope, over_socket).await;
+            let heard = Arc::new(Heard::default());
+            client.session.open(client.outbound.clone()).await;
+            client.say(json!({"id": 1, "ping": {}})).await;
+            client.outbound.tap().open(Arc::clone(&heard) as _);
+            client.say(json!({"id": 2, "ping": {}})).await;
+            client.outbound.close(CloseCode::NORMAL, "");
+            client.outbound.tap().close();
+            client.say(json!({"id": 3, "ping": {}})).await;
+            let expected = [r#"in {"id":2,"ping":{}}"#, "out 18 bytes", "out 4 bytes"];
+            assert_eq!(*heard.0.lock(), expected, "over a socket: {over_socket}");
+        }
+    }
 }

@@ -72,7 +72,7 @@ pub enum Answer {
 }
 
 /// What a joining client needs to be level with the topic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// True: `events` are exactly those after `since`. False: they are the newest ones, and what the client had before
     /// is void.

@@ -1,9 +1,6 @@
 //! The end of a node's connections, one after the other: a server that stops tells them in batches.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::MissedTickBehavior;
 
@@ -22,26 +19,30 @@ fn batch_of(sockets: usize, over: Duration) -> usize {
 }
 
 impl Hub {
-    /// Says goodbye to every socket of this node, in batches over at most `over`, so that not all come back at once somewhere
-    /// else; those that are still in their handshake are told as soon as they are there. A socket that has not been told yet goes
-    /// on as ever. A few sockets are told at once.
+    /// Says goodbye to every connection of this node, in batches over at most `over`, so that not all come back at once somewhere
+    /// else; those that are still in their handshake are told as soon as they are there. A connection that has not been told yet
+    /// goes on as ever. A few are told at once.
     pub async fn drain(&self, code: CloseCode, reason: &'static str, over: Duration) {
-        // Weak: who was told in the first batch and is gone is not kept until the last.
-        let sockets: Vec<_> = {
+        // By their ids: who was told in the first batch and is gone is not kept until the last.
+        let connections: Vec<_> = {
             let mut table = self.table.write();
             table.goodbye = Some((code, reason));
-            table.sockets.values().map(|(socket, _)| Arc::downgrade(socket)).collect()
+            table.connections.keys().copied().collect()
         };
         let mut beats = tokio::time::interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for batch in sockets.chunks(batch_of(sockets.len(), over)) {
+        for batch in connections.chunks(batch_of(connections.len(), over)) {
             beats.tick().await;
             let groups: Vec<_> = self.table.read().by_id.values().map(Arc::clone).collect();
             for group in groups {
                 group.hand_out();
             }
-            for socket in batch.iter().filter_map(Weak::upgrade) {
-                socket.close(code, reason);
+            let told: Vec<_> = {
+                let table = self.table.read();
+                batch.iter().filter_map(|id| table.connections.get(id)).map(|(outbound, _)| outbound.clone()).collect()
+            };
+            for outbound in told {
+                outbound.close(code, reason);
             }
         }
     }
@@ -63,7 +64,7 @@ mod tests {
             let first = crowd.closing();
             assert_eq!(first.len(), 100);
             // Whose connection has ended is gone, however many are still to be told.
-            crowd.there.retain(|(reachable, ..)| !first.iter().any(|(id, _)| *id == reachable.socket));
+            crowd.there.retain(|(reachable, ..)| !first.iter().any(|(id, _)| *id == reachable.connection));
             assert!(first.iter().all(|(_, socket)| socket.strong_count() == 0));
             tokio::time::sleep(BEAT).await;
             assert_eq!((crowd.closing().len(), crowd.there.len()), (50, 50));

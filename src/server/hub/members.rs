@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use super::{
     broadcast::{Broadcast, Encoding, Form},
     ordered::Handed,
+    outbound::Outbound,
 };
 use crate::{
-    server::transports::websocket::{CloseCode, Frame, Socket, SocketId},
+    server::transports::websocket::{CloseCode, ConnectionId, Frame},
     wire::Position,
 };
 
@@ -27,35 +28,35 @@ const ONE_PIECE: usize = 64 * 1024;
 
 #[derive(Default)]
 pub(super) struct Members {
-    by_socket: HashMap<SocketId, Arc<Member>>,
+    by_connection: HashMap<ConnectionId, Arc<Member>>,
     /// The same, ready to be walked without the lock; made anew by the first publication after a change.
     snapshot: Option<Arc<[Arc<Member>]>>,
 }
 
 impl Members {
     pub(super) fn insert(&mut self, member: &Arc<Member>) {
-        self.by_socket.insert(member.socket.id(), Arc::clone(member));
+        self.by_connection.insert(member.outbound.id(), Arc::clone(member));
         self.snapshot = None;
     }
 
     /// Whether nobody is left.
     pub(super) fn remove(&mut self, member: &Member) -> bool {
-        self.by_socket.remove(&member.socket.id());
+        self.by_connection.remove(&member.outbound.id());
         self.snapshot = None;
-        self.by_socket.is_empty()
+        self.by_connection.is_empty()
     }
 
     pub(super) fn count(&self) -> usize {
-        self.by_socket.len()
+        self.by_connection.len()
     }
 
     pub(super) fn snapshot(&mut self) -> Arc<[Arc<Member>]> {
-        Arc::clone(self.snapshot.get_or_insert_with(|| self.by_socket.values().cloned().collect()))
+        Arc::clone(self.snapshot.get_or_insert_with(|| self.by_connection.values().cloned().collect()))
     }
 }
 
 pub(super) struct Member {
-    socket: Arc<Socket>,
+    outbound: Outbound,
     encoding: Encoding,
     gate: Mutex<Gate>,
 }
@@ -207,11 +208,11 @@ fn hand_to(member: &Member, handed: &[Handed], ready: &mut Vec<(Encoding, Ready)
     }
     if let Some(held) = &mut gate.held {
         if !held.take(handed.iter().filter_map(|handed| handed.item(member.encoding))) {
-            member.socket.close(CloseCode::SLOW_READER, "too much happened while catching up");
+            member.outbound.close(CloseCode::SLOW_READER, "too much happened while catching up");
         }
         (0, 0)
     } else if handed.iter().all(|handed| gate.verdict(handed.position(), handed.event().is_none()) == Verdict::Send) {
-        member.socket.send(frames);
+        member.outbound.send(frames);
         (*events, *bytes)
     } else {
         (member.send_new(&gate, None, handed.iter().filter_map(|handed| handed.item(member.encoding))), *bytes)
@@ -245,10 +246,10 @@ impl Handed {
 
 impl Member {
     /// With its gate closed if `closed`.
-    pub(super) fn new(socket: &Arc<Socket>, form: Form, closed: bool) -> Arc<Self> {
+    pub(super) fn new(outbound: &Outbound, form: Form, closed: bool) -> Arc<Self> {
         let gate = Mutex::new(Gate { seen: None, held: closed.then(Held::default), gone: false });
-        let encoding = Encoding { form, deflate: socket.deflate() };
-        Arc::new(Self { socket: Arc::clone(socket), encoding, gate })
+        let encoding = Encoding { form, deflate: outbound.deflate() };
+        Arc::new(Self { outbound: outbound.clone(), encoding, gate })
     }
 
     /// It gets nothing more, also of what is on its way now.
@@ -263,7 +264,7 @@ impl Member {
 
     /// See [`super::Membership::release`]. Says how many events went to the socket.
     pub(super) fn release(&self, seen: Option<Position>, answer: Option<Frame>) -> u64 {
-        let answer = answer.map(|answer| self.socket.fitted(answer));
+        let answer = answer.map(|answer| self.outbound.fitted(answer));
         let mut gate = self.gate.lock();
         if seen.is_some() {
             gate.seen = seen;
@@ -288,10 +289,10 @@ impl Member {
             }
         }
         if !frames.is_empty() {
-            self.socket.send(&frames);
+            self.outbound.send(&frames);
         }
         if lost {
-            self.socket.close(CloseCode::LOST_POSITION, "what you have is no beginning of what comes next; join again");
+            self.outbound.close(CloseCode::LOST_POSITION, "what you have is no beginning of what comes next; join again");
         }
         frames.len() - answers
     }

@@ -7,11 +7,11 @@
 //!                              the feed's policy: ordered, latest or passing ◄── what is missing ── Feed::after
 //!                                  │ Broadcast: encoded once a form
 //!                                  ▼
-//!                              each member's gate (members) ──► Socket::send
+//!                              each member's gate (members) ──► Outbound::send
 //! ```
 //!
 //! The node joins a group in the layer once, with its first member, under a channel of its own (`<node>!g<number>`), and
-//! leaves with the last. Every socket has a channel too (`<node>!s<number>`), which `send` reaches.
+//! leaves with the last. Every connection has a channel too (`<node>!s<number>`), which `send` reaches.
 //!
 //! A member that catches up closes its gate: what is published meanwhile waits there, and when the answer with the missing
 //! events is written, what follows on it goes out and what it contained does not.
@@ -26,8 +26,11 @@ mod drain;
 mod feed;
 mod group;
 mod latest;
+#[cfg(test)]
+mod mailbox;
 mod members;
 mod ordered;
+mod outbound;
 mod subscription;
 #[cfg(test)]
 mod testing;
@@ -45,9 +48,12 @@ use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
 pub(super) use self::broadcast::v1;
+#[cfg(test)]
+pub use self::mailbox::Mailbox;
 pub use self::{
     broadcast::Form,
     feed::{Entry, Feed, FeedKey, LayerGroups, Missed, News, Place, PlainMessage, Policy, Unavailable},
+    outbound::Outbound,
 };
 use self::{
     broadcast::{Broadcast, Encoding},
@@ -59,7 +65,7 @@ use crate::{
         layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
         presence::Audience,
         telemetry::FanOut,
-        transports::websocket::{CloseCode, Frame, Socket, SocketId},
+        transports::websocket::{CloseCode, ConnectionId, Frame},
     },
     wire::{Position, Topic},
 };
@@ -89,8 +95,8 @@ pub struct Hub {
 struct Table {
     by_name: HashMap<GroupName, Arc<LocalGroup>>,
     by_id: HashMap<u64, Arc<LocalGroup>>,
-    sockets: HashMap<SocketId, (Arc<Socket>, Form)>,
-    /// The server is stopping: what every socket is told, also one that comes only now.
+    connections: HashMap<ConnectionId, (Outbound, Form)>,
+    /// The server is stopping: what every connection is told, also one that comes only now.
     goodbye: Option<(CloseCode, &'static str)>,
 }
 
@@ -113,7 +119,7 @@ pub struct Membership {
 /// Being reachable under a channel of one's own; ends when it is dropped.
 pub struct Reachable {
     hub: Arc<Hub>,
-    socket: SocketId,
+    connection: ConnectionId,
     pub channel: Channel,
 }
 
@@ -193,17 +199,18 @@ impl Hub {
         self.parts.read().iter().find(|(letter, _)| kind.starts_with(*letter)).and_then(|(_, part)| part.upgrade())
     }
 
-    /// Makes a socket reachable under a channel of its own.
-    pub fn register(self: &Arc<Self>, socket: &Arc<Socket>, form: Form) -> Reachable {
+    /// Makes a connection reachable under a channel of its own.
+    pub fn register(self: &Arc<Self>, outbound: &Outbound, form: Form) -> Reachable {
+        let id = outbound.id();
         let mut table = self.table.write();
-        table.sockets.insert(socket.id(), (Arc::clone(socket), form));
+        table.connections.insert(id, (outbound.clone(), form));
         if let Some((code, reason)) = table.goodbye {
-            socket.close(code, reason);
+            outbound.close(code, reason);
         }
-        Reachable { hub: Arc::clone(self), socket: socket.id(), channel: self.channel('s', socket.id().0) }
+        Reachable { hub: Arc::clone(self), connection: id, channel: self.channel('s', id.0) }
     }
 
-    /// Makes a socket a member of a feed, its gate closed if `closed`. When it resolves, whatever is sent to the feed reaches the member;
+    /// Makes a connection a member of a feed, its gate closed if `closed`. When it resolves, whatever is sent to the feed reaches the member;
     /// as long as the layer cannot be reached, what comes from this node.
     ///
     /// # Errors
@@ -211,10 +218,10 @@ impl Hub {
     pub async fn join(
         self: &Arc<Self>,
         feed: Arc<dyn Feed>,
-        socket: &Arc<Socket>,
+        outbound: &Outbound,
         (form, closed): (Form, bool),
     ) -> Result<Membership, Unavailable> {
-        let member = Member::new(socket, form, closed);
+        let member = Member::new(outbound, form, closed);
         let group = {
             let name = feed.groups().name;
             let mut table = self.table.write();
@@ -245,12 +252,12 @@ impl Hub {
                 }
             }
             ("s", Ok(id)) => {
-                let socket = self.table.read().sockets.get(&SocketId(id)).cloned();
-                if let Some((socket, form)) = socket
-                    && let encoding = (Encoding { form, deflate: socket.deflate() })
+                let connection = self.table.read().connections.get(&ConnectionId(id)).cloned();
+                if let Some((outbound, form)) = connection
+                    && let encoding = (Encoding { form, deflate: outbound.deflate() })
                     && let Some(frame) = Broadcast::new(&Topic::Me, (self.direct)(event), Instant::now()).frame(encoding)
                 {
-                    socket.send(&[frame]);
+                    outbound.send(&[frame]);
                     self.fan_out.deliveries.inc();
                 }
             }
@@ -336,6 +343,6 @@ impl Drop for Membership {
 
 impl Drop for Reachable {
     fn drop(&mut self) {
-        self.hub.table.write().sockets.remove(&self.socket);
+        self.hub.table.write().connections.remove(&self.connection);
     }
 }

@@ -11,7 +11,10 @@ use tokio::{
 
 use super::*;
 use crate::{
-    server::layers::{MemoryLayer, MemoryOptions},
+    server::{
+        layers::{MemoryLayer, MemoryOptions},
+        transports::websocket::Socket,
+    },
     wire::{self, Content, Message, Offset, Person, Timestamp},
 };
 
@@ -105,9 +108,10 @@ fn start(layer: &Arc<dyn ChannelLayer>) -> Arc<Hub> {
 }
 
 /// A socket of this process, and its other end.
-async fn connected(listener: &TcpListener) -> (Arc<Socket>, TcpStream) {
+async fn connected(listener: &TcpListener) -> (Outbound, TcpStream) {
     let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (Arc::new(Socket::new(listener.accept().await.unwrap().0, None, 0, &Arc::default())), reader)
+    let socket = Socket::new(listener.accept().await.unwrap().0, None, 0, &Arc::default());
+    (Outbound::WebSocket(Arc::new(socket)), reader)
 }
 
 /// A member of an ordered feed, level with it, and the other end of its connection.
@@ -195,9 +199,12 @@ impl Crowd {
     }
 
     /// Who has been told to go.
-    pub(super) fn closing(&self) -> Vec<(SocketId, Weak<Socket>)> {
+    pub(super) fn closing(&self) -> Vec<(ConnectionId, Weak<Socket>)> {
         let table = self.hub.table.read();
-        let closing = table.sockets.values().filter(|(socket, _)| socket.is_closing());
-        closing.map(|(socket, _)| (socket.id(), Arc::downgrade(socket))).collect()
+        let sockets = table.connections.values().filter_map(|(outbound, _)| match outbound {
+            Outbound::WebSocket(socket) => Some(socket),
+            Outbound::Mailbox(_) => None,
+        });
+        sockets.filter(|socket| socket.is_closing()).map(|socket| (socket.id(), Arc::downgrade(socket))).collect()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tracing::{debug, error, info};
 
-use super::{NEWEST, Room, Rooms, changes::may_change, events, feed::group_name};
+use super::{NEWEST, Room, Rooms, changes::may_change, events, layer_groups::group_name};
 use crate::{
     server::{
         layers::{Event, GroupName, LayerError},

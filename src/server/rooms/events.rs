@@ -13,7 +13,7 @@ use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use super::lobby::list_key;
+use super::layer_groups::list_key;
 use crate::{
     server::{
         hub::{Entry, Place, PlainMessage},

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Access, Room, Stream, events};
+use super::{
+    Access, Room, Stream, events,
+    layer_groups::{changes_name, group_name},
+};
 use crate::{
     server::{
         hub::{self, Feed, LayerGroups, Place, PlainMessage, Policy, Unavailable},
-        layers::{Event, GroupName},
-        settings::{History, RoomEvents},
+        layers::Event,
+        settings::History,
         store::{Entry, Missed, StoreError, What},
     },
     wire::{Epoch, Group, Offset, Position, Topic},
@@ -76,14 +79,4 @@ fn stored(epoch: &Epoch, Entry { offset, what }: Entry) -> hub::Entry {
         What::Message(_) | What::Change(_) => None,
     };
     hub::Entry { place: Place::At(Position { epoch: epoch.clone(), offset }), plain, event: what.into() }
-}
-
-/// The group of the layer that carries the changes of a room's messages; no template of the settings gives this name.
-pub(super) fn changes_name(group: &Group) -> GroupName {
-    format!("confab.changes.{group}").parse().expect("letters, dots and a group's name") // never: 15 and 64 of 99 characters
-}
-
-/// The group of the layer that carries a room's messages: its own name, or what its rule makes of it.
-pub(super) fn group_name(group: &Group, events: &RoomEvents) -> GroupName {
-    events.group.group_of(group.as_str()).parse().expect("a template gives valid names") // never: it is made for its rule's rooms
 }

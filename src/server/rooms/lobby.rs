@@ -4,24 +4,45 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Rooms, events};
+use super::{
+    Rooms, events,
+    layer_groups::{list_key, list_name},
+};
 use crate::{
     server::{
-        hub::{Entry, Feed, FeedKey, LayerGroups, Missed, Place, Policy, Unavailable},
-        layers::{Event, GroupName},
+        hub::{Entry, Feed, LayerGroups, Missed, Place, Policy, Unavailable},
+        layers::Event,
+        noun::Opened,
     },
-    wire::{self, Epoch, Group, MessageId, Offset, Position, RoomSummary, Topic},
+    wire::{self, Epoch, MessageId, Offset, Position, RoomSummary, State, Topic},
 };
 
 /// The rooms that guests may enter, for everybody.
+#[derive(Clone)]
 struct Lobby {
     rooms: Arc<Rooms>,
 }
 
 impl Rooms {
-    /// What those who look at the list are given.
-    pub fn feed(self: &Arc<Self>) -> Arc<dyn Feed> {
+    /// Opens the list of rooms.
+    pub fn lobby(self: &Arc<Self>) -> Arc<dyn Opened> {
         Arc::new(Lobby { rooms: Arc::clone(self) })
+    }
+}
+
+#[async_trait]
+impl Opened for Lobby {
+    fn feed(&self) -> Arc<dyn Feed> {
+        Arc::new(self.clone())
+    }
+
+    async fn head(&self) -> Result<Position, Unavailable> {
+        Ok(list_position())
+    }
+
+    async fn catch_up(&self, _: Option<&Position>) -> Result<(Position, State), Unavailable> {
+        let rooms = Some(self.rooms.newest().await?);
+        Ok((list_position(), State { rooms, ..State::default() }))
     }
 }
 
@@ -58,18 +79,8 @@ fn listed(room: RoomSummary) -> Entry {
     Entry { place, plain: None, event: wire::Event::Room(room) }
 }
 
-/// What the list knows a room by.
-pub(super) fn list_key(group: &Group) -> FeedKey {
-    group.as_str().into()
-}
-
 /// The list has no history: every join gets it whole.
-pub fn list_position() -> Position {
+fn list_position() -> Position {
     let epoch: Epoch = "list".parse().expect("a constant"); // never: four letters
     Position { epoch, offset: Offset::START }
-}
-
-/// The group of the channel layer that carries the list of rooms; no template of the settings gives this name.
-pub(super) fn list_name() -> GroupName {
-    "confab.rooms".parse().expect("a constant") // never: letters and a dot
 }

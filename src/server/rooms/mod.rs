@@ -12,16 +12,18 @@
 //!
 //! Having an [`Access`] *is* the permission (`access`): there is no other way to read or to say something, and the `rules` of the
 //! settings say who gets one. Members are given a room as a [feed](crate::server::hub::Feed) (`feed`), and the list of rooms as another
-//! (`lobby`). Who may do what to a message is in `changes`. What is kept waits for the store (`metered`). After the commit and before its author hears that it was accepted, the
-//! `publisher` tells the layer, as an event (`events`) in the room's group there. Where the layer refuses, the members of this node hear of
-//! it at once all the same. Where several nodes share a store, each learns from it what the others have committed, with or without a layer
-//! (`watcher`). What the rules do not keep goes again (`retention`), by age only when a clock that is watched says so (`steady_clock`).
+//! (`lobby`); `topic` opens a room to a session. Who may do what to a message is in `changes`. What is kept waits for the store
+//! (`metered`). After the commit and before its author hears that it was accepted, the `publisher` tells the layer, as an event (`events`)
+//! in the room's group there (`layer_groups`). Where the layer refuses, the members of this node hear of it at once all the same. Where
+//! several nodes share a store, each learns from it what the others have committed, with or without a layer (`watcher`). What the rules
+//! do not keep goes again (`retention`), by age only when a clock that is watched says so (`steady_clock`).
 
 mod access;
 mod changes;
 mod events;
 mod feed;
 mod glance;
+mod layer_groups;
 mod listing;
 mod lobby;
 mod metered;
@@ -29,6 +31,7 @@ mod publisher;
 mod retention;
 mod rules;
 mod steady_clock;
+mod topic;
 mod watcher;
 
 use std::sync::Arc;
@@ -40,7 +43,6 @@ pub use self::{
     changes::may_change,
     events::{Foreign, foreign_event, read_direct},
     listing::Place,
-    lobby::list_position,
 };
 use self::{
     glance::Glance,

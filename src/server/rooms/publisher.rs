@@ -12,8 +12,7 @@ use tracing::{error, info};
 
 use super::{
     events,
-    feed::{changes_name, group_name},
-    lobby::list_name,
+    layer_groups::{changes_name, group_name, list_name},
     rules::rule,
 };
 use crate::server::{

@@ -11,8 +11,7 @@ use std::{
 use tracing::{error, info};
 
 use super::{
-    feed::group_name,
-    lobby::{list_key, list_name},
+    layer_groups::{group_name, list_key, list_name},
     rules::rule,
 };
 use crate::{

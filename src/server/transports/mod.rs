@@ -10,96 +10,23 @@
 
 mod plain;
 mod too_many;
+mod v1;
 pub mod websocket;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use axum::http::StatusCode;
 use hyper::upgrade::OnUpgrade;
 use tracing::debug;
 
 use self::websocket::{CloseCode, Connection, ConnectionLimits, Counters, Deflate, Heard, Message, Socket};
-pub use self::{plain::Plain, too_many::TooMany};
+pub use self::{plain::Plain, too_many::TooMany, v1::V1};
 use super::{
-    accounts::Account,
-    bucket::Buckets,
-    hub::Hub,
     limits::Limits,
-    presence::Presence,
-    quota::{Payer, Quotas},
-    rooms::{Refusal, Rooms},
+    scope::{Close, Flow, LONG, Refuse, Scope},
     turns::Turn,
     visitors::Household,
 };
-use crate::wire::{Group, Person};
-
-/// What a consumer knows of the request that it may accept (the scope of Django Channels).
-#[derive(Clone)]
-pub struct Scope {
-    pub person: Person,
-    /// Whose bounds hold beside the connection's own.
-    pub payer: Payer,
-    /// What each account says, this one too.
-    pub accounts: Arc<Buckets<Account>>,
-    /// What each account and each address has carried.
-    pub quotas: Arc<Quotas>,
-    /// The group in the address, if it names one.
-    pub group: Option<Group>,
-    pub rooms: Arc<Rooms>,
-    pub hub: Arc<Hub>,
-    pub presence: Arc<Presence>,
-    pub limits: Limits,
-}
-
-/// Refused before the handshake is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refuse {
-    pub status: StatusCode,
-    pub reason: &'static str,
-}
-
-impl From<Refusal> for Refuse {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NotFound => Self { status: StatusCode::NOT_FOUND, reason: "there is no such room" },
-            Refusal::Forbidden => Self { status: StatusCode::FORBIDDEN, reason: "this room is not open to guests" },
-        }
-    }
-}
-
-/// Ends the connection with a closing handshake.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Close {
-    pub code: CloseCode,
-    pub reason: String,
-}
-
-impl Close {
-    pub fn new(code: CloseCode, reason: impl Into<String>) -> Self {
-        Self { code, reason: reason.into() }
-    }
-}
-
-/// How the connection goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Flow {
-    Continue,
-    /// Nothing more is read from the client for so long; what is sent to it goes out meanwhile.
-    Hold(Duration),
-    Close(Close),
-}
-
-impl Flow {
-    /// Goes on after a pause, if there is to be one.
-    pub(super) fn after(pause: Duration) -> Self {
-        if pause.is_zero() { Self::Continue } else { Self::Hold(pause) }
-    }
-
-    pub(super) fn close(code: CloseCode, reason: impl Into<String>) -> Self {
-        Self::Close(Close::new(code, reason))
-    }
-}
 
 /// What a connection does.
 #[async_trait]
@@ -136,9 +63,6 @@ pub trait Consumer: Send + Sized + 'static {
     /// The connection has ended; memberships end by themselves when the consumer is dropped.
     async fn disconnect(self, code: CloseCode);
 }
-
-/// After a message or an answer of so many bytes the others have their turn: to handle one takes about as long as a hundred short ones.
-pub(super) const LONG: usize = 16 * 1024;
 
 /// Takes a connection through its life; `deflate` was agreed on in its handshake, `counters` counts it.
 pub async fn serve<C: Consumer>(

@@ -8,15 +8,16 @@ use axum::http::StatusCode;
 use tracing::error;
 
 use super::{
-    Consumer, Flow, Refuse, Scope,
+    Consumer,
     websocket::{CloseCode, Message, Socket},
 };
 use crate::{
     server::{
         allowance::Allowance,
-        hub::{Form, Membership, Reachable, Unavailable},
+        hub::{Form, Membership, Outbound, Reachable, Unavailable},
         random,
         rooms::{Access, PostError, Room},
+        scope::{Flow, Refuse, Scope},
         turns::Turn,
         visitors::Household,
     },
@@ -53,9 +54,10 @@ impl Consumer for Plain {
     }
 
     async fn open(&mut self, socket: &Arc<Socket>) -> Flow {
-        match self.scope.hub.join(self.access.feed(), socket, (Form::Plain, false)).await {
+        let outbound = Outbound::WebSocket(Arc::clone(socket));
+        match self.scope.hub.join(self.access.feed(), &outbound, (Form::Plain, false)).await {
             Ok(membership) => {
-                let reachable = self.scope.hub.register(socket, Form::Plain);
+                let reachable = self.scope.hub.register(&outbound, Form::Plain);
                 self.membership = Some((membership, reachable));
                 Flow::Continue
             }

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    Consumer, Flow, Refuse, Scope,
+    Consumer,
     websocket::{CloseCode, Message, Socket},
 };
-use crate::server::{turns::Turn, visitors::Household};
+use crate::server::{
+    scope::{Flow, Refuse, Scope},
+    turns::Turn,
+    visitors::Household,
+};
 
 /// Closes every connection at once.
 pub struct TooMany {

@@ -13,7 +13,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::socket::SocketId;
+use super::id::ConnectionId;
 
 /// Counts for all connections of one server.
 #[derive(Default)]
@@ -24,7 +24,7 @@ pub struct Counters {
 
 #[derive(Default)]
 struct Tallies {
-    open: HashMap<SocketId, Arc<Tally>>,
+    open: HashMap<ConnectionId, Arc<Tally>>,
     /// Connections since the start, the open ones among them.
     opened: u64,
     /// What those have carried that are gone.
@@ -68,14 +68,14 @@ struct Tally {
 
 /// A connection's share in the counters; what it has counted stays when it is dropped.
 pub(super) struct Counted {
-    id: SocketId,
+    id: ConnectionId,
     tally: Arc<Tally>,
     counters: Arc<Counters>,
 }
 
 impl Counters {
     /// Counts one more connection, until the share is dropped.
-    pub(super) fn enter(self: &Arc<Self>, id: SocketId) -> Counted {
+    pub(super) fn enter(self: &Arc<Self>, id: ConnectionId) -> Counted {
         let tally = Arc::new(Tally::default());
         let mut tallies = self.tallies.lock();
         tallies.opened += 1;
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn what_a_connection_has_carried_stays_counted_when_it_is_gone() {
         let counters = Arc::new(Counters::default());
-        let (one, other) = (counters.enter(SocketId(1)), counters.enter(SocketId(2)));
+        let (one, other) = (counters.enter(ConnectionId(1)), counters.enter(ConnectionId(2)));
         one.bytes_in(10);
         one.message_in();
         one.outbound(100, 7);

@@ -87,7 +87,7 @@ impl Frame {
     }
 
     /// A reason that does not fit is cut off at a character.
-    pub(super) fn close(code: CloseCode, reason: &str) -> Self {
+    pub(in crate::server) fn close(code: CloseCode, reason: &str) -> Self {
         if !code.may_be_sent() {
             return Self::encode(opcode::CLOSE, &[]);
         }

@@ -20,11 +20,15 @@ mod counters;
 mod deflate;
 mod frame;
 mod handshake;
+mod id;
 mod socket;
+mod tap;
 
 pub use connection::{Connection, ConnectionLimits, Heard};
 pub use counters::{Counters, Traffic};
 pub use deflate::Deflate;
 pub use frame::{CloseCode, Decoded, Decoder, DeflatedMessage, Frame, Message, SharedFrame, Violation};
 pub use handshake::{Handshake, Refused, is_upgrade};
-pub use socket::{Socket, SocketId};
+pub use id::ConnectionId;
+pub use socket::Socket;
+pub use tap::{Listener, Tap};

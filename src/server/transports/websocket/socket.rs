@@ -3,10 +3,7 @@
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use bytes::{Buf, Bytes};
@@ -17,6 +14,8 @@ use super::{
     counters::{Counted, Counters},
     deflate::Deflate,
     frame::{CloseCode, Frame},
+    id::ConnectionId,
+    tap::Tap,
 };
 
 /// How many pieces one `writev` takes; more are written by the next.
@@ -28,28 +27,18 @@ const ENTRY: usize = 64;
 /// The longest message that is deflated for one connection alone, in bytes: that takes two milliseconds.
 const LONGEST_DEFLATED_ALONE: usize = 32 * 1024;
 
-/// Tells the connections of this process apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SocketId(pub u64);
-
-impl SocketId {
-    fn fresh() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
 /// One connection's way out.
 pub struct Socket {
-    id: SocketId,
+    id: ConnectionId,
     pub(super) stream: TcpStream,
     deflate: Option<Deflate>,
-    outbound: Mutex<Outbound>,
+    queue: Mutex<Queue>,
     /// Wakes the connection's task: there is something to flush, or the connection shall end.
     pub(super) wake: Notify,
     /// How many bytes may wait; 0 for no bound.
     backlog: usize,
     pub(super) counted: Counted,
+    tap: Tap,
 }
 
 /// How far the closing handshake has come, as seen from the sending side.
@@ -62,9 +51,9 @@ enum Phase {
     Broken,
 }
 
-struct Outbound {
+struct Queue {
     /// What the socket has not taken yet; the front one may be partly written.
-    queue: VecDeque<Bytes>,
+    waiting: VecDeque<Bytes>,
     bytes: usize,
     /// So many of the bytes were sent into an empty queue: however large one answer is, its reader is not slow for it.
     grace: usize,
@@ -82,13 +71,27 @@ impl Socket {
         backlog: usize,
         counters: &Arc<Counters>,
     ) -> Self {
-        let outbound = Outbound { queue: VecDeque::new(), bytes: 0, grace: 0, sent: 0, front_begun: false, phase: Phase::Open };
-        let id = SocketId::fresh();
-        Self { id, stream, deflate, outbound: Mutex::new(outbound), wake: Notify::new(), backlog, counted: counters.enter(id) }
+        let queue = Queue { waiting: VecDeque::new(), bytes: 0, grace: 0, sent: 0, front_begun: false, phase: Phase::Open };
+        let id = ConnectionId::fresh();
+        Self {
+            id,
+            stream,
+            deflate,
+            queue: Mutex::new(queue),
+            tap: Tap::default(),
+            wake: Notify::new(),
+            backlog,
+            counted: counters.enter(id),
+        }
     }
 
-    pub fn id(&self) -> SocketId {
+    pub fn id(&self) -> ConnectionId {
         self.id
+    }
+
+    /// Where one may listen to it.
+    pub fn tap(&self) -> &Tap {
+        &self.tap
     }
 
     /// How it takes deflated messages, if that was agreed on: frames from a [`SharedFrame`](super::SharedFrame) are fitted to
@@ -109,25 +112,26 @@ impl Socket {
 
     /// Sends frames, in this order and with nothing between. Does not wait; once the connection is closing they are dropped.
     pub fn send(&self, frames: &[Frame]) {
-        let mut outbound = self.outbound.lock();
-        if outbound.phase != Phase::Open {
+        let mut queue = self.queue.lock();
+        if queue.phase != Phase::Open {
             return;
         }
-        if outbound.queue.is_empty() {
-            outbound.write_through(&self.stream, frames);
+        self.tap.said(frames);
+        if queue.waiting.is_empty() {
+            queue.write_through(&self.stream, frames);
             // Of the first frame, which is the answer where one goes out with what followed on it.
-            outbound.grace = frames.first().map_or(0, |frame| outbound.bytes.min(frame.bytes().len()));
+            queue.grace = frames.first().map_or(0, |frame| queue.bytes.min(frame.bytes().len()));
         } else {
-            outbound.push(frames, 0);
+            queue.push(frames, 0);
         }
-        if self.backlog > 0 && outbound.weight() - outbound.grace > self.backlog {
+        if self.backlog > 0 && queue.weight() - queue.grace > self.backlog {
             let reason = format!("more than {} bytes are waiting to be read", self.backlog);
-            outbound.abandon();
+            queue.abandon();
             self.counted.slow_close();
-            outbound.close(&self.stream, CloseCode::SLOW_READER, &reason);
+            self.end(&mut queue, CloseCode::SLOW_READER, &reason);
         }
-        self.count(&outbound);
-        if !outbound.queue.is_empty() || outbound.phase != Phase::Open {
+        self.count(&queue);
+        if !queue.waiting.is_empty() || queue.phase != Phase::Open {
             self.wake.notify_one();
         }
     }
@@ -145,47 +149,53 @@ impl Socket {
     }
 
     fn close_once(&self, code: CloseCode, reason: &str) -> bool {
-        let mut outbound = self.outbound.lock();
-        let open = outbound.phase == Phase::Open;
+        let mut queue = self.queue.lock();
+        let open = queue.phase == Phase::Open;
         if open {
-            outbound.close(&self.stream, code, reason);
-            self.count(&outbound);
+            self.end(&mut queue, code, reason);
+            self.count(&queue);
             self.wake.notify_one();
         }
         open
     }
 
-    fn count(&self, outbound: &Outbound) {
-        self.counted.outbound(outbound.sent, outbound.bytes);
+    fn end(&self, queue: &mut Queue, code: CloseCode, reason: &str) {
+        let frame = Frame::close(code, reason);
+        self.tap.said(std::slice::from_ref(&frame));
+        queue.close(&self.stream, &frame);
+    }
+
+    fn count(&self, queue: &Queue) {
+        self.counted.outbound(queue.sent, queue.bytes);
     }
 
     /// Writes what the socket will take.
     pub(super) fn flush(&self) {
-        let mut outbound = self.outbound.lock();
-        outbound.write(&self.stream);
-        self.count(&outbound);
+        let mut queue = self.queue.lock();
+        queue.write(&self.stream);
+        self.count(&queue);
     }
 
     /// Something waits for the socket to become writable.
     pub(super) fn wants_write(&self) -> bool {
-        let outbound = self.outbound.lock();
-        !outbound.queue.is_empty() && outbound.phase != Phase::Broken
+        let queue = self.queue.lock();
+        !queue.waiting.is_empty() && queue.phase != Phase::Broken
     }
 
     /// A close frame is on its way or gone.
     pub(in crate::server) fn is_closing(&self) -> bool {
-        self.outbound.lock().phase != Phase::Open
+        self.queue.lock().phase != Phase::Open
     }
 
     pub(super) fn is_broken(&self) -> bool {
-        self.outbound.lock().phase == Phase::Broken
+        self.queue.lock().phase == Phase::Broken
     }
 }
 
-impl Outbound {
+impl Queue {
     /// What the queue takes in memory, roughly: many short frames take more than their bytes.
     fn weight(&self) -> usize {
-        self.bytes + self.queue.len() * ENTRY
+        self.bytes + self.waiting.len() * ENTRY
     }
 
     /// Queues what follows on the first `taken` bytes, which are gone.
@@ -197,7 +207,7 @@ impl Outbound {
             }
             self.front_begun |= taken > 0;
             self.bytes += bytes.len() - taken;
-            self.queue.push_back(bytes.slice(taken..));
+            self.waiting.push_back(bytes.slice(taken..));
             taken = 0;
         }
     }
@@ -221,10 +231,10 @@ impl Outbound {
     }
 
     fn write(&mut self, stream: &TcpStream) {
-        while !self.queue.is_empty() && self.phase != Phase::Broken {
+        while !self.waiting.is_empty() && self.phase != Phase::Broken {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut count = 0;
-            for (slice, bytes) in slices.iter_mut().zip(&self.queue) {
+            for (slice, bytes) in slices.iter_mut().zip(&self.waiting) {
                 *slice = IoSlice::new(bytes);
                 count += 1;
             }
@@ -234,14 +244,14 @@ impl Outbound {
                 Err(_) => {
                     // The reading side meets the same error and ends the connection.
                     self.phase = Phase::Broken;
-                    self.queue = VecDeque::new();
+                    self.waiting = VecDeque::new();
                     (self.bytes, self.grace) = (0, 0);
                 }
             }
         }
         // An idle connection holds no queue.
-        if self.queue.is_empty() {
-            self.queue = VecDeque::new();
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
         }
     }
 
@@ -249,29 +259,28 @@ impl Outbound {
         self.bytes -= written;
         self.sent += written as u64;
         self.grace = self.grace.saturating_sub(written);
-        while let Some(front) = self.queue.front_mut() {
+        while let Some(front) = self.waiting.front_mut() {
             if written < front.len() {
                 front.advance(written);
                 self.front_begun |= written > 0;
                 return;
             }
             written -= front.len();
-            self.queue.pop_front();
+            self.waiting.pop_front();
             self.front_begun = false;
         }
     }
 
     /// Gives up what has not begun to go out.
     fn abandon(&mut self) {
-        self.queue.truncate(usize::from(self.front_begun));
-        self.bytes = self.queue.iter().map(Bytes::len).sum();
+        self.waiting.truncate(usize::from(self.front_begun));
+        self.bytes = self.waiting.iter().map(Bytes::len).sum();
         self.grace = self.bytes;
     }
 
-    fn close(&mut self, stream: &TcpStream, code: CloseCode, reason: &str) {
-        let frame = Frame::close(code, reason);
+    fn close(&mut self, stream: &TcpStream, frame: &Frame) {
         self.bytes += frame.bytes().len();
-        self.queue.push_back(frame.bytes().clone());
+        self.waiting.push_back(frame.bytes().clone());
         self.phase = Phase::Closing;
         self.write(stream);
     }

@@ -1,0 +1,55 @@
+//! What a noun gives to sessions: a topic that is open to somebody. Opening it was the permission.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::hub::{Feed, Unavailable};
+use crate::wire::{Code, CommandError, Emoji, Key, MessageId, Offset, Position, State};
+
+/// A topic that is open to a person.
+#[async_trait]
+pub trait Opened: Send + Sync {
+    /// What its members are given.
+    fn feed(&self) -> Arc<dyn Feed>;
+
+    /// Where it stands.
+    ///
+    /// # Errors
+    /// It cannot be read now.
+    async fn head(&self) -> Result<Position, Unavailable>;
+
+    /// Brings somebody level who is at `since`, or who is new. Says where that is.
+    ///
+    /// # Errors
+    /// It cannot be read now.
+    async fn catch_up(&self, since: Option<&Position>) -> Result<(Position, State), Unavailable>;
+
+    /// Does something in it. Says where that stands, if it stands anywhere.
+    ///
+    /// # Errors
+    /// What the person is told.
+    async fn act(&self, act: Act) -> Result<Option<Offset>, CommandError> {
+        let _ = act;
+        Err(CommandError::new(Code::BadRequest, format!("nothing can be sent to {}", self.feed().topic())))
+    }
+}
+
+/// What somebody does in a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    Send { key: Key, text: String },
+    Edit { message: MessageId, text: String },
+    Delete { message: MessageId },
+    React { message: MessageId, emoji: Emoji, on: bool },
+}
+
+impl Act {
+    /// About how many bytes of it every member is given.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Send { text, .. } | Self::Edit { text, .. } => text.len(),
+            Self::Delete { .. } | Self::React { .. } => 0,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A room as a topic that is open to somebody: what they do in it, and what is said to them where that is refused.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Access, AlterError, CatchUp, PostError, Refusal, Room, Rooms};
+use crate::{
+    server::{
+        hub::{Feed, Unavailable},
+        noun::{Act, Opened},
+        store::{Alteration, Entry, Refused},
+    },
+    wire::{Code, CommandError, Group, MessageId, Offset, Person, Position, Push, State, Text, Topic},
+};
+
+impl Rooms {
+    /// Opens a room.
+    ///
+    /// # Errors
+    /// There is no such room, or it is not for this person.
+    pub fn open(self: &Arc<Self>, person: &Person, group: &Group) -> Result<Arc<dyn Opened>, CommandError> {
+        match self.enter(person, group) {
+            Ok(access) => Ok(Arc::new(access)),
+            Err(Refusal::NotFound) => Err(CommandError::new(Code::NotFound, format!("there is no room {group}"))),
+            Err(Refusal::Forbidden) => {
+                Err(CommandError::new(Code::Forbidden, format!("the room {group} is not open to guests")))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Opened for Access<Room> {
+    fn feed(&self) -> Arc<dyn Feed> {
+        self.feed()
+    }
+
+    async fn head(&self) -> Result<Position, Unavailable> {
+        Ok(self.head().await?)
+    }
+
+    async fn catch_up(&self, since: Option<&Position>) -> Result<(Position, State), Unavailable> {
+        let CatchUp { head, recovered, entries, mine } = self.catch_up(since).await?;
+        let topic = Topic::Room(self.room().group.clone());
+        let push = |Entry { offset, what }| Push { topic: topic.clone(), offset: Some(offset), event: what.into() };
+        let events = entries.into_iter().map(push).collect();
+        Ok((head, State { recovered, events, mine, ..State::default() }))
+    }
+
+    async fn act(&self, act: Act) -> Result<Option<Offset>, CommandError> {
+        match act {
+            Act::Send { key, text } => {
+                let again = "the message cannot be taken now; send it again with the same key";
+                let posted = self.post(key, written(&text)?).await.map_err(|error| refused(error, again))?;
+                Ok(posted.offset)
+            }
+            Act::Edit { message, text } => alter(self, message, Alteration::Edit(written(&text)?.into_string())).await,
+            Act::Delete { message } => alter(self, message, Alteration::Delete).await,
+            Act::React { message, emoji, on } => alter(self, message, Alteration::React { emoji, on }).await,
+        }
+    }
+}
+
+async fn alter(access: &Access<Room>, message: MessageId, alteration: Alteration) -> Result<Option<Offset>, CommandError> {
+    let changed = access.change(message, alteration).await;
+    changed.map(Some).map_err(|error| match error {
+        AlterError::Post(error) => refused(error, "the change cannot be made now; send it again"),
+        AlterError::Refused(refused) => {
+            let code = match refused {
+                Refused::NotFound => Code::NotFound,
+                Refused::NotYours => Code::Forbidden,
+                Refused::TooManyKinds | Refused::TooManyOfOne => Code::TooLarge,
+            };
+            CommandError::new(code, refused.to_string())
+        }
+    })
+}
+
+fn written(text: &str) -> Result<Text, CommandError> {
+    Text::written(text).map_err(|blank| CommandError::new(Code::BadRequest, blank.to_string()))
+}
+
+/// Why something was not taken; `again` says what to do where it may be taken later.
+fn refused(error: PostError, again: &str) -> CommandError {
+    match error {
+        PostError::TooLong(longest) => CommandError::new(Code::TooLarge, format!("a text is at most {longest} bytes of UTF-8")),
+        PostError::Unavailable => {
+            CommandError { code: Code::Unavailable, message: again.to_owned(), retry_after_ms: Some(1_000) }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A session over a WebSocket.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use super::{
+    Consumer,
+    websocket::{CloseCode, Message, Socket},
+};
+use crate::server::{
+    hub::Outbound,
+    noun::Opened,
+    scope::{Flow, Refuse, Scope},
+    session::Session,
+    turns::Turn,
+    visitors::Household,
+};
+
+/// Speaks `confab.v1`, in text messages.
+pub struct V1(Session);
+
+#[async_trait]
+impl Consumer for V1 {
+    fn connect(scope: Scope) -> Result<Self, Refuse> {
+        let room = scope.group.as_ref().map(|group| scope.rooms.enter(&scope.person, group)).transpose()?;
+        let opened = room.map(|access| Arc::new(access) as Arc<dyn Opened>);
+        Ok(Self(Session::new(scope, opened)))
+    }
+
+    fn longest_message(&self) -> usize {
+        self.0.longest_message()
+    }
+
+    async fn open(&mut self, socket: &Arc<Socket>) -> Flow {
+        self.0.open(Outbound::WebSocket(Arc::clone(socket))).await
+    }
+
+    async fn turn(&self) -> Option<Turn<Household>> {
+        self.0.turn().await
+    }
+
+    async fn receive(&mut self, message: Message, turn: Option<Turn<Household>>) -> Flow {
+        match message {
+            Message::Text(text) => self.0.receive(text, turn).await,
+            _ => Flow::close(CloseCode::UNSUPPORTED, "confab.v1 is spoken in text messages"),
+        }
+    }
+
+    fn charge(&mut self, bytes: usize) -> Flow {
+        self.0.charge(bytes)
+    }
+
+    fn hand_out(&self) {
+        self.0.hand_out();
+    }
+
+    fn owed(&self) -> Duration {
+        self.0.owed()
+    }
+
+    async fn disconnect(self, _code: CloseCode) {}
+}
