@@ -24,6 +24,7 @@ mod origins;
 mod pages;
 mod percent;
 pub mod presence;
+mod problem;
 mod quota;
 mod random;
 pub mod rooms;

@@ -11,11 +11,12 @@ use axum::{
 use leptos::{config::LeptosOptions, nonce::use_nonce, prelude::expect_context};
 use leptos_axum::ResponseOptions;
 use serde::Deserialize;
-use tracing::{debug, error};
+use tracing::error;
 
 use super::{
     assets::BUILD,
     limits::SEARCH_AGAIN,
+    problem::{Problem, lets_in},
     rooms::{Access, NEWEST, Place, PostError, Posted, Refusal, Room},
     search::{LONGEST_QUERY, Query as SearchQuery},
     services::{Named, Services},
@@ -75,7 +76,7 @@ async fn lobby_with(
             let page = Page::Lobby(LobbyPage { you: who.person().clone(), list, name, first, mistake, alike });
             with_cookies(render(status, page, request).await, who.cookies())
         }
-        Err(cause) => unavailable(cause, request).await,
+        Err(cause) => refused(cause, request).await,
     }
 }
 
@@ -163,13 +164,13 @@ async fn outcome(services: &Services, visitor: Visitor, access: Option<Access<Ro
         }
     };
     let Ok(found) = services.searches.run(visitor.household(), search).await else {
-        return (StatusCode::TOO_MANY_REQUESTS, Outcome::Unavailable);
+        return (Problem::Searches.status(), Outcome::Unavailable);
     };
     match found.unwrap_or_else(|panicked| Err(StoreError::Unavailable(panicked.into()))) {
         Ok(found) => (StatusCode::OK, Outcome::Found { hits: found.hits, complete: found.complete }),
         Err(StoreError::Unavailable(cause)) => {
             error!(%cause, "the store could not be searched");
-            (StatusCode::SERVICE_UNAVAILABLE, Outcome::Unavailable)
+            (Problem::Unavailable.status(), Outcome::Unavailable)
         }
     }
 }
@@ -216,7 +217,7 @@ async fn room_with(
             let page = room_page(services, who, &access, stretch, mistake);
             with_cookies(render(status, page, request).await, who.cookies())
         }
-        Err(cause) => unavailable(cause, request).await,
+        Err(cause) => refused(cause, request).await,
     }
 }
 
@@ -361,43 +362,57 @@ fn own_path(next: &str) -> &str {
     if good { next } else { "/" }
 }
 
-/// A page that says one thing, title and text being HTML. It is not rendered: it has to cost less than the page that was asked
-/// for.
-pub(super) fn bare(status: StatusCode, title: &str, text: &str) -> Response {
+/// A page on what no page is rendered for, since it has to cost less than the one that was asked for; none where no page is wanted, or
+/// people do not meet it.
+pub(super) fn bare(problem: &Problem, asked: &HeaderMap) -> Option<Response> {
     const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; base-uri 'none'; frame-ancestors 'none'");
+    // A name is letters, digits and a few signs that mean nothing in HTML; so are the words.
+    let (title, text) = match problem {
+        Problem::NotOurName(name) => {
+            let accepted = asked.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+            if !accepted.contains("text/html") {
+                return None;
+            }
+            let remedy = lets_in(name);
+            let text = format!("It does not go by the name that was asked for. If it should: {remedy}.");
+            ("This is not the server of that name", text)
+        }
+        Problem::Requests(..) | Problem::Bytes(..) => {
+            ("Too many requests", format!("This server answers {problem}. Try again in a moment."))
+        }
+        _ => return None,
+    };
     let page = format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>{title}</title></head><body><main><h1>{title}</h1><p>{text}</p></main></body></html>"
     );
     let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    (status, headers, Html(page)).into_response()
+    let mut response = (problem.status(), headers, Html(page)).into_response();
+    problem.add_headers(&mut response);
+    Some(response)
 }
 
 /// Any other address.
 pub(super) async fn not_found(_: State<Arc<Services>>, request: Request) -> Response {
-    refused(Refusal::NotFound, request).await
+    refused(Problem::NoAddress, request).await
 }
 
 fn enter(services: &Services, who: &Who, group: Result<Group, InvalidName>) -> Result<Access<Room>, Refusal> {
     services.rooms.enter(who.person(), &group.map_err(|_| Refusal::NotFound)?)
 }
 
-async fn refused(refusal: Refusal, request: Request) -> Response {
-    let (status, title, text) = match refusal {
-        Refusal::NotFound => (
-            StatusCode::NOT_FOUND,
-            "Nothing is here",
-            "There is no such page. The name of a room is 1 to 64 of the letters A to Z, digits, _ and -.",
-        ),
-        Refusal::Forbidden => (StatusCode::FORBIDDEN, "Not for guests", "This room is not open to guests."),
+/// A page on why there is no other.
+async fn refused(problem: impl Into<Problem>, request: Request) -> Response {
+    let problem = problem.into();
+    let (title, text) = match problem {
+        Problem::ClosedRoom => ("Not for guests", "This room is not open to guests."),
+        Problem::Unavailable => ("Something is wrong here", "The messages cannot be read now. Try again in a moment."),
+        // Whatever is not there.
+        _ => {
+            ("Nothing is here", "There is no such page. The name of a room is 1 to 64 of the letters A to Z, digits, _ and -.")
+        }
     };
-    notice(status, title, text, request).await
-}
-
-async fn unavailable(StoreError::Unavailable(cause): StoreError, request: Request) -> Response {
-    debug!(%cause, "the store could not be read");
-    let text = "The messages cannot be read now. Try again in a moment.";
-    notice(StatusCode::SERVICE_UNAVAILABLE, "Something is wrong here", text, request).await
+    notice(problem.status(), title, text, request).await
 }
 
 async fn notice(status: StatusCode, title: &str, text: &str, request: Request) -> Response {

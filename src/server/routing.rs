@@ -31,6 +31,7 @@ use super::{
     http::{Alive, Peer, well_formed},
     limits::Limits,
     operators, pages,
+    problem::Problem,
     quota::Payer,
     scope::{Refuse, Scope},
     services::{Connections, Entry, Named, Place, Services},
@@ -43,7 +44,7 @@ use super::{
     visitors::Visitor,
     who::{Asks, Route, Who, mount},
 };
-use crate::wire::{Code, CommandError, Group, SUBPROTOCOL};
+use crate::wire::{Group, SUBPROTOCOL};
 
 /// How long a request may take until it is answered, its body included; not how long the answer may take to send.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -150,7 +151,7 @@ async fn socket(State(services): State<Arc<Services>>, who: Who, Named(group): N
             if is_upgrade(request.headers()) {
                 services.metrics.refuse(Refused::NotFound);
             }
-            refuse(StatusCode::NOT_FOUND, &format!("there is no such room: {reason}"))
+            Problem::NoSocket(reason).text()
         }
     }
 }
@@ -163,10 +164,7 @@ async fn socket_alone(State(services): State<Arc<Services>>, who: Who, request: 
 /// Answers the handshake and leaves the connection to its consumer.
 fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut request: Request) -> Response {
     if !is_upgrade(request.headers()) {
-        let mut response =
-            refuse(StatusCode::UPGRADE_REQUIRED, "this address is a WebSocket; the page of a room is /room/{group}/");
-        response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        return response;
+        return Problem::OnlySocket.text();
     }
     let handshake = match Handshake::read(&request, services.deflate) {
         Ok(handshake) => handshake,
@@ -177,15 +175,14 @@ fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut reques
     };
     if !services.origins.allow(request.headers()) {
         services.metrics.refuse(Refused::Origin);
-        let reason = "pages of this origin may not connect; the setting server.allowed_origins names those that may";
-        return refuse(StatusCode::FORBIDDEN, reason);
+        return Problem::ForeignSocket.text();
     }
     let extensions = request.extensions_mut();
     let (Some(upgrade), Some(visitor), Some(alive)) =
         (extensions.remove::<OnUpgrade>(), extensions.get::<Visitor>().copied(), extensions.remove::<Alive>())
     else {
         services.metrics.refuse(Refused::Malformed);
-        return refuse(StatusCode::BAD_REQUEST, "this connection cannot become a WebSocket");
+        return Problem::NoUpgrade.text();
     };
     // A browser drops a connection none of whose sub-protocols was taken up.
     let of_room = |offered: &str| group.as_ref().is_some_and(|group| services.rooms.speaks(group, offered));
@@ -212,7 +209,7 @@ fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut reques
             services.metrics.refuse(Refused::TooMany);
             return match told {
                 Some((reason, place)) => accept(services, reason, protocol, handshake, upgrade, (alive, place)),
-                None => refuse(StatusCode::TOO_MANY_REQUESTS, "there are too many connections"),
+                None => Problem::FarTooMany.text(),
             };
         }
     };
@@ -227,7 +224,7 @@ fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut reques
             StatusCode::FORBIDDEN => Refused::Forbidden,
             _ => Refused::NoGroup,
         });
-        refuse(status, reason)
+        (status, format!("{reason}\n")).into_response()
     })
 }
 
@@ -265,10 +262,6 @@ fn accept<C: Consumer>(
     handshake.response(protocol.as_deref())
 }
 
-fn refuse(status: StatusCode, reason: &str) -> Response {
-    (status, format!("{reason}\n")).into_response()
-}
-
 /// Finds out which address a request comes from, and answers no more of them than there may be.
 async fn not_too_many(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
     counted(&services, request, |request| next.run(request)).await
@@ -285,14 +278,12 @@ async fn counted<A: Future<Output = Response>>(
     request.extensions_mut().insert(visitor);
     let Some(address) = visitor.paying() else { return answer(request).await };
     if let Err(wait) = services.requests.take(address) {
-        let message = format!("at most {} requests a second from one address", services.requests.per_second());
-        return too_many_requests(services, &request, message, wait);
+        return refuse(services, &request, Refused::TooSoon, Problem::Requests(services.requests.per_second(), wait));
     }
     // Whose request it is, is not known here.
     let payer = Payer { account: None, address: Some(address) };
     if let Some(owed) = services.quotas.owed(payer) {
-        let message = format!("at most {} bytes a second to and from one address", services.quotas.of_address());
-        return too_many_requests(services, &request, message, owed.wait());
+        return refuse(services, &request, Refused::TooSoon, Problem::Bytes(services.quotas.of_address(), owed.wait()));
     }
     if !request.body().is_end_stream() {
         request = request.map(|body| services.quotas.metered(body, payer));
@@ -305,22 +296,16 @@ async fn counted<A: Future<Output = Response>>(
     response
 }
 
-/// Answers in the asker's own terms, at less cost than what was asked for.
-fn too_many_requests(services: &Services, request: &Request, message: String, wait: Duration) -> Response {
-    let error = CommandError::rate_limited(message, wait);
-    let seconds = HeaderValue::from(wait.as_secs() + 1);
-    let status = StatusCode::TOO_MANY_REQUESTS;
-    let mut response = if is_upgrade(request.headers()) {
-        services.metrics.refuse(Refused::TooSoon);
-        refuse(status, &error.message)
-    } else if request.uri().path().starts_with("/api/") {
-        api::refused(status, error)
-    } else {
-        let text = format!("This server answers {}. Try again in a moment.", error.message);
-        pages::bare(status, "Too many requests", &text)
-    };
-    response.headers_mut().insert(header::RETRY_AFTER, seconds);
-    response
+/// Refuses what no handler sees, in the asker's own terms and at less cost than what was asked for.
+fn refuse(services: &Services, request: &Request, reason: Refused, problem: Problem) -> Response {
+    if is_upgrade(request.headers()) {
+        services.metrics.refuse(reason);
+        return problem.text();
+    }
+    if request.uri().path().starts_with("/api/") {
+        return problem.into_response();
+    }
+    pages::bare(&problem, request.headers()).unwrap_or_else(|| problem.text())
 }
 
 /// Whoever asks for this server asks for it by one of its names, or through a proxy that is trusted to know what it passes on.
@@ -333,31 +318,10 @@ async fn own_names_only(State(services): State<Arc<Services>>, request: Request,
     match services.hosts.know(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(name) => {
-            let refuse = async |request| not_our_name(&services, &request, name.as_ref().map_or("NAME", HostName::as_str));
-            counted(&services, request, refuse).await
+            let problem = Problem::NotOurName(name.as_ref().map_or("NAME", HostName::as_str).to_owned());
+            counted(&services, request, async |request| refuse(&services, &request, Refused::Host, problem)).await
         }
     }
-}
-
-/// Says in the asker's own terms how the name would be let in. A name is letters, digits and a few signs that mean nothing in
-/// HTML.
-fn not_our_name(services: &Services, request: &Request, name: &str) -> Response {
-    let status = StatusCode::MISDIRECTED_REQUEST;
-    let remedy = format!("in the settings, server.hosts = [\"{name}\"] lets it in");
-    let message = format!("this server does not go by the name that was asked for; {remedy}");
-    if is_upgrade(request.headers()) {
-        services.metrics.refuse(Refused::Host);
-        return refuse(status, &message);
-    }
-    if request.uri().path().starts_with("/api/") {
-        return api::refused(status, CommandError::new(Code::Forbidden, message));
-    }
-    let accepted = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if !accepted.contains("text/html") {
-        return refuse(status, &message);
-    }
-    let text = format!("It does not go by the name that was asked for. If it should: {remedy}.");
-    pages::bare(status, "This is not the server of that name", &text)
 }
 
 /// Whatever changes something comes from an own page or from no page at all.
@@ -365,7 +329,7 @@ async fn own_pages_only(State(services): State<Arc<Services>>, request: Request,
     if request.method().is_safe() || services.origins.allow(request.headers()) {
         return next.run(request).await;
     }
-    counted(&services, request, async |_| refuse(StatusCode::FORBIDDEN, "a form of another site cannot be sent here")).await
+    counted(&services, request, async |_| Problem::ForeignForm.text()).await
 }
 
 /// What every answer says to the browser, and to caches on the way; a page adds its content security policy. Only what says so

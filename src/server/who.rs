@@ -17,6 +17,7 @@ use axum::{
 
 use super::{
     accounts::{Account, Guest, Program, Unknown},
+    problem::Problem,
     services::Services,
 };
 use crate::wire::{Person, PersonName};
@@ -66,11 +67,11 @@ impl Who {
 }
 
 impl<S: Sync> FromRequestParts<S> for Who {
-    type Rejection = Unknown;
+    type Rejection = Problem;
 
     /// Whoever the request has been found to come from. Nobody is let in by an address that asks for nobody.
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Unknown> {
-        parts.extensions.get::<Result<Self, Unknown>>().cloned().unwrap_or(Err(Unknown::NoToken))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(parts.extensions.get::<Result<Self, Unknown>>().cloned().unwrap_or(Err(Unknown::NoToken))?)
     }
 }
 

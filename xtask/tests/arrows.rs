@@ -24,6 +24,7 @@ const FLOORS: &[&[&str]] = &[
     &["server/routing", "server/layer", "server/storage"],
     &["server/pages", "server/api", "server/operators"],
     &["server/who"],
+    &["server/problem"],
     &["server/services", "server/http"],
     &["server/transports"],
     &["server/session"],

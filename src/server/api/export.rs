@@ -5,7 +5,7 @@
 //! complete file. A message that cannot be read, since its part of the disk is damaged for instance, has a line that says so, and the
 //! others follow.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use axum::{
     Extension,
@@ -19,10 +19,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tracing::{debug, error};
 
-use super::{Error, bad_request, not_found, openapi, too_many_requests};
+use super::openapi;
 use crate::{
     server::{
-        limits::{EXPORTS, Limits},
+        limits::Limits,
+        problem::Problem,
         quota::{Payer, Quotas},
         rooms::{Access, Room},
         services::{Entry, Named, Services},
@@ -30,15 +31,13 @@ use crate::{
         visitors::Visitor,
         who::Who,
     },
-    wire::{CommandError, Group, Offset, Stretch},
+    wire::{Group, Offset, Stretch},
 };
 
 /// How many messages are read at a time; there are fewer where their text is long.
 const PAGE: usize = 1_000;
 /// An export with more messages that cannot be read is cut off: each is looked for alone.
 const MOST_UNREADABLE: u64 = 10_000;
-/// When to ask again where too many exports are on their way.
-const PAUSE: Duration = Duration::from_secs(10);
 
 /// `GET /api/v1/rooms/{group}/export`
 pub(super) async fn export(
@@ -47,15 +46,14 @@ pub(super) async fn export(
     Extension(visitor): Extension<Visitor>,
     who: Who,
     version: Version,
-) -> Result<Response, Error> {
-    let group = group.map_err(|reason| not_found(reason.0))?;
+) -> Result<Response, Problem> {
+    let group = group.map_err(Problem::NoName)?;
     let access = services.rooms.enter(who.person(), &group)?;
     if version < Version::HTTP_11 {
-        return Err(bad_request("an export needs HTTP/1.1: in HTTP/1.0 the end of a file looks like a lost connection"));
+        return Err(Problem::OldHttp);
     }
     let Entry::In(place) = services.exports.enter(visitor.household()) else {
-        let message = format!("at most {EXPORTS} exports at a time from one address");
-        return Ok(too_many_requests(CommandError::rate_limited(message, PAUSE)));
+        return Err(Problem::Exports);
     };
     let begun = access.part(Slice::Latest, 0).await?;
     let name = format!("attachment; filename=\"{group}.jsonl\"");

@@ -9,10 +9,11 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Error, bad_request, not_found, openapi};
+use super::openapi;
 use crate::{
     server::{
         limits::Limits,
+        problem::Problem,
         services::{Named, Services},
         store::Slice,
         who::Who,
@@ -35,21 +36,21 @@ pub(super) struct Part {
 }
 
 impl Part {
-    fn slice(&self) -> Result<Slice, Error> {
+    fn slice(&self) -> Result<Slice, Problem> {
         match (self.before, self.after, self.around) {
             (None, None, None) => Ok(Slice::Latest),
             (Some(offset), None, None) => Ok(Slice::Before(Offset(offset))),
             (None, Some(offset), None) => Ok(Slice::After(Offset(offset))),
             (None, None, Some(offset)) => Ok(Slice::Around(Offset(offset))),
-            _ => Err(bad_request("at most one of before, after and around")),
+            _ => Err(Problem::SeveralParts),
         }
     }
 
-    fn limit(&self) -> Result<usize, Error> {
+    fn limit(&self) -> Result<usize, Problem> {
         match self.limit {
             None => Ok(USUAL),
             Some(limit) if (1..=MOST).contains(&limit) => Ok(limit),
-            Some(_) => Err(bad_request(format!("limit is 1 to {MOST}"))),
+            Some(_) => Err(Problem::Limit(MOST)),
         }
     }
 }
@@ -60,10 +61,10 @@ pub(super) async fn messages(
     Named(group): Named,
     who: Who,
     part: Result<Query<Part>, QueryRejection>,
-) -> Result<Json<Stretch>, Error> {
-    let Query(part) = part.map_err(|rejection| bad_request(rejection.body_text()))?;
+) -> Result<Json<Stretch>, Problem> {
+    let Query(part) = part.map_err(|rejection| Problem::Unreadable(rejection.body_text()))?;
     let (slice, limit) = (part.slice()?, part.limit()?);
-    let group = group.map_err(|reason| not_found(reason.0))?;
+    let group = group.map_err(Problem::NoName)?;
     let access = services.rooms.enter(who.person(), &group)?;
     Ok(Json(access.page(slice, limit).await?))
 }

@@ -1,5 +1,5 @@
 //! The HTTP API for programs: the list of [rooms], reading a room ([`messages`], [`export`]), [searching](search) and pushing from
-//! outside ([`push`]). Errors are JSON: `{"error": {"code", "message", "retry_after_ms"}}`.
+//! outside ([`push`]). Errors are JSON: `{"error": {"code", "message", "retry_after_ms"}}`, made of a [`Problem`].
 //!
 //! Each address stands once, in [`ADDRESSES`], with its handler and its description; the router and the document at
 //! `/api/v1/openapi.json` are both made of that table.
@@ -14,24 +14,19 @@ mod search;
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Router,
     extract::FromRequestParts,
-    http::{HeaderValue, StatusCode, header, request::Parts},
-    response::{IntoResponse, Response},
+    http::request::Parts,
     routing::{MethodRouter, get, post},
 };
-use serde::Serialize;
-use tracing::debug;
 
 use super::{
-    accounts::{Program, Unknown},
+    accounts::Program,
     limits::Limits,
-    rooms::Refusal,
+    problem::Problem,
     services::Services,
-    store::StoreError,
     who::{Asks, Route, Who, mount},
 };
-use crate::wire::{Code, CommandError};
 
 /// An address of the API.
 struct Address {
@@ -75,91 +70,19 @@ pub(super) fn routes() -> impl Iterator<Item = &'static Route> {
 }
 
 pub(super) fn router(services: &Arc<Services>) -> Router<Arc<Services>> {
-    mount(Router::new(), routes(), services)
-        .layer(push::body_limit(&services.limits))
-        .fallback(|| async { Error(StatusCode::NOT_FOUND, CommandError::new(Code::NotFound, "there is no such address")) })
-}
-
-/// An answer that says what is wrong.
-struct Error(StatusCode, CommandError);
-
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Body {
-            error: CommandError,
-        }
-        let Self(status, error) = self;
-        let retry_after = error.retry_after_ms.map(|ms| HeaderValue::from(ms.div_ceil(1_000)));
-        let mut response = (status, Json(Body { error })).into_response();
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
-        }
-        response
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NotFound => not_found("there is no such room"),
-            Refusal::Forbidden => forbidden("this room is not open to guests"),
-        }
-    }
-}
-
-impl From<StoreError> for Error {
-    fn from(StoreError::Unavailable(cause): StoreError) -> Self {
-        debug!(%cause, "the store could not be read");
-        Self(StatusCode::SERVICE_UNAVAILABLE, CommandError::new(Code::Unavailable, "not now; try again"))
-    }
-}
-
-/// The answer to a request that came too soon.
-fn too_many_requests(error: CommandError) -> Response {
-    refused(StatusCode::TOO_MANY_REQUESTS, error)
-}
-
-/// The answer to a request that no handler sees.
-pub(super) fn refused(status: StatusCode, error: CommandError) -> Response {
-    Error(status, error).into_response()
-}
-
-fn bad_request(message: impl Into<String>) -> Error {
-    Error(StatusCode::BAD_REQUEST, CommandError::new(Code::BadRequest, message))
-}
-
-fn not_found(message: impl Into<String>) -> Error {
-    Error(StatusCode::NOT_FOUND, CommandError::new(Code::NotFound, message))
-}
-
-fn forbidden(message: impl Into<String>) -> Error {
-    Error(StatusCode::FORBIDDEN, CommandError::new(Code::Forbidden, message))
+    mount(Router::new(), routes(), services).layer(push::body_limit(&services.limits)).fallback(|| async { Problem::NoAddress })
 }
 
 /// The program that a request comes from; without one there is no push.
 struct Caller(Arc<Program>);
 
 impl FromRequestParts<Arc<Services>> for Caller {
-    type Rejection = Unknown;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, Unknown> {
+    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, Problem> {
         match Who::from_request_parts(parts, services).await? {
             Who::Program(program) => Ok(Self(program)),
-            Who::Guest(_) => Err(Unknown::NoToken),
+            Who::Guest(_) => Err(Problem::NoToken),
         }
-    }
-}
-
-impl IntoResponse for Unknown {
-    fn into_response(self) -> Response {
-        let message = match self {
-            Self::NoToken => "a token is needed: Authorization: Bearer TOKEN",
-            Self::WrongToken => "the server knows no such token; the setting tokens has those that it knows",
-        };
-        Error(StatusCode::UNAUTHORIZED, CommandError::new(Code::Unauthorized, message)).into_response()
     }
 }

@@ -20,19 +20,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::error;
 
-use super::{Caller, Error, bad_request, forbidden, not_found, openapi};
+use super::{Caller, openapi};
 use crate::{
     server::{
         accounts::Program,
         hub::is_groups_own,
         layers::{Channel, Event, LayerError},
         limits::Limits,
+        problem::Problem,
         random::fresh_key,
         rooms::{Access, PostError, Room, foreign_event},
         services::{Named, Services},
         settings::RoomEvents,
     },
-    wire::{Code, CommandError, InvalidName, Key, Offset, Person, Text},
+    wire::{Key, Offset, Person, Text},
 };
 
 /// How many items a batch has at most.
@@ -43,8 +44,6 @@ const BODY_BYTES: usize = 4 << 20;
 const ABREAST: usize = 30;
 /// The header that has the key of a single text.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// When to try again what the server cannot do now, in milliseconds.
-const LATER_MS: u64 = 1_000;
 
 fn body_bytes(limits: &Limits) -> usize {
     limits.json_bytes().max(BODY_BYTES)
@@ -82,10 +81,10 @@ pub(super) async fn to_group(
     Caller(program): Caller,
     Named(group): Named,
     request: Request,
-) -> Result<Json<Sent>, Error> {
-    let group = group.map_err(|reason| not_found(reason.0))?;
+) -> Result<Json<Sent>, Problem> {
+    let group = group.map_err(Problem::NoName)?;
     if !program.may_send_to(&group) {
-        return Err(forbidden(format!("this token may not send to {group}; it may send to {}", allowed(&program))));
+        return Err(Problem::OtherGroup { group, allowed: program.groups().to_vec() });
     }
     let access = services.rooms.admit(&program.person, &group)?;
     let key = idempotency_key(request.headers())?;
@@ -105,28 +104,24 @@ pub(super) async fn to_channel(
     Caller(program): Caller,
     channel: Result<Path<String>, PathRejection>,
     request: Request,
-) -> Result<Json<Value>, Error> {
-    let channel: Channel = channel
-        .map_err(|_| not_found("a channel's name is ASCII"))?
-        .0
-        .parse()
-        .map_err(|reason: InvalidName| not_found(reason.0))?;
+) -> Result<Json<Value>, Problem> {
+    let channel: Channel = channel.map_err(|_| Problem::NotAscii)?.0.parse().map_err(Problem::NoName)?;
     if !program.may_send_to_channels() {
-        return Err(forbidden("this token may not send to single channels; the setting channels = true of a token lets it"));
+        return Err(Problem::NoChannels);
     }
     if is_groups_own(&channel) {
-        return Err(not_found("this channel is no connection's; send to the group by its name"));
+        return Err(Problem::OwnChannel);
     }
     let Body::Json(json) = read_body(request, &services.limits).await? else {
-        return Err(unsupported("a channel takes one event, as application/json"));
+        return Err(Problem::OneEvent);
     };
     let event = event(json, &program.person, &services.limits, None)?;
     spend(&program, 1, &services.limits)?;
     services.layer.send(&channel, event).await.map_err(|cause| match cause {
-        LayerError::ChannelFull { .. } => later(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, cause.to_string(), LATER_MS),
+        LayerError::ChannelFull { .. } => Problem::FullChannel(cause.to_string()),
         cause => {
             error!(%channel, %cause, "an event could not be handed to the channel layer");
-            unavailable("the channel layer cannot be reached; nothing was sent")
+            Problem::NoLayer
         }
     })?;
     Ok(Json(json!({})))
@@ -138,35 +133,35 @@ enum Body {
     Json(Value),
 }
 
-async fn read_body(request: Request, limits: &Limits) -> Result<Body, Error> {
+async fn read_body(request: Request, limits: &Limits) -> Result<Body, Problem> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let json = match kind.as_str() {
         "application/json" => true,
         "text/plain" => false,
-        _ => return Err(unsupported("the body's Content-Type has to be application/json or text/plain")),
+        _ => return Err(Problem::UnknownType),
     };
     let bytes = request.extract::<Bytes, _>().await.map_err(|rejection: BytesRejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            too_large(format!("a body is at most {} bytes", body_bytes(limits)))
+            Problem::LongBody(body_bytes(limits))
         } else {
-            bad_request(rejection.body_text())
+            Problem::Unreadable(rejection.body_text())
         }
     })?;
     // Some programs begin what they write with a mark of the order of bytes, which UTF-8 does not need.
     let bytes = bytes.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&bytes);
     if json {
-        serde_json::from_slice(bytes).map(Body::Json).map_err(|error| bad_request(format!("the body is not JSON: {error}")))
+        serde_json::from_slice(bytes).map(Body::Json).map_err(Problem::NotJson)
     } else {
-        let text = str::from_utf8(bytes).map_err(|_| bad_request("the body is not UTF-8"))?;
+        let text = str::from_utf8(bytes).map_err(|_| Problem::NotUtf8)?;
         Ok(Body::Text(text.to_owned()))
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Error> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = value.to_str().unwrap_or_default().parse();
-    key.map(Some).map_err(|reason: InvalidName| unprocessable(format!("Idempotency-Key: {reason}")))
+    key.map(Some).map_err(Problem::WrongKey)
 }
 
 /// What has a say in how items are read: who sends them, where to, and how long they may be.
@@ -178,39 +173,32 @@ struct Items<'a> {
 
 impl Items<'_> {
     /// One object, or a list of them.
-    fn read(&self, json: Value, key: Option<Key>) -> Result<Vec<Item>, Error> {
+    fn read(&self, json: Value, key: Option<Key>) -> Result<Vec<Item>, Problem> {
         let Value::Array(list) = json else { return Ok(vec![self.item(json, key)?]) };
         if key.is_some() {
-            return Err(unprocessable("Idempotency-Key is for a single text; in a list each has its own `key`"));
+            return Err(Problem::KeyOfList);
         }
         if list.len() > BATCH {
-            return Err(too_large(format!("a list has at most {BATCH} items, not {}", list.len())));
+            return Err(Problem::LongList { most: BATCH, found: list.len() });
         }
-        let read = |(at, json)| {
-            self.item(json, None).map_err(|Error(status, mut error)| {
-                error.message = format!("item {at}: {}", error.message);
-                Error(status, error)
-            })
-        };
+        let read = |(at, json)| self.item(json, None).map_err(|problem| Problem::Item(at, Box::new(problem)));
         list.into_iter().enumerate().map(read).collect()
     }
 
     /// An object with a `type` is an event, any other a text; `key` is the header's.
-    fn item(&self, json: Value, key: Option<Key>) -> Result<Item, Error> {
+    fn item(&self, json: Value, key: Option<Key>) -> Result<Item, Problem> {
         let Some(object) = json.as_object() else {
-            return Err(unprocessable("an item is an object with a `text` or a `type`"));
+            return Err(Problem::NoItem);
         };
         if object.contains_key("type") {
             return match key {
                 None => event(json, self.program, self.limits, Some(&self.room.events)).map(Item::Event),
-                Some(_) => Err(unprocessable("Idempotency-Key is for a text; an event has no key")),
+                Some(_) => Err(Problem::KeyOfEvent),
             };
         }
-        let Said { text, key: own } = serde_json::from_value(json).map_err(|error| unprocessable(error.to_string()))?;
+        let Said { text, key: own } = serde_json::from_value(json).map_err(|error| Problem::WrongItem(error.to_string()))?;
         match (&key, &own) {
-            (Some(header), Some(own)) if header != own => {
-                Err(unprocessable("`key` and Idempotency-Key are not the same; one is enough"))
-            }
+            (Some(header), Some(own)) if header != own => Err(Problem::TwoKeys),
             _ => Item::text(&text, own.or(key), self.limits),
         }
     }
@@ -226,34 +214,32 @@ struct Said {
 
 impl Item {
     /// A text; without a key it gets one.
-    fn text(text: &str, key: Option<Key>, limits: &Limits) -> Result<Self, Error> {
-        let text = Text::written(text).map_err(|blank| unprocessable(blank.to_string()))?;
+    fn text(text: &str, key: Option<Key>, limits: &Limits) -> Result<Self, Problem> {
+        let text = Text::written(text).map_err(|blank| Problem::WrongItem(blank.to_string()))?;
         if text.as_str().len() > limits.message_bytes {
-            return Err(too_long(limits.message_bytes));
+            return Err(Problem::LongText(limits.message_bytes));
         }
         Ok(Self::Text { key: key.unwrap_or_else(fresh_key), text })
     }
 }
 
 /// An event as it is, checked.
-fn event(json: Value, program: &Person, limits: &Limits, events: Option<&RoomEvents>) -> Result<Event, Error> {
+fn event(json: Value, program: &Person, limits: &Limits, events: Option<&RoomEvents>) -> Result<Event, Problem> {
     let most = limits.json_bytes();
     if json.to_string().len() > most {
-        return Err(too_large(format!("an event is at most {most} bytes of JSON")));
+        return Err(Problem::LongEvent(most));
     }
-    foreign_event(json, program, events).map_err(|reason| unprocessable(reason.to_string()))
+    foreign_event(json, program, events).map_err(|reason| Problem::WrongItem(reason.to_string()))
 }
 
 /// Counts the items against the program's rate.
-fn spend(program: &Program, items: usize, limits: &Limits) -> Result<(), Error> {
-    program.spend(u32::try_from(items).unwrap_or(u32::MAX)).map_err(|wait| {
-        let message = format!("at most {} messages a second for one token", limits.messages_per_second);
-        Error(StatusCode::TOO_MANY_REQUESTS, CommandError::rate_limited(message, wait))
-    })
+fn spend(program: &Program, items: usize, limits: &Limits) -> Result<(), Problem> {
+    let spent = program.spend(u32::try_from(items).unwrap_or(u32::MAX));
+    spent.map_err(|wait| Problem::Pushes(limits.messages_per_second, wait))
 }
 
 /// Sends everything in order, and stops where something fails.
-async fn send_all(access: &Access<Room>, items: &[Item]) -> Result<Sent, Error> {
+async fn send_all(access: &Access<Room>, items: &[Item]) -> Result<Sent, Problem> {
     let mut results = Vec::with_capacity(items.len());
     let texts = |one: &Item, next: &Item| matches!((one, next), (Item::Text { .. }, Item::Text { .. }));
     for run in items.chunk_by(texts).flat_map(|run| run.chunks(ABREAST)) {
@@ -262,10 +248,7 @@ async fn send_all(access: &Access<Room>, items: &[Item]) -> Result<Sent, Error> 
         let failed = ended.iter().any(Result::is_err);
         results.extend(ended.into_iter().filter_map(Result::ok).map(|offset| Done { offset }));
         if failed {
-            let (done, all) = (results.len(), items.len());
-            return Err(unavailable(format!(
-                "{done} of {all} items were done, the others were not; a text that is sent again with its key is not doubled"
-            )));
+            return Err(Problem::HalfDone { done: results.len(), all: items.len() });
         }
     }
     Ok(Sent { results })
@@ -276,35 +259,6 @@ async fn send(access: &Access<Room>, item: &Item) -> Result<Option<Offset>, Post
         Item::Text { key, text } => Ok(access.post(key.clone(), text.clone()).await?.offset),
         Item::Event(event) => access.relay(event.clone()).await.map(|()| None),
     }
-}
-
-fn allowed(program: &Program) -> String {
-    let patterns: Vec<String> = program.groups().iter().map(ToString::to_string).collect();
-    if patterns.is_empty() { "no group".to_owned() } else { patterns.join(", ") }
-}
-
-fn unsupported(message: &str) -> Error {
-    Error(StatusCode::UNSUPPORTED_MEDIA_TYPE, CommandError::new(Code::BadRequest, message))
-}
-
-fn unprocessable(message: impl Into<String>) -> Error {
-    Error(StatusCode::UNPROCESSABLE_ENTITY, CommandError::new(Code::BadRequest, message))
-}
-
-fn too_large(message: String) -> Error {
-    Error(StatusCode::PAYLOAD_TOO_LARGE, CommandError::new(Code::TooLarge, message))
-}
-
-fn too_long(longest: usize) -> Error {
-    too_large(format!("a text is at most {longest} bytes of UTF-8"))
-}
-
-fn unavailable(message: impl Into<String>) -> Error {
-    later(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message.into(), LATER_MS)
-}
-
-fn later(status: StatusCode, code: Code, message: String, after_ms: u64) -> Error {
-    Error(status, CommandError { code, message, retry_after_ms: Some(after_ms) })
 }
 
 /// How `OpenAPI` describes sending to a group.
@@ -373,6 +327,7 @@ mod tests {
     };
 
     use async_trait::async_trait;
+    use axum::response::IntoResponse as _;
     use tokio::sync::mpsc;
 
     use super::*;
@@ -388,7 +343,7 @@ mod tests {
             },
             telemetry::{Appends, FanOut},
         },
-        wire::{Group, Position},
+        wire::{Code, Group, Position},
     };
 
     /// A disk with room for so many messages.
@@ -458,11 +413,9 @@ mod tests {
         let texts = |count| -> Vec<Item> { (0..count).map(|_| Item::Text { key: fresh_key(), text: text() }).collect() };
         let offsets: Vec<_> = send_all(&access, &texts(2)).await.ok().unwrap().results.iter().map(|done| done.offset).collect();
         assert_eq!(offsets, [Some(Offset(1)), Some(Offset(2))]);
-        let Err(Error(status, error)) = send_all(&access, &texts(100)).await else { panic!("37 is less than 102") };
-        assert_eq!(
-            (status, error.code, error.retry_after_ms),
-            (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, Some(LATER_MS))
-        );
-        assert!(error.message.starts_with("35 of 100 items were done"), "{}", error.message);
+        let Err(problem) = send_all(&access, &texts(100)).await else { panic!("37 is less than 102") };
+        assert_eq!((problem.status(), problem.code()), (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable));
+        assert!(problem.to_string().starts_with("35 of 100 items were done"), "{problem}");
+        assert_eq!(problem.into_response().headers()[header::RETRY_AFTER], "1");
     }
 }

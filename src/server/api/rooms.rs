@@ -9,10 +9,10 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Error, bad_request, openapi};
+use super::openapi;
 use crate::{
-    server::{limits::Limits, rooms::Place, services::Services},
-    wire::{InvalidName, RoomList},
+    server::{limits::Limits, problem::Problem, rooms::Place, services::Services},
+    wire::RoomList,
 };
 
 /// Which rooms, and from where on.
@@ -29,11 +29,11 @@ pub(super) struct Part {
 pub(super) async fn rooms(
     State(services): State<Arc<Services>>,
     part: Result<Query<Part>, QueryRejection>,
-) -> Result<Json<RoomList>, Error> {
-    let Query(Part { name, before }) = part.map_err(|rejection| bad_request(rejection.body_text()))?;
+) -> Result<Json<RoomList>, Problem> {
+    let Query(Part { name, before }) = part.map_err(|rejection| Problem::Unreadable(rejection.body_text()))?;
     let place = match before.as_str() {
         "" => Place::default(),
-        before => before.parse().map_err(|InvalidName(rule)| bad_request(format!("before: {rule}")))?,
+        before => before.parse().map_err(Problem::Before)?,
     };
     Ok(Json(services.rooms.list(&name, place).await?))
 }

@@ -5,22 +5,22 @@ use std::sync::Arc;
 use axum::{
     Extension, Json,
     extract::{Query as Parameters, State, rejection::QueryRejection},
-    http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Error, bad_request, not_found, openapi};
+use super::openapi;
 use crate::{
     server::{
-        limits::{Limits, SEARCH_AGAIN, SEARCHES},
+        limits::Limits,
+        problem::Problem,
         search::{Found, LONGEST_QUERY, Query, QueryTooLong},
         services::{Named, Services},
         store::StoreError,
         visitors::Visitor,
         who::Who,
     },
-    wire::{CommandError, Hit},
+    wire::Hit,
 };
 
 /// How many messages an answer has at most, and how many when nothing is said.
@@ -36,11 +36,11 @@ pub(super) struct Search {
 }
 
 impl Search {
-    fn read(self) -> Result<(Query, usize), Error> {
-        let query = Query::parse(&self.q).map_err(|too_long: QueryTooLong| bad_request(too_long.to_string()))?;
+    fn read(self) -> Result<(Query, usize), Problem> {
+        let query = Query::parse(&self.q).map_err(|too_long: QueryTooLong| Problem::Unreadable(too_long.to_string()))?;
         match self.limit.unwrap_or(USUAL) {
             limit @ 1..=MOST => Ok((query, limit)),
-            _ => Err(bad_request(format!("limit is 1 to {MOST}"))),
+            _ => Err(Problem::Limit(MOST)),
         }
     }
 }
@@ -64,10 +64,10 @@ pub(super) async fn in_room(
     Extension(visitor): Extension<Visitor>,
     who: Who,
     search: Result<Parameters<Search>, QueryRejection>,
-) -> Result<Json<Hits>, Error> {
-    let Parameters(search) = search.map_err(|rejection| bad_request(rejection.body_text()))?;
+) -> Result<Json<Hits>, Problem> {
+    let Parameters(search) = search.map_err(|rejection| Problem::Unreadable(rejection.body_text()))?;
     let (query, limit) = search.read()?;
-    let group = group.map_err(|reason| not_found(reason.0))?;
+    let group = group.map_err(Problem::NoName)?;
     let access = services.rooms.enter(who.person(), &group)?;
     found(&services, visitor, async move { access.search(&query, limit).await }).await
 }
@@ -77,8 +77,8 @@ pub(super) async fn in_all(
     State(services): State<Arc<Services>>,
     Extension(visitor): Extension<Visitor>,
     search: Result<Parameters<Search>, QueryRejection>,
-) -> Result<Json<Hits>, Error> {
-    let Parameters(search) = search.map_err(|rejection| bad_request(rejection.body_text()))?;
+) -> Result<Json<Hits>, Problem> {
+    let Parameters(search) = search.map_err(|rejection| Problem::Unreadable(rejection.body_text()))?;
     let (query, limit) = search.read()?;
     let rooms = Arc::clone(&services.rooms);
     found(&services, visitor, async move { rooms.search(&query, limit).await }).await
@@ -89,10 +89,9 @@ async fn found(
     services: &Services,
     visitor: Visitor,
     search: impl Future<Output = Result<Found, StoreError>> + Send + 'static,
-) -> Result<Json<Hits>, Error> {
+) -> Result<Json<Hits>, Problem> {
     let Ok(found) = services.searches.run(visitor.household(), search).await else {
-        let message = format!("at most {SEARCHES} searches at a time from one address");
-        return Err(Error(StatusCode::TOO_MANY_REQUESTS, CommandError::rate_limited(message, SEARCH_AGAIN)));
+        return Err(Problem::Searches);
     };
     Ok(found.map_err(|panicked| StoreError::Unavailable(panicked.into()))??.into())
 }

@@ -1,0 +1,274 @@
+//! What a server says when it does not do something. A [`Problem`] is what is the case, with what belongs to it; which words, code and
+//! status that has is said here alone, for commands, the API, handshakes and whatever else is not a page. Pages have
+//! [words of their own](super::pages) for those that people meet.
+//!
+//! A cause that is nobody's business outside goes to the log where it becomes a problem, once.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use thiserror::Error;
+use tracing::debug;
+
+use super::{
+    accounts::Unknown,
+    limits::{EXPORTS, SEARCH_AGAIN, SEARCHES},
+    rooms::Refusal,
+    settings::Pattern,
+    store::StoreError,
+};
+use crate::wire::{Code, CommandError, Group, InvalidName};
+
+/// When to try again what cannot be done now.
+const LATER: Duration = Duration::from_secs(1);
+/// When to ask again where too many exports are on their way.
+const EXPORT_AGAIN: Duration = Duration::from_secs(10);
+
+/// Why something was not done. What stands in a variant is part of its words, or says when to come again.
+#[derive(Debug, Error)]
+pub enum Problem {
+    // Who asks, and from where.
+    #[error("a token is needed: Authorization: Bearer TOKEN")]
+    NoToken,
+    #[error("the server knows no such token; the setting tokens has those that it knows")]
+    WrongToken,
+    #[error("this server does not go by the name that was asked for; {}", lets_in(.0))]
+    NotOurName(String),
+    #[error("pages of this origin may not connect; the setting server.allowed_origins names those that may")]
+    ForeignSocket,
+    #[error("a form of another site cannot be sent here")]
+    ForeignForm,
+
+    // What is asked for.
+    #[error("there is no such address")]
+    NoAddress,
+    #[error("there is no such room")]
+    NoRoom,
+    #[error("this room is not open to guests")]
+    ClosedRoom,
+    #[error("there is no such room: {0}")]
+    NoSocket(InvalidName),
+    #[error("this address is a WebSocket; the page of a room is /room/{{group}}/")]
+    OnlySocket,
+    #[error("this connection cannot become a WebSocket")]
+    NoUpgrade,
+    #[error("{0}")]
+    NoName(InvalidName),
+    #[error("a channel's name is ASCII")]
+    NotAscii,
+    #[error("this channel is no connection's; send to the group by its name")]
+    OwnChannel,
+
+    // How it is asked for.
+    #[error("{0}")]
+    Unreadable(String),
+    #[error("at most one of before, after and around")]
+    SeveralParts,
+    #[error("before: {0}")]
+    Before(InvalidName),
+    #[error("limit is 1 to {0}")]
+    Limit(usize),
+    #[error("an export needs HTTP/1.1: in HTTP/1.0 the end of a file looks like a lost connection")]
+    OldHttp,
+    #[error("the body is not JSON: {0}")]
+    NotJson(serde_json::Error),
+    #[error("the body is not UTF-8")]
+    NotUtf8,
+    #[error("the body's Content-Type has to be application/json or text/plain")]
+    UnknownType,
+    #[error("a channel takes one event, as application/json")]
+    OneEvent,
+    #[error("a body is at most {0} bytes")]
+    LongBody(usize),
+
+    // What is pushed.
+    #[error("this token may not send to {group}; it may send to {}", listed(.allowed))]
+    OtherGroup { group: Group, allowed: Vec<Pattern> },
+    #[error("this token may not send to single channels; the setting channels = true of a token lets it")]
+    NoChannels,
+    #[error("a list has at most {most} items, not {found}")]
+    LongList { most: usize, found: usize },
+    #[error("item {0}: {1}")]
+    Item(usize, Box<Self>),
+    #[error("an item is an object with a `text` or a `type`")]
+    NoItem,
+    #[error("{0}")]
+    WrongItem(String),
+    #[error("Idempotency-Key: {0}")]
+    WrongKey(InvalidName),
+    #[error("Idempotency-Key is for a single text; in a list each has its own `key`")]
+    KeyOfList,
+    #[error("Idempotency-Key is for a text; an event has no key")]
+    KeyOfEvent,
+    #[error("`key` and Idempotency-Key are not the same; one is enough")]
+    TwoKeys,
+    #[error("a text is at most {0} bytes of UTF-8")]
+    LongText(usize),
+    #[error("an event is at most {0} bytes of JSON")]
+    LongEvent(usize),
+
+    // How much is asked for.
+    #[error("there are too many connections")]
+    FarTooMany,
+    #[error("at most {0} requests a second from one address")]
+    Requests(u32, Duration),
+    #[error("at most {0} bytes a second to and from one address")]
+    Bytes(u32, Duration),
+    #[error("at most {0} messages a second for one token")]
+    Pushes(u32, Duration),
+    #[error("at most {EXPORTS} exports at a time from one address")]
+    Exports,
+    #[error("at most {SEARCHES} searches at a time from one address")]
+    Searches,
+    #[error("{0}")]
+    FullChannel(String),
+
+    // What cannot be done now.
+    #[error("not now; try again")]
+    Unavailable,
+    #[error("the channel layer cannot be reached; nothing was sent")]
+    NoLayer,
+    #[error("{done} of {all} items were done, the others were not; a text that is sent again with its key is not doubled")]
+    HalfDone { done: usize, all: usize },
+}
+
+impl Problem {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Item(_, problem) => problem.status(),
+            Self::NotOurName(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::OnlySocket => StatusCode::UPGRADE_REQUIRED,
+            Self::UnknownType | Self::OneEvent => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NoItem | Self::WrongItem(_) | Self::WrongKey(_) | Self::KeyOfList | Self::KeyOfEvent | Self::TwoKeys => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            other => match other.code() {
+                Code::Unauthorized => StatusCode::UNAUTHORIZED,
+                Code::Forbidden => StatusCode::FORBIDDEN,
+                Code::NotFound => StatusCode::NOT_FOUND,
+                Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+                Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+                Code::BadRequest | Code::UnknownCommand | Code::NotJoined | Code::Unknown => StatusCode::BAD_REQUEST,
+            },
+        }
+    }
+
+    pub(super) fn code(&self) -> Code {
+        match self {
+            Self::Item(_, problem) => problem.code(),
+            Self::NoToken | Self::WrongToken => Code::Unauthorized,
+            Self::NotOurName(_)
+            | Self::ForeignSocket
+            | Self::ForeignForm
+            | Self::ClosedRoom
+            | Self::OtherGroup { .. }
+            | Self::NoChannels => Code::Forbidden,
+            Self::NoAddress | Self::NoRoom | Self::NoSocket(_) | Self::NoName(_) | Self::NotAscii | Self::OwnChannel => {
+                Code::NotFound
+            }
+            Self::LongBody(_) | Self::LongList { .. } | Self::LongText(_) | Self::LongEvent(_) => Code::TooLarge,
+            Self::FarTooMany
+            | Self::Requests(..)
+            | Self::Bytes(..)
+            | Self::Pushes(..)
+            | Self::Exports
+            | Self::Searches
+            | Self::FullChannel(_) => Code::RateLimited,
+            Self::Unavailable | Self::NoLayer | Self::HalfDone { .. } => Code::Unavailable,
+            // Whatever else is wrong with a request.
+            _ => Code::BadRequest,
+        }
+    }
+
+    /// A plain text, where neither a page nor JSON was asked for.
+    pub(super) fn text(&self) -> Response {
+        let mut response = (self.status(), format!("{self}\n")).into_response();
+        self.add_headers(&mut response);
+        response
+    }
+
+    /// What belongs to an answer of this status, whatever its form.
+    pub(super) fn add_headers(&self, response: &mut Response) {
+        let headers = response.headers_mut();
+        if let Some(ms) = self.error().retry_after_ms {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));
+        }
+        match self.status() {
+            StatusCode::UNAUTHORIZED => _ = headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            StatusCode::UPGRADE_REQUIRED => _ = headers.insert(header::UPGRADE, HeaderValue::from_static("websocket")),
+            _ => {}
+        }
+    }
+
+    /// As it goes out.
+    fn error(&self) -> CommandError {
+        let message = self.to_string();
+        let later = |wait: Duration| u64::try_from(wait.as_millis()).ok();
+        match self {
+            Self::Requests(_, wait) | Self::Bytes(_, wait) | Self::Pushes(_, wait) => {
+                CommandError::rate_limited(message, *wait)
+            }
+            Self::Exports => CommandError::rate_limited(message, EXPORT_AGAIN),
+            Self::Searches => CommandError::rate_limited(message, SEARCH_AGAIN),
+            Self::FullChannel(_) | Self::NoLayer | Self::HalfDone { .. } => {
+                CommandError { code: self.code(), message, retry_after_ms: later(LATER) }
+            }
+            _ => CommandError::new(self.code(), message),
+        }
+    }
+}
+
+/// JSON, as the API answers.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Body {
+            error: CommandError,
+        }
+        let mut response = (self.status(), Json(Body { error: self.error() })).into_response();
+        self.add_headers(&mut response);
+        response
+    }
+}
+
+impl From<Unknown> for Problem {
+    fn from(unknown: Unknown) -> Self {
+        match unknown {
+            Unknown::NoToken => Self::NoToken,
+            Unknown::WrongToken => Self::WrongToken,
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotFound => Self::NoRoom,
+            Refusal::Forbidden => Self::ClosedRoom,
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(StoreError::Unavailable(cause): StoreError) -> Self {
+        // The store says in the log when that begins and ends.
+        debug!(%cause, "the store could not be read");
+        Self::Unavailable
+    }
+}
+
+/// What to set so that a name is let in.
+pub(super) fn lets_in(name: &str) -> String {
+    format!("in the settings, server.hosts = [\"{name}\"] lets it in")
+}
+
+fn listed(patterns: &[Pattern]) -> String {
+    let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
+    if patterns.is_empty() { "no group".to_owned() } else { patterns.join(", ") }
+}
