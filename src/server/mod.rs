@@ -13,6 +13,7 @@ pub mod api;
 pub mod assets;
 mod bucket;
 pub mod cli;
+mod glob;
 mod http;
 pub mod hub;
 mod layer;

@@ -43,6 +43,7 @@ const FLOORS: &[&[&str]] = &[
         "server/bucket",
         "server/limits",
         "server/assets",
+        "server/glob",
         "server/percent",
         "server/random",
         "app",

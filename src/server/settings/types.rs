@@ -10,21 +10,14 @@ use ipnet::{IpNet, Ipv4Net};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    server::store::PostgresUrl,
+    server::{glob::Glob, store::PostgresUrl},
     wire::{PersonName, SUBPROTOCOL},
 };
 
 /// Why a text was refused: what is needed instead, to be read after `cannot be "...": `.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct Invalid(pub &'static str);
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Invalid {}
 
 /// A setting that is one of a few words.
 macro_rules! word {
@@ -374,12 +367,19 @@ pub(super) fn is_host(host: &str) -> bool {
 
 /// A pattern for names: `*` stands for any number of letters, `?` for exactly one, everything else for itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(String);
+pub struct Pattern {
+    text: String,
+    glob: Glob,
+}
 
 impl Pattern {
     /// `*`.
     pub fn everything() -> Self {
-        Self("*".to_owned())
+        Self::new("*")
+    }
+
+    fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), glob: Glob::new(text) }
     }
 
     /// A pattern for the names of rooms.
@@ -402,46 +402,28 @@ impl Pattern {
 
     fn of(text: &str, besides: &[u8]) -> Option<Self> {
         let good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || besides.contains(&b));
-        good.then(|| Self(text.to_owned()))
+        good.then(|| Self::new(text))
     }
 
     /// Whether it matches the whole name.
     pub fn matches(&self, name: &str) -> bool {
-        let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
-        let (mut p, mut n) = (0, 0);
-        // Where to go on when the rest does not fit: after the latest star, which then takes one letter more.
-        let mut retry = None;
-        while n < name.len() {
-            match pattern.get(p) {
-                Some(b'*') => {
-                    p += 1;
-                    retry = Some((p, n));
-                }
-                Some(letter) if *letter == b'?' || *letter == name[n] => (p, n) = (p + 1, n + 1),
-                _ => {
-                    let Some((after_star, taken)) = retry else { return false };
-                    retry = Some((after_star, taken + 1));
-                    (p, n) = (after_star, taken + 1);
-                }
-            }
-        }
-        pattern[p..].iter().all(|letter| *letter == b'*')
+        self.glob.matches(name.as_bytes())
     }
 
     /// The one name that it matches, if it has no `*` and no `?`.
     pub fn only(&self) -> Option<&str> {
-        (!self.0.contains(['*', '?'])).then_some(&*self.0)
+        (!self.text.contains(['*', '?'])).then_some(&*self.text)
     }
 
     /// Whether there is no name that it does not match.
     pub fn matches_everything(&self) -> bool {
-        self.0.bytes().all(|letter| letter == b'*')
+        self.text.bytes().all(|letter| letter == b'*')
     }
 }
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
