@@ -15,6 +15,8 @@ mod like_memory;
 mod memory;
 mod passed;
 mod postgres;
+mod reactions;
+mod records;
 mod retention;
 mod search;
 mod sqlite;
@@ -63,6 +65,10 @@ macro_rules! conformance {
         conformance! { @on sqlite_index, crate::on_disk(); $(search::$case)* }
         conformance! { @on postgres_index, crate::in_postgres().await; $(search::$case)* }
     };
+    (rows $($case:ident)*) => {
+        conformance! { @on sqlite_rows, crate::records::on_disk().await; $(records::$case)* }
+        conformance! { @on postgres_rows, crate::records::in_postgres().await; $(records::$case)* }
+    };
     ($($part:ident :: $case:ident)*) => {
         conformance! { @on memory_store, crate::in_memory(); $($part::$case)* }
         conformance! { @on sqlite_store, crate::on_disk(); $($part::$case)* }
@@ -96,6 +102,7 @@ conformance! {
     changes::what_is_deleted_is_gone_from_all_that_is_read
     changes::a_repeated_change_changes_nothing
     changes::any_number_of_people_react_and_each_is_counted_once
+    reactions::of_a_large_crowd_everybody_is_known
     changes::kinds_of_reactions_are_bounded_and_nobody_alone_takes_them_all
     changes::what_is_not_there_is_not_changed
     changes::changes_and_messages_share_their_offsets_under_concurrent_writers
@@ -114,6 +121,14 @@ conformance! {
     retention::any_number_of_changes_goes
     retention::any_number_of_changes_goes_with_the_messages_before_them
     retention::all_rooms_come_by_name
+}
+
+conformance! { rows
+    values_of_every_type_come_back
+    what_is_there_already_can_be_changed_and_returned
+    statements_are_written_all_or_none
+    what_may_fail_alone_leaves_the_others
+    rows_and_messages_share_the_queue
 }
 
 conformance! { searching

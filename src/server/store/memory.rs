@@ -24,7 +24,7 @@ use super::{
     log::{
         Appended, Bounds, ChangeError, Commits, Entry, Extent, Listed, ListedRoom, Log, Missed, NewChange, NewMessage, Page,
         Refused, Slice, What, Within,
-        change::{Others, edit_as_it_is_now},
+        change::{Unnamed, edit_as_it_is_now},
         commits::{InFlight, Made, Outbox, Ticket},
         epoch::EpochSeed,
         listing::Picking,
@@ -327,7 +327,7 @@ impl Room {
         self.keys.insert((message.from.id.clone(), message.key.clone()), self.head);
         let stored = message.stored_at(&Position { epoch: self.epoch.clone(), offset: self.head });
         // A copy has no room to spare, however its text came.
-        let held = Held { stored: stored.clone(), others: Others::default() };
+        let held = Held { stored: stored.clone(), unnamed: Unnamed::default() };
         self.contents += footprint::of_held(&held);
         self.messages.push_back(held);
         (self.epoch.clone(), stored)
@@ -338,8 +338,9 @@ impl Room {
         let at = self.messages_before(target);
         let held = self.messages.get_mut(at).filter(|held| held.offset() == target).ok_or(Refused::NotFound)?;
         let before = footprint::of_held(held);
-        let Held { stored: Stored { message, .. }, others } = &mut *held;
-        let change = new.make(message, others)?;
+        let Held { stored: Stored { message, .. }, unnamed } = &mut *held;
+        let put: Vec<_> = unnamed.put_by(&message.content.reactions, &new.from.id).cloned().collect();
+        let change = new.make(message, &put)?.inspect(|change| unnamed.follow(&message.content, change));
         let epoch = self.epoch.clone();
         let Some(change) = change else {
             return Ok(Changed { epoch, made: None, last: message.content.changed.unwrap_or(target) });
@@ -446,7 +447,7 @@ impl Room {
 
     fn reacted(&self, person: &str, messages: &[Offset]) -> Vec<(Offset, Vec<Emoji>)> {
         let held = messages.iter().filter_map(|offset| self.held(*offset));
-        let put = |held: &Held| held.others.put_by(&held.stored.message.content.reactions, person).cloned().collect();
+        let put = |held: &Held| held.unnamed.put_by(&held.stored.message.content.reactions, person).cloned().collect();
         held.map(|held| (held.offset(), put(held))).collect()
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   log     rooms and their messages: streams that are appended to, read and followed
+//!   records plain tables
 //!   search  messages by their words, in an index that follows the log
 //! ```
 //!
@@ -11,6 +12,7 @@ mod error;
 mod log;
 mod memory;
 mod postgres;
+mod records;
 mod search;
 mod sqlite;
 
@@ -21,5 +23,6 @@ pub use log::{
 };
 pub use memory::MemoryStore;
 pub use postgres::{OpenError as PostgresOpenError, PostgresStore, PostgresUrl};
+pub use records::{FromValue, Records, Results, Row, Statement, Value, Written};
 pub use search::Search;
 pub use sqlite::{CopyError, Durability, Holdings, OpenError, SqliteStore, backup, restore};

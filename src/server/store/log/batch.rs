@@ -6,13 +6,26 @@
 use tokio::sync::mpsc;
 
 use super::{beginning::Beginning, change::NewChange, commits::Ticket, entry::NewMessage};
-use crate::wire::Group;
+use crate::{
+    server::store::records::{Results, Statement},
+    wire::Group,
+};
 
 /// What waits for its commit.
 #[derive(Debug)]
-pub(in crate::server::store) struct Job {
-    pub(in crate::server::store) work: Work,
-    pub(in crate::server::store) ticket: Ticket,
+pub(in crate::server::store) enum Job {
+    Log(Work, Ticket),
+    /// Rows of plain tables, which are written as one.
+    Records(Vec<Statement>, Ticket<Results>),
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Log(work, _) => work.text_bytes(),
+            Self::Records(statements, _) => statements.iter().map(Statement::bytes).sum(),
+        }
+    }
 }
 
 /// What a writer does to a room.
@@ -33,14 +46,6 @@ impl Work {
         }
     }
 
-    pub(in crate::server::store) fn into_group(self) -> Group {
-        match self {
-            Self::Message(message) => message.group,
-            Self::Change(change) => change.group,
-            Self::Forget(group, _) => group,
-        }
-    }
-
     pub(in crate::server::store) fn text_bytes(&self) -> usize {
         match self {
             Self::Message(message) => message.text.len(),
@@ -57,11 +62,11 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// Takes what waits behind the first job, up to the bounds of a batch.
 pub(in crate::server::store) fn gather(first: Job, queue: &mut mpsc::UnboundedReceiver<Job>) -> Vec<Job> {
-    let mut bytes = first.work.text_bytes();
+    let mut bytes = first.bytes();
     let mut batch = vec![first];
     while batch.len() < BATCH_MESSAGES && bytes < BATCH_BYTES {
         let Ok(job) = queue.try_recv() else { break };
-        bytes += job.work.text_bytes();
+        bytes += job.bytes();
         batch.push(job);
     }
     batch
@@ -84,7 +89,7 @@ pub(in crate::server::store) mod tests {
             at: Timestamp::from_millis(0),
         };
         let (ticket, answer) = InFlight::new().enter(message.text.len()).await.expect("room for it");
-        (Job { work: Work::Message(message), ticket }, answer)
+        (Job::Log(Work::Message(message), ticket), answer)
     }
 
     #[tokio::test]

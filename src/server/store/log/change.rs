@@ -1,10 +1,10 @@
 //! Changes of messages on their way in: what becomes of which message, the same for every store. Whether it may, a [`Rule`] says that
 //! comes with the change, and is asked where nobody else changes the message.
 //!
-//! Of its reactions a message has what is shown of them. Who else has put one stands beside it, as [`Others`], and is read only
-//! where somebody puts one or takes one away, and where a reader has to be told which are their own.
+//! Of its reactions a message has what is shown of them. Who has put one stands in rows beside it ([`reactions`](super::reactions)), or in
+//! memory as [`Unnamed`], and is read only where somebody puts one or takes one away, and where a reader has to be told which are their own.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use sha2::{Digest as _, Sha256};
 
@@ -112,13 +112,12 @@ impl NewChange {
         if let Alteration::Edit(text) = &self.alteration { text.len() } else { 0 }
     }
 
-    /// Makes the change of a message; gives its event, or none where the message says that already. `others` is who has put a reaction to it
-    /// without being named.
-    pub(in crate::server::store) fn make(&self, message: &mut Message, others: &mut Others) -> Result<Option<Change>, Refused> {
-        let put: Vec<_> = others.put_by(&message.content.reactions, &self.from.id).collect();
+    /// Makes the change of a message; gives its event, or none where the message says that already. For a reaction, `put` is what the person
+    /// has put to the message.
+    pub(in crate::server::store) fn make(&self, message: &mut Message, put: &[Emoji]) -> Result<Option<Change>, Refused> {
         if let Alteration::React { emoji, on } = &self.alteration
             && !message.content.deleted
-            && put.contains(&emoji) == *on
+            && put.contains(emoji) == *on
         {
             return Ok(None);
         }
@@ -130,97 +129,82 @@ impl NewChange {
             Alteration::Edit(text) => Change::Edit { id, text: text.clone(), at: self.at },
             Alteration::React { emoji, on } => Change::React { id, emoji: emoji.clone(), from: self.from.clone(), on: *on },
         };
-        if !content.apply(&change) {
-            return Ok(None);
-        }
-        others.follow(content, &change);
-        Ok(Some(change))
+        Ok(content.apply(&change).then_some(change))
     }
 }
 
-/// So many of those are remembered of one message who have put a reaction without being named. Beyond them the first are forgotten:
-/// they are counted, and nobody knows any more that it was they.
-const REMEMBERED: usize = 2_000;
-
-/// What is remembered of one of them.
+/// What is remembered of one of the unnamed.
 const DIGEST: usize = 8;
 
-/// Who has put a reaction to a message and is not named there: a digest of emoji and person for each, the first first.
+/// Who has put a reaction to a message and is not named there: a digest of emoji and person for each. In memory these are all of them; in
+/// a database those whom a version counted that had no rows for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::server::store) struct Others(Vec<u8>);
+pub(in crate::server::store) struct Unnamed(HashSet<[u8; DIGEST]>);
 
-impl Others {
-    /// What a database has of a message: the JSON of its reactions, which are given with no more people than are shown, and those whom
-    /// it does not name. Before these stood beside it the JSON named everybody.
-    pub(in crate::server::store) fn read(
-        json: Option<&str>,
-        others: Option<&[u8]>,
-    ) -> Result<(Vec<Reaction>, Self), serde_json::Error> {
-        let mut reactions: Vec<Reaction> = json.map_or_else(|| Ok(Vec::new()), serde_json::from_str)?;
-        let mut others = Self(others.unwrap_or_default().to_vec());
-        for Reaction { emoji, from, .. } in &mut reactions {
-            for person in from.drain(REACTION_SAMPLE.min(from.len())..) {
-                others.add(emoji, &person.id);
-            }
-        }
-        Ok((reactions, others))
+impl Unnamed {
+    /// As a database has them.
+    pub(in crate::server::store) fn read(digests: Option<&[u8]>) -> Self {
+        Self(digests.unwrap_or_default().as_chunks().0.iter().copied().collect())
     }
 
     /// As a database has them; none when there are none.
-    pub(in crate::server::store) fn as_bytes(&self) -> Option<&[u8]> {
-        (!self.0.is_empty()).then_some(&self.0)
+    pub(in crate::server::store) fn to_bytes(&self) -> Option<Vec<u8>> {
+        (!self.0.is_empty()).then(|| self.0.iter().flatten().copied().collect())
     }
 
-    /// How many bytes of memory they take.
+    /// For how many there is room in memory.
     pub(in crate::server::store) fn capacity(&self) -> usize {
         self.0.capacity()
     }
 
-    /// What somebody has put to the message.
+    /// What somebody is named for or has put among these, of a message's reactions.
     pub(in crate::server::store) fn put_by<'r>(
         &self,
         reactions: &'r [Reaction],
         person: &str,
     ) -> impl Iterator<Item = &'r Emoji> {
-        reactions.iter().filter(|reaction| self.is_of(reaction, person)).map(|reaction| &reaction.emoji)
+        let is_of =
+            |reaction: &&Reaction| reaction.names(person) || (reaction.is_sampled() && self.has(&reaction.emoji, person));
+        reactions.iter().filter(is_of).map(|reaction| &reaction.emoji)
     }
 
-    fn is_of(&self, reaction: &Reaction, person: &str) -> bool {
-        reaction.names(person) || (reaction.is_sampled() && self.find(&reaction.emoji, person).is_some())
-    }
-
-    /// Where the digest begins.
-    fn find(&self, emoji: &Emoji, person: &str) -> Option<usize> {
-        let digest = digest(emoji, person);
-        self.0.chunks_exact(DIGEST).position(|one| one == digest).map(|at| at * DIGEST)
+    fn has(&self, emoji: &Emoji, person: &str) -> bool {
+        !self.0.is_empty() && self.0.contains(&digest(emoji, person))
     }
 
     /// Keeps level with a change that the message has just made.
-    fn follow(&mut self, content: &Content, change: &Change) {
+    pub(in crate::server::store) fn follow(&mut self, content: &Content, change: &Change) {
         match change {
-            Change::Edit { .. } => {}
-            Change::Delete { .. } => self.0 = Vec::new(),
             Change::React { emoji, from, on: true, .. } => {
                 if content.reaction(emoji).is_some_and(|reaction| !reaction.names(&from.id)) {
-                    self.add(emoji, &from.id);
+                    self.0.insert(digest(emoji, &from.id));
                 }
             }
+            change => self.lose(change),
+        }
+    }
+
+    /// The same where further ones have rows.
+    pub(in crate::server::store) fn lose(&mut self, change: &Change) {
+        match change {
+            Change::Edit { .. } | Change::React { on: true, .. } => {}
+            Change::Delete { .. } => self.0 = HashSet::new(),
             Change::React { emoji, from, on: false, .. } => {
-                if let Some(at) = self.find(emoji, &from.id) {
-                    self.0.drain(at..at + DIGEST);
-                    if self.0.len() < self.0.capacity() / 4 {
-                        self.0.shrink_to_fit();
-                    }
+                if !self.0.is_empty() && self.0.remove(&digest(emoji, &from.id)) && self.0.len() < self.0.capacity() / 4 {
+                    self.0.shrink_to_fit();
                 }
             }
         }
     }
+}
 
-    fn add(&mut self, emoji: &Emoji, person: &str) {
-        self.0.extend(digest(emoji, person));
-        let over = self.0.len().saturating_sub(REMEMBERED * DIGEST);
-        self.0.drain(..over);
+/// What a database has of a message's reactions: JSON, with no more people than are shown. Before there were rows it named everybody.
+pub(in crate::server::store) fn reactions_from_json(json: Option<&str>) -> Result<Vec<Reaction>, serde_json::Error> {
+    let mut reactions: Vec<Reaction> = json.map_or_else(|| Ok(Vec::new()), serde_json::from_str)?;
+    for Reaction { from, .. } in &mut reactions {
+        from.truncate(REACTION_SAMPLE);
     }
+    Ok(reactions)
 }
 
 fn digest(emoji: &Emoji, person: &str) -> [u8; DIGEST] {
@@ -307,50 +291,36 @@ mod tests {
         Message { id: "e-1".to_owned(), key, from, content: content.clone(), at }
     }
 
-    /// Whether it was new.
-    fn make(content: &mut Content, others: &mut Others, change: &NewChange) -> bool {
+    /// As a message in memory does it: whether it was new.
+    fn make(content: &mut Content, unnamed: &mut Unnamed, change: &NewChange) -> bool {
         let mut message = message(content);
-        let made = change.make(&mut message, others).expect("allowed").is_some();
+        let put: Vec<_> = unnamed.put_by(&content.reactions, &change.from.id).cloned().collect();
+        let made = change.make(&mut message, &put).expect("allowed");
         *content = message.content;
-        made
+        made.inspect(|change| unnamed.follow(content, change)).is_some()
     }
 
     #[test]
     fn everybody_is_known_of_a_crowd() {
-        let (mut content, mut others) = (Content::new("vote"), Others::default());
+        let (mut content, mut unnamed) = (Content::new("vote"), Unnamed::default());
         let person = |number: usize| format!("p{number}");
-        for number in 0..500 {
-            assert!(make(&mut content, &mut others, &react("+1", &person(number), true)));
+        for number in 0..3_000 {
+            assert!(make(&mut content, &mut unnamed, &react("+1", &person(number), true)));
         }
-        for number in (0..500).rev() {
-            assert!(!make(&mut content, &mut others, &react("+1", &person(number), true)), "{number} has put it");
+        for number in (0..3_000).rev() {
+            assert!(!make(&mut content, &mut unnamed, &react("+1", &person(number), true)), "{number} has put it");
         }
-        assert!(!make(&mut content, &mut others, &react("+1", "nobody", false)));
-        assert_eq!((content.reactions[0].count, content.reactions[0].from.len()), (500, REACTION_SAMPLE));
+        assert!(!make(&mut content, &mut unnamed, &react("+1", "nobody", false)));
+        assert_eq!((content.reactions[0].count, content.reactions[0].from.len()), (3_000, REACTION_SAMPLE));
         // As a database has it, and back.
         let json = reactions_to_json(&content.reactions);
-        let (reactions, read) = Others::read(json.as_deref(), others.as_bytes()).expect("as it was written");
-        assert_eq!((&reactions, &read), (&content.reactions, &others));
-        for number in 0..500 {
-            assert!(make(&mut content, &mut others, &react("+1", &person(number), false)));
-            assert!(!make(&mut content, &mut others, &react("+1", &person(number), false)));
+        assert_eq!(reactions_from_json(json.as_deref()).expect("as it was written"), content.reactions);
+        assert_eq!(Unnamed::read(unnamed.to_bytes().as_deref()), unnamed);
+        for number in 0..3_000 {
+            assert!(make(&mut content, &mut unnamed, &react("+1", &person(number), false)));
+            assert!(!make(&mut content, &mut unnamed, &react("+1", &person(number), false)));
         }
-        assert_eq!((content, others), (Content::new("vote"), Others::default()));
-    }
-
-    #[test]
-    fn a_crowd_of_any_size_is_counted_in_bounded_room() {
-        let (mut content, mut others) = (Content::new("vote"), Others::default());
-        let all = (REACTION_SAMPLE + REMEMBERED + 10) as u64;
-        for number in 0..all {
-            assert!(make(&mut content, &mut others, &react("+1", &format!("p{number}"), true)));
-        }
-        assert_eq!((content.reactions[0].count, others.0.len()), (all, REMEMBERED * DIGEST));
-        // Of the first who are not named it is no longer known.
-        assert!(!make(&mut content, &mut others, &react("+1", "p20", false)));
-        assert!(!make(&mut content, &mut others, &react("+1", "p0", true)));
-        assert!(make(&mut content, &mut others, &react("+1", &format!("p{}", all - 1), false)));
-        assert_eq!(content.reactions[0].count, all - 1);
+        assert_eq!((content, unnamed), (Content::new("vote"), Unnamed::default()));
     }
 
     #[test]
@@ -359,24 +329,24 @@ mod tests {
             assert_eq!((change.from.id.as_str(), message.from.id.as_str()), ("bob", "ann"));
             if put == 2 { Err(Refused::TooManyOfOne) } else { Ok(()) }
         }
-        let (mut ann, mut others) = (message(&Content::new("hello")), Others::default());
-        let mut put =
-            |emoji| NewChange { rule, ..react(emoji, "bob", true) }.make(&mut ann, &mut others).map(|made| made.is_some());
-        assert_eq!([put("a"), put("b"), put("c"), put("b")], [Ok(true), Ok(true), Err(Refused::TooManyOfOne), Ok(false)]);
+        let mut ann = message(&Content::new("hello"));
+        let mut has = Vec::new();
+        for (emoji, expected) in [("a", Ok(true)), ("b", Ok(true)), ("c", Err(Refused::TooManyOfOne)), ("b", Ok(false))] {
+            let change = NewChange { rule, ..react(emoji, "bob", true) };
+            let made = change.make(&mut ann, &has).map(|made| made.is_some());
+            assert_eq!(made, expected, "{emoji}");
+            if made == Ok(true) {
+                has.push(emoji.parse().expect("an emoji"));
+            }
+        }
         assert_eq!(ann.content.reactions.len(), 2);
     }
 
     #[test]
-    fn a_message_from_before_names_everybody() {
+    fn a_message_from_before_names_everybody_and_is_shown_with_some() {
         let people: Vec<_> = (10..60).map(|n| format!(r#"{{"id":"p{n}","name":"P{n}"}}"#)).collect();
         let json = format!(r#"[{{"emoji":"+1","from":[{}]}}]"#, people.join(","));
-        let (reactions, mut others) = Others::read(Some(&json), None).expect("it is read");
+        let reactions = reactions_from_json(Some(&json)).expect("it is read");
         assert_eq!((reactions[0].count, reactions[0].from.len()), (50, REACTION_SAMPLE));
-        let mut content = Content { reactions, ..Content::new("old") };
-        for number in 10..60 {
-            assert!(!make(&mut content, &mut others, &react("+1", &format!("p{number}"), true)), "{number} has put it");
-        }
-        assert!(make(&mut content, &mut others, &react("+1", "p59", false)));
-        assert_eq!(content.reactions[0].count, 49);
     }
 }

@@ -53,24 +53,24 @@ impl Drop for Acknowledgement {
 
 /// The sender's claim to an answer, and its share of what may be on the way.
 #[derive(Debug)]
-pub(in crate::server::store) struct Ticket {
-    reply: oneshot::Sender<Result<Appended, ChangeError>>,
+pub(in crate::server::store) struct Ticket<T = Appended> {
+    reply: oneshot::Sender<Result<T, ChangeError>>,
     /// Given back by being dropped.
     _weight: OwnedSemaphorePermit,
 }
 
-impl Ticket {
+impl<T> Ticket<T> {
     /// A sender that waits no longer has its message stored all the same.
-    pub(in crate::server::store) fn answer(self, result: Result<Appended, ChangeError>) {
+    pub(in crate::server::store) fn answer(self, result: Result<T, ChangeError>) {
         let _ = self.reply.send(result);
     }
 }
 
 /// Where a sender waits for its [`Ticket`] to be answered.
-pub(in crate::server::store) struct Answer(oneshot::Receiver<Result<Appended, ChangeError>>);
+pub(in crate::server::store) struct Answer<T = Appended>(oneshot::Receiver<Result<T, ChangeError>>);
 
-impl Answer {
-    pub(in crate::server::store) async fn wait(self) -> Result<Appended, ChangeError> {
+impl<T> Answer<T> {
+    pub(in crate::server::store) async fn wait(self) -> Result<T, ChangeError> {
         self.0.await.unwrap_or_else(|_| Err(StoreError::closed().into()))
     }
 }
@@ -90,7 +90,7 @@ impl InFlight {
     }
 
     /// Waits for its turn until there is room for so many bytes of text; more than all of it goes alone.
-    pub(in crate::server::store) async fn enter(&self, text_bytes: usize) -> Result<(Ticket, Answer), StoreError> {
+    pub(in crate::server::store) async fn enter<T>(&self, text_bytes: usize) -> Result<(Ticket<T>, Answer<T>), StoreError> {
         let weight = u32::try_from(text_bytes + Self::OVERHEAD).unwrap_or(u32::MAX).min(Self::BYTES);
         let permit = Arc::clone(&self.0).acquire_many_owned(weight).await.map_err(|_| StoreError::closed())?;
         let (reply, answer) = oneshot::channel();

@@ -9,7 +9,10 @@ use super::{
     commits::InFlight,
     entry::Appended,
 };
-use crate::server::store::error::StoreError;
+use crate::server::store::{
+    error::StoreError,
+    records::{Results, Statement},
+};
 
 /// The queue, bounded by what is [in flight](InFlight).
 #[derive(Debug)]
@@ -27,8 +30,19 @@ impl Intake {
     /// Waits until it is written and handed on.
     pub(in crate::server::store) async fn write(&self, work: Work) -> Result<Appended, ChangeError> {
         let (ticket, answer) = self.in_flight.enter(work.text_bytes()).await?;
-        let sent = self.queue.upgrade().and_then(|queue| queue.send(Job { work, ticket }).ok());
-        sent.ok_or_else(StoreError::closed)?;
+        self.send(Job::Log(work, ticket))?;
         answer.wait().await
+    }
+
+    /// Waits until rows are written.
+    pub(in crate::server::store) async fn write_records(&self, statements: Vec<Statement>) -> Result<Results, StoreError> {
+        let (ticket, answer) = self.in_flight.enter(statements.iter().map(Statement::bytes).sum()).await?;
+        self.send(Job::Records(statements, ticket))?;
+        Ok(answer.wait().await?)
+    }
+
+    fn send(&self, job: Job) -> Result<(), StoreError> {
+        let sent = self.queue.upgrade().and_then(|queue| queue.send(job).ok());
+        sent.ok_or_else(StoreError::closed)
     }
 }

@@ -26,6 +26,7 @@ pub(super) mod intake;
 pub(super) mod listing;
 pub(super) mod page;
 pub(super) mod passed;
+pub(super) mod reactions;
 
 pub use change::{Alteration, ChangeError, NewChange, Refused, Rule};
 pub use commits::{Commits, Committed};

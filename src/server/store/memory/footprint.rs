@@ -2,7 +2,7 @@
 //! the tables in which they stand.
 
 use crate::{
-    server::store::log::{Entry, What, change::Others},
+    server::store::log::{Entry, What, change::Unnamed},
     wire::{Change, Content, Emoji, Message, Offset, Person, Reaction, Stored},
 };
 
@@ -11,7 +11,7 @@ use crate::{
 pub(super) struct Held {
     pub(super) stored: Stored,
     /// Who has put a reaction to it without being named there.
-    pub(super) others: Others,
+    pub(super) unnamed: Unnamed,
 }
 
 impl Held {
@@ -53,12 +53,12 @@ fn reaction(Reaction { emoji: put, from, .. }: &Reaction) -> usize {
 }
 
 /// A message, with the part of its key that stands in the table of keys.
-pub(super) fn of_held(Held { stored: Stored { message, .. }, others }: &Held) -> usize {
+pub(super) fn of_held(Held { stored: Stored { message, .. }, unnamed }: &Held) -> usize {
     let Message { id, key, from, content, .. } = message;
     let Content { text, reactions, .. } = content;
     let names = heap(id.capacity()) + shared(key.as_str()) + person(from) + heap(from.id.len());
     let said = heap(text.capacity()) + heap(reactions.capacity() * size_of::<Reaction>());
-    names + said + reactions.iter().map(reaction).sum::<usize>() + heap(others.capacity())
+    names + said + reactions.iter().map(reaction).sum::<usize>() + table::<[u8; 8]>(unnamed.capacity())
 }
 
 /// A change. The epoch in it is the room's.

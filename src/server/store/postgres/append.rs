@@ -22,7 +22,8 @@ use tokio_postgres::{Error, Row, Statement, types::ToSql};
 
 use super::{
     error::Failure,
-    reader::{column, held, name, offset, reactions},
+    reader::{column, held, name, offset},
+    records,
     text::escape,
 };
 use crate::{
@@ -31,9 +32,11 @@ use crate::{
         log::{
             Alteration, Appended, ChangeError, Entry, NewChange, NewMessage, Refused, What,
             batch::BATCH_MESSAGES,
-            change::{Others, kind_of, reaction_of, reactions_to_json},
+            change::{Unnamed, kind_of, reaction_of, reactions_to_json},
             commits::Made,
+            reactions,
         },
+        records::{Value, Written},
     },
     wire::{Change, Content, Emoji, Epoch, Group, MessageId, Offset, Position, Stored, Timestamp},
 };
@@ -48,7 +51,7 @@ const LOCK_ROOMS: &str = "SELECT FROM rooms WHERE name = ANY ($1::text[]) ORDER 
 /// it.
 const FIND_MESSAGES: &str = r#"
     SELECT "offset", key, author_id, author_name, CASE WHEN whole OR "offset" = latest THEN text ELSE '' END, at, edited, deleted,
-        reactions, changed, "offset" = latest, number, reactors
+        reactions, changed, "offset" = latest, number, unnamed
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::boolean[]) WITH ORDINALITY AS given (room, room_epoch, target, whole, number)
     JOIN rooms ON name = room AND epoch = room_epoch
     JOIN messages ON room_id = rooms.id AND "offset" = target"#;
@@ -66,7 +69,7 @@ const APPEND: &str = r#"
         FROM unnest($1::text[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
                 $9::text[], $10::text[], $11::bigint[], $12::boolean[], $13::text[], $14::bytea[]) WITH ORDINALITY
             AS given (room, digest, key, author_id, author_name, text, at, target, kind, emoji, edited, deleted, reactions,
-                reactors, number)
+                unnamed, number)
         JOIN rooms ON rooms.name = given.room
         LEFT JOIN LATERAL (
             SELECT "offset" FROM messages WHERE room_id = rooms.id AND messages.digest = given.digest LIMIT 1
@@ -85,7 +88,7 @@ const APPEND: &str = r#"
         SELECT room_id, "offset", target, at, kind, emoji, author_id, author_name FROM placed WHERE target IS NOT NULL
     ), changed AS (
         UPDATE messages SET text = coalesce(new.text, messages.text), edited = new.edited, deleted = new.deleted,
-            reactions = new.reactions, reactors = new.reactors, changed = new."offset"
+            reactions = new.reactions, unnamed = new.unnamed, changed = new."offset"
         FROM placed AS new
         WHERE new.deleted IS NOT NULL AND messages.room_id = new.room_id AND messages."offset" = new.target
     ), moved AS (
@@ -216,34 +219,46 @@ struct State {
     edited: Option<Timestamp>,
     deleted: bool,
     reactions: Option<String>,
-    others: Others,
+    unnamed: Unnamed,
 }
 
 /// A message that is changed.
-struct Target {
+struct Target<'b> {
     /// As it is after the steps that were decided so far. Its text is there where somebody needs it.
     stored: Stored,
-    others: Others,
+    unnamed: Unnamed,
+    /// What those have put to it who put a reaction now or take one away.
+    put: HashMap<&'b str, Vec<Emoji>>,
     is_latest: bool,
     changed: Standing,
     has_new_text: bool,
 }
 
-impl Target {
+impl<'b> Target<'b> {
     /// From a row of [`FIND_MESSAGES`].
     fn read(row: &Row, epoch: &Epoch) -> Result<Self, StoreError> {
-        let (stored, (_, others)) = (held(row, epoch)?, reactions(row, 8, Some(12))?);
+        let (stored, unnamed, put) = (held(row, epoch)?, Unnamed::read(row.get(12)), HashMap::new());
         let changed = Standing::At(stored.message.content.changed.unwrap_or(stored.offset));
-        Ok(Self { stored, others, is_latest: row.get(10), changed, has_new_text: false })
+        Ok(Self { stored, unnamed, put, is_latest: row.get(10), changed, has_new_text: false })
     }
 
     /// Changes it as step `number` of the batch.
-    fn change<'b>(&mut self, new: &'b NewChange, number: usize) -> Step<'b> {
-        let change = match new.make(&mut self.stored.message, &mut self.others) {
+    fn change(&mut self, new: &'b NewChange, number: usize) -> Step<'b> {
+        let put = self.put.entry(&new.from.id).or_default();
+        put.extend(self.unnamed.put_by(&self.stored.message.content.reactions, &new.from.id).cloned());
+        put.sort();
+        put.dedup();
+        let change = match new.make(&mut self.stored.message, put) {
             Ok(Some(change)) => change,
             Ok(None) => return Step::Already(new.id.epoch.clone(), self.changed),
             Err(refused) => return Step::Settled(ChangeError::Refused(refused)),
         };
+        self.unnamed.lose(&change);
+        match &change {
+            Change::React { emoji, on: true, .. } => put.push(emoji.clone()),
+            Change::React { emoji, on: false, .. } => put.retain(|put| put != emoji),
+            Change::Edit { .. } | Change::Delete { .. } => {}
+        }
         self.changed = Standing::With(number);
         self.has_new_text |= !matches!(change, Change::React { .. });
         let latest = self.is_latest.then(|| self.stored.clone());
@@ -254,7 +269,7 @@ impl Target {
     fn state(self) -> State {
         let Content { text, edited, deleted, reactions, .. } = self.stored.message.content;
         let reactions = reactions_to_json(&reactions);
-        State { text: self.has_new_text.then_some(text), edited, deleted, reactions, others: self.others }
+        State { text: self.has_new_text.then_some(text), edited, deleted, reactions, unnamed: self.unnamed }
     }
 }
 
@@ -286,16 +301,61 @@ async fn change_and_append(client: &Object, batch: &[&New], opening: &Opening<'_
     let appended = client.prepare_cached(APPEND).await?;
     let wanted = Wanted::of(batch);
     let parameters = wanted.parameters();
-    let ((), rows) = try_join!(opening.send(client), client.query(&found, &parameters))?;
-    let steps = decide(batch, wanted.targets(&rows));
+    let putters = Putters::of(batch);
+    let (prepared, asked) = (client.prepare_cached(reactions::PUT_BY).await?, putters.values());
+    let asked: Vec<_> = asked.iter().map(|values| (prepared.clone(), &values[..])).collect();
+    let found = async { Ok(client.query(&found, &parameters).await?) };
+    let opened = async { Ok(opening.send(client).await?) };
+    let ((), rows, put) = try_join!(opened, found, records::run_all(client, &asked))?;
+    let steps = decide(batch, putters.give(&put, wanted.targets(&rows)));
     let columns = Columns::new(&steps);
     if columns.rooms.is_empty() {
         client.batch_execute("ROLLBACK").await?;
         return outcomes(steps, &[]);
     }
     let parameters = columns.parameters();
-    let (rows, ()) = try_join!(client.query(&appended, &parameters), client.batch_execute("COMMIT"))?;
+    let made = steps.iter().filter_map(|step| match step {
+        Step::Change(altered) => reactions::statement(&altered.new.group, &altered.change),
+        _ => None,
+    });
+    let made: Vec<_> = made.collect();
+    let made = records::prepare(client, &made).await?;
+    let append = async { Ok(client.query(&appended, &parameters).await?) };
+    let commit = async { Ok(client.batch_execute("COMMIT").await?) };
+    let (rows, _, ()) = try_join!(append, records::run_all(client, &made), commit)?;
     outcomes(steps, &rows)
+}
+
+/// Those who put reactions or take them away, each once for a message.
+struct Putters<'b>(Vec<(&'b Group, &'b MessageId, &'b str)>);
+
+impl<'b> Putters<'b> {
+    fn of(batch: &[&'b New]) -> Self {
+        let mut seen = HashSet::new();
+        let putters = batch.iter().filter_map(|new| match new {
+            New::Change(NewChange { group, id, from, alteration: Alteration::React { .. }, .. }) => {
+                Some((group, id, from.id.as_str())).filter(|putter| seen.insert(*putter))
+            }
+            _ => None,
+        });
+        Self(putters.collect())
+    }
+
+    /// What each is asked for with.
+    fn values(&self) -> Vec<Vec<Value>> {
+        self.0.iter().map(|(group, id, person)| reactions::by(group, person, id.offset)).collect()
+    }
+
+    /// Has the messages know what they have put.
+    fn give(&self, answers: &[Written], mut targets: Targets<'b>) -> Targets<'b> {
+        for ((group, id, person), Written { rows, .. }) in self.0.iter().zip(answers) {
+            if let Some(Ok(target)) = targets.get_mut(&(*group, *id)) {
+                let put = rows.iter().filter_map(|row| row.get::<String>(0).ok()?.parse().ok());
+                target.put.insert(person, put.collect());
+            }
+        }
+        targets
+    }
 }
 
 type Parameter<'p> = &'p (dyn ToSql + Sync);
@@ -330,7 +390,7 @@ impl<'b> Opening<'b> {
 }
 
 /// The messages that are changed, by their rooms. One that cannot be understood is an error to whoever changes it.
-type Targets<'b> = HashMap<(&'b Group, &'b MessageId), Result<Target, String>>;
+type Targets<'b> = HashMap<(&'b Group, &'b MessageId), Result<Target<'b>, String>>;
 
 /// The messages that have to be read, each once.
 #[derive(Default)]
@@ -421,7 +481,7 @@ struct Columns<'p> {
     edited: Vec<Option<i64>>,
     deleted: Vec<Option<bool>>,
     reactions: Vec<Option<&'p str>>,
-    reactors: Vec<Option<&'p [u8]>>,
+    unnamed: Vec<Option<Vec<u8>>>,
 }
 
 impl<'p> Columns<'p> {
@@ -451,7 +511,7 @@ impl<'p> Columns<'p> {
         self.edited.push(None);
         self.deleted.push(None);
         self.reactions.push(None);
-        self.reactors.push(None);
+        self.unnamed.push(None);
     }
 
     fn change(&mut self, Altered { new, change, becomes, .. }: &'p Altered<'_>) {
@@ -470,12 +530,12 @@ impl<'p> Columns<'p> {
         self.edited.push(state.and_then(|state| state.edited).map(Timestamp::as_millis));
         self.deleted.push(state.map(|state| state.deleted));
         self.reactions.push(state.and_then(|state| state.reactions.as_deref()));
-        self.reactors.push(state.and_then(|state| state.others.as_bytes()));
+        self.unnamed.push(state.and_then(|state| state.unnamed.to_bytes()));
     }
 
     fn parameters(&self) -> [Parameter<'_>; 14] {
         let Self { rooms, digests, keys, author_ids, author_names, texts, times, .. } = self;
-        let Self { targets, kinds, emoji, edited, deleted, reactions, reactors, .. } = self;
+        let Self { targets, kinds, emoji, edited, deleted, reactions, unnamed, .. } = self;
         [
             rooms,
             digests,
@@ -490,7 +550,7 @@ impl<'p> Columns<'p> {
             edited,
             deleted,
             reactions,
-            reactors,
+            unnamed,
         ]
     }
 }

@@ -16,6 +16,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/postgres/0004_replay.sql"),
     include_str!("../../../../migrations/postgres/0005_words_without_what_nobody_sees.sql"),
     include_str!("../../../../migrations/postgres/0006_reactors.sql"),
+    concat!(
+        include_str!("../../../../migrations/records/0001_reactions.sql"),
+        include_str!("../../../../migrations/records/0001_reactions.postgres.sql")
+    ),
 ];
 
 /// Holds whoever migrates, in this database; "Cnfb".

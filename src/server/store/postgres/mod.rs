@@ -30,7 +30,9 @@ use crate::{
                 batch::{Job, Work},
                 commits::Outbox,
                 intake::Intake,
+                reactions,
             },
+            records::{Records, Results, Row, Statement, Value},
             search::Search,
         },
     },
@@ -42,6 +44,7 @@ mod error;
 mod migrate;
 mod pool;
 mod reader;
+mod records;
 mod search;
 mod text;
 mod url;
@@ -112,7 +115,7 @@ impl Log for PostgresStore {
     }
 
     async fn reacted(&self, group: &Group, person: &str, messages: &[Offset]) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
-        self.readers.reacted(group, person, messages).await
+        reactions::reacted(self, group, person, messages).await
     }
 
     async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
@@ -148,6 +151,17 @@ impl Log for PostgresStore {
                 tracing::error!("the writer of the store has panicked");
             }
         }
+    }
+}
+
+#[async_trait]
+impl Records for PostgresStore {
+    async fn query(&self, sql: &'static str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        self.readers.records(sql, values).await
+    }
+
+    async fn write(&self, statements: Vec<Statement>) -> Result<Results, StoreError> {
+        self.intake.write_records(statements).await
     }
 }
 

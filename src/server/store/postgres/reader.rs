@@ -12,8 +12,9 @@ use futures_util::future;
 use tokio_postgres::{Row, types::ToSql};
 
 use super::{
-    error::OpenError,
+    error::{Failure, OpenError, with_causes},
     pool::{Connections, Purpose, answer},
+    records::run,
     text::unescape,
     url::PostgresUrl,
 };
@@ -24,19 +25,18 @@ use crate::{
             log::{
                 Bounds, Entry, Extent, Listed, ListedRoom, Missed, Moved, Page, Slice, Watch, What, Within,
                 beginning::{Beginning, DROPPED_AT_ONCE, Kept},
-                change::{ChangeRow, Others},
+                change::{ChangeRow, reactions_from_json},
                 entry::{self, message_id},
                 epoch::EpochSeed,
                 listing::Picking,
                 page::{self, Allowance, Run, Runs, bytes_as_sent},
                 passed::PassedOver,
             },
+            records::{self, Value},
         },
         telemetry::Fault,
     },
-    wire::{
-        Content, Emoji, Epoch, Group, InvalidName, Message, Offset, Person, Position, Reaction, RoomSummary, Stored, Timestamp,
-    },
+    wire::{Content, Epoch, Group, InvalidName, Message, Offset, Person, Position, Reaction, RoomSummary, Stored, Timestamp},
 };
 
 /// So many reads run at a time; further ones wait.
@@ -56,8 +56,6 @@ const FALLING: &str = r#"SELECT "offset", key, author_id, author_name, text, at,
             SELECT * FROM messages WHERE room_id = $1 AND "offset" BETWEEN $2 AND $3 ORDER BY "offset" DESC LIMIT $4
         ) AS slice WINDOW run AS (ORDER BY "offset" DESC ROWS UNBOUNDED PRECEDING)
     ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset" DESC"#;
-const REACTED: &str = r#"SELECT "offset", reactions, reactors FROM rooms JOIN messages ON room_id = id
-    WHERE name = $1 AND "offset" = ANY ($2)"#;
 /// Changes from `$2` on and not beyond the head, `$3`, with what edited messages say now: up to `$4` of them and `$5` bytes of text, at least
 /// one.
 const CHANGES: &str = r#"SELECT "offset", target, at, kind, emoji, author_id, author_name, text, edited, deleted FROM (
@@ -219,20 +217,17 @@ impl Readers {
         Ok(Missed { head, first, entries })
     }
 
-    /// What a person has put to some messages of a room.
-    pub(super) async fn reacted(
-        &self,
-        group: &Group,
-        person: &str,
-        messages: &[Offset],
-    ) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
-        let places: Vec<_> = messages.iter().map(|message| column(message.0)).collect();
-        let rows = self.ask(async |client| query(client, REACTED, &[&group.as_str(), &places]).await).await?;
-        let put = |row: &Row| {
-            let (reactions, others) = reactions(row, 1, Some(2))?;
-            Ok((offset(row, 0)?, others.put_by(&reactions, person).cloned().collect()))
-        };
-        rows.iter().map(put).collect()
+    /// The rows of a question to plain tables.
+    pub(super) async fn records(&self, sql: &str, values: &[Value]) -> Result<Vec<records::Row>, StoreError> {
+        let answered = self.ask(async |client| {
+            let prepared = client.prepare_cached(sql).await.map_err(StoreError::unavailable)?;
+            Ok(run(client, &(prepared, values)).await)
+        });
+        match answered.await? {
+            Ok(written) => Ok(written.rows),
+            Err(Failure::Refused(cause)) => Err(StoreError::unavailable(with_causes(&cause))),
+            Err(Failure::Lost(cause) | Failure::Damaged(cause)) => Err(cause),
+        }
     }
 
     /// The room as its row has it, or as it begins.
@@ -450,7 +445,7 @@ pub(super) fn stored(row: &Row, epoch: &Epoch) -> Result<Stored, StoreError> {
             text: unescape(row.get(4)),
             edited: row.get::<_, Option<i64>>(6).map(Timestamp::from_millis),
             deleted: row.get(7),
-            reactions: reactions(row, 8, None)?.0,
+            reactions: reactions(row, 8)?,
             changed: None,
         },
         at: Timestamp::from_millis(row.get(5)),
@@ -465,10 +460,9 @@ pub(super) fn held(row: &Row, epoch: &Epoch) -> Result<Stored, StoreError> {
     Ok(stored)
 }
 
-/// The reactions in a column, and who else has put one, from another where it is asked for.
-pub(super) fn reactions(row: &Row, json: usize, others: Option<usize>) -> Result<(Vec<Reaction>, Others), StoreError> {
-    let others = others.and_then(|column| row.get::<_, Option<&[u8]>>(column));
-    Others::read(row.get(json), others).map_err(StoreError::damage)
+/// The reactions in a column.
+fn reactions(row: &Row, json: usize) -> Result<Vec<Reaction>, StoreError> {
+    reactions_from_json(row.get(json)).map_err(StoreError::damage)
 }
 
 /// A change from the columns offset, target, at, kind, emoji, author's id and name, and what the message has of text, edited, deleted.

@@ -30,6 +30,7 @@ use super::{
     error::{Failure, with_causes},
     pool::{ANSWER, Connections},
     reader::{column, name, offset},
+    records,
 };
 use crate::{
     server::store::{
@@ -41,6 +42,7 @@ use crate::{
             commits::{Outbox, Ticket},
             epoch::EpochSeed,
         },
+        records::{Results, Statement},
     },
     wire::{Epoch, Group, Position},
 };
@@ -87,6 +89,8 @@ impl From<Verdict> for StoreError {
 /// What is committed together.
 trait Unit: Sync {
     type Written: Send;
+    /// Whether it may be sent again when nobody knows if it was committed.
+    const REPEATABLE: bool = true;
 
     fn write(&self, writer: &Writer, client: &Object) -> impl Future<Output = Result<Self::Written, Failure>> + Send;
 }
@@ -114,6 +118,23 @@ impl Unit for (Group, Beginning) {
         let row = client.query_opt(&forgotten, &[&group.as_str(), &column(first.0), &column(replayable.0)]).await?;
         let position = |row: Row| Ok(Position { epoch: name(&row, 0)?, offset: offset(&row, 1)? });
         row.map(position).transpose().map_err(Failure::Damaged)
+    }
+}
+
+/// Rows of plain tables.
+impl Unit for Vec<Statement> {
+    type Written = Results;
+    const REPEATABLE: bool = false;
+
+    async fn write(&self, _: &Writer, client: &Object) -> Result<Results, Failure> {
+        client.batch_execute("BEGIN").await?;
+        let written = records::write(client, self).await;
+        if written.is_err() {
+            client.batch_execute("ROLLBACK").await?;
+        }
+        let written = written?;
+        client.batch_execute("COMMIT").await?;
+        Ok(written)
     }
 }
 
@@ -145,13 +166,17 @@ impl Writer {
     /// Commits what came, in its order, and answers each, one way or the other.
     async fn settle(&mut self, jobs: Vec<Job>) {
         let mut batch = Batch::new();
-        for Job { work, ticket } in jobs {
-            match work {
-                Work::Message(message) => batch.push((New::Message(message), ticket)),
-                Work::Change(change) => batch.push((New::Change(change), ticket)),
-                Work::Forget(group, beginning) => {
+        for job in jobs {
+            match job {
+                Job::Log(Work::Message(message), ticket) => batch.push((New::Message(message), ticket)),
+                Job::Log(Work::Change(change), ticket) => batch.push((New::Change(change), ticket)),
+                Job::Log(Work::Forget(group, beginning), ticket) => {
                     self.settle_batch(std::mem::take(&mut batch)).await;
                     self.settle_beginning(&(group, beginning), ticket).await;
+                }
+                Job::Records(statements, ticket) => {
+                    self.settle_batch(std::mem::take(&mut batch)).await;
+                    ticket.answer(self.persist(&statements).await.map_err(|verdict| StoreError::from(verdict).into()));
                 }
             }
         }
@@ -202,6 +227,7 @@ impl Writer {
                     return Err(Verdict::Unavailable(StoreError::unavailable(with_causes(&cause))));
                 }
                 Err(Failure::Refused(_)) => {}
+                Err(Failure::Lost(cause)) if !U::REPEATABLE => return Err(Verdict::Unavailable(cause)),
                 Err(Failure::Lost(cause)) => {
                     if self.away.is_none() {
                         warn!(%cause, "a transaction is not known to be committed; it is sent again");

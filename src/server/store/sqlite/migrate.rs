@@ -16,6 +16,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0003_messages_as_they_come.sql"),
     include_str!("../../../../migrations/sqlite/0004_replay.sql"),
     include_str!("../../../../migrations/sqlite/0005_reactors.sql"),
+    concat!(
+        include_str!("../../../../migrations/records/0001_reactions.sql"),
+        include_str!("../../../../migrations/records/0001_reactions.sqlite.sql")
+    ),
 ];
 
 /// "Cnfb", as it stands in the header of the file.

@@ -44,7 +44,9 @@ use crate::{
                 commits::Outbox,
                 epoch::EpochSeed,
                 intake::Intake,
+                reactions,
             },
+            records::{Records, Results, Row, Statement, Value},
             search::Search,
         },
     },
@@ -59,6 +61,7 @@ mod error;
 mod folder;
 mod migrate;
 mod reader;
+mod records;
 mod search;
 mod still;
 mod writer;
@@ -82,7 +85,7 @@ pub enum Durability {
     Process,
 }
 
-/// A [`Log`] in a folder of this machine, with its index of words. It keeps every message.
+/// A [`Log`] in a folder of this machine, with its index of words, and plain tables. It keeps every message.
 ///
 /// [Close](Log::close) it to end well. Dropping it does the same and blocks its thread meanwhile.
 #[derive(Debug)]
@@ -171,8 +174,7 @@ impl Log for SqliteStore {
     }
 
     async fn reacted(&self, group: &Group, person: &str, messages: &[Offset]) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
-        let (group, person, messages) = (group.clone(), person.to_owned(), messages.to_vec());
-        self.readers.run(move |connection, _| reader::reacted(connection, &group, &person, &messages)).await
+        reactions::reacted(self, group, person, messages).await
     }
 
     async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
@@ -219,6 +221,18 @@ impl Log for SqliteStore {
             // A panic of the writer is logged where it is joined.
             let _ = tokio::task::spawn_blocking(|| running.finish()).await;
         }
+    }
+}
+
+#[async_trait]
+impl Records for SqliteStore {
+    async fn query(&self, sql: &'static str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let values = values.to_vec();
+        self.readers.run(move |connection, _| Ok(records::run(connection, sql, &values)?.rows)).await
+    }
+
+    async fn write(&self, statements: Vec<Statement>) -> Result<Results, StoreError> {
+        self.intake.write_records(statements).await
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
             log::{
                 Bounds, Entry, Extent, Listed, ListedRoom, Missed, Page, Slice, What, Within,
                 beginning::{Beginning, DROPPED_AT_ONCE, Kept},
-                change::{ChangeRow, Others},
+                change::{ChangeRow, reactions_from_json},
                 entry::{self, message_id},
                 epoch::EpochSeed,
                 listing::Picking,
@@ -29,7 +29,7 @@ use crate::{
         telemetry::Fault,
     },
     wire::{
-        Content, Emoji, Epoch, Group, InvalidName, Message, MessageId, Offset, Person, Position, Reaction, RoomSummary, Stored,
+        Content, Epoch, Group, InvalidName, Message, MessageId, Offset, Person, Position, Reaction, RoomSummary, Stored,
         Timestamp,
     },
 };
@@ -39,7 +39,6 @@ const RISING: &str = "SELECT offset, key, author_id, author_name, text, at, edit
     WHERE room_id = ?1 AND offset >= ?2 ORDER BY offset LIMIT ?3";
 const FALLING: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions, changed FROM messages
     WHERE room_id = ?1 AND offset <= ?2 ORDER BY offset DESC LIMIT ?3";
-const REACTED: &str = "SELECT reactions, reactors FROM messages WHERE room_id = ?1 AND offset = ?2";
 /// With what edited messages say now.
 const CHANGES: &str =
     "SELECT changes.offset, target, changes.at, kind, emoji, changes.author_id, changes.author_name, text, edited,
@@ -277,26 +276,6 @@ fn take(
     Ok(messages)
 }
 
-/// What a person has put to some messages of a room.
-pub(super) fn reacted(
-    connection: &mut Connection,
-    group: &Group,
-    person: &str,
-    messages: &[Offset],
-) -> rusqlite::Result<Vec<(Offset, Vec<Emoji>)>> {
-    let moment = connection.transaction()?;
-    let Some(Room { id, .. }) = room(&moment, group)? else { return Ok(Vec::new()) };
-    let mut statement = moment.prepare_cached(REACTED)?;
-    let mut all = Vec::with_capacity(messages.len());
-    for message in messages {
-        let found = statement.query_row(params![id, column(message.0)], |row| reactions(row, 0, Some(1))).optional()?;
-        if let Some((reactions, others)) = found {
-            all.push((*message, others.put_by(&reactions, person).cloned().collect()));
-        }
-    }
-    Ok(all)
-}
-
 /// Collects changes from an offset on, as [`take`] does messages: each edit has all of its message's text. After one that is passed over
 /// it begins anew, and says where that stands.
 fn take_changes(
@@ -459,7 +438,7 @@ pub(super) fn stored(row: &Row<'_>, epoch: &Epoch) -> rusqlite::Result<Stored> {
             text: row.get(4)?,
             edited: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis),
             deleted: row.get(7)?,
-            reactions: reactions(row, 8, None)?.0,
+            reactions: reactions(row, 8)?,
             changed: None,
         },
         at: Timestamp::from_millis(row.get(5)?),
@@ -474,13 +453,9 @@ pub(super) fn held(row: &Row<'_>, epoch: &Epoch) -> rusqlite::Result<Stored> {
     Ok(stored)
 }
 
-/// The reactions in a column, and who else has put one, from another where it is asked for.
-pub(super) fn reactions(row: &Row<'_>, json: usize, others: Option<usize>) -> rusqlite::Result<(Vec<Reaction>, Others)> {
-    let others = match others {
-        Some(column) => row.get_ref(column)?.as_blob_or_null()?,
-        None => None,
-    };
-    Others::read(row.get_ref(json)?.as_str_or_null()?, others).map_err(|error| invalid(json, error))
+/// The reactions in a column.
+fn reactions(row: &Row<'_>, json: usize) -> rusqlite::Result<Vec<Reaction>> {
+    reactions_from_json(row.get_ref(json)?.as_str_or_null()?).map_err(|error| invalid(json, error))
 }
 
 /// A change from the columns offset, target, at, kind, emoji, author's id and name, and what the message has of text, edited, deleted.
@@ -537,7 +512,7 @@ mod tests {
     use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
     use super::*;
-    use crate::server::store::{Durability, Log as _, NewMessage, SqliteStore, sqlite::migrate};
+    use crate::server::store::{Durability, Log as _, NewMessage, SqliteStore, log::reactions, sqlite::migrate};
 
     /// Runs a read alone and gives the statements that the database has executed for it.
     async fn statements<T>(store: &SqliteStore, read: impl Future<Output = Result<T, StoreError>>) -> Vec<String> {
@@ -591,8 +566,21 @@ mod tests {
     fn no_read_costs_more_in_a_longer_room() {
         let mut connection = Connection::open_in_memory().expect("a database");
         migrate::to_newest(&mut connection).expect("the schema");
-        for sql in [ROOM, RISING, FALLING, REACTED, CHANGES, EXTENTS, OLDEST, KEPT, NEWEST_NOT_KEPT, LAST_AT_ONCE, NAMES, ROOMS]
-        {
+        for sql in [
+            ROOM,
+            RISING,
+            FALLING,
+            reactions::REACTED,
+            reactions::PUT_BY,
+            CHANGES,
+            EXTENTS,
+            OLDEST,
+            KEPT,
+            NEWEST_NOT_KEPT,
+            LAST_AT_ONCE,
+            NAMES,
+            ROOMS,
+        ] {
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("valid SQL");
             let parameters = vec![1_i64; statement.parameter_count()];
             let steps: Vec<String> = statement

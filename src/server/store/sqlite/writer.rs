@@ -12,7 +12,8 @@ use super::{
     bell::Bell,
     checkpoint::Checkpointer,
     condition::Condition,
-    reader::{column, held, is_unreadable, reactions},
+    reader::{column, held, is_unreadable},
+    records,
 };
 use crate::{
     server::store::{
@@ -21,10 +22,12 @@ use crate::{
             Appended, ChangeError, Entry, NewChange, NewMessage, Refused, What,
             batch::{Job, Work, gather},
             beginning::Beginning,
-            change::{kind_of, reaction_of, reactions_to_json},
+            change::{Alteration, Unnamed, kind_of, reaction_of, reactions_to_json},
             commits::{Made, Outbox},
             epoch::EpochSeed,
+            reactions,
         },
+        records::{Results, Statement},
     },
     wire::{Content, Emoji, Epoch, Group, Offset, Position, Timestamp},
 };
@@ -40,10 +43,10 @@ const SAVE_ROOM: &str =
     "INSERT INTO rooms (id, name, epoch, head, latest, activity, touched) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (id) DO UPDATE
     SET head = excluded.head, latest = excluded.latest, activity = excluded.activity, touched = excluded.touched";
-const FIND_MESSAGE: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions, changed, reactors
+const FIND_MESSAGE: &str = "SELECT offset, key, author_id, author_name, text, at, edited, deleted, reactions, changed, unnamed
     FROM messages WHERE room_id = ?1 AND offset = ?2";
 const UPDATE_MESSAGE: &str =
-    "UPDATE messages SET text = ?3, edited = ?4, deleted = ?5, reactions = ?6, changed = ?7, reactors = ?8
+    "UPDATE messages SET text = ?3, edited = ?4, deleted = ?5, reactions = ?6, changed = ?7, unnamed = ?8
     WHERE room_id = ?1 AND offset = ?2";
 const FORGET_MESSAGES: &str = "DELETE FROM messages WHERE room_id = ?1 AND offset < ?2";
 const FORGET_CHANGES: &str = "DELETE FROM changes WHERE room_id = ?1 AND offset < ?2";
@@ -88,6 +91,8 @@ enum Outcome {
     Change(Box<Made>),
     /// There is nothing new.
     Settled(Result<Appended, ChangeError>),
+    /// Rows of plain tables.
+    Records(Result<Results, StoreError>),
 }
 
 #[derive(Debug)]
@@ -112,7 +117,7 @@ impl Writer {
         condition: Condition,
         outbox: Outbox,
     ) -> rusqlite::Result<Self> {
-        connection.set_prepared_statement_cache_capacity(20);
+        connection.set_prepared_statement_cache_capacity(64);
         let last = connection.query_row("SELECT ifnull(max(id), 0), ifnull(max(touched), 0) FROM rooms", [], |row| {
             Ok(Last { room_id: row.get(0)?, entry: row.get(1)? })
         })?;
@@ -146,12 +151,17 @@ impl Writer {
                 if let Some(bell) = &self.bell {
                     bell.ring();
                 }
-                for (Job { work, ticket }, outcome) in batch.into_iter().zip(outcomes) {
-                    match (work, outcome) {
-                        (Work::Message(message), Outcome::Message(position)) => self.outbox.message(message, position, ticket),
-                        (work, Outcome::Change(made)) => self.outbox.entry(work.into_group(), *made, ticket),
-                        (_, Outcome::Settled(settled)) => ticket.answer(settled),
-                        (Work::Change(_) | Work::Forget(..), Outcome::Message(_)) => unreachable!("see `write`"), // never: it inserts messages only
+                for (job, outcome) in batch.into_iter().zip(outcomes) {
+                    match (job, outcome) {
+                        (Job::Log(Work::Message(message), ticket), Outcome::Message(position)) => {
+                            self.outbox.message(message, position, ticket);
+                        }
+                        (Job::Log(Work::Change(change), ticket), Outcome::Change(made)) => {
+                            self.outbox.entry(change.group, *made, ticket);
+                        }
+                        (Job::Log(_, ticket), Outcome::Settled(settled)) => ticket.answer(settled),
+                        (Job::Records(_, ticket), Outcome::Records(written)) => ticket.answer(written.map_err(Into::into)),
+                        _ => unreachable!("see `write`"), // never: what becomes of a job is of its kind
                     }
                 }
             }
@@ -159,7 +169,11 @@ impl Writer {
                 self.rooms.clear();
                 let cause: Arc<dyn std::error::Error + Send + Sync> = cause.into();
                 for job in batch {
-                    job.ticket.answer(Err(StoreError::unavailable(Arc::clone(&cause)).into()));
+                    let cause = StoreError::unavailable(Arc::clone(&cause)).into();
+                    match job {
+                        Job::Log(_, ticket) => ticket.answer(Err(cause)),
+                        Job::Records(_, ticket) => ticket.answer(Err(cause)),
+                    }
                 }
             }
         }
@@ -178,7 +192,14 @@ impl Writer {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut draft = Draft { rooms: HashMap::new(), last: self.last };
         let mut outcomes = Vec::with_capacity(batch.len());
-        for Job { work, .. } in batch {
+        for job in batch {
+            let work = match job {
+                Job::Log(work, _) => work,
+                Job::Records(statements, _) => {
+                    outcomes.push(Outcome::Records(write_records(&transaction, statements)?));
+                    continue;
+                }
+            };
             let group = work.group();
             let mut room = match draft.rooms.get(group).or_else(|| self.rooms.get(group)) {
                 Some(room) => room.clone(),
@@ -238,6 +259,28 @@ fn as_one<T>(transaction: &Transaction<'_>, write: impl FnOnce() -> rusqlite::Re
     written
 }
 
+/// Rows of plain tables: all of them, or none where one is refused that may not be.
+fn write_records(transaction: &Transaction<'_>, statements: &[Statement]) -> rusqlite::Result<Result<Results, StoreError>> {
+    let run = |statement: &Statement| records::run(transaction, statement.sql, &statement.values);
+    let refused = |cause: &rusqlite::Error| !transaction.is_autocommit() && is_refusal(cause);
+    let written = as_one(transaction, || {
+        let results = statements.iter().map(|statement| {
+            if !statement.may_fail {
+                return run(statement).map(Ok);
+            }
+            match as_one(transaction, || run(statement)) {
+                Err(cause) if refused(&cause) => Ok(Err(StoreError::unavailable(cause))),
+                written => written.map(Ok),
+            }
+        });
+        results.collect::<rusqlite::Result<Results>>()
+    });
+    match written {
+        Err(cause) if refused(&cause) => Ok(Err(StoreError::unavailable(cause))),
+        written => written.map(Ok),
+    }
+}
+
 /// The room as it is in the database, or as it will be with its first message.
 fn find_or_make(transaction: &Transaction<'_>, seed: &EpochSeed, group: &Group, last: &mut Last) -> rusqlite::Result<Room> {
     let found = transaction.prepare_cached(FIND_ROOM)?.query_row([group.as_str()], |row| {
@@ -273,10 +316,10 @@ fn alter(transaction: &Transaction<'_>, room: &mut Room, new: &NewChange) -> rus
         return refused(Refused::NotFound);
     }
     let target = column(new.id.offset.0);
-    let found = transaction
-        .prepare_cached(FIND_MESSAGE)?
-        .query_row(params![room.id, target], |row| Ok((held(row, &room.epoch)?, reactions(row, 8, Some(10))?.1)));
-    let (mut stored, mut others) = match found.optional() {
+    let found = transaction.prepare_cached(FIND_MESSAGE)?.query_row(params![room.id, target], |row| {
+        Ok((held(row, &room.epoch)?, Unnamed::read(row.get_ref(10)?.as_blob_or_null()?)))
+    });
+    let (mut stored, mut unnamed) = match found.optional() {
         Ok(Some(found)) => found,
         Ok(None) => return refused(Refused::NotFound),
         // Others need not suffer for it.
@@ -284,7 +327,11 @@ fn alter(transaction: &Transaction<'_>, room: &mut Room, new: &NewChange) -> rus
         Err(cause) => return Err(cause),
     };
     let changed = stored.message.content.changed;
-    let change = match new.make(&mut stored.message, &mut others) {
+    let put = match &new.alteration {
+        Alteration::React { .. } => put_by(transaction, new, &unnamed, &stored.message.content)?,
+        Alteration::Edit(_) | Alteration::Delete => Vec::new(),
+    };
+    let change = match new.make(&mut stored.message, &put) {
         Ok(Some(change)) => change,
         Ok(None) => return settled(room, changed.map_or(target, |changed| column(changed.0))),
         Err(cause) => return refused(cause),
@@ -296,14 +343,34 @@ fn alter(transaction: &Transaction<'_>, room: &mut Room, new: &NewChange) -> rus
     let (kind, at) = (kind_of(&change), new.at.as_millis());
     let row = params![room.id, head, target, at, kind, emoji.map(Emoji::as_str), author_id, author_name];
     transaction.prepare_cached(INSERT_CHANGE)?.execute(row)?;
-    let Content { text, edited, deleted, reactions, .. } = &stored.message.content;
-    let (edited, reactions) = (edited.map(Timestamp::as_millis), reactions_to_json(reactions));
-    let row = params![room.id, target, text, edited, deleted, reactions, head, others.as_bytes()];
+    let Content { text, edited, deleted, reactions: shown, .. } = &stored.message.content;
+    let (edited, shown) = (edited.map(Timestamp::as_millis), reactions_to_json(shown));
+    unnamed.lose(&change);
+    let row = params![room.id, target, text, edited, deleted, shown, head, unnamed.to_bytes()];
     transaction.prepare_cached(UPDATE_MESSAGE)?.execute(row)?;
+    if let Some(statement) = reactions::statement(&new.group, &change) {
+        records::run(transaction, statement.sql, &statement.values)?;
+    }
     room.head = head;
     let entry = Entry { offset: offset(head)?, what: What::Change(change) };
     let latest = (target == room.latest).then_some(stored);
     Ok(Outcome::Change(Box::new(Made { epoch: room.epoch.clone(), entry, latest })))
+}
+
+/// What a person who puts a reaction to a message, or takes one away, has put to it.
+fn put_by(
+    transaction: &Transaction<'_>,
+    new: &NewChange,
+    unnamed: &Unnamed,
+    content: &Content,
+) -> rusqlite::Result<Vec<Emoji>> {
+    let values = reactions::by(&new.group, &new.from.id, new.id.offset);
+    let rows = records::run(transaction, reactions::PUT_BY, &values)?.rows;
+    let rows = rows.iter().filter_map(|row| row.get::<String>(0).ok()?.parse().ok());
+    let mut put: Vec<Emoji> = rows.chain(unnamed.put_by(&content.reactions, &new.from.id).cloned()).collect();
+    put.sort();
+    put.dedup();
+    Ok(put)
 }
 
 /// Drops what stands before the room's new beginning.
@@ -326,6 +393,11 @@ fn settled(room: &Room, stands: i64) -> rusqlite::Result<Outcome> {
 
 fn offset(number: i64) -> rusqlite::Result<Offset> {
     u64::try_from(number).map(Offset).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, number))
+}
+
+/// Whether the database does not take a statement, and may take others.
+fn is_refusal(cause: &rusqlite::Error) -> bool {
+    is_of_the_message(cause) || cause.sqlite_error_code() == Some(ErrorCode::Unknown)
 }
 
 /// Whether another message may fare better in the same transaction.
