@@ -11,7 +11,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    num::{NonZeroU32, NonZeroUsize},
+    num::{NonZero, NonZeroU32, NonZeroUsize},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -37,6 +37,14 @@ pub use sources::{ConfigFile, Flag, LOG_FORMAT_VARIABLE, LOG_VARIABLE, Loaded, S
 pub use types::{
     AllowedHost, AllowedOrigin, Backend, Durability, History, HostName, Invalid, MetricsFor, Origin, Pattern, ProgramName,
     ProxyNetwork, PushToken, Secret, SerializerFormat, StoreUrl, SubProtocol, host_and_port,
+};
+
+use self::{
+    keys::{
+        Form, HOUR, Key, MOST, PROXIES, TEXTS, YEAR, address, channel_capacity, folder, form, message_bytes, prefix, read,
+        redis_hosts, section, show, shown_capacities, shown_folder, shown_hosts,
+    },
+    show::{list, quoted},
 };
 
 /// A message is never longer than this, whatever `limits.message_bytes` says: 64 MiB. One frame has to fit into memory.
@@ -75,25 +83,25 @@ impl Default for Settings {
     }
 }
 
-/// `[server]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerSettings {
+section! {
+    /// `[server]`
+    ServerSettings, "server", server;
     /// Where to accept connections; port 0 takes any free one.
-    pub listen: SocketAddr,
+    listen, "listen": SocketAddr = (Ipv4Addr::LOCALHOST, 3000).into(), text(address);
     /// The folder of the embedded store; a relative one is under the working folder.
-    pub data: PathBuf,
+    data, "data": PathBuf = "data".into(), own(Form::Text, folder, shown_folder);
     /// The names that the server goes by, besides those of the allowed origins, `localhost` and IP addresses.
-    pub hosts: Vec<AllowedHost>,
+    hosts, "hosts": Vec<AllowedHost> = Vec::new(), list(TEXTS);
     /// Whose pages may open a socket, besides the server's own.
-    pub allowed_origins: Vec<AllowedOrigin>,
+    allowed_origins, "allowed_origins": Vec<AllowedOrigin> = Vec::new(), list(TEXTS);
     /// The proxies that are believed whom they speak for.
-    pub trusted_proxies: Vec<ProxyNetwork>,
+    trusted_proxies, "trusted_proxies": Vec<ProxyNetwork> = Vec::new(), list(PROXIES);
     /// Who may read `/metrics`.
-    pub metrics: MetricsFor,
+    metrics, "metrics": MetricsFor = MetricsFor::Loopback, text(str::parse);
     /// Whether messages are deflated for clients that offer it.
-    pub deflate: bool,
+    deflate, "deflate": bool = true, truth();
     /// Over how long a stopping server says goodbye to its connections.
-    pub drain: Duration,
+    drain, "drain_seconds": Duration = Duration::from_secs(3), seconds(0..=HOUR);
 }
 
 impl ServerSettings {
@@ -119,26 +127,13 @@ impl ServerSettings {
     }
 }
 
-impl Default for ServerSettings {
-    fn default() -> Self {
-        Self {
-            listen: (Ipv4Addr::LOCALHOST, 3000).into(),
-            data: "data".into(),
-            hosts: Vec::new(),
-            allowed_origins: Vec::new(),
-            trusted_proxies: Vec::new(),
-            metrics: MetricsFor::Loopback,
-            deflate: true,
-            drain: Duration::from_secs(3),
-        }
-    }
-}
-
-/// `[store]`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StoreSettings {
-    pub url: StoreUrl,
-    pub durability: Durability,
+section! {
+    /// `[store]`
+    StoreSettings, "store", store;
+    /// Where durable data is.
+    url, "url": StoreUrl = StoreUrl::default(), text(str::parse);
+    /// What an acknowledged message survives.
+    durability, "durability": Durability = Durability::default(), text(str::parse);
 }
 
 /// `[channel_layers]`, by alias as in Django Channels.
@@ -147,47 +142,33 @@ pub struct ChannelLayers {
     pub default: LayerSettings,
 }
 
-/// `[channel_layers.default]`: keys, meanings and defaults are those of `channels_redis`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LayerSettings {
-    pub backend: Backend,
+section! {
+    /// `[channel_layers.default]`: keys, meanings and defaults are those of `channels_redis`.
+    LayerSettings, "channel_layers.default", channel_layers.default;
+    /// How nodes reach each other.
+    backend, "backend": Backend = Backend::Memory, text(str::parse);
     /// The Redis servers, in the same order on every node. The memory backend does not read them: the key is checked all
     /// the same, so that one variable can change the backend while the rest of the file stays as it is.
-    pub hosts: Vec<RedisHost>,
+    hosts, "hosts": Vec<RedisHost> = vec![RedisHost::local()],
+        own(Form::Json, redis_hosts, shown_hosts);
     /// What the layer's keys in Redis begin with. The memory backend has none and does not read it.
-    pub prefix: String,
+    prefix, "prefix": String = "asgi".to_owned(), text(prefix);
     /// How many unread messages a channel holds.
-    pub capacity: usize,
+    capacity, "capacity": usize = 100, whole(1..=MOST);
     /// Other capacities for channels by name; the first pattern that matches counts.
-    pub channel_capacity: Vec<(Pattern, usize)>,
+    channel_capacity, "channel_capacity": Vec<(Pattern, usize)> = Vec::new(),
+        own(Form::Json, channel_capacity, shown_capacities);
     /// How long an unread message is kept, in whole seconds.
-    pub expiry: Duration,
+    expiry, "expiry": Duration = Duration::from_mins(1), seconds(1..=YEAR);
     /// How long a channel stays in a group after its last `group_add`, in whole seconds.
-    pub group_expiry: Duration,
+    group_expiry, "group_expiry": Duration = Duration::from_hours(24), seconds(1..=YEAR);
     /// The first one encrypts, all are tried to decrypt; empty: nothing is encrypted. The memory backend puts nothing on a
     /// network and does not read them.
-    pub symmetric_encryption_keys: Vec<Secret>,
+    symmetric_encryption_keys, "symmetric_encryption_keys": Vec<Secret> = Vec::new(), list(TEXTS);
     /// The same on every node. The memory backend serializes nothing and does not read it.
-    pub serializer_format: SerializerFormat,
+    serializer_format, "serializer_format": SerializerFormat = SerializerFormat::Msgpack, text(str::parse);
     /// How many bytes stand before each message in a sorted set, 0 to 64; the same on every node. Only `channels_redis.core` reads it.
-    pub random_prefix_length: usize,
-}
-
-impl Default for LayerSettings {
-    fn default() -> Self {
-        Self {
-            backend: Backend::Memory,
-            hosts: vec![RedisHost::local()],
-            prefix: "asgi".to_owned(),
-            capacity: 100,
-            channel_capacity: Vec::new(),
-            expiry: Duration::from_mins(1),
-            group_expiry: Duration::from_hours(24),
-            symmetric_encryption_keys: Vec::new(),
-            serializer_format: SerializerFormat::Msgpack,
-            random_prefix_length: 12,
-        }
-    }
+    random_prefix_length, "random_prefix_length": usize = 12, whole(0..=64);
 }
 
 /// One `[[rooms]]`.
@@ -248,49 +229,31 @@ pub struct TokenRule {
     pub channels: bool,
 }
 
-/// `[limits]`: 0 in the file is `None` here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+section! {
+    /// `[limits]`: 0 in the file is `None` here.
+    Limits, "limits", limits;
     /// The longest message, in bytes, 1 to [`LARGEST_MESSAGE`]; the file's 0 is [`LARGEST_MESSAGE`].
-    pub message_bytes: usize,
+    message_bytes, "message_bytes": usize = 65_536, own(Form::Whole, message_bytes, ToString::to_string);
     /// Open connections from one address.
-    pub connections_per_address: Option<NonZeroU32>,
+    connections_per_address, "connections_per_address": Option<NonZeroU32> = NonZeroU32::new(200), limit(MOST);
     /// Open connections of one account.
-    pub connections_per_account: Option<NonZeroU32>,
+    connections_per_account, "connections_per_account": Option<NonZeroU32> = NonZeroU32::new(100), limit(MOST);
     /// HTTP requests per second from one address, with a burst of five seconds' worth.
-    pub requests_per_second: Option<NonZeroU32>,
+    requests_per_second, "requests_per_second": Option<NonZeroU32> = NonZeroU32::new(100), limit(MOST);
     /// Messages per second on one connection, with a burst of five seconds' worth.
-    pub messages_per_second: Option<NonZeroU32>,
+    messages_per_second, "messages_per_second": Option<NonZeroU32> = NonZeroU32::new(20), limit(MOST);
     /// Messages per second of one account on all of its connections, with a burst of five seconds' worth. Not in effect where
     /// `messages_per_second` is none.
-    pub messages_per_second_per_account: Option<NonZeroU32>,
+    messages_per_second_per_account, "messages_per_second_per_account": Option<NonZeroU32> = NonZeroU32::new(40), limit(MOST);
     /// Bytes per second of the messages and answers on one connection, with a burst of five seconds' worth.
-    pub bytes_per_second: Option<NonZeroU32>,
+    bytes_per_second, "bytes_per_second": Option<NonZeroU32> = NonZeroU32::new(1 << 20), limit(MOST);
     /// Bytes per second of the messages and answers of one account on all of its connections, with a burst of five seconds' worth.
     /// Not in effect where `bytes_per_second` is none.
-    pub bytes_per_second_per_account: Option<NonZeroU32>,
+    bytes_per_second_per_account, "bytes_per_second_per_account": Option<NonZeroU32> = NonZeroU32::new(2 << 20), limit(MOST);
     /// Bytes per second of the messages, bodies and answers of one address, with a burst of five seconds' worth.
-    pub bytes_per_second_per_address: Option<NonZeroU32>,
+    bytes_per_second_per_address, "bytes_per_second_per_address": Option<NonZeroU32> = NonZeroU32::new(4 << 20), limit(MOST);
     /// Topics that one connection has joined.
-    pub topics_per_connection: Option<NonZeroUsize>,
+    topics_per_connection, "topics_per_connection": Option<NonZeroUsize> = NonZeroUsize::new(100), limit(MOST);
     /// How much may wait for a reader that does not keep up before it is closed with 4001.
-    pub backlog_bytes: Option<NonZeroUsize>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            message_bytes: 65_536,
-            connections_per_address: NonZeroU32::new(200),
-            connections_per_account: NonZeroU32::new(100),
-            requests_per_second: NonZeroU32::new(100),
-            messages_per_second: NonZeroU32::new(20),
-            messages_per_second_per_account: NonZeroU32::new(40),
-            bytes_per_second: NonZeroU32::new(1 << 20),
-            bytes_per_second_per_account: NonZeroU32::new(2 << 20),
-            bytes_per_second_per_address: NonZeroU32::new(4 << 20),
-            topics_per_connection: NonZeroUsize::new(100),
-            backlog_bytes: NonZeroUsize::new(1 << 20),
-        }
-    }
+    backlog_bytes, "backlog_bytes": Option<NonZeroUsize> = NonZeroUsize::new(1 << 20), limit(MOST);
 }

@@ -1,6 +1,6 @@
 //! Settings as TOML that loads again, secrets masked: what `confab check` prints.
 
-use super::{Loaded, Settings, keys::KEYS};
+use super::{Loaded, Settings, keys::keys};
 
 impl Loaded {
     /// All settings as they are in effect, as TOML. What is not the default has a comment that names its source, and before all
@@ -12,7 +12,7 @@ impl Loaded {
             format!("# Requests are answered that ask for: {}. server.hosts names more.", self.settings.server.answers()),
         ];
         let mut section = "";
-        for key in &KEYS {
+        for key in keys() {
             let shown = (key.show)(&self.settings);
             let changed = shown != (key.show)(&defaults);
             let source = self.origin(key.path).filter(|_| changed).map(|place| format!("# from {place}"));

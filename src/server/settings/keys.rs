@@ -1,10 +1,15 @@
-//! The table of all keys: what each reads from a value and how it prints. Reading the sources, naming unknown keys and
-//! `confab check` go by this table, so a key that is added here is known everywhere.
+//! The keys: what each reads from a value and how it prints. Each is declared once, in its [`section`]; reading the sources, naming
+//! unknown keys and `confab check` go by the [list](keys) that is made of these, so a key is known everywhere.
 
-use std::{net::SocketAddr, num::NonZero, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
-    GroupTemplate, LARGEST_MESSAGE, Pattern, RedisHost, RoomEvents, RoomRule, Settings, TokenRule, hosts,
+    GroupTemplate, LARGEST_MESSAGE, LayerSettings, Limits, Pattern, RedisHost, RoomEvents, RoomRule, ServerSettings, Settings,
+    StoreSettings, TokenRule, hosts,
     mistakes::{Mistake, Mistakes},
     room_events,
     show::{list, quoted, rooms, table, tokens},
@@ -13,13 +18,13 @@ use super::{
 };
 
 /// The longest drain, in seconds.
-const HOUR: u64 = 60 * 60;
+pub(super) const HOUR: u64 = 60 * 60;
 
 /// The longest expiry: a year, in seconds.
-const YEAR: u64 = 366 * 24 * 60 * 60;
+pub(super) const YEAR: u64 = 366 * 24 * 60 * 60;
 
 /// The largest number where nothing else bounds it.
-const MOST: u64 = u32::MAX as u64;
+pub(super) const MOST: u64 = u32::MAX as u64;
 
 /// How an environment variable writes a key's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,210 +48,138 @@ pub(super) struct Key {
     pub(super) show: fn(&Settings) -> String,
 }
 
-/// In the order in which they are printed.
-pub(super) static KEYS: [Key; 33] = [
-    Key {
-        path: "server.listen",
-        form: Form::Text,
-        set: |s, n| n.parsed(address).map(|v| s.server.listen = v),
-        show: |s| quoted(s.server.listen),
-    },
-    Key {
-        path: "server.data",
-        form: Form::Text,
-        set: |s, n| n.parsed(folder).map(|v| s.server.data = v),
-        show: |s| quoted(s.server.data.display()),
-    },
-    Key {
-        path: "server.hosts",
-        form: Form::Json,
-        set: |s, n| n.list(TEXTS, |item| item.parsed(str::parse)).map(|v| s.server.hosts = v),
-        show: |s| list(s.server.hosts.iter().map(quoted)),
-    },
-    Key {
-        path: "server.allowed_origins",
-        form: Form::Json,
-        set: |s, n| n.list(TEXTS, |item| item.parsed(str::parse)).map(|v| s.server.allowed_origins = v),
-        show: |s| list(s.server.allowed_origins.iter().map(quoted)),
-    },
-    Key {
-        path: "server.trusted_proxies",
-        form: Form::Json,
-        set: |s, n| n.list(PROXIES, |item| item.parsed(str::parse)).map(|v| s.server.trusted_proxies = v),
-        show: |s| list(s.server.trusted_proxies.iter().map(quoted)),
-    },
-    Key {
-        path: "server.metrics",
-        form: Form::Text,
-        set: |s, n| n.parsed(str::parse).map(|v| s.server.metrics = v),
-        show: |s| quoted(s.server.metrics),
-    },
-    Key {
-        path: "server.deflate",
-        form: Form::Truth,
-        set: |s, n| n.truth().map(|v| s.server.deflate = v),
-        show: |s| s.server.deflate.to_string(),
-    },
-    Key {
-        path: "server.drain_seconds",
-        form: Form::Whole,
-        set: |s, n| n.whole(0..=HOUR).map(|v| s.server.drain = Duration::from_secs(v)),
-        show: |s| s.server.drain.as_secs().to_string(),
-    },
-    Key {
-        path: "store.url",
-        form: Form::Text,
-        set: |s, n| n.parsed(str::parse).map(|v| s.store.url = v),
-        show: |s| quoted(&s.store.url),
-    },
-    Key {
-        path: "store.durability",
-        form: Form::Text,
-        set: |s, n| n.parsed(str::parse).map(|v| s.store.durability = v),
-        show: |s| quoted(s.store.durability),
-    },
-    Key {
-        path: "channel_layers.default.backend",
-        form: Form::Text,
-        set: |s, n| n.parsed(str::parse).map(|v| s.channel_layers.default.backend = v),
-        show: |s| quoted(s.channel_layers.default.backend),
-    },
-    Key {
-        path: "channel_layers.default.hosts",
-        form: Form::Json,
-        set: |s, n| at_least_one(n, n.list(HOSTS, hosts::read)?).map(|v| s.channel_layers.default.hosts = v),
-        show: |s| list(s.channel_layers.default.hosts.iter().map(RedisHost::toml)),
-    },
-    Key {
-        path: "channel_layers.default.prefix",
-        form: Form::Text,
-        set: |s, n| n.parsed(prefix).map(|v| s.channel_layers.default.prefix = v),
-        show: |s| quoted(&s.channel_layers.default.prefix),
-    },
-    Key {
-        path: "channel_layers.default.capacity",
-        form: Form::Whole,
-        set: |s, n| n.whole(1..=MOST).map(|v| s.channel_layers.default.capacity = v),
-        show: |s| s.channel_layers.default.capacity.to_string(),
-    },
-    Key {
-        path: "channel_layers.default.channel_capacity",
-        form: Form::Json,
-        set: |s, n| channel_capacity(n).map(|v| s.channel_layers.default.channel_capacity = v),
-        show: |s| {
-            table(s.channel_layers.default.channel_capacity.iter().map(|(pattern, capacity)| (quoted(pattern), capacity)))
-        },
-    },
-    Key {
-        path: "channel_layers.default.expiry",
-        form: Form::Whole,
-        set: |s, n| n.whole(1..=YEAR).map(|v| s.channel_layers.default.expiry = Duration::from_secs(v)),
-        show: |s| s.channel_layers.default.expiry.as_secs().to_string(),
-    },
-    Key {
-        path: "channel_layers.default.group_expiry",
-        form: Form::Whole,
-        set: |s, n| n.whole(1..=YEAR).map(|v| s.channel_layers.default.group_expiry = Duration::from_secs(v)),
-        show: |s| s.channel_layers.default.group_expiry.as_secs().to_string(),
-    },
-    Key {
-        path: "channel_layers.default.symmetric_encryption_keys",
-        form: Form::Json,
-        set: |s, n| {
-            n.list(TEXTS, |item| item.parsed(str::parse)).map(|v| s.channel_layers.default.symmetric_encryption_keys = v)
-        },
-        show: |s| list(s.channel_layers.default.symmetric_encryption_keys.iter().map(quoted)),
-    },
-    Key {
-        path: "channel_layers.default.serializer_format",
-        form: Form::Text,
-        set: |s, n| n.parsed(str::parse).map(|v| s.channel_layers.default.serializer_format = v),
-        show: |s| quoted(s.channel_layers.default.serializer_format),
-    },
-    Key {
-        path: "channel_layers.default.random_prefix_length",
-        form: Form::Whole,
-        set: |s, n| n.whole(0..=64).map(|v| s.channel_layers.default.random_prefix_length = v),
-        show: |s| s.channel_layers.default.random_prefix_length.to_string(),
-    },
-    Key { path: "rooms", form: Form::Json, set: |s, n| room_rules(n).map(|v| s.rooms = v), show: |s| rooms(&s.rooms) },
-    Key { path: "tokens", form: Form::Json, set: |s, n| token_rules(n).map(|v| s.tokens = v), show: |s| tokens(&s.tokens) },
-    Key {
-        path: "limits.message_bytes",
-        form: Form::Whole,
-        set: |s, n| n.limit(LARGEST_MESSAGE as u64).map(|v| s.limits.message_bytes = if v == 0 { LARGEST_MESSAGE } else { v }),
-        show: |s| s.limits.message_bytes.to_string(),
-    },
-    Key {
-        path: "limits.connections_per_address",
-        form: Form::Whole,
-        set: |s, n| n.limit(MOST).map(|v| s.limits.connections_per_address = NonZero::new(v)),
-        show: |s| s.limits.connections_per_address.map_or(0, NonZero::get).to_string(),
-    },
-    Key {
-        path: "limits.connections_per_account",
-        form: Form::Whole,
-        set: |s, n| n.limit(MOST).map(|v| s.limits.connections_per_account = NonZero::new(v)),
-        show: |s| s.limits.connections_per_account.map_or(0, NonZero::get).to_string(),
-    },
-    Key {
-        path: "limits.requests_per_second",
-        form: Form::Whole,
-        set: |s, n| n.limit(MOST).map(|v| s.limits.requests_per_second = NonZero::new(v)),
-        show: |s| s.limits.requests_per_second.map_or(0, NonZero::get).to_string(),
-    },
-    Key {
-        path: "limits.messages_per_second",
-        form: Form::Whole,
-        set: |s, n| n.limit(MOST).map(|v| s.limits.messages_per_second = NonZero::new(v)),
-        show: |s| s.limits.messages_per_second.map_or(0, NonZero::get).to_string(),
-    },
-    Key {
-        path: "limits.messages_per_second_per_account",
-        form: Form::Whole,
-        set: |s, n| n.limit(MOST).map(|v| s.limits.messages_per_second_per_account = NonZero::new(v)),
-        show: |s| s.limits.messages_per_second_per_account.map_or(0, NonZero::get).to_string(),
-    },
-    Key {
-        path: "limits.bytes_per_second",
-        form: Form::Whole,
-        set: |s, n| n.limit(MOST).map(|v| s.limits.bytes_per_second = NonZero::new(v)),
-        show: |s| s.limits.bytes_per_second.map_or(0, NonZero::get).to_string(),
-    },
-    Key {
-        path: "limits.bytes_per_second_per_account",
-        form: Form::Whole,
-        set: |s, n| n.limit(MOST).map(|v| s.limits.bytes_per_second_per_account = NonZero::new(v)),
-        show: |s| s.limits.bytes_per_second_per_account.map_or(0, NonZero::get).to_string(),
-    },
-    Key {
-        path: "limits.bytes_per_second_per_address",
-        form: Form::Whole,
-        set: |s, n| n.limit(MOST).map(|v| s.limits.bytes_per_second_per_address = NonZero::new(v)),
-        show: |s| s.limits.bytes_per_second_per_address.map_or(0, NonZero::get).to_string(),
-    },
-    Key {
-        path: "limits.topics_per_connection",
-        form: Form::Whole,
-        set: |s, n| n.limit(MOST).map(|v| s.limits.topics_per_connection = NonZero::new(v)),
-        show: |s| s.limits.topics_per_connection.map_or(0, NonZero::get).to_string(),
-    },
-    Key {
-        path: "limits.backlog_bytes",
-        form: Form::Whole,
-        set: |s, n| n.limit(MOST).map(|v| s.limits.backlog_bytes = NonZero::new(v)),
-        show: |s| s.limits.backlog_bytes.map_or(0, NonZero::get).to_string(),
-    },
-];
+/// A section of the settings, each key of which is declared once: its name, type, default, and how it is read.
+///
+/// | kind | what stands there |
+/// |---|---|
+/// | `text(parse)` | a text that `parse` takes, shown as it prints itself |
+/// | `truth()` | `true` or `false` |
+/// | `whole(range)`, `seconds(range)` | a whole number |
+/// | `limit(most)` | a whole number, 0 for none |
+/// | `list(needed)` | a list of texts |
+/// | `own(form, read, show)` | whatever else |
+macro_rules! section {
+    (
+        $(#[$about:meta])*
+        $name:ident, $section:literal, $($place:ident).+;
+        $($(#[$does:meta])* $field:ident, $key:literal: $type:ty = $default:expr, $kind:ident($($how:tt)*);)+
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name {
+            $($(#[$does])* pub $field: $type,)+
+        }
 
-const PROXIES: &str = r#"a list of addresses, like ["127.0.0.1", "10.0.0.0/8"]"#;
-const TEXTS: &str = r#"a list of texts, like ["...", "..."]"#;
-const HOSTS: &str = r#"a list, like ["redis://127.0.0.1:6379/0"]"#;
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)+ }
+            }
+        }
+
+        impl $name {
+            const KEYS: &[Key] = &[$(Key {
+                path: concat!($section, ".", $key),
+                form: form!($kind($($how)*)),
+                set: |settings, node| read!(node, $kind($($how)*)).map(|value| Self::of(settings).$field = value),
+                show: |settings| show!(&Self::in_effect(settings).$field, $kind($($how)*)),
+            },)+];
+
+            fn of(settings: &mut Settings) -> &mut Self {
+                &mut settings.$($place).+
+            }
+
+            fn in_effect(settings: &Settings) -> &Self {
+                &settings.$($place).+
+            }
+        }
+    };
+}
+
+macro_rules! form {
+    (text($($how:tt)*)) => {
+        Form::Text
+    };
+    (truth()) => {
+        Form::Truth
+    };
+    (list($needed:expr)) => {
+        Form::Json
+    };
+    (own($form:expr, $read:expr, $show:expr)) => {
+        $form
+    };
+    ($number:ident($range:expr)) => {
+        Form::Whole
+    };
+}
+
+macro_rules! read {
+    ($node:ident, text($parse:expr)) => {
+        $node.parsed($parse)
+    };
+    ($node:ident, truth()) => {
+        $node.truth()
+    };
+    ($node:ident, whole($range:expr)) => {
+        $node.whole($range)
+    };
+    ($node:ident, seconds($range:expr)) => {
+        $node.whole($range).map(Duration::from_secs)
+    };
+    ($node:ident, limit($most:expr)) => {
+        $node.limit($most).map(NonZero::new)
+    };
+    ($node:ident, list($needed:expr)) => {
+        $node.list($needed, |item| item.parsed(str::parse))
+    };
+    ($node:ident, own($form:expr, $read:expr, $show:expr)) => {
+        $read($node)
+    };
+}
+
+macro_rules! show {
+    ($value:expr, text($parse:expr)) => {
+        quoted($value)
+    };
+    ($value:expr, truth()) => {
+        $value.to_string()
+    };
+    ($value:expr, whole($range:expr)) => {
+        $value.to_string()
+    };
+    ($value:expr, seconds($range:expr)) => {
+        $value.as_secs().to_string()
+    };
+    ($value:expr, limit($most:expr)) => {
+        $value.map_or(0, NonZero::get).to_string()
+    };
+    ($value:expr, list($needed:expr)) => {
+        list($value.iter().map(quoted))
+    };
+    ($value:expr, own($form:expr, $read:expr, $show:expr)) => {
+        $show($value)
+    };
+}
+
+pub(super) use {form, read, section, show};
+
+/// All keys, in the order in which they are printed.
+pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
+    const LISTS: &[Key] = &[
+        Key { path: "rooms", form: Form::Json, set: |s, n| room_rules(n).map(|v| s.rooms = v), show: |s| rooms(&s.rooms) },
+        Key { path: "tokens", form: Form::Json, set: |s, n| token_rules(n).map(|v| s.tokens = v), show: |s| tokens(&s.tokens) },
+    ];
+    [ServerSettings::KEYS, StoreSettings::KEYS, LayerSettings::KEYS, LISTS, Limits::KEYS].into_iter().flatten()
+}
+
+pub(super) const PROXIES: &str = r#"a list of addresses, like ["127.0.0.1", "10.0.0.0/8"]"#;
+pub(super) const TEXTS: &str = r#"a list of texts, like ["...", "..."]"#;
+pub(super) const HOSTS: &str = r#"a list, like ["redis://127.0.0.1:6379/0"]"#;
 
 /// Every key that can be set, `server.listen` and so on; those of a rule for rooms are under `rooms`, those of a token
 /// under `tokens`.
 pub fn known_keys() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().map(|key| key.path)
+    keys().map(|key| key.path)
 }
 
 /// The tables that keys stand in, each with its full path and without doubles.
@@ -273,15 +206,16 @@ pub(super) fn names_in(section: &str) -> Vec<&'static str> {
     names
 }
 
-fn address(text: &str) -> Result<SocketAddr, Invalid> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, Invalid> {
     text.parse().map_err(|_| Invalid(r#"an IP address and a port are needed, like "127.0.0.1:3000" or "[::]:3000""#))
 }
 
-fn folder(text: &str) -> Result<PathBuf, Invalid> {
-    if text.is_empty() { Err(Invalid("the path of a folder is needed")) } else { Ok(text.into()) }
+pub(super) fn folder(node: &Node) -> Result<PathBuf, Mistakes> {
+    let read = |text: &str| if text.is_empty() { Err(Invalid("the path of a folder is needed")) } else { Ok(text.into()) };
+    node.parsed(read)
 }
 
-fn prefix(text: &str) -> Result<String, Invalid> {
+pub(super) fn prefix(text: &str) -> Result<String, Invalid> {
     let good = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
     good.then(|| text.to_owned()).ok_or(Invalid("1 to 64 ASCII letters without spaces are needed"))
 }
@@ -290,7 +224,28 @@ fn at_least_one<T>(node: &Node, list: Vec<T>) -> Result<Vec<T>, Mistakes> {
     if list.is_empty() { Err(node.mistake("cannot be empty: at least one is needed")) } else { Ok(list) }
 }
 
-fn channel_capacity(node: &Node) -> Result<Vec<(Pattern, usize)>, Mistakes> {
+/// How long the longest message may be: without a limit as long as any.
+pub(super) fn message_bytes(node: &Node) -> Result<usize, Mistakes> {
+    node.limit(LARGEST_MESSAGE as u64).map(|most| if most == 0 { LARGEST_MESSAGE } else { most })
+}
+
+pub(super) fn shown_folder(folder: &Path) -> String {
+    quoted(folder.display())
+}
+
+pub(super) fn shown_hosts(hosts: &[RedisHost]) -> String {
+    list(hosts.iter().map(RedisHost::toml))
+}
+
+pub(super) fn shown_capacities(capacities: &[(Pattern, usize)]) -> String {
+    table(capacities.iter().map(|(pattern, capacity)| (quoted(pattern), capacity)))
+}
+
+pub(super) fn redis_hosts(node: &Node) -> Result<Vec<RedisHost>, Mistakes> {
+    at_least_one(node, node.list(HOSTS, hosts::read)?)
+}
+
+pub(super) fn channel_capacity(node: &Node) -> Result<Vec<(Pattern, usize)>, Mistakes> {
     let mut mistakes = Mistakes::default();
     let mut capacities = Vec::new();
     for (name, field) in node.fields(r#"a table of patterns and numbers, like { "chat.*" = 500 }"#)? {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ffi::OsString, io, path::Path, sync::Arc};
 
 use super::{
     Settings,
-    keys::{Form, KEYS, Key, known_keys, names_in, sections},
+    keys::{Form, Key, keys, known_keys, names_in, sections},
     mistakes::{Mistake, Mistakes, Place, nearest},
     values::{Node, Raw},
 };
@@ -137,7 +137,7 @@ impl Draft {
 
     /// Sets a key, or everything in a section.
     fn apply(&mut self, node: &Node) {
-        if let Some(key) = KEYS.iter().find(|key| key.path == node.path) {
+        if let Some(key) = keys().find(|key| key.path == node.path) {
             if self.mistakes.keep((key.set)(&mut self.loaded.settings, node)).is_some() {
                 self.loaded.origins.insert(key.path, node.place.clone());
             }
@@ -180,9 +180,9 @@ fn variable(name: &str, value: OsString) -> Result<Node, Mistakes> {
 
 /// The key or section that a variable sets, and how its value is written.
 fn meaning(name: &str) -> Option<(&'static str, Form)> {
-    let keys = KEYS.iter().map(|Key { path, form, .. }| (*path, *form));
+    let single = keys().map(|Key { path, form, .. }| (*path, *form));
     let sections = sections().into_iter().map(|section| (section, Form::Json));
-    keys.chain(sections).find(|(path, _)| variable_for(path) == name)
+    single.chain(sections).find(|(path, _)| variable_for(path) == name)
 }
 
 fn variable_for(path: &str) -> String {
