@@ -1,4 +1,4 @@
-//! The list of rooms, live: joins the topic `me` and takes in what it says. Further rooms, and those with a name that is being typed, are
+//! The list of rooms, live: joins the topic `lobby` and takes in what it says. Further rooms, and those with a name that is being typed, are
 //! read over HTTP.
 
 use std::sync::Arc;
@@ -63,14 +63,14 @@ struct List(LobbyLink);
 impl Client for List {
     fn opened(&self, you: Person, line: &Line) {
         self.0.called.set(you.name);
-        line.say(Command::Join(Join { topic: Topic::Me, since: None }));
+        line.say(Command::Join(Join { topic: Topic::Lobby, since: None }));
     }
 
     fn received(&self, frame: ServerFrame, _line: &Line) {
         let link = self.0;
         let state = link.state;
         match frame {
-            ServerFrame::Push(Push { topic: Topic::Me, event: Event::Room(room), .. }) => {
+            ServerFrame::Push(Push { topic: Topic::Lobby, event: Event::Room(room), .. }) => {
                 state.update(|state| state.apply(room));
             }
             ServerFrame::Reply(Reply { outcome: Outcome::Ok(Answer::Joined { state: joined, .. }), .. }) => {

@@ -24,6 +24,7 @@ mod operators;
 mod origins;
 mod pages;
 mod percent;
+pub mod personal;
 pub mod presence;
 mod problem;
 mod quota;
@@ -61,6 +62,7 @@ use self::{
     layers::ChannelLayer,
     limits::{EXPORTS, Limits, SEARCHES},
     origins::{Hosts, Origins},
+    personal::Personal,
     presence::{Presence, Times},
     quota::Quotas,
     rooms::{Rooms, Stores},
@@ -146,11 +148,13 @@ async fn start(layer: Arc<dyn ChannelLayer>, settings: &Settings) -> Result<(Arc
         limits.message_bytes,
         &metrics.appends,
     );
+    let personal = Arc::new(Personal::new(&layer, &hub));
     // What nodes tell each other about people is no message of anybody.
     let presence = Presence::start(unmeasured, Times::default(), |sink| hub.share('p', sink));
     let services = Arc::new(Services {
-        topics: Arc::new(Topics { rooms: Arc::clone(&rooms) }),
+        topics: Arc::new(Topics { rooms: Arc::clone(&rooms), personal: Arc::clone(&personal) }),
         rooms,
+        personal,
         presence,
         hub,
         layer,

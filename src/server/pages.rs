@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     app::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, rendered_bytes, shell},
-    wire::{Group, InvalidName, InvalidPersonName, Key, Offset, Stretch, Text},
+    wire::{Event, Group, InvalidName, InvalidPersonName, Key, Offset, PersonName, Renamed, Stretch, Text},
 };
 
 /// How many messages a page of the past shows.
@@ -339,14 +339,19 @@ pub(super) struct Rename {
 }
 
 /// `POST /me`: takes another name, and leads back to where it was asked for.
-pub(super) async fn rename(who: Who, request: Request) -> Response {
+pub(super) async fn rename(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
     let (page, request) = split(request);
     let Rename { name, next } = match Form::<Rename>::from_request(request, &()).await {
         Ok(Form(rename)) => rename,
         Err(rejection) => return notice(rejection.status(), "That was not understood", &rejection.body_text(), page).await,
     };
-    match name.parse() {
+    match name.parse::<PersonName>() {
         Ok(name) => {
+            // Nobody else can be who has shown no secret, so there is nobody to be told.
+            if who.account().is_some() && who.person().name != name.as_str() {
+                let renamed = Renamed { name: name.as_str().to_owned() };
+                services.personal.tell(who.person(), Event::Renamed(renamed)).await;
+            }
             let response = with_cookies(Redirect::to(own_path(&next)).into_response(), who.cookies());
             with_cookies(response, who.renamed(&name).as_slice())
         }

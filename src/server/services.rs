@@ -15,6 +15,7 @@ use super::{
     layers::ChannelLayer,
     limits::Limits,
     origins::{Hosts, Origins},
+    personal::Personal,
     presence::Presence,
     quota::Quotas,
     rooms::Rooms,
@@ -30,6 +31,7 @@ use crate::wire::{Group, InvalidName};
 pub struct Services {
     pub rooms: Arc<Rooms>,
     pub topics: Arc<Topics>,
+    pub personal: Arc<Personal>,
     pub hub: Arc<Hub>,
     pub presence: Arc<Presence>,
     pub layer: Arc<dyn ChannelLayer>,

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{noun::Opened, rooms::Rooms};
+use super::{noun::Opened, personal::Personal, rooms::Rooms};
 use crate::wire::{CommandError, Person, Topic};
 
 /// The nouns of this server.
 pub struct Topics {
     pub rooms: Arc<Rooms>,
+    pub personal: Arc<Personal>,
 }
 
 impl Topics {
@@ -18,7 +19,8 @@ impl Topics {
     pub fn open(&self, topic: &Topic, person: &Person) -> Result<Arc<dyn Opened>, CommandError> {
         match topic {
             Topic::Room(group) => self.rooms.open(person, group),
-            Topic::Me => Ok(self.rooms.lobby()),
+            Topic::Lobby => Ok(self.rooms.lobby()),
+            Topic::Me => Ok(self.personal.open(person)),
         }
     }
 }

@@ -84,6 +84,13 @@ pub struct RoomList {
     pub next: Option<String>,
 }
 
+/// The person behind a connection has another name now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "renamed")]
+pub struct Renamed {
+    pub name: String,
+}
+
 /// Something that happened in a topic: a JSON object with a string `type`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -91,12 +98,14 @@ pub enum Event {
     Message(Message),
     /// `edit`, `delete`, `react`: something was done to a message.
     Change(Change),
-    /// `room`: the room in the list has a new latest message (topic `me`).
+    /// `room`: the room in the list has a new latest message (topic `lobby`).
     Room(RoomSummary),
     /// `presence`: people have come or gone.
     Presence(Presence),
     /// `typing`: somebody is writing something.
     Typing(Typist),
+    /// `renamed`: the person has another name now (topic `me`).
+    Renamed(Renamed),
     /// Whatever else a program has sent to the group, as it came.
     Other(Map<String, Value>),
 }
@@ -117,6 +126,7 @@ impl Serialize for Event {
             Self::Change(change) => change.serialize(serializer),
             Self::Presence(presence) => presence.serialize(serializer),
             Self::Typing(typist) => typist.serialize(serializer),
+            Self::Renamed(renamed) => renamed.serialize(serializer),
             Self::Other(map) => map.serialize(serializer),
         }
     }
@@ -138,6 +148,7 @@ impl<'de> Deserialize<'de> for Event {
             Some("edit" | "delete" | "react") => Ok(known(map, Self::Change)),
             Some("presence") => Ok(known(map, Self::Presence)),
             Some("typing") => Ok(known(map, Self::Typing)),
+            Some("renamed") => Ok(known(map, Self::Renamed)),
             Some(_) => Ok(Self::Other(map)),
             None => Err(D::Error::custom("an event has a string `type`")),
         }

@@ -25,7 +25,7 @@ pub use clusters::{cut, first_cluster};
 pub use command::{Command, Delete, Edit, Join, Leave, Ping, React, Request, Send, Typing};
 pub use emoji::Emoji;
 pub use error::{Code, CommandError};
-pub use event::{BY_PROGRAM, Event, Message, Person, RoomList, RoomSummary, Stored, Stretch};
+pub use event::{BY_PROGRAM, Event, Message, Person, Renamed, RoomList, RoomSummary, Stored, Stretch};
 pub use names::{Epoch, Group, InvalidName, Key, MessageId, Offset, Position, Topic};
 pub use presence::{Members, Presence, SAMPLE, TYPING_SHOWN_MS, Typist};
 pub use search::{Hit, Segment};

@@ -177,7 +177,9 @@ impl<'de> Deserialize<'de> for MessageId {
 pub enum Topic {
     /// `room/{group}`: the messages of a room.
     Room(Group),
-    /// `me`: what concerns the person behind the connection; today the rooms and their latest messages.
+    /// `lobby`: the open rooms and their latest messages.
+    Lobby,
+    /// `me`: what concerns the person behind the connection.
     Me,
 }
 
@@ -187,8 +189,9 @@ impl FromStr for Topic {
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         match text.split_once('/') {
             Some(("room", group)) => Ok(Self::Room(group.parse()?)),
+            None if text == "lobby" => Ok(Self::Lobby),
             None if text == "me" => Ok(Self::Me),
-            _ => Err(InvalidName("a topic is room/{group} or me")),
+            _ => Err(InvalidName("a topic is room/{group}, lobby or me")),
         }
     }
 }
@@ -197,6 +200,7 @@ impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Room(group) => write!(f, "room/{group}"),
+            Self::Lobby => f.write_str("lobby"),
             Self::Me => f.write_str("me"),
         }
     }
@@ -255,10 +259,10 @@ mod tests {
 
     #[test]
     fn topics_read_back_what_they_print() {
-        for text in ["room/lobby", "me"] {
+        for text in ["room/lobby", "lobby", "me"] {
             assert_eq!(text.parse::<Topic>().map(|t| t.to_string()), Ok(text.to_owned()));
         }
-        for bad in ["", "room", "room/", "room/a/b", "rooms/a", "me/", "series/x"] {
+        for bad in ["", "room", "room/", "room/a/b", "rooms/a", "me/", "lobby/", "series/x"] {
             assert!(bad.parse::<Topic>().is_err(), "{bad:?}");
         }
     }

@@ -81,7 +81,7 @@ pub struct State {
     /// What the person who joins has put to the messages among them.
     #[serde(default, skip_serializing_if = "Mine::is_empty")]
     pub mine: Mine,
-    /// The rooms, newest activity first (topic `me` only).
+    /// The rooms, newest activity first (topic `lobby` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rooms: Option<Vec<RoomSummary>>,
     /// Who is in the room, the joining person too (topics of rooms only).

@@ -72,7 +72,7 @@ async fn the_list_on_the_other_node_has_an_edit_of_which_the_layer_loses_the_eve
     let (redis, postgres) = (Redis::start().await, Postgres::shared().await);
     let [a, b] = two_on_one_store(Backend::RedisCore, &redis, &postgres).await;
     let (mut ann, mut watcher) = (v1_member(&a, "s-a").await, V1::connect(b.address, "/ws/").await);
-    watcher.join("me", None).await;
+    watcher.join("lobby", None).await;
     ann.post("room/s-a", "k1", "first").await;
     let first = watcher.push().await;
     let id = &first["event"]["latest"]["id"];

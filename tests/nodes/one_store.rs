@@ -229,7 +229,7 @@ async fn the_list_of_rooms_goes_on_without_redis(backend: Backend) {
     let database = postgres.database().await;
     let (a, b) = (node_on(backend, host(&redis), &database).await, node_on(backend, host(&redis), &database).await);
     let mut watcher = V1::connect(b.address, "/ws/").await;
-    assert_eq!(watcher.join("me", None).await["rooms"], json!([]));
+    assert_eq!(watcher.join("lobby", None).await["rooms"], json!([]));
     redis.kill();
     both_in_trouble([&a, &b], redis.port()).await;
     let mut author = v1_member(&a, "s-new").await;
@@ -257,7 +257,7 @@ async fn the_list_of_rooms_is_level_without_a_common_layer() {
     let node = || node_on(Backend::Memory, RedisHost::local(), &database);
     let (a, b) = (node().await, node().await);
     let mut watcher = V1::connect(b.address, "/ws/").await;
-    assert_eq!(watcher.join("me", None).await["rooms"], json!([]));
+    assert_eq!(watcher.join("lobby", None).await["rooms"], json!([]));
     let mut author = v1_member(&a, "s-new").await;
     for (place, text) in [(1, "here"), (2, "and here")] {
         author.post("room/s-new", &format!("k{place}"), text).await;
@@ -272,7 +272,7 @@ async fn what_becomes_of_a_latest_message_is_in_the_list_without_a_common_layer(
     let node = || node_on(Backend::Memory, RedisHost::local(), &database);
     let (a, b) = (node().await, node().await);
     let mut watcher = V1::connect(b.address, "/ws/").await;
-    watcher.join("me", None).await;
+    watcher.join("lobby", None).await;
     let mut author = v1_member(&a, "s-new").await;
     author.post("room/s-new", "k1", "said").await;
     let said = watcher.push().await;
@@ -291,6 +291,6 @@ async fn what_becomes_of_a_latest_message_is_in_the_list_without_a_common_layer(
 /// It says what was said last in the room `s-new`.
 fn assert_news(push: &serde_json::Value, place: u64, text: &str) {
     let event = &push["event"];
-    assert_eq!((&push["topic"], &event["type"], &event["group"]), (&json!("me"), &json!("room"), &json!("s-new")));
+    assert_eq!((&push["topic"], &event["type"], &event["group"]), (&json!("lobby"), &json!("room"), &json!("s-new")));
     assert_eq!((offset(&event["latest"]), &event["latest"]["text"]), (place, &json!(text)));
 }

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::{
-    app::{Http as _, TestApp},
+    app::{Http as _, TestApp, browser},
     clients::V1,
     cluster::two_nodes,
     support::redis::Redis,
@@ -34,6 +34,7 @@ use crate::{
 on_each_backend! {
     people_are_seen_on_both_nodes_and_wander_without_an_event,
     writing_is_seen_on_both_nodes,
+    a_new_name_reaches_the_tabs_on_both_nodes,
     who_has_gone_is_gone_on_both_nodes,
     a_node_that_stops_takes_its_people_with_it_after_a_while,
     a_node_that_dies_takes_its_people_with_it,
@@ -95,6 +96,22 @@ async fn writing_is_seen_on_both_nodes(backend: Backend) {
     let push = json!({"topic": "room/n-a", "event": {"type": "typing", "from": ann.welcome["you"]}});
     assert_eq!(bob.push().await, push);
     assert_eq!(ann.push().await, push);
+}
+
+async fn a_new_name_reaches_the_tabs_on_both_nodes(backend: Backend) {
+    let redis = Redis::start().await;
+    let (a, b) = two_nodes(backend, &redis).await;
+    let (mut here, mut there) = (open(&a, "/ws/", ANN).await, open(&b, "/ws/", ANN).await);
+    for tab in [&mut here, &mut there] {
+        tab.join("me", None).await;
+    }
+    let cookies = format!("confab_guest={}; confab_name=Ann", "a".repeat(32));
+    let form = browser().post(b.url("/me")).header("cookie", cookies).form(&[("name", "Anna")]);
+    assert_eq!(form.send().await.expect("an answer").status(), 303);
+    for tab in [&mut here, &mut there] {
+        let event = within("the new name", tab.push()).await["event"].clone();
+        assert_eq!(event, json!({"type": "renamed", "name": "Anna"}));
+    }
 }
 
 async fn who_has_gone_is_gone_on_both_nodes(backend: Backend) {

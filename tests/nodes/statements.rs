@@ -90,7 +90,7 @@ async fn costs(size: Size) -> Vec<(&'static str, usize, Vec<String>)> {
         costs(question, most, log.during(v1.join("room/s-0", Some(&since))).await);
     }
     let mut watcher = V1::connect(app.address, "/ws/").await;
-    costs("a join of the list of rooms", 1, log.during(watcher.join("me", None)).await);
+    costs("a join of the list of rooms", 1, log.during(watcher.join("lobby", None)).await);
     for (question, most, path) in [
         ("the page of a room", 2, "/room/s-0/"),
         ("the page of a room in the past", 2, "/room/s-0/?before=15"),

@@ -161,7 +161,7 @@ impl Link {
         let socket = connect(program.address, "/ws/", &headers).await?;
         let mut link = Self { node, socket, last_id: 0, waiting: VecDeque::new() };
         let ServerFrame::Welcome { welcome } = link.frame().await? else { panic!("no welcome") };
-        link.ask(Asked::List, Command::Join(Join { topic: Topic::Me, since: None })).await?;
+        link.ask(Asked::List, Command::Join(Join { topic: Topic::Lobby, since: None })).await?;
         for (room, (topic, since)) in rooms.into_iter().enumerate() {
             let anew = since.is_none();
             link.ask(Asked::Join { room, anew }, Command::Join(Join { topic, since })).await?;
@@ -466,7 +466,7 @@ impl Tab {
     async fn try_take(&mut self) -> Result<(), Error> {
         let link = self.link.as_mut().expect("it is connected");
         match link.frame().await? {
-            ServerFrame::Push(Push { topic: Topic::Me, event, .. }) => {
+            ServerFrame::Push(Push { topic: Topic::Lobby, event, .. }) => {
                 let Event::Room(room) = event else { panic!("not of the list: {event:?}") };
                 self.list.apply(room);
             }

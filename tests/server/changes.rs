@@ -304,7 +304,7 @@ async fn a_repeated_change_is_told_once() {
 async fn the_list_of_rooms_shows_what_becomes_of_a_latest_message() {
     let app = TestApp::with(each_kind).await;
     let mut watcher = V1::connect(app.address, "/ws/").await;
-    watcher.join("me", None).await;
+    watcher.join("lobby", None).await;
     let mut ann = Member::of(&app, "s-a").await;
     ann.say("first").await;
     ann.say("second").await;
@@ -325,7 +325,7 @@ async fn the_list_of_rooms_shows_what_becomes_of_a_latest_message() {
             break;
         }
     }
-    let rooms = V1::connect(app.address, "/ws/").await.join("me", None).await["rooms"].clone();
+    let rooms = V1::connect(app.address, "/ws/").await.join("lobby", None).await["rooms"].clone();
     assert_eq!((&rooms[0]["latest"]["deleted"], &rooms[0]["latest"]["text"]), (&json!(true), &json!("")));
     let page = app.get("/").await.text().await.expect("a page");
     assert!(page.contains("message deleted") && !page.contains("Second!"));

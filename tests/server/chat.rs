@@ -348,13 +348,13 @@ async fn who_has_left_gets_no_more_and_recovers_on_return() {
 }
 
 #[tokio::test]
-async fn the_topic_me_has_the_rooms_and_their_news() {
+async fn the_topic_lobby_has_the_rooms_and_their_news() {
     let app = TestApp::start().await;
     room_with(&app, "older", 1).await;
     room_with(&app, "newer", 2).await;
     let mut reader = V1::connect(app.address, "/ws/").await;
-    let state = reader.join("me", None).await;
-    assert_eq!(state["topic"], "me");
+    let state = reader.join("lobby", None).await;
+    assert_eq!(state["topic"], "lobby");
     let rooms = state["rooms"].as_array().expect("a list");
     let mut latest: Vec<_> = rooms.iter().map(|room| (&room["group"], &room["latest"]["text"])).collect();
     // Both may have been said in the same millisecond.
@@ -364,11 +364,11 @@ async fn the_topic_me_has_the_rooms_and_their_news() {
     let mut author = V1::connect(app.address, "/room/fresh/").await;
     author.post("room/fresh", "k", "news").await;
     let push = reader.push().await;
-    assert_eq!((&push["topic"], push.get("offset")), (&json!("me"), None));
+    assert_eq!((&push["topic"], push.get("offset")), (&json!("lobby"), None));
     let event = &push["event"];
     assert_eq!((&event["type"], &event["group"]), (&json!("room"), &json!("fresh")));
     assert_eq!((offset(&event["latest"]), &event["latest"]["text"]), (1, &json!("news")));
-    assert_eq!(reader.error(json!({"send": {"topic": "me", "key": "k", "text": "x"}})).await["code"], "bad_request");
+    assert_eq!(reader.error(json!({"send": {"topic": "lobby", "key": "k", "text": "x"}})).await["code"], "bad_request");
 }
 
 /// Somewhere from 0 to `most`, elsewhere each time.

@@ -120,7 +120,7 @@ async fn where_descriptors_are_short_idle_connections_give_way_and_the_log_says_
     for n in 0..20 {
         let mut v1 = V1::connect(address, "/ws/").await;
         assert_eq!(v1.join(&format!("room/{n}"), None).await["offset"], 0);
-        v1.join("me", None).await;
+        v1.join("lobby", None).await;
         assert_eq!(v1.post(&format!("room/{n}"), "k", "kept").await, 1);
         let found = browser().get(format!("http://{address}/api/v1/search?q=kept")).send();
         assert_eq!(within("an answer", found).await.expect("an answer").status(), 200);

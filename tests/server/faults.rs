@@ -90,7 +90,7 @@ async fn when_the_layer_is_back_every_group_is_brought_level_and_joined_again() 
     }
     let mut passing = V1::connect(app.address, "/room/n-a/").await;
     let mut lobby = V1::connect(app.address, "/ws/").await;
-    lobby.join("me", None).await;
+    lobby.join("lobby", None).await;
     layer.set(Mode::Losing);
     for (topic, member) in &mut members {
         assert_eq!(member.post(topic, "k1", "lost").await, 1);
@@ -124,7 +124,7 @@ async fn when_the_layer_is_back_every_group_is_brought_level_and_joined_again() 
 async fn while_the_layer_is_away_a_node_goes_on_with_its_own_members() {
     let (app, layer) = start().await;
     let mut lobby = V1::connect(app.address, "/ws/").await;
-    lobby.join("me", None).await;
+    lobby.join("lobby", None).await;
     let mut member = V1::connect(app.address, "/room/s-a/").await;
     let mut passing = V1::connect(app.address, "/room/n-a/").await;
     assert_eq!(app.get("/readyz").await.status(), 200);

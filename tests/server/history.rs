@@ -60,7 +60,7 @@ async fn a_room_without_history_keeps_nothing_and_its_messages_have_no_place() {
     let page = app.get("/room/n-a/").await.text().await.expect("a page");
     assert!(!page.contains("passing"));
     // Nor is it in the list of rooms.
-    assert_eq!(later.join("me", None).await["rooms"], json!([]));
+    assert_eq!(later.join("lobby", None).await["rooms"], json!([]));
 }
 
 #[tokio::test]
@@ -167,13 +167,13 @@ async fn the_api_says_what_is_wrong_with_a_request() {
 async fn the_list_of_rooms_shows_the_beginning_of_a_long_message() {
     let app = TestApp::start().await;
     let mut watcher = V1::connect(app.address, "/ws/").await;
-    watcher.join("me", None).await;
+    watcher.join("lobby", None).await;
     let long = "ä".repeat(30_000);
     let mut author = V1::connect(app.address, "/room/a/").await;
     author.post("room/a", "k", &long).await;
     let shown = format!("{}…", "ä".repeat(200));
     assert_eq!(watcher.push().await["event"]["latest"]["text"], shown);
-    let joined = V1::connect(app.address, "/ws/").await.join("me", None).await;
+    let joined = V1::connect(app.address, "/ws/").await.join("lobby", None).await;
     assert_eq!(joined["rooms"][0]["latest"]["text"], shown);
     let page = app.get("/").await.text().await.expect("a page");
     assert!(page.contains(&shown) && !page.contains(&"ä".repeat(201)));
@@ -184,7 +184,7 @@ async fn the_list_of_rooms_is_told_the_newest_of_each_a_few_times_a_second() {
     let app = TestApp::start().await;
     let began = Instant::now();
     let mut watcher = V1::connect(app.address, "/ws/").await;
-    watcher.join("me", None).await;
+    watcher.join("lobby", None).await;
     let mut author = V1::connect(app.address, "/room/a/").await;
     author.join("room/b", None).await;
     for n in 0..150 {

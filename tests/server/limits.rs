@@ -156,12 +156,12 @@ async fn the_number_of_topics_is_what_the_settings_say() {
     let app = TestApp::with(|settings| settings.limits.topics_per_connection = NonZeroUsize::new(2)).await;
     // The group in the address is one of them.
     let mut v1 = V1::connect(app.address, "/room/a/").await;
-    v1.join("me", None).await;
+    v1.join("lobby", None).await;
     v1.join("room/a", None).await;
     let error = v1.error(json!({"join": {"topic": "room/b"}})).await;
     assert_eq!(error["code"], "too_large");
     assert!(error["message"].as_str().is_some_and(|message| message.contains(" 2 ")), "{error}");
-    v1.ok(json!({"leave": {"topic": "me"}})).await;
+    v1.ok(json!({"leave": {"topic": "lobby"}})).await;
     v1.join("room/b", None).await;
 }
 

@@ -227,9 +227,10 @@ const COMMANDS: [(&str, [&str; 5]); 8] = [
 
 /// Who may join a topic, by the code of the answer: a guest, somebody without a cookie, and a guest who shows a program's token, which
 /// opens nothing.
-const TOPICS: [(&str, &str, [&str; 3]); 3] = [
+const TOPICS: [(&str, &str, [&str; 3]); 4] = [
     ("room/{group}", "room/open", ["ok", "ok", "ok"]),
     ("room/{group}", "room/closed", ["forbidden", "forbidden", "forbidden"]),
+    ("lobby", "lobby", ["ok", "ok", "ok"]),
     ("me", "me", ["ok", "ok", "ok"]),
 ];
 

@@ -86,7 +86,7 @@ async fn whatever_a_v1_client_does_a_plain_member_gets_only_the_texts() {
     let mut plain = Plain::connect(app.address, "/room/a/").await;
     let mut v1 = V1::connect(app.address, "/room/a/").await;
     v1.join("room/a", None).await;
-    v1.join("me", None).await;
+    v1.join("lobby", None).await;
     v1.error(json!({"send": {"topic": "room/a", "key": "k", "text": ""}})).await;
     v1.error(json!({"dance": {}})).await;
     v1.post("room/a", "k1", "first").await;

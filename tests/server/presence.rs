@@ -9,7 +9,7 @@ use confab::server::settings::History;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Http as _, TestApp, rule},
+    app::{Http as _, TestApp, browser, rule},
     clients::{Plain, V1},
 };
 
@@ -53,7 +53,9 @@ async fn a_join_says_who_is_there_and_the_others_are_told() {
         let members = bob.join("room/a", None).await["members"].clone();
         assert_eq!((&members["count"], set(&members["people"])), (&json!(2), set(&json!([you(&ann), you(&bob)]))));
         assert_eq!(ann.sees("room/a", 2).await["joined"], json!([you(&bob)]));
-        assert_eq!(bob.join("me", None).await.get("members"), None);
+        for topic in ["lobby", "me"] {
+            assert_eq!(bob.join(topic, None).await.get("members"), None);
+        }
     }
 }
 
@@ -186,8 +188,10 @@ async fn only_who_has_joined_a_room_writes_there() {
     ann.ok(typing("room/a")).await;
     ann.ok(json!({"leave": {"topic": "room/a"}})).await;
     assert_eq!(ann.error(typing("room/a")).await["code"], "not_joined");
-    ann.join("me", None).await;
-    assert_eq!(ann.error(typing("me")).await["code"], "bad_request");
+    for topic in ["lobby", "me"] {
+        ann.join(topic, None).await;
+        assert_eq!(ann.error(typing(topic)).await["code"], "bad_request");
+    }
     assert_eq!(ann.error(json!({"typing": {"topic": "room/a", "text": "x"}})).await["code"], "bad_request");
 }
 
@@ -209,4 +213,37 @@ async fn the_page_says_how_many_and_who() {
     assert!(shown.contains("title=\"Ann <b>\"") || shown.contains("title=\"Ann &lt;b&gt;\""), "{shown}");
     let numbers = page("/metrics").await;
     assert!(numbers.lines().any(|line| line == "confab_people 1") && numbers.lines().any(|line| line == "confab_nodes 1"));
+}
+
+/// Takes another name, as the form does.
+async fn rename(app: &TestApp, who: (char, &str), name: &str) {
+    let form = browser().post(app.url("/me")).header("cookie", cookies(who.0, who.1)).form(&[("name", name)]);
+    assert_eq!(form.send().await.expect("an answer").status(), 303);
+}
+
+#[tokio::test]
+async fn a_new_name_is_told_to_all_of_ones_connections_and_to_who_comes_back() {
+    let app = TestApp::start().await;
+    let (mut one, mut other) = (open(&app, "/ws/", ANN).await, open(&app, "/room/a/", ANN).await);
+    let mut bob = open(&app, "/ws/", BOB).await;
+    let joined = one.join("me", None).await;
+    let (epoch, offset) = (&joined["epoch"], &joined["offset"]);
+    let expected = json!({"topic": "me", "epoch": epoch, "offset": 0, "recovered": false, "events": []});
+    assert_eq!(joined, expected);
+    let since = json!({"epoch": epoch, "offset": offset});
+    for tab in [&mut other, &mut bob] {
+        tab.join("me", None).await;
+    }
+    rename(&app, ANN, "Ann").await;
+    rename(&app, ANN, "Anna").await;
+    let renamed = json!({"topic": "me", "offset": 1, "event": {"type": "renamed", "name": "Anna"}});
+    for tab in [&mut one, &mut other] {
+        assert_eq!(tab.push().await, renamed, "once: the name that one has is no other");
+    }
+    let mut late = open(&app, "/ws/", ANN).await;
+    let joined = late.join("me", Some(&since)).await;
+    assert_eq!((&joined["recovered"], &joined["events"]), (&json!(true), &json!([renamed])));
+    // It is nobody else's.
+    rename(&app, BOB, "Rob").await;
+    assert_eq!(bob.push().await["event"]["name"], "Rob");
 }

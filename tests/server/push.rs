@@ -79,7 +79,7 @@ async fn a_pushed_text_is_a_message_like_any_other() {
     let mut plain = Plain::connect(app.address, "/ws/a/").await;
     let mut v1 = V1::connect(app.address, "/room/a/").await;
     let mut list = V1::connect(app.address, "/ws/").await;
-    list.join("me", None).await;
+    list.join("lobby", None).await;
     v1.post("room/a", "k", "before").await;
     assert_eq!(v1.push().await["event"]["text"], "before");
     assert_eq!(offsets(&app, "a", json!({"text": "pushed", "key": "p-1"})).await, [2]);
@@ -175,7 +175,7 @@ async fn guests_are_not_told_of_rooms_that_are_closed_to_them() {
     })
     .await;
     let mut guest = V1::connect(app.address, "/ws/").await;
-    assert_eq!(guest.join("me", None).await["rooms"], json!([]));
+    assert_eq!(guest.join("lobby", None).await["rooms"], json!([]));
     offsets(&app, "closed", json!({"text": "secret"})).await;
     offsets(&app, "open", json!({"text": "hello"})).await;
     let push = guest.push().await;

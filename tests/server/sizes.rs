@@ -101,7 +101,7 @@ async fn planted_reactions_make_no_page_and_no_answer_larger_than_its_bound() {
         assert_answers_are_bounded(&app, group, &all).await;
     }
     // The list of rooms shows none of it.
-    let rooms = V1::connect(app.address, "/ws/").await.join("me", None).await["rooms"].clone();
+    let rooms = V1::connect(app.address, "/ws/").await.join("lobby", None).await["rooms"].clone();
     assert_eq!(rooms.as_array().map(Vec::len), Some(2));
     assert!(!rooms.to_string().contains("reactions"), "{rooms}");
     assert!(!page(&app, "/").await.contains("reactions"));

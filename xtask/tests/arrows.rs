@@ -30,7 +30,7 @@ const FLOORS: &[&[&str]] = &[
     &["server/session"],
     &["server/scope"],
     &["server/topics"],
-    &["server/rooms"],
+    &["server/rooms", "server/personal"],
     &["server/noun"],
     &["server/hub"],
     &["server/presence", "server/store", "server/allowance"],

@@ -449,7 +449,7 @@ impl RoomState {
                 self.here.changed(change);
             }
             // Of typing the time is not in it, and what is changed has a place.
-            (None, Event::Typing(_) | Event::Room(_) | Event::Change(_)) => {}
+            (None, Event::Typing(_) | Event::Room(_) | Event::Renamed(_) | Event::Change(_)) => {}
         }
         Ok(())
     }

@@ -25,8 +25,8 @@ pub trait Feed: Send + Sync {
 
     fn policy(&self) -> Policy;
 
-    /// Reads what the layer has brought; called once for each event on a node.
-    fn read(&self, event: &Event) -> Entry;
+    /// Reads what the layer has brought; called once for each event on a node. None: it is nothing to the members.
+    fn read(&self, event: &Event) -> Option<Entry>;
 
     /// What the layer may have lost. Of an ordered feed: what stands after the offset, and nothing but the head without one. Of the
     /// latest: the newest of each key. Not asked where all is passing.

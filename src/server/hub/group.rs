@@ -366,7 +366,8 @@ impl LocalGroup {
         for arrived in arrived {
             match (arrived, &mut *order) {
                 (Arrived::Event(event, at, _), order) => {
-                    let broadcast = Broadcast::new(&self.topic, self.feed.read(&event), at);
+                    let Some(entry) = self.feed.read(&event) else { continue };
+                    let broadcast = Broadcast::new(&self.topic, entry, at);
                     match order {
                         Order::Ordered(sequence) => sequence.arrive(broadcast, &mut handed),
                         // Where it has a position, another node's settings keep what ours do not.

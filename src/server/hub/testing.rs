@@ -54,11 +54,11 @@ impl Feed for Told {
         self.policy
     }
 
-    fn read(&self, event: &Event) -> Entry {
+    fn read(&self, event: &Event) -> Option<Entry> {
         let epoch = event.get_str("epoch").map(|epoch| epoch.parse().unwrap());
         let offset = event.get_u64("offset").map(Offset);
         let position = epoch.zip(offset).map(|(epoch, offset)| Position { epoch, offset });
-        said(position.map_or(Place::None, Place::At), event.get_str("text").unwrap())
+        Some(said(position.map_or(Place::None, Place::At), event.get_str("text")?))
     }
 
     async fn after(&self, offset: Option<Offset>) -> Result<Missed, Unavailable> {

@@ -44,13 +44,13 @@ const CHANGE: &str = "confab.change";
 /// What the types of events begin with that are the server's own business.
 const OWN: &str = "confab.";
 /// Types that the server alone has for clients.
-const ALONE: [&str; 5] = ["presence", "typing", "edit", "delete", "react"];
+const ALONE: [&str; 6] = ["presence", "typing", "edit", "delete", "react", "renamed"];
 /// The types that our messages and rooms have in the layer and on the wire.
 const ALIKE: [&str; 4] = [MESSAGE, BINARY, "message", "room"];
 /// What says in such events who has spoken and where it stands.
 const OURS: [&str; 5] = ["offset", "epoch", "id", "from", "latest"];
 /// Types of the wire: to clients an event of one of these may be the server's own.
-const WIRE: [&str; 7] = ["message", "room", "edit", "delete", "react", "presence", "typing"];
+const WIRE: [&str; 8] = ["message", "room", "edit", "delete", "react", "presence", "typing", "renamed"];
 /// What the type of a program's event begins with for clients that would take it for the server's own.
 const PROGRAMS: &str = "program.";
 
@@ -482,6 +482,7 @@ mod tests {
             json!({"type": "typing", "from": from}),
             json!({"type": "presence", "count": 7, "joined": [], "left": []}),
             json!({"type": "delete", "id": "e-3"}),
+            json!({"type": "renamed", "name": "Bob"}),
             json!({"type": "edit", "id": "e-3", "text": "forged", "at": at}),
             json!({"type": "room", "group": "a", "latest": null}),
         ] {

@@ -50,8 +50,8 @@ impl Feed for RoomFeed {
         if self.stream.is_some() { Policy::Ordered } else { Policy::Passing }
     }
 
-    fn read(&self, event: &Event) -> hub::Entry {
-        events::read_event(event, Some(&self.room.events))
+    fn read(&self, event: &Event) -> Option<hub::Entry> {
+        Some(events::read_event(event, Some(&self.room.events)))
     }
 
     async fn after(&self, offset: Option<Offset>) -> Result<hub::Missed, Unavailable> {

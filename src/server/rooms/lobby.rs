@@ -49,7 +49,7 @@ impl Opened for Lobby {
 #[async_trait]
 impl Feed for Lobby {
     fn topic(&self) -> &Topic {
-        &Topic::Me
+        &Topic::Lobby
     }
 
     fn groups(&self) -> LayerGroups {
@@ -60,8 +60,8 @@ impl Feed for Lobby {
         Policy::Latest
     }
 
-    fn read(&self, event: &Event) -> Entry {
-        events::read_event(event, None)
+    fn read(&self, event: &Event) -> Option<Entry> {
+        Some(events::read_event(event, None))
     }
 
     async fn after(&self, _: Option<Offset>) -> Result<Missed, Unavailable> {
