@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::hub::{Feed, Unavailable};
-use crate::wire::{Code, CommandError, Emoji, Key, MessageId, Offset, Position, State};
+use super::{
+    hub::{Feed, Unavailable},
+    problem::Problem,
+};
+use crate::wire::{CommandError, Emoji, Key, MessageId, Offset, Position, State};
 
 /// A topic that is open to a person.
 #[async_trait]
@@ -31,7 +34,7 @@ pub trait Opened: Send + Sync {
     /// What the person is told.
     async fn act(&self, act: Act) -> Result<Option<Offset>, CommandError> {
         let _ = act;
-        Err(CommandError::new(Code::BadRequest, format!("nothing can be sent to {}", self.feed().topic())))
+        Err(Problem::NothingSent(self.feed().topic().clone()).into())
     }
 }
 

@@ -18,11 +18,10 @@ use tracing::debug;
 use super::{
     accounts::Unknown,
     limits::{EXPORTS, SEARCH_AGAIN, SEARCHES},
-    rooms::Refusal,
     settings::Pattern,
-    store::StoreError,
+    store::{Refused, StoreError},
 };
-use crate::wire::{Code, CommandError, Group, InvalidName};
+use crate::wire::{Code, CommandError, Group, InvalidName, Topic};
 
 /// When to try again what cannot be done now.
 const LATER: Duration = Duration::from_secs(1);
@@ -63,6 +62,22 @@ pub enum Problem {
     NotAscii,
     #[error("this channel is no connection's; send to the group by its name")]
     OwnChannel,
+
+    // What is asked for in a session.
+    #[error("there is no room {0}")]
+    NoTopic(Group),
+    #[error("the room {0} is not open to guests")]
+    ClosedTopic(Group),
+    #[error("join {0} first")]
+    NotJoined(Topic),
+    #[error("nothing can be sent to {0}")]
+    NothingSent(Topic),
+    #[error("nothing can be written in {0}")]
+    NothingWritten(Topic),
+    #[error("{0}")]
+    Unchangeable(Refused),
+    #[error("a connection joins at most {0} topics")]
+    Topics(usize),
 
     // How it is asked for.
     #[error("{0}")]
@@ -119,6 +134,14 @@ pub enum Problem {
     Requests(u32, Duration),
     #[error("at most {0} bytes a second to and from one address")]
     Bytes(u32, Duration),
+    #[error("at most {0} commands a second on one connection")]
+    Commands(u32, Duration),
+    #[error("at most {0} bytes a second on one connection")]
+    BytesOfConnection(u32, Duration),
+    #[error("at most {0} commands a second on all of your connections")]
+    CommandsOfAccount(u32, Duration),
+    #[error("at most {0} bytes a second on all of your connections")]
+    BytesOfAccount(u32, Duration),
     #[error("at most {0} messages a second for one token")]
     Pushes(u32, Duration),
     #[error("at most {EXPORTS} exports at a time from one address")]
@@ -131,6 +154,10 @@ pub enum Problem {
     // What cannot be done now.
     #[error("not now; try again")]
     Unavailable,
+    #[error("the message cannot be taken now; send it again with the same key")]
+    NotTaken,
+    #[error("the change cannot be made now; send it again")]
+    NotChanged,
     #[error("the channel layer cannot be reached; nothing was sent")]
     NoLayer,
     #[error("{done} of {all} items were done, the others were not; a text that is sent again with its key is not doubled")]
@@ -154,7 +181,7 @@ impl Problem {
                 Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                 Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
                 Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-                Code::BadRequest | Code::UnknownCommand | Code::NotJoined | Code::Unknown => StatusCode::BAD_REQUEST,
+                Code::NotJoined | Code::BadRequest | Code::UnknownCommand | Code::Unknown => StatusCode::BAD_REQUEST,
             },
         }
     }
@@ -167,20 +194,37 @@ impl Problem {
             | Self::ForeignSocket
             | Self::ForeignForm
             | Self::ClosedRoom
+            | Self::ClosedTopic(_)
+            | Self::Unchangeable(Refused::NotYours)
             | Self::OtherGroup { .. }
             | Self::NoChannels => Code::Forbidden,
-            Self::NoAddress | Self::NoRoom | Self::NoSocket(_) | Self::NoName(_) | Self::NotAscii | Self::OwnChannel => {
-                Code::NotFound
-            }
-            Self::LongBody(_) | Self::LongList { .. } | Self::LongText(_) | Self::LongEvent(_) => Code::TooLarge,
+            Self::NoAddress
+            | Self::NoRoom
+            | Self::NoTopic(_)
+            | Self::NoSocket(_)
+            | Self::NoName(_)
+            | Self::NotAscii
+            | Self::OwnChannel
+            | Self::Unchangeable(Refused::NotFound) => Code::NotFound,
+            Self::NotJoined(_) => Code::NotJoined,
+            Self::LongBody(_)
+            | Self::LongList { .. }
+            | Self::LongText(_)
+            | Self::LongEvent(_)
+            | Self::Topics(_)
+            | Self::Unchangeable(Refused::TooManyKinds | Refused::TooManyOfOne) => Code::TooLarge,
             Self::FarTooMany
             | Self::Requests(..)
             | Self::Bytes(..)
+            | Self::Commands(..)
+            | Self::BytesOfConnection(..)
+            | Self::CommandsOfAccount(..)
+            | Self::BytesOfAccount(..)
             | Self::Pushes(..)
             | Self::Exports
             | Self::Searches
             | Self::FullChannel(_) => Code::RateLimited,
-            Self::Unavailable | Self::NoLayer | Self::HalfDone { .. } => Code::Unavailable,
+            Self::Unavailable | Self::NotTaken | Self::NotChanged | Self::NoLayer | Self::HalfDone { .. } => Code::Unavailable,
             // Whatever else is wrong with a request.
             _ => Code::BadRequest,
         }
@@ -211,12 +255,16 @@ impl Problem {
         let message = self.to_string();
         let later = |wait: Duration| u64::try_from(wait.as_millis()).ok();
         match self {
-            Self::Requests(_, wait) | Self::Bytes(_, wait) | Self::Pushes(_, wait) => {
-                CommandError::rate_limited(message, *wait)
-            }
+            Self::Requests(_, wait)
+            | Self::Bytes(_, wait)
+            | Self::Commands(_, wait)
+            | Self::BytesOfConnection(_, wait)
+            | Self::CommandsOfAccount(_, wait)
+            | Self::BytesOfAccount(_, wait)
+            | Self::Pushes(_, wait) => CommandError::rate_limited(message, *wait),
             Self::Exports => CommandError::rate_limited(message, EXPORT_AGAIN),
             Self::Searches => CommandError::rate_limited(message, SEARCH_AGAIN),
-            Self::FullChannel(_) | Self::NoLayer | Self::HalfDone { .. } => {
+            _ if matches!(self, Self::FullChannel(_)) || self.code() == Code::Unavailable => {
                 CommandError { code: self.code(), message, retry_after_ms: later(LATER) }
             }
             _ => CommandError::new(self.code(), message),
@@ -237,20 +285,18 @@ impl IntoResponse for Problem {
     }
 }
 
+/// As a session answers.
+impl From<Problem> for CommandError {
+    fn from(problem: Problem) -> Self {
+        problem.error()
+    }
+}
+
 impl From<Unknown> for Problem {
     fn from(unknown: Unknown) -> Self {
         match unknown {
             Unknown::NoToken => Self::NoToken,
             Unknown::WrongToken => Self::WrongToken,
-        }
-    }
-}
-
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NotFound => Self::NoRoom,
-            Refusal::Forbidden => Self::ClosedRoom,
         }
     }
 }

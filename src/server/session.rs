@@ -14,6 +14,7 @@ use crate::{
         hub::{Form, Membership, Outbound, Reachable, Unavailable, v1},
         noun::{Act, Opened},
         presence::Attendance,
+        problem::Problem,
         quota::Owed,
         scope::{Flow, LONG, Scope},
         transports::websocket::{CloseCode, Frame},
@@ -21,7 +22,7 @@ use crate::{
         visitors::Household,
     },
     wire::{
-        self, Answer, Code, Command, CommandError, Delete, Edit, Group, Join, Outcome, Position, React, Reply, Request, Send,
+        self, Answer, Command, CommandError, Delete, Edit, Group, Join, Outcome, Position, React, Reply, Request, Send,
         ServerFrame, State, Topic, Typing, Welcome,
     },
 };
@@ -152,20 +153,15 @@ impl Session {
 
     fn refusal(&self, spent: Spent) -> CommandError {
         let limits = &self.scope.limits;
-        let message = match spent {
-            Spent::Messages(_) => format!("at most {} commands a second on one connection", limits.messages_per_second),
-            Spent::Bytes(_) => format!("at most {} bytes a second on one connection", limits.bytes_per_second),
-            Spent::Account(_) => {
-                format!("at most {} commands a second on all of your connections", self.scope.accounts.per_second())
-            }
-            Spent::Quota(Owed::ByAccount(_)) => {
-                format!("at most {} bytes a second on all of your connections", self.scope.quotas.of_account())
-            }
-            Spent::Quota(Owed::ByAddress(_)) => {
-                format!("at most {} bytes a second to and from one address", self.scope.quotas.of_address())
-            }
+        let wait = spent.wait();
+        let problem = match spent {
+            Spent::Messages(_) => Problem::Commands(limits.messages_per_second, wait),
+            Spent::Bytes(_) => Problem::BytesOfConnection(limits.bytes_per_second, wait),
+            Spent::Account(_) => Problem::CommandsOfAccount(self.scope.accounts.per_second(), wait),
+            Spent::Quota(Owed::ByAccount(_)) => Problem::BytesOfAccount(self.scope.quotas.of_account(), wait),
+            Spent::Quota(Owed::ByAddress(_)) => Problem::Bytes(self.scope.quotas.of_address(), wait),
         };
-        CommandError::rate_limited(message, spent.wait())
+        problem.into()
     }
 
     async fn carry_out(&mut self, id: Option<u64>, command: Command, outbound: &Outbound) -> Answered {
@@ -196,7 +192,7 @@ impl Session {
     fn typing(&self, Typing { topic }: &Typing) -> Result<(), CommandError> {
         let joined = self.topics.get(topic).ok_or_else(|| not_joined(topic))?;
         let Some((room, _)) = &joined.attendance else {
-            return Err(CommandError::new(Code::BadRequest, format!("nothing can be written in {topic}")));
+            return Err(Problem::NothingWritten(topic.clone()).into());
         };
         self.scope.presence.typing(room, &self.scope.person);
         Ok(())
@@ -215,7 +211,7 @@ impl Session {
     async fn join(&mut self, id: Option<u64>, Join { topic, since }: Join, outbound: &Outbound) -> Result<Frame, CommandError> {
         let most = self.scope.limits.topics;
         if !self.topics.contains_key(&topic) && self.topics.len() >= most {
-            return Err(CommandError::new(Code::TooLarge, format!("a connection joins at most {most} topics")));
+            return Err(Problem::Topics(most).into());
         }
         let opened = self.scope.topics.open(&topic, &self.scope.person)?;
         let answer = |at, state| {
@@ -284,12 +280,12 @@ fn cost(answer: &Frame, outbound: &Outbound) -> usize {
 }
 
 fn not_joined(topic: &Topic) -> CommandError {
-    CommandError::new(Code::NotJoined, format!("join {topic} first"))
+    Problem::NotJoined(topic.clone()).into()
 }
 
 fn unavailable(Unavailable(cause): Unavailable) -> CommandError {
     debug!(%cause, "a topic could not be read");
-    CommandError { code: Code::Unavailable, message: "not now; try again".to_owned(), retry_after_ms: Some(1_000) }
+    Problem::Unavailable.into()
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use crate::{
     server::{
         hub::{Feed, Unavailable},
         noun::{Act, Opened},
-        store::{Alteration, Entry, Refused},
+        problem::Problem,
+        store::{Alteration, Entry},
     },
-    wire::{Code, CommandError, Group, MessageId, Offset, Person, Position, Push, State, Text, Topic},
+    wire::{CommandError, Group, MessageId, Offset, Person, Position, Push, State, Text, Topic},
 };
 
 impl Rooms {
@@ -22,10 +23,8 @@ impl Rooms {
     pub fn open(self: &Arc<Self>, person: &Person, group: &Group) -> Result<Arc<dyn Opened>, CommandError> {
         match self.enter(person, group) {
             Ok(access) => Ok(Arc::new(access)),
-            Err(Refusal::NotFound) => Err(CommandError::new(Code::NotFound, format!("there is no room {group}"))),
-            Err(Refusal::Forbidden) => {
-                Err(CommandError::new(Code::Forbidden, format!("the room {group} is not open to guests")))
-            }
+            Err(Refusal::NotFound) => Err(Problem::NoTopic(group.clone()).into()),
+            Err(Refusal::Forbidden) => Err(Problem::ClosedTopic(group.clone()).into()),
         }
     }
 }
@@ -51,8 +50,7 @@ impl Opened for Access<Room> {
     async fn act(&self, act: Act) -> Result<Option<Offset>, CommandError> {
         match act {
             Act::Send { key, text } => {
-                let again = "the message cannot be taken now; send it again with the same key";
-                let posted = self.post(key, written(&text)?).await.map_err(|error| refused(error, again))?;
+                let posted = self.post(key, written(&text)?).await.map_err(|error| refused(error, Problem::NotTaken))?;
                 Ok(posted.offset)
             }
             Act::Edit { message, text } => alter(self, message, Alteration::Edit(written(&text)?.into_string())).await,
@@ -65,28 +63,28 @@ impl Opened for Access<Room> {
 async fn alter(access: &Access<Room>, message: MessageId, alteration: Alteration) -> Result<Option<Offset>, CommandError> {
     let changed = access.change(message, alteration).await;
     changed.map(Some).map_err(|error| match error {
-        AlterError::Post(error) => refused(error, "the change cannot be made now; send it again"),
-        AlterError::Refused(refused) => {
-            let code = match refused {
-                Refused::NotFound => Code::NotFound,
-                Refused::NotYours => Code::Forbidden,
-                Refused::TooManyKinds | Refused::TooManyOfOne => Code::TooLarge,
-            };
-            CommandError::new(code, refused.to_string())
-        }
+        AlterError::Post(error) => refused(error, Problem::NotChanged).into(),
+        AlterError::Refused(refused) => Problem::Unchangeable(refused).into(),
     })
 }
 
-fn written(text: &str) -> Result<Text, CommandError> {
-    Text::written(text).map_err(|blank| CommandError::new(Code::BadRequest, blank.to_string()))
+fn written(text: &str) -> Result<Text, Problem> {
+    Text::written(text).map_err(|blank| Problem::WrongItem(blank.to_string()))
 }
 
-/// Why something was not taken; `again` says what to do where it may be taken later.
-fn refused(error: PostError, again: &str) -> CommandError {
+/// Why something was not taken; `now` where it may be taken later.
+fn refused(error: PostError, now: Problem) -> Problem {
     match error {
-        PostError::TooLong(longest) => CommandError::new(Code::TooLarge, format!("a text is at most {longest} bytes of UTF-8")),
-        PostError::Unavailable => {
-            CommandError { code: Code::Unavailable, message: again.to_owned(), retry_after_ms: Some(1_000) }
+        PostError::TooLong(longest) => Problem::LongText(longest),
+        PostError::Unavailable => now,
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotFound => Self::NoRoom,
+            Refusal::Forbidden => Self::ClosedRoom,
         }
     }
 }
