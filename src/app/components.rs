@@ -3,21 +3,21 @@
 use leptos::prelude::*;
 
 use super::{Outside, Zone, ZoneOf, words::words};
-use crate::wire::{Person, Timestamp, first_cluster};
+use crate::wire::{Person, Timestamp, first_cluster, uppercase};
 
 /// The bar at the top of every page; its title leads home. With `back` an arrow stands before it, and on narrow screens for it.
 #[component]
-pub(super) fn TopBar(
+pub(super) fn TopBar<C: IntoView + 'static>(
     title: String,
     #[prop(optional)] back: bool,
-    #[prop(optional)] children: Option<Children>,
+    children: TypedChildren<C>,
 ) -> impl IntoView {
     view! {
         <header class="bar">
             <a class="home" class:back=back href="/">
                 {back.then(|| view! { <span class="arrow" aria-hidden="true">"‹ "</span> })} <span class="word">{title}</span>
             </a>
-            {children.map(|children| children())}
+            {children.into_inner()()}
         </header>
     }
 }
@@ -83,7 +83,7 @@ pub(super) fn date(at: Timestamp, zone: ZoneOf) -> String {
 
 /// The character that stands for a name.
 pub(super) fn initial(name: &str) -> String {
-    first_cluster(name.trim()).to_uppercase()
+    uppercase(first_cluster(name.trim()))
 }
 
 /// A number from 0 to 11 that is always the same for the same person; the stylesheet has a colour for each.

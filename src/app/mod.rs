@@ -21,7 +21,7 @@ mod words;
 
 #[cfg(feature = "ssr")]
 use leptos::nonce::use_nonce;
-use leptos::prelude::*;
+use leptos::{either::EitherOf4, prelude::*};
 pub use lobby::LobbyState;
 pub use outside::{Intent, Loading, LobbyLink, Outside, RoomLink, Status};
 pub use page::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage};
@@ -86,10 +86,10 @@ pub fn App() -> impl IntoView {
     let page = SharedValue::new(expect_context::<Page>).into_inner();
     provide_context(Zone(RwSignal::new(|_| 0)));
     match page {
-        Page::Lobby(page) => view! { <Lobby page /> }.into_any(),
-        Page::Room(page) => view! { <Room page /> }.into_any(),
-        Page::Search(page) => view! { <Search page /> }.into_any(),
-        Page::Notice(page) => view! { <Notice page /> }.into_any(),
+        Page::Lobby(page) => EitherOf4::A(view! { <Lobby page /> }),
+        Page::Room(page) => EitherOf4::B(view! { <Room page /> }),
+        Page::Search(page) => EitherOf4::C(view! { <Search page /> }),
+        Page::Notice(page) => EitherOf4::D(view! { <Notice page /> }),
     }
 }
 

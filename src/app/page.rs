@@ -2,18 +2,33 @@
 
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::components::TopBar;
-use crate::wire::{Group, Hit, Key, Members, Person, RoomList, Stretch};
+use crate::wire::{Group, Hit, Key, Members, Person, RoomList, Stretch, Unreadable, read};
 
 /// A page and its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "page", rename_all = "snake_case")]
+#[serde(tag = "page", rename_all = "snake_case", try_from = "Value")]
 pub enum Page {
     Lobby(LobbyPage),
     Room(RoomPage),
     Search(SearchPage),
     Notice(NoticePage),
+}
+
+impl TryFrom<Value> for Page {
+    type Error = Unreadable;
+
+    fn try_from(page: Value) -> Result<Self, Unreadable> {
+        match page.get("page").and_then(Value::as_str) {
+            Some("lobby") => read(&page).map(Self::Lobby),
+            Some("room") => read(&page).map(Self::Room),
+            Some("search") => read(&page).map(Self::Search),
+            Some("notice") => read(&page).map(Self::Notice),
+            _ => Err(Unreadable),
+        }
+    }
 }
 
 impl Page {
@@ -121,7 +136,7 @@ pub struct NoticePage {
 pub(super) fn Notice(page: NoticePage) -> impl IntoView {
     let NoticePage { title, text } = page;
     view! {
-        <TopBar title="Confab".to_owned() />
+        <TopBar title="Confab".to_owned()>{None::<()>}</TopBar>
         <main class="notice">
             <h1>{title}</h1>
             <p>{text}</p>

@@ -1,6 +1,6 @@
 //! Searching: the form, the way to it, and the page of what was found. It needs no script.
 
-use leptos::prelude::*;
+use leptos::{either::Either, prelude::*};
 
 use super::{
     Outcome, Outside, SearchPage, Zone,
@@ -118,7 +118,7 @@ fn said(outcome: &Outcome) -> String {
 #[component]
 fn Hits(hits: Vec<Hit>) -> impl IntoView {
     let segment = |Segment { text, matches }: Segment| {
-        if matches { view! { <mark>{text}</mark> }.into_any() } else { text.into_any() }
+        if matches { Either::Left(view! { <mark>{text}</mark> }) } else { Either::Right(text) }
     };
     let hit = move |Hit { group, offset, from, at, snippet, .. }: Hit| {
         view! {

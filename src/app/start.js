@@ -18,7 +18,7 @@
     else document.addEventListener('DOMContentLoaded', resolve, { once: true });
   });
   const start = async (address, anew) => {
-    const [module, code] = await Promise.all([import(address), fetch(binary)]);
+    const [module, code] = await Promise.all([import(address), fetch(binary, { priority: 'low' })]);
     await module.default({ module_or_path: code });
     await parsed;
     foreign ||= watch.takeRecords().length > 0;

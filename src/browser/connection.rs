@@ -15,9 +15,8 @@ use gloo_net::websocket::{Message, WebSocketError, futures::WebSocket};
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, closure::Closure};
-use wasm_bindgen_futures::spawn_local;
 
-use super::name;
+use super::{name, spawn};
 use crate::{
     app::Status,
     wire::{Command, Person, Ping, Request, SUBPROTOCOL, ServerFrame},
@@ -33,7 +32,7 @@ const PATIENCE: u32 = 10_000;
 const QUIET: u32 = 30_000;
 
 /// What a page does with its connection.
-pub(super) trait Client: 'static {
+pub(super) trait Client {
     /// The connection is there, and the server takes us for this person: what to say first.
     fn opened(&self, you: Person, line: &Line);
     /// The server said something.
@@ -103,7 +102,7 @@ enum End {
 }
 
 /// Opens the connection, and again whenever it is lost, until the page is gone.
-pub(super) fn start(path: &str, client: impl Client) -> Line {
+pub(super) fn start(path: &str, client: Rc<dyn Client>) -> Line {
     let (orders, inbox) = mpsc::unbounded();
     let line = Line { orders, next_id: Rc::new(Cell::new(1)) };
     let wake = || (!document().hidden()).then_some(Order::Wake);
@@ -114,7 +113,7 @@ pub(super) fn start(path: &str, client: impl Client) -> Line {
     order_on("pageshow", &window(), &line, || Some(Order::Return));
     let renewed = line.clone();
     name::on_change(move || renewed.order(Order::Renew));
-    spawn_local(run(super::socket_address(path), client, line.clone(), inbox));
+    spawn(run(super::socket_address(path), client, line.clone(), inbox));
     line
 }
 
@@ -132,12 +131,12 @@ fn order_on(event: &str, target: &web_sys::EventTarget, line: &Line, order: fn()
     }
 }
 
-async fn run(address: String, client: impl Client, line: Line, mut orders: mpsc::UnboundedReceiver<Order>) {
+async fn run(address: String, client: Rc<dyn Client>, line: Line, mut orders: mpsc::UnboundedReceiver<Order>) {
     let mut wait = FIRST_WAIT;
     loop {
         client.status(Status::Connecting);
         let welcomed = Cell::new(false);
-        let end = converse(&address, &client, &line, &mut orders, &welcomed).await;
+        let end = converse(&address, &*client, &line, &mut orders, &welcomed).await;
         if welcomed.get() {
             wait = FIRST_WAIT;
         }
@@ -153,8 +152,8 @@ async fn run(address: String, client: impl Client, line: Line, mut orders: mpsc:
         };
         match end {
             End::Again | End::Lost => {}
-            End::Closed => closed(None, &client, &mut orders).await,
-            End::Refused(reason) => closed(Some(reason), &client, &mut orders).await,
+            End::Closed => closed(None, &*client, &mut orders).await,
+            End::Refused(reason) => closed(Some(reason), &*client, &mut orders).await,
             End::Left => {
                 client.status(Status::Connecting);
                 while !matches!(orders.next().await, Some(Order::Open | Order::Wake | Order::Return)) {}
@@ -164,7 +163,7 @@ async fn run(address: String, client: impl Client, line: Line, mut orders: mpsc:
 }
 
 /// Stays closed until the page wants it opened.
-async fn closed(reason: Option<String>, client: &impl Client, orders: &mut mpsc::UnboundedReceiver<Order>) {
+async fn closed(reason: Option<String>, client: &dyn Client, orders: &mut mpsc::UnboundedReceiver<Order>) {
     client.status(Status::Closed { reason });
     while !matches!(orders.next().await, Some(Order::Open)) {}
 }
@@ -188,7 +187,7 @@ async fn pause(milliseconds: u32, orders: &mut mpsc::UnboundedReceiver<Order>) -
 /// One connection, from its beginning to its end.
 async fn converse(
     address: &str,
-    client: &impl Client,
+    client: &dyn Client,
     line: &Line,
     orders: &mut mpsc::UnboundedReceiver<Order>,
     welcomed: &Cell<bool>,

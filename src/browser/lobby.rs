@@ -1,14 +1,17 @@
 //! The list of rooms, live: joins the topic `lobby` and takes in what it says. Further rooms, and those with a name that is being typed, are
 //! read over HTTP.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use gloo_net::http;
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
-use wasm_bindgen_futures::spawn_local;
 
-use super::connection::{self, Client, Line};
+use super::{
+    answer,
+    connection::{self, Client, Line},
+    spawn,
+};
 use crate::{
     app::{Loading, LobbyLink, LobbyState, Status},
     wire::{Answer, Command, Event, Join, Outcome, Person, Push, Reply, RoomList, ServerFrame, Topic},
@@ -20,11 +23,11 @@ const TYPED: u32 = 200;
 /// Opens the link of the page.
 pub(super) fn open(link: LobbyLink) {
     // The page needs nothing of its connection but what it hears.
-    let _ = connection::start("/ws/", List(link));
-    link.read.set_value(Some(Arc::new(move || spawn_local(read_on(link)))));
+    let _ = connection::start("/ws/", Rc::new(List(link)));
+    link.read.set_value(Some(Arc::new(move || spawn(read_on(link)))));
     Effect::new(move || {
         let name = link.name.get();
-        spawn_local(async move {
+        spawn(async move {
             TimeoutFuture::new(TYPED).await;
             if link.name.get_untracked() == name {
                 read_named(link).await;
@@ -48,14 +51,14 @@ async fn read_on(link: LobbyLink) {
     let Some(next) = next else { return };
     link.loading.set(Loading::Busy);
     let list = read(&name, &next).await;
-    link.loading.set(if list.is_ok() { Loading::Idle } else { Loading::Failed });
-    if let Ok(list) = list {
+    link.loading.set(if list.is_some() { Loading::Idle } else { Loading::Failed });
+    if let Some(list) = list {
         link.state.update(|state| state.read(&name, list));
     }
 }
 
-async fn read(name: &str, before: &str) -> Result<RoomList, gloo_net::Error> {
-    http::Request::get("/api/v1/rooms").query([("name", name), ("before", before)]).send().await?.json().await
+async fn read(name: &str, before: &str) -> Option<RoomList> {
+    answer(http::Request::get("/api/v1/rooms").query([("name", name), ("before", before)])).await
 }
 
 struct List(LobbyLink);
@@ -76,9 +79,9 @@ impl Client for List {
             ServerFrame::Reply(Reply { outcome: Outcome::Ok(Answer::Joined { state: joined, .. }), .. }) => {
                 let Some(rooms) = joined.rooms else { return };
                 if !state.try_update(|state| state.joined(rooms)).unwrap_or(true) {
-                    spawn_local(async move {
+                    spawn(async move {
                         // Where it fails, the list has its newest rooms and those that it had.
-                        if let Ok(list) = read("", "").await {
+                        if let Some(list) = read("", "").await {
                             state.set(LobbyState::new(list));
                             read_named(link).await;
                         }

@@ -15,17 +15,20 @@ mod name;
 mod room;
 mod scroll;
 
-use std::cell::Cell;
+use std::{cell::Cell, pin::Pin};
 
+use gloo_net::http;
 use leptos::{
     mount::{hydrate_from, mount_to},
     prelude::*,
 };
+use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, UnwrapThrowExt};
+use wasm_bindgen_futures::spawn_local;
 
 use crate::{
     app::{App, Outside, Page},
-    wire::Timestamp,
+    wire::{Timestamp, read},
 };
 
 thread_local! {
@@ -83,6 +86,21 @@ fn element() -> web_sys::HtmlElement {
 fn data() -> Option<Page> {
     let all = js_sys::Reflect::get(&window(), &"__RESOLVED_RESOURCES".into()).ok()?;
     serde_json::from_str(&all.dyn_into::<js_sys::Array>().ok()?.get(0).as_string()?).ok()
+}
+
+/// What a text says in JSON; none where that is something else.
+fn read_json<T: DeserializeOwned>(text: &str) -> Option<T> {
+    read(&serde_json::from_str(text).ok()?).ok()
+}
+
+/// Begins something that takes its time. It is in a box: each kind of future would bring what drives it once more.
+fn spawn(work: impl Future<Output = ()> + 'static) {
+    spawn_local(Box::pin(work) as Pin<Box<dyn Future<Output = ()>>>);
+}
+
+/// What is answered to a request; none where nothing can be had, or nothing that is understood.
+async fn answer<T: DeserializeOwned>(request: http::RequestBuilder) -> Option<T> {
+    read_json(&request.send().await.ok()?.text().await.ok()?)
 }
 
 /// After a panic nothing goes on: the page says so.

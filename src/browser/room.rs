@@ -21,7 +21,6 @@ use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use send_wrapper::SendWrapper;
 use wasm_bindgen::{JsCast, closure::Closure};
-use wasm_bindgen_futures::spawn_local;
 
 use self::{
     announcer::Announcer,
@@ -31,6 +30,7 @@ use self::{
 use super::{
     connection::{self, Client, Line},
     scroll::Scroll,
+    spawn,
 };
 use crate::{
     app::{Editing, Input, Intent, RoomLink, RowKey, Status, What, Wish},
@@ -70,7 +70,7 @@ pub(super) fn open(link: RoomLink) {
         link.edits.track();
         session.outbox.keep();
     });
-    let line = connection::start(&format!("/room/{group}/"), Rc::clone(&room));
+    let line = connection::start(&format!("/room/{group}/"), Rc::new(Rc::clone(&room)));
     let draft = Draft::open(&group, link);
     let scroll = room.scroll.clone();
     let hear = SendWrapper::new(move |intent| match intent {
@@ -270,7 +270,7 @@ impl Session {
         }
         self.apply(Input::Typing { from, at: now() });
         let session = Rc::clone(self);
-        spawn_local(async move {
+        spawn(async move {
             // A little more than that: a timer may be early by the clock.
             TimeoutFuture::new(TYPING_SHOWN_MS + 250).await;
             session.apply(Input::Elapsed(now()));
@@ -307,7 +307,7 @@ impl Session {
             Outcome::Error(error) if is_passing(&error) => {
                 self.ready.set(false);
                 let (session, line) = (Rc::clone(self), line.clone());
-                spawn_local(async move {
+                spawn(async move {
                     TimeoutFuture::new(wait_after(&error)).await;
                     session.join(&line);
                 });
@@ -323,7 +323,7 @@ impl Session {
             Outcome::Error(error) if is_passing(&error) => {
                 self.ready.set(false);
                 let (session, line) = (Rc::clone(self), line.clone());
-                spawn_local(async move {
+                spawn(async move {
                     TimeoutFuture::new(wait_after(&error)).await;
                     if session.joining.get().is_none() {
                         session.ready.set(true);

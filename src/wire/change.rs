@@ -26,7 +26,7 @@ pub type Mine = BTreeMap<MessageId, Vec<Emoji>>;
 
 /// Something that was done to a message of the same room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "FlatChange")]
 pub enum Change {
     /// Its author has said it differently.
     Edit {
@@ -39,6 +39,40 @@ pub enum Change {
     Delete { id: MessageId },
     /// Somebody has put a reaction to it (`on`), or taken it away.
     React { id: MessageId, emoji: Emoji, from: Person, on: bool },
+}
+
+/// A change as it is read: what serde derives to read by a tag is several times as large, and the browser loads it.
+#[derive(Deserialize)]
+struct FlatChange {
+    r#type: Kind,
+    id: MessageId,
+    text: Option<String>,
+    at: Option<Timestamp>,
+    emoji: Option<Emoji>,
+    from: Option<Person>,
+    on: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Edit,
+    Delete,
+    React,
+}
+
+impl TryFrom<FlatChange> for Change {
+    type Error = &'static str;
+
+    fn try_from(FlatChange { r#type, id, text, at, emoji, from, on }: FlatChange) -> Result<Self, &'static str> {
+        match (r#type, text, at, emoji, from, on) {
+            (Kind::Edit, Some(text), Some(at), ..) => Ok(Self::Edit { id, text, at }),
+            (Kind::Delete, ..) => Ok(Self::Delete { id }),
+            (Kind::React, .., Some(emoji), Some(from), Some(on)) => Ok(Self::React { id, emoji, from, on }),
+            (Kind::Edit, ..) => Err("an edit has `text` and `at`"),
+            (Kind::React, ..) => Err("a reaction has `emoji`, `from` and `on`"),
+        }
+    }
 }
 
 impl Change {

@@ -354,7 +354,7 @@ mod tests {
     /// What a tree of the whole message says of it: the answer to it, and the command.
     fn by_tree(text: &str) -> (Option<u64>, Result<Command, Code>) {
         let Ok(serde_json::Value::Object(mut map)) = serde_json::from_str(text) else { return (None, Err(Code::BadRequest)) };
-        let id = map.shift_remove("id").and_then(|id| id.as_u64()).filter(|id| *id <= LARGEST_ID);
+        let id = map.remove("id").and_then(|id| id.as_u64()).filter(|id| *id <= LARGEST_ID);
         let Some(id) = id else { return (None, Err(Code::BadRequest)) };
         let mut rest = map.into_iter();
         let (Some((name, body)), None) = (rest.next(), rest.next()) else { return (Some(id), Err(Code::BadRequest)) };

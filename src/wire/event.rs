@@ -1,34 +1,18 @@
 //! What happens in a topic.
 
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, Error as _},
-};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Change, Content, Epoch, Group, Key, Mine, Offset, Presence, Timestamp, Typist};
-
-/// Somebody, as the others see them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Person {
-    /// Stable, unique and public; says nothing about the secret in the person's cookie.
-    pub id: String,
-    /// What to call them; any text.
-    pub name: String,
-}
-
-impl Person {
-    /// Whether this is no guest: a program that pushes, or one that nobody knows.
-    pub fn is_program(&self) -> bool {
-        self.id.is_empty() || self.id.starts_with('t')
-    }
-}
+use super::{
+    Change, Content, Epoch, Group, Key, Mine, Offset, Person, Presence, Reaction, Timestamp, Typist, Unreadable, read,
+};
 
 /// The field of a pushed event that names the program that pushed it, as a [`Person`]; set by the server alone.
 pub const BY_PROGRAM: &str = "confab.program";
 
 /// One message of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "FlatMessage")]
 pub struct Message {
     /// Unique over all rooms.
     pub id: String,
@@ -44,10 +28,44 @@ pub struct Message {
 
 /// A message with its place in the room's stream, as the store and the HTTP API give it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "FlatMessage")]
 pub struct Stored {
     pub offset: Offset,
     #[serde(flatten)]
     pub message: Message,
+}
+
+/// Both as they are read: what serde derives to read a flattened field is several times as large, and the browser loads it.
+#[derive(Deserialize)]
+struct FlatMessage {
+    offset: Option<Offset>,
+    id: String,
+    key: Key,
+    from: Person,
+    text: String,
+    edited: Option<Timestamp>,
+    #[serde(default)]
+    deleted: bool,
+    #[serde(default)]
+    reactions: Vec<Reaction>,
+    changed: Option<Offset>,
+    at: Timestamp,
+}
+
+impl From<FlatMessage> for Message {
+    fn from(flat: FlatMessage) -> Self {
+        let FlatMessage { offset: _, id, key, from, text, edited, deleted, reactions, changed, at } = flat;
+        Self { id, key, from, content: Content { text, edited, deleted, reactions, changed }, at }
+    }
+}
+
+impl TryFrom<FlatMessage> for Stored {
+    type Error = &'static str;
+
+    fn try_from(flat: FlatMessage) -> Result<Self, &'static str> {
+        let offset = flat.offset.ok_or("a stored message has an `offset`")?;
+        Ok(Self { offset, message: flat.into() })
+    }
 }
 
 /// A stretch of a room's messages, in rising order of offset, and where the stream stood when it was read. Offsets between them
@@ -92,7 +110,8 @@ pub struct Renamed {
 }
 
 /// Something that happened in a topic: a JSON object with a string `type`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "Value")]
 pub enum Event {
     /// `message`: somebody said something.
     Message(Message),
@@ -110,8 +129,8 @@ pub enum Event {
     Other(Map<String, Value>),
 }
 
-/// The events with a form of their own, as serde sees them.
-#[derive(Serialize, Deserialize)]
+/// The events whose type is no part of them, as they are written.
+#[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Known<M, R> {
     Message(M),
@@ -132,25 +151,24 @@ impl Serialize for Event {
     }
 }
 
-/// A program may send an event of the same type and another shape: it is passed on as it is.
-fn known<T: DeserializeOwned>(map: Map<String, Value>, event: impl FnOnce(T) -> Event) -> Event {
-    serde_json::from_value(Value::Object(map.clone())).map_or(Event::Other(map), event)
-}
+impl TryFrom<Value> for Event {
+    type Error = Unreadable;
 
-impl<'de> Deserialize<'de> for Event {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let map = Map::deserialize(deserializer)?;
-        match map.get("type").and_then(Value::as_str) {
-            Some("message" | "room") => Ok(known(map, |known| match known {
-                Known::Message(message) => Self::Message(message),
-                Known::Room(room) => Self::Room(room),
-            })),
-            Some("edit" | "delete" | "react") => Ok(known(map, Self::Change)),
-            Some("presence") => Ok(known(map, Self::Presence)),
-            Some("typing") => Ok(known(map, Self::Typing)),
-            Some("renamed") => Ok(known(map, Self::Renamed)),
-            Some(_) => Ok(Self::Other(map)),
-            None => Err(D::Error::custom("an event has a string `type`")),
+    fn try_from(event: Value) -> Result<Self, Unreadable> {
+        let kind = event.get("type").and_then(Value::as_str).ok_or(Unreadable)?;
+        let known = match kind {
+            "message" => read(&event).map(Self::Message),
+            "room" => read(&event).map(Self::Room),
+            "edit" | "delete" | "react" => read(&event).map(Self::Change),
+            "presence" => read(&event).map(Self::Presence),
+            "typing" => read(&event).map(Self::Typing),
+            "renamed" => read(&event).map(Self::Renamed),
+            _ => Err(Unreadable),
+        };
+        // A program may send an event of the same type and another shape: it is passed on as it is.
+        match (known, event) {
+            (Err(Unreadable), Value::Object(map)) => Ok(Self::Other(map)),
+            (known, _) => known,
         }
     }
 }

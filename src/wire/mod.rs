@@ -7,6 +7,7 @@
 //!
 //! The protocol in prose, with examples, is `docs/protocol.md`.
 
+mod case;
 mod change;
 mod clusters;
 mod command;
@@ -14,20 +15,25 @@ mod emoji;
 mod error;
 mod event;
 mod names;
+mod person;
 mod presence;
+mod read;
 mod search;
 mod server;
 mod text;
 mod time;
 
+pub use case::{lowercase, uppercase};
 pub use change::{Change, Content, MOST_KINDS, MOST_KINDS_OF_ONE, Mine, REACTION_SAMPLE, Reaction, beginning};
 pub use clusters::{cut, first_cluster};
 pub use command::{Command, Delete, Edit, Join, Leave, Ping, React, Request, Send, Typing};
 pub use emoji::Emoji;
 pub use error::{Code, CommandError};
-pub use event::{BY_PROGRAM, Event, Message, Person, Renamed, RoomList, RoomSummary, Stored, Stretch};
+pub use event::{BY_PROGRAM, Event, Message, Renamed, RoomList, RoomSummary, Stored, Stretch};
 pub use names::{Epoch, Group, InvalidName, Key, MessageId, Offset, Position, Topic};
+pub use person::Person;
 pub use presence::{Members, Presence, SAMPLE, TYPING_SHOWN_MS, Typist};
+pub use read::{Unreadable, read};
 pub use search::{Hit, Segment};
 pub use server::{Answer, Joined, Outcome, Push, Reply, ServerFrame, State, Welcome};
 pub use text::{Blank, InvalidPersonName, LONGEST_NAME, PersonName, Text, is_blank, is_default_ignorable};

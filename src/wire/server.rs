@@ -1,16 +1,35 @@
 //! What the server sends.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{CommandError, Epoch, Event, Members, Mine, Offset, Person, RoomSummary, Topic};
+use super::{
+    CommandError, Epoch, Event, Members, Mine, Offset, Person, RoomSummary, Topic, Unreadable, read,
+    read::{field, take},
+};
 
 /// One text message from the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, try_from = "Value")]
 pub enum ServerFrame {
     Welcome { welcome: Welcome },
     Reply(Reply),
     Push(Push),
+}
+
+/// A frame is known by its keys.
+impl TryFrom<Value> for ServerFrame {
+    type Error = Unreadable;
+
+    fn try_from(frame: Value) -> Result<Self, Unreadable> {
+        if let Some(welcome) = frame.get("welcome") {
+            read(welcome).map(|welcome| Self::Welcome { welcome })
+        } else if frame.get("event").is_some() {
+            Push::try_from(frame).map(Self::Push)
+        } else {
+            Reply::try_from(frame).map(Self::Reply)
+        }
+    }
 }
 
 /// The first message on every connection.
@@ -39,14 +58,29 @@ pub struct Joined {
 
 /// The one answer to a command. `id` is null only where none could be read from the command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Value")]
 pub struct Reply {
     pub id: Option<u64>,
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
+impl TryFrom<Value> for Reply {
+    type Error = Unreadable;
+
+    fn try_from(mut reply: Value) -> Result<Self, Unreadable> {
+        let id = field(&reply, "id")?;
+        let outcome = match (take(&mut reply, "ok"), reply.get("error")) {
+            (Value::Null, Some(error)) => Outcome::Error(read(error)?),
+            (answer, None) => Outcome::Ok(answer.try_into()?),
+            _ => return Err(Unreadable),
+        };
+        Ok(Self { id, outcome })
+    }
+}
+
 /// How a command ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Ok(Answer),
@@ -55,7 +89,7 @@ pub enum Outcome {
 
 /// What an accepted command answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, try_from = "Value")]
 pub enum Answer {
     /// To `join`.
     Joined {
@@ -71,8 +105,33 @@ pub enum Answer {
     Done {},
 }
 
+/// An answer is known by its keys too.
+impl TryFrom<Value> for Answer {
+    type Error = Unreadable;
+
+    fn try_from(mut answer: Value) -> Result<Self, Unreadable> {
+        let keys = answer.as_object().ok_or(Unreadable)?;
+        if !keys.contains_key("recovered") {
+            return Ok(if keys.contains_key("offset") {
+                Self::Sent { offset: field(&answer, "offset")? }
+            } else {
+                Self::Done {}
+            });
+        }
+        let Value::Array(events) = take(&mut answer, "events") else { return Err(Unreadable) };
+        let state = State {
+            recovered: field(&answer, "recovered")?,
+            events: events.into_iter().map(Push::try_from).collect::<Result<_, _>>()?,
+            mine: field::<Option<Mine>>(&answer, "mine")?.unwrap_or_default(),
+            rooms: field(&answer, "rooms")?,
+            members: field(&answer, "members")?,
+        };
+        Ok(Self::Joined { at: read(&answer)?, state })
+    }
+}
+
 /// What a joining client needs to be level with the topic.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct State {
     /// True: `events` are exactly those after `since`. False: they are the newest ones, and what the client had before
     /// is void.
@@ -91,6 +150,7 @@ pub struct State {
 
 /// An event on its way to the members of a topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Value")]
 pub struct Push {
     pub topic: Topic,
     /// Where it stands in the stream; none for what is not kept.
@@ -98,3 +158,15 @@ pub struct Push {
     pub offset: Option<Offset>,
     pub event: Event,
 }
+
+impl TryFrom<Value> for Push {
+    type Error = Unreadable;
+
+    fn try_from(mut push: Value) -> Result<Self, Unreadable> {
+        let event = take(&mut push, "event").try_into()?;
+        Ok(Self { topic: field(&push, "topic")?, offset: field(&push, "offset")?, event })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -59,8 +59,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("app/outside.rs", "app/room/wish.rs"),
     ("app/room/state.rs", "app/room/signals.rs"),
     ("app/room/state.rs", "app/room/wish.rs"),
-    ("wire/event.rs", "wire/change.rs"),
-    ("wire/event.rs", "wire/presence.rs"),
 ];
 
 /// A module's path below the crate, such as `["server", "store"]`.

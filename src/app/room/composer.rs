@@ -3,7 +3,7 @@
 //! An edit that waits, since it was left for another one or refused, does not come into the composer by itself, which may hold
 //! something else: a notice above offers it.
 
-use leptos::{ev, prelude::*};
+use leptos::{either::Either, ev, prelude::*};
 
 use super::{
     Editing, Edits, What, Wish,
@@ -255,8 +255,8 @@ fn Hint(is_editing: Memo<bool>, problem: RwSignal<Option<String>>) -> impl IntoV
     view! {
         <p id="composer-hint" class="hint">
             {move || match problem.get() {
-                Some(problem) => view! { <span class="mistake" role="alert" inner_html=words(&problem)></span> }.into_any(),
-                None => view! { <span class="keys" inner_html=keys></span> }.into_any(),
+                Some(problem) => Either::Left(view! { <span class="mistake" role="alert" inner_html=words(&problem)></span> }),
+                None => Either::Right(view! { <span class="keys" inner_html=keys></span> }),
             }}
             <span class="scriptless">"Times are in UTC. Reload the page to see what is new."</span>
         </p>

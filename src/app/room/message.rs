@@ -1,6 +1,6 @@
 //! One message.
 
-use leptos::{ev, prelude::*, wasm_bindgen::JsCast, web_sys};
+use leptos::{either::Either, ev, prelude::*, wasm_bindgen::JsCast, web_sys};
 
 use super::{
     Delivery, RoomState, Row, RowKey, What,
@@ -209,8 +209,10 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
                 }}
                 {move || match look.with(|look| look.delivery.clone()) {
                     Delivery::Sent => None,
-                    Delivery::Pending => Some(view! { <p class="delivery" inner_html=move || waits_for(&link.status.get())></p> }.into_any()),
-                    Delivery::Failed(reason) => Some(view! { <Refused link key reason /> }.into_any()),
+                    Delivery::Pending => {
+                        Some(Either::Left(view! { <p class="delivery" inner_html=move || waits_for(&link.status.get())></p> }))
+                    },
+                    Delivery::Failed(reason) => Some(Either::Right(view! { <Refused link key reason /> })),
                 }}
             </li>
         }

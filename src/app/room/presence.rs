@@ -10,7 +10,7 @@ use crate::{
         components::{hue, initial},
         words::words,
     },
-    wire::{Members, Person, Presence, SAMPLE, TYPING_SHOWN_MS, Timestamp},
+    wire::{Members, Person, Presence, SAMPLE, TYPING_SHOWN_MS, Timestamp, lowercase},
 };
 
 /// See [`TYPING_SHOWN_MS`].
@@ -45,7 +45,7 @@ impl Here {
     pub fn people(&self, first: &str) -> Vec<Person> {
         let person = |(id, name): (&String, &String)| Person { id: id.clone(), name: name.clone() };
         let mut people: Vec<_> = self.people.iter().map(person).collect();
-        people.sort_by_cached_key(|person| (person.id != first, person.name.to_lowercase(), person.id.clone()));
+        people.sort_by_cached_key(|person| (person.id != first, lowercase(&person.name), person.id.clone()));
         people
     }
 

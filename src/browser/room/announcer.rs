@@ -4,7 +4,8 @@ use std::{cell::Cell, rc::Rc};
 
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
-use wasm_bindgen_futures::spawn_local;
+
+use crate::browser::spawn;
 
 /// How long an announcement stands, in milliseconds.
 const SPEAKING: u32 = 2_000;
@@ -30,7 +31,7 @@ impl Announcer {
             return;
         }
         let (this, mut text) = (self.clone(), text);
-        spawn_local(async move {
+        spawn(async move {
             loop {
                 let untold = this.untold.replace(0);
                 if untold == 0 {

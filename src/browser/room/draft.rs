@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, closure::Closure};
 
 use super::outbox::storage;
-use crate::{app::RoomLink, wire::Group};
+use crate::{app::RoomLink, browser::read_json, wire::Group};
 
 /// So many drafts of tabs that were left are kept for a room; the oldest go.
 const LEFT: usize = 32;
@@ -123,7 +123,7 @@ impl Draft {
     fn all_left(&self) -> Vec<Left> {
         let kept = shared().and_then(|storage| storage.get_item(&self.left).ok().flatten());
         // What cannot be read, another version has written.
-        kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+        kept.and_then(|text| read_json(&text)).unwrap_or_default()
     }
 
     /// False where the storage is full or forbidden.

@@ -10,12 +10,12 @@ use std::{
 };
 
 use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     app::{Delivery, Editing, RoomLink, RowKey, What, Wish},
-    wire::{Command, Delete, Edit, Group, Key, MessageId, React, Send, Topic},
+    wire::{Command, Delete, Edit, Group, Key, MessageId, React, Send, Topic, Unreadable, read},
 };
 
 /// One thing that waits.
@@ -28,12 +28,26 @@ pub(super) enum Task {
 }
 
 /// What the storage has of one thing.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Kept {
     Say(Key, String),
     Change(Wish),
     Edit(Editing),
+}
+
+impl TryFrom<Value> for Kept {
+    type Error = Unreadable;
+
+    fn try_from(kept: Value) -> Result<Self, Unreadable> {
+        if kept.is_array() {
+            read(&kept).map(|(key, text)| Self::Say(key, text))
+        } else if kept.get("what").is_some() {
+            read(&kept).map(Self::Change)
+        } else {
+            read(&kept).map(Self::Edit)
+        }
+    }
 }
 
 /// What waits to be asked for, and what is being asked.
@@ -170,8 +184,8 @@ impl Outbox {
     /// What the tab had when the page was left. What cannot be read, as another version may have written it, takes nothing with it.
     pub(super) fn restore(&self) -> Vec<Kept> {
         let kept = storage().and_then(|storage| storage.get_item(&self.place).ok().flatten());
-        let kept: Vec<Value> = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        kept.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect()
+        let Some(Value::Array(kept)) = kept.and_then(|text| serde_json::from_str(&text).ok()) else { return Vec::new() };
+        kept.into_iter().filter_map(|one| Kept::try_from(one).ok()).collect()
     }
 }
 

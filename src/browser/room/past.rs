@@ -5,11 +5,11 @@ use std::rc::Rc;
 use gloo_net::http;
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
-use wasm_bindgen_futures::spawn_local;
 
 use super::Session;
 use crate::{
     app::{End, Input, Loading, RoomState},
+    browser::{answer, spawn},
     wire::{Group, Offset, Stretch},
 };
 
@@ -30,7 +30,7 @@ impl Session {
         let loading = self.link.loading;
         if loading.get_untracked() != Loading::Busy {
             let part = (loading, format!("before={before}"));
-            spawn_local(read(Rc::clone(self), part, move |stretch| Input::Older(before, stretch)));
+            spawn(read(Rc::clone(self), part, move |stretch| Input::Older(before, stretch)));
         }
     }
 
@@ -39,7 +39,7 @@ impl Session {
         let returning = self.link.returning;
         if returning.get_untracked() != Loading::Busy {
             let part = (returning, format!("after={after}"));
-            spawn_local(read(Rc::clone(self), part, move |stretch| Input::Newer(after, stretch)));
+            spawn(read(Rc::clone(self), part, move |stretch| Input::Newer(after, stretch)));
         }
     }
 
@@ -50,7 +50,7 @@ impl Session {
             return;
         }
         let session = Rc::clone(self);
-        spawn_local(async move {
+        spawn(async move {
             let returning = session.link.returning;
             read(Rc::clone(&session), (returning, String::new()), Input::Latest).await;
             // Something may have been said while they were on their way, our own message for one.
@@ -70,7 +70,7 @@ impl Session {
     /// Reads once more what is shown: it may have changed in a time of which no events are left.
     pub(super) fn refresh(self: &Rc<Self>) {
         let session = Rc::clone(self);
-        spawn_local(async move {
+        spawn(async move {
             let shown = session.link.state.with_untracked(|state| {
                 let mut places = state.rows().iter().filter_map(|row| row.offset);
                 let first = places.next()?;
@@ -79,7 +79,7 @@ impl Session {
             let Some((first, last)) = shown else { return };
             let mut after = Offset(first.0.saturating_sub(1));
             while after < last {
-                let Ok(stretch) = part_of(&session.group(), SHOWN, &format!("after={after}")).await else {
+                let Some(stretch) = part_of(&session.group(), SHOWN, &format!("after={after}")).await else {
                     // No event will say what has changed, so it is asked for until it is answered, or the reader has left the past.
                     TimeoutFuture::new(AGAIN).await;
                     if session.is_past() {
@@ -133,17 +133,17 @@ async fn read(
 ) {
     loading.set(Loading::Busy);
     let outcome = match part_of(&session.group(), PAGE, &part).await {
-        Ok(stretch) => {
+        Some(stretch) => {
             session.take(stretch, input);
             session.bound();
             Loading::Idle
         }
-        Err(_) => Loading::Failed,
+        None => Loading::Failed,
     };
     loading.set(outcome);
 }
 
-async fn part_of(group: &Group, limit: usize, part: &str) -> Result<Stretch, gloo_net::Error> {
+async fn part_of(group: &Group, limit: usize, part: &str) -> Option<Stretch> {
     let url = format!("/api/v1/rooms/{group}/messages?limit={limit}&{part}");
-    http::Request::get(&url).send().await?.json().await
+    answer(http::Request::get(&url)).await
 }

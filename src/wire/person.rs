@@ -1,0 +1,19 @@
+//! Who somebody is.
+
+use serde::{Deserialize, Serialize};
+
+/// Somebody, as the others see them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Person {
+    /// Stable, unique and public; says nothing about the secret in the person's cookie.
+    pub id: String,
+    /// What to call them; any text.
+    pub name: String,
+}
+
+impl Person {
+    /// Whether this is no guest: a program that pushes, or one that nobody knows.
+    pub fn is_program(&self) -> bool {
+        self.id.is_empty() || self.id.starts_with('t')
+    }
+}
