@@ -16,6 +16,10 @@ use crate::{
 /// Where cargo-leptos puts the site, whatever `CARGO_TARGET_DIR` says, and where `build.rs` of the server finds it.
 const SITE: &str = "target/site";
 const COMPRESS: &str = "xtask/compress.mjs";
+/// What every page loads besides its text,
+const LOADED: [&str; 3] = ["pkg/confab.wasm", "pkg/confab.js", "pkg/confab.css"];
+/// and how many bytes of it at most, in the form that browsers take. What they are made of stands in `docs/performance.md`.
+const MOST_LOADED: u64 = 256_000;
 /// Files and folders besides the Rust sources that the site is made of.
 const SITE_INPUTS: [&str; 7] =
     ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", "package-lock.json", "public", "style", COMPRESS];
@@ -59,7 +63,28 @@ fn site() -> Result {
     leptos.args(["leptos", "build", "--release", "--frontend-only"]);
     run_long("site", if stamp_of_before { 2 } else { 4 }, leptos.env("PATH", path_with_npm()?))?;
     run("compress the site", command("node").args([COMPRESS, SITE]))?;
+    within_budget(&root().join(SITE), MOST_LOADED)?;
     write_stamp(&stamp, &compiler, started).map_err(|error| format!("{}: {error}", stamp.display()))
+}
+
+/// Whether a page loads no more than it may.
+fn within_budget(site: &Path, most: u64) -> Result {
+    let mut all = 0;
+    let mut parts = Vec::new();
+    for file in LOADED {
+        let file = format!("{file}.br");
+        let bytes = fs::metadata(site.join(&file)).map_err(|error| format!("{file}: {error}"))?.len();
+        all += bytes;
+        parts.push(format!("{file} {bytes}"));
+    }
+    let parts = parts.join(", ");
+    if all > most {
+        return Err(format!(
+            "a page loads {all} bytes ({parts}), and {most} is the most: see docs/performance.md for what they are"
+        ));
+    }
+    say(&format!("a page loads {all} bytes of at most {most} ({parts})"));
+    Ok(())
 }
 
 fn server(profile: Profile) -> Result {
@@ -137,6 +162,26 @@ mod tests {
         let rule = "/t/confab.wasm: /w/a.rs /w/two\\ words.rs\n\n/w/a.rs:\n";
         assert_eq!(listed_sources(rule), [PathBuf::from("/w/a.rs"), PathBuf::from("/w/two words.rs")]);
         assert!(listed_sources("").is_empty());
+    }
+
+    #[test]
+    fn a_page_that_loads_too_much_is_not_built() {
+        let folder = std::env::temp_dir().join(format!("xtask-budget-{}", std::process::id()));
+        fs::create_dir_all(folder.join("pkg")).expect("folder");
+        for (file, bytes) in LOADED.into_iter().zip([700, 200, 100]) {
+            fs::write(folder.join(format!("{file}.br")), vec![b' '; bytes]).expect("file");
+        }
+        let outcomes = (within_budget(&folder, 1_000), within_budget(&folder, 999));
+        fs::remove_file(folder.join("pkg/confab.css.br")).expect("clean up");
+        let without = within_budget(&folder, 1_000);
+        fs::remove_dir_all(&folder).expect("clean up");
+        assert_eq!(outcomes.0, Ok(()));
+        let said = outcomes.1.expect_err("too much");
+        assert!(
+            said.contains("1000 bytes") && said.contains("999 is the most") && said.contains("confab.wasm.br 700"),
+            "{said}"
+        );
+        assert!(without.is_err_and(|said| said.contains("confab.css.br")));
     }
 
     #[test]
