@@ -82,12 +82,12 @@ pub(super) fn date(at: Timestamp, zone: ZoneOf) -> String {
 }
 
 /// The character that stands for a name.
-pub(super) fn initial(name: &str) -> String {
+pub fn initial(name: &str) -> String {
     uppercase(first_cluster(name.trim()))
 }
 
 /// A number from 0 to 11 that is always the same for the same person; the stylesheet has a colour for each.
-pub(super) fn hue(id: &str) -> String {
+pub fn hue(id: &str) -> String {
     // FNV-1a: any hash will do that both sides compute alike.
     let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     (hash % 12).to_string()

@@ -20,6 +20,8 @@ mod search;
 mod words;
 
 #[cfg(feature = "ssr")]
+pub use components::{hue, initial};
+#[cfg(feature = "ssr")]
 use leptos::nonce::use_nonce;
 use leptos::{either::EitherOf4, prelude::*};
 pub use lobby::LobbyState;
@@ -28,6 +30,8 @@ pub use page::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage
 #[cfg(feature = "ssr")]
 pub use room::rendered_bytes;
 pub use room::{Delivery, Editing, Edits, End, Gap, Here, Input, MENU, RoomState, Row, RowKey, Signals, Typists, What, Wish};
+#[cfg(feature = "ssr")]
+pub use words::words;
 
 use crate::wire::Timestamp;
 

@@ -5,7 +5,7 @@
 //! that changes is the `inner_html` of an element of its own: whatever stands in there by then, what is new takes its place.
 
 /// What goes into `inner_html` for this text.
-pub(super) fn words(text: &str) -> String {
+pub fn words(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

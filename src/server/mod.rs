@@ -29,7 +29,8 @@ pub mod presence;
 mod problem;
 mod quota;
 mod random;
-pub mod rooms;
+pub mod room_pages;
+mod rooms;
 pub mod routing;
 pub mod scope;
 pub mod search;
@@ -65,6 +66,7 @@ use self::{
     personal::Personal,
     presence::{Presence, Times},
     quota::Quotas,
+    room_pages::RoomPages,
     rooms::{Rooms, Stores},
     services::{Connections, Services},
     settings::Settings,
@@ -171,6 +173,7 @@ async fn start(layer: Arc<dyn ChannelLayer>, settings: &Settings) -> Result<(Arc
         quotas: Arc::new(Quotas::new(most(bytes_of_account), most(limits.bytes_per_second_per_address))),
         origins: Origins::new(server.allowed_origins.clone()),
         deflate: server.deflate,
+        room_pages: RoomPages::default(),
         limits: Limits {
             message_bytes: limits.message_bytes,
             backlog_bytes: limits.backlog_bytes.map_or(0, NonZeroUsize::get),

@@ -1,6 +1,13 @@
 //! The pages: gathers what a page shows, and has Leptos render it. Forms come back here.
+//!
+//! The newest page of a room is rendered once for all who read it and filled in for each
+//! ([`room_pages`](super::room_pages)). A page that is not
+//! alike for all is rendered for its reader: of the past, with something that went wrong, or where the reader is named on it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Extension, Form,
@@ -17,6 +24,7 @@ use super::{
     assets::BUILD,
     limits::SEARCH_AGAIN,
     problem::{Problem, lets_in},
+    room_pages::{Shared, StandIn, Template},
     rooms::{Access, NEWEST, Place, PostError, Posted, Refusal, Room},
     search::{LONGEST_QUERY, Query as SearchQuery},
     services::{Named, Services},
@@ -26,7 +34,7 @@ use super::{
 };
 use crate::{
     app::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, rendered_bytes, shell},
-    wire::{Event, Group, InvalidName, InvalidPersonName, Key, Offset, PersonName, Renamed, Stretch, Text},
+    wire::{Event, Group, InvalidName, InvalidPersonName, Key, Members, Offset, PersonName, Position, Renamed, Stretch, Text},
 };
 
 /// How many messages a page of the past shows.
@@ -210,6 +218,13 @@ async fn room_with(
     status: StatusCode,
     request: Request,
 ) -> Response {
+    if past.is_none() && mistake.is_none() {
+        match shared_page(services, who, &access).await {
+            Ok(Some(response)) => return with_cookies(response, who.cookies()),
+            Ok(None) => {}
+            Err(cause) => return unavailable(cause, request).await,
+        }
+    }
     let (slice, most) = past.map_or((Slice::Latest, NEWEST), |slice| (slice, PAST));
     let shown = access.page_of(slice, most, PAGE_BYTES, rendered_bytes).await;
     match shown {
@@ -219,6 +234,51 @@ async fn room_with(
         }
         Err(cause) => refused(cause, request).await,
     }
+}
+
+/// The newest page of a room as all see it, filled in for this reader; none where it says more of this reader than what is filled in.
+async fn shared_page(services: &Services, who: &Who, access: &Access<Room>) -> Result<Option<Response>, StoreError> {
+    let group = &access.room().group;
+    let (head, members) = (access.head().await?, services.presence.members(group));
+    let render = async {
+        let stretch = access.part_of(Slice::Latest, NEWEST, PAGE_BYTES, rendered_bytes).await?;
+        Ok::<_, StoreError>(render_for_all(services, access, stretch, members.clone()).await)
+    };
+    let shared = services.room_pages.get(group, &head, &members, render).await?;
+    let reader = who.person();
+    let Some(shared) = shared.filter(|shared| shared.template.is_for(reader, who.account().is_none())) else { return Ok(None) };
+    let nonce = super::random::hex_128();
+    let page = shared.template.fill(reader, &super::random::fresh_key(), &nonce);
+    let mut response = Html(page).into_response();
+    if let Some(policy) = policy(&nonce) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    set_caching(response.headers_mut());
+    Ok(Some(response))
+}
+
+/// None where the page is not as a template needs it; the log has that then.
+async fn render_for_all(services: &Services, access: &Access<Room>, stretch: Stretch, members: Members) -> Option<Shared> {
+    let made = Instant::now();
+    let head = Position { epoch: stretch.epoch.clone(), offset: stretch.offset };
+    let stand_in = StandIn::new();
+    let page = Page::Room(RoomPage {
+        group: access.room().group.clone(),
+        you: stand_in.you.clone(),
+        stretch: stretch.clone(),
+        members: members.clone(),
+        form_key: stand_in.form_key.clone(),
+        longest: services.limits.message_bytes,
+        mistake: None,
+    });
+    let (parts, body) = render(StatusCode::OK, page, Request::default()).await.into_parts();
+    let nonce = nonce_of(parts.headers.get(header::CONTENT_SECURITY_POLICY)?)?;
+    let html = String::from_utf8(axum::body::to_bytes(body, usize::MAX).await.ok()?.into()).ok()?;
+    let template = Template::of(html, nonce, &stand_in, &stretch, &members);
+    if template.is_none() {
+        error!(group = %access.room().group, "a page does not look as it should, and is rendered for each of its readers");
+    }
+    Some(Shared { head, members, made, template: template? })
 }
 
 fn room_page(
@@ -439,30 +499,140 @@ async fn render(status: StatusCode, page: Page, request: Request) -> Response {
     if response.status().is_success() {
         *response.status_mut() = status;
     }
-    let headers: &mut HeaderMap = response.headers_mut();
-    // A page is somebody's and soon out of date; the browser may keep it for the way back and asks before showing it again. Nobody on the
-    // way may write into it: its program would not know it again.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache, no-transform"));
-    headers.append(header::VARY, HeaderValue::from_static("cookie, upgrade"));
+    set_caching(response.headers_mut());
     response
 }
 
+/// A page is somebody's and soon out of date; the browser may keep it for the way back and asks before showing it again. Nobody on the
+/// way may write into it: its program would not know it again.
+fn set_caching(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache, no-transform"));
+    headers.append(header::VARY, HeaderValue::from_static("cookie, upgrade"));
+}
+
+/// What stands before the nonce in a [`policy`], and what after it.
+const NONCE: (&str, &str) = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'nonce-",
+    "'; style-src 'self'; img-src 'self' data:; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
+     frame-ancestors 'none'",
+);
+
 /// The content security policy: only this page's own scripts run, and only this server is talked to.
+fn policy(nonce: &str) -> Option<HeaderValue> {
+    let (before, after) = NONCE;
+    HeaderValue::try_from(format!("{before}{nonce}{after}"))
+        .inspect_err(|cause| error!(%cause, "the content security policy is not a header"))
+        .ok()
+}
+
+fn nonce_of(policy: &HeaderValue) -> Option<&str> {
+    policy.to_str().ok()?.strip_prefix(NONCE.0)?.strip_suffix(NONCE.1)
+}
+
 fn add_policy() {
-    let nonce = use_nonce().map(|nonce| format!(" 'nonce-{nonce}'")).unwrap_or_default();
-    let policy = format!(
-        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{nonce}; style-src 'self'; img-src 'self' data:; \
-         connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    );
-    match HeaderValue::try_from(policy) {
-        Ok(policy) => expect_context::<ResponseOptions>().insert_header(header::CONTENT_SECURITY_POLICY, policy),
-        Err(cause) => error!(%cause, "the content security policy is not a header"),
+    if let Some(policy) = use_nonce().and_then(|nonce| policy(&nonce)) {
+        expect_context::<ResponseOptions>().insert_header(header::CONTENT_SECURITY_POLICY, policy);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::own_path;
+    use proptest::strategy::{Strategy as _, ValueTree as _};
+
+    use super::*;
+    use crate::wire::{Content, Message, Person, Reaction, Stored, Timestamp};
+
+    fn person(id: &str, name: &str) -> Person {
+        Person { id: id.to_owned(), name: name.to_owned() }
+    }
+
+    fn message(offset: u64, from: Person, text: &str, reactions: Vec<Reaction>) -> Stored {
+        let content = Content { reactions, ..Content::new(text) };
+        let (id, key) = (format!("e-{offset}"), format!("k{offset}").parse().expect("a key"));
+        let at = Timestamp::from_millis(1_800_000_000_000 + offset.cast_signed() * 60_000);
+        Stored { offset: Offset(offset), message: Message { id, key, from, content, at } }
+    }
+
+    /// Of messages by the first ten of these people, and of some things that look like parts of a page.
+    fn room(people: &[Person]) -> (Stretch, Members) {
+        let thumb = |from: &[Person]| Reaction {
+            emoji: "👍".parse().expect("an emoji"),
+            count: from.len() as u64,
+            from: from.to_vec(),
+        };
+        let strange = "<li id=\"message-3\" class=\"message\" popovertarget=\"me\"> data-hue=\"1\"> & \u{1} \\\" </script>";
+        let messages = (1..=30_u64).map(|n| {
+            let from = people[(n % 10) as usize].clone();
+            let reactions = if n % 7 == 0 { vec![thumb(&people[20..23])] } else { Vec::new() };
+            message(n, from, if n % 5 == 0 { strange } else { "hello" }, reactions)
+        });
+        let messages: Vec<_> = messages.collect();
+        let stretch = Stretch {
+            epoch: "e".parse().expect("an epoch"),
+            offset: Offset(30),
+            first: Offset(1),
+            latest: Offset(30),
+            messages,
+            mine: crate::wire::Mine::new(),
+        };
+        (stretch, Members { count: 2, people: people[23..25].to_vec() })
+    }
+
+    fn page_of(you: Person, form_key: Key, (stretch, members): (Stretch, Members)) -> Page {
+        let group = "lobby".parse().expect("a name");
+        Page::Room(RoomPage { group, you, stretch, members, form_key, longest: 65_536, mistake: None })
+    }
+
+    /// The page as it is rendered, and its nonce.
+    async fn rendered(page: Page) -> (String, String) {
+        let (parts, body) = render(StatusCode::OK, page, Request::default()).await.into_parts();
+        let policy = &parts.headers[header::CONTENT_SECURITY_POLICY];
+        let html = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+        let html = String::from_utf8(html.into()).expect("UTF-8");
+        (html, nonce_of(policy).expect("a nonce").to_owned())
+    }
+
+    #[tokio::test]
+    async fn what_is_filled_in_is_the_page_that_is_rendered_for_each_of_two_hundred_readers() {
+        // Another test may have done so.
+        let _ = any_spawner::Executor::init_tokio();
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let mut name = || {
+            let name = r#"[a-z<>&"'\\ 王é👍]{1,40}"#.new_tree(&mut runner).expect("a name").current();
+            if name.trim().is_empty() { "Ann".to_owned() } else { name }
+        };
+        let people: Vec<_> = (0..200).map(|n| person(&format!("g{n:x}"), &name())).collect();
+        let shown = room(&people);
+        let stand_in = StandIn::new();
+        let (html, nonce) = rendered(page_of(stand_in.you.clone(), stand_in.form_key.clone(), shown.clone())).await;
+        let template = Template::of(html, &nonce, &stand_in, &shown.0, &shown.1).expect("a page");
+        let mut filled = 0;
+        for (n, reader) in people.iter().enumerate() {
+            // Who has put a reaction, and who is there, is named where they read "you".
+            assert_eq!(template.is_for(reader, false), !(20..25).contains(&n), "{n}");
+            if !template.is_for(reader, false) {
+                continue;
+            }
+            let key = crate::server::random::fresh_key();
+            let (html, nonce) = rendered(page_of(reader.clone(), key.clone(), shown.clone())).await;
+            let ours = template.fill(reader, &key, &nonce);
+            if let Some(at) = ours.bytes().zip(html.bytes()).position(|(ours, theirs)| ours != theirs) {
+                let around = |page: &str| {
+                    String::from_utf8_lossy(&page.as_bytes()[at.saturating_sub(120)..(at + 60).min(page.len())]).into_owned()
+                };
+                panic!("{reader:?} at {at}:\n{}\n{}", around(&ours), around(&html));
+            }
+            assert_eq!(ours.len(), html.len());
+            filled += 1;
+        }
+        assert_eq!(filled, 195);
+        assert!(template.is_for(&people[20], true), "who is new has put nothing");
+    }
+
+    #[test]
+    fn a_policy_says_its_nonce() {
+        assert_eq!(nonce_of(&policy("abc").expect("a header")), Some("abc"));
+    }
 
     #[test]
     fn only_own_paths_are_led_to() {

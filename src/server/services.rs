@@ -18,6 +18,7 @@ use super::{
     personal::Personal,
     presence::Presence,
     quota::Quotas,
+    room_pages::RoomPages,
     rooms::Rooms,
     settings::MetricsFor,
     telemetry::Metrics,
@@ -58,6 +59,8 @@ pub struct Services {
     /// Whether `WebSocket`s may agree on permessage-deflate.
     pub deflate: bool,
     pub limits: Limits,
+    /// What of the rooms' pages is rendered already.
+    pub room_pages: RoomPages,
     pub metrics: Metrics,
     pub metrics_for: MetricsFor,
 }

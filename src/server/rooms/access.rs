@@ -337,9 +337,24 @@ impl Access<Room> {
         bytes: usize,
         weigh: fn(&Stored) -> usize,
     ) -> Result<Stretch, StoreError> {
+        let stretch = self.part_of(slice, count, bytes, weigh).await?;
+        self.with_mine(stretch).await
+    }
+
+    /// The same as it is to everybody.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn part_of(
+        &self,
+        slice: Slice,
+        count: usize,
+        bytes: usize,
+        weigh: fn(&Stored) -> usize,
+    ) -> Result<Stretch, StoreError> {
         let mut stretch = self.part(slice, count).await?;
         stretch.messages = cut_down(slice, stretch.messages, count, bytes, weigh);
-        self.with_mine(stretch).await
+        Ok(stretch)
     }
 
     async fn with_mine(&self, mut stretch: Stretch) -> Result<Stretch, StoreError> {

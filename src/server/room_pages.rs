@@ -1,0 +1,165 @@
+//! The newest page of each room, rendered once a change for all of its readers.
+//!
+//! ```text
+//!   GET ─► where the room's stream stands, who is there ─► the same as in the cache? ─ yes ─► Template::fill ─► the reader's page
+//!                                                              │ no
+//!                                                              ▼
+//!                                              rendered once, while others who ask for it wait
+//! ```
+//!
+//! Nothing has to be told to the cache: it asks the store where the stream stands, which takes a fraction of what it takes to read and render
+//! the page. So a page is never older than what the same store would have given. What goes without an entry of the stream, as old messages
+//! that are not kept any longer, is seen within [`FRESH`].
+
+mod template;
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+pub(super) use self::template::{StandIn, Template};
+use crate::wire::{Group, Members, Position};
+
+/// A page is rendered anew after this time, also when nothing is new.
+const FRESH: Duration = Duration::from_secs(1);
+/// All pages together take so much memory, in bytes, the last that was made apart.
+const MOST_BYTES: usize = 32 << 20;
+
+/// What a place takes without a page, in bytes.
+const PLACE: usize = 1024;
+
+/// See the [module](self).
+#[derive(Default)]
+pub struct RoomPages {
+    rooms: Mutex<Rooms>,
+}
+
+#[derive(Default)]
+struct Rooms {
+    by_group: HashMap<Group, Kept>,
+    bytes: usize,
+}
+
+struct Kept {
+    place: Arc<Place>,
+    used: Instant,
+    bytes: usize,
+}
+
+/// Where a room's page is: held while it is rendered.
+type Place = tokio::sync::Mutex<Option<Arc<Shared>>>;
+
+/// What was rendered, and what of.
+pub(super) struct Shared {
+    pub(super) head: Position,
+    pub(super) members: Members,
+    pub(super) made: Instant,
+    pub(super) template: Template,
+}
+
+impl Shared {
+    /// Whether it is what would be rendered now.
+    fn is_fresh(&self, head: &Position, members: &Members) -> bool {
+        self.made.elapsed() < FRESH && self.head == *head && self.members == *members
+    }
+}
+
+impl RoomPages {
+    /// The page of a room whose stream stands at `head` and in which `members` are: as it was rendered, or as `render` does it now. None
+    /// where it cannot be shared.
+    pub(super) async fn get<E>(
+        &self,
+        group: &Group,
+        head: &Position,
+        members: &Members,
+        render: impl Future<Output = Result<Option<Shared>, E>>,
+    ) -> Result<Option<Arc<Shared>>, E> {
+        let place = self.place(group);
+        let mut shared = place.lock().await;
+        if let Some(shared) = shared.as_ref().filter(|shared| shared.is_fresh(head, members)) {
+            return Ok(Some(Arc::clone(shared)));
+        }
+        *shared = None;
+        let made = render.await?.map(Arc::new);
+        self.weigh(group, &place, made.as_ref().map_or(0, |made| made.template.weight()));
+        shared.clone_from(&made);
+        Ok(made)
+    }
+
+    fn place(&self, group: &Group) -> Arc<Place> {
+        let mut rooms = self.rooms.lock();
+        if let Some(kept) = rooms.by_group.get_mut(group) {
+            kept.used = Instant::now();
+            return Arc::clone(&kept.place);
+        }
+        let kept = Kept { place: Arc::default(), used: Instant::now(), bytes: 0 };
+        let place = Arc::clone(&kept.place);
+        rooms.by_group.insert(group.clone(), kept);
+        rooms.weigh(group, 0);
+        place
+    }
+
+    /// A room's page takes so much now.
+    fn weigh(&self, group: &Group, place: &Arc<Place>, bytes: usize) {
+        let mut rooms = self.rooms.lock();
+        // Where it had to make room meanwhile it goes with the last who reads it.
+        if rooms.by_group.get(group).is_some_and(|kept| Arc::ptr_eq(&kept.place, place)) {
+            rooms.weigh(group, bytes);
+        }
+    }
+}
+
+impl Rooms {
+    /// The rooms that were asked for longest ago make room for this one's page.
+    fn weigh(&mut self, group: &Group, bytes: usize) {
+        let Some(kept) = self.by_group.get_mut(group) else { return };
+        self.bytes = self.bytes - kept.bytes + bytes + PLACE;
+        kept.bytes = bytes + PLACE;
+        while self.bytes > MOST_BYTES {
+            let oldest = self.by_group.iter().filter(|(other, _)| *other != group).min_by_key(|(_, kept)| kept.used);
+            let Some(oldest) = oldest.map(|(oldest, _)| oldest.clone()) else { return };
+            self.bytes -= self.by_group.remove(&oldest).map_or(0, |kept| kept.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_that_were_asked_for_longest_ago_make_room() {
+        let pages = RoomPages::default();
+        let group = |n: usize| -> Group { format!("r{n}").parse().expect("a name") };
+        let mut made = 0;
+        for n in 0..100 {
+            let place = pages.place(&group(n));
+            pages.weigh(&group(n), &place, 1 << 20);
+            // Somebody looks at the first all the time.
+            pages.place(&group(0));
+            made += 1;
+        }
+        let rooms = pages.rooms.lock();
+        assert_eq!(made, 100);
+        assert!(rooms.bytes <= MOST_BYTES, "{}", rooms.bytes);
+        assert_eq!(rooms.bytes, rooms.by_group.values().map(|kept| kept.bytes).sum::<usize>());
+        let mut kept: Vec<_> = rooms.by_group.keys().cloned().collect();
+        kept.sort_unstable();
+        let mut newest: Vec<_> = (100 - kept.len() + 1..100).map(group).chain([group(0)]).collect();
+        newest.sort_unstable();
+        assert_eq!(kept, newest);
+    }
+
+    #[test]
+    fn names_of_rooms_that_nobody_uses_are_bounded_too() {
+        let pages = RoomPages::default();
+        for n in 0..50_000 {
+            pages.place(&format!("r{n}").parse().expect("a name"));
+        }
+        assert!(pages.rooms.lock().by_group.len() <= MOST_BYTES / PLACE);
+    }
+}

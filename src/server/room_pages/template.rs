@@ -1,0 +1,184 @@
+//! A page of a room as all of its readers see it, with places for what is each one's own.
+//!
+//! It is [rendered](Template::of) once, for a stand-in whose name, id and form key nobody can guess. Where these stand in the HTML, and in
+//! the data beside it, is where the reader's own go; so does a fresh nonce wherever the one of the rendering stands. A message of the
+//! reader's own differs from others' by one class of its row. Whatever else may differ is nothing that a template can say: see
+//! [`Template::is_for`].
+
+use std::collections::HashSet;
+
+use crate::{
+    app::{hue, initial, words},
+    server::random,
+    wire::{Key, Members, Person, Stretch},
+};
+
+/// What comes before the classes of a row that only some have.
+const ROW: &str = "class=\"message";
+/// The class of a message of the reader's own.
+const MINE: &str = " mine";
+
+/// Somebody in whose place each reader stands.
+pub(in crate::server) struct StandIn {
+    pub(in crate::server) you: Person,
+    pub(in crate::server) form_key: Key,
+}
+
+impl StandIn {
+    pub(in crate::server) fn new() -> Self {
+        let you = Person { id: random::hex_128(), name: random::hex_128() };
+        Self { you, form_key: random::fresh_key() }
+    }
+}
+
+/// See the [module](self).
+pub(in crate::server) struct Template {
+    html: String,
+    /// Where something of the reader's own stands instead of what is in the HTML, in rising order and apart from each other.
+    places: Vec<Place>,
+    /// Who is named where the reader would be said to be it.
+    named: HashSet<String>,
+    /// Of some reactions not everybody is known.
+    is_sampled: bool,
+}
+
+struct Place {
+    start: usize,
+    end: usize,
+    what: Own,
+}
+
+enum Own {
+    Nonce,
+    FormKey,
+    Id,
+    Name(Writing),
+    Initial,
+    Hue,
+    /// The class of a row whose author is this one.
+    Mine(String),
+}
+
+/// How a text is written where it stands.
+#[derive(Clone, Copy)]
+enum Writing {
+    /// Between two tags.
+    Text,
+    /// In a quoted attribute.
+    Attribute,
+    /// In a string of JSON, in a string of a script.
+    Data,
+}
+
+impl Writing {
+    /// Of what comes after this.
+    fn after(html: &str) -> Self {
+        if html.ends_with("\\\"") {
+            Self::Data
+        } else if html.ends_with('"') {
+            Self::Attribute
+        } else {
+            Self::Text
+        }
+    }
+
+    fn write(self, text: &str, into: &mut String) {
+        match self {
+            Self::Text => into.push_str(&words(text)),
+            Self::Attribute => into.push_str(&words(text).replace('"', "&quot;")),
+            Self::Data => {
+                let json = serde_json::to_string(text).expect("a text is JSON"); // never: it has no keys and no numbers
+                let script = format!("{:?}", json.replace('<', r"\u003c"));
+                // Without both pairs of quotation marks.
+                into.push_str(&script[3..script.len() - 3]);
+            }
+        }
+    }
+}
+
+impl Template {
+    /// Of a page that was rendered for the stand-in with this nonce; none where it does not look as it should.
+    pub(in crate::server) fn of(
+        html: String,
+        nonce: &str,
+        stand_in: &StandIn,
+        stretch: &Stretch,
+        members: &Members,
+    ) -> Option<Self> {
+        let mut places = Vec::new();
+        let key = stand_in.form_key.to_string();
+        for (text, what) in [
+            (nonce, (|_| Own::Nonce) as fn(&str) -> Own),
+            (&key, |_| Own::FormKey),
+            (&stand_in.you.id, |_| Own::Id),
+            (&stand_in.you.name, |before| Own::Name(Writing::after(before))),
+        ] {
+            places.extend(html.match_indices(text).map(|(start, text)| Place {
+                start,
+                end: start + text.len(),
+                what: what(&html[..start]),
+            }));
+        }
+        // The reader's face stands in the bar, before anything that people have written.
+        let me = html.find("popovertarget=\"me\"")?;
+        let hue = between(&html, me, "data-hue=\"", "\"")?;
+        let initial = between(&html, hue.1, ">", "<")?;
+        places.push(Place { start: hue.0, end: hue.1, what: Own::Hue });
+        places.push(Place { start: initial.0, end: initial.1, what: Own::Initial });
+        let mut at = initial.1;
+        for message in &stretch.messages {
+            let row = format!("id=\"message-{}\"", message.offset);
+            at += html[at..].find(&row)? + row.len();
+            at += html[at..].find(ROW)? + ROW.len();
+            places.push(Place { start: at, end: at, what: Own::Mine(message.message.from.id.clone()) });
+        }
+        places.sort_by_key(|place| place.start);
+        let reactions = || stretch.messages.iter().flat_map(|stored| &stored.message.content.reactions);
+        let named = reactions().flat_map(|reaction| &reaction.from).chain(&members.people);
+        Some(Self {
+            places,
+            named: named.map(|person| person.id.clone()).collect(),
+            is_sampled: reactions().any(crate::wire::Reaction::is_sampled),
+            html,
+        })
+    }
+
+    /// Whether the page is the same for this reader but for what stands in its places. `is_new`: they have shown no secret, so nothing can
+    /// be theirs.
+    pub(in crate::server) fn is_for(&self, reader: &Person, is_new: bool) -> bool {
+        is_new || !(self.is_sampled || self.named.contains(&reader.id))
+    }
+
+    /// The page of a reader.
+    pub(in crate::server) fn fill(&self, reader: &Person, form_key: &Key, nonce: &str) -> String {
+        let mut page = String::with_capacity(self.html.len() + 512);
+        let mut at = 0;
+        for Place { start, end, what } in &self.places {
+            page.push_str(&self.html[at..*start]);
+            match what {
+                Own::Nonce => page.push_str(nonce),
+                Own::FormKey => page.push_str(form_key.as_str()),
+                Own::Id => page.push_str(&reader.id),
+                Own::Name(writing) => writing.write(&reader.name, &mut page),
+                Own::Initial => page.push_str(&words(&initial(&reader.name))),
+                Own::Hue => page.push_str(&hue(&reader.id)),
+                Own::Mine(author) if *author == reader.id => page.push_str(MINE),
+                Own::Mine(_) => {}
+            }
+            at = *end;
+        }
+        page.push_str(&self.html[at..]);
+        page
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub(in crate::server) fn weight(&self) -> usize {
+        self.html.capacity() + self.places.len() * 128 + self.named.len() * 96
+    }
+}
+
+/// What stands between two texts, after a place.
+fn between(html: &str, from: usize, before: &str, after: &str) -> Option<(usize, usize)> {
+    let start = from + html[from..].find(before)? + before.len();
+    Some((start, start + html[start..].find(after)?))
+}
