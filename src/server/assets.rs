@@ -140,7 +140,7 @@ fn choose(file: &'static File, asked: &HeaderMap) -> (Coding, &'static [u8]) {
 }
 
 /// Whether `Accept-Encoding` (RFC 9110, 12.5.3) allows a coding, by its name or else by `*`.
-fn accepts(asked: &HeaderMap, coding: &str) -> bool {
+pub(super) fn accepts(asked: &HeaderMap, coding: &str) -> bool {
     let mut by_name = None;
     let mut by_star = None;
     for item in list(asked, &ACCEPT_ENCODING) {

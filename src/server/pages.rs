@@ -21,9 +21,11 @@ use serde::Deserialize;
 use tracing::error;
 
 use super::{
-    assets::BUILD,
+    assets::{BUILD, accepts},
+    gzip::gzip,
     limits::SEARCH_AGAIN,
     problem::{Problem, lets_in},
+    quota::Weight,
     room_pages::{Shared, StandIn, Template},
     rooms::{Access, NEWEST, Place, PostError, Posted, Refusal, Room},
     search::{LONGEST_QUERY, Query as SearchQuery},
@@ -219,7 +221,7 @@ async fn room_with(
     request: Request,
 ) -> Response {
     if past.is_none() && mistake.is_none() {
-        match shared_page(services, who, &access).await {
+        match shared_page(services, who, &access, takes_gzip(&request)).await {
             Ok(Some(response)) => return with_cookies(response, who.cookies()),
             Ok(None) => {}
             Err(cause) => return unavailable(cause, request).await,
@@ -237,7 +239,12 @@ async fn room_with(
 }
 
 /// The newest page of a room as all see it, filled in for this reader; none where it says more of this reader than what is filled in.
-async fn shared_page(services: &Services, who: &Who, access: &Access<Room>) -> Result<Option<Response>, StoreError> {
+async fn shared_page(
+    services: &Services,
+    who: &Who,
+    access: &Access<Room>,
+    gzip: bool,
+) -> Result<Option<Response>, StoreError> {
     let group = &access.room().group;
     let (head, members) = (access.head().await?, services.presence.members(group));
     let render = async {
@@ -247,9 +254,12 @@ async fn shared_page(services: &Services, who: &Who, access: &Access<Room>) -> R
     let shared = services.room_pages.get(group, &head, &members, render).await?;
     let reader = who.person();
     let Some(shared) = shared.filter(|shared| shared.template.is_for(reader, who.account().is_none())) else { return Ok(None) };
-    let nonce = super::random::hex_128();
-    let page = shared.template.fill(reader, &super::random::fresh_key(), &nonce);
-    let mut response = Html(page).into_response();
+    let (nonce, form_key) = (super::random::hex_128(), super::random::fresh_key());
+    let mut response = if gzip {
+        in_gzip(Html(shared.template.fill_gzip(reader, &form_key, &nonce)).into_response())
+    } else {
+        Html(shared.template.fill(reader, &form_key, &nonce)).into_response()
+    };
     if let Some(policy) = policy(&nonce) {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
@@ -493,6 +503,7 @@ fn with_cookies(mut response: Response, cookies: &[HeaderValue]) -> Response {
 
 /// Renders a page whole: all its data is there, so there is nothing to stream.
 async fn render(status: StatusCode, page: Page, request: Request) -> Response {
+    let gzip = takes_gzip(&request);
     let options = LeptosOptions::builder().output_name("confab").site_pkg_dir(format!("pkg/{BUILD}")).build();
     let document = move || shell(page.clone(), options.clone());
     let mut response = leptos_axum::render_app_async_with_context(add_policy, document)(request).await;
@@ -500,6 +511,33 @@ async fn render(status: StatusCode, page: Page, request: Request) -> Response {
         *response.status_mut() = status;
     }
     set_caching(response.headers_mut());
+    if gzip { compressed(response).await } else { response }
+}
+
+/// Whether a page may go out in gzip: it has no secret, so its length says nothing that what is on it does not.
+fn takes_gzip(request: &Request) -> bool {
+    accepts(request.headers(), "gzip")
+}
+
+/// The same page in gzip, unless it is so short that it would not pay, or so long that others would wait for it.
+async fn compressed(response: Response) -> Response {
+    const WORTH: std::ops::Range<usize> = 1024..128 << 10;
+    let (parts, body) = response.into_parts();
+    // It is in memory already.
+    let Ok(page) = axum::body::to_bytes(body, usize::MAX).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    if !WORTH.contains(&page.len()) {
+        return Response::from_parts(parts, page.into());
+    }
+    let mut response = in_gzip(Response::from_parts(parts, gzip(&page).into()));
+    response.extensions_mut().insert(Weight(page.len()));
+    response
+}
+
+fn in_gzip(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response.headers_mut().remove(header::CONTENT_LENGTH);
     response
 }
 
@@ -507,7 +545,7 @@ async fn render(status: StatusCode, page: Page, request: Request) -> Response {
 /// way may write into it: its program would not know it again.
 fn set_caching(headers: &mut HeaderMap) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache, no-transform"));
-    headers.append(header::VARY, HeaderValue::from_static("cookie, upgrade"));
+    headers.append(header::VARY, HeaderValue::from_static("accept-encoding, cookie, upgrade"));
 }
 
 /// What stands before the nonce in a [`policy`], and what after it.
@@ -537,6 +575,8 @@ fn add_policy() {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use proptest::strategy::{Strategy as _, ValueTree as _};
 
     use super::*;
@@ -623,6 +663,11 @@ mod tests {
                 panic!("{reader:?} at {at}:\n{}\n{}", around(&ours), around(&html));
             }
             assert_eq!(ours.len(), html.len());
+            let mut inflated = String::new();
+            let gzip = template.fill_gzip(reader, &key, &nonce);
+            flate2::read::GzDecoder::new(&*gzip).read_to_string(&mut inflated).expect("gzip");
+            assert!(inflated == html, "{reader:?} in gzip");
+            assert!(gzip.len() * 3 < html.len(), "{} of {}", gzip.len(), html.len());
             filled += 1;
         }
         assert_eq!(filled, 195);

@@ -29,6 +29,10 @@ pub struct Quotas {
     turns: Turns<Household>,
 }
 
+/// In the extensions of an answer that took more to make than its length says: what it is charged as, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Weight(pub usize);
+
 /// Who is charged.
 #[derive(Clone, Copy, Debug)]
 pub struct Payer {

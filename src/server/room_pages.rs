@@ -29,8 +29,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// All pages together take so much memory, in bytes, the last that was made apart.
 const MOST_BYTES: usize = 32 << 20;
 
-/// What a place takes without a page, in bytes.
-const PLACE: usize = 1024;
+/// What a place counts beside its page, in bytes: so there are at most some thousands, among which the oldest is soon found.
+const PLACE: usize = 8 << 10;
 
 /// See the [module](self).
 #[derive(Default)]
@@ -157,9 +157,9 @@ mod tests {
     #[test]
     fn names_of_rooms_that_nobody_uses_are_bounded_too() {
         let pages = RoomPages::default();
-        for n in 0..50_000 {
+        for n in 0..MOST_BYTES / PLACE + 100 {
             pages.place(&format!("r{n}").parse().expect("a name"));
         }
-        assert!(pages.rooms.lock().by_group.len() <= MOST_BYTES / PLACE);
+        assert_eq!(pages.rooms.lock().by_group.len(), MOST_BYTES / PLACE);
     }
 }

@@ -32,7 +32,7 @@ use super::{
     limits::Limits,
     operators, pages,
     problem::Problem,
-    quota::Payer,
+    quota::{Payer, Weight},
     scope::{Refuse, Scope},
     services::{Connections, Entry, Named, Place, Services},
     settings::HostName,
@@ -289,10 +289,12 @@ async fn counted<A: Future<Output = Response>>(
         request = request.map(|body| services.quotas.metered(body, payer));
     }
     let response = answer(request).await;
-    let Some(length) = response.body().size_hint().exact() else {
+    let weight = response.extensions().get().map(|Weight(bytes)| *bytes);
+    let length = || response.body().size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    let Some(bytes) = weight.or_else(length) else {
         return response.map(|body| services.quotas.metered(body, payer));
     };
-    services.quotas.charge(payer, usize::try_from(length).unwrap_or(usize::MAX));
+    services.quotas.charge(payer, bytes);
     response
 }
 

@@ -1,6 +1,6 @@
 //! Pages as they come from the server, and the forms on them, which work without a script.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, io::Read as _};
 
 use confab::server::settings::{History, Pattern, RoomRule, TokenRule};
 use reqwest::{Client, Response};
@@ -95,6 +95,57 @@ async fn what_people_write_is_text_wherever_it_stands() {
             let scripts: Vec<_> = page.split("<script").skip(1).map(|rest| between(rest, ">", "</script>")).collect();
             let data = scripts.iter().filter(|script| script.contains("alert(1)")).count();
             assert_eq!(data, 1, "the data has it once: {page}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_that_all_share_is_each_ones_own_and_shows_at_once_what_is_new() {
+    let app = TestApp::start().await;
+    let (ann, bob) = (browser(), browser());
+    let url = app.url("/room/a/");
+    for (client, name) in [(&ann, "Ann <&\"'"), (&bob, "Bob")] {
+        posted(client, &app.url("/me"), &[("name", name)]).await;
+    }
+    assert!(shown(&ann, &url).await.contains("Nothing has been said here yet"));
+    for n in 0..4 {
+        for (client, word) in [(&ann, "tea"), (&bob, "coffee")] {
+            let text = format!("{word} {n}");
+            posted(client, &url, &[("key", &format!("k{n}")), ("text", &text)]).await;
+            let [to_ann, to_bob] = [shown(&ann, &url).await, shown(&bob, &url).await];
+            for page in [&to_ann, &to_bob] {
+                assert_eq!(texts(page).last(), Some(&text.as_str()), "what was said is there at once");
+            }
+            assert!(to_ann.contains("<bdi class=\"name\">Ann &lt;&amp;\"'</bdi>"), "{to_ann}");
+            assert!(to_bob.contains("<bdi class=\"name\">Bob</bdi>"));
+            let own = |page: &str| page.matches("class=\"message mine").count();
+            assert_eq!(own(&to_ann) + own(&to_bob), texts(&to_ann).len(), "each message is somebody's own");
+            let keys = [&to_ann, &to_bob].map(|page| between(page, "name=\"key\" value=\"", "\""));
+            assert_ne!(keys[0], keys[1]);
+        }
+    }
+    assert!(shown(&ann, &app.url("/room/b/")).await.contains("Nothing has been said here yet"), "another room's is its own");
+}
+
+#[tokio::test]
+async fn pages_go_out_in_gzip_to_those_who_take_it() {
+    let app = TestApp::start().await;
+    say(&app, "a", 1, 50).await;
+    let (reader, author) = (browser(), browser());
+    posted(&author, &app.url("/room/a/"), &[("key", "k"), ("text", "my own")]).await;
+    for client in [&reader, &author] {
+        for path in ["/", "/room/a/", "/room/a/?before=20", "/search/?q=message"] {
+            let url = app.url(path);
+            let plain = shown(client, &url).await;
+            let answer = within(path, client.get(&url).header("accept-encoding", "br, gzip").send()).await.expect("an answer");
+            assert_eq!(answer.headers()["content-encoding"], "gzip", "{path}");
+            assert!(answer.headers()["vary"].to_str().expect("ASCII").contains("accept-encoding"));
+            let packed = answer.bytes().await.expect("a body");
+            let mut page = String::new();
+            flate2::read::GzDecoder::new(&*packed).read_to_string(&mut page).expect("gzip");
+            assert_eq!(texts(&page), texts(&plain), "{path}");
+            assert_eq!(page.len(), plain.len(), "{path}");
+            assert!(packed.len() * 2 < page.len(), "{path}: {} of {}", packed.len(), page.len());
         }
     }
 }
