@@ -224,7 +224,7 @@ async fn room_with(
         match shared_page(services, who, &access, takes_gzip(&request)).await {
             Ok(Some(response)) => return with_cookies(response, who.cookies()),
             Ok(None) => {}
-            Err(cause) => return unavailable(cause, request).await,
+            Err(cause) => return refused(cause, request).await,
         }
     }
     let (slice, most) = past.map_or((Slice::Latest, NEWEST), |slice| (slice, PAST));
