@@ -21,8 +21,9 @@ use tracing::warn;
 
 use super::{
     broadcast::Broadcast,
+    conflate::BEAT,
     feed::{Entry, Feed, FeedKey, LayerGroups, Missed, News, Policy, Unavailable},
-    latest::{self, Latest},
+    latest::Latest,
     members::{Members, Round},
     ordered::{Handed, Reading, Sequence},
 };
@@ -427,7 +428,7 @@ impl Drop for Due<'_> {
 
 /// Lets the members of a latest feed be told once more after a while.
 async fn beat(group: Weak<LocalGroup>) {
-    tokio::time::sleep(latest::BEAT).await;
+    tokio::time::sleep(BEAT).await;
     if let Some(group) = group.upgrade() {
         group.take(Arrived::Beat);
     }

@@ -6,36 +6,20 @@
 //! Such a feed has no stream with offsets of its own, but versions of its keys. Both the events of the layer and what the feed's source
 //! says name them. What the source says and no event has said by the next time was lost: then the feed is read and sent once more.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use super::{
     broadcast::Broadcast,
+    conflate::Conflated,
     feed::{Entry, FeedKey, Place},
 };
 use crate::wire::Position;
 
-/// How often members are told in the long run.
-pub(super) const BEAT: Duration = Duration::from_millis(250);
-/// How many times they may be told at once after a while of quiet.
-const AT_ONCE: u32 = 4;
-/// With so many keys waiting they are told at once.
-const MOST_WAITING: usize = 1_000;
-
 /// See the module.
 #[derive(Default)]
 pub(super) struct Latest {
-    /// What members are to be told of each key, with its place in the order in which it came.
-    waiting: HashMap<FeedKey, (u64, Broadcast)>,
-    /// How many have come.
-    came: u64,
-    /// How many times members were told that beats have not made up for yet.
-    owed: u32,
-    /// A beat is under way.
-    beating: bool,
+    /// What members are to be told of each key.
+    news: Conflated<Broadcast>,
     /// Up to which versions members were told.
     told: HashMap<FeedKey, Position>,
     /// What the source said last and members were not told until then; most often it was on its way.
@@ -54,53 +38,29 @@ impl Latest {
     pub(super) fn take(&mut self, broadcast: Broadcast) -> Option<Broadcast> {
         let Some((key, version)) = broadcast.newest() else { return Some(broadcast) };
         let (key, version) = (Arc::clone(key), version.clone());
-        let is_older = self
-            .waiting
-            .get(&key)
-            .and_then(|(_, waiting)| waiting.newest())
-            .is_some_and(|(_, known)| known.epoch == version.epoch && known.offset > version.offset);
-        if !is_older {
-            self.came += 1;
-            self.waiting.insert(Arc::clone(&key), (self.came, broadcast));
-        }
+        self.news.take(&key, version.clone(), broadcast);
         self.told(&key, version);
         None
     }
 
     /// What members are told now, in the order in which it came.
     pub(super) fn told_now(&mut self) -> Vec<Broadcast> {
-        let is_due = self.owed < AT_ONCE || self.waiting.len() >= MOST_WAITING;
-        if self.waiting.is_empty() || !is_due {
-            return Vec::new();
-        }
-        self.owed = AT_ONCE.min(self.owed + 1);
-        self.all_waiting()
+        as_of_now(self.news.told_now())
     }
 
     /// What waits, whether it is time or not.
     pub(super) fn all_waiting(&mut self) -> Vec<Broadcast> {
-        let mut waiting: Vec<_> = self.waiting.drain().map(|(_, waiting)| waiting).collect();
-        waiting.sort_unstable_by_key(|(came, _)| *came);
-        let now = Instant::now();
-        // That it has waited says nothing of how fast members are written to.
-        let as_of_now = |(_, mut broadcast): (u64, Broadcast)| {
-            broadcast.arrived = now;
-            broadcast
-        };
-        waiting.into_iter().map(as_of_now).collect()
+        as_of_now(self.news.all_waiting())
     }
 
     /// A beat is over.
     pub(super) fn beat(&mut self) {
-        self.owed = self.owed.saturating_sub(1);
-        self.beating = false;
+        self.news.beat();
     }
 
     /// Whether a beat begins now. If so, the caller sees to its end.
     pub(super) fn begins_beat(&mut self) -> bool {
-        let begins = self.owed > 0 && !self.beating;
-        self.beating |= begins;
-        begins
+        self.news.begins_beat()
     }
 
     /// Something may have been lost that nothing will show.
@@ -158,11 +118,23 @@ impl Latest {
     }
 }
 
+/// That it has waited says nothing of how fast members are written to.
+fn as_of_now(mut broadcasts: Vec<Broadcast>) -> Vec<Broadcast> {
+    let now = Instant::now();
+    for broadcast in &mut broadcasts {
+        broadcast.arrived = now;
+    }
+    broadcasts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        server::hub::testing::said,
+        server::hub::{
+            conflate::{AT_ONCE, MOST_WAITING},
+            testing::said,
+        },
         wire::{Offset, Topic},
     };
 
@@ -296,7 +268,7 @@ mod tests {
         for room in 0..10 * MOST_WAITING {
             latest.take(news(&format!("r{room}"), 1));
             latest.told_now();
-            assert!(latest.waiting.len() < MOST_WAITING);
+            assert!(latest.news.len() < MOST_WAITING);
         }
     }
 }

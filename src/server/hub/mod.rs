@@ -22,6 +22,7 @@
 //! A server that stops takes its leave of the members in batches (`drain`).
 
 mod broadcast;
+mod conflate;
 mod drain;
 mod feed;
 mod group;
@@ -52,6 +53,7 @@ pub(super) use self::broadcast::v1;
 pub use self::mailbox::Mailbox;
 pub use self::{
     broadcast::Form,
+    conflate::{BEAT, Conflated},
     feed::{Entry, Feed, FeedKey, LayerGroups, Missed, News, Place, PlainMessage, Policy, Unavailable},
     outbound::Outbound,
 };

@@ -22,7 +22,6 @@ use crate::{
     },
     wire::{
         self, BY_PROGRAM, Change, Content, Epoch, Group, Message, Offset, Person, Position, RoomSummary, Stored, Timestamp,
-        beginning,
     },
 };
 
@@ -165,10 +164,7 @@ fn read_change(event: &Event) -> Option<(Position, Change)> {
 /// Says what a room's latest message is now, since the entry at the offset `since`: it is that entry or was changed by it. The list
 /// shows the beginning.
 pub(super) fn listed(group: &Group, place: (&Epoch, Offset), message: &Message, since: Offset) -> Event {
-    let Message { id, key, from, content, at } = message;
-    let content = Content { text: beginning(&content.text), reactions: Vec::new(), changed: None, ..*content };
-    let shown = Message { id: id.clone(), key: key.clone(), from: from.clone(), content, at: *at };
-    let message = in_full(MESSAGE, TEXT, Some(place), &shown);
+    let message = in_full(MESSAGE, TEXT, Some(place), message);
     let event = Event::new(LISTED).with("group", group.as_str()).with("latest", Value::Map(message.fields().clone()));
     event.with("since", since.0.cast_signed())
 }
