@@ -330,7 +330,7 @@ mod tests {
                 let socket = Socket::new(listener.accept().await.unwrap().0, None, 0, &Arc::default());
                 (Outbound::WebSocket(Arc::new(socket)), Reader::Socket(reader))
             } else {
-                let mailbox = Arc::new(Mailbox::new());
+                let mailbox = Arc::new(Mailbox::default());
                 (Outbound::Mailbox(Arc::clone(&mailbox)), Reader::Mailbox(mailbox))
             };
             let session = Session::new(scope.clone(), None);

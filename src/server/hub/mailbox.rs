@@ -19,11 +19,13 @@ struct Kept {
     is_closed: bool,
 }
 
-impl Mailbox {
-    pub fn new() -> Self {
+impl Default for Mailbox {
+    fn default() -> Self {
         Self { id: ConnectionId::fresh(), tap: Tap::default(), kept: Mutex::default(), came: Notify::new() }
     }
+}
 
+impl Mailbox {
     pub fn id(&self) -> ConnectionId {
         self.id
     }
@@ -48,7 +50,9 @@ impl Mailbox {
         let mut kept = self.kept.lock();
         if !kept.is_closed {
             self.tap.said(frames);
-            frames.iter().for_each(|frame| kept.bytes.extend_from_slice(frame.bytes()));
+            for frame in frames {
+                kept.bytes.extend_from_slice(frame.bytes());
+            }
             self.came.notify_one();
         }
     }

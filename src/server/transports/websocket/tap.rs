@@ -87,7 +87,7 @@ mod tests {
             other.said(&[Frame::text("b")]);
             done.send(()).unwrap();
         });
-        is_done.recv_timeout(Duration::from_secs(60)).expect("it waits for nothing");
+        is_done.recv_timeout(Duration::from_mins(1)).expect("it waits for nothing");
         drop(held);
     }
 
