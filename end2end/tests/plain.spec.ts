@@ -87,3 +87,23 @@ test('a page of another origin is not let in unless the settings allow it', asyn
   await expect(page).toHaveTitle('closed 1006');
   site.close();
 });
+
+test('a page that offers sub-protocols is connected where the room’s rule names one', async ({ page, problems }) => {
+  problems.allow(/WebSocket connection to .* failed: .*[Ss]ub-?protocol|WebSocket connection to .*Sec-WebSocket-Protocol/);
+  const rules = '[{"match":"named","protocols":["chat.v2","chat.v1"]},{"match":"*"}]';
+  const server = await Server.start({ env: { CONFAB_ROOMS: rules } });
+  await page.goto(server.url);
+  const taken = (room: string, offered: string[]) =>
+    page.evaluate(
+      ({ room, offered }) =>
+        new Promise<string>((resolve) => {
+          const socket = new WebSocket(`ws://${location.host}/room/${room}/`, offered);
+          socket.onopen = () => resolve(socket.protocol);
+          socket.onclose = () => resolve('refused by the browser');
+        }),
+      { room, offered },
+    );
+  expect(await taken('named', ['chat.v1', 'chat.v2'])).toBe('chat.v1');
+  expect(await taken('named', ['other', 'chat.v2'])).toBe('chat.v2');
+  expect(await taken('unnamed', ['chat.v2'])).toBe('refused by the browser');
+});

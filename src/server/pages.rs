@@ -246,12 +246,13 @@ async fn shared_page(
     gzip: bool,
 ) -> Result<Option<Response>, StoreError> {
     let group = &access.room().group;
-    let (head, members) = (access.head().await?, services.presence.members(group));
+    let members = services.presence.members(group);
     let render = async {
+        let made = Instant::now();
         let stretch = access.part_of(Slice::Latest, NEWEST, PAGE_BYTES, rendered_bytes).await?;
-        Ok::<_, StoreError>(render_for_all(services, access, stretch, members.clone()).await)
+        Ok::<_, StoreError>(render_for_all(services, access, stretch, (members.clone(), made)).await)
     };
-    let shared = services.room_pages.get(group, &head, &members, render).await?;
+    let shared = services.room_pages.get(group, &members, access.head(), render).await?;
     let reader = who.person();
     let Some(shared) = shared.filter(|shared| shared.template.is_for(reader, who.account().is_none())) else { return Ok(None) };
     let (nonce, form_key) = (super::random::hex_128(), super::random::fresh_key());
@@ -268,8 +269,12 @@ async fn shared_page(
 }
 
 /// None where the page is not as a template needs it; the log has that then.
-async fn render_for_all(services: &Services, access: &Access<Room>, stretch: Stretch, members: Members) -> Option<Shared> {
-    let made = Instant::now();
+async fn render_for_all(
+    services: &Services,
+    access: &Access<Room>,
+    stretch: Stretch,
+    (members, made): (Members, Instant),
+) -> Option<Shared> {
     let head = Position { epoch: stretch.epoch.clone(), offset: stretch.offset };
     let stand_in = StandIn::new();
     let page = Page::Room(RoomPage {

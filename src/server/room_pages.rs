@@ -57,30 +57,39 @@ type Place = tokio::sync::Mutex<Option<Arc<Shared>>>;
 pub(super) struct Shared {
     pub(super) head: Position,
     pub(super) members: Members,
+    /// Before anything of it was read.
     pub(super) made: Instant,
     pub(super) template: Template,
 }
 
 impl Shared {
-    /// Whether it is what would be rendered now.
-    fn is_fresh(&self, head: &Position, members: &Members) -> bool {
-        self.made.elapsed() < FRESH && self.head == *head && self.members == *members
+    /// Whether it may be what would be rendered now: if the stream stands where it stood then, it is.
+    fn may_stand(&self, members: &Members) -> bool {
+        self.made.elapsed() < FRESH && self.members == *members
     }
 }
 
 impl RoomPages {
-    /// The page of a room whose stream stands at `head` and in which `members` are: as it was rendered, or as `render` does it now. None
-    /// where it cannot be shared.
+    /// The page of a room in which `members` are: as it was rendered, if `head` says that its stream stands where it stood then, or as
+    /// `render` does it now. None where it cannot be shared.
     pub(super) async fn get<E>(
         &self,
         group: &Group,
-        head: &Position,
         members: &Members,
+        head: impl Future<Output = Result<Position, E>>,
         render: impl Future<Output = Result<Option<Shared>, E>>,
     ) -> Result<Option<Arc<Shared>>, E> {
+        let came = Instant::now();
         let place = self.place(group);
+        let kept = place.lock().await.clone();
+        if let Some(kept) = kept.filter(|kept| kept.may_stand(members))
+            && head.await? == kept.head
+        {
+            return Ok(Some(kept));
+        }
         let mut shared = place.lock().await;
-        if let Some(shared) = shared.as_ref().filter(|shared| shared.is_fresh(head, members)) {
+        // What another has rendered meanwhile was read since this was asked for.
+        if let Some(shared) = shared.as_ref().filter(|shared| shared.made >= came && shared.members == *members) {
             return Ok(Some(Arc::clone(shared)));
         }
         *shared = None;
