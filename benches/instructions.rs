@@ -45,7 +45,12 @@ fn counted(command: &Command) -> Command {
         .arg(command.get_program())
         .args(command.get_args());
     valgrind.env("TOKIO_WORKER_THREADS", "1");
-    valgrind.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => valgrind.env(name, value),
+            None => valgrind.env_remove(name),
+        };
+    }
     valgrind
 }
 

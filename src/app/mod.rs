@@ -27,9 +27,9 @@ use leptos::{either::EitherOf4, prelude::*};
 pub use lobby::LobbyState;
 pub use outside::{Intent, Loading, LobbyLink, Outside, RoomLink, Status};
 pub use page::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage};
-#[cfg(feature = "ssr")]
-pub use room::rendered_bytes;
 pub use room::{Delivery, Editing, Edits, End, Gap, Here, Input, MENU, RoomState, Row, RowKey, Signals, Typists, What, Wish};
+#[cfg(feature = "ssr")]
+pub use room::{as_data, rendered_bytes};
 #[cfg(feature = "ssr")]
 pub use words::words;
 

@@ -1,7 +1,8 @@
 //! The server. Who may know whom: `transports::websocket` knows bytes, not rooms; `layers` knows neither store nor sockets;
 //! `rooms` knows `store` and `layers`; `presence` knows `layers`; `hub`, `session` and `transports` join them; `services` holds what a
-//! server is made of, `pages`, `api` and `operators` answer with it, and `routing` names them all. No arrow runs back, which `xtask/tests/arrows.rs` checks. `layer` and
-//! `storage` make of the settings what they name. `visitors` tells from which address a request comes and `who` from whom, `bucket`
+//! server is made of, `pages`, `api` and `operators` answer with it, and `routing` names them all. No arrow runs back, which
+//! `xtask/tests/arrows.rs` checks. `layer` and `storage` make of the settings what they name. `visitors` tells from which address
+//! a request comes and `who` from whom, `bucket`
 //! how often something may be, `quota` how much an account and an address may have carried, `turns` whose turn it is. All count on
 //! handles of `telemetry`, or, as `websocket` does, on one of their own that `telemetry` reads.
 //!

@@ -36,7 +36,10 @@ use super::{
 };
 use crate::{
     app::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, rendered_bytes, shell},
-    wire::{Event, Group, InvalidName, InvalidPersonName, Key, Members, Offset, PersonName, Position, Renamed, Stretch, Text},
+    wire::{
+        Event, Group, InvalidName, InvalidPersonName, Key, Members, Offset, Person, PersonName, Position, Renamed, Stretch,
+        Text,
+    },
 };
 
 /// How many messages a page of the past shows.
@@ -231,7 +234,9 @@ async fn room_with(
     let shown = access.page_of(slice, most, PAGE_BYTES, rendered_bytes).await;
     match shown {
         Ok(stretch) => {
-            let page = room_page(services, who, &access, stretch, mistake);
+            let members = services.presence.members(&access.room().group);
+            let reader = (who.person().clone(), super::random::fresh_key());
+            let page = room_page(services, &access, reader, (stretch, members), mistake);
             with_cookies(render(status, page, request).await, who.cookies())
         }
         Err(cause) => refused(cause, request).await,
@@ -246,14 +251,17 @@ async fn shared_page(
     gzip: bool,
 ) -> Result<Option<Response>, StoreError> {
     let group = &access.room().group;
-    let members = services.presence.members(group);
+    let (members, reader) = (services.presence.members(group), who.person());
+    // Who is named would have it rendered for all first, and then once more.
+    if members.people.iter().any(|person| person.id == reader.id) {
+        return Ok(None);
+    }
     let render = async {
         let made = Instant::now();
         let stretch = access.part_of(Slice::Latest, NEWEST, PAGE_BYTES, rendered_bytes).await?;
         Ok::<_, StoreError>(render_for_all(services, access, stretch, (members.clone(), made)).await)
     };
     let shared = services.room_pages.get(group, &members, access.head(), render).await?;
-    let reader = who.person();
     let Some(shared) = shared.filter(|shared| shared.template.is_for(reader, who.account().is_none())) else { return Ok(None) };
     let (nonce, form_key) = (super::random::hex_128(), super::random::fresh_key());
     let mut response = if gzip {
@@ -277,15 +285,8 @@ async fn render_for_all(
 ) -> Option<Shared> {
     let head = Position { epoch: stretch.epoch.clone(), offset: stretch.offset };
     let stand_in = StandIn::new();
-    let page = Page::Room(RoomPage {
-        group: access.room().group.clone(),
-        you: stand_in.you.clone(),
-        stretch: stretch.clone(),
-        members: members.clone(),
-        form_key: stand_in.form_key.clone(),
-        longest: services.limits.message_bytes,
-        mistake: None,
-    });
+    let reader = (stand_in.you.clone(), stand_in.form_key.clone());
+    let page = room_page(services, access, reader, (stretch.clone(), members.clone()), None);
     let (parts, body) = render(StatusCode::OK, page, Request::default()).await.into_parts();
     let nonce = nonce_of(parts.headers.get(header::CONTENT_SECURITY_POLICY)?)?;
     let html = String::from_utf8(axum::body::to_bytes(body, usize::MAX).await.ok()?.into()).ok()?;
@@ -298,17 +299,17 @@ async fn render_for_all(
 
 fn room_page(
     services: &Services,
-    who: &Who,
     access: &Access<Room>,
-    stretch: Stretch,
+    (you, form_key): (Person, Key),
+    (stretch, members): (Stretch, Members),
     mistake: Option<(String, String)>,
 ) -> Page {
     Page::Room(RoomPage {
         group: access.room().group.clone(),
-        you: who.person().clone(),
+        you,
         stretch,
-        members: services.presence.members(&access.room().group),
-        form_key: super::random::fresh_key(),
+        members,
+        form_key,
         longest: services.limits.message_bytes,
         mistake,
     })

@@ -292,7 +292,8 @@ impl World {
     }
 }
 
-/// Both sitters have the last word in all their rooms, one corrects it in one of them, and no node hears any of it by Redis. Then one loses its connection, the other
+/// Both sitters have the last word in all their rooms, one corrects it in one of them, and no node hears any of it by Redis. Then
+/// one loses its connection, the other
 /// hears the next word in its own room.
 async fn last_words(tabs: &mut [Tab], relays: &[RedisRelay; NODES]) {
     for relay in relays {

@@ -2,7 +2,8 @@
 //!
 //! Each file is read with `syn`: what it uses by `use` or by a path that begins with `crate`, `self`, `super` or a module of its own
 //! is followed to the file that defines it, through re-exports. A re-export by itself is no knowledge: a `mod.rs` that hands
-//! on what its parts define does not depend on them. Nor is it one when a part uses what the module around it has. Tests inside the files are left out, and so are macros' arguments.
+//! on what its parts define does not depend on them. Nor is it one when a part uses what the module around it has.
+//! Tests inside the files are left out, and so are macros' arguments.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -17,7 +17,7 @@ pub use actions::MENU;
 pub use edits::{Editing, Edits};
 pub use presence::{Here, Typists};
 #[cfg(feature = "ssr")]
-pub use rendered::rendered_bytes;
+pub use rendered::{as_data, rendered_bytes};
 pub use signals::Signals;
 pub use state::{Delivery, End, Gap, Input, RoomState, Row, RowKey};
 pub(super) use view::Room;

@@ -49,6 +49,14 @@ fn data(text: &str) -> usize {
     text.chars().map(in_script).sum()
 }
 
+/// A text in the data, as it is written there.
+pub fn as_data(text: &str) -> String {
+    let json = serde_json::to_string(text).expect("a text is JSON"); // never: it has no keys and no numbers
+    let script = format!("{:?}", json.replace('<', r"\u003c"));
+    // Without the quotation marks at both ends of both.
+    script[3..script.len() - 3].to_owned()
+}
+
 fn in_script(char: char) -> usize {
     match char {
         '<' => r"\\u003c".len(),
@@ -66,13 +74,6 @@ fn in_script(char: char) -> usize {
 mod tests {
     use super::*;
 
-    /// As the page writes its data.
-    fn written(text: &str) -> usize {
-        let json = serde_json::to_string(text).expect("a text is JSON").replace('<', r"\u003c");
-        // Without the quotation marks at both ends of both.
-        format!("{json:?}").len() - 6
-    }
-
     #[test]
     fn a_text_in_the_data_is_as_long_as_it_is_written() {
         for text in [
@@ -82,7 +83,7 @@ mod tests {
             "\0\u{1}\u{1f}\n\r\t\u{8}\u{c}\u{7f}",
             "e\u{301} \u{200b}\u{202e}\u{e0001} 王 👍 \u{ad}\u{ffff}",
         ] {
-            assert_eq!(data(text), written(text), "{text:?}");
+            assert_eq!(data(text), as_data(text).len(), "{text:?}");
         }
     }
 

@@ -8,7 +8,7 @@
 use std::{collections::HashSet, sync::OnceLock};
 
 use crate::{
-    app::{hue, initial, words},
+    app::{as_data, hue, initial, words},
     server::{
         gzip::{Deflated, Gzip, gzip},
         random,
@@ -106,12 +106,7 @@ impl Writing {
         match self {
             Self::Text => into.push_str(&words(text)),
             Self::Attribute => into.push_str(&words(text).replace('"', "&quot;")),
-            Self::Data => {
-                let json = serde_json::to_string(text).expect("a text is JSON"); // never: it has no keys and no numbers
-                let script = format!("{:?}", json.replace('<', r"\u003c"));
-                // Without both pairs of quotation marks.
-                into.push_str(&script[3..script.len() - 3]);
-            }
+            Self::Data => into.push_str(&as_data(text)),
         }
     }
 }

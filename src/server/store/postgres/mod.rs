@@ -1,7 +1,8 @@
 //! The store that several nodes share: a PostgreSQL database.
 //!
 //! Messages and changes go down a queue to the one [writer] task of this node, which [appends](append) what has gathered there in one
-//! transaction of one round trip, or two where messages are changed. Nodes that write to the same room take turns by the lock of its row, so its offsets rise without a gap
+//! transaction of one round trip, or two where messages are changed. Nodes that write to the same room take turns by the lock of
+//! its row, so its offsets rise without a gap
 //! whoever writes. Pages are [read](reader) over connections of their own.
 //!
 //! A node hears of its own commits by [`Commits`], of the others' by the channel layer; and whatever was lost on the way there, or

@@ -1,13 +1,15 @@
 //! The embedded store: one `SQLite` database in a folder of its own.
 //!
 //! An append goes down a queue to the one [writer](writer) thread, which commits what has gathered there in one transaction: while it
-//! waits for the disk the next [batch](super::log::batch) gathers. Pages are [read](reader) over connections of their own, which write-ahead logging lets see the last
-//! commit while the next is being written. What is in the log goes into the database [beside](checkpoint) all this. The
+//! waits for the disk the next [batch](super::log::batch) gathers. Pages are [read](reader) over connections of their own, which
+//! write-ahead logging lets see the last commit while the next is being written. What is in the log goes into the database
+//! [beside](checkpoint) all this. The
 //! index of words, in which is [searched](search), follows the commits; nobody waits for it.
 //!
 //! All connections share what is known of the database's [condition]: damage, and files that are not in their place any more.
 //!
-//! The folder holds `confab.db` with its log, `search.db`, which can be made again from it, and `confab.lock`, which the server that uses the [folder] keeps locked. A
+//! The folder holds `confab.db` with its log, `search.db`, which can be made again from it, and `confab.lock`, which the server
+//! that uses the [folder] keeps locked. A
 //! [copy] of it can be made meanwhile.
 
 use std::{
