@@ -62,7 +62,8 @@ for (const [what, change] of Object.entries(changes)) {
     const letGo = await hold(page);
     await page.goto(`/room/${name}/`, { waitUntil: 'commit' });
     const room = new Room(page);
-    await expect(room.composer).toBeVisible();
+    // What watches for changes stands behind all else, so a change before that would not be seen; the next test is of those.
+    await page.waitForLoadState('domcontentloaded');
     await room.composer.fill('half a thought');
     await change(page);
     letGo();
