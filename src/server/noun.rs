@@ -8,7 +8,7 @@ use super::{
     hub::{Feed, Unavailable},
     problem::Problem,
 };
-use crate::wire::{CommandError, Emoji, Key, MessageId, Offset, Position, State};
+use crate::wire::{Act, CommandError, Offset, Position, State};
 
 /// A topic that is open to a person.
 #[async_trait]
@@ -35,24 +35,5 @@ pub trait Opened: Send + Sync {
     async fn act(&self, act: Act) -> Result<Option<Offset>, CommandError> {
         let _ = act;
         Err(Problem::NothingSent(self.feed().topic().clone()).into())
-    }
-}
-
-/// What somebody does in a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
-    Send { key: Key, text: String },
-    Edit { message: MessageId, text: String },
-    Delete { message: MessageId },
-    React { message: MessageId, emoji: Emoji, on: bool },
-}
-
-impl Act {
-    /// About how many bytes of it every member is given.
-    pub fn bytes(&self) -> usize {
-        match self {
-            Self::Send { text, .. } | Self::Edit { text, .. } => text.len(),
-            Self::Delete { .. } | Self::React { .. } => 0,
-        }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         allowance::{Allowance, Spent},
         assets::BUILD,
         hub::{Form, Membership, Outbound, Reachable, Unavailable, v1},
-        noun::{Act, Opened},
+        noun::Opened,
         presence::Attendance,
         problem::Problem,
         quota::Owed,
@@ -22,8 +22,8 @@ use crate::{
         visitors::Household,
     },
     wire::{
-        self, Answer, Command, CommandError, Delete, Edit, Group, Join, Outcome, Position, React, Reply, Request, Send,
-        ServerFrame, State, Topic, Typing, Welcome,
+        self, Act, Answer, Command, CommandError, Group, Join, Outcome, Position, Reply, Request, ServerFrame, State, Topic,
+        Typing, Welcome,
     },
 };
 
@@ -180,10 +180,7 @@ impl Session {
                 Some(_) => Ok(Some(Answer::Done {})),
                 None => Err(not_joined(&leave.topic)),
             },
-            Command::Send(Send { topic, key, text }) => self.act(&topic, Act::Send { key, text }).await,
-            Command::Edit(Edit { topic, message, text }) => self.act(&topic, Act::Edit { message, text }).await,
-            Command::Delete(Delete { topic, message }) => self.act(&topic, Act::Delete { message }).await,
-            Command::React(React { topic, message, emoji, on }) => self.act(&topic, Act::React { message, emoji, on }).await,
+            Command::Act { topic, act } => self.act(&topic, act).await,
             Command::Typing(typing) => self.typing(&typing).map(|()| Some(Answer::Done {})),
             Command::Ping(_) => Ok(Some(Answer::Done {})),
         }

@@ -3,11 +3,12 @@
 use std::{borrow::Cow, fmt};
 
 use serde::{
-    Deserialize, Deserializer, Serialize,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
+    ser::SerializeMap as _,
 };
 
-use super::{Code, CommandError, Emoji, InvalidName, Key, MessageId, Position, Topic};
+use super::{Act, Code, CommandError, Position, Topic};
 
 /// A command with the number that its one answer will carry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,15 +19,15 @@ pub struct Request {
 }
 
 /// The commands; on the wire each is one key beside `id`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Join(Join),
     Leave(Leave),
-    Send(Send),
-    Edit(Edit),
-    Delete(Delete),
-    React(React),
+    /// Do something in a topic that was joined.
+    Act {
+        topic: Topic,
+        act: Act,
+    },
     Typing(Typing),
     Ping(Ping),
 }
@@ -46,62 +47,6 @@ pub struct Join {
 #[serde(deny_unknown_fields)]
 pub struct Leave {
     pub topic: Topic,
-}
-
-/// Say something in a room that was joined.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Send {
-    pub topic: Topic,
-    pub key: Key,
-    pub text: String,
-}
-
-/// Say one's own message differently. What it says already changes nothing, so the command may be repeated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Edit {
-    pub topic: Topic,
-    /// The message.
-    pub message: MessageId,
-    pub text: String,
-}
-
-/// Take one's own message back. May be repeated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Delete {
-    pub topic: Topic,
-    pub message: MessageId,
-}
-
-/// Put a reaction to a message, or take one's own away. May be repeated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "AnyReact")]
-pub struct React {
-    pub topic: Topic,
-    pub message: MessageId,
-    pub emoji: Emoji,
-    pub on: bool,
-}
-
-/// A reaction as it may come: what may not be put may have been, and can be taken away.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AnyReact {
-    topic: Topic,
-    message: MessageId,
-    emoji: Emoji,
-    on: bool,
-}
-
-impl TryFrom<AnyReact> for React {
-    type Error = InvalidName;
-
-    fn try_from(AnyReact { topic, message, emoji, on }: AnyReact) -> Result<Self, InvalidName> {
-        let emoji = if on { emoji.as_str().parse()? } else { emoji };
-        Ok(Self { topic, message, emoji, on })
-    }
 }
 
 /// Let the others in a room that was joined know that one is writing something.
@@ -129,11 +74,9 @@ impl Request {
     /// # Errors
     /// What is wrong with it, with the `id` to answer to where one could be read.
     pub fn parse(text: &str) -> Result<Self, (Option<u64>, CommandError)> {
-        // A list could stand for the object, if it were asked.
-        let is_object = text.trim_ascii_start().starts_with('{');
-        let error = match serde_json::from_str::<Whole>(text).map(Whole::request) {
-            Ok(Some(request)) if is_object => return Ok(request),
-            Ok(_) => None,
+        let error = match serde_json::from_str(text) {
+            Ok(Whole(Some(request))) => return Ok(request),
+            Ok(Whole(None)) => None,
             Err(error) => Some(error),
         };
         let Keys { id, name, others } = serde_json::from_str(text)
@@ -148,10 +91,9 @@ impl Request {
             let error = error.map_or_else(|| "an object is needed".to_owned(), |error| error.to_string());
             return Err(bad(Some(id), format!("{name}: {error}")));
         }
-        let message = format!(
-            "there is no command `{}`; there are join, leave, send, edit, delete, react, typing and ping",
-            name.chars().take(32).collect::<String>()
-        );
+        let [all @ .., last] = &COMMANDS;
+        let name: String = name.chars().take(32).collect();
+        let message = format!("there is no command `{name}`; there are {} and {last}", all.join(", "));
         Err((Some(id), CommandError::new(Code::UnknownCommand, message)))
     }
 }
@@ -163,38 +105,68 @@ fn bad(id: Option<u64>, message: String) -> (Option<u64>, CommandError) {
 
 const COMMANDS: [&str; 8] = ["join", "leave", "send", "edit", "delete", "react", "typing", "ping"];
 
-/// A command that is as it should be. The first key or value that is not ends the reading.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Whole {
-    id: Id,
-    join: Option<Join>,
-    leave: Option<Leave>,
-    send: Option<Send>,
-    edit: Option<Edit>,
-    delete: Option<Delete>,
-    react: Option<React>,
-    typing: Option<Typing>,
-    ping: Option<Ping>,
+impl Serialize for Command {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct InTopic<'a> {
+            topic: &'a Topic,
+            #[serde(flatten)]
+            act: &'a Act,
+        }
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self {
+            Self::Join(join) => map.serialize_entry("join", join)?,
+            Self::Leave(leave) => map.serialize_entry("leave", leave)?,
+            Self::Act { topic, act } => map.serialize_entry(act.name(), &InTopic { topic, act })?,
+            Self::Typing(typing) => map.serialize_entry("typing", typing)?,
+            Self::Ping(ping) => map.serialize_entry("ping", ping)?,
+        }
+        map.end()
+    }
 }
 
-impl Whole {
-    /// None unless it has exactly one command.
-    fn request(self) -> Option<Request> {
-        let Self { id: Id(id), join, leave, send, edit, delete, react, typing, ping } = self;
-        let commands = [
-            join.map(Command::Join),
-            leave.map(Command::Leave),
-            send.map(Command::Send),
-            edit.map(Command::Edit),
-            delete.map(Command::Delete),
-            react.map(Command::React),
-            typing.map(Command::Typing),
-            ping.map(Command::Ping),
-        ];
-        let mut commands = commands.into_iter().flatten();
-        let command = commands.next()?;
-        commands.next().is_none().then_some(Request { id, command })
+impl Command {
+    /// Reads the value of the command of this name; none where the value is null.
+    fn read<'de, M: MapAccess<'de>>(name: &str, map: &mut M) -> Result<Option<Self>, M::Error> {
+        Ok(match name {
+            "join" => map.next_value::<Option<_>>()?.map(Self::Join),
+            "leave" => map.next_value::<Option<_>>()?.map(Self::Leave),
+            "typing" => map.next_value::<Option<_>>()?.map(Self::Typing),
+            "ping" => map.next_value::<Option<_>>()?.map(Self::Ping),
+            act => Act::read(act, map)?.map(|(topic, act)| Self::Act { topic, act }),
+        })
+    }
+}
+
+/// A command that is as it should be; none unless it has exactly one. The first key or value that is not as it should be ends the reading.
+struct Whole(Option<Request>);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Whole, M::Error> {
+                let (mut id, mut command) = (None, None);
+                while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+                    match (&*key, &id, &command) {
+                        ("id", None, _) => id = Some(map.next_value::<Id>()?.0),
+                        ("id", ..) => return Err(M::Error::duplicate_field("id")),
+                        (name, _, None) => command = Some(Command::read(name, &mut map)?),
+                        (..) => return Err(M::Error::custom("there is a second command")),
+                    }
+                }
+                Ok(Whole(id.zip(command.flatten()).map(|(id, command)| Request { id, command })))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
     }
 }
 
@@ -250,6 +222,7 @@ impl<'de> Deserialize<'de> for Keys {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde::de::value::MapDeserializer;
 
     use super::*;
 
@@ -274,6 +247,15 @@ mod tests {
         ] {
             let request = Request::parse(text).expect(text);
             assert_eq!(serde_json::to_string(&request).expect("JSON"), text);
+        }
+    }
+
+    #[test]
+    fn every_command_that_is_named_is_one() {
+        for name in COMMANDS {
+            let (id, error) = Request::parse(&format!(r#"{{"id":7,"{name}":0}}"#)).expect_err("a number");
+            assert_eq!((id, error.code), (Some(7), Code::BadRequest), "{name}");
+            assert!(error.message.starts_with(&format!("{name}: invalid type: integer `0`, expected ")), "{}", error.message);
         }
     }
 
@@ -358,18 +340,12 @@ mod tests {
         let Some(id) = id else { return (None, Err(Code::BadRequest)) };
         let mut rest = map.into_iter();
         let (Some((name, body)), None) = (rest.next(), rest.next()) else { return (Some(id), Err(Code::BadRequest)) };
-        let command = match name.as_str() {
-            "join" => serde_json::from_value(body).map(Command::Join),
-            "leave" => serde_json::from_value(body).map(Command::Leave),
-            "send" => serde_json::from_value(body).map(Command::Send),
-            "edit" => serde_json::from_value(body).map(Command::Edit),
-            "delete" => serde_json::from_value(body).map(Command::Delete),
-            "react" => serde_json::from_value(body).map(Command::React),
-            "typing" => serde_json::from_value(body).map(Command::Typing),
-            "ping" => serde_json::from_value(body).map(Command::Ping),
-            _ => return (Some(id), Err(Code::UnknownCommand)),
-        };
-        (Some(id), command.map_err(|_| Code::BadRequest))
+        if !COMMANDS.contains(&name.as_str()) {
+            return (Some(id), Err(Code::UnknownCommand));
+        }
+        let mut map = MapDeserializer::<_, serde_json::Error>::new([(name.as_str(), body)].into_iter());
+        let command = map.next_key::<String>().and_then(|_| Command::read(&name, &mut map));
+        (Some(id), command.ok().flatten().ok_or(Code::BadRequest))
     }
 
     fn parsed(text: &str) -> (Option<u64>, Result<Command, Code>) {

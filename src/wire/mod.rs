@@ -1,12 +1,13 @@
 //! What crosses the network, as types: both sides compile this and nothing here does I/O.
 //!
-//! A client sends a [`Request`] (a number and a [`Command`]) and gets exactly one [`Reply`] with the same number.
+//! A client sends a [`Request`] (a number and a [`Command`], which mostly is an [`Act`] in a topic) and gets exactly one [`Reply`] with the same number.
 //! Whatever happens in a [`Topic`] reaches its members as a [`Push`]: an [`Event`] and, where the topic keeps
 //! history, the [`Offset`] it has in the topic's stream. Names, positions and times are types of their own; they
 //! are checked where they enter (`FromStr`, serde) and trusted afterwards.
 //!
 //! The protocol in prose, with examples, is `docs/protocol.md`.
 
+mod act;
 mod case;
 mod change;
 mod clusters;
@@ -23,10 +24,11 @@ mod server;
 mod text;
 mod time;
 
+pub use act::Act;
 pub use case::{lowercase, uppercase};
 pub use change::{Change, Content, MOST_KINDS, MOST_KINDS_OF_ONE, Mine, REACTION_SAMPLE, Reaction, beginning};
 pub use clusters::{cut, first_cluster};
-pub use command::{Command, Delete, Edit, Join, Leave, Ping, React, Request, Send, Typing};
+pub use command::{Command, Join, Leave, Ping, Request, Typing};
 pub use emoji::Emoji;
 pub use error::{Code, CommandError};
 pub use event::{BY_PROGRAM, Event, Message, Renamed, RoomList, RoomSummary, Stored, Stretch};

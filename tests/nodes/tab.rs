@@ -7,8 +7,8 @@ use std::collections::{HashSet, VecDeque};
 use confab::{
     app::{Input, LobbyState, RoomState, Row, RowKey},
     wire::{
-        Answer, Code, Command, Content, Delete, Edit, Event, Join, Key, MessageId, Mine, Offset, Outcome, Person, Ping,
-        Position, Push, React, Request, RoomList, Send, ServerFrame, Stored, Stretch, Timestamp, Topic,
+        self, Answer, Code, Command, Content, Event, Join, Key, MessageId, Mine, Offset, Outcome, Person, Ping, Position, Push,
+        Request, RoomList, ServerFrame, Stored, Stretch, Timestamp, Topic,
     },
 };
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -355,7 +355,7 @@ impl Tab {
     async fn try_send(&mut self, room: usize, number: usize) -> Result<(), Error> {
         let topic = self.rooms[room].topic();
         let Said { key, text, .. } = &self.rooms[room].asked.said[number];
-        let command = Command::Send(Send { topic, key: key.clone(), text: text.clone() });
+        let command = Command::Act { topic, act: wire::Act::Send { key: key.clone(), text: text.clone() } };
         match &mut self.link {
             Some(link) => link.ask(Asked::Said(room, number), command).await,
             None => Ok(()),
@@ -374,28 +374,29 @@ impl Tab {
     }
 
     async fn try_say_differently(&mut self, room: usize, message: MessageId, text: String) -> Result<(), Error> {
-        let edit = Edit { topic: self.rooms[room].topic(), message: message.clone(), text: text.clone() };
-        self.try_change(room, message, What::Edit(text), Command::Edit(edit)).await
+        let edit = wire::Act::Edit { message: message.clone(), text: text.clone() };
+        self.try_change(room, message, What::Edit(text), edit).await
     }
 
     async fn try_delete(&mut self, room: usize, which: Index) -> Result<(), Error> {
         let Some(message) = self.shown(room, which, true) else { return Ok(()) };
-        let delete = Delete { topic: self.rooms[room].topic(), message: message.clone() };
-        self.try_change(room, message, What::Delete, Command::Delete(delete)).await
+        let delete = wire::Act::Delete { message: message.clone() };
+        self.try_change(room, message, What::Delete, delete).await
     }
 
     async fn try_react(&mut self, room: usize, which: Index, on: bool) -> Result<(), Error> {
         let Some(message) = self.shown(room, which, false) else { return Ok(()) };
         let emoji = "👍".parse().expect("an emoji");
-        let react = React { topic: self.rooms[room].topic(), message: message.clone(), emoji, on };
-        self.try_change(room, message, What::React, Command::React(react)).await
+        let react = wire::Act::React { message: message.clone(), emoji, on };
+        self.try_change(room, message, What::React, react).await
     }
 
-    async fn try_change(&mut self, room: usize, message: MessageId, what: What, command: Command) -> Result<(), Error> {
+    async fn try_change(&mut self, room: usize, message: MessageId, what: What, act: wire::Act) -> Result<(), Error> {
+        let topic = self.rooms[room].topic();
         let Some(link) = &mut self.link else { return Ok(()) };
         let changed = &mut self.rooms[room].asked.changed;
         changed.push(Changed { message, what, place: None, settled: false });
-        link.ask(Asked::Changed(room, changed.len() - 1), command).await
+        link.ask(Asked::Changed(room, changed.len() - 1), Command::Act { topic, act }).await
     }
 
     /// What this tab has said and has no answer to.

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     app::{Delivery, Editing, RoomLink, RowKey, What, Wish},
-    wire::{Command, Delete, Edit, Group, Key, MessageId, React, Send, Topic, Unreadable, read},
+    wire::{Act, Command, Group, Key, MessageId, Topic, Unreadable, read},
 };
 
 /// One thing that waits.
@@ -131,7 +131,7 @@ impl Outbox {
                     // The key was made by `fresh_key`.
                     Some((key.key().parse().ok()?, row.content.text.clone()))
                 })?;
-                Some(Command::Send(Send { topic, key, text }))
+                Some(Command::Act { topic, act: Act::Send { key, text } })
             }
             Task::Change(_, wish) => Some(command_of(topic, wish.clone())),
         }
@@ -191,11 +191,12 @@ impl Outbox {
 
 /// What asks for it.
 fn command_of(topic: Topic, Wish { message, what }: Wish) -> Command {
-    match what {
-        What::Edit(text) => Command::Edit(Edit { topic, message, text }),
-        What::Delete => Command::Delete(Delete { topic, message }),
-        What::React { emoji, on } => Command::React(React { topic, message, emoji, on }),
-    }
+    let act = match what {
+        What::Edit(text) => Act::Edit { message, text },
+        What::Delete => Act::Delete { message },
+        What::React { emoji, on } => Act::React { message, emoji, on },
+    };
+    Command::Act { topic, act }
 }
 
 /// A key for a new message.

@@ -8,11 +8,11 @@ use super::{Access, AlterError, CatchUp, PostError, Refusal, Room, Rooms};
 use crate::{
     server::{
         hub::{Feed, Unavailable},
-        noun::{Act, Opened},
+        noun::Opened,
         problem::Problem,
         store::{Alteration, Entry},
     },
-    wire::{CommandError, Group, MessageId, Offset, Person, Position, Push, State, Text, Topic},
+    wire::{Act, CommandError, Group, MessageId, Offset, Person, Position, Push, State, Text, Topic},
 };
 
 impl Rooms {
