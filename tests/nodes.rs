@@ -8,7 +8,8 @@
 //! Nodes with one store promise more: every message that was acknowledged is heard exactly once and in one order by everybody,
 //! on whatever node. `crowd` are the people who hold them to it while, in `one_store`, Redis or the database fails, and in
 //! `dead_node` a node is killed, and in `kills` Redis or the database dies fifty times. They also see in `restart` what becomes of a
-//! server that has nobody beside it. `presence` is about who is there, `changes` about what becomes of what was said. `model` takes
+//! server that has nobody beside it. `presence` is about who is there, `revocation` about what is taken
+//! back from somebody, `changes` about what becomes of what was said. `model` takes
 //! pages, each a `tab`, on two nodes through whatever comes, at random, and `statements` counts what a question costs the database.
 //!
 //! Clients and servers are those of `tests/server`, Redis and the programs in Python those of `tests/support`.
@@ -51,6 +52,8 @@ mod one_store;
 mod presence;
 #[path = "nodes/restart.rs"]
 mod restart;
+#[path = "nodes/revocation.rs"]
+mod revocation;
 #[path = "nodes/statements.rs"]
 mod statements;
 #[path = "nodes/tab.rs"]

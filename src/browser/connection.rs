@@ -2,7 +2,8 @@
 //!
 //! After a failure the next attempt waits longer, up to half a minute, and for a random part of that, so that a thousand
 //! browsers do not come back at the same moment; when the network or the tab comes back it is made at once. A close code from
-//! 4500 on means that coming back is of no use. A connection that has gone quiet is asked with a `ping` and given up if nothing comes.
+//! 4500 on means that coming back is of no use. Who was signed out is shown a fresh page, as somebody new, and so is who has lost what the
+//! page shows. A connection that has gone quiet is asked with a `ping` and given up if nothing comes.
 //!
 //! Who leaves the page is gone: it is closed then. A browser may keep the page as it is, with its socket, and show it once more when the
 //! reader comes back; until then the others would see somebody who is not there.
@@ -19,7 +20,7 @@ use wasm_bindgen::{JsCast, closure::Closure};
 use super::{name, spawn};
 use crate::{
     app::Status,
-    wire::{Command, Person, Ping, Request, SUBPROTOCOL, ServerFrame},
+    wire::{Command, Event, Person, Ping, Push, Request, SUBPROTOCOL, ServerFrame},
 };
 
 /// The longest wait between attempts, in milliseconds.
@@ -30,6 +31,9 @@ const FIRST_WAIT: f64 = 500.0;
 const PATIENCE: u32 = 10_000;
 /// After how much silence the server is asked whether it is there, in milliseconds.
 const QUIET: u32 = 30_000;
+
+/// The close code that says that the person was signed out.
+const SIGNED_OUT: u16 = 4501;
 
 /// What a page does with its connection.
 pub(super) trait Client {
@@ -99,6 +103,8 @@ enum End {
     Lost,
     /// The server says that coming back is of no use, and why.
     Refused(String),
+    /// The page is asked for anew, and this one is gone.
+    Anew,
 }
 
 /// Opens the connection, and again whenever it is lost, until the page is gone.
@@ -153,6 +159,7 @@ async fn run(address: String, client: Rc<dyn Client>, line: Line, mut orders: mp
         match end {
             End::Again | End::Lost => {}
             End::Closed => closed(None, &*client, &mut orders).await,
+            End::Anew => return,
             End::Refused(reason) => closed(Some(reason), &*client, &mut orders).await,
             End::Left => {
                 client.status(Status::Connecting);
@@ -180,6 +187,27 @@ async fn pause(milliseconds: u32, orders: &mut mpsc::UnboundedReceiver<Order>) -
                 Order::Leave => return End::Left,
                 Order::Say(_) | Order::Return => {}
             },
+        }
+    }
+}
+
+/// Leads to this page as the server has it now, with nothing in it that was written.
+fn anew() -> End {
+    let location = window().location();
+    // The address is that of a page which is open.
+    let _ = location.href().and_then(|here| location.replace(&here));
+    End::Anew
+}
+
+/// Takes what was kept of who the reader was out of the browser's storage and the tab's: drafts, and what waits to be sent.
+fn forget() {
+    let of_browser = window().local_storage().ok().flatten();
+    let of_tab = window().session_storage().ok().flatten();
+    for storage in [of_browser, of_tab].into_iter().flatten() {
+        let keys: Vec<_> = (0..storage.length().unwrap_or_default()).filter_map(|at| storage.key(at).ok().flatten()).collect();
+        for key in keys.iter().filter(|key| key.starts_with("confab:")) {
+            // A storage that is forbidden has none.
+            let _ = storage.remove_item(key);
         }
     }
 }
@@ -215,6 +243,7 @@ async fn converse(
                             client.status(Status::Connected);
                             client.opened(welcome.you, line);
                         }
+                        Ok(ServerFrame::Push(Push { event: Event::Left(_), .. })) => return anew(),
                         Ok(frame) => client.received(frame, line),
                         // A newer server may say what this page does not know; it does without.
                         Err(_) => {}
@@ -222,7 +251,14 @@ async fn converse(
                 }
                 Some(Ok(Message::Bytes(_))) => {}
                 Some(Err(WebSocketError::ConnectionClose(close))) => {
-                    return if close.code >= 4500 { End::Refused(close.reason) } else { End::Lost };
+                    return match close.code {
+                        SIGNED_OUT => {
+                            forget();
+                            anew()
+                        }
+                        4500.. => End::Refused(close.reason),
+                        _ => End::Lost,
+                    };
                 }
                 Some(Err(_)) | None => return End::Lost,
             },

@@ -29,7 +29,7 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use self::open::{Answer, Open, Place, Shortage};
-pub(super) use self::request::well_formed;
+pub(super) use self::{open::Line, request::well_formed};
 use super::visitors::Proxies;
 
 /// How long a client may take for the head of a request, which bounds an idle connection too.
@@ -166,6 +166,7 @@ async fn connection(stream: TcpStream, peer: Peer, app: Router, mut stop: watch:
         request.extensions_mut().insert(peer);
         // An upgraded connection outlives this task; the server waits for it as well.
         request.extensions_mut().insert(alive.clone());
+        request.extensions_mut().insert(speaking.line());
         let answered = app.clone().oneshot(request);
         async move {
             let response = answered.await?;

@@ -20,6 +20,7 @@ mod http;
 pub mod hub;
 mod layer;
 pub mod layers;
+pub mod lease;
 pub mod limits;
 pub mod noun;
 mod operators;
@@ -63,6 +64,7 @@ use self::{
     bucket::Buckets,
     hub::Hub,
     layers::ChannelLayer,
+    lease::Leases,
     limits::{EXPORTS, Limits, SEARCHES},
     origins::{Hosts, Origins},
     personal::Personal,
@@ -154,12 +156,14 @@ async fn start(layer: Arc<dyn ChannelLayer>, settings: &Settings) -> Result<(Arc
     );
     let personal = Arc::new(Personal::new(&layer, &hub));
     // What nodes tell each other about people is no message of anybody.
-    let presence = Presence::start(unmeasured, Times::default(), |sink| hub.share('p', sink));
+    let presence = Presence::start(Arc::clone(&unmeasured), Times::default(), |sink| hub.share('p', sink));
+    let leases = Leases::start(unmeasured, &presence, group_expiry, |sink| hub.share('l', sink)).await;
     let services = Arc::new(Services {
         topics: Arc::new(Topics { rooms: Arc::clone(&rooms), personal: Arc::clone(&personal) }),
         rooms,
         personal,
         presence,
+        leases,
         hub,
         layer,
         programs: Programs::new(tokens.clone(), most(limits.messages_per_second)),

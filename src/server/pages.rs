@@ -21,8 +21,10 @@ use serde::Deserialize;
 use tracing::error;
 
 use super::{
+    accounts::Guest,
     assets::{BUILD, accepts},
     gzip::gzip,
+    lease::Taken,
     limits::SEARCH_AGAIN,
     problem::{Problem, lets_in},
     quota::Weight,
@@ -408,18 +410,28 @@ fn split(request: Request) -> (Request, Request) {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Rename {
-    name: String,
+pub(super) struct Me {
+    name: Option<String>,
+    /// With anything in it the browser forgets who this is.
+    #[serde(default)]
+    forget: String,
     #[serde(default)]
     next: String,
 }
 
-/// `POST /me`: takes another name, and leads back to where it was asked for.
-pub(super) async fn rename(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
+/// `POST /me`: takes another name, or gives up who one is, and leads back to where it was asked for.
+pub(super) async fn me(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
     let (page, request) = split(request);
-    let Rename { name, next } = match Form::<Rename>::from_request(request, &()).await {
-        Ok(Form(rename)) => rename,
+    let Me { name, forget, next } = match Form::<Me>::from_request(request, &()).await {
+        Ok(Form(me)) => me,
         Err(rejection) => return notice(rejection.status(), "That was not understood", &rejection.body_text(), page).await,
+    };
+    if !forget.is_empty() {
+        return sign_out(&services, &who, &next).await;
+    }
+    let Some(name) = name else {
+        let needed = "A name is needed, or forget.";
+        return notice(StatusCode::UNPROCESSABLE_ENTITY, "That was not understood", needed, page).await;
     };
     match name.parse::<PersonName>() {
         Ok(name) => {
@@ -435,6 +447,19 @@ pub(super) async fn rename(State(services): State<Arc<Services>>, who: Who, requ
             notice(StatusCode::UNPROCESSABLE_ENTITY, "This name cannot be taken", &format!("{InvalidPersonName}."), page).await
         }
     }
+}
+
+/// The browser forgets who somebody is, and so do all nodes: what is open to them ends, and their secret is worth nothing.
+async fn sign_out(services: &Services, who: &Who, next: &str) -> Response {
+    const STORAGE: (&str, HeaderValue) = ("clear-site-data", HeaderValue::from_static("\"storage\""));
+    // Nobody else can be who has shown no secret: there is nothing to end.
+    if who.account().is_some() {
+        services.leases.take_back(&who.person().id, Taken::Everything).await;
+    }
+    let mut response = with_cookies(Redirect::to(own_path(next)).into_response(), &Guest::forgotten());
+    // Drafts, and what waits to be sent.
+    response.headers_mut().insert(STORAGE.0, STORAGE.1);
+    response
 }
 
 /// A path of this server; never the address of another one, which `//host` and `/\host` are to a browser.

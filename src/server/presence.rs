@@ -152,6 +152,15 @@ impl Presence {
         Attendance { presence: Arc::clone(self), room: room.clone(), id }
     }
 
+    /// Who was sent away is not waited for: whoever has no connection left on this node is gone at once, from a room or from all of them.
+    pub fn expel(&self, person: &str, room: Option<&Group>) {
+        self.with(|state| {
+            for room in state.roster.expel(person, room, Instant::now()) {
+                state.audiences.remove(&room);
+            }
+        });
+    }
+
     /// Who is in a room.
     pub fn members(&self, room: &Group) -> Members {
         self.state.lock().roster.members(room)

@@ -74,6 +74,8 @@ pub enum Problem {
     NothingSent(Topic),
     #[error("nothing can be written in {0}")]
     NothingWritten(Topic),
+    #[error("{0} is not open to you any more")]
+    TakenBack(Topic),
     #[error("{0}")]
     Unchangeable(Refused),
     #[error("a connection joins at most {0} topics")]
@@ -195,6 +197,7 @@ impl Problem {
             | Self::ForeignForm
             | Self::ClosedRoom
             | Self::ClosedTopic(_)
+            | Self::TakenBack(_)
             | Self::Unchangeable(Refused::NotYours)
             | Self::OtherGroup { .. }
             | Self::NoChannels => Code::Forbidden,

@@ -52,7 +52,7 @@ const REQUEST: Duration = Duration::from_secs(30);
 /// Whose requests are counted.
 const COUNTED: [Route; 12] = [
     Route { path: "/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::lobby) },
-    Route { path: "/me", methods: &["POST"], asks: Asks::Person, handlers: || post(pages::rename) },
+    Route { path: "/me", methods: &["POST"], asks: Asks::Person, handlers: || post(pages::me) },
     Route { path: "/room/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::go_to_room) },
     Route { path: "/room/{group}", methods: &["GET"], asks: Asks::Person, handlers: || get(room_or_slash) },
     Route {
@@ -199,6 +199,7 @@ fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut reques
         topics: Arc::clone(&services.topics),
         hub: Arc::clone(&services.hub),
         presence: Arc::clone(&services.presence),
+        leases: Arc::clone(&services.leases),
         limits: services.limits,
     };
     let of_account = || account.map(|account| place(&services.by_account, account, "an account")).transpose();

@@ -8,6 +8,7 @@ use super::{
     accounts::Account,
     bucket::Buckets,
     hub::Hub,
+    lease::Leases,
     limits::Limits,
     presence::Presence,
     quota::{Payer, Quotas},
@@ -36,6 +37,7 @@ pub struct Scope {
     pub topics: Arc<Topics>,
     pub hub: Arc<Hub>,
     pub presence: Arc<Presence>,
+    pub leases: Arc<Leases>,
     pub limits: Limits,
 }
 

@@ -13,6 +13,7 @@ use super::{
     bucket::Buckets,
     hub::Hub,
     layers::ChannelLayer,
+    lease::Leases,
     limits::Limits,
     origins::{Hosts, Origins},
     personal::Personal,
@@ -35,6 +36,7 @@ pub struct Services {
     pub personal: Arc<Personal>,
     pub hub: Arc<Hub>,
     pub presence: Arc<Presence>,
+    pub leases: Arc<Leases>,
     pub layer: Arc<dyn ChannelLayer>,
     pub programs: Programs,
     /// The `WebSocket`s of each address.

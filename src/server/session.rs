@@ -3,17 +3,20 @@
 //! A text is [parsed](Request::parse), costs some of the [`Allowance`], and is carried out. Which topics there are and what may be done in
 //! them the session does not know: it [opens](crate::server::topics::Topics::open) them, joins their feeds and hands them what is done.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+mod open;
+
+use std::{sync::Arc, time::Duration};
 
 use tracing::debug;
 
+use self::open::{Joined, Open, SIGNED_OUT};
 use crate::{
     server::{
         allowance::{Allowance, Spent},
         assets::BUILD,
-        hub::{Form, Membership, Outbound, Reachable, Unavailable, v1},
+        hub::{Form, Outbound, Reachable, Unavailable, v1},
+        lease::Lease,
         noun::Opened,
-        presence::Attendance,
         problem::Problem,
         quota::Owed,
         scope::{Flow, LONG, Scope},
@@ -22,8 +25,8 @@ use crate::{
         visitors::Household,
     },
     wire::{
-        self, Act, Answer, Command, CommandError, Group, Join, Outcome, Position, Reply, Request, ServerFrame, State, Topic,
-        Typing, Welcome,
+        self, Act, Answer, Code, Command, CommandError, Group, Join, Outcome, Position, Reply, Request, ServerFrame, State,
+        Topic, Typing, Welcome,
     },
 };
 
@@ -36,16 +39,10 @@ pub struct Session {
     /// What the address names, until it is joined.
     address: Option<Arc<dyn Opened>>,
     allowance: Allowance,
-    topics: HashMap<Topic, Joined>,
+    open: Arc<Open>,
+    /// By which what is open is found to be taken back.
+    _lease: Lease,
     link: Option<(Outbound, Reachable)>,
-}
-
-/// A topic that was joined: what may be done in it, and being told of it.
-struct Joined {
-    opened: Arc<dyn Opened>,
-    /// Where the others see that the person is here.
-    attendance: Option<(Group, Attendance)>,
-    membership: Membership,
 }
 
 /// What somebody is told who joins.
@@ -61,10 +58,18 @@ enum Level<'p> {
 type Answered = Result<Option<Answer>, CommandError>;
 
 impl Session {
-    /// With what its address names already open, if it names anything.
-    pub fn new(scope: Scope, address: Option<Arc<dyn Opened>>) -> Self {
+    /// Opens what its address names, if it names anything.
+    ///
+    /// # Errors
+    /// That is not for whoever asks.
+    pub fn new<E>(scope: Scope, open_address: impl FnOnce(&Scope) -> Result<Option<Arc<dyn Opened>>, E>) -> Result<Self, E> {
         let allowance = Allowance::new(&scope.limits, scope.payer, &scope.accounts, &scope.quotas);
-        Self { scope, address, allowance, topics: HashMap::new(), link: None }
+        let open = Arc::new(Open::default());
+        // From before it is asked for until it is joined.
+        open.begin();
+        let lease = scope.leases.grant(&scope.person, &open);
+        let address = open_address(&scope)?;
+        Ok(Self { scope, address, allowance, open, _lease: lease, link: None })
     }
 
     /// The longest text that a client may send, in bytes.
@@ -74,6 +79,14 @@ impl Session {
 
     /// The connection is there: says hello, and joins what the address names.
     pub async fn open(&mut self, outbound: Outbound) -> Flow {
+        {
+            let open = self.open.lock();
+            if open.is_over() {
+                return Flow::close(CloseCode::SIGNED_OUT, SIGNED_OUT);
+            }
+            // Whoever takes something back finds it from now on; it is set once, here.
+            let _ = self.open.outbound.set(outbound.clone());
+        }
         let reachable = self.scope.hub.register(&outbound, Form::V1);
         let welcome = Welcome {
             channel: reachable.channel.to_string(),
@@ -90,7 +103,8 @@ impl Session {
         let answer = |joined, _| ServerFrame::Welcome { welcome: Welcome { joined: Some(joined), ..welcome } };
         match self.enter(opened, Level::Head, &outbound, answer).await {
             Ok(_) => Flow::Continue,
-            Err(error) => Flow::close(CloseCode::TRY_AGAIN, error.message),
+            Err(error) if error.code == Code::Unavailable => Flow::close(CloseCode::TRY_AGAIN, error.message),
+            Err(error) => Flow::close(CloseCode::TAKEN_BACK, error.message),
         }
     }
 
@@ -141,7 +155,7 @@ impl Session {
 
     /// The client says nothing more: what it has said is said to it before it is told goodbye.
     pub fn hand_out(&self) {
-        for joined in self.topics.values() {
+        for joined in self.open.lock().joined.values() {
             joined.membership.hand_out();
         }
     }
@@ -176,10 +190,10 @@ impl Session {
                 }
                 joined.map(|_| None)
             }
-            Command::Leave(leave) => match self.topics.remove(&leave.topic) {
-                Some(_) => Ok(Some(Answer::Done {})),
-                None => Err(not_joined(&leave.topic)),
-            },
+            Command::Leave(leave) => {
+                let joined = self.open.lock().joined.remove(&leave.topic);
+                joined.map(|_| Some(Answer::Done {})).ok_or_else(|| not_joined(&leave.topic))
+            }
             Command::Act { topic, act } => self.act(&topic, act).await,
             Command::Typing(typing) => self.typing(&typing).map(|()| Some(Answer::Done {})),
             Command::Ping(_) => Ok(Some(Answer::Done {})),
@@ -187,7 +201,8 @@ impl Session {
     }
 
     fn typing(&self, Typing { topic }: &Typing) -> Result<(), CommandError> {
-        let joined = self.topics.get(topic).ok_or_else(|| not_joined(topic))?;
+        let open = self.open.lock();
+        let joined = open.joined.get(topic).ok_or_else(|| not_joined(topic))?;
         let Some((room, _)) = &joined.attendance else {
             return Err(Problem::NothingWritten(topic.clone()).into());
         };
@@ -197,19 +212,29 @@ impl Session {
 
     /// Does something in a topic that was joined, when there is room for one more event on the way to its members.
     async fn act(&self, topic: &Topic, act: Act) -> Answered {
-        let joined = self.topics.get(topic).ok_or_else(|| not_joined(topic))?;
-        self.allowance.charge_copies(act.bytes(), joined.membership.members());
-        joined.membership.has_room().await;
-        let offset = joined.opened.act(act).await?;
+        let line = {
+            let open = self.open.lock();
+            let joined = open.joined.get(topic).ok_or_else(|| not_joined(topic))?;
+            self.allowance.charge_copies(act.bytes(), joined.membership.members());
+            joined.membership.line()
+        };
+        line.has_room().await;
+        // It may have been taken back meanwhile.
+        let opened = self.open.lock().joined.get(topic).map(|joined| Arc::clone(&joined.opened));
+        let offset = opened.ok_or_else(|| not_joined(topic))?.act(act).await?;
         Ok(Some(Answer::Sent { offset }))
     }
 
     /// Joins and answers. Gives the answer before it was fitted to the connection.
     async fn join(&mut self, id: Option<u64>, Join { topic, since }: Join, outbound: &Outbound) -> Result<Frame, CommandError> {
         let most = self.scope.limits.topics;
-        if !self.topics.contains_key(&topic) && self.topics.len() >= most {
-            return Err(Problem::Topics(most).into());
+        {
+            let open = self.open.lock();
+            if !open.joined.contains_key(&topic) && open.joined.len() >= most {
+                return Err(Problem::Topics(most).into());
+            }
         }
+        self.open.begin();
         let opened = self.scope.topics.open(&topic, &self.scope.person)?;
         let answer = |at, state| {
             let outcome = Outcome::Ok(Answer::Joined { at, state });
@@ -228,44 +253,46 @@ impl Session {
     ) -> Result<Frame, CommandError> {
         let feed = opened.feed();
         let (topic, room) = (feed.topic().clone(), feed.shows_presence().cloned());
-        // From here on it is put back, or was never there.
-        let known = self.topics.remove(&topic);
-        let was_member = known.is_some();
-        let (membership, attendance) = match known {
-            Some(Joined { membership, attendance, .. }) => {
-                membership.hold();
-                (membership, attendance)
-            }
-            None => (self.scope.hub.join(feed, outbound, (Form::V1, true)).await.map_err(unavailable)?, None),
+        let is_member = self.open.lock().joined.get(&topic).map(|joined| joined.membership.hold()).is_some();
+        let membership = if is_member {
+            None
+        } else {
+            Some(self.scope.hub.join(feed, outbound, (Form::V1, true)).await.map_err(unavailable)?)
         };
         let level = match level {
             Level::Head => opened.head().await.map(|head| (head, State::default())),
             Level::Since(since) => opened.catch_up(since).await,
         };
-        match level {
-            Ok((head, mut state)) => {
-                let Scope { presence, person, .. } = &self.scope;
-                let attend = |room: Group| {
-                    let attendance = presence.enter(&room, person, membership.audience());
-                    (room, attendance)
-                };
-                let attendance = attendance.or_else(|| room.map(attend));
-                state.members = attendance.as_ref().map(|(room, _)| presence.members(room));
-                let at = wire::Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset };
-                let frame = v1(&answer(at, state));
-                membership.release(Some(head), Some(frame.clone()));
-                self.topics.insert(topic, Joined { opened, attendance, membership });
-                Ok(frame)
-            }
+        let mut open = self.open.lock();
+        if open.is_lost(&topic) {
+            return Err(Problem::TakenBack(topic).into());
+        }
+        let (head, mut state) = match level {
+            Ok(level) => level,
             Err(cause) => {
                 // Who was a member before stays one, where it stood.
-                if was_member {
-                    membership.release(None, None);
-                    self.topics.insert(topic, Joined { opened, attendance, membership });
+                if let Some(joined) = open.joined.get(&topic) {
+                    joined.membership.release(None, None);
                 }
-                Err(unavailable(cause))
+                return Err(unavailable(cause));
             }
+        };
+        let Scope { presence, person, .. } = &self.scope;
+        if let Some(membership) = membership {
+            let attend = |room: Group| {
+                let attendance = presence.enter(&room, person, membership.audience());
+                (room, attendance)
+            };
+            let attendance = room.map(attend);
+            open.joined.insert(topic.clone(), Joined { opened: Arc::clone(&opened), attendance, membership });
         }
+        let Some(joined) = open.joined.get_mut(&topic) else { return Err(Problem::TakenBack(topic).into()) };
+        joined.opened = opened;
+        state.members = joined.attendance.as_ref().map(|(room, _)| presence.members(room));
+        let at = wire::Joined { topic, epoch: head.epoch.clone(), offset: head.offset };
+        let frame = v1(&answer(at, state));
+        joined.membership.release(Some(head), Some(frame.clone()));
+        Ok(frame)
     }
 }
 
@@ -287,17 +314,20 @@ fn unavailable(Unavailable(cause): Unavailable) -> CommandError {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
     use parking_lot::Mutex;
     use serde_json::{Value, json};
     use tokio::{
         io::AsyncReadExt as _,
         net::{TcpListener, TcpStream},
+        sync::Notify,
     };
 
     use super::*;
     use crate::server::{
-        hub::Mailbox,
+        hub::{Feed, Mailbox},
         layers::{MemoryLayer, MemoryOptions},
+        lease::{Holder as _, Taken},
         quota::Payer,
         settings::Settings,
         start,
@@ -330,7 +360,7 @@ mod tests {
                 let mailbox = Arc::new(Mailbox::default());
                 (Outbound::Mailbox(Arc::clone(&mailbox)), Reader::Mailbox(mailbox))
             };
-            let session = Session::new(scope.clone(), None);
+            let session = Session::new(scope.clone(), |_| Ok::<_, ()>(None)).unwrap();
             Self { session, outbound, reader, bytes: Vec::new() }
         }
 
@@ -392,6 +422,7 @@ mod tests {
             topics: Arc::clone(&services.topics),
             hub: Arc::clone(&services.hub),
             presence: Arc::clone(&services.presence),
+            leases: Arc::clone(&services.leases),
             limits: services.limits,
         }
     }
@@ -468,6 +499,88 @@ mod tests {
             client.say(json!({"id": 3, "ping": {}})).await;
             let expected = [r#"in {"id":2,"ping":{}}"#, "out 18 bytes", "out 4 bytes"];
             assert_eq!(*heard.0.lock(), expected, "over a socket: {over_socket}");
+        }
+    }
+
+    /// A room that is read only when it is told to.
+    struct Slow {
+        room: Arc<dyn Opened>,
+        go_on: Arc<Notify>,
+    }
+
+    #[async_trait]
+    impl Opened for Slow {
+        fn feed(&self) -> Arc<dyn Feed> {
+            self.room.feed()
+        }
+
+        async fn head(&self) -> Result<Position, Unavailable> {
+            self.room.head().await
+        }
+
+        async fn catch_up(&self, since: Option<&Position>) -> Result<(Position, State), Unavailable> {
+            self.go_on.notified().await;
+            self.room.catch_up(since).await
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_back_while_it_is_joined_is_not_joined_and_nothing_that_was_held_goes_out() {
+        let data = tempfile::tempdir().unwrap();
+        let scope = scope(&data).await;
+        let topic: Topic = "room/a".parse().unwrap();
+        for over_socket in [true, false] {
+            for anew in [true, false] {
+                let (mut ann, mut bob) = (Client::open(&scope, over_socket).await, Client::open(&scope, over_socket).await);
+                for client in [&mut ann, &mut bob] {
+                    let outbound = client.outbound.clone();
+                    client.session.open(outbound).await;
+                    client.next().await;
+                }
+                bob.say(json!({"id": 1, "join": {"topic": "room/a"}})).await;
+                if !anew {
+                    ann.say(json!({"id": 1, "join": {"topic": "room/a"}})).await;
+                    ann.next().await;
+                }
+                let go_on = Arc::new(Notify::new());
+                let room = scope.topics.open(&topic, &scope.person).ok().unwrap();
+                let slow = Arc::new(Slow { room, go_on: Arc::clone(&go_on) });
+                let (outbound, open) = (ann.outbound.clone(), Arc::clone(&ann.session.open));
+                open.begin();
+                let answer =
+                    |at, state| ServerFrame::Reply(Reply { id: Some(2), outcome: Outcome::Ok(Answer::Joined { at, state }) });
+                let mut entering = Box::pin(ann.session.enter(slow, Level::Since(None), &outbound, answer));
+                while futures_util::poll!(entering.as_mut()).is_pending() && scope.hub.census().members < 2 {
+                    tokio::task::yield_now().await;
+                }
+                bob.say(json!({"id": 2, "send": {"topic": "room/a", "key": "k", "text": "held"}})).await;
+                open.take_back(&Taken::Topic(topic.clone()));
+                go_on.notify_one();
+                let refused = entering.await.unwrap_err();
+                assert_eq!(refused, Problem::TakenBack(topic.clone()).into());
+                assert_eq!(scope.hub.census().members, 1, "it is no member any more");
+                ann.say(json!({"id": 3, "send": {"topic": "room/a", "key": "k", "text": "late"}})).await;
+                if !anew {
+                    let word = json!({"code": "forbidden", "message": "room/a is not open to you any more", "type": "left"});
+                    assert_eq!(ann.next().await, json!({"topic": "room/a", "event": word}));
+                }
+                assert_eq!(ann.next().await["error"]["code"], "not_joined");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_its_reader_goes_with_what_is_taken_back() {
+        let data = tempfile::tempdir().unwrap();
+        let scope = scope(&data).await;
+        for (taken, code) in [(Taken::Everything, 4501), (Taken::Topic("room/a".parse().unwrap()), 4002)] {
+            let mut client = Client::open(&scope, false).await;
+            let outbound = client.outbound.clone();
+            client.session.open(outbound).await;
+            client.next().await;
+            client.say(json!({"id": 1, "join": {"topic": "room/a"}})).await;
+            client.session.open.take_back(&taken);
+            assert_eq!(client.next().await, json!({"closed": code}), "the answer was not read yet");
         }
     }
 }

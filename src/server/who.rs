@@ -113,7 +113,11 @@ async fn resolve(State((services, asks)): State<(Arc<Services>, Asks)>, mut requ
     let headers = request.headers();
     let who = match asks {
         Asks::Nobody => Err(Unknown::NoToken),
-        Asks::Person => Ok(Who::Guest(Guest::of(headers))),
+        Asks::Person => {
+            let guest = Guest::of(headers);
+            let is_over = !guest.is_new && services.leases.is_over(&guest.person);
+            Ok(Who::Guest(if is_over { Guest::anew(headers) } else { guest }))
+        }
         Asks::Program => services.programs.of(headers).map(Who::Program),
     };
     request.extensions_mut().insert(who);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    Change, Content, Epoch, Group, Key, Mine, Offset, Person, Presence, Reaction, Timestamp, Typist, Unreadable, read,
+    Change, Code, Content, Epoch, Group, Key, Mine, Offset, Person, Presence, Reaction, Timestamp, Typist, Unreadable, read,
 };
 
 /// The field of a pushed event that names the program that pushed it, as a [`Person`]; set by the server alone.
@@ -109,6 +109,20 @@ pub struct Renamed {
     pub name: String,
 }
 
+/// The topic is not open to the reader any more: nothing follows in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "left")]
+pub struct Left {
+    pub code: Code,
+    /// Why, for people.
+    pub message: String,
+}
+
+/// The person behind a connection was signed out: it ends, and there is no coming back as the same one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "signed_out")]
+pub struct SignedOut {}
+
 /// Something that happened in a topic: a JSON object with a string `type`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Value")]
@@ -125,6 +139,10 @@ pub enum Event {
     Typing(Typist),
     /// `renamed`: the person has another name now (topic `me`).
     Renamed(Renamed),
+    /// `left`: the topic was taken back from the reader (any topic).
+    Left(Left),
+    /// `signed_out`: the person was signed out (topic `me`).
+    SignedOut(SignedOut),
     /// Whatever else a program has sent to the group, as it came.
     Other(Map<String, Value>),
 }
@@ -146,6 +164,8 @@ impl Serialize for Event {
             Self::Presence(presence) => presence.serialize(serializer),
             Self::Typing(typist) => typist.serialize(serializer),
             Self::Renamed(renamed) => renamed.serialize(serializer),
+            Self::Left(left) => left.serialize(serializer),
+            Self::SignedOut(signed_out) => signed_out.serialize(serializer),
             Self::Other(map) => map.serialize(serializer),
         }
     }
@@ -163,6 +183,8 @@ impl TryFrom<Value> for Event {
             "presence" => read(&event).map(Self::Presence),
             "typing" => read(&event).map(Self::Typing),
             "renamed" => read(&event).map(Self::Renamed),
+            "left" => read(&event).map(Self::Left),
+            "signed_out" => read(&event).map(Self::SignedOut),
             _ => Err(Unreadable),
         };
         // A program may send an event of the same type and another shape: it is passed on as it is.

@@ -31,7 +31,7 @@ pub use clusters::{cut, first_cluster};
 pub use command::{Command, Join, Leave, Ping, Request, Typing};
 pub use emoji::Emoji;
 pub use error::{Code, CommandError};
-pub use event::{BY_PROGRAM, Event, Message, Renamed, RoomList, RoomSummary, Stored, Stretch};
+pub use event::{BY_PROGRAM, Event, Left, Message, Renamed, RoomList, RoomSummary, SignedOut, Stored, Stretch};
 pub use names::{Epoch, Group, InvalidName, Key, MessageId, Offset, Position, Topic};
 pub use person::Person;
 pub use presence::{Members, Presence, SAMPLE, TYPING_SHOWN_MS, Typist};

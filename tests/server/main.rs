@@ -35,6 +35,7 @@ mod presence;
 mod push;
 mod requests;
 mod retention;
+mod revocation;
 mod search;
 mod signals;
 mod sizes;

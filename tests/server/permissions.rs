@@ -178,6 +178,23 @@ async fn each_address_answers_everybody_as_the_table_says() {
 }
 
 #[tokio::test]
+async fn nobody_signs_somebody_else_out() {
+    for (asker, (name, expected)) in ASKERS.iter().zip(FORM).enumerate() {
+        let app = TestApp::with(settings).await;
+        let mut ann = V1::with(app.address, "/ws/", &[("cookie", ANN)]).await;
+        let form = client()
+            .post(app.url("/me"))
+            .form(&[("forget", "yes"), ("id", ann.welcome["you"]["id"].as_str().unwrap_or_default())]);
+        assert_eq!(status(shows(asker, form)).await, expected, "{name}");
+        if asker == 1 {
+            assert_eq!(ann.closed().await.0, 4501);
+        } else {
+            assert_eq!(outcome(&mut ann, json!({"ping": {}})).await, "ok", "{name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn each_address_and_method_is_in_the_table_and_others_are_not_answered() {
     let app = TestApp::with(settings).await;
     let client = client();

@@ -33,7 +33,7 @@ const FLOORS: &[&[&str]] = &[
     &["server/rooms", "server/personal"],
     &["server/noun"],
     &["server/hub"],
-    &["server/problem"],
+    &["server/problem", "server/lease"],
     &["server/presence", "server/store", "server/allowance"],
     &["server/search", "server/quota", "server/turns", "server/room_pages"],
     &["server/layers", "server/telemetry", "server/accounts", "server/visitors", "server/origins", "browser"],

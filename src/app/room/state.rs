@@ -448,8 +448,11 @@ impl RoomState {
                 self.touched.here = true;
                 self.here.changed(change);
             }
-            // Of typing the time is not in it, and what is changed has a place.
-            (None, Event::Typing(_) | Event::Room(_) | Event::Renamed(_) | Event::Change(_)) => {}
+            // Of typing the time is not in it, what is changed has a place, and the connection sees to what is taken back.
+            (
+                None,
+                Event::Typing(_) | Event::Room(_) | Event::Renamed(_) | Event::Left(_) | Event::SignedOut(_) | Event::Change(_),
+            ) => {}
         }
         Ok(())
     }

@@ -58,6 +58,14 @@ impl Given {
     }
 }
 
+/// What has a browser forget a cookie of ours, under both of its names.
+pub(super) fn forgotten(name: &str) -> [HeaderValue; 2] {
+    [("", ""), (PREFIX, "; Secure")].map(|(prefix, secure)| {
+        let text = format!("{prefix}{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{secure}");
+        HeaderValue::try_from(text).expect("our names are ASCII") // never: both are constants
+    })
+}
+
 fn is_ours(name: &[u8]) -> bool {
     name.starts_with(b"confab_")
 }

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use super::cookies::{Cookies, Given};
+use super::cookies::{Cookies, Given, forgotten};
 use crate::{
     server::{
         percent::{percent_decode, percent_encode},
@@ -41,20 +41,37 @@ impl Guest {
     pub fn of(headers: &HeaderMap) -> Self {
         let cookies = Cookies::of(headers);
         let shown = cookies.find(SECRET, |text| is_secret(text).then(|| text.to_owned()));
+        let name = cookies.find(NAME, |encoded| percent_decode(encoded)?.parse().ok());
+        Self::who_shows(shown, name, cookies.given)
+    }
+
+    /// Somebody new, whatever cookies the request has: what it shows is worth nothing any more.
+    pub fn anew(headers: &HeaderMap) -> Self {
+        let guest = Self::who_shows(None, None, Cookies::of(headers).given);
+        // The name first, and the secret under all of its names: the new one comes after.
+        let cookies = [NAME, SECRET].into_iter().flat_map(forgotten).chain(guest.cookies).collect();
+        Self { cookies, ..guest }
+    }
+
+    fn who_shows(shown: Option<(String, bool)>, name: Option<(PersonName, bool)>, given: Given) -> Self {
         let is_new = shown.is_none();
         let (secret, set_secret) = shown.unwrap_or_else(|| (random::hex_128(), true));
         let account = Account(public_number(&secret));
         let id = format!("g{:016x}", account.0);
-        let name = cookies.find(NAME, |encoded| percent_decode(encoded)?.parse().ok());
         let mut set = Vec::new();
         if set_secret {
-            set.push(cookies.given.set(SECRET, &secret));
+            set.push(given.set(SECRET, &secret));
         }
         if let Some((name, true)) = &name {
-            set.push(name_cookie(cookies.given, name));
+            set.push(name_cookie(given, name));
         }
         let name = name.map_or_else(|| format!("Guest {}", &id[1..5]), |(name, _): (PersonName, _)| name.into_string());
-        Self { person: Person { id, name }, account, is_new, cookies: set, given: cookies.given }
+        Self { person: Person { id, name }, account, is_new, cookies: set, given }
+    }
+
+    /// What has the browser forget this guest.
+    pub fn forgotten() -> Vec<HeaderValue> {
+        [NAME, SECRET].into_iter().flat_map(forgotten).collect()
     }
 
     /// The cookie that gives this guest another name.
@@ -237,6 +254,20 @@ mod tests {
         }
         // One that was taken before the rule was so is read by it.
         assert_eq!(guest(format!("confab_guest={ANN}; confab_name=A%E2%80%8Bnn%E2%80%AE")).person.name, "Ann");
+    }
+
+    #[test]
+    fn who_is_made_anew_is_somebody_else_and_the_browser_forgets_who_it_was() {
+        for line in
+            [format!("confab_guest={ANN}; confab_name=Ann"), format!("__Host-confab_guest={ANN}; __Host-confab_name=Ann")]
+        {
+            let new = Guest::anew(&headers(&[(header::COOKIE, line.as_bytes())]));
+            assert!(new.is_new && new.person.id != ann().id && new.person.name.starts_with("Guest "));
+            let cookies = set(&new.cookies);
+            let [forgotten @ .., given] = &cookies[..] else { panic!("{cookies:?}") };
+            assert!(forgotten.len() == 4 && forgotten.iter().all(|cookie| cookie.contains("=; Path=/; Max-Age=0;")));
+            assert!(given.contains("confab_guest=") && given.contains("; Max-Age=34560000;"), "{given}");
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ use tracing::{debug, error};
 use super::openapi;
 use crate::{
     server::{
+        http::Line,
+        lease::{Holder, Taken},
         limits::Limits,
         problem::Problem,
         quota::{Payer, Quotas},
@@ -31,7 +33,7 @@ use crate::{
         visitors::Visitor,
         who::Who,
     },
-    wire::{Group, Offset, Stretch},
+    wire::{Group, Offset, Stretch, Topic},
 };
 
 /// How many messages are read at a time; there are fewer where their text is long.
@@ -44,10 +46,14 @@ pub(super) async fn export(
     State(services): State<Arc<Services>>,
     Named(group): Named,
     Extension(visitor): Extension<Visitor>,
+    Extension(line): Extension<Line>,
     who: Who,
     version: Version,
 ) -> Result<Response, Problem> {
     let group = group.map_err(Problem::NoName)?;
+    // From before it is asked for.
+    let holder = Arc::new(Holding { topic: Topic::Room(group.clone()), line });
+    let lease = services.leases.grant(who.person(), &holder);
     let access = services.rooms.enter(who.person(), &group)?;
     if version < Version::HTTP_11 {
         return Err(Problem::OldHttp);
@@ -61,8 +67,22 @@ pub(super) async fn export(
     let reached = Offset(begun.first.0.saturating_sub(1));
     let quotas = Arc::clone(&services.quotas);
     let payer = Payer { account: None, address: visitor.paying() };
-    let export = Export { access, group, begun, reached, unreadable: 0, quotas, payer, _kept: place };
+    let export = Export { access, group, begun, reached, unreadable: 0, quotas, payer, _kept: (place, holder, lease) };
     Ok((headers, Body::from_stream(export.chunks())).into_response())
+}
+
+/// An export is cut off when the room is taken back, and what of it waits for its reader with it.
+struct Holding {
+    topic: Topic,
+    line: Line,
+}
+
+impl Holder for Holding {
+    fn take_back(&self, taken: &Taken) {
+        if *taken == Taken::Everything || *taken == Taken::Topic(self.topic.clone()) {
+            self.line.cut();
+        }
+    }
 }
 
 /// What remains of an export.

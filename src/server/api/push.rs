@@ -24,7 +24,7 @@ use super::{Caller, openapi};
 use crate::{
     server::{
         accounts::Program,
-        hub::is_groups_own,
+        hub::is_nodes_own,
         layers::{Channel, Event, LayerError},
         limits::Limits,
         problem::Problem,
@@ -109,7 +109,7 @@ pub(super) async fn to_channel(
     if !program.may_send_to_channels() {
         return Err(Problem::NoChannels);
     }
-    if is_groups_own(&channel) {
+    if is_nodes_own(&channel) {
         return Err(Problem::OwnChannel);
     }
     let Body::Json(json) = read_body(request, &services.limits).await? else {

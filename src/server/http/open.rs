@@ -10,7 +10,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -71,6 +71,20 @@ struct Seat {
     /// Since which turn it has had no request under way; 0 while it has one.
     idle_since: AtomicU64,
     give_way: Notify,
+    /// It shall end whatever is under way.
+    is_cut: AtomicBool,
+}
+
+/// The connection that an answer goes out by.
+#[derive(Clone)]
+pub(in crate::server) struct Line(Arc<Seat>);
+
+impl Line {
+    /// Ends it at once, in the middle of the answer: what waits for its reader is given up.
+    pub(in crate::server) fn cut(&self) {
+        self.0.is_cut.store(true, Relaxed);
+        self.0.give_way.notify_one();
+    }
 }
 
 /// A connection's place among all, given back when the last who holds it drops it.
@@ -157,7 +171,8 @@ impl Place {
     /// The connection speaks HTTP from now on, until what is returned is dropped.
     pub(super) fn speak_http(&self) -> SpeakingHttp {
         let idle_since = AtomicU64::new(self.open.next_turn());
-        let seat = Arc::new(Seat { address: self.address, idle_since, give_way: Notify::new() });
+        let seat =
+            Arc::new(Seat { address: self.address, idle_since, give_way: Notify::new(), is_cut: AtomicBool::new(false) });
         let mut table = self.open.table.lock();
         table.last += 1;
         let number = table.last;
@@ -187,11 +202,16 @@ impl Seat {
 }
 
 impl SpeakingHttp {
-    /// Resolves when the connection shall end, while it has no request under way.
+    /// The connection, for whoever may have to end it.
+    pub(super) fn line(&self) -> Line {
+        Line(Arc::clone(&self.seat))
+    }
+
+    /// Resolves when the connection shall end: while it has no request under way, or when it is cut.
     pub(super) async fn gives_way(&self) {
         loop {
             self.seat.give_way.notified().await;
-            if self.seat.is_idle().is_some() {
+            if self.seat.is_idle().is_some() || self.seat.is_cut.load(Relaxed) {
                 return;
             }
         }
@@ -328,6 +348,15 @@ mod tests {
         assert!(timeout(Duration::ZERO, speaking.gives_way()).await.is_err());
         drop(under_way);
         open.make_room();
+        speaking.gives_way().await;
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_cut_ends_whatever_is_under_way() {
+        let open = Arc::new(Open::with(None, 1));
+        let speaking = enter(&open, "192.0.2.1").speak_http();
+        let _under_way = speaking.request();
+        speaking.line().cut();
         speaking.gives_way().await;
     }
 

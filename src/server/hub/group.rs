@@ -552,7 +552,7 @@ mod tests {
         let crowd = Crowd::of(2 * SLICE).await;
         let group = Arc::clone(&crowd.there[0].1.group);
         say(&crowd, FULL_BYTES).await;
-        let mut waits = std::pin::pin!(crowd.there[0].1.has_room());
+        let mut waits = std::pin::pin!(group.has_room());
         assert!(futures_util::poll!(waits.as_mut()).is_pending());
         // It is as good as in line until the last member has it.
         let some = |group: &Arc<LocalGroup>| group.hand_out_slice(&mut group.round.lock(), 1);

@@ -62,6 +62,20 @@ impl Mailbox {
         self.kept.lock().is_closed = true;
     }
 
+    pub fn cut(&self, last: Option<Frame>, code: CloseCode, reason: &str) {
+        self.kept.lock().bytes.clear();
+        self.send(last.as_slice());
+        self.close(code, reason);
+    }
+
+    pub fn retract(&self, word: Frame) {
+        if self.kept.lock().bytes.is_empty() {
+            self.send(&[word]);
+        } else {
+            self.cut(None, CloseCode::LOST_POSITION, "something was taken back while it waited; join again");
+        }
+    }
+
     /// Waits for something more and takes it.
     pub async fn take(&self) -> Vec<u8> {
         loop {

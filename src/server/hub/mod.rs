@@ -118,6 +118,9 @@ pub struct Membership {
     member: Arc<Member>,
 }
 
+/// The line of a group, for whoever brings something, a member still or not.
+pub struct Line(Arc<LocalGroup>);
+
 /// Being reachable under a channel of one's own; ends when it is dropped.
 pub struct Reachable {
     hub: Arc<Hub>,
@@ -148,9 +151,9 @@ impl Sink for Inbox {
     }
 }
 
-/// Whether a channel is one under which a node is a member of a group: what is sent there reaches the group, not one connection.
-pub fn is_groups_own(channel: &Channel) -> bool {
-    let number = channel.local().and_then(|local| local.strip_prefix('g'));
+/// Whether a channel is one under which a node is a member of a group, or hears other nodes: what is sent there reaches no one connection.
+pub fn is_nodes_own(channel: &Channel) -> bool {
+    let number = channel.local().and_then(|local| local.strip_prefix(['g', 'l', 'p']));
     number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
 }
 
@@ -300,10 +303,9 @@ impl Membership {
         self.group.members.lock().count()
     }
 
-    /// Waits until there is room in the group's line for one more event: the members cannot be given faster than they can be written
-    /// to.
-    pub async fn has_room(&self) {
-        self.group.has_room().await;
+    /// The group's line, in which what members bring waits.
+    pub fn line(&self) -> Line {
+        Line(Arc::clone(&self.group))
     }
 
     /// Hands out now what the group has in line.
@@ -320,6 +322,13 @@ impl Membership {
     /// to there are not sent again, now or later. Without it the member stands where it stood.
     pub fn release(&self, seen: Option<Position>, answer: Option<Frame>) {
         self.hub.fan_out.deliveries.inc_by(self.member.release(seen, answer));
+    }
+}
+
+impl Line {
+    /// Waits until there is room for one more event: the members cannot be given faster than they can be written to.
+    pub async fn has_room(&self) {
+        self.0.has_room().await;
     }
 }
 

@@ -57,6 +57,17 @@ impl Outbound {
         each!(self, way => way.send(frames));
     }
 
+    /// Ends the connection at once: what waits is given up, and `last` is said before goodbye.
+    pub fn cut(&self, last: Option<Frame>, code: CloseCode, reason: &str) {
+        each!(self, way => way.cut(last, code, reason));
+    }
+
+    /// Says that something was taken from the reader. What waits may be of it: where anything does, all is given up, and the client comes
+    /// back for the rest.
+    pub fn retract(&self, word: Frame) {
+        each!(self, way => way.retract(word));
+    }
+
     /// Ends the connection: what was sent before still goes out.
     pub fn close(&self, code: CloseCode, reason: &str) {
         each!(self, way => way.close(code, reason));

@@ -297,6 +297,28 @@ impl Roster {
         }
     }
 
+    /// Nobody waits for a person any more who has no connection on this node, in a room or in all of them; gives the rooms in which
+    /// nobody is left on this node.
+    pub(super) fn expel(&mut self, id: &str, room: Option<&Group>, now: Instant) -> Vec<Group> {
+        let waited_for = |hall: &Hall| {
+            let (id, seat) = hall.people.get_key_value(id)?;
+            seat.here.as_ref().is_some_and(|here| here.connections == 0).then(|| Arc::clone(id))
+        };
+        let from = |(room, hall): (&Group, &Hall)| Some((room.clone(), waited_for(hall)?));
+        let gone: Vec<_> = match room {
+            Some(room) => self.halls.get_key_value(room).and_then(from).into_iter().collect(),
+            None => self.halls.iter().filter_map(from).collect(),
+        };
+        let mut deserted = Vec::new();
+        for (room, id) in gone {
+            self.changed(&room, &id);
+            if self.alter(&room, &id, now, |seat| seat.here = None) {
+                deserted.push(room);
+            }
+        }
+        deserted
+    }
+
     /// Somebody on this node is writing something; says whether that is news.
     pub(super) fn typing(&mut self, room: &Group, from: &Person, now: Instant) -> bool {
         let Some(hall) = self.halls.get_mut(room).filter(|hall| hall.people.contains_key(from.id.as_str())) else {

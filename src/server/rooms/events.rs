@@ -43,13 +43,13 @@ const CHANGE: &str = "confab.change";
 /// What the types of events begin with that are the server's own business.
 const OWN: &str = "confab.";
 /// Types that the server alone has for clients.
-const ALONE: [&str; 6] = ["presence", "typing", "edit", "delete", "react", "renamed"];
+const ALONE: [&str; 8] = ["presence", "typing", "edit", "delete", "react", "renamed", "left", "signed_out"];
 /// The types that our messages and rooms have in the layer and on the wire.
 const ALIKE: [&str; 4] = [MESSAGE, BINARY, "message", "room"];
 /// What says in such events who has spoken and where it stands.
 const OURS: [&str; 5] = ["offset", "epoch", "id", "from", "latest"];
 /// Types of the wire: to clients an event of one of these may be the server's own.
-const WIRE: [&str; 8] = ["message", "room", "edit", "delete", "react", "presence", "typing", "renamed"];
+const WIRE: [&str; 10] = ["message", "room", "edit", "delete", "react", "presence", "typing", "renamed", "left", "signed_out"];
 /// What the type of a program's event begins with for clients that would take it for the server's own.
 const PROGRAMS: &str = "program.";
 
@@ -92,7 +92,7 @@ impl fmt::Display for Foreign {
 pub fn foreign_event(json: serde_json::Value, program: &Person, events: Option<&RoomEvents>) -> Result<Event, Foreign> {
     let event = Event::from_json(json).map_err(Foreign::Invalid)?;
     let kind = event.kind().replace('_', ".");
-    if kind.starts_with(OWN) || ALONE.contains(&kind.as_str()) {
+    if kind.starts_with(OWN) || ALONE.iter().any(|own| own.replace('_', ".") == kind) {
         return Err(Foreign::Kind);
     }
     if let Some(field) = event.fields().keys().find(|field| field.starts_with(OWN)) {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::http::StatusCode;
+use parking_lot::Mutex;
 use tracing::error;
 
 use super::{
@@ -15,13 +16,14 @@ use crate::{
     server::{
         allowance::Allowance,
         hub::{Form, Membership, Outbound, Reachable, Unavailable},
+        lease::{Holder, Lease, Taken},
         random,
         rooms::{Access, PostError, Room},
         scope::{Flow, Refuse, Scope},
         turns::Turn,
         visitors::Household,
     },
-    wire::{Key, Text, Timestamp},
+    wire::{Key, Text, Timestamp, Topic},
 };
 
 /// The text with which a plain client asks to be closed.
@@ -34,7 +36,44 @@ pub struct Plain {
     allowance: Allowance,
     /// What makes the key of this connection's next message unique.
     random: u128,
-    membership: Option<(Membership, Reachable)>,
+    open: Arc<Open>,
+    /// By which what is open is found to be taken back.
+    _lease: Lease,
+}
+
+/// What is open on the connection.
+struct Open {
+    topic: Topic,
+    stands: Mutex<Stands>,
+}
+
+/// How it stands.
+enum Stands {
+    /// It was allowed, and is about to be joined.
+    Allowed,
+    Joined {
+        outbound: Outbound,
+        membership: Membership,
+        _reachable: Reachable,
+    },
+    /// It was taken back, with this code and reason.
+    Ended(CloseCode, &'static str),
+}
+
+impl Holder for Open {
+    fn take_back(&self, taken: &Taken) {
+        let (code, reason) = match taken {
+            Taken::Everything => (CloseCode::SIGNED_OUT, "you were signed out"),
+            Taken::Topic(topic) if *topic == self.topic => (CloseCode::TAKEN_BACK, "this room is not open to you any more"),
+            Taken::Topic(_) => return,
+        };
+        let mut stands = self.stands.lock();
+        if let Stands::Joined { outbound, membership, .. } = std::mem::replace(&mut *stands, Stands::Ended(code, reason)) {
+            // The membership first: what comes after that is none of its own.
+            drop(membership);
+            outbound.cut(None, code, reason);
+        }
+    }
 }
 
 #[async_trait]
@@ -44,9 +83,12 @@ impl Consumer for Plain {
             let reason = "this address carries many topics: ask for the sub-protocol confab.v1, or connect to /room/{group}/";
             return Err(Refuse { status: StatusCode::BAD_REQUEST, reason });
         };
+        let open = Arc::new(Open { topic: Topic::Room(group.clone()), stands: Mutex::new(Stands::Allowed) });
+        // From before it is asked for.
+        let lease = scope.leases.grant(&scope.person, &open);
         let access = scope.rooms.enter(&scope.person, group)?;
         let allowance = Allowance::new(&scope.limits, scope.payer, &scope.accounts, &scope.quotas);
-        Ok(Self { scope, access, allowance, random: random::bits_128(), membership: None })
+        Ok(Self { scope, access, allowance, random: random::bits_128(), open, _lease: lease })
     }
 
     fn longest_message(&self) -> usize {
@@ -57,8 +99,12 @@ impl Consumer for Plain {
         let outbound = Outbound::WebSocket(Arc::clone(socket));
         match self.scope.hub.join(self.access.feed(), &outbound, (Form::Plain, false)).await {
             Ok(membership) => {
+                let mut stands = self.open.stands.lock();
+                if let Stands::Ended(code, reason) = *stands {
+                    return Flow::close(code, reason);
+                }
                 let reachable = self.scope.hub.register(&outbound, Form::Plain);
-                self.membership = Some((membership, reachable));
+                *stands = Stands::Joined { outbound, membership, _reachable: reachable };
                 Flow::Continue
             }
             Err(Unavailable(cause)) => {
@@ -79,9 +125,18 @@ impl Consumer for Plain {
         // What was owed before it has held the connection up already.
         let _ = self.allowance.receive(message.length());
         let pause = self.allowance.charge(message.length());
-        if let Some((membership, _)) = &self.membership {
-            self.allowance.charge_copies(message.length(), membership.members());
-            membership.has_room().await;
+        let line = match &*self.open.stands.lock() {
+            Stands::Joined { membership, .. } => {
+                self.allowance.charge_copies(message.length(), membership.members());
+                Some(membership.line())
+            }
+            Stands::Allowed | Stands::Ended(..) => None,
+        };
+        if let Some(line) = line {
+            line.has_room().await;
+        }
+        if let Stands::Ended(code, reason) = *self.open.stands.lock() {
+            return Flow::close(code, reason);
         }
         let posted = match message {
             Message::Text(text) if text == EXIT => {
@@ -112,7 +167,7 @@ impl Consumer for Plain {
     }
 
     fn hand_out(&self) {
-        if let Some((membership, _)) = &self.membership {
+        if let Stands::Joined { membership, .. } = &*self.open.stands.lock() {
             membership.hand_out();
         }
     }

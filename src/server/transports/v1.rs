@@ -23,9 +23,11 @@ pub struct V1(Session);
 #[async_trait]
 impl Consumer for V1 {
     fn connect(scope: Scope) -> Result<Self, Refuse> {
-        let room = scope.group.as_ref().map(|group| scope.rooms.enter(&scope.person, group)).transpose()?;
-        let opened = room.map(|access| Arc::new(access) as Arc<dyn Opened>);
-        Ok(Self(Session::new(scope, opened)))
+        let session = Session::new(scope, |Scope { rooms, person, group, .. }| {
+            let room = group.as_ref().map(|group| rooms.enter(person, group)).transpose()?;
+            Ok::<_, Refuse>(room.map(|access| Arc::new(access) as Arc<dyn Opened>))
+        });
+        Ok(Self(session?))
     }
 
     fn longest_message(&self) -> usize {

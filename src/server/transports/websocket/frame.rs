@@ -29,6 +29,10 @@ impl CloseCode {
     pub const LOST_POSITION: Self = Self(4002);
     /// The server stops; another or the same one will be there in a moment.
     pub const SHUTTING_DOWN: Self = Self(4003);
+    /// The person was signed out, and can be this one no more.
+    pub const SIGNED_OUT: Self = Self(4501);
+    /// What the connection is for was taken back from the person.
+    pub const TAKEN_BACK: Self = Self(4502);
     /// The address has as many connections as it may have.
     pub const TOO_MANY_CONNECTIONS: Self = Self(4503);
 

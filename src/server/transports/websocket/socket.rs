@@ -143,6 +143,45 @@ impl Socket {
         }
     }
 
+    /// Ends the connection at once: what waits is given up, but for a frame that has begun to go out, and `last` is said before goodbye.
+    pub fn cut(&self, last: Option<Frame>, code: CloseCode, reason: &str) {
+        let mut queue = self.queue.lock();
+        match queue.phase {
+            Phase::Open => {
+                queue.abandon();
+                if let Some(last) = last {
+                    self.tap.said(std::slice::from_ref(&last));
+                    queue.push(&[last], 0);
+                }
+                self.end(&mut queue, code, reason);
+            }
+            Phase::Closing => queue.abandon_but_goodbye(),
+            Phase::Broken => {}
+        }
+        self.count(&queue);
+        self.wake.notify_one();
+    }
+
+    /// Says that something was taken from the reader. What waits may be of it: where anything does, all is given up, and the client comes
+    /// back for the rest.
+    pub fn retract(&self, word: Frame) {
+        let mut queue = self.queue.lock();
+        match queue.phase {
+            Phase::Open if queue.waiting.is_empty() => {
+                self.tap.said(std::slice::from_ref(&word));
+                queue.write_through(&self.stream, &[word]);
+            }
+            Phase::Open => {
+                queue.abandon();
+                self.end(&mut queue, CloseCode::LOST_POSITION, "something was taken back while it waited; join again");
+            }
+            Phase::Closing => queue.abandon_but_goodbye(),
+            Phase::Broken => {}
+        }
+        self.count(&queue);
+        self.wake.notify_one();
+    }
+
     /// Completes the closing handshake that the client began with this code, or that this side did: then it does nothing.
     pub(super) fn answer_close(&self, code: CloseCode) {
         self.close_once(code, "");
@@ -276,6 +315,15 @@ impl Queue {
         self.waiting.truncate(usize::from(self.front_begun));
         self.bytes = self.waiting.iter().map(Bytes::len).sum();
         self.grace = self.bytes;
+    }
+
+    /// The same while the connection is closing: the close frame, which is last, still goes out.
+    fn abandon_but_goodbye(&mut self) {
+        let is_begun = self.front_begun && self.waiting.len() == 1;
+        let goodbye = if is_begun { None } else { self.waiting.pop_back() };
+        self.abandon();
+        self.bytes += goodbye.as_ref().map_or(0, Bytes::len);
+        self.waiting.extend(goodbye);
     }
 
     fn close(&mut self, stream: &TcpStream, frame: &Frame) {
