@@ -41,6 +41,13 @@ use self::{lobby::Lobby, page::Notice, room::Room, search::Search};
 #[cfg(feature = "ssr")]
 const START: &str = include_str!("start.js");
 
+/// What loads the page again while Confab is worked on.
+#[cfg(feature = "ssr")]
+fn reload() -> Option<impl IntoView> {
+    let is_worked_on = cfg!(debug_assertions) && std::env::var_os("LEPTOS_WATCH").is_some();
+    is_worked_on.then(|| view! { <script nonce=use_nonce()>{include_str!("reload.js")}</script> })
+}
+
 /// The whole document around a page; the server's alone.
 #[cfg(feature = "ssr")]
 pub fn shell(page: Page, options: LeptosOptions) -> impl IntoView {
@@ -79,6 +86,7 @@ pub fn shell(page: Page, options: LeptosOptions) -> impl IntoView {
                 <script nonce=use_nonce() data-program=file("js") data-binary=file("wasm")>
                     {START}
                 </script>
+                {reload()}
             </body>
         </html>
     }

@@ -5,6 +5,9 @@
 //! root under their own names and are asked for again after a while. Every file is there compressed, too; nothing is
 //! compressed or copied while the server runs.
 
+#[cfg(debug_assertions)]
+mod watched;
+
 use std::time::Duration;
 
 use axum::{
@@ -58,6 +61,10 @@ enum Coding {
 /// Files under another build than [`BUILD`] are answered with what this server has, uncached: while servers are replaced
 /// one by one, a page from a new one may ask an old one, and the other way round.
 pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    #[cfg(debug_assertions)]
+    if let Some(folder) = watched::folder() {
+        return watched::router(folder);
+    }
     router_of(FILES, BUILD)
 }
 

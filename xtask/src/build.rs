@@ -15,6 +15,8 @@ use crate::{
 
 /// Where cargo-leptos puts the site, whatever `CARGO_TARGET_DIR` says, and where `build.rs` of the server finds it.
 const SITE: &str = "target/site";
+/// The same while it is worked on.
+const WATCHED_SITE: &str = "target/site-dev";
 const COMPRESS: &str = "xtask/compress.mjs";
 /// What every page loads besides its text,
 const LOADED: [&str; 3] = ["pkg/confab.wasm", "pkg/confab.js", "pkg/confab.css"];
@@ -46,6 +48,17 @@ pub(crate) fn all(profile: Profile) -> Result {
     tools::for_build()?;
     site()?;
     server(profile)
+}
+
+/// Builds without optimisation, runs `confab serve ARGS`, and does both again whenever a file changes. What the site is made of stands in a
+/// folder of its own, which the server reads (`src/server/assets/watched.rs`), so that the release keeps its own.
+pub(crate) fn watch(args: &[&str]) -> Result {
+    tools::for_build()?;
+    let mut leptos = command("cargo");
+    leptos.args(["leptos", "watch", "--", "serve"]).args(args);
+    leptos.env("LEPTOS_SITE_ROOT", WATCHED_SITE).env("PATH", path_with_npm()?);
+    let is_first = !root().join(WATCHED_SITE).exists();
+    run(if is_first { "dev (the first build takes about 4 min on two cores)" } else { "dev" }, &mut leptos)
 }
 
 /// cargo-leptos empties and refills the site each time, wasm-opt and all, and the server would have to be built anew with

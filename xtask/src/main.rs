@@ -23,6 +23,7 @@ Build, run and test Confab. What is missing on this machine is installed first.
   cargo xtask dist                    that, and target/packages: a tar.gz and a .deb of it, with checksums, a bill of materials, licences
   cargo xtask dist try [OLDER.deb]    install, upgrade and remove that .deb in a bare Debian 12 (by debootstrap, as root)
   cargo xtask serve [ARGS]            build, then run `confab serve ARGS` in the current folder
+  cargo xtask dev [ARGS]              the same without optimisation, built again and loaded again in the browser whenever a file changes
   cargo xtask test                    everything below, and a line that counts the tests
   cargo xtask test lint               formatting and lints
   cargo xtask test rust [ARGS]        Rust tests; ARGS go to `cargo test`, for instance a part of a test's name
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         ["dist"] => dist::all(),
         ["dist", "try", old @ ..] => dist::trial(old),
         ["serve", rest @ ..] => serve(rest),
+        ["dev", rest @ ..] => build::watch(rest),
         ["test"] => test::all(),
         ["test", "lint"] => test::part(test::lint),
         ["test", "rust", rest @ ..] => test::part(|report| test::rust(report, rest)),
