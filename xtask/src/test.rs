@@ -101,9 +101,15 @@ pub(crate) fn rust(report: &mut Report, args: &[&str]) {
     report.tests(tally, outcome);
 }
 
+/// The bench that runs in a browser.
+const FIRST_VISIT: &str = "first_visit";
+
 /// Runs the benchmarks, or the one that is named first, with the words that choose its cases; they print their figures. Built as
 /// what is installed.
 pub(crate) fn bench(args: &[&str]) -> Result {
+    if args == [FIRST_VISIT] {
+        return first_visit();
+    }
     let mut cargo = command("cargo");
     cargo.args(["bench", "--profile", Profile::Dist.name(), "--features", "ssr"]);
     match args {
@@ -114,7 +120,16 @@ pub(crate) fn bench(args: &[&str]) -> Result {
         [other, ..] => return Err(format!("there is no benchmark in benches/{other}.rs")),
     };
     tools::for_benchmarks()?;
-    run("benchmarks", &mut cargo)
+    run("benchmarks", &mut cargo)?;
+    if args.is_empty() { first_visit() } else { Ok(()) }
+}
+
+/// What is loaded is the same in each build of the server, so the quick one will do.
+fn first_visit() -> Result {
+    build::all(Profile::Release)?;
+    tools::for_browser()?;
+    let mut playwright = npx(&["playwright", "test", "--config", "first_visit.config.ts"]);
+    run("first visits", playwright.env("CONFAB", target_dir().join("release/confab")))
 }
 
 /// Shows what the tests print as it comes and adds up their last lines.
