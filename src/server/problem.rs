@@ -14,6 +14,7 @@ use axum::{
 use serde::Serialize;
 use thiserror::Error;
 use tracing::debug;
+use utoipa::ToSchema;
 
 use super::{
     accounts::Unknown,
@@ -275,14 +276,18 @@ impl Problem {
     }
 }
 
+/// What the API answers instead of what was asked for.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct ErrorBody {
+    #[schema(inline)]
+    error: CommandError,
+}
+
 /// JSON, as the API answers.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Body {
-            error: CommandError,
-        }
-        let mut response = (self.status(), Json(Body { error: self.error() })).into_response();
+        let mut response = (self.status(), Json(ErrorBody { error: self.error() })).into_response();
         self.add_headers(&mut response);
         response
     }

@@ -80,7 +80,7 @@ const FREE: [Route; 3] = [
 /// All addresses but the files of the site, each with its whole path.
 pub fn routes() -> impl Iterator<Item = (String, &'static Route)> {
     let own = COUNTED.iter().chain(&FREE).map(|route| (route.path.to_owned(), route));
-    own.chain(api::routes().map(|route| (format!("{API}{}", route.path), route)))
+    own.chain(api::ROUTES.iter().map(|route| (format!("{API}{}", route.path), route)))
 }
 
 /// What all addresses of the API begin with.

@@ -86,12 +86,15 @@ impl Change {
 
 /// How many people have put one emoji to a message, and some of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
 #[serde(from = "AnyReaction")]
 pub struct Reaction {
     pub emoji: Emoji,
     /// At least one.
+    #[cfg_attr(feature = "ssr", schema(minimum = 1))]
     pub count: u64,
-    /// At most [`REACTION_SAMPLE`] of them, sorted by id. The order says nothing.
+    /// Some of them, sorted by id. The order says nothing.
+    #[cfg_attr(feature = "ssr", schema(max_items = 20))]
     pub from: Vec<Person>,
 }
 
@@ -124,10 +127,12 @@ impl Reaction {
 
 /// What a message says now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
 pub struct Content {
     /// Empty when it was deleted.
     pub text: String,
     /// When its author said it differently, the last time.
+    #[cfg_attr(feature = "ssr", schema(nullable = false))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited: Option<Timestamp>,
     /// Its author has taken it back.
@@ -137,6 +142,7 @@ pub struct Content {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reactions: Vec<Reaction>,
     /// The last change that is in it, with all that were before.
+    #[cfg_attr(feature = "ssr", schema(nullable = false))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<Offset>,
 }

@@ -11,6 +11,7 @@ use super::{InvalidName, is_blank, text::is_seen};
 ///
 /// Parsing is the rule for what is put now. What was put before the rule was as strict is still read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema), schema(value_type = String))]
 pub struct Emoji(Arc<str>);
 
 /// In bytes.

@@ -33,11 +33,15 @@ pub enum Code {
 
 /// The answer to a command that was not carried out. The connection stays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
 pub struct CommandError {
+    /// The kind of refusal. Kinds are only ever added.
+    #[cfg_attr(feature = "ssr", schema(value_type = String))]
     pub code: Code,
     /// What is wrong and what would be right, for people.
     pub message: String,
     /// When the same command may go through, in milliseconds from now.
+    #[cfg_attr(feature = "ssr", schema(required))]
     pub retry_after_ms: Option<u64>,
 }
 

@@ -12,6 +12,7 @@ pub const BY_PROGRAM: &str = "confab.program";
 
 /// One message of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
 #[serde(from = "FlatMessage")]
 pub struct Message {
     /// Unique over all rooms.
@@ -20,6 +21,7 @@ pub struct Message {
     pub key: Key,
     pub from: Person,
     /// Its text, and what has become of it.
+    #[cfg_attr(feature = "ssr", schema(inline))]
     #[serde(flatten)]
     pub content: Content,
     /// When the server accepted it.
@@ -28,9 +30,11 @@ pub struct Message {
 
 /// A message with its place in the room's stream, as the store and the HTTP API give it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema), schema(as = Message))]
 #[serde(try_from = "FlatMessage")]
 pub struct Stored {
     pub offset: Offset,
+    #[cfg_attr(feature = "ssr", schema(inline))]
     #[serde(flatten)]
     pub message: Message,
 }
@@ -71,6 +75,7 @@ impl TryFrom<FlatMessage> for Stored {
 /// A stretch of a room's messages, in rising order of offset, and where the stream stood when it was read. Offsets between them
 /// are changes'.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
 pub struct Stretch {
     pub epoch: Epoch,
     /// Everything up to here is in it: the stream's last offset at that moment.
@@ -80,25 +85,30 @@ pub struct Stretch {
     /// The offset of the room's newest message; 0 when there is none.
     pub latest: Offset,
     pub messages: Vec<Stored>,
-    /// What the reader has put to them.
+    /// What the reader has put to them, by the ids of the messages.
+    #[cfg_attr(feature = "ssr", schema(value_type = BTreeMap<String, Vec<super::Emoji>>))]
     #[serde(default, skip_serializing_if = "Mine::is_empty")]
     pub mine: Mine,
 }
 
 /// A room as the list of rooms shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
 pub struct RoomSummary {
     pub group: Group,
-    /// The newest message; none when the room is empty.
+    /// The beginning of its newest message, without reactions; none when the room is empty.
+    #[cfg_attr(feature = "ssr", schema(required))]
     pub latest: Option<Stored>,
 }
 
 /// A part of the list of rooms.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
 pub struct RoomList {
     /// Newest activity first.
     pub rooms: Vec<RoomSummary>,
     /// What to ask for the next part with; none where there is none.
+    #[cfg_attr(feature = "ssr", schema(required))]
     pub next: Option<String>,
 }
 

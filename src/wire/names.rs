@@ -24,9 +24,14 @@ fn is_name(text: &str, longest: usize) -> bool {
 
 /// A cheap, shared text with a checked form; the four name types below differ only in what they accept.
 macro_rules! checked_name {
-    ($(#[$doc:meta])* $name:ident, $longest:literal, $rule:literal) => {
+    ($(#[$doc:meta])* $name:ident, $longest:tt, $rule:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[cfg_attr(
+            feature = "ssr",
+            derive(utoipa::ToSchema),
+            schema(value_type = String, min_length = 1, max_length = $longest, pattern = "^[A-Za-z0-9_-]*$")
+        )]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -79,7 +84,7 @@ checked_name!(
 
 checked_name!(
     /// The key that a client gives a message it sends, unique for its author in the room: a repeated send with the
-    /// same key is the same message. Usual are UUIDs of version 7, as [`Key::fresh`] makes them.
+    /// same key is the same message. Usual are UUIDs of version 7.
     Key,
     64,
     "a key is 1 to 64 of A-Z a-z 0-9 _ -"
@@ -107,6 +112,7 @@ checked_name!(
 
 /// A place in a topic's stream. The first event has offset 1 and each next one is one more; 0 is the place before the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Offset(pub u64);
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Somebody, as the others see them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
 pub struct Person {
     /// Stable, unique and public; says nothing about the secret in the person's cookie.
     pub id: String,

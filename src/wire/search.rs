@@ -6,6 +6,7 @@ use super::{Group, Offset, Person, Timestamp};
 
 /// A message that was found, without its whole text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
 pub struct Hit {
     pub group: Group,
     /// Where it stands in the room's stream.
@@ -21,6 +22,7 @@ pub struct Hit {
 
 /// A piece of a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
 pub struct Segment {
     pub text: String,
     /// It is something that was looked for.

@@ -27,6 +27,7 @@ mod hosts;
 mod limits;
 mod log;
 mod metrics;
+mod openapi;
 mod pages;
 mod peers;
 mod permissions;

@@ -16,15 +16,13 @@ use axum::{
 };
 use futures_util::{Stream, stream};
 use serde::Serialize;
-use serde_json::{Value, json};
 use tracing::{debug, error};
 
-use super::openapi;
+use super::described::OfRoom;
 use crate::{
     server::{
         http::Line,
         lease::{Holder, Taken},
-        limits::Limits,
         problem::Problem,
         quota::{Payer, Quotas},
         rooms::{Access, Room},
@@ -41,7 +39,22 @@ const PAGE: usize = 1_000;
 /// An export with more messages that cannot be read is cut off: each is looked for alone.
 const MOST_UNREADABLE: u64 = 10_000;
 
-/// `GET /api/v1/rooms/{group}/export`
+/// All of a room's messages, in rising order of offset
+#[utoipa::path(
+    get,
+    path = "/rooms/{group}/export",
+    params(Named),
+    responses(
+        (
+            status = 200,
+            description = "JSON Lines, each a `Message`; one with `error` stands for what cannot be read from `offset` to `to`. \
+                A file that is not whole has no end: the transfer is cut off",
+            content_type = "application/x-ndjson",
+            body = String,
+        ),
+        OfRoom,
+    ),
+)]
 pub(super) async fn export(
     State(services): State<Arc<Services>>,
     Named(group): Named,
@@ -191,19 +204,4 @@ impl<K> Export<K> {
         error!(%group, from = offset.0, to = to.0, "an export leaves out what cannot be read");
         Ok(Unreadable { offset, to, error: "what stands here cannot be read" })
     }
-}
-
-/// How `OpenAPI` describes it.
-pub(super) fn operation(_limits: &Limits) -> Value {
-    let mut responses = openapi::responses(&Value::Null, &[400, 403, 404, 429, 503]);
-    responses["200"] = json!({
-        "description": "JSON Lines, each a `Message`; one with `error` stands for what cannot be read from `offset` to `to`. A file that is not whole has no end: the transfer is cut off",
-        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
-    });
-    json!({
-        "operationId": "export",
-        "summary": "All of a room's messages, in rising order of offset",
-        "parameters": [openapi::group()],
-        "responses": responses,
-    })
 }

@@ -1,10 +1,14 @@
 //! The HTTP API for programs: the list of [rooms], reading a room ([`messages`], [`export`]), [searching](search) and pushing from
 //! outside ([`push`]). Errors are JSON: `{"error": {"code", "message", "retry_after_ms"}}`, made of a [`Problem`].
 //!
-//! Each address stands once, in [`ADDRESSES`], with its handler and its description; the router and the document at
-//! `/api/v1/openapi.json` are both made of that table.
+//! [`ROUTES`] names the addresses with their handlers. The document at `/api/v1/openapi.json` is made of what stands at the handlers and
+//! of the types that they read and answer; a test holds the two to each other, and the answers to the document.
 
+#![expect(unused_qualifications, reason = "the descriptions of handlers name the types of parameters by a path")]
+
+mod described;
 mod export;
+mod limit;
 mod messages;
 mod openapi;
 mod push;
@@ -22,55 +26,33 @@ use axum::{
 
 use super::{
     accounts::Program,
-    limits::Limits,
     problem::Problem,
     services::Services,
     who::{Asks, Route, Who, mount},
 };
 
-/// An address of the API.
-struct Address {
-    /// Below `/api/v1`; axum and `OpenAPI` write parameters alike.
-    route: Route,
-    /// The operation object of `OpenAPI`, for the route's one method.
-    operation: fn(&Limits) -> serde_json::Value,
+const fn reading(path: &'static str, asks: Asks, handlers: fn() -> MethodRouter<Arc<Services>>) -> Route {
+    Route { path, methods: &["GET"], asks, handlers }
 }
 
-const fn reading(
-    path: &'static str,
-    asks: Asks,
-    handlers: fn() -> MethodRouter<Arc<Services>>,
-    operation: fn(&Limits) -> serde_json::Value,
-) -> Address {
-    Address { route: Route { path, methods: &["GET"], asks, handlers }, operation }
+const fn pushing(path: &'static str, handlers: fn() -> MethodRouter<Arc<Services>>) -> Route {
+    Route { path, methods: &["POST"], asks: Asks::Program, handlers }
 }
 
-const fn pushing(
-    path: &'static str,
-    handlers: fn() -> MethodRouter<Arc<Services>>,
-    operation: fn(&Limits) -> serde_json::Value,
-) -> Address {
-    Address { route: Route { path, methods: &["POST"], asks: Asks::Program, handlers }, operation }
-}
-
-static ADDRESSES: [Address; 8] = [
-    reading("/rooms", Asks::Nobody, || get(rooms::rooms), rooms::operation),
-    reading("/rooms/{group}/messages", Asks::Person, || get(messages::messages), messages::operation),
-    reading("/rooms/{group}/export", Asks::Person, || get(export::export), export::operation),
-    reading("/rooms/{group}/search", Asks::Person, || get(search::in_room), search::room_operation),
-    reading("/search", Asks::Nobody, || get(search::in_all), search::operation_of_all),
-    pushing("/groups/{group}/send", || post(push::to_group), push::group_operation),
-    pushing("/channels/{channel}/send", || post(push::to_channel), push::channel_operation),
-    reading("/openapi.json", Asks::Nobody, || get(openapi::document), openapi::operation),
+/// What can be asked for, below `/api/v1`; axum and `OpenAPI` write parameters alike.
+pub(super) static ROUTES: [Route; 8] = [
+    reading("/rooms", Asks::Nobody, || get(rooms::rooms)),
+    reading("/rooms/{group}/messages", Asks::Person, || get(messages::messages)),
+    reading("/rooms/{group}/export", Asks::Person, || get(export::export)),
+    reading("/rooms/{group}/search", Asks::Person, || get(search::in_room)),
+    reading("/search", Asks::Nobody, || get(search::in_all)),
+    pushing("/groups/{group}/send", || post(push::to_group)),
+    pushing("/channels/{channel}/send", || post(push::to_channel)),
+    reading("/openapi.json", Asks::Nobody, || get(openapi::document)),
 ];
 
-/// What can be asked for, below `/api/v1`.
-pub(super) fn routes() -> impl Iterator<Item = &'static Route> {
-    ADDRESSES.iter().map(|address| &address.route)
-}
-
 pub(super) fn router(services: &Arc<Services>) -> Router<Arc<Services>> {
-    mount(Router::new(), routes(), services).layer(push::body_limit(&services.limits)).fallback(|| async { Problem::NoAddress })
+    mount(Router::new(), &ROUTES, services).layer(push::body_limit(&services.limits)).fallback(|| async { Problem::NoAddress })
 }
 
 /// The program that a request comes from; without one there is no push.

@@ -17,10 +17,11 @@ use axum::{
 };
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tracing::error;
+use utoipa::ToSchema;
 
-use super::{Caller, openapi};
+use super::{Caller, described::ToProgram};
 use crate::{
     server::{
         accounts::Program,
@@ -45,7 +46,8 @@ const ABREAST: usize = 30;
 /// The header that has the key of a single text.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-fn body_bytes(limits: &Limits) -> usize {
+/// How long a body may be, in bytes.
+pub(super) fn body_bytes(limits: &Limits) -> usize {
     limits.json_bytes().max(BODY_BYTES)
 }
 
@@ -63,19 +65,31 @@ enum Item {
 }
 
 /// What became of an item.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Done {
     /// Null where the room keeps none.
+    #[schema(required)]
     offset: Option<Offset>,
 }
 
 /// What became of all of them, in their order.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Sent {
     results: Vec<Done>,
 }
 
-/// `POST /api/v1/groups/{group}/send`
+/// Says something in a room, or sends events to a group's members
+#[utoipa::path(
+    post,
+    path = "/groups/{group}/send",
+    operation_id = "sendToGroup",
+    params(Named, ("Idempotency-Key" = Option<Key>, Header, description = "The key of a single text")),
+    request_body(
+        description = "At most {largest} bytes",
+        content((written::Items = "application/json"), (String = "text/plain")),
+    ),
+    responses((status = 200, description = "Done", body = Sent), ToProgram),
+)]
 pub(super) async fn to_group(
     State(services): State<Arc<Services>>,
     Caller(program): Caller,
@@ -98,13 +112,30 @@ pub(super) async fn to_group(
     Ok(Json(send_all(&access, &items).await?))
 }
 
-/// `POST /api/v1/channels/{channel}/send`
+/// An event was handed over; whether somebody was there to read it is not known.
+#[derive(Serialize, ToSchema)]
+pub(super) struct HandedOver {}
+
+/// Sends an event to one connection, at most once
+#[utoipa::path(
+    post,
+    path = "/channels/{channel}/send",
+    operation_id = "sendToChannel",
+    params((
+        "channel" = String, Path,
+        description = "The name that the connection's welcome says",
+        max_length = 99,
+        pattern = "^[A-Za-z0-9_.-]+(![A-Za-z0-9_.-]*)?$",
+    )),
+    request_body = written::Event,
+    responses((status = 200, description = "Done", body = HandedOver), ToProgram),
+)]
 pub(super) async fn to_channel(
     State(services): State<Arc<Services>>,
     Caller(program): Caller,
     channel: Result<Path<String>, PathRejection>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<HandedOver>, Problem> {
     let channel: Channel = channel.map_err(|_| Problem::NotAscii)?.0.parse().map_err(Problem::NoName)?;
     if !program.may_send_to_channels() {
         return Err(Problem::NoChannels);
@@ -124,7 +155,7 @@ pub(super) async fn to_channel(
             Problem::NoLayer
         }
     })?;
-    Ok(Json(json!({})))
+    Ok(Json(HandedOver {}))
 }
 
 /// A body by its type.
@@ -205,11 +236,55 @@ impl Items<'_> {
 }
 
 /// A text as a program writes it.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Said {
+    /// At most {longest} bytes of UTF-8
+    #[schema(min_length = 1)]
     text: String,
+    #[schema(nullable = false)]
     key: Option<Key>,
+}
+
+/// What else may stand in a body is described here, and read by [`Items`], which can say of which item it complains.
+mod written {
+    #![expect(dead_code, reason = "nothing is read as these types")]
+
+    use std::collections::BTreeMap;
+
+    use serde_json::Value;
+    use utoipa::ToSchema;
+
+    use super::Said;
+
+    /// An event as a program writes it: whatever it likes.
+    #[derive(ToSchema)]
+    pub struct Event {
+        /// Not one that begins with `confab.`, as no field does
+        r#type: String,
+        #[serde(flatten)]
+        fields: BTreeMap<String, Value>,
+    }
+
+    /// One thing to send.
+    #[derive(ToSchema)]
+    #[serde(untagged)]
+    pub enum Item {
+        Text(Said),
+        Event(Event),
+    }
+
+    #[derive(ToSchema)]
+    #[schema(max_items = 1000)]
+    pub struct List(Vec<Item>);
+
+    /// One thing to send, or a list of them.
+    #[derive(ToSchema)]
+    #[serde(untagged)]
+    pub enum Items {
+        One(Item),
+        Several(List),
+    }
 }
 
 impl Item {
@@ -259,64 +334,6 @@ async fn send(access: &Access<Room>, item: &Item) -> Result<Option<Offset>, Post
         Item::Text { key, text } => Ok(access.post(key.clone(), text.clone()).await?.offset),
         Item::Event(event) => access.relay(event.clone()).await.map(|()| None),
     }
-}
-
-/// How `OpenAPI` describes sending to a group.
-pub(super) fn group_operation(limits: &Limits) -> Value {
-    let text = json!({
-        "type": "object",
-        "required": ["text"],
-        "additionalProperties": false,
-        "properties": {
-            "text": {"type": "string", "minLength": 1, "description": format!("At most {} bytes of UTF-8", limits.message_bytes)},
-            "key": openapi::key(),
-        },
-    });
-    let item = json!({"anyOf": [text, {"$ref": "#/components/schemas/Event"}]});
-    let list = json!({"type": "array", "maxItems": BATCH, "items": item});
-    let results = json!({
-        "type": "object",
-        "required": ["results"],
-        "properties": {"results": {"type": "array", "items": {
-            "type": "object",
-            "required": ["offset"],
-            "properties": {"offset": {"type": ["integer", "null"]}},
-        }}},
-    });
-    json!({
-        "operationId": "sendToGroup",
-        "summary": "Says something in a room, or sends events to a group's members",
-        "security": [{"token": []}],
-        "parameters": [
-            openapi::group(),
-            openapi::parameter("header", "Idempotency-Key", "The key of a single text", &openapi::key()),
-        ],
-        "requestBody": {
-            "required": true,
-            "description": format!("At most {} bytes", body_bytes(limits)),
-            "content": {
-                "application/json": {"schema": {"anyOf": [item, list]}},
-                "text/plain": {"schema": {"type": "string", "minLength": 1}},
-            },
-        },
-        "responses": openapi::responses(&results, &[400, 401, 403, 404, 413, 415, 422, 429, 503]),
-    })
-}
-
-/// How `OpenAPI` describes sending to a channel.
-pub(super) fn channel_operation(_limits: &Limits) -> Value {
-    let name = json!({"type": "string", "pattern": "^[A-Za-z0-9_.-]+(![A-Za-z0-9_.-]*)?$", "maxLength": 99});
-    json!({
-        "operationId": "sendToChannel",
-        "summary": "Sends an event to one connection, at most once",
-        "security": [{"token": []}],
-        "parameters": [openapi::parameter("path", "channel", "The name that the connection's welcome says", &name)],
-        "requestBody": {
-            "required": true,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Event"}}},
-        },
-        "responses": openapi::responses(&json!({"type": "object"}), &[400, 401, 403, 404, 413, 415, 422, 429, 503]),
-    })
 }
 
 #[cfg(test)]

@@ -7,25 +7,34 @@ use axum::{
     extract::{Query, State, rejection::QueryRejection},
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use utoipa::IntoParams;
 
-use super::openapi;
+use super::described::OfAll;
 use crate::{
-    server::{limits::Limits, problem::Problem, rooms::Place, services::Services},
+    server::{problem::Problem, rooms::Place, services::Services},
     wire::RoomList,
 };
 
 /// Which rooms, and from where on.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Part {
+    /// Only those with this in their names, in any case
     #[serde(default)]
     name: String,
+    /// The next of an earlier answer, to go on after it
     #[serde(default)]
     before: String,
 }
 
-/// `GET /api/v1/rooms?name=PART&before=NEXT`
+/// The rooms that guests may enter, the one with the newest activity first
+#[utoipa::path(
+    get,
+    path = "/rooms",
+    params(Part),
+    responses((status = 200, description = "Done", body = RoomList), OfAll),
+)]
 pub(super) async fn rooms(
     State(services): State<Arc<Services>>,
     part: Result<Query<Part>, QueryRejection>,
@@ -36,35 +45,4 @@ pub(super) async fn rooms(
         before => before.parse().map_err(Problem::Before)?,
     };
     Ok(Json(services.rooms.list(&name, place).await?))
-}
-
-/// How `OpenAPI` describes it.
-pub(super) fn operation(_limits: &Limits) -> Value {
-    let text = json!({"type": "string"});
-    json!({
-        "operationId": "rooms",
-        "summary": "The rooms that guests may enter, the one with the newest activity first",
-        "parameters": [
-            openapi::parameter("query", "name", "Only those with this in their names, in any case", &text),
-            openapi::parameter("query", "before", "The next of an earlier answer, to go on after it", &text),
-        ],
-        "responses": openapi::responses(
-            &json!({
-                "type": "object",
-                "required": ["rooms", "next"],
-                "properties": {
-                    "rooms": {"type": "array", "items": {
-                        "type": "object",
-                        "required": ["group", "latest"],
-                        "properties": {
-                            "group": text,
-                            "latest": {"$ref": "#/components/schemas/Message", "description": "The beginning of its newest message, without reactions"},
-                        },
-                    }},
-                    "next": {"type": ["string", "null"], "description": "What to ask with for the rooms after these; null when there are no more"},
-                },
-            }),
-            &[400, 429, 503],
-        ),
-    })
 }

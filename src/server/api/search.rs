@@ -7,14 +7,16 @@ use axum::{
     extract::{Query as Parameters, State, rejection::QueryRejection},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
-use super::openapi;
+use super::{
+    described::{OfAll, OfRoom},
+    limit::Limit,
+};
 use crate::{
     server::{
-        limits::Limits,
         problem::Problem,
-        search::{Found, LONGEST_QUERY, Query, QueryTooLong},
+        search::{Found, Query, QueryTooLong},
         services::{Named, Services},
         store::StoreError,
         visitors::Visitor,
@@ -23,31 +25,30 @@ use crate::{
     wire::Hit,
 };
 
-/// How many messages an answer has at most, and how many when nothing is said.
-const MOST: usize = 100;
-const USUAL: usize = 20;
-
 /// What to search for.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Search {
+    /// What to search for; any text
+    #[param(max_length = 256)]
     q: String,
-    limit: Option<usize>,
+    #[serde(default)]
+    #[param(schema_with = Limit::<100, 20>::schema)]
+    limit: Limit<100, 20>,
 }
 
 impl Search {
     fn read(self) -> Result<(Query, usize), Problem> {
         let query = Query::parse(&self.q).map_err(|too_long: QueryTooLong| Problem::Unreadable(too_long.to_string()))?;
-        match self.limit.unwrap_or(USUAL) {
-            limit @ 1..=MOST => Ok((query, limit)),
-            _ => Err(Problem::Limit(MOST)),
-        }
+        Ok((query, self.limit.get()?))
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Hits {
     hits: Vec<Hit>,
+    /// Whether every message was considered; if not, these are the best of newer ones
     complete: bool,
 }
 
@@ -57,7 +58,14 @@ impl From<Found> for Json<Hits> {
     }
 }
 
-/// `GET /api/v1/rooms/{group}/search?q=TEXT&limit=N`
+/// A room's messages that fit a query best
+#[utoipa::path(
+    get,
+    path = "/rooms/{group}/search",
+    operation_id = "searchRoom",
+    params(Named, Search),
+    responses((status = 200, description = "Done", body = Hits), OfRoom),
+)]
 pub(super) async fn in_room(
     State(services): State<Arc<Services>>,
     Named(group): Named,
@@ -72,7 +80,14 @@ pub(super) async fn in_room(
     found(&services, visitor, async move { access.search(&query, limit).await }).await
 }
 
-/// `GET /api/v1/search?q=TEXT&limit=N`
+/// The messages that fit a query best, of all rooms that may be entered
+#[utoipa::path(
+    get,
+    path = "/search",
+    operation_id = "search",
+    params(Search),
+    responses((status = 200, description = "Done", body = Hits), OfAll),
+)]
 pub(super) async fn in_all(
     State(services): State<Arc<Services>>,
     Extension(visitor): Extension<Visitor>,
@@ -94,42 +109,4 @@ async fn found(
         return Err(Problem::Searches);
     };
     Ok(found.map_err(|panicked| StoreError::Unavailable(panicked.into()))??.into())
-}
-
-/// How `OpenAPI` describes the search in a room.
-pub(super) fn room_operation(_limits: &Limits) -> Value {
-    operation("searchRoom", "A room's messages that fit a query best", &[openapi::group()], &[400, 403, 404, 429, 503])
-}
-
-/// How `OpenAPI` describes the search in all rooms.
-pub(super) fn operation_of_all(_limits: &Limits) -> Value {
-    operation("search", "The messages that fit a query best, of all rooms that may be entered", &[], &[400, 429, 503])
-}
-
-fn operation(id: &str, summary: &str, path: &[Value], errors: &[u16]) -> Value {
-    let text = json!({"type": "string", "maxLength": LONGEST_QUERY});
-    let number = json!({"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL});
-    let mut q = openapi::parameter("query", "q", "What to search for; any text", &text);
-    q["required"] = true.into();
-    let limit = openapi::parameter("query", "limit", "How many messages at most", &number);
-    let parameters: Vec<&Value> = path.iter().chain([&q, &limit]).collect();
-    json!({
-        "operationId": id,
-        "summary": summary,
-        "parameters": parameters,
-        "responses": openapi::responses(
-            &json!({
-                "type": "object",
-                "required": ["hits", "complete"],
-                "properties": {
-                    "hits": {"type": "array", "items": {"$ref": "#/components/schemas/Hit"}},
-                    "complete": {
-                        "type": "boolean",
-                        "description": "Whether every message was considered; if not, these are the best of newer ones",
-                    },
-                },
-            }),
-            errors,
-        ),
-    })
 }
