@@ -6,12 +6,11 @@
 //! Behind TLS our cookies have the prefix `__Host-`, with which a browser takes them from this very host alone and over TLS alone
 //! (RFC 6265bis section 4.1.3.2). A cookie without it is still read, after the other.
 
-use std::fmt::Display;
-
 use axum::http::{HeaderMap, HeaderValue, header};
+use cookie::{Cookie, SameSite, time::Duration};
 
-/// How long a browser keeps the cookies, in seconds: as long as browsers allow.
-const LIFETIME: u32 = 400 * 24 * 60 * 60;
+/// How long a browser keeps the cookies: as long as browsers allow.
+const LIFETIME: Duration = Duration::days(400);
 const PREFIX: &str = "__Host-";
 
 /// What a request shows, and how an answer gives a cookie.
@@ -34,16 +33,15 @@ impl<'h> Cookies<'h> {
         let told = proto.is_some_and(|proto| proto.trim_ascii().eq_ignore_ascii_case(b"https"));
         // A proxy may leave it unsaid. A browser shows a cookie with the prefix where it takes one, and there a cookie without it
         // would have no say.
-        let shown = || pairs(headers).any(|(name, _)| name.strip_prefix(PREFIX.as_bytes()).is_some_and(is_ours));
+        let shown = || pairs(headers).any(|cookie| cookie.name().strip_prefix(PREFIX).is_some_and(is_ours));
         Self { headers, given: Given { secure: told || shown() } }
     }
 
     /// The first value of a cookie that reads well, and whether an answer should give it under the name that is for TLS.
     pub(super) fn find<T>(&self, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<(T, bool)> {
         let of = |prefix: &str| {
-            let values =
-                pairs(self.headers).filter(|(shown, _)| shown.strip_prefix(prefix.as_bytes()) == Some(name.as_bytes()));
-            values.filter_map(|(_, value)| str::from_utf8(unquoted(value)).ok()).find_map(&read)
+            let mut values = pairs(self.headers).filter(|cookie| cookie.name().strip_prefix(prefix) == Some(name));
+            values.find_map(|cookie| read(cookie.value_trimmed()))
         };
         of(PREFIX).map(|value| (value, false)).or_else(|| of("").map(|value| (value, self.given.secure)))
     }
@@ -51,35 +49,30 @@ impl<'h> Cookies<'h> {
 
 impl Given {
     /// What gives a browser a cookie; `value` is ASCII without the signs that have a meaning in cookies.
-    pub(super) fn set(self, name: &str, value: impl Display) -> HeaderValue {
-        let (prefix, secure) = if self.secure { (PREFIX, "; Secure") } else { ("", "") };
-        let text = format!("{prefix}{name}={value}; Path=/; Max-Age={LIFETIME}; HttpOnly; SameSite=Lax{secure}");
-        HeaderValue::try_from(text).expect("names, digits and percent-encoding are ASCII") // never: both callers encode
+    pub(super) fn set(self, name: &str, value: &str) -> HeaderValue {
+        self.cookie(name, value, LIFETIME)
+    }
+
+    fn cookie(self, name: &str, value: &str, lifetime: Duration) -> HeaderValue {
+        let name = if self.secure { format!("{PREFIX}{name}") } else { name.to_owned() };
+        let cookie = Cookie::build((name, value)).path("/").max_age(lifetime).http_only(true).same_site(SameSite::Lax);
+        let text = cookie.secure(self.secure).to_string();
+        HeaderValue::try_from(text).expect("names, digits and percent-encoding are ASCII") // never: all callers encode
     }
 }
 
 /// What has a browser forget a cookie of ours, under both of its names.
 pub(super) fn forgotten(name: &str) -> [HeaderValue; 2] {
-    [("", ""), (PREFIX, "; Secure")].map(|(prefix, secure)| {
-        let text = format!("{prefix}{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{secure}");
-        HeaderValue::try_from(text).expect("our names are ASCII") // never: both are constants
-    })
+    [false, true].map(|secure| Given { secure }.cookie(name, "", Duration::ZERO))
 }
 
-fn is_ours(name: &[u8]) -> bool {
-    name.starts_with(b"confab_")
+fn is_ours(name: &str) -> bool {
+    name.starts_with("confab_")
 }
 
-/// The pairs of name and value in the order of the request.
-fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+/// The cookies in the order of the request.
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
     let lines = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
-    lines.flat_map(|line| line.split(|byte| *byte == b';')).filter_map(|pair| {
-        let equals = pair.iter().position(|byte| *byte == b'=')?;
-        Some((pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii()))
-    })
-}
-
-/// A value may stand in quotation marks (RFC 6265 section 4.1.1).
-fn unquoted(value: &[u8]) -> &[u8] {
-    value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
+    let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
+    pairs.filter_map(|pair| Cookie::parse(str::from_utf8(pair).ok()?).ok())
 }

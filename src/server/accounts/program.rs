@@ -4,9 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, header};
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 
-use super::guest::hex;
+use super::guest::digest;
 use crate::{
     server::{
         bucket::Bucket,
@@ -27,7 +26,7 @@ pub struct Program {
 impl Program {
     fn new(TokenRule { name, token, groups, channels }: TokenRule, per_second: u32) -> Self {
         // From the name alone: a message sent again with its key is the same one, also when the token has been changed.
-        let id = format!("t{}", hex(&Sha256::digest(name.as_str())[..8]));
+        let id = format!("t{:016x}", digest(name.as_str()));
         let person = Person { id, name: name.to_string() };
         Self { person, token, groups, channels, bucket: Mutex::new(Bucket::new(per_second)) }
     }
