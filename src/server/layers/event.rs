@@ -4,10 +4,11 @@
 //! process: nothing, booleans, signed 64-bit integers, 64-bit floats, text, bytes, lists and maps. Keys are kept in
 //! their sorted order: the order says nothing, and two events are equal when they have equal values.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
+use thiserror::Error;
 
 const TYPE: &str = "type";
 
@@ -144,27 +145,18 @@ impl TryFrom<u64> for Value {
 }
 
 /// Why something cannot be an [`Event`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidEvent {
     /// It is no map at all.
+    #[error("an event is an object")]
     NoMap,
     /// There is no `type`, or it is no text.
+    #[error("an event has a \"type\" that is a string")]
     NoType,
     /// The number is outside what signed 64-bit integers and 64-bit floats can hold.
+    #[error("{0} is not a signed 64-bit integer or a 64-bit float")]
     Number(String),
 }
-
-impl fmt::Display for InvalidEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoMap => f.write_str("an event is an object"),
-            Self::NoType => f.write_str("an event has a \"type\" that is a string"),
-            Self::Number(number) => write!(f, "{number} is not a signed 64-bit integer or a 64-bit float"),
-        }
-    }
-}
-
-impl std::error::Error for InvalidEvent {}
 
 /// A message of the channel layer.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,9 +9,10 @@
 //! a name that ends in `!`, and whatever is sent to any channel that begins with this name is handed to the sink as it
 //! arrives, without a mailbox between. The part after the `!` is the server's own business.
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use thiserror::Error;
 
 mod capacity;
 mod event;
@@ -33,54 +34,25 @@ pub const DEFAULT_PREFIX: &str = "specific";
 const LONGEST_TIME: Duration = Duration::from_hours(30 * 365 * 24);
 
 /// Why the layer refused.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum LayerError {
     /// The channel's mailbox has at least `capacity` unread messages, those of its virtual channels together. Sending again
     /// helps once somebody has read, or the oldest have expired.
+    #[error("channel {channel} is full: {capacity} messages wait there unread, and it takes no more")]
     ChannelFull { channel: Channel, capacity: usize },
     /// The channel is read elsewhere: its name has a `!` and was not made by this layer's [`new_channel`](ChannelLayer::new_channel),
     /// so it is another process's, or it is a sink's.
+    #[error("channel {channel} cannot be received from here: it belongs to another process or to an attached sink")]
     NotOurs { channel: Channel },
     /// The name that was asked for cannot be a channel's.
-    InvalidName(InvalidName),
+    #[error("{0}")]
+    InvalidName(#[from] InvalidName),
     /// The event has something in it that the backend's serializer has no form for; says what.
+    #[error("the event cannot be sent: {0}")]
     Unserializable(String),
     /// The backend, or the system's source of random numbers, cannot be reached; the cause is for the log.
-    Unavailable(Box<dyn Error + Send + Sync>),
-}
-
-impl fmt::Display for LayerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ChannelFull { channel, capacity } => {
-                write!(f, "channel {channel} is full: {capacity} messages wait there unread, and it takes no more")
-            }
-            Self::NotOurs { channel } => {
-                write!(
-                    f,
-                    "channel {channel} cannot be received from here: it belongs to another process or to an attached sink"
-                )
-            }
-            Self::InvalidName(error) => error.fmt(f),
-            Self::Unserializable(what) => write!(f, "the event cannot be sent: {what}"),
-            Self::Unavailable(_) => f.write_str("the channel layer cannot be reached"),
-        }
-    }
-}
-
-impl Error for LayerError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Unavailable(cause) => Some(&**cause),
-            Self::ChannelFull { .. } | Self::NotOurs { .. } | Self::InvalidName(_) | Self::Unserializable(_) => None,
-        }
-    }
-}
-
-impl From<InvalidName> for LayerError {
-    fn from(error: InvalidName) -> Self {
-        Self::InvalidName(error)
-    }
+    #[error("the channel layer cannot be reached")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Where a process takes what is sent to its own channels.

@@ -9,9 +9,8 @@
 //! see nothing of all this: to them a message is a `message` and bytes are `chat.binary`. What is done to messages goes by a
 //! group beside the room's.
 
-use std::fmt;
-
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use thiserror::Error;
 
 use super::layer_groups::list_key;
 use crate::{
@@ -54,33 +53,20 @@ const WIRE: [&str; 10] = ["message", "room", "edit", "delete", "react", "presenc
 const PROGRAMS: &str = "program.";
 
 /// Why an event from outside is not passed on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Foreign {
     /// It is none.
-    Invalid(InvalidEvent),
+    #[error(transparent)]
+    Invalid(#[from] InvalidEvent),
     /// Its type is the server's own.
+    #[error("types that begin with {OWN} are the server's own, and so are {}; use another", ALONE.join(", "))]
     Kind,
     /// It has this field, which the server alone sets in events of this type.
+    #[error("an event of type {0} has no `{1}` from outside: the server alone sets it; leave it out")]
     Field(String, String),
     /// It has all that a message of somebody has.
+    #[error("with `id`, `key`, `from` and `at` it would be somebody's message; leave one of them out")]
     Message,
-}
-
-impl fmt::Display for Foreign {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid(invalid) => invalid.fmt(f),
-            Self::Kind => {
-                write!(f, "types that begin with {OWN} are the server's own, and so are {}; use another", ALONE.join(", "))
-            }
-            Self::Field(kind, field) => {
-                write!(f, "an event of type {kind} has no `{field}` from outside: the server alone sets it; leave it out")
-            }
-            Self::Message => {
-                f.write_str("with `id`, `key`, `from` and `at` it would be somebody's message; leave one of them out")
-            }
-        }
-    }
 }
 
 /// An event from outside, checked, with the program that it comes from: nothing that clients take for a message of somebody, or
@@ -90,7 +76,7 @@ impl fmt::Display for Foreign {
 /// # Errors
 /// What is wrong with it.
 pub fn foreign_event(json: serde_json::Value, program: &Person, events: Option<&RoomEvents>) -> Result<Event, Foreign> {
-    let event = Event::from_json(json).map_err(Foreign::Invalid)?;
+    let event = Event::from_json(json)?;
     let kind = event.kind().replace('_', ".");
     if kind.starts_with(OWN) || ALONE.iter().any(|own| own.replace('_', ".") == kind) {
         return Err(Foreign::Kind);

@@ -6,7 +6,9 @@
 //! An index finds what has the [terms](Need) of a query. Whether a message has its parts, how well and where, is found out here from
 //! the message's text, so that every store finds the same and ranks it alike.
 
-use std::{fmt, ops::Range};
+use std::ops::Range;
+
+use thiserror::Error;
 
 use super::words::{Seen, Token, read, searched, tokens};
 use crate::wire::Segment;
@@ -28,16 +30,9 @@ const LENGTH_COUNTS: f64 = 0.75;
 const USUAL_LENGTH: f64 = 20.0;
 
 /// A query is too long; holds the longest that there may be, in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a query has at most {0} characters")]
 pub struct QueryTooLong(pub usize);
-
-impl fmt::Display for QueryTooLong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a query has at most {} characters", self.0)
-    }
-}
-
-impl std::error::Error for QueryTooLong {}
 
 /// What somebody searches for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,13 +1,14 @@
 //! Why a store could not, and what is wrong with it.
 
-use std::fmt;
+use thiserror::Error;
 
 use crate::server::telemetry::Fault;
 
 /// Why the store could not.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum StoreError {
     /// It cannot write or read now (disk full, read-only, locked, closed, ...); the cause is for the log.
+    #[error("the store is unavailable: {0}")]
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -32,27 +33,10 @@ impl StoreError {
     }
 }
 
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unavailable(cause) => write!(f, "the store is unavailable: {cause}"),
-        }
-    }
-}
-
-impl std::error::Error for StoreError {}
-
 /// See [`StoreError::damage`].
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[error("what is stored is damaged: {0}")]
 struct Damage(Box<dyn std::error::Error + Send + Sync>);
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "what is stored is damaged: {}", self.0)
-    }
-}
-
-impl std::error::Error for Damage {}
 
 /// Says in the log when what is stored cannot be read now, and when it can be again. Damage is said by whoever finds it.
 pub(super) fn tell_unreadable(fault: &Fault, failed: Option<&StoreError>) {

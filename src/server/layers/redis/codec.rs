@@ -7,13 +7,13 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     time::{Duration, SystemTime},
 };
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use fernet::Fernet;
 use sha2::{Digest as _, Sha256};
+use thiserror::Error;
 
 use super::msgpack;
 use crate::server::layers::{Event, LayerError, Value};
@@ -48,14 +48,9 @@ pub(super) enum Address {
 }
 
 /// Why bytes are no event.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
 pub(super) struct Undecodable(String);
-
-impl fmt::Display for Undecodable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 pub(super) struct Codec {
     serializer: Serializer,

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use rmp::{Marker, encode};
+use thiserror::Error;
 
 use crate::server::layers::Value;
 
@@ -14,36 +15,29 @@ use crate::server::layers::Value;
 const DEEPEST: usize = 128;
 
 /// Why bytes are no value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum Malformed {
     /// The bytes end in the middle of a value.
+    #[error("the msgpack ends in the middle of a value")]
     Short,
     /// There are so many bytes behind the value.
+    #[error("{0} bytes follow the msgpack")]
     Rest(usize),
     /// Lists and maps in each other, deeper than a bound.
+    #[error("lists and maps are more than {DEEPEST} deep")]
     Deep,
     /// Text, or a key, that is not UTF-8.
+    #[error("text in the msgpack is not UTF-8")]
     NotUtf8,
     /// A key that is neither text nor bytes.
+    #[error("a key in the msgpack is no text")]
     Key,
     /// An integer above the largest signed one of 64 bits.
+    #[error("{0} is no signed 64-bit integer")]
     Large(u64),
     /// A type that events do not have.
+    #[error("the msgpack has an extension type")]
     Type,
-}
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Short => f.write_str("the msgpack ends in the middle of a value"),
-            Self::Rest(bytes) => write!(f, "{bytes} bytes follow the msgpack"),
-            Self::Deep => write!(f, "lists and maps are more than {DEEPEST} deep"),
-            Self::NotUtf8 => f.write_str("text in the msgpack is not UTF-8"),
-            Self::Key => f.write_str("a key in the msgpack is no text"),
-            Self::Large(number) => write!(f, "{number} is no signed 64-bit integer"),
-            Self::Type => f.write_str("the msgpack has an extension type"),
-        }
-    }
 }
 
 pub(super) fn write_map_len(out: &mut Vec<u8>, length: usize) {

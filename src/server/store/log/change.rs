@@ -4,9 +4,10 @@
 //! Of its reactions a message has what is shown of them. Who has put one stands in rows beside it ([`reactions`](super::reactions)), or in
 //! memory as [`Unnamed`], and is read only where somebody puts one or takes one away, and where a reader has to be told which are their own.
 
-use std::{collections::HashSet, fmt};
+use std::collections::HashSet;
 
 use sha2::{Digest as _, Sha256};
+use thiserror::Error;
 
 use crate::{
     server::store::error::StoreError,
@@ -45,29 +46,29 @@ pub enum Alteration {
 }
 
 /// Why a change is not made; to try again does not help.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refused {
     /// There is no such message in the room, or it is held no more, or was deleted.
+    #[error("there is no such message here; it may have been deleted")]
     NotFound,
     /// It is another's, who alone may do that.
+    #[error("only its author may edit or delete a message")]
     NotYours,
     /// It has as many kinds of emoji as a message takes.
+    #[error("a message takes at most {MOST_KINDS} different emoji; put one of those that it has")]
     TooManyKinds,
     /// The person has put as many to it as one may.
+    #[error("one person puts at most {MOST_KINDS_OF_ONE} emoji to a message; take one of yours away first")]
     TooManyOfOne,
 }
 
 /// Why a change was not made.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum ChangeError {
+    #[error("{0}")]
     Refused(Refused),
-    Store(StoreError),
-}
-
-impl From<StoreError> for ChangeError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl From<ChangeError> for StoreError {
@@ -79,32 +80,6 @@ impl From<ChangeError> for StoreError {
         }
     }
 }
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound => f.write_str("there is no such message here; it may have been deleted"),
-            Self::NotYours => f.write_str("only its author may edit or delete a message"),
-            Self::TooManyKinds => {
-                write!(f, "a message takes at most {MOST_KINDS} different emoji; put one of those that it has")
-            }
-            Self::TooManyOfOne => {
-                write!(f, "one person puts at most {MOST_KINDS_OF_ONE} emoji to a message; take one of yours away first")
-            }
-        }
-    }
-}
-
-impl fmt::Display for ChangeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(refused) => refused.fmt(f),
-            Self::Store(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ChangeError {}
 
 impl NewChange {
     /// The bytes of text in it.

@@ -1,59 +1,34 @@
 //! Why the database cannot be used, and why something is not committed there.
 
-use std::fmt;
+use thiserror::Error;
 
 use crate::server::store::error::StoreError;
 
 /// Why the database cannot be used. Nothing in it was changed.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum OpenError {
     /// The certificates that the server's is to be checked against.
+    #[error("{0}")]
     Certificates(String),
     /// No connection came about.
-    Unreachable(StoreError),
+    #[error("it cannot be reached: {0}")]
+    Unreachable(Box<dyn std::error::Error + Send + Sync>),
     /// Its texts are not in UTF-8.
+    #[error("its encoding is {0}; make a database with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0")]
     Encoding(String),
     /// Another program's schema has our name.
+    #[error("it has a schema `confab` that is not Confab's; it is left as it is, use another database")]
     Foreign,
     /// A later version of Confab has written it.
+    #[error("it was written by a later version of Confab (schema {found}; this one knows up to {known}); it is left as it is")]
     Newer { found: i32, known: i32 },
     /// It takes no writes: a standby, or set so.
+    #[error("it is read-only; with several hosts, add target_session_attrs=read-write")]
     ReadOnly,
     /// It refuses what is asked: no right to make the schema, read-only, ...
-    Database(tokio_postgres::Error),
+    #[error("{}", with_causes(.0))]
+    Database(#[from] tokio_postgres::Error),
 }
-
-impl From<tokio_postgres::Error> for OpenError {
-    fn from(cause: tokio_postgres::Error) -> Self {
-        Self::Database(cause)
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Certificates(cause) => f.write_str(cause),
-            Self::Unreachable(StoreError::Unavailable(cause)) => write!(f, "it cannot be reached: {cause}"),
-            Self::Encoding(encoding) => {
-                write!(
-                    f,
-                    "its encoding is {encoding}; make a database with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
-                )
-            }
-            Self::ReadOnly => f.write_str("it is read-only; with several hosts, add target_session_attrs=read-write"),
-            Self::Foreign => {
-                f.write_str("it has a schema `confab` that is not Confab's; it is left as it is, use another database")
-            }
-            Self::Newer { found, known } => write!(
-                f,
-                "it was written by a later version of Confab (schema {found}; this one knows up to {known}); it is left as it is"
-            ),
-            Self::Database(cause) => f.write_str(&with_causes(cause)),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}
 
 /// An error and what led to it, in one line.
 pub(super) fn with_causes(error: &dyn std::error::Error) -> String {

@@ -83,7 +83,7 @@ impl PostgresStore {
     pub async fn open(url: &PostgresUrl, durable: bool) -> Result<(Self, Commits), OpenError> {
         let connections = Connections::new(url, Purpose::Writing { durable }, 1)?;
         let seed = {
-            let mut client = connections.get().await.map_err(OpenError::Unreachable)?;
+            let mut client = connections.get().await.map_err(|StoreError::Unavailable(cause)| OpenError::Unreachable(cause))?;
             migrate::to_newest(&mut client).await?
         };
         let (outbox, commits) = Outbox::new();

@@ -9,7 +9,6 @@
 //! places of those that were lost, and who had heard those would never ask for these.
 
 use std::{
-    fmt,
     fs::File,
     io,
     os::unix::ffi::OsStrExt as _,
@@ -21,6 +20,7 @@ use rusqlite::{
     types::{ToSqlOutput, ValueRef},
 };
 use tempfile::NamedTempFile;
+use thiserror::Error;
 
 use super::{
     error::OpenError,
@@ -40,55 +40,37 @@ pub struct Holdings {
 }
 
 /// Why there is no copy. Nothing was overwritten, and nothing is left behind but perhaps an empty folder.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum CopyError {
     /// The store, or what should be one, cannot be used.
-    Store(OpenError),
+    #[error("{0}")]
+    Store(#[from] OpenError),
     /// There is nothing to copy.
+    #[error("there is no {file}")]
     Missing { file: PathBuf },
     /// There is something to copy, but it is empty.
+    #[error("{file} is empty, there is no store in it")]
     Empty { file: PathBuf },
     /// A file is where the copy should be, or one that would be taken for a part of it.
+    #[error("{file} is there already and is not overwritten; move it away first")]
     Occupied { file: PathBuf },
     /// A database of ours, but a damaged one; `fault` is what was found first.
+    #[error("{file} is damaged: {fault}")]
     Damaged { file: PathBuf, fault: String },
     /// It could not be read, or the copy not be written; the disk may be full.
-    Copying { file: PathBuf, cause: rusqlite::Error },
+    #[error("{file} cannot be copied: {cause}")]
+    Copying {
+        file: PathBuf,
+        #[source]
+        cause: rusqlite::Error,
+    },
     /// The file of the copy cannot be made.
-    Target { file: PathBuf, cause: io::Error },
-}
-
-impl fmt::Display for CopyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Store(cause) => cause.fmt(f),
-            Self::Missing { file } => write!(f, "there is no {}", file.display()),
-            Self::Empty { file } => write!(f, "{} is empty, there is no store in it", file.display()),
-            Self::Occupied { file } => {
-                write!(f, "{} is there already and is not overwritten; move it away first", file.display())
-            }
-            Self::Damaged { file, fault } => write!(f, "{} is damaged: {fault}", file.display()),
-            Self::Copying { file, cause } => write!(f, "{} cannot be copied: {cause}", file.display()),
-            Self::Target { file, cause } => write!(f, "{} cannot be written: {cause}", file.display()),
-        }
-    }
-}
-
-impl std::error::Error for CopyError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Store(cause) => Some(cause),
-            Self::Copying { cause, .. } => Some(cause),
-            Self::Target { cause, .. } => Some(cause),
-            Self::Missing { .. } | Self::Empty { .. } | Self::Occupied { .. } | Self::Damaged { .. } => None,
-        }
-    }
-}
-
-impl From<OpenError> for CopyError {
-    fn from(cause: OpenError) -> Self {
-        Self::Store(cause)
-    }
+    #[error("{file} cannot be written: {cause}")]
+    Target {
+        file: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
 }
 
 /// Copies the store in `folder` to the new file `to`, readable for its owner alone. A server may be using the store meanwhile.
