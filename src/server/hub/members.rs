@@ -113,6 +113,19 @@ enum Verdict {
 }
 
 impl Gate {
+    fn is_open(&self) -> bool {
+        self.held.is_none() && !self.gone
+    }
+
+    /// Whether all of it is new to the member.
+    fn is_before(&self, span: &Span) -> bool {
+        match (span, &self.seen) {
+            (Span::Nowhere, _) | (Span::From(_), None) => true,
+            (Span::From(first), Some(seen)) => seen.offset < first.offset && seen.epoch == first.epoch,
+            (Span::Broken, _) => false,
+        }
+    }
+
     fn verdict(&self, position: Option<&Position>, skipped: bool) -> Verdict {
         match self.seen.as_ref().zip(position) {
             Some((seen, position)) if seen.epoch != position.epoch => Verdict::Lost,
@@ -144,10 +157,42 @@ impl Ready {
     }
 }
 
+/// Where what is handed out together stands in its stream.
+enum Span {
+    Nowhere,
+    /// Here and further on, nothing of it skipped.
+    From(Position),
+    /// Something of it was skipped, or the stream was begun anew within it.
+    Broken,
+}
+
+impl Span {
+    fn of(handed: &[Handed]) -> Self {
+        let mut span = Self::Nowhere;
+        for handed in handed {
+            let Handed::Event(event) = handed else { return Self::Broken };
+            span = match (span, event.position()) {
+                (span, None) => span,
+                (Self::Nowhere, Some(position)) => Self::From(position.clone()),
+                (Self::From(first), Some(position)) if first.epoch == position.epoch => {
+                    if first.offset <= position.offset {
+                        Self::From(first)
+                    } else {
+                        Self::From(position.clone())
+                    }
+                }
+                (Self::From(_) | Self::Broken, Some(_)) => return Self::Broken,
+            };
+        }
+        span
+    }
+}
+
 /// What is handed out together, on its way from member to member. It is sent in slices, so that whoever does it can let others
 /// go on in between.
 pub(super) struct Round {
     handed: Vec<Handed>,
+    span: Span,
     /// What it weighs in the group's queue.
     weight: usize,
     members: Arc<[Arc<Member>]>,
@@ -159,7 +204,8 @@ pub(super) struct Round {
 
 impl Round {
     pub(super) fn new(handed: Vec<Handed>, weight: usize, members: Arc<[Arc<Member>]>) -> Self {
-        Self { handed, weight, members, reached: 0, ready: Vec::with_capacity(1) }
+        let span = Span::of(&handed);
+        Self { handed, span, weight, members, reached: 0, ready: Vec::with_capacity(1) }
     }
 
     /// What it weighs in the group's queue.
@@ -179,43 +225,25 @@ impl Round {
 
     /// Sends to the next members, at most so many, and fewer where it is long. Says how many events went to sockets.
     pub(super) fn go_on(&mut self, most: usize) -> u64 {
-        let Self { handed, members, reached, ready, .. } = self;
+        let Self { handed, span, members, reached, ready, .. } = self;
         let (mut events, mut bytes) = (0, 0);
         for member in members[*reached..].iter().take(most) {
-            let (more_events, more_bytes) = hand_to(member, handed, ready);
+            let known = ready.iter().position(|(encoding, _)| *encoding == member.encoding);
+            let at = known.unwrap_or_else(|| {
+                ready.push((member.encoding, Ready::new(handed, member.encoding)));
+                ready.len() - 1
+            });
+            let ready = &ready[at].1;
+            if let Some(sent) = member.hand(handed, span, ready) {
+                events += sent;
+                bytes += ready.bytes;
+            }
             *reached += 1;
-            events += more_events;
-            bytes += more_bytes;
             if bytes > SLICE_BYTES {
                 break;
             }
         }
         events as u64
-    }
-}
-
-/// Sends to a member what is handed out, or lays it at its gate. Says how many events went to the socket, and about how many bytes.
-fn hand_to(member: &Member, handed: &[Handed], ready: &mut Vec<(Encoding, Ready)>) -> (usize, usize) {
-    let known = ready.iter().position(|(encoding, _)| *encoding == member.encoding);
-    let at = known.unwrap_or_else(|| {
-        ready.push((member.encoding, Ready::new(handed, member.encoding)));
-        ready.len() - 1
-    });
-    let Ready { frames, events, bytes } = &ready[at].1;
-    let mut gate = member.gate.lock();
-    if gate.gone {
-        return (0, 0);
-    }
-    if let Some(held) = &mut gate.held {
-        if !held.take(handed.iter().filter_map(|handed| handed.item(member.encoding))) {
-            member.outbound.close(CloseCode::SLOW_READER, "too much happened while catching up");
-        }
-        (0, 0)
-    } else if handed.iter().all(|handed| gate.verdict(handed.position(), handed.event().is_none()) == Verdict::Send) {
-        member.outbound.send(frames);
-        (*events, *bytes)
-    } else {
-        (member.send_new(&gate, None, handed.iter().filter_map(|handed| handed.item(member.encoding))), *bytes)
     }
 }
 
@@ -250,6 +278,24 @@ impl Member {
         let gate = Mutex::new(Gate { seen: None, held: closed.then(Held::default), gone: false });
         let encoding = Encoding { form, deflate: outbound.deflate() };
         Arc::new(Self { outbound: outbound.clone(), encoding, gate })
+    }
+
+    /// Sends to it what is handed out, or lays it at its gate. Says how many events went out, if it is not held or gone.
+    fn hand(&self, handed: &[Handed], span: &Span, ready: &Ready) -> Option<usize> {
+        let mut gate = self.gate.lock();
+        if gate.is_open() && gate.is_before(span) {
+            self.outbound.send(&ready.frames);
+            return Some(ready.events);
+        }
+        if gate.gone {
+            return None;
+        }
+        let items = handed.iter().filter_map(|handed| handed.item(self.encoding));
+        let Some(held) = &mut gate.held else { return Some(self.send_new(&gate, None, items)) };
+        if !held.take(items) {
+            self.outbound.close(CloseCode::SLOW_READER, "too much happened while catching up");
+        }
+        None
     }
 
     /// It gets nothing more, also of what is on its way now.

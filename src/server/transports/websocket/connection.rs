@@ -33,9 +33,6 @@ const CLOSING: Duration = Duration::from_secs(5);
 /// So much is read and thrown away of a client that has broken the protocol, in bytes: what was under way when it did.
 const DRAINED: usize = 1 << 20;
 
-/// How much is read at a time.
-const READ: usize = 16 * 1024;
-
 /// So much of what frames cost that complete no message is told at a time, in bytes: a ping now and then is not worth a word.
 const OVERHEAD: usize = 4 * 1024;
 
@@ -254,14 +251,13 @@ impl Connection {
     }
 
     fn read(&mut self) {
-        let mut buffer = [0; READ];
-        match self.socket.stream.try_read(&mut buffer) {
+        let Self { socket, decoder, .. } = self;
+        match socket.read(|bytes| decoder.feed(bytes)) {
             Ok(0) => self.ended = Some(CloseCode::ABNORMAL),
             Ok(length) => {
                 self.heard = Instant::now();
                 self.pinged = None;
                 self.socket.counted.bytes_in(length);
-                self.decoder.feed(&buffer[..length]);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => self.ended = Some(CloseCode::ABNORMAL),
@@ -302,12 +298,12 @@ impl Connection {
             self.flushed().await;
             // A failure means that the connection is gone already, which the reads below meet.
             let _ = socket2::SockRef::from(&self.socket.stream).shutdown(std::net::Shutdown::Write);
-            let (mut buffer, mut drained) = (vec![0; READ], 0);
+            let mut drained = 0;
             while drained < DRAINED {
                 if self.socket.stream.readable().await.is_err() {
                     return;
                 }
-                match self.socket.stream.try_read(&mut buffer) {
+                match self.socket.read(|_| ()) {
                     Ok(0) => return,
                     Ok(length) => drained += length,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

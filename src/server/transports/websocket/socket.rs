@@ -3,12 +3,17 @@
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
+    mem::MaybeUninit,
     sync::Arc,
 };
 
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
-use tokio::{net::TcpStream, sync::Notify};
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, SendFlags, recv, send},
+};
+use tokio::{io::Interest, net::TcpStream, sync::Notify};
 
 use super::{
     counters::{Counted, Counters},
@@ -20,6 +25,9 @@ use super::{
 
 /// How many pieces one `writev` takes; more are written by the next.
 const SLICES: usize = 64;
+
+/// How much is read at a time.
+const READ: usize = 16 * 1024;
 
 /// What a queued piece takes beside its bytes.
 const ENTRY: usize = 64;
@@ -215,6 +223,24 @@ impl Socket {
         self.count(&queue);
     }
 
+    /// Reads what has come, at most [`READ`] bytes, and hands it to `take`. Says how much it was: nothing at the end.
+    pub(super) fn read(&self, take: impl FnOnce(&[u8])) -> io::Result<usize> {
+        // Left as it is found: to fill it with zeros takes longer than all else that is done for a short message.
+        let mut buffer = [MaybeUninit::uninit(); READ];
+        let mut drained = None;
+        let read = self.stream.try_io(Interest::READABLE, || {
+            let ((bytes, _), length) = recv(&self.stream, &mut buffer[..], RecvFlags::empty())?;
+            take(bytes);
+            if length == 0 || length == READ {
+                return Ok(length);
+            }
+            // That was all. The runtime is told as a second call would tell it, and wakes the task when there is more.
+            drained = Some(length);
+            Err(io::ErrorKind::WouldBlock.into())
+        });
+        drained.map_or(read, Ok)
+    }
+
     /// Something waits for the socket to become writable.
     pub(super) fn wants_write(&self) -> bool {
         let queue = self.queue.lock();
@@ -258,12 +284,14 @@ impl Queue {
             self.push(frames, 0);
             return self.write(stream);
         };
-        match stream.try_write(frame.bytes()) {
+        // Nearly every socket takes a frame at once, so the runtime is not asked before whether this one would. Of one that does not it
+        // hears when the connection's task writes what is queued.
+        match send(stream, frame.bytes(), SendFlags::NOSIGNAL) {
             Ok(written) => {
                 self.sent += written as u64;
                 self.push(frames, written);
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.push(frames, 0),
+            Err(Errno::WOULDBLOCK) => self.push(frames, 0),
             // The reading side meets the same error and ends the connection.
             Err(_) => self.phase = Phase::Broken,
         }
