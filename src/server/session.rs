@@ -5,7 +5,7 @@
 
 mod open;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tracing::debug;
 
@@ -32,6 +32,8 @@ use crate::{
 
 /// How long a client that asks for too much is not listened to at most.
 const HOLD: Duration = Duration::from_secs(1);
+/// How long the store may take for an answer in which others of the address wait for their turn: it is no work of this machine then.
+const READING: Duration = Duration::from_millis(100);
 
 /// See the module.
 pub struct Session {
@@ -259,9 +261,10 @@ impl Session {
         } else {
             Some(self.scope.hub.join(feed, outbound, (Form::V1, true)).await.map_err(unavailable)?)
         };
-        let level = match level {
-            Level::Head => opened.head().await.map(|head| (head, State::default())),
-            Level::Since(since) => opened.catch_up(since).await,
+        // It ends when the answer has gone out.
+        let (_turn, level) = match level {
+            Level::Head => (None, opened.head().await.map(|head| (head, State::default()))),
+            Level::Since(since) => self.in_turn(opened.catch_up(since)).await,
         };
         let mut open = self.open.lock();
         if open.is_lost(&topic) {
@@ -294,6 +297,19 @@ impl Session {
         joined.membership.release(Some(head), Some(frame.clone()));
         Ok(frame)
     }
+
+    /// Reads what is answered to a join when it is its turn, which lasts until the answer is made: of all connections of an address one at a
+    /// time takes the store's readers and the memory for that. Whatever else a join waits for it has behind it.
+    async fn in_turn<T>(&self, reading: impl Future<Output = T>) -> (Option<Turn<Household>>, T) {
+        let Some(turn) = self.allowance.turn().await else { return (None, reading.await) };
+        let mut reading = pin!(reading);
+        if let Ok(read) = tokio::time::timeout(READING, reading.as_mut()).await {
+            return (Some(turn), read);
+        }
+        drop(turn);
+        let read = reading.await;
+        (self.allowance.turn().await, read)
+    }
 }
 
 /// What an answer costs, in bytes. One that is deflated for its reader alone takes as long as eight of its length that are not.
@@ -314,6 +330,11 @@ fn unavailable(Unavailable(cause): Unavailable) -> CommandError {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::Pin,
+        sync::atomic::{AtomicBool, Ordering},
+    };
+
     use async_trait::async_trait;
     use parking_lot::Mutex;
     use serde_json::{Value, json};
@@ -325,13 +346,14 @@ mod tests {
 
     use super::*;
     use crate::server::{
-        hub::{Feed, Mailbox},
+        hub::{Feed, Hub, Mailbox},
         layers::{MemoryLayer, MemoryOptions},
         lease::{Holder as _, Taken},
         quota::Payer,
         settings::Settings,
         start,
         transports::websocket::{Listener, Socket},
+        visitors::Visitor,
     };
 
     /// The other end of a way out.
@@ -505,7 +527,19 @@ mod tests {
     /// A room that is read only when it is told to.
     struct Slow {
         room: Arc<dyn Opened>,
-        go_on: Arc<Notify>,
+        is_read: AtomicBool,
+        go_on: Notify,
+    }
+
+    impl Slow {
+        fn new(room: Arc<dyn Opened>) -> Self {
+            Self { room, is_read: AtomicBool::new(false), go_on: Notify::new() }
+        }
+
+        /// Whether somebody waits for what is in it.
+        fn is_read(&self) -> bool {
+            self.is_read.load(Ordering::Relaxed)
+        }
     }
 
     #[async_trait]
@@ -519,6 +553,7 @@ mod tests {
         }
 
         async fn catch_up(&self, since: Option<&Position>) -> Result<(Position, State), Unavailable> {
+            self.is_read.store(true, Ordering::Relaxed);
             self.go_on.notified().await;
             self.room.catch_up(since).await
         }
@@ -542,20 +577,18 @@ mod tests {
                     ann.say(json!({"id": 1, "join": {"topic": "room/a"}})).await;
                     ann.next().await;
                 }
-                let go_on = Arc::new(Notify::new());
-                let room = scope.topics.open(&topic, &scope.person).ok().unwrap();
-                let slow = Arc::new(Slow { room, go_on: Arc::clone(&go_on) });
+                let slow = Arc::new(Slow::new(scope.topics.open(&topic, &scope.person).ok().unwrap()));
                 let (outbound, open) = (ann.outbound.clone(), Arc::clone(&ann.session.open));
                 open.begin();
                 let answer =
                     |at, state| ServerFrame::Reply(Reply { id: Some(2), outcome: Outcome::Ok(Answer::Joined { at, state }) });
-                let mut entering = Box::pin(ann.session.enter(slow, Level::Since(None), &outbound, answer));
+                let mut entering = Box::pin(ann.session.enter(Arc::clone(&slow) as _, Level::Since(None), &outbound, answer));
                 while futures_util::poll!(entering.as_mut()).is_pending() && scope.hub.census().members < 2 {
                     tokio::task::yield_now().await;
                 }
                 bob.say(json!({"id": 2, "send": {"topic": "room/a", "key": "k", "text": "held"}})).await;
                 open.take_back(&Taken::Topic(topic.clone()));
-                go_on.notify_one();
+                slow.go_on.notify_one();
                 let refused = entering.await.unwrap_err();
                 assert_eq!(refused, Problem::TakenBack(topic.clone()).into());
                 assert_eq!(scope.hub.census().members, 1, "it is no member any more");
@@ -567,6 +600,76 @@ mod tests {
                 assert_eq!(ann.next().await["error"]["code"], "not_joined");
             }
         }
+    }
+
+    /// Joins a room for somebody.
+    async fn enter(client: &mut Client, room: &Arc<Slow>) -> Frame {
+        let answer = |at, state| ServerFrame::Reply(Reply { id: Some(1), outcome: Outcome::Ok(Answer::Joined { at, state }) });
+        let outbound = client.outbound.clone();
+        client.session.open.begin();
+        client.session.enter(Arc::clone(room) as _, Level::Since(None), &outbound, answer).await.unwrap()
+    }
+
+    /// Goes on with a join, which cannot come to its end before something is so.
+    async fn until<T>(joining: &mut Pin<Box<impl Future<Output = T>>>, is_so: impl Fn() -> bool) {
+        while !is_so() {
+            assert!(futures_util::poll!(joining.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Clients of these addresses that are connected, and a room for each.
+    async fn at_addresses(data: &tempfile::TempDir, addresses: [&str; 3]) -> (Arc<Hub>, [Client; 3], [Arc<Slow>; 3]) {
+        let scope = scope(data).await;
+        let room = || Arc::new(Slow::new(scope.topics.open(&"room/a".parse().unwrap(), &scope.person).ok().unwrap()));
+        let client = async |address: &str| {
+            let address = Some(Visitor::direct(address.parse().unwrap()).household());
+            let scope = Scope { payer: Payer { account: None, address }, ..scope.clone() };
+            let mut client = Client::open(&scope, false).await;
+            client.session.open(client.outbound.clone()).await;
+            client
+        };
+        let [first, second, third] = addresses.map(client);
+        (Arc::clone(&scope.hub), [first.await, second.await, third.await], [room(), room(), room()])
+    }
+
+    #[tokio::test]
+    async fn the_joins_of_an_address_are_answered_one_after_the_other_and_each_is_a_member_before() {
+        let data = tempfile::tempdir().unwrap();
+        let (hub, mut clients, rooms) = at_addresses(&data, ["192.0.2.1", "192.0.2.1", "192.0.2.2"]).await;
+        let [ann, bob, elsewhere] = &mut clients;
+        let mut first = Box::pin(enter(ann, &rooms[0]));
+        until(&mut first, || rooms[0].is_read()).await;
+        let mut second = Box::pin(enter(bob, &rooms[1]));
+        until(&mut second, || hub.census().members == 2).await;
+        assert!(futures_util::poll!(second.as_mut()).is_pending());
+        let mut other = Box::pin(enter(elsewhere, &rooms[2]));
+        until(&mut other, || rooms[2].is_read()).await;
+        assert!(!rooms[1].is_read(), "the first has no answer yet");
+        rooms[0].go_on.notify_one();
+        first.await;
+        until(&mut second, || rooms[1].is_read()).await;
+        rooms[1].go_on.notify_one();
+        rooms[2].go_on.notify_one();
+        tokio::join!(second, other);
+    }
+
+    #[tokio::test]
+    async fn a_join_for_which_the_store_takes_long_lets_others_go_first() {
+        let data = tempfile::tempdir().unwrap();
+        let (_hub, mut clients, rooms) = at_addresses(&data, ["192.0.2.1"; 3]).await;
+        let [ann, bob, _] = &mut clients;
+        let mut first = Box::pin(enter(ann, &rooms[0]));
+        until(&mut first, || rooms[0].is_read()).await;
+        let mut second = Box::pin(enter(bob, &rooms[1]));
+        tokio::time::pause();
+        tokio::time::advance(2 * READING).await;
+        assert!(futures_util::poll!(first.as_mut()).is_pending());
+        until(&mut second, || rooms[1].is_read()).await;
+        rooms[1].go_on.notify_one();
+        second.await;
+        rooms[0].go_on.notify_one();
+        first.await;
     }
 
     #[tokio::test]
