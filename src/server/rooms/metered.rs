@@ -76,3 +76,43 @@ impl MeteredStore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::server::{
+        store::MemoryStore,
+        telemetry::{Appends, captured::Captured},
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn that_messages_cannot_be_stored_is_said_once_and_that_they_can_again_once() {
+        let log = Captured::begin();
+        let store = MeteredStore::new(Arc::new(MemoryStore::new(10).0), &Appends::default().durable);
+        let fails = async || store.wait::<()>(async { Err(StoreError::Unavailable("the disk is full".into())) }).await;
+        let stores = async || store.wait(async { Ok(()) }).await;
+        for round in 1..=2 {
+            assert!(stores().await.is_ok());
+            assert_eq!(log.lines(), [""; 0], "{round}");
+            for _ in 0..3 {
+                assert!(fails().await.is_err());
+            }
+            let [begins] = &log.lines()[..] else { panic!("one line") };
+            assert!(
+                begins.starts_with("ERROR ") && begins.ends_with("messages cannot be stored cause=the disk is full"),
+                "{begins}"
+            );
+            assert!(!store.can_store());
+            tokio::time::advance(Duration::from_secs(10)).await;
+            for _ in 0..3 {
+                assert!(stores().await.is_ok());
+            }
+            let [ends] = &log.lines()[..] else { panic!("one line") };
+            assert!(ends.starts_with("INFO ") && ends.ends_with("messages can be stored again"), "{ends}");
+            assert!(store.can_store());
+            tokio::time::advance(Duration::from_secs(10)).await;
+        }
+    }
+}

@@ -69,3 +69,31 @@ impl Trouble {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::server::telemetry::captured::Captured;
+
+    #[tokio::test(start_paused = true)]
+    async fn that_the_store_cannot_be_read_is_said_once_and_that_it_can_again_once() {
+        let (log, fault) = (Captured::begin(), Fault::default());
+        tell_unreadable(&fault, None);
+        // Damage does not end, and is said by whoever finds it.
+        tell_unreadable(&fault, Some(&StoreError::damage("a broken page")));
+        assert_eq!(log.lines(), [""; 0]);
+        for _ in 0..3 {
+            tell_unreadable(&fault, Some(&StoreError::unavailable("it is locked")));
+        }
+        let [begins] = &log.lines()[..] else { panic!("one line") };
+        assert!(begins.starts_with("ERROR ") && begins.ends_with("the store cannot be read cause=it is locked"), "{begins}");
+        tokio::time::advance(Duration::from_secs(10)).await;
+        for _ in 0..3 {
+            tell_unreadable(&fault, None);
+        }
+        let [ends] = &log.lines()[..] else { panic!("one line") };
+        assert!(ends.starts_with("INFO ") && ends.ends_with("the store can be read again"), "{ends}");
+    }
+}

@@ -86,3 +86,50 @@ impl Log {
         Ok(())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod captured {
+    //! What a test logs on its own thread.
+
+    use std::{io, sync::Arc};
+
+    use parking_lot::Mutex;
+    use tracing::{Dispatch, subscriber::DefaultGuard};
+
+    /// Keeps what is logged, as long as it lives.
+    pub struct Captured {
+        text: Arc<Mutex<Vec<u8>>>,
+        _logging: DefaultGuard,
+        /// While there is only one, a thread of another test that comes to the same line first has it switched off for all.
+        _beside: Dispatch,
+    }
+
+    struct Writer(Arc<Mutex<Vec<u8>>>);
+
+    impl Captured {
+        pub fn begin() -> Self {
+            let text = Arc::<Mutex<Vec<u8>>>::default();
+            let beside = Dispatch::new(tracing_subscriber::registry());
+            let writer = Arc::clone(&text);
+            let log = tracing_subscriber::fmt().with_writer(move || Writer(Arc::clone(&writer))).with_ansi(false).finish();
+            Self { text, _logging: tracing::subscriber::set_default(log), _beside: beside }
+        }
+
+        /// The lines since the last time, each from its level on.
+        pub fn lines(&self) -> Vec<String> {
+            let text = String::from_utf8_lossy(&std::mem::take(&mut *self.text.lock())).into_owned();
+            text.lines().map(|line| line.split_once(' ').map_or(line, |(_, rest)| rest).trim().to_owned()).collect()
+        }
+    }
+
+    impl io::Write for Writer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
