@@ -55,6 +55,11 @@ pub(super) fn Me(you: Person, called: RwSignal<String>, next: String) -> impl In
     }
 }
 
+/// The mark of what no person has said, behind the name.
+pub(super) fn program(from: &Person) -> Option<impl IntoView + use<>> {
+    from.is_program().then(|| view! { " " <span class="program">"program"</span> })
+}
+
 /// A time of day on the reader's clock; with `day`, the date where it is not obvious from the surroundings.
 #[component]
 pub(super) fn Clock(at: Timestamp, #[prop(optional)] day: bool) -> impl IntoView {

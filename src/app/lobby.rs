@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::{
     Alike, Loading, LobbyLink, LobbyPage, Outside, Status, Zone,
-    components::{Clock, Me, TopBar},
+    components::{Clock, Me, TopBar, program},
     search::SearchForm,
     words::words,
 };
@@ -304,6 +304,7 @@ fn RoomItem(state: RwSignal<LobbyState>, group: Group) -> impl IntoView {
                         view! {
                             <span class="latest">
                                 <bdi class="author" inner_html=words(&message.from.name)></bdi>
+                                {program(&message.from)}
                                 ": "
                                 <span inner_html=said></span>
                             </span>

@@ -4,7 +4,7 @@ use leptos::{either::Either, prelude::*};
 
 use super::{
     Outcome, Outside, SearchPage, Zone,
-    components::{Clock, Me, TopBar},
+    components::{Clock, Me, TopBar, program},
 };
 use crate::wire::{Group, Hit, Segment};
 
@@ -127,7 +127,8 @@ fn Hits(hits: Vec<Hit>) -> impl IntoView {
                     <span class="where">
                         <span class="name">{group.to_string()}</span>
                         " · "
-                        <bdi class="author">{from.name}</bdi>
+                        <bdi class="author">{from.name.clone()}</bdi>
+                        {program(&from)}
                     </span>
                     <Clock at day=true />
                     <span class="snippet" dir="auto">

@@ -402,6 +402,28 @@ async fn a_body_that_cannot_be_read_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
+async fn what_a_program_has_said_is_marked_in_rooms_in_the_list_and_among_what_was_found() {
+    let app = start().await;
+    V1::connect(app.address, "/room/a/").await.post("room/a", "k", "a person's word").await;
+    offsets(&app, "b", json!({"text": "a program's word"})).await;
+    for (path, marks) in [("/room/a/", 0), ("/room/b/", 1), ("/?group=a", 0), ("/?group=b", 1), ("/", 1)] {
+        let page = app.get(path).await.text().await.expect("a page");
+        assert_eq!(page.matches(r#"class="program""#).count(), marks, "{path}: {page}");
+    }
+    // A message can be found a moment after it was kept.
+    for (word, marks) in [("person", 0), ("program", 1)] {
+        let page = loop {
+            let page = app.get(&format!("/search/?q={word}")).await.text().await.expect("a page");
+            if page.contains(r#"class="hits""#) {
+                break page;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(page.matches(r#"class="program""#).count(), marks, "{word}: {page}");
+    }
+}
+
+#[tokio::test]
 async fn a_mark_of_the_order_of_bytes_is_passed_over() {
     let app = start().await;
     for (kind, body) in [("text/plain", "\u{feff}one"), ("application/json", "\u{feff}{\"text\": \"two\"}")] {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     app::{
         Intent, Outside, RoomLink, Status, Zone, ZoneOf,
-        components::{Clock, date, hue, initial, moment},
+        components::{Clock, date, hue, initial, moment, program},
         words::words,
     },
     wire::{Content, Emoji, Reaction, Timestamp},
@@ -123,7 +123,7 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
     let zone = expect_context::<Zone>().0;
     // The row is in the list that asked for this; were it not, nothing would be shown.
     state.with_untracked(|state| state.row(&key).cloned()).map(|row| {
-        let program = row.from.is_program();
+        let mark = program(&row.from);
         let mine = me.with_value(|me| *me == row.from.id);
         let (name, avatar, hue) = (row.from.name.clone(), initial(&row.from.name), hue(&row.from.id));
         // What was found by searching leads here.
@@ -172,7 +172,7 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
                 </span>
                 <p class="meta">
                     <bdi class="author">{name}</bdi>
-                    {program.then(|| view! { " " <span class="program">"program"</span> })}
+                    {mark}
                     " "
                     {move || look.with(|look| look.at).map(|at| view! { <Clock at /> })}
                     {move || shown.with(|shown| shown.content.edited).map(|at| view! { " " <Edited at /> })}
