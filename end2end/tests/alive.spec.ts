@@ -79,6 +79,31 @@ for (const [what, change] of Object.entries(changes)) {
   });
 }
 
+for (const width of [360, 640, 1000]) {
+  test(`nothing moves while a page ${width} pixels wide comes alive`, async ({ page }) => {
+    const name = freshRoom();
+    await page.setViewportSize({ width, height: 800 });
+    await page.goto('/');
+    await fill(page, name, Array.from({ length: 50 }, (_, n) => `message ${n + 1}`));
+    await page.addInitScript(() => {
+      const moved: string[] = [];
+      new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) {
+          const { sources } = entry as unknown as { sources: { node: Element | null }[] };
+          moved.push(...sources.map(({ node }) => node?.className || node?.nodeName || '?'));
+        }
+      }).observe({ type: 'layout-shift', buffered: true });
+      Object.assign(window, { moved });
+    });
+    const room = await Room.open(page, name);
+    await expect(room.messages).toHaveCount(50);
+    await expect(page.getByRole('button', { name: /here/ })).toHaveText('1 here');
+    // What was painted last has been looked at when the frame after it is.
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    expect(await page.evaluate(() => (window as unknown as { moved: string[] }).moved)).toEqual([]);
+  });
+}
+
 test('a page that was changed while it came comes alive all the same', async ({ page, problems }) => {
   problems.allow(/console error: panicked at|exception: RuntimeError: unreachable/);
   const name = freshRoom();

@@ -48,13 +48,14 @@ fn reload() -> Option<impl IntoView> {
     is_worked_on.then(|| view! { <script nonce=use_nonce()>{include_str!("reload.js")}</script> })
 }
 
-/// The whole document around a page; the server's alone.
+/// The whole document around a page; the server's alone. `version` stands below all pages but rooms.
 #[cfg(feature = "ssr")]
-pub fn shell(page: Page, options: LeptosOptions) -> impl IntoView {
+pub fn shell(page: Page, version: &'static str, options: LeptosOptions) -> impl IntoView {
     let (title, description) = (page.title(), page.description());
     let file = |kind| format!("/{}/{}.{kind}", options.site_pkg_dir, options.output_name);
-    // Nothing is painted before the composer is there: above it the list would jump while it is being read.
-    let expect = matches!(&page, Page::Room(_)).then(|| view! { <link rel="expect" href="#text" blocking="render" /> });
+    // Nothing is painted before all is there, the composer too: above it the list would jump while it is being read.
+    let is_room = matches!(&page, Page::Room(_));
+    let expect = is_room.then(|| view! { <link rel="expect" href="#start" blocking="render" /> });
     provide_context(page);
     view! {
         <!DOCTYPE html>
@@ -83,7 +84,8 @@ pub fn shell(page: Page, options: LeptosOptions) -> impl IntoView {
                 <div id="app">
                     <App />
                 </div>
-                <script nonce=use_nonce() data-program=file("js") data-binary=file("wasm")>
+                {(!is_room).then(|| view! { <footer class="version">"Confab " {version}</footer> })}
+                <script id="start" nonce=use_nonce() data-program=file("js") data-binary=file("wasm")>
                     {START}
                 </script>
                 {reload()}

@@ -22,7 +22,7 @@ use tracing::error;
 
 use super::{
     accounts::Guest,
-    assets::{BUILD, accepts},
+    assets::{BUILD, VERSION, accepts},
     gzip::gzip,
     lease::Taken,
     limits::SEARCH_AGAIN,
@@ -536,7 +536,7 @@ fn with_cookies(mut response: Response, cookies: &[HeaderValue]) -> Response {
 async fn render(status: StatusCode, page: Page, request: Request) -> Response {
     let gzip = takes_gzip(&request);
     let options = LeptosOptions::builder().output_name("confab").site_pkg_dir(format!("pkg/{BUILD}")).build();
-    let document = move || shell(page.clone(), options.clone());
+    let document = move || shell(page.clone(), VERSION, options.clone());
     let mut response = leptos_axum::render_app_async_with_context(add_policy, document)(request).await;
     if response.status().is_success() {
         *response.status_mut() = status;
