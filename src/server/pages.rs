@@ -437,7 +437,9 @@ pub(super) async fn me(State(services): State<Arc<Services>>, who: Who, request:
         Ok(name) => {
             // Nobody else can be who has shown no secret, so there is nobody to be told.
             if who.account().is_some() && who.person().name != name.as_str() {
-                let renamed = Renamed { name: name.as_str().to_owned() };
+                let called = Person { name: name.as_str().to_owned(), ..who.person().clone() };
+                services.rooms.renamed(&called).await;
+                let renamed = Renamed { name: called.name };
                 services.personal.tell(who.person(), Event::Renamed(renamed)).await;
             }
             let response = with_cookies(Redirect::to(own_path(&next)).into_response(), who.cookies());

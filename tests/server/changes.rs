@@ -356,3 +356,35 @@ async fn nobody_makes_up_a_change_from_outside() {
     }
     assert_eq!(ann.v1.pushes_so_far().await, [] as [Value; 0]);
 }
+
+#[tokio::test]
+async fn who_takes_another_name_is_shown_by_it_where_they_have_put_something() {
+    let app = TestApp::start().await;
+    let mut ann = Member::guest(&app, "a", 1).await;
+    ann.say("text").await;
+    let mut bob = Member::guest(&app, "a", 2).await;
+    let id = ann.id(1);
+    bob.react(&id, "x", true).await;
+    let rename = async |guest: usize, name: &str| {
+        let form = browser().post(app.url("/me")).header("cookie", cookie(guest)).form(&[("name", name)]);
+        crate::within("the new name", form.send()).await.expect("an answer");
+    };
+    rename(2, "Zo\u{eb}").await;
+    // Nobody else has this name, and nothing else is called so.
+    let names = async |guest: usize| {
+        let (page, api) = (read_by(&app, guest, "/room/a/").await, read_by(&app, guest, "/api/v1/rooms/a/messages").await);
+        [page.contains("Zo\u{eb}"), api.contains("Zo\u{eb}")]
+    };
+    assert_eq!(names(1).await, [true, true]);
+    // Who joins from the beginning, and who comes back, hears the same.
+    let mut back = V1::with(app.address, "/ws/", &[("cookie", &cookie(3))]).await;
+    let since = json!({"epoch": ann.v1.welcome["joined"]["epoch"], "offset": 0});
+    for since in [None, Some(&since)] {
+        let joined = back.join("room/a", since).await.to_string();
+        assert!(joined.contains("Zo\u{eb}"), "{joined}");
+        back.ok(json!({"leave": {"topic": "room/a"}})).await;
+    }
+    // With the last of what they have put their name goes, and who puts something then has it from their cookie.
+    bob.react(&id, "x", false).await;
+    assert_eq!(names(1).await[1], false);
+}

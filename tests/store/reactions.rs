@@ -1,10 +1,10 @@
 //! Who has put which emoji: as rows, with the message they go, and what databases of earlier versions become.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use confab::{
-    server::store::{Alteration, Bounds, Log, Slice, SqliteStore, backup, restore},
-    wire::{MessageId, Offset, REACTION_SAMPLE},
+    server::store::{Alteration, Bounds, Log, NewChange, Slice, SqliteStore, backup, restore},
+    wire::{MessageId, Offset, Person, REACTION_SAMPLE},
 };
 use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
@@ -75,6 +75,7 @@ async fn rows_go_with_their_messages_and_come_back_with_a_copy() {
         }
     }
     assert_eq!(rows(folder.path()), 4);
+    rename(&store, "bob", "Bobby").await;
     let (copies, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let copy = copies.path().join("copy.db");
     backup(folder.path(), &copy).expect("a copy");
@@ -88,6 +89,7 @@ async fn rows_go_with_their_messages_and_come_back_with_a_copy() {
     restore(&copy, elsewhere.path()).expect("put back");
     let (store, _commits) = sqlite::open(elsewhere.path());
     assert_eq!(rows(elsewhere.path()), 4);
+    assert_eq!(called(&store, &["bob", "eve"]).await, names([("bob", "Bobby")]));
     assert_eq!(shown(&store).await, (2, 2));
     assert!(has(&store, "eve", &second).await);
 }
@@ -111,6 +113,65 @@ async fn rows_go_with_their_messages_in_postgresql() {
     assert_eq!(rows().await, 1);
     assert!(store.forget(&group("lobby"), Bounds { messages: Some(1), ..Bounds::default() }).await.expect("dropped"));
     assert_eq!(rows().await, 0);
+}
+
+async fn called(store: &impl Log, people: &[&str]) -> BTreeMap<String, String> {
+    let people: Vec<String> = people.iter().map(|person| (*person).to_owned()).collect();
+    store.called(&people).await.expect("an answer").into_iter().collect()
+}
+
+async fn rename(store: &impl Log, person: &str, name: &str) {
+    store.rename(&Person { id: person.to_owned(), name: name.to_owned() }).await.expect("noted");
+}
+
+fn names<const N: usize>(names: [(&str, &str); N]) -> BTreeMap<String, String> {
+    names.into_iter().map(|(person, name)| (person.to_owned(), name.to_owned())).collect()
+}
+
+async fn who_has_put_something_is_known_by_their_new_name_as_long_as_it_is_there(opened: Opened<impl Log>) {
+    let _reader = acknowledge_all(opened.commits);
+    let store = &opened.store;
+    let first = id(&append(store, message("lobby", "1", "1")).await.position);
+    let second = id(&append(store, message("kitchen", "2", "2")).await.position);
+    let put = async |message: &MessageId, room: &str, person: &str, on| {
+        let change = NewChange { group: group(room), ..change(message, person, react("+1", on)) };
+        changed(store, change).await;
+    };
+    put(&first, "lobby", "bob", true).await;
+    put(&second, "kitchen", "bob", true).await;
+    let people = ["bob", "eve", "nobody", ""];
+    assert_eq!(called(store, &people).await, names([]));
+    // Of who has put nothing there is nothing to be known.
+    rename(store, "eve", "Eva").await;
+    for name in ["Bobby", "Bobby", "R\u{f6}b \u{1f980}"] {
+        rename(store, "bob", name).await;
+        store.forget_names().await.expect("done");
+        assert_eq!(called(store, &people).await, names([("bob", name)]));
+    }
+    put(&first, "lobby", "bob", false).await;
+    store.forget_names().await.expect("done");
+    assert_eq!(called(store, &people).await.len(), 1, "the other is there");
+    changed(store, NewChange { group: group("kitchen"), ..change(&second, "ann", Alteration::Delete) }).await;
+    store.forget_names().await.expect("done");
+    assert_eq!(called(store, &people).await, names([]));
+    // More than are asked for, or dropped, at a time.
+    let crowd: Vec<String> = (0..1_010).map(|number| format!("p{number:04}")).collect();
+    futures_util::future::join_all(crowd.iter().map(|person| put(&first, "lobby", person, true))).await;
+    futures_util::future::join_all(crowd.iter().map(|person| rename(store, person, "New"))).await;
+    assert_eq!(store.called(&crowd).await.expect("an answer").len(), crowd.len());
+    changed(store, change(&first, "ann", Alteration::Delete)).await;
+    store.forget_names().await.expect("done");
+    assert_eq!(store.called(&crowd).await.expect("an answer").len(), 0);
+}
+
+#[tokio::test]
+async fn in_a_folder_who_has_put_something_is_known_by_their_new_name() {
+    who_has_put_something_is_known_by_their_new_name_as_long_as_it_is_there(crate::on_disk()).await;
+}
+
+#[tokio::test]
+async fn in_postgresql_who_has_put_something_is_known_by_their_new_name() {
+    who_has_put_something_is_known_by_their_new_name_as_long_as_it_is_there(crate::in_postgres().await).await;
 }
 
 /// A message of the version before there were rows: five people are counted, of whom two are named, two are known by a digest each, and
@@ -244,4 +305,41 @@ async fn a_postgresql_database_from_before_there_were_rows_shows_what_it_showed_
     let with_zero = MessageId { epoch: "old-epoch".parse().expect("an epoch"), offset: Offset(4) };
     assert!(has(&store, "z\0\u{1}", &with_zero).await);
     assert_eq!(old.execute(&says, &[&1_i64, &"text"]).await.expect("a message"), 1);
+}
+
+/// A server of the version before there were names, on the same database, does all that it did.
+#[tokio::test]
+async fn a_server_of_before_there_were_names_goes_on_beside_this_one() {
+    let server: Arc<Postgres> = Postgres::shared().await;
+    let url = server.database().await;
+    let old = connection(&url).await;
+    let meta =
+        "CREATE SCHEMA confab; SET search_path = confab; CREATE TABLE meta (version integer NOT NULL, seed bytea NOT NULL);
+        INSERT INTO meta VALUES (7, uuid_send(gen_random_uuid()))";
+    old.batch_execute(meta).await.expect("the schema");
+    for migration in OF_POSTGRES.iter().chain(&[
+        include_str!("../../migrations/records/0001_reactions.sql"),
+        include_str!("../../migrations/records/0001_reactions.postgres.sql"),
+    ]) {
+        old.batch_execute(migration).await.expect("the tables");
+    }
+    old.batch_execute("INSERT INTO rooms (name, epoch, head, latest) VALUES ('lobby', 'old-epoch', 1, 1)")
+        .await
+        .expect("a room");
+    let row = r#"INSERT INTO messages (room_id, "offset", digest, key, author_id, author_name, text, at)
+        VALUES (1, 1, sha256('k'), 'k', 'ann', 'Ann', 'text', 5)"#;
+    old.execute(row, &[]).await.expect("a message");
+    let put = r#"INSERT INTO reactions (room_id, "offset", person_id, emoji, name) VALUES (1, 1, $1, '+1', 'Old')"#;
+    let put = old.prepare(put).await.expect("prepared");
+    old.execute(&put, &[&"bob"]).await.expect("put");
+
+    let (store, _commits) = postgres::open(&url).await;
+    old.execute(&put, &[&"eve"]).await.expect("put");
+    for person in ["bob", "eve"] {
+        rename(&store, person, "New").await;
+    }
+    assert_eq!(called(&store, &["bob", "eve"]).await.len(), 2);
+    old.execute("DELETE FROM messages", &[]).await.expect("dropped");
+    store.forget_names().await.expect("done");
+    assert_eq!(called(&store, &["bob", "eve"]).await, names([]));
 }

@@ -49,6 +49,10 @@ async fn assert_attic_is_there(store: &impl Log) {
     assert_eq!((missed.first, offsets), (Offset(4), vec![4, 5]));
     let page = store.read(&group("attic"), Slice::Latest, 9, 9_999).await.expect("a page");
     assert_eq!((page.first, page.messages[0].message.content.reactions.len()), (Offset(4), 1));
+    // Who has put something then can be called otherwise now.
+    let bob = Person { id: "bob".to_owned(), name: "Bobby".to_owned() };
+    store.rename(&bob).await.expect("noted");
+    assert_eq!(store.called(&[bob.id]).await.expect("an answer").into_values().collect::<Vec<_>>(), ["Bobby"]);
     let bounds = Bounds { messages: Some(1), since: None, changes: Some(1) };
     assert!(!store.forget(&group("attic"), bounds).await.expect("nothing to drop"));
 }

@@ -30,6 +30,9 @@ const MISSED_BYTES: usize = 1 << 20;
 /// and a part of a room: half of what may wait for a reader by default.
 const ANSWER_BYTES: usize = 512 << 10;
 
+/// So many people of those whom an answer names are called what they are called now; more there are only where somebody makes them.
+const MOST_NAMED: usize = 1_000;
+
 /// Proof that `person` may use `subject`; made by [`Rooms::enter`] and, for programs, [`Rooms::admit`] alone.
 #[derive(Clone)]
 pub struct Access<T> {
@@ -257,10 +260,15 @@ impl Access<Room> {
             return Ok(CatchUp { head: self.head().await?, recovered: false, entries: Vec::new(), mine: Mine::new() });
         };
         if let Some(since) = since {
-            let Missed { head, first, entries } = stream.after(Some(since.offset)).await?;
+            let Missed { head, first, mut entries } = stream.after(Some(since.offset)).await?;
             let held = first <= since.offset.next() && since.offset <= head.offset;
             let whole = entries.last().map_or(since.offset, |last| last.offset) == head.offset;
             if head.epoch == since.epoch && held && whole {
+                let contents = entries.iter_mut().filter_map(|entry| match &mut entry.what {
+                    What::Message(message) => Some(&mut message.content),
+                    What::Change(_) => None,
+                });
+                call_by_present_names(&*stream.store, contents).await?;
                 let messages = entries.iter().filter_map(|entry| match &entry.what {
                     What::Message(message) => Some((entry.offset, &message.content)),
                     What::Change(_) => None,
@@ -269,7 +277,9 @@ impl Access<Room> {
                 return Ok(CatchUp { head, recovered: true, entries, mine });
             }
         }
-        let Page { head, messages, .. } = stream.store.read(&stream.group, Slice::Latest, NEWEST, ANSWER_BYTES).await?;
+        let page = stream.store.read(&stream.group, Slice::Latest, NEWEST, ANSWER_BYTES).await?;
+        let Page { head, mut messages, .. } = page;
+        call_by_present_names(&*stream.store, contents_mut(&mut messages)).await?;
         let mine = self.mine(&stream, &head.epoch, contents(&messages)).await?;
         Ok(CatchUp { head, recovered: false, entries: messages.into_iter().map(Entry::from).collect(), mine })
     }
@@ -374,7 +384,8 @@ impl Access<Room> {
             let (epoch, offset, messages) = (self.rooms.passing.clone(), Offset::START, Vec::new());
             return Ok(Stretch { epoch, offset, first: offset.next(), latest: offset, messages, mine });
         };
-        let Page { head, first, latest, messages, .. } = store.read(&group, slice, count, ANSWER_BYTES).await?;
+        let Page { head, first, latest, mut messages, .. } = store.read(&group, slice, count, ANSWER_BYTES).await?;
+        call_by_present_names(&*store, contents_mut(&mut messages)).await?;
         Ok(Stretch { epoch: head.epoch, offset: head.offset, first, latest, messages, mine })
     }
 
@@ -384,7 +395,9 @@ impl Access<Room> {
     /// The store cannot be read, or one of the messages.
     pub async fn exact_part(&self, slice: Slice, count: usize) -> Result<Stretch, StoreError> {
         if let Some(Stream { group, store }) = self.stream() {
-            let Page { head, first, latest, messages, unreadable } = store.read(&group, slice, count, ANSWER_BYTES).await?;
+            let page = store.read(&group, slice, count, ANSWER_BYTES).await?;
+            let Page { head, first, latest, mut messages, unreadable } = page;
+            call_by_present_names(&*store, contents_mut(&mut messages)).await?;
             return match unreadable[..] {
                 [] => Ok(Stretch { epoch: head.epoch, offset: head.offset, first, latest, messages, mine: Mine::new() }),
                 [first, ..] => Err(StoreError::damage(format!("message {first} cannot be read"))),
@@ -396,6 +409,29 @@ impl Access<Room> {
 
 fn contents(messages: &[Stored]) -> impl Iterator<Item = (Offset, &Content)> {
     messages.iter().map(|stored| (stored.offset, &stored.message.content))
+}
+
+fn contents_mut(messages: &mut [Stored]) -> impl Iterator<Item = &mut Content> {
+    messages.iter_mut().map(|stored| &mut stored.message.content)
+}
+
+/// Calls those who are named in reactions what they are called now.
+async fn call_by_present_names<'m>(store: &dyn Log, contents: impl Iterator<Item = &'m mut Content>) -> Result<(), StoreError> {
+    let named: Vec<&mut Person> = contents.flat_map(|content| &mut content.reactions).flat_map(|put| &mut put.from).collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let mut people: Vec<String> = named.iter().map(|person| person.id.clone()).collect();
+    people.sort_unstable();
+    people.dedup();
+    people.truncate(MOST_NAMED);
+    let names = store.called(&people).await?;
+    for person in named {
+        if let Some(name) = names.get(&person.id) {
+            person.name.clone_from(name);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

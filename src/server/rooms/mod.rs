@@ -36,7 +36,7 @@ mod watcher;
 
 use std::sync::Arc;
 
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 pub use self::{
     access::{Access, AlterError, CatchUp, PostError, Posted, Stream},
@@ -207,6 +207,14 @@ impl Rooms {
     /// Whether the durable store took the last message that it was given; that it did not is forgotten after a while.
     pub fn can_store(&self) -> bool {
         self.durable.can_store()
+    }
+
+    /// Somebody is called so from now on: others see it where they are named. What they say from now on has the name from themselves.
+    pub async fn renamed(&self, person: &Person) {
+        if let Err(cause) = self.durable.store.rename(person).await {
+            // The name is in their cookie; the store says in the log when its trouble begins and ends.
+            debug!(%cause, "what somebody is called now could not be noted");
+        }
     }
 
     /// The messages that fit the query best, at most so many, of all rooms that guests may enter and that keep their messages in

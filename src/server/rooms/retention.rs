@@ -87,7 +87,7 @@ async fn round(
         }
         match rooms.into_iter().last() {
             Some(last) => after = Some(last.group),
-            None => return done,
+            None => return done.and(store.forget_names().await),
         }
     }
 }

@@ -11,10 +11,12 @@
 //! What is on its way is bounded in bytes, from [`Log::append`] until the acknowledgement: when the reader of commits or the
 //! disk is slow, further appends wait.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 
 use super::error::{StoreError, Trouble};
-use crate::wire::{Emoji, Group, Offset, RoomSummary};
+use crate::wire::{Emoji, Group, Offset, Person, RoomSummary};
 
 pub(super) mod batch;
 pub(super) mod beginning;
@@ -24,6 +26,7 @@ pub(super) mod entry;
 pub(super) mod epoch;
 pub(super) mod intake;
 pub(super) mod listing;
+pub(super) mod names;
 pub(super) mod page;
 pub(super) mod passed;
 pub(super) mod reactions;
@@ -97,6 +100,31 @@ pub trait Log: Send + Sync {
         _messages: &[Offset],
     ) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
         Ok(Vec::new())
+    }
+
+    /// Notes what somebody is called from now on, for [`Self::called`], if they have put a reaction. A store that forgets with the process
+    /// does not.
+    ///
+    /// # Errors
+    /// The store cannot write now.
+    async fn rename(&self, _person: &Person) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// What those of these people are called now, by their ids, who have taken another name since they put a reaction.
+    ///
+    /// # Errors
+    /// The store cannot be read now.
+    async fn called(&self, _people: &[String]) -> Result<HashMap<String, String>, StoreError> {
+        Ok(HashMap::new())
+    }
+
+    /// Drops the names of those of whose reactions none is left.
+    ///
+    /// # Errors
+    /// The store cannot write now.
+    async fn forget_names(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// At most `count` of the rooms `within`, those with the newest activity first, each with its latest message, without its

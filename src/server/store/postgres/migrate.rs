@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
         include_str!("../../../../migrations/records/0001_reactions.sql"),
         include_str!("../../../../migrations/records/0001_reactions.postgres.sql")
     ),
+    include_str!("../../../../migrations/records/0002_people.sql"),
 ];
 
 /// Holds whoever migrates, in this database; "Cnfb".

@@ -10,6 +10,8 @@
 //!
 //! The index of words, in which is [searched](search), follows the commits; nobody waits for it.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -31,13 +33,13 @@ use crate::{
                 batch::{Job, Work},
                 commits::Outbox,
                 intake::Intake,
-                reactions,
+                names, reactions,
             },
             records::{Records, Results, Row, Statement, Value},
             search::Search,
         },
     },
-    wire::{Emoji, Group, Offset},
+    wire::{Emoji, Group, Offset, Person},
 };
 
 mod append;
@@ -117,6 +119,18 @@ impl Log for PostgresStore {
 
     async fn reacted(&self, group: &Group, person: &str, messages: &[Offset]) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
         reactions::reacted(self, group, person, messages).await
+    }
+
+    async fn rename(&self, person: &Person) -> Result<(), StoreError> {
+        names::rename(self, person).await
+    }
+
+    async fn called(&self, people: &[String]) -> Result<HashMap<String, String>, StoreError> {
+        names::called(self, people).await
+    }
+
+    async fn forget_names(&self) -> Result<(), StoreError> {
+        names::forget(self).await
     }
 
     async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {

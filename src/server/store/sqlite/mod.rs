@@ -13,6 +13,7 @@
 //! [copy] of it can be made meanwhile.
 
 use std::{
+    collections::HashMap,
     fs::{self, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
@@ -46,13 +47,13 @@ use crate::{
                 commits::Outbox,
                 epoch::EpochSeed,
                 intake::Intake,
-                reactions,
+                names, reactions,
             },
             records::{Records, Results, Row, Statement, Value},
             search::Search,
         },
     },
-    wire::{Emoji, Group, Offset},
+    wire::{Emoji, Group, Offset, Person},
 };
 
 mod bell;
@@ -177,6 +178,18 @@ impl Log for SqliteStore {
 
     async fn reacted(&self, group: &Group, person: &str, messages: &[Offset]) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
         reactions::reacted(self, group, person, messages).await
+    }
+
+    async fn rename(&self, person: &Person) -> Result<(), StoreError> {
+        names::rename(self, person).await
+    }
+
+    async fn called(&self, people: &[String]) -> Result<HashMap<String, String>, StoreError> {
+        names::called(self, people).await
+    }
+
+    async fn forget_names(&self) -> Result<(), StoreError> {
+        names::forget(self).await
     }
 
     async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {

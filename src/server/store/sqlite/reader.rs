@@ -512,7 +512,11 @@ mod tests {
     use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
     use super::*;
-    use crate::server::store::{Durability, Log as _, NewMessage, SqliteStore, log::reactions, sqlite::migrate};
+    use crate::server::store::{
+        Durability, Log as _, NewMessage, SqliteStore,
+        log::{names, reactions},
+        sqlite::migrate,
+    };
 
     /// Runs a read alone and gives the statements that the database has executed for it.
     async fn statements<T>(store: &SqliteStore, read: impl Future<Output = Result<T, StoreError>>) -> Vec<String> {
@@ -572,6 +576,7 @@ mod tests {
             FALLING,
             reactions::REACTED,
             reactions::PUT_BY,
+            names::CALLED,
             CHANGES,
             EXTENTS,
             OLDEST,
