@@ -29,7 +29,7 @@ Build, run and test Confab. What is missing on this machine is installed first.
   cargo xtask test rust [ARGS]        Rust tests; ARGS go to `cargo test`, for instance a part of a test's name
   cargo xtask test browser [ARGS]     build, then the browser tests; ARGS go to `playwright test`
   cargo xtask bench [NAME [WORDS]]    the benchmarks, each with its peers in the same run: all, or the one of benches/NAME.rs, and
-                                      of that all cases, or those with one of the WORDS in their names; first_visit runs in a browser
+                                      of that all cases, or those with one of the WORDS in their names; busy_room and first_visit run in a browser
 
 CARGO_TARGET_DIR is respected. CHROMIUM names the browser of the tests, /usr/bin/chromium when it is not set, and
 PEER_PYTHON the interpreter of the Python programs that the Rust tests talk with, target/python/bin/python when it is not set.

@@ -101,14 +101,16 @@ pub(crate) fn rust(report: &mut Report, args: &[&str]) {
     report.tests(tally, outcome);
 }
 
-/// The bench that runs in a browser.
-const FIRST_VISIT: &str = "first_visit";
+/// The benches that run in a browser, in `end2end/benches`.
+const IN_BROWSER: [&str; 2] = ["busy_room", "first_visit"];
 
 /// Runs the benchmarks, or the one that is named first, with the words that choose its cases; they print their figures. Built as
 /// what is installed.
 pub(crate) fn bench(args: &[&str]) -> Result {
-    if args == [FIRST_VISIT] {
-        return first_visit();
+    if let [name] = args
+        && IN_BROWSER.contains(name)
+    {
+        return bench_in_browser(args);
     }
     let mut cargo = command("cargo");
     cargo.args(["bench", "--profile", Profile::Dist.name(), "--features", "ssr"]);
@@ -121,15 +123,15 @@ pub(crate) fn bench(args: &[&str]) -> Result {
     };
     tools::for_benchmarks()?;
     run("benchmarks", &mut cargo)?;
-    if args.is_empty() { first_visit() } else { Ok(()) }
+    if args.is_empty() { bench_in_browser(&[]) } else { Ok(()) }
 }
 
-/// What is loaded is the same in each build of the server, so the quick one will do.
-fn first_visit() -> Result {
+/// All of them, or the one that is named. What is loaded is the same in each build of the server, so the quick one will do.
+fn bench_in_browser(names: &[&str]) -> Result {
     build::all(Profile::Release)?;
     tools::for_browser()?;
-    let mut playwright = npx(&["playwright", "test", "--config", "first_visit.config.ts"]);
-    run("first visits", playwright.env("CONFAB", target_dir().join("release/confab")))
+    let mut playwright = npx(&["playwright", "test", "--config", "bench.config.ts"]);
+    run("benchmarks in a browser", playwright.args(names).env("CONFAB", target_dir().join("release/confab")))
 }
 
 /// Shows what the tests print as it comes and adds up their last lines.

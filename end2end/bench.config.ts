@@ -1,4 +1,4 @@
-// The bench of first visits: one browser, one page at a time.
+// The benches of the browser: one page at a time.
 
 import { defineConfig } from '@playwright/test';
 import tests from './playwright.config.ts';
