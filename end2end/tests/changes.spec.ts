@@ -336,7 +336,7 @@ test('what could not be changed yet shows, survives a reload and is done then', 
 test('what the server refuses is said beside the composer, and an edited text is offered again', async ({ page }) => {
   const name = freshRoom();
   let refuses = true;
-  await page.routeWebSocket(/\/room\//, (socket) => {
+  await page.routeWebSocket(/\/ws\//, (socket) => {
     const server = socket.connectToServer();
     socket.onMessage((message) => {
       const { id, ...command } = JSON.parse(message.toString()) as { id: number; edit?: unknown; delete?: unknown; react?: unknown };

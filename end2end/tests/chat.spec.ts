@@ -34,7 +34,7 @@ test('what one says the other sees at once, both ways', async ({ browser, baseUR
 test('an own message is there before the server has answered, once', async ({ page }) => {
   const name = freshRoom();
   const held: (() => void)[] = [];
-  await page.routeWebSocket(/\/room\//, (socket) => {
+  await page.routeWebSocket(/\/ws\//, (socket) => {
     const server = socket.connectToServer();
     // The answer to the message, and the message as it comes to everybody.
     const isHeld = (frame: string) => frame.includes('"ok":{"offset":') || frame.includes('"event":{"type":"message"');
@@ -76,7 +76,7 @@ test('what is said while a socket is down is there when it is back, once', async
   problems.allow(/WebSocket connection to .* failed: .*ERR_INTERNET_DISCONNECTED/);
   const name = freshRoom();
   const sockets: { close: (options: { code: number }) => Promise<void> }[] = [];
-  await page.routeWebSocket(/\/room\//, (socket) => {
+  await page.routeWebSocket(/\/ws\//, (socket) => {
     const server = socket.connectToServer();
     sockets.push({
       close: async (options) => {
@@ -271,7 +271,7 @@ test('an error that is about nothing the page has asked for stops nothing', asyn
   page.on('console', (message) => {
     if (message.type() === 'warning') strays.push(message.text());
   });
-  await page.routeWebSocket(/\/room\//, (socket) => {
+  await page.routeWebSocket(/\/ws\//, (socket) => {
     const server = socket.connectToServer();
     socket.onMessage((message) => {
       if (/"send"/.test(message.toString())) {
@@ -294,12 +294,13 @@ test('a join that cannot be done now is tried again, and a refused one is said',
     { code: 'forbidden', message: 'not for you', retry_after_ms: null },
   ];
   let joins = 0;
-  await page.routeWebSocket(/\/room\//, (socket) => {
+  await page.routeWebSocket(/\/ws\//, (socket) => {
     const server = socket.connectToServer();
     socket.onMessage((message) => {
-      const { id, join } = JSON.parse(message.toString()) as { id: number; join?: object };
-      const error = join && refusals[joins];
-      joins += join ? 1 : 0;
+      const { id, join } = JSON.parse(message.toString()) as { id: number; join?: { topic: string } };
+      const isRoom = join?.topic.startsWith('room/');
+      const error = isRoom && refusals[joins];
+      joins += isRoom ? 1 : 0;
       if (error) socket.send(JSON.stringify({ id, error }));
       else server.send(message);
     });

@@ -35,7 +35,7 @@ async function refusing(page: Page) {
   const asked: (() => void)[] = [];
   let allowed = false;
   let arrived = () => {};
-  await page.routeWebSocket(/\/room\//, (socket: WebSocketRoute) => {
+  await page.routeWebSocket(/\/ws\//, (socket: WebSocketRoute) => {
     const server = socket.connectToServer();
     socket.onMessage((message) => {
       const { id, ...command } = JSON.parse(message.toString()) as Asked;

@@ -98,7 +98,7 @@ export function fill(page: Page, room: string, texts: string[]): Promise<void> {
 export async function dropping(page: Page, commands: RegExp, every: number): Promise<() => number> {
   let drops = 0;
   let asked = 0;
-  await page.routeWebSocket(/\/room\//, (socket) => {
+  await page.routeWebSocket(/\/ws\//, (socket) => {
     const server = socket.connectToServer();
     let alive = true;
     const drop = () => {

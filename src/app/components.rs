@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::{Outside, Zone, ZoneOf, words::words};
+use super::{Zone, ZoneOf, words::words};
 use crate::wire::{Person, Timestamp, first_cluster, uppercase};
 
 /// The bar at the top of every page; its title leads home. With `back` an arrow stands before it, and on narrow screens for it.
@@ -27,12 +27,6 @@ pub(super) fn TopBar<C: IntoView + 'static>(
 #[component]
 pub(super) fn Me(you: Person, called: RwSignal<String>, next: String) -> impl IntoView {
     let hue = hue(&you.id);
-    let outside = use_context::<Outside>();
-    Effect::new(move || {
-        if let Some(outside) = outside {
-            (outside.named)(&you);
-        }
-    });
     view! {
         <button type="button" class="me" popovertarget="me">
             <span

@@ -5,10 +5,11 @@ use leptos::prelude::*;
 use super::{
     Alike, Loading, LobbyLink, LobbyPage, Outside, Status, Zone,
     components::{Clock, Me, TopBar, program},
+    feed::{Feed, Reducer},
     search::SearchForm,
     words::words,
 };
-use crate::wire::{Content, Group, MessageId, RoomList, RoomSummary, Stored, Timestamp, beginning};
+use crate::wire::{Content, Event, Group, MessageId, Offset, RoomList, RoomSummary, State, Stored, Timestamp, beginning};
 
 /// The rooms that the page knows, newest activity first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +19,29 @@ pub struct LobbyState {
     next: Option<String>,
     /// The name that was last asked for, and what to ask with for more rooms that have it.
     found: Option<(String, Option<String>)>,
+    /// There are none between the rooms that it knows.
+    level: bool,
+    feed: Feed,
 }
 
 impl LobbyState {
     /// The beginning of the list of all rooms.
     pub fn new(RoomList { rooms, next }: RoomList) -> Self {
-        Self { rooms, next, found: None }
+        Self { rooms, next, found: None, level: true, feed: Feed::default() }
+    }
+
+    /// The same, of a list that is followed already.
+    pub fn begin_anew(&mut self, list: RoomList) {
+        *self = Self { feed: std::mem::take(&mut self.feed), ..Self::new(list) };
+    }
+
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// False where there may be others between the rooms that it knows: they have to be read anew.
+    pub fn is_level(&self) -> bool {
+        self.level
     }
 
     /// The beginning of the list of those that have the name; of the others nothing is known.
@@ -31,7 +49,7 @@ impl LobbyState {
         if name.is_empty() {
             return Self::new(RoomList { rooms, next });
         }
-        Self { rooms, next: Some(String::new()), found: Some((name.to_owned(), next)) }
+        Self { next: Some(String::new()), found: Some((name.to_owned(), next)), ..Self::new(RoomList { rooms, next: None }) }
     }
 
     pub fn rooms(&self) -> &[RoomSummary] {
@@ -71,19 +89,6 @@ impl LobbyState {
         }
     }
 
-    /// The connection has joined the list, and these are its newest rooms; those after them stay. False where there may be others
-    /// between them and those that were known.
-    pub fn joined(&mut self, rooms: Vec<RoomSummary>) -> bool {
-        let Some(oldest) = rooms.iter().map(at).min() else {
-            *self = Self::new(RoomList::default());
-            return true;
-        };
-        let is_level = self.next.as_deref() != Some("") && self.rooms.iter().any(|known| at(known) >= oldest);
-        self.rooms.retain(|known| at(known) < oldest && !rooms.iter().any(|room| room.group == known.group));
-        self.rooms.splice(..0, rooms);
-        is_level
-    }
-
     fn room(&self, group: &Group) -> Option<&RoomSummary> {
         self.rooms.iter().find(|room| room.group == *group)
     }
@@ -96,6 +101,27 @@ impl LobbyState {
         self.rooms.retain(|room| room.group != news.group);
         let place = self.rooms.partition_point(|room| at(room) > at(&news));
         self.rooms.insert(place, news);
+    }
+}
+
+impl Reducer for LobbyState {
+    fn feed(&mut self) -> &mut Feed {
+        &mut self.feed
+    }
+
+    /// These are the newest rooms; those after them stay.
+    fn snapshot(&mut self, _: bool, state: State) {
+        let rooms = state.rooms.unwrap_or_default();
+        let Some(oldest) = rooms.iter().map(at).min() else { return self.begin_anew(RoomList::default()) };
+        self.level = self.next.as_deref() != Some("") && self.rooms.iter().any(|known| at(known) >= oldest);
+        self.rooms.retain(|known| at(known) < oldest && !rooms.iter().any(|room| room.group == known.group));
+        self.rooms.splice(..0, rooms);
+    }
+
+    fn event(&mut self, _: Option<Offset>, event: Event) {
+        if let Event::Room(news) = event {
+            self.apply(news);
+        }
     }
 }
 
@@ -320,7 +346,7 @@ fn RoomItem(state: RwSignal<LobbyState>, group: Group) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Content, Message, Offset, Person, Stored, Timestamp};
+    use crate::wire::{Content, Joined, Message, Offset, Person, Stored, Timestamp, Topic};
 
     fn summary(group: &str, offset: u64, at: i64) -> RoomSummary {
         let message = Message {
@@ -358,19 +384,26 @@ mod tests {
         assert_eq!((state.next(""), state.next("op")), (None, None));
     }
 
+    /// Takes in the answer to a join; false where the list has to be read anew.
+    fn joins(list: &mut LobbyState, rooms: Vec<RoomSummary>) -> bool {
+        let at = Joined { topic: Topic::Lobby, epoch: "list".parse().expect("an epoch"), offset: Offset::START };
+        list.joined(at, State { rooms: Some(rooms), ..State::default() });
+        list.is_level()
+    }
+
     #[test]
     fn a_join_brings_the_newest_and_leaves_what_was_read_after_them() {
         let mut state = LobbyState::new(list(vec![summary("a", 5, 50), summary("b", 4, 40), summary("c", 3, 30)], Some("2-")));
         state.read("", list(vec![summary("d", 2, 20)], Some("1-")));
-        assert!(state.joined(vec![summary("e", 1, 60), summary("a", 5, 50), summary("b", 4, 40)]));
+        assert!(joins(&mut state, vec![summary("e", 1, 60), summary("a", 5, 50), summary("b", 4, 40)]));
         assert_eq!((names(&state, ""), state.next("")), (vec!["e", "a", "b", "c", "d"], Some("1-")));
         // What is no longer among the newest is gone.
-        assert!(state.joined(vec![summary("e", 1, 60), summary("b", 4, 40)]));
+        assert!(joins(&mut state, vec![summary("e", 1, 60), summary("b", 4, 40)]));
         assert_eq!(names(&state, ""), ["e", "b", "c", "d"]);
         // There may be others between.
-        assert!(!state.joined(vec![summary("f", 1, 80), summary("g", 4, 70)]));
+        assert!(!joins(&mut state, vec![summary("f", 1, 80), summary("g", 4, 70)]));
         assert_eq!(names(&state, ""), ["f", "g", "e", "b", "c", "d"]);
-        assert!(state.joined(vec![]));
+        assert!(joins(&mut state, vec![]));
         assert_eq!((names(&state, ""), state.next("")), (vec![], None));
     }
 

@@ -12,6 +12,7 @@
 //! Nothing here does I/O. What the components need done they ask of the [`Outside`], which on the server is not there.
 
 mod components;
+mod feed;
 mod lobby;
 mod outside;
 mod page;
@@ -21,13 +22,14 @@ mod words;
 
 #[cfg(feature = "ssr")]
 pub use components::{hue, initial};
+pub use feed::{Feed, Gap, Reducer};
 #[cfg(feature = "ssr")]
 use leptos::nonce::use_nonce;
 use leptos::{either::EitherOf4, prelude::*};
 pub use lobby::LobbyState;
 pub use outside::{Intent, Loading, LobbyLink, Outside, RoomLink, Status};
 pub use page::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage};
-pub use room::{Delivery, Editing, Edits, End, Gap, Here, Input, MENU, RoomState, Row, RowKey, Signals, Typists, What, Wish};
+pub use room::{Delivery, Editing, Edits, End, Here, Input, MENU, RoomState, Row, RowKey, Signals, Typists};
 #[cfg(feature = "ssr")]
 pub use room::{as_data, rendered_bytes};
 #[cfg(feature = "ssr")]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use leptos::{html, prelude::*, web_sys};
 
-use super::{Edits, LobbyState, RoomState, RowKey, Signals, Wish, ZoneOf};
-use crate::wire::{Group, Offset, Person};
+use super::{Edits, LobbyState, RoomState, RowKey, Signals, ZoneOf};
+use crate::wire::{Act, Group, Offset, Person};
 
 /// How a live page's connection is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub enum Intent {
     /// Say a refused message again, or forget it.
     Retry(RowKey),
     Discard(RowKey),
-    /// Do this to a message.
-    Change(Wish),
+    /// Do this.
+    Act(Act),
     /// Show what was said before this.
     Older(Offset),
     /// Show what was said after this.
@@ -119,8 +119,6 @@ pub struct LobbyLink {
 pub struct Outside {
     pub room: fn(RoomLink),
     pub lobby: fn(LobbyLink),
-    /// Tells the reader's other tabs for whom the page was made.
-    pub named: fn(&Person),
     /// Keeps an element where it is in the window, whatever becomes of it until it is painted next.
     pub hold: fn(web_sys::Element),
     /// The reader's clock.

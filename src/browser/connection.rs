@@ -17,7 +17,7 @@ use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, closure::Closure};
 
-use super::{name, spawn};
+use super::spawn;
 use crate::{
     app::Status,
     wire::{Command, Event, Person, Ping, Push, Request, SUBPROTOCOL, ServerFrame},
@@ -35,14 +35,20 @@ const QUIET: u32 = 30_000;
 /// The close code that says that the person was signed out.
 const SIGNED_OUT: u16 = 4501;
 
-/// What a page does with its connection.
-pub(super) trait Client {
-    /// The connection is there, and the server takes us for this person: what to say first.
-    fn opened(&self, you: Person, line: &Line);
-    /// The server said something.
-    fn received(&self, frame: ServerFrame, line: &Line);
-    fn status(&self, status: Status);
+/// Where every page connects; what it wants to hear of it joins.
+const PATH: &str = "/ws/";
+
+/// What comes of the connection.
+pub(super) enum Heard {
+    Status(Status),
+    /// It is there, and the server takes us for this person.
+    Welcome(Person),
+    /// The server said something else.
+    Frame(ServerFrame),
 }
+
+/// Who hears it.
+type Hear = Rc<dyn Fn(Heard)>;
 
 /// What the page wants of the connection.
 enum Order {
@@ -55,7 +61,7 @@ enum Order {
     Leave,
     /// The page is shown, perhaps once more.
     Return,
-    /// Who we are has changed: the connection there is was made for who we were.
+    /// The connection that there is was made for who we were.
     Renew,
 }
 
@@ -67,8 +73,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Sends a command and gives its number. While there is no connection it is lost: what matters is said again by
-    /// [`Client::opened`].
+    /// Sends a command and gives its number. While there is no connection it is lost: what matters is said again after
+    /// [`Heard::Welcome`].
     pub(super) fn say(&self, command: Command) -> u64 {
         let id = self.next_id.replace(self.next_id.get() + 1);
         self.order(Order::Say(Request { id, command }));
@@ -83,6 +89,11 @@ impl Line {
     /// Opens a closed connection, at once.
     pub(super) fn open(&self) {
         self.order(Order::Open);
+    }
+
+    /// Opens another connection in place of the one that there is.
+    pub(super) fn renew(&self) {
+        self.order(Order::Renew);
     }
 
     fn order(&self, order: Order) {
@@ -107,20 +118,20 @@ enum End {
     Anew,
 }
 
-/// Opens the connection, and again whenever it is lost, until the page is gone.
-pub(super) fn start(path: &str, client: Rc<dyn Client>) -> Line {
+/// Opens the connection, and again whenever it is lost, until the page is gone. Gives what is made with the way to it, which comes with who
+/// hears what comes of it.
+pub(super) fn start<T>(make: impl FnOnce(Line) -> (T, Hear)) -> T {
     let (orders, inbox) = mpsc::unbounded();
     let line = Line { orders, next_id: Rc::new(Cell::new(1)) };
+    let (made, hear) = make(line.clone());
     let wake = || (!document().hidden()).then_some(Order::Wake);
     order_on("online", &window(), &line, wake);
     order_on("offline", &window(), &line, wake);
     order_on("visibilitychange", &document(), &line, wake);
     order_on("pagehide", &window(), &line, || Some(Order::Leave));
     order_on("pageshow", &window(), &line, || Some(Order::Return));
-    let renewed = line.clone();
-    name::on_change(move || renewed.order(Order::Renew));
-    spawn(run(super::socket_address(path), client, line.clone(), inbox));
-    line
+    spawn(run(super::socket_address(PATH), hear, line, inbox));
+    made
 }
 
 /// Has an event of the page order something, if there is something to order.
@@ -137,17 +148,17 @@ fn order_on(event: &str, target: &web_sys::EventTarget, line: &Line, order: fn()
     }
 }
 
-async fn run(address: String, client: Rc<dyn Client>, line: Line, mut orders: mpsc::UnboundedReceiver<Order>) {
+async fn run(address: String, hear: Hear, line: Line, mut orders: mpsc::UnboundedReceiver<Order>) {
     let mut wait = FIRST_WAIT;
     loop {
-        client.status(Status::Connecting);
+        hear(Heard::Status(Status::Connecting));
         let welcomed = Cell::new(false);
-        let end = converse(&address, &*client, &line, &mut orders, &welcomed).await;
+        let end = converse(&address, &hear, &line, &mut orders, &welcomed).await;
         if welcomed.get() {
             wait = FIRST_WAIT;
         }
         let end = if matches!(end, End::Lost) {
-            client.status(Status::Connecting);
+            hear(Heard::Status(Status::Connecting));
             // Without a network there is nothing to try until it is back, which is an event.
             let online = window().navigator().on_line();
             let delay = if online { wait * (0.5 + js_sys::Math::random() / 2.0) } else { LONGEST_WAIT } as u32;
@@ -158,11 +169,11 @@ async fn run(address: String, client: Rc<dyn Client>, line: Line, mut orders: mp
         };
         match end {
             End::Again | End::Lost => {}
-            End::Closed => closed(None, &*client, &mut orders).await,
+            End::Closed => closed(None, &hear, &mut orders).await,
             End::Anew => return,
-            End::Refused(reason) => closed(Some(reason), &*client, &mut orders).await,
+            End::Refused(reason) => closed(Some(reason), &hear, &mut orders).await,
             End::Left => {
-                client.status(Status::Connecting);
+                hear(Heard::Status(Status::Connecting));
                 while !matches!(orders.next().await, Some(Order::Open | Order::Wake | Order::Return)) {}
             }
         }
@@ -170,8 +181,8 @@ async fn run(address: String, client: Rc<dyn Client>, line: Line, mut orders: mp
 }
 
 /// Stays closed until the page wants it opened.
-async fn closed(reason: Option<String>, client: &dyn Client, orders: &mut mpsc::UnboundedReceiver<Order>) {
-    client.status(Status::Closed { reason });
+async fn closed(reason: Option<String>, hear: &Hear, orders: &mut mpsc::UnboundedReceiver<Order>) {
+    hear(Heard::Status(Status::Closed { reason }));
     while !matches!(orders.next().await, Some(Order::Open)) {}
 }
 
@@ -215,7 +226,7 @@ fn forget() {
 /// One connection, from its beginning to its end.
 async fn converse(
     address: &str,
-    client: &dyn Client,
+    hear: &Hear,
     line: &Line,
     orders: &mut mpsc::UnboundedReceiver<Order>,
     welcomed: &Cell<bool>,
@@ -240,11 +251,11 @@ async fn converse(
                         Ok(ServerFrame::Welcome { welcome }) => {
                             welcomed.set(true);
                             timer = TimeoutFuture::new(QUIET).fuse();
-                            client.status(Status::Connected);
-                            client.opened(welcome.you, line);
+                            hear(Heard::Status(Status::Connected));
+                            hear(Heard::Welcome(welcome.you));
                         }
                         Ok(ServerFrame::Push(Push { event: Event::Left(_), .. })) => return anew(),
-                        Ok(frame) => client.received(frame, line),
+                        Ok(frame) => hear(Heard::Frame(frame)),
                         // A newer server may say what this page does not know; it does without.
                         Err(_) => {}
                     }

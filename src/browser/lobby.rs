@@ -8,13 +8,12 @@ use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 
 use super::{
-    answer,
-    connection::{self, Client, Line},
-    spawn,
+    answer, me, spawn,
+    topic::{Subscriber, Topics},
 };
 use crate::{
-    app::{Loading, LobbyLink, LobbyState, Status},
-    wire::{Answer, Command, Event, Join, Outcome, Person, Push, Reply, RoomList, ServerFrame, Topic},
+    app::{Gap, Loading, LobbyLink, Reducer},
+    wire::{CommandError, Joined, Person, Position, Push, RoomList, State, Topic},
 };
 
 /// How long somebody who types has stopped before rooms are asked for, in milliseconds.
@@ -22,8 +21,9 @@ const TYPED: u32 = 200;
 
 /// Opens the link of the page.
 pub(super) fn open(link: LobbyLink) {
-    // The page needs nothing of its connection but what it hears.
-    let _ = connection::start("/ws/", Rc::new(List(link)));
+    let topics = Topics::open(link.status);
+    topics.subscribe(Topic::Lobby, Rc::new(List(link)));
+    me::subscribe(&topics, link.called);
     link.read.set_value(Some(Arc::new(move || spawn(read_on(link)))));
     Effect::new(move || {
         let name = link.name.get();
@@ -63,36 +63,36 @@ async fn read(name: &str, before: &str) -> Option<RoomList> {
 
 struct List(LobbyLink);
 
-impl Client for List {
-    fn opened(&self, you: Person, line: &Line) {
-        self.0.called.set(you.name);
-        line.say(Command::Join(Join { topic: Topic::Lobby, since: None }));
+impl Subscriber for List {
+    fn welcomed(&self, _: &Person) -> bool {
+        true
     }
 
-    fn received(&self, frame: ServerFrame, _line: &Line) {
+    fn since(&self) -> Option<Position> {
+        self.0.state.with_untracked(|state| state.feed().position().cloned())
+    }
+
+    fn joined(&self, at: Joined, state: State) {
         let link = self.0;
-        let state = link.state;
-        match frame {
-            ServerFrame::Push(Push { topic: Topic::Lobby, event: Event::Room(room), .. }) => {
-                state.update(|state| state.apply(room));
-            }
-            ServerFrame::Reply(Reply { outcome: Outcome::Ok(Answer::Joined { state: joined, .. }), .. }) => {
-                let Some(rooms) = joined.rooms else { return };
-                if !state.try_update(|state| state.joined(rooms)).unwrap_or(true) {
-                    spawn(async move {
-                        // Where it fails, the list has its newest rooms and those that it had.
-                        if let Some(list) = read("", "").await {
-                            state.set(LobbyState::new(list));
-                            read_named(link).await;
-                        }
-                    });
+        let is_level = link.state.try_update(|list| {
+            list.joined(at, state);
+            list.is_level()
+        });
+        if is_level == Some(false) {
+            spawn(async move {
+                // Where it fails, the list has its newest rooms and those that it had.
+                if let Some(list) = read("", "").await {
+                    link.state.update(|state| state.begin_anew(list));
+                    read_named(link).await;
                 }
-            }
-            _ => {}
+            });
         }
     }
 
-    fn status(&self, status: Status) {
-        self.0.status.set(status);
+    /// The list stays as it is.
+    fn not_joined(&self, _: CommandError) {}
+
+    fn pushed(&self, push: Push) -> Result<(), Gap> {
+        self.0.state.try_update(|state| state.pushed(push)).unwrap_or(Ok(()))
     }
 }

@@ -3,6 +3,9 @@
 //! ```text
 //!   component ── Intent ──► room ── Input ──► RoomState::apply ──► the components render
 //!                            │ ▲
+//!                       Act  ▼ │ Push, Joined, the answer to an Act
+//!                          topic: the page's topics, each joined where the page stands, and its acts one after the other
+//!                            │ ▲
 //!                  Command   ▼ │ ServerFrame
 //!                          connection: one WebSocket, opened again and again while the page lives
 //! ```
@@ -11,9 +14,10 @@
 
 mod connection;
 mod lobby;
-mod name;
+mod me;
 mod room;
 mod scroll;
+mod topic;
 
 use std::{cell::Cell, pin::Pin};
 
@@ -63,7 +67,6 @@ fn page() -> impl IntoView {
     provide_context(Outside {
         room: |link| if_whole(room::open, link),
         lobby: |link| if_whole(lobby::open, link),
-        named: name::tell,
         hold: scroll::hold,
         zone,
         touch,

@@ -1,18 +1,15 @@
 //! A room, live: turns intents into commands and what the server says into inputs of the state.
 //!
-//! What we say and do is asked for one thing after the other, each when the one before is answered, so that it arrives in the order
-//! in which it was done (`outbox`). What is not answered is asked for again on the next connection; the server takes it for the same.
-//! So a socket that drops in the middle neither loses nor doubles anything.
-//!
-//! `past` reads what was said before over HTTP.
+//! What we say and do is an [`Act`] that the state shows before it is done; [`topic`](super::topic) asks the server for it. `unsent` keeps a
+//! copy of what has no answer, and `past` reads what was said before over HTTP.
 
 mod announcer;
 mod draft;
-mod outbox;
 mod past;
+mod unsent;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
     sync::Arc,
 };
@@ -25,87 +22,81 @@ use wasm_bindgen::{JsCast, closure::Closure};
 use self::{
     announcer::Announcer,
     draft::Draft,
-    outbox::{Kept, Outbox, Task, fresh_key},
+    unsent::{Kept, Unsent, fresh_key},
 };
 use super::{
-    connection::{self, Client, Line},
+    me,
     scroll::Scroll,
     spawn,
+    topic::{Subscriber, Subscription, Topics},
 };
 use crate::{
-    app::{Editing, Input, Intent, RoomLink, RowKey, Status, What, Wish},
+    app::{Editing, Gap, Input, Intent, RoomLink, RoomState, RowKey},
     wire::{
-        Answer, Code, Command, CommandError, Event, Group, Join, Joined, Key, Message, Offset, Outcome, Person, Push, Reply,
-        ServerFrame, State, TYPING_SHOWN_MS, Timestamp, Topic, Typing, Typist, beginning, is_blank,
+        Act, CommandError, Event, Group, Joined, Message, Offset, Person, Position, Push, State, TYPING_SHOWN_MS, Timestamp,
+        Topic, Typist, beginning, is_blank,
     },
 };
 
 /// How often the others are told that we are writing, in milliseconds: a little less often than the server takes it, lest a hurried
 /// packet makes it leave one out.
 const TYPING: f64 = 3_250.0;
-/// How soon the same is asked for again that the server could not do, in milliseconds, where it does not say.
-const AGAIN: u64 = 1_000;
 
 /// Opens the link of the page.
 pub(super) fn open(link: RoomLink) {
     let group = link.about.with_value(|about| about.group.clone());
-    let topic = Topic::Room(group.clone());
     let room = Rc::new(Session {
         link,
-        topic,
+        subscription: OnceCell::new(),
         inbox: RefCell::default(),
         painting: Cell::default(),
-        ready: Cell::new(false),
-        joining: Cell::new(None),
-        outbox: Outbox::of(link, &group),
-        wishes: Cell::default(),
+        unsent: Unsent::of(link),
         scroll: Scroll::start(link),
         place: RefCell::default(),
         announcer: Announcer::new(link.announcement),
         typed: Cell::default(),
     });
-    room.bring_back(room.outbox.restore());
+    room.bring_back(room.unsent.restore());
     let session = Rc::clone(&room);
     Effect::new(move || {
         link.edits.track();
-        session.outbox.keep();
+        session.unsent.keep();
     });
-    let line = connection::start(&format!("/room/{group}/"), Rc::new(Rc::clone(&room)));
+    let topics = Topics::open(link.status);
+    let subscription = topics.subscribe(Topic::Room(group.clone()), Rc::new(Rc::clone(&room)));
+    me::subscribe(&topics, link.called);
+    // It is set once, before anything is heard.
+    let _ = room.subscription.set(subscription);
     let draft = Draft::open(&group, link);
     let scroll = room.scroll.clone();
     let hear = SendWrapper::new(move |intent| match intent {
         Intent::Send(text) => {
             room.to_latest();
-            room.compose(fresh_key(), text);
-            room.ask_next(&line);
+            room.act(Act::Send { key: fresh_key(), text });
         }
         Intent::Retry(key) => {
             room.to_latest();
-            room.outbox.add(Task::Say(key.clone()));
             room.apply(Input::Retried(key));
-            room.ask_next(&line);
+            room.ask();
             focus(link.composer.get_untracked().as_deref());
         }
         Intent::Discard(key) => {
             room.apply(Input::Discarded(key));
             focus(link.composer.get_untracked().as_deref());
         }
-        Intent::Change(wish) => {
-            room.wish(wish);
-            room.ask_next(&line);
-        }
+        Intent::Act(act) => room.act(act),
         Intent::Older(before) => room.read_older(before),
         Intent::Newer(after) => room.read_newer(after),
         Intent::JumpToLatest => {
             room.to_latest();
             focus(link.log.get_untracked().as_deref());
         }
-        Intent::Close => line.close(),
-        Intent::Reconnect => line.open(),
+        Intent::Close => topics.line().close(),
+        Intent::Reconnect => topics.line().open(),
         Intent::Draft(text) => {
             draft.keep(&text);
             if !is_blank(&text) {
-                room.is_typing(&line);
+                room.is_typing();
             }
         }
     });
@@ -178,27 +169,21 @@ fn focus(element: Option<&web_sys::HtmlElement>) {
     }
 }
 
-/// The page's side of the connection.
+/// The page's side of the topic.
 struct Session {
     link: RoomLink,
-    topic: Topic,
+    subscription: OnceCell<Rc<Subscription>>,
     /// What has come and is not shown yet.
     inbox: RefCell<Vec<Push>>,
     /// What was shown last is not painted yet.
     painting: Cell<bool>,
-    /// The connection is there and the room joined; something may be said and done.
-    ready: Cell<bool>,
-    /// The number of the join that is under way; another one would bring nothing else.
-    joining: Cell<Option<u64>>,
-    outbox: Outbox,
-    /// How many wishes there were, which numbers them.
-    wishes: Cell<u64>,
+    unsent: Unsent,
     scroll: Scroll,
     /// The first row in sight; none for a reader who follows the end.
     place: RefCell<Option<RowKey>>,
     announcer: Announcer,
-    /// When the others were last told that we are writing, in milliseconds, and the number of the command.
-    typed: Cell<Option<(f64, u64)>>,
+    /// When the others were last told that we are writing, in milliseconds.
+    typed: Cell<Option<f64>>,
 }
 
 /// Says in the tab's storage that the page was made anew for another person.
@@ -206,11 +191,12 @@ const RELOADED: &str = "confab:reloaded";
 
 impl Session {
     fn apply(&self, input: Input) {
-        self.apply_all([input]);
+        // Only of what is pushed something may be missing.
+        let _ = self.apply_all([input]);
     }
 
-    /// Changes the state, all at once; false when an event is missing.
-    fn apply_all(&self, inputs: impl IntoIterator<Item = Input>) -> bool {
+    /// Changes the state, all at once.
+    fn apply_all(&self, inputs: impl IntoIterator<Item = Input>) -> Result<(), Gap> {
         self.scroll.remember();
         // The list shows a change a moment after the state has it; until then the row that was in sight before is still it.
         if self.scroll.follows() {
@@ -219,8 +205,8 @@ impl Session {
             let row = |at: usize| self.link.state.with_untracked(|state| state.rows().get(at).map(|row| row.key.clone()));
             self.place.replace(self.scroll.place().and_then(row));
         }
-        let applied = self.link.apply(inputs).is_ok();
-        self.outbox.keep();
+        let applied = self.link.apply(inputs);
+        self.unsent.keep();
         applied
     }
 
@@ -228,38 +214,32 @@ impl Session {
         self.link.about.with_value(|about| about.you.clone())
     }
 
-    fn compose(&self, key: Key, text: String) {
-        let from = self.you();
-        self.outbox.add(Task::Say(RowKey::new(&from.id, key.as_str())));
-        self.apply(Input::Composed { key, from, text, at: now() });
+    /// Does something: it shows at once, and is asked for when all is answered that was done before.
+    fn act(&self, act: Act) {
+        self.begin(act);
+        self.ask();
     }
 
-    fn wish(&self, wish: Wish) {
-        let number = self.wishes.replace(self.wishes.get() + 1);
-        self.outbox.add(Task::Change(number, wish.clone()));
-        self.apply(Input::Wished { number, wish, from: self.you(), at: now() });
+    fn begin(&self, act: Act) {
+        self.apply(Input::Begun { act, from: self.you(), at: now() });
+    }
+
+    fn ask(&self) {
+        if let Some(subscription) = self.subscription.get() {
+            subscription.ask();
+        }
     }
 
     fn count(&self) -> usize {
         self.link.state.with_untracked(|state| state.rows().len())
     }
 
-    fn join(&self, line: &Line) {
-        if self.joining.get().is_some() {
-            return;
-        }
-        let since = self.link.state.with_untracked(|state| state.position().clone());
-        let id = line.say(Command::Join(Join { topic: self.topic.clone(), since: Some(since) }));
-        self.joining.set(Some(id));
-    }
-
     /// Lets the others know that we are writing.
-    fn is_typing(&self, line: &Line) {
+    fn is_typing(&self) {
         let time = js_sys::Date::now();
-        let quiet = self.typed.get().is_none_or(|(last, _)| (time - last).abs() >= TYPING);
-        if quiet && self.ready.get() {
-            let id = line.say(Command::Typing(Typing { topic: self.topic.clone() }));
-            self.typed.set(Some((time, id)));
+        let quiet = self.typed.get().is_none_or(|last| (time - last).abs() >= TYPING);
+        if quiet && self.subscription.get().is_some_and(|subscription| subscription.typing()) {
+            self.typed.set(Some(time));
         }
     }
 
@@ -277,67 +257,8 @@ impl Session {
         });
     }
 
-    /// Asks for the first thing that waits, unless one is under way.
-    fn ask_next(&self, line: &Line) {
-        if self.ready.get() {
-            self.outbox.ask(|command| line.say(command));
-        }
-    }
-
-    fn answered(self: &Rc<Self>, Reply { id, outcome }: Reply, line: &Line) {
-        let is = |number: Option<u64>| number.is_some() && number == id;
-        // Whether the others were told does not matter to what we say.
-        if is(self.typed.get().map(|(_, id)| id)) {
-            return;
-        }
-        if is(self.joining.get()) {
-            self.joining.set(None);
-            self.join_answered(outcome, line);
-        } else if let Some(task) = self.outbox.answered(id) {
-            self.task_answered(task, outcome, line);
-        } else if let Outcome::Error(error) = outcome {
-            leptos::logging::warn!("an error in answer to nothing that waits for one: {error}");
-        }
-        self.ask_next(line);
-    }
-
-    fn join_answered(self: &Rc<Self>, outcome: Outcome, line: &Line) {
-        match outcome {
-            Outcome::Ok(Answer::Joined { at, state }) => self.joined(at, state),
-            Outcome::Error(error) if is_passing(&error) => {
-                self.ready.set(false);
-                let (session, line) = (Rc::clone(self), line.clone());
-                spawn(async move {
-                    TimeoutFuture::new(wait_after(&error)).await;
-                    session.join(&line);
-                });
-            }
-            Outcome::Error(error) => self.link.problem.set(Some(format!("Not joined: {error}"))),
-            Outcome::Ok(_) => {}
-        }
-    }
-
-    fn task_answered(self: &Rc<Self>, task: Task, outcome: Outcome, line: &Line) {
-        match outcome {
-            Outcome::Ok(Answer::Sent { offset }) => self.accepted(task, offset),
-            Outcome::Error(error) if is_passing(&error) => {
-                self.ready.set(false);
-                let (session, line) = (Rc::clone(self), line.clone());
-                spawn(async move {
-                    TimeoutFuture::new(wait_after(&error)).await;
-                    if session.joining.get().is_none() {
-                        session.ready.set(true);
-                        session.ask_next(&line);
-                    }
-                });
-            }
-            Outcome::Error(error) => self.refused(task, error),
-            Outcome::Ok(_) => {}
-        }
-    }
-
-    fn joined(self: &Rc<Self>, at: Joined, state: State) {
-        let same = self.link.state.with_untracked(|state| state.position().epoch == at.epoch);
+    fn level(self: &Rc<Self>, at: Joined, state: State) {
+        let same = self.link.state.with_untracked(|state| state.feed().is_in(&at.epoch));
         let stays = self.is_past() && same;
         let fresh = !state.recovered;
         let missed = if fresh { 0 } else { state.events.iter().filter_map(|push| self.news(push)).count() };
@@ -353,96 +274,90 @@ impl Session {
             self.scroll.came(missed);
             self.announcer.came(missed, None);
         }
-        self.ready.set(true);
     }
 
     /// The server has done what we asked for.
-    fn accepted(self: &Rc<Self>, task: Task, offset: Option<Offset>) {
-        self.outbox.done();
-        match task {
-            Task::Say(key) => {
-                self.apply(Input::Accepted { key, offset });
-                // Where the reader is in the past it has no place; who says something wants to see it.
-                if self.is_past() {
-                    self.to_latest();
-                }
-            }
-            Task::Change(number, Wish { message, what }) => {
-                if what == What::Delete {
-                    // There is nothing left in whose place it could be said.
-                    self.link.edits.update(|edits| edits.finish(&message));
-                }
-                self.apply(match offset {
-                    Some(offset) => Input::Granted { number, offset },
-                    // A room without places has nothing to change.
-                    None => Input::Denied(number),
-                });
-            }
+    fn done(self: &Rc<Self>, act: Act, offset: Option<Offset>) {
+        let deleted = if let Act::Delete { message } = &act { Some(message.clone()) } else { None };
+        let is_message = act.message().is_none();
+        self.apply(Input::Done { act, offset });
+        if let Some(message) = deleted {
+            // There is nothing left in whose place it could be said.
+            self.link.edits.update(|edits| edits.finish(&message));
+        }
+        // Where the reader is in the past it has no place; who says something wants to see it.
+        if is_message && self.is_past() {
+            self.to_latest();
         }
     }
 
     /// The server will not do what we asked for: a message stays as it is in the list, an edit is offered once more, of anything else we
     /// hear beside the composer.
-    fn refused(&self, task: Task, CommandError { message: reason, .. }: CommandError) {
-        self.outbox.done();
-        match task {
-            Task::Say(key) => self.apply(Input::Refused { key, reason }),
-            Task::Change(number, Wish { message, what }) => {
-                self.apply(Input::Denied(number));
-                match what {
-                    // What was written must not be lost.
-                    What::Edit(text) if !self.outbox.will_edit(&message) => {
-                        let before = self.link.state.with_untracked(|state| state.text(&message).map(str::to_owned));
-                        let before = before.unwrap_or_default();
-                        let editing = Editing { message, before, text, refused: Some(reason) };
-                        self.link.edits.update(|edits| edits.refuse(editing));
-                    }
-                    // What we have written since then is what we want.
-                    What::Edit(_) => {}
-                    What::Delete => self.link.problem.set(Some(format!("Not deleted: {reason}"))),
-                    What::React { .. } => self.link.problem.set(Some(format!("Not changed: {reason}"))),
+    fn refused(&self, act: Act, reason: String) {
+        self.apply(Input::Refused { act: act.clone(), reason: reason.clone() });
+        match act {
+            Act::Send { .. } => {}
+            // What was written must not be lost, unless we have written something else since then.
+            Act::Edit { message, text } => {
+                let before = self.link.state.with_untracked(|state| {
+                    let mut waiting = state.feed().waiting();
+                    let is_edit = |act: &Act| matches!(act, Act::Edit { message: other, .. } if *other == message);
+                    (!waiting.any(is_edit)).then(|| state.text(&message).unwrap_or_default().to_owned())
+                });
+                if let Some(before) = before {
+                    let editing = Editing { message, before, text, refused: Some(reason) };
+                    self.link.edits.update(|edits| edits.refuse(editing));
                 }
             }
+            Act::Delete { .. } => self.link.problem.set(Some(format!("Not deleted: {reason}"))),
+            Act::React { .. } => self.link.problem.set(Some(format!("Not changed: {reason}"))),
         }
     }
 
     /// Something has happened in the room. The first thing is shown at once; what comes before that is painted waits for it, and is shown
     /// together. A page that nobody looks at is not painted.
-    fn pushed(self: &Rc<Self>, push: Push, line: &Line) {
+    fn came(self: &Rc<Self>, push: Push) -> Result<(), Gap> {
         self.inbox.borrow_mut().push(push);
-        if !self.painting.get() || document().hidden() {
-            self.take_in(line);
-        }
+        if !self.painting.get() || document().hidden() { self.take_in() } else { Ok(()) }
     }
 
     /// Shows what has come.
-    fn take_in(self: &Rc<Self>, line: &Line) {
+    fn take_in(self: &Rc<Self>) -> Result<(), Gap> {
         let pushes = self.inbox.take();
         if pushes.is_empty() {
-            return;
+            return Ok(());
         }
         if !self.painting.replace(true) {
-            let (session, line) = (Rc::clone(self), line.clone());
+            let session = Rc::clone(self);
             request_animation_frame(move || {
                 session.painting.set(false);
-                session.take_in(&line);
+                session.take_in_or_join();
             });
         }
         let mut news = pushes.iter().filter_map(|push| self.news(push));
         let (heard, count) = (news.next().map(heard), news.count());
-        if !self.apply_all(pushes.into_iter().map(Input::Pushed)) {
-            self.join(line);
-        } else if heard.is_some() {
+        let applied = self.apply_all(pushes.into_iter().map(Input::Pushed));
+        if applied.is_ok() && heard.is_some() {
             self.scroll.came(1 + count);
             self.announcer.came(1 + count, heard.filter(|_| count == 0));
         }
         self.bound();
+        applied
+    }
+
+    /// The same; where something is missing the room is joined again.
+    fn take_in_or_join(self: &Rc<Self>) {
+        if self.take_in().is_err()
+            && let Some(subscription) = self.subscription.get()
+        {
+            subscription.join();
+        }
     }
 
     /// What somebody else has said that the page does not know.
     fn news<'a>(&self, push: &'a Push) -> Option<&'a Message> {
         let Event::Message(message) = &push.event else { return None };
-        let known = |offset: Offset| self.link.state.with_untracked(|state| offset <= state.position().offset);
+        let known = |offset: Offset| self.link.state.with_untracked(|state| offset <= state.feed().offset());
         (!self.is_mine(&message.from.id) && !push.offset.is_some_and(known)).then_some(message)
     }
 
@@ -450,9 +365,9 @@ impl Session {
     /// cookie, or the cookies were cleared), the page is made anew; what is not sent yet comes along. A page that is made for somebody
     /// else again, since the browser takes no cookies, goes on as it is. True when the page is about to be made anew: nothing is said by
     /// somebody who it will not be.
-    fn are(&self, you: Person) -> bool {
+    fn are(&self, you: &Person) -> bool {
         let is_other = self.you().id != you.id;
-        if let Some(storage) = outbox::storage() {
+        if let Some(storage) = unsent::storage() {
             if !is_other {
                 // The page is made for who we are. Should we be another one once more, it is made anew once more.
                 let _ = storage.remove_item(RELOADED);
@@ -464,8 +379,7 @@ impl Session {
             }
         }
         self.apply(Input::Are(you.id.clone()));
-        self.link.called.set(you.name.clone());
-        self.link.about.update_value(|about| about.you = you);
+        self.link.about.update_value(|about| about.you = you.clone());
         if is_other {
             self.say_as_we_are();
         }
@@ -474,19 +388,22 @@ impl Session {
 
     /// What waits is said by who we are now: under the old name its event would not be known again.
     fn say_as_we_are(&self) {
-        let kept = self.outbox.take();
+        let acts = self.link.state.with_untracked(RoomState::unanswered);
         let unsent = self.link.state.with_untracked(|state| state.unsent().map(|row| row.key.clone()).collect::<Vec<_>>());
-        let wishes = (0..self.wishes.get()).map(Input::Denied);
-        self.apply_all(unsent.into_iter().map(Input::Discarded).chain(wishes));
-        self.bring_back(kept);
+        let forgotten = acts.iter().cloned().map(|act| Input::Refused { act, reason: String::new() });
+        let gone = unsent.into_iter().map(Input::Discarded);
+        // Nothing of this is pushed.
+        let _ = self.apply_all(gone.chain(forgotten));
+        for act in acts {
+            self.begin(act);
+        }
     }
 
     /// Has asked for once more what was kept.
     fn bring_back(&self, kept: Vec<Kept>) {
         for kept in kept {
             match kept {
-                Kept::Say(key, text) => self.compose(key, text),
-                Kept::Change(wish) => self.wish(wish),
+                Kept::Act(act) => self.begin(act),
                 Kept::Edit(editing) => self.link.edits.update(|edits| edits.restore(editing)),
             }
         }
@@ -497,48 +414,50 @@ impl Session {
     }
 }
 
-impl Client for Rc<Session> {
-    fn opened(&self, you: Person, line: &Line) {
-        self.take_in(line);
-        self.ready.set(false);
-        self.joining.set(None);
-        self.outbox.forget_asked();
-        if !self.are(you) {
-            self.join(line);
-        }
+impl Subscriber for Rc<Session> {
+    fn welcomed(&self, you: &Person) -> bool {
+        self.take_in_or_join();
+        !self.are(you)
     }
 
-    fn received(&self, frame: ServerFrame, line: &Line) {
-        match frame {
-            ServerFrame::Push(Push { topic, event: Event::Typing(typist), .. }) if topic == self.topic => self.typist(typist),
-            ServerFrame::Push(push) if push.topic == self.topic => self.pushed(push, line),
-            ServerFrame::Reply(reply) => {
-                // What was pushed before it comes before it.
-                self.take_in(line);
-                self.answered(reply, line);
-            }
-            ServerFrame::Push(_) | ServerFrame::Welcome { .. } => {}
-        }
+    fn since(&self) -> Option<Position> {
+        self.link.state.with_untracked(|state| state.feed().position().cloned())
     }
 
-    fn status(&self, status: Status) {
-        self.link.status.set(status);
+    fn joined(&self, at: Joined, state: State) {
+        // What was pushed before an answer comes before it.
+        self.take_in_or_join();
+        self.level(at, state);
+    }
+
+    fn not_joined(&self, error: CommandError) {
+        self.link.problem.set(Some(format!("Not joined: {error}")));
+    }
+
+    fn pushed(&self, push: Push) -> Result<(), Gap> {
+        if let Event::Typing(typist) = push.event {
+            self.typist(typist);
+            return Ok(());
+        }
+        self.came(push)
+    }
+
+    fn next(&self) -> Option<Act> {
+        self.link.state.with_untracked(|state| state.feed().waiting().next().cloned())
+    }
+
+    fn answered(&self, act: Act, outcome: Result<Option<Offset>, CommandError>) {
+        self.take_in_or_join();
+        match outcome {
+            Ok(offset) => self.done(act, offset),
+            Err(error) => self.refused(act, error.message),
+        }
     }
 }
 
 /// What a screen reader is told of a message.
 fn heard(message: &Message) -> String {
     format!("{}: {}", message.from.name, beginning(&message.content.text))
-}
-
-/// The same is asked for until it goes through.
-fn is_passing(error: &CommandError) -> bool {
-    matches!(error.code, Code::RateLimited | Code::Unavailable)
-}
-
-/// When it is asked for again, in milliseconds.
-fn wait_after(error: &CommandError) -> u32 {
-    u32::try_from(error.retry_after_ms.unwrap_or(AGAIN)).unwrap_or(u32::MAX)
 }
 
 /// By this browser's clock.

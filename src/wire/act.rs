@@ -5,7 +5,9 @@ use serde::{
     de::{Error, MapAccess},
 };
 
-use super::{Emoji, InvalidName, Key, MessageId, Topic};
+use serde_json::Value;
+
+use super::{Change, Emoji, InvalidName, Key, MessageId, Person, Timestamp, Topic, Unreadable, read::fields};
 
 /// An act: the client sends it, and keeps it until it is answered; the server carries it out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,6 +40,36 @@ impl Act {
             Self::Send { text, .. } | Self::Edit { text, .. } => text.len(),
             Self::Delete { .. } | Self::React { .. } => 0,
         }
+    }
+
+    /// The message that something becomes of; none where the act is to say one.
+    pub fn message(&self) -> Option<&MessageId> {
+        match self {
+            Self::Send { .. } => None,
+            Self::Edit { message, .. } | Self::Delete { message } | Self::React { message, .. } => Some(message),
+        }
+    }
+
+    /// The change of a message that it is when this person does it now.
+    pub fn change(&self, from: &Person, at: Timestamp) -> Option<Change> {
+        let id = self.message()?.clone();
+        match self {
+            Self::Send { .. } => None,
+            Self::Edit { text, .. } => Some(Change::Edit { id, text: text.clone(), at }),
+            Self::Delete { .. } => Some(Change::Delete { id }),
+            Self::React { emoji, on, .. } => Some(Change::React { id, emoji: emoji.clone(), from: from.clone(), on: *on }),
+        }
+    }
+
+    /// Reads a command that is an act, as it is written without its `id`.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn from_command(command: &Value) -> Result<(Topic, Self), Unreadable> {
+        let command = command.as_object().ok_or(Unreadable)?;
+        let mut map = fields(command);
+        let name: String = map.next_key()?.ok_or(Unreadable)?;
+        Self::read(&name, &mut map)?.ok_or(Unreadable)
     }
 
     /// Reads the value of the command of this name; none where the value is null.

@@ -82,7 +82,7 @@ pub(super) fn take(object: &mut Value, key: &str) -> Value {
     object.get_mut(key).map(Value::take).unwrap_or_default()
 }
 
-struct Reader<'v>(&'v Value);
+pub(super) struct Reader<'v>(&'v Value);
 
 impl<'v> IntoDeserializer<'v, Unreadable> for Reader<'v> {
     type Deserializer = Self;
@@ -92,9 +92,9 @@ impl<'v> IntoDeserializer<'v, Unreadable> for Reader<'v> {
     }
 }
 
-type Fields<'v, I> = MapDeserializer<'v, I, Unreadable>;
+pub(super) type Fields<'v, I> = MapDeserializer<'v, I, Unreadable>;
 
-fn fields(map: &Map<String, Value>) -> Fields<'_, impl Iterator<Item = (&str, Reader<'_>)>> {
+pub(super) fn fields(map: &Map<String, Value>) -> Fields<'_, impl Iterator<Item = (&str, Reader<'_>)>> {
     MapDeserializer::new(map.iter().map(|(key, value)| (key.as_str(), Reader(value))))
 }
 

@@ -89,6 +89,16 @@ async fn costs(size: Size) -> Vec<(&'static str, usize, Vec<String>)> {
         let mut v1 = V1::connect(app.address, "/ws/").await;
         costs(question, most, log.during(v1.join("room/s-0", Some(&since))).await);
     }
+    for (question, most, path) in
+        [("a page that comes back", 1, "/ws/"), ("a client that names its room in the address", 2, "/room/s-0/")]
+    {
+        let coming = async {
+            let mut v1 = V1::connect(app.address, path).await;
+            v1.join("me", None).await;
+            v1.join("room/s-0", Some(&position(size.messages))).await
+        };
+        costs(question, most, log.during(coming).await);
+    }
     let mut watcher = V1::connect(app.address, "/ws/").await;
     costs("a join of the list of rooms", 1, log.during(watcher.join("lobby", None)).await);
     for (question, most, path) in [

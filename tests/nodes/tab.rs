@@ -5,7 +5,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use confab::{
-    app::{Input, LobbyState, RoomState, Row, RowKey},
+    app::{Input, LobbyState, Reducer as _, RoomState, Row},
     wire::{
         self, Answer, Code, Command, Content, Event, Join, Key, MessageId, Mine, Offset, Outcome, Person, Ping, Position, Push,
         Request, RoomList, ServerFrame, Stored, Stretch, Timestamp, Topic,
@@ -128,9 +128,13 @@ impl Room {
         Topic::Room(self.group.parse().expect("a name"))
     }
 
+    fn position(&self) -> &Position {
+        self.state.feed().position().expect("it begins with a stretch")
+    }
+
     /// Nothing is missing on a connection.
     fn apply(&mut self, input: Input) {
-        let before = self.state.position().clone();
+        let before = self.position().clone();
         self.state.apply(input.clone()).unwrap_or_else(|_| panic!("a hole in {} after {before:?}: {input:?}", self.group));
     }
 
@@ -279,7 +283,7 @@ impl Tab {
 
     async fn try_link(&mut self, node: usize, program: &Program, anew: bool) -> Result<(), Error> {
         self.link = None;
-        let since = |room: &Room| Some(room.state.position()).filter(|at| !anew && at.epoch.as_str() != NONE).cloned();
+        let since = |room: &Room| Some(room.position()).filter(|at| !anew && at.epoch.as_str() != NONE).cloned();
         let rooms = self.rooms.iter().map(|room| (room.topic(), since(room))).collect();
         let (link, you) = Link::begin(node, program, &self.cookie, rooms).await?;
         assert!(self.you.replace(you.clone()).is_none_or(|before| before == you));
@@ -330,7 +334,7 @@ impl Tab {
     pub async fn corrects(&mut self, room: usize) -> String {
         let Room { state, asked, .. } = &self.rooms[room];
         let offset = asked.said.last().and_then(|said| said.place).expect("it was acknowledged");
-        let message = MessageId { epoch: state.position().epoch.clone(), offset };
+        let message = MessageId { epoch: state.feed().position().expect("it was joined").epoch.clone(), offset };
         let text = format!("{message} as it should be");
         self.try_say_differently(room, message, text.clone()).await.expect("its node lives");
         self.try_listen().await.expect("its node lives");
@@ -347,7 +351,7 @@ impl Tab {
         let key: Key = format!("k{number}").parse().expect("a key");
         let (text, at) = (format!("{} says {number} in {}", from.id, room.group), Timestamp::from_millis(0));
         room.asked.said.push(Said { key: key.clone(), text: text.clone(), place: None });
-        room.apply(Input::Composed { key, from, text, at });
+        room.apply(Input::Begun { act: wire::Act::Send { key, text }, from, at });
         number
     }
 
@@ -437,8 +441,8 @@ impl Tab {
     /// Until it has come to these heads.
     pub async fn hear_up_to(&mut self, heads: Vec<(&str, &Position)>) {
         for (group, head) in heads {
-            assert_eq!(self.room(group).state.position().epoch, head.epoch);
-            while self.room(group).state.position().offset < head.offset {
+            assert_eq!(self.room(group).position().epoch, head.epoch);
+            while self.room(group).position().offset < head.offset {
                 self.try_take().await.expect("the node lives");
             }
         }
@@ -467,9 +471,9 @@ impl Tab {
     async fn try_take(&mut self) -> Result<(), Error> {
         let link = self.link.as_mut().expect("it is connected");
         match link.frame().await? {
-            ServerFrame::Push(Push { topic: Topic::Lobby, event, .. }) => {
-                let Event::Room(room) = event else { panic!("not of the list: {event:?}") };
-                self.list.apply(room);
+            ServerFrame::Push(push @ Push { topic: Topic::Lobby, .. }) => {
+                assert!(matches!(push.event, Event::Room(_)), "not of the list: {push:?}");
+                self.list.pushed(push).expect("what is missing is never missed");
             }
             ServerFrame::Push(push) => {
                 let room = self.rooms.iter_mut().find(|room| room.topic() == push.topic);
@@ -487,13 +491,14 @@ impl Tab {
 
     fn answered(&mut self, asked: Asked, outcome: Outcome) {
         match (asked, outcome) {
-            (Asked::List, Outcome::Ok(Answer::Joined { state, .. })) => {
-                self.list = LobbyState::new(RoomList { rooms: state.rooms.expect("the rooms"), next: None });
+            (Asked::List, Outcome::Ok(Answer::Joined { at, state })) => {
+                self.list = LobbyState::new(RoomList::default());
+                self.list.joined(at, state);
             }
             (Asked::Join { room, anew }, Outcome::Ok(Answer::Joined { at, state })) => {
                 let room = &mut self.rooms[room];
                 // Nothing is ever forgotten here, and nobody is away for long.
-                assert_eq!(state.recovered, !anew, "since {:?}: {at:?}", room.state.position());
+                assert_eq!(state.recovered, !anew, "since {:?}: {at:?}", room.position());
                 if anew {
                     room.state = empty(at.epoch.as_str());
                 }
@@ -504,8 +509,8 @@ impl Tab {
                 let said = &mut room.asked.said[number];
                 assert!(said.place.is_none_or(|before| before == place), "{said:?} is at {place} now");
                 said.place = Some(place);
-                let key = RowKey::new(&self.you.as_ref().expect("it was connected").id, said.key.as_str());
-                room.apply(Input::Accepted { key, offset: Some(place) });
+                let act = wire::Act::Send { key: said.key.clone(), text: said.text.clone() };
+                room.apply(Input::Done { act, offset: Some(place) });
             }
             (Asked::Changed(room, number), Outcome::Ok(Answer::Sent { offset: Some(place) })) => {
                 let changed = &mut self.rooms[room].asked.changed[number];

@@ -5,10 +5,10 @@
 
 use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 
-use super::{RowKey, What, Wish};
+use super::RowKey;
 use crate::{
     app::{Intent, Outside, RoomLink, Status, words::words},
-    wire::{Emoji, MessageId, beginning},
+    wire::{Act, Emoji, MessageId, beginning},
 };
 
 /// The id of the menu's element.
@@ -65,13 +65,17 @@ impl Actions {
         self.row.set(Some(key.clone()));
     }
 
-    /// Has something done to the message of a row.
-    pub(super) fn wish(self, key: &RowKey, what: What) {
-        let id = self.link().state.with_untracked(|state| state.row(key).and_then(|row| state.id(row)));
-        if let Some(message) = id {
-            self.link().problem.set(None);
-            self.link().request(Intent::Change(Wish { message, what }));
+    /// Puts a reaction to the message of a row, or takes it away.
+    pub(super) fn react(self, key: &RowKey, emoji: Emoji, on: bool) {
+        if let Some((message, _)) = self.said(key) {
+            self.act(Act::React { message, emoji, on });
         }
+    }
+
+    /// Has something done to a message.
+    fn act(self, act: Act) {
+        self.link().problem.set(None);
+        self.link().request(Intent::Act(act));
     }
 
     /// Puts the message of a row into the composer.
@@ -197,7 +201,7 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
     let react = move |at: usize, event: &ev::MouseEvent| {
         if let (Some(row), Ok(emoji)) = (actions.take(), USUAL[at].0.parse()) {
             let on = !put.get_untracked()[at];
-            actions.wish(&row, What::React { emoji, on });
+            actions.react(&row, emoji, on);
             if is_by_pointer(event) {
                 come_back(actions.link(), touch);
             }
@@ -304,8 +308,7 @@ pub(super) fn DeleteQuestion(actions: Actions) -> impl IntoView {
         close();
         // What was written in its place is of use should the server refuse.
         link.edits.update(|edits| edits.close(&message));
-        link.problem.set(None);
-        link.request(Intent::Change(Wish { message, what: What::Delete }));
+        actions.act(Act::Delete { message });
         // The button that opened the menu is gone.
         come_back(link, touch);
     };

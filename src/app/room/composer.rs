@@ -6,12 +6,12 @@
 use leptos::{either::Either, ev, prelude::*};
 
 use super::{
-    Editing, Edits, What, Wish,
+    Editing, Edits,
     actions::{Actions, come_back},
 };
 use crate::{
     app::{Intent, Outside, RoomLink, words::words},
-    wire::{Key, MessageId, Text, beginning},
+    wire::{Act, Key, MessageId, Text, beginning},
 };
 
 /// A form that sends by itself when there is no script; with one, it asks the outside. While a message is edited, the draft waits.
@@ -133,7 +133,7 @@ fn save(link: RoomLink, actions: Actions, longest: usize, Editing { message, bef
         cancel(link);
     } else if fits(link, longest, &text) {
         link.edits.update(|edits| edits.finish(&message));
-        link.request(Intent::Change(Wish { message, what: What::Edit(text) }));
+        link.request(Intent::Act(Act::Edit { message, text }));
     }
 }
 
@@ -173,7 +173,7 @@ fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
     let first = Memo::new(move |_| {
         link.edits.with(|edits| {
             // Of a message that is about to go, nothing is asked.
-            let stays = |editing: &&Editing| link.state.with(|state| !state.will_be_deleted(&editing.message));
+            let stays = |editing: &&Editing| link.state.with(|state| !state.feed().deletes(&editing.message));
             let mut waiting = edits.waiting().filter(stays);
             Some((waiting.next()?.clone(), 1 + waiting.count()))
         })

@@ -3,7 +3,7 @@
 use leptos::{either::Either, ev, prelude::*, wasm_bindgen::JsCast, web_sys};
 
 use super::{
-    Delivery, RoomState, Row, RowKey, What,
+    Delivery, RoomState, Row, RowKey,
     actions::{Actions, MENU},
     reactions::Reactions,
 };
@@ -150,7 +150,7 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
         let pending = move || look.with(|look| look.delivery == Delivery::Pending);
         let failed = move || look.with(|look| matches!(look.delivery, Delivery::Failed(_)));
         let react = move |emoji, on| {
-            key.with_value(|key| actions.wish(key, What::React { emoji, on }));
+            key.with_value(|key| actions.react(key, emoji, on));
         };
         let disabled = Signal::derive(move || !actions.alive.get());
         let long = Memo::new(move |_| shown.with(Shown::is_long));

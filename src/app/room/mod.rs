@@ -11,7 +11,6 @@ mod rendered;
 mod signals;
 mod state;
 mod view;
-mod wish;
 
 pub use actions::MENU;
 pub use edits::{Editing, Edits};
@@ -19,6 +18,5 @@ pub use presence::{Here, Typists};
 #[cfg(feature = "ssr")]
 pub use rendered::{as_data, rendered_bytes};
 pub use signals::Signals;
-pub use state::{Delivery, End, Gap, Input, RoomState, Row, RowKey};
+pub use state::{Delivery, End, Input, RoomState, Row, RowKey};
 pub(super) use view::Room;
-pub use wish::{What, Wish};

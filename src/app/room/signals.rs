@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use leptos::prelude::*;
 
-use super::{Gap, Here, Input, RoomState, RowKey};
-use crate::app::RoomLink;
+use super::{Here, Input, RoomState, RowKey};
+use crate::app::{Gap, RoomLink};
 
 /// What of the page may look different.
 #[derive(Clone, Debug, Default)]

@@ -11,7 +11,7 @@
 //! Changes of messages have places in the stream too. One that concerns a row is made at once. Rows that are read may have been
 //! read before a change and come after it: so the last changes are kept and made of these rows as well.
 //!
-//! What we want done to messages is shown before it is done (see [`Wish`]); a row itself says what the stream says. What we have put
+//! What we do to messages is shown before it is done (see [`Feed`]); a row itself says what the stream says. What we have put
 //! to a message comes beside it, since of many people who have put something the message names some.
 //!
 //! A row's key is its author and the key that the author's client gave it, so the event of a message that we sent finds
@@ -19,16 +19,19 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
 use serde_json::{Map, Value};
 
-use super::{Here, Wish, signals::Touched, wish::Wishes};
-use crate::wire::{
-    BY_PROGRAM, Change, Content, Emoji, Epoch, Event, Joined, Key, Members, Message, MessageId, Mine, Offset, Person,
-    PersonName, Position, Push, State, Stored, Stretch, Timestamp, is_blank,
+use super::{Here, signals::Touched};
+use crate::{
+    app::feed::{Feed, Gap, Reducer, follow_mine},
+    wire::{
+        Act, BY_PROGRAM, Change, Content, Emoji, Event, Joined, Key, Members, Message, MessageId, Mine, Offset, Person,
+        PersonName, Position, Push, State, Stored, Stretch, Timestamp, is_blank,
+    },
 };
 
 /// So many changes are kept for rows that are being read.
@@ -92,22 +95,16 @@ pub enum Input {
     Latest(Stretch),
     /// Messages some of which are shown, as they are now.
     Refreshed(Stretch),
-    /// We said something; what is already there is not said again.
-    Composed { key: Key, from: Person, text: String, at: Timestamp },
-    /// The server accepted it.
-    Accepted { key: RowKey, offset: Option<Offset> },
+    /// We do something; what is already there is not said again.
+    Begun { act: Act, from: Person, at: Timestamp },
+    /// The server did it: where that stands, if it stands anywhere.
+    Done { act: Act, offset: Option<Offset> },
     /// The server refused it.
-    Refused { key: RowKey, reason: String },
+    Refused { act: Act, reason: String },
     /// Send a refused message again.
     Retried(RowKey),
-    /// Throw a refused message away.
+    /// Throw a message that was not accepted away.
     Discarded(RowKey),
-    /// We want something done to a message, and call the wish so.
-    Wished { number: u64, wish: Wish, from: Person, at: Timestamp },
-    /// The server did it, as this event of the stream.
-    Granted { number: u64, offset: Offset },
-    /// The server refused it.
-    Denied(u64),
     /// The server takes us for this person from now on; what was put to messages as another one is not ours.
     Are(String),
     /// Somebody else is writing something, by this browser's clock.
@@ -125,14 +122,10 @@ pub enum End {
     Newest,
 }
 
-/// The event is further on than the one that is due: the stream has to be joined again from the state's position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gap;
-
 /// What the page shows of a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomState {
-    position: Position,
+    feed: Feed,
     rows: Vec<Row>,
     /// How many of the rows have been said; they come first.
     said: usize,
@@ -146,7 +139,6 @@ pub struct RoomState {
     changes: VecDeque<(Offset, Change)>,
     /// Of changes up to here none is kept.
     forgotten: Offset,
-    wishes: Wishes,
     /// Names the rows of events that came without a key.
     nameless: u64,
     here: Here,
@@ -163,11 +155,10 @@ impl RoomState {
     pub fn new(stretch: Stretch) -> Self {
         let older = reaches_further_back(&stretch);
         let Stretch { epoch, offset, latest, messages, mine, .. } = stretch;
-        let position = Position { epoch, offset };
-        let rows = rows_of(messages, mine, &position.epoch);
+        let rows = rows_of(messages, mine);
         let said = rows.len();
         let mut state = Self {
-            position,
+            feed: Feed::at(Position { epoch, offset }),
             rows,
             said,
             index: HashMap::new(),
@@ -175,7 +166,6 @@ impl RoomState {
             latest,
             changes: VecDeque::new(),
             forgotten: offset,
-            wishes: Wishes::default(),
             nameless: 0,
             here: Here::default(),
             me: String::new(),
@@ -206,9 +196,9 @@ impl RoomState {
         &self.here
     }
 
-    /// Up to where the page has everything.
-    pub fn position(&self) -> &Position {
-        &self.position
+    /// Where the page stands, and what is under way.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     pub fn rows(&self) -> &[Row] {
@@ -251,41 +241,36 @@ impl RoomState {
 
     /// What the server calls the message of a row; none where it has no place.
     pub fn id(&self, row: &Row) -> Option<MessageId> {
-        row.offset.map(|offset| MessageId { epoch: self.position.epoch.clone(), offset })
+        row.offset.and_then(|offset| self.feed.id(offset))
     }
 
     /// What a message says, if it has a row.
     pub fn text(&self, id: &MessageId) -> Option<&str> {
-        let is_it = |row: &&Row| row.offset == Some(id.offset) && self.position.epoch == id.epoch;
+        let is_it = |row: &&Row| row.offset == Some(id.offset) && self.feed.is_in(&id.epoch);
         self.rows[..self.said].iter().rev().find(is_it).map(|row| row.content.text.as_str())
     }
 
-    /// We want the message deleted, and it is not yet.
-    pub fn will_be_deleted(&self, id: &MessageId) -> bool {
-        self.wishes.delete(id)
-    }
-
-    /// What a row shows: what it says, and what we want done to it.
+    /// What a row shows: what it says, and what we do to it.
     pub fn content<'a>(&self, row: &'a Row) -> Cow<'a, Content> {
         self.shown(row).0
     }
 
     /// The same, and what of its reactions is ours.
     pub fn shown<'a>(&self, row: &'a Row) -> (Cow<'a, Content>, Cow<'a, [Emoji]>) {
-        match self.wished(row) {
-            Some(id) => self.wishes.upon(&id, &row.content, &row.mine),
+        match self.changing(row) {
+            Some(id) => self.feed.upon(&id, &row.content, &row.mine),
             None => (Cow::Borrowed(&row.content), Cow::Borrowed(&row.mine)),
         }
     }
 
-    /// What the server calls the message of a row, where something may be wanted of it: mostly nothing is, of any.
-    fn wished(&self, row: &Row) -> Option<MessageId> {
-        if self.wishes.is_empty() { None } else { self.id(row) }
+    /// What the server calls the message of a row, where something may be under way with it: mostly nothing is, with any.
+    fn changing(&self, row: &Row) -> Option<MessageId> {
+        if self.feed.is_quiet() { None } else { self.id(row) }
     }
 
-    /// Something that we want done to the message is not done yet.
+    /// Something that we do to the message is not done yet.
     pub fn is_changing(&self, row: &Row) -> bool {
-        self.wished(row).is_some_and(|id| self.wishes.concern(&id))
+        self.changing(row).is_some_and(|id| self.feed.concerns(&id))
     }
 
     /// Something can be done to the message.
@@ -313,13 +298,25 @@ impl RoomState {
         self.rows[self.said..].iter().filter(|row| row.delivery != Delivery::Sent)
     }
 
+    /// What is lost unless it is sent again: the messages that were refused, and what has no answer.
+    pub fn unanswered(&self) -> Vec<Act> {
+        let refused = self.unsent().filter(|row| row.delivery != Delivery::Pending).filter_map(Row::to_send);
+        refused.chain(self.feed.waiting().cloned()).collect()
+    }
+
     /// Changes the state.
     ///
     /// # Errors
     /// An event is missing in between; the state is as before.
     pub fn apply(&mut self, input: Input) -> Result<(), Gap> {
         let applied = self.take(input);
-        for id in self.wishes.settle(&self.position) {
+        let unsent = &self.rows[self.said..];
+        // A message waits for its answer as long as it has no place.
+        let waits = |act: &Act| match act {
+            Act::Send { key, .. } => unsent.iter().any(|row| row.is_called(key) && row.delivery == Delivery::Pending),
+            _ => true,
+        };
+        for id in self.feed.settle(waits) {
             self.touch_message(&id);
         }
         self.find_last();
@@ -343,7 +340,7 @@ impl RoomState {
 
     /// The same of the row of a message, if it is there.
     fn touch_message(&mut self, id: &MessageId) {
-        if id.epoch == self.position.epoch
+        if self.feed.is_in(&id.epoch)
             && let Some(at) = self.place_of(id.offset)
         {
             self.touch(at);
@@ -370,41 +367,37 @@ impl RoomState {
     fn take(&mut self, input: Input) -> Result<(), Gap> {
         match input {
             Input::Pushed(push) => return self.pushed(push),
-            Input::Joined(at, state) => self.joined(at, state),
+            Input::Joined(at, state) => self.level(at, state),
             Input::Older(before, stretch) => self.prepend(before, stretch),
             Input::Newer(after, stretch) => self.go_on(after, stretch),
             Input::Latest(stretch) => self.return_to(stretch),
             Input::Refreshed(stretch) => self.refresh(stretch),
-            Input::Composed { key, from, text, at } => {
-                let key = RowKey::new(&from.id, key.as_str());
-                if !self.index.contains_key(&key) {
-                    let (content, mine) = (Content::new(text), Vec::new());
-                    self.append(Row { key, from, content, mine, at: Some(at), offset: None, delivery: Delivery::Pending });
+            Input::Begun { act, from, at } => self.begin(act, from, at),
+            Input::Done { act, offset } => {
+                self.feed.done(&act, offset);
+                match (act.message(), self.own(&act)) {
+                    (Some(message), _) => self.touch_message(message),
+                    (None, Some(key)) => self.accepted(&key, offset),
+                    (None, None) => {}
                 }
             }
-            Input::Accepted { key, offset } => self.accepted(&key, offset),
-            Input::Refused { key, reason } => self.deliver(&key, Delivery::Failed(reason)),
+            Input::Refused { act, reason } => {
+                self.feed.forget(&act);
+                match (act.message(), self.own(&act)) {
+                    (Some(message), _) => self.touch_message(message),
+                    (None, Some(key)) => self.deliver(&key, Delivery::Failed(reason)),
+                    (None, None) => {}
+                }
+            }
             Input::Retried(key) => {
-                if let Some(row) = self.under_way(&key).cloned() {
+                if let Some(row) = self.under_way(&key).cloned()
+                    && let (Some(act), Some(at)) = (row.to_send(), row.at)
+                {
                     self.remove(&key);
-                    self.append(Row { delivery: Delivery::Pending, ..row });
+                    self.begin(act, row.from, at);
                 }
             }
-            Input::Discarded(key) => {
-                if self.under_way(&key).is_some() {
-                    self.remove(&key);
-                }
-            }
-            Input::Wished { number, wish, from, at } => {
-                self.touch_message(&wish.message);
-                self.wishes.add(number, wish, from, at);
-            }
-            Input::Granted { number, offset } => self.wishes.granted(number, offset),
-            Input::Denied(number) => {
-                if let Some(id) = self.wishes.denied(number) {
-                    self.touch_message(&id);
-                }
-            }
+            Input::Discarded(key) => self.remove_under_way(&key),
             Input::Are(me) => self.are(me),
             Input::Typing { from, at } => {
                 self.touched.here = true;
@@ -420,93 +413,42 @@ impl RoomState {
         Ok(())
     }
 
-    fn pushed(&mut self, Push { offset, event, .. }: Push) -> Result<(), Gap> {
-        match (offset, event) {
-            (Some(offset), _) if offset <= self.position.offset => {}
-            (Some(offset), _) if offset > self.position.offset.next() => return Err(Gap),
-            (Some(offset), Event::Message(message)) => {
-                self.position.offset = offset;
-                self.say_now(placed(Stored { offset, message }));
-                self.latest = offset;
-            }
-            (Some(offset), Event::Change(change)) => {
-                self.position.offset = offset;
-                self.change(offset, &change);
-                self.remember(offset, change);
-            }
-            (Some(offset), _) => self.position.offset = offset,
-            (None, Event::Message(message)) => self.unnumbered(message),
-            (None, Event::Other(map)) => {
-                if let Some(text) = text_of(&map) {
-                    let key = RowKey::new("", &format!("event-{}", self.nameless));
-                    self.nameless += 1;
-                    let (from, content, mine) = (program_of(&map), Content::new(text), Vec::new());
-                    self.say_now(Row { key, from, content, mine, at: None, offset: None, delivery: Delivery::Sent });
+    /// Does what shows before it is done.
+    fn begin(&mut self, act: Act, from: Person, at: Timestamp) {
+        match &act {
+            Act::Send { key, text } => {
+                let key = RowKey::new(&from.id, key.as_str());
+                if self.index.contains_key(&key) {
+                    return;
                 }
+                let (from, content, mine) = (from.clone(), Content::new(text), Vec::new());
+                self.append(Row { key, from, content, mine, at: Some(at), offset: None, delivery: Delivery::Pending });
             }
-            (None, Event::Presence(change)) => {
-                self.touched.here = true;
-                self.here.changed(change);
-            }
-            // Of typing the time is not in it, what is changed has a place, and the connection sees to what is taken back.
-            (
-                None,
-                Event::Typing(_) | Event::Room(_) | Event::Renamed(_) | Event::Left(_) | Event::SignedOut(_) | Event::Change(_),
-            ) => {}
+            change => change.message().into_iter().for_each(|id| self.touch_message(id)),
         }
-        Ok(())
+        self.feed.begin(act, from, at);
     }
 
-    fn joined(&mut self, at: Joined, state: State) {
-        if let Some(members) = state.members {
+    /// The row of a message of ours that has no place yet.
+    fn own(&self, act: &Act) -> Option<RowKey> {
+        let Act::Send { key, .. } = act else { return None };
+        self.rows[self.said..].iter().find(|row| row.is_called(key)).map(|row| row.key.clone())
+    }
+
+    /// Takes in the answer to a join, with what it says of the reader beside the events.
+    fn level(&mut self, at: Joined, mut state: State) {
+        if let Some(members) = state.members.take() {
             self.touched.here = true;
             self.here.joined(members);
         }
-        let mut mine = state.mine;
-        if state.recovered {
-            for push in state.events {
-                let offset = push.offset;
-                // The answer has no holes; what a hole would follow on is not shown rather than shown in the wrong place.
-                if self.pushed(push).is_err() {
-                    return;
-                }
-                if let Some(offset) = offset
-                    && let Some(put) = mine.remove(&MessageId { epoch: at.epoch.clone(), offset })
-                    && let Some(row) = self.place_of(offset)
-                {
-                    self.rows[row].mine = put;
-                    self.touch(row);
-                }
+        let mine = if state.recovered { std::mem::take(&mut state.mine) } else { Mine::new() };
+        self.joined(at, state);
+        for (id, put) in mine {
+            if let Some(row) = self.place_of(id.offset) {
+                self.rows[row].mine = put;
+                self.touch(row);
             }
-            self.position.offset = self.position.offset.max(at.offset);
-            return;
         }
-        self.changes.clear();
-        self.forgotten = at.offset;
-        let said = state.events.into_iter().filter_map(|Push { offset, event, .. }| match event {
-            Event::Message(message) => Some(Stored { offset: offset?, message }),
-            _ => None,
-        });
-        let said = rows_of(said.collect(), mine, &at.epoch);
-        let is_past = self.is_past() && at.epoch == self.position.epoch;
-        self.latest = said.last().and_then(|row| row.offset).unwrap_or(Offset::START);
-        self.forget_accepted();
-        if is_past {
-            // None of it has a place; it is read when the reader comes down to it.
-            for row in said {
-                self.leave_to_its_answer(&row.key);
-            }
-            self.position.offset = self.position.offset.max(at.offset);
-            return;
-        }
-        // What is passing cannot be read again; the stream that is now begins after it.
-        self.retain(|row| row.offset.is_none());
-        self.older = said.first().and_then(|row| row.offset).is_some_and(|first| first > Offset(1));
-        self.position = Position { epoch: at.epoch, offset: at.offset };
-        for row in said {
-            self.say(row);
-        }
-        self.touch_all();
     }
 
     fn are(&mut self, me: String) {
@@ -520,7 +462,7 @@ impl RoomState {
     /// Does to its row what the change says, if the row is there.
     fn change(&mut self, at: Offset, change: &Change) {
         let me = std::mem::take(&mut self.me);
-        if change.id().epoch == self.position.epoch
+        if self.feed.is_in(&change.id().epoch)
             && let Some(row) = self.place_of(change.id().offset)
         {
             self.rows[row].follow(at, change, &me);
@@ -548,7 +490,7 @@ impl RoomState {
         if read < self.forgotten {
             return None;
         }
-        let mut rows = rows_of(messages, mine, &self.position.epoch);
+        let mut rows = rows_of(messages, mine);
         for (at, change) in self.changes.iter().filter(|(offset, _)| *offset > read) {
             if let Ok(row) = rows.binary_search_by_key(&Some(change.id().offset), |row| row.offset) {
                 rows[row].follow(*at, change, &self.me);
@@ -587,7 +529,7 @@ impl RoomState {
         }
         let Some(rows) = self.up_to_date(stretch.offset, stretch.messages, stretch.mine) else { return };
         // What is further on than the position is still to come, and with it what was done before to others.
-        let known = self.position.offset;
+        let known = self.feed.offset();
         for row in rows.into_iter().filter(|row| row.offset > Some(after) && row.offset <= Some(known)) {
             self.say(row);
         }
@@ -605,15 +547,16 @@ impl RoomState {
         self.said = 0;
         self.reindex();
         self.touch_all();
-        if stretch.offset > self.position.offset {
+        let is_ahead = stretch.offset > self.feed.offset();
+        if is_ahead {
             self.forget_accepted();
         }
         for row in rows {
             self.say(row);
         }
         // It may be ahead of the events that are on their way: all that is shown is as new as this.
-        if stretch.offset > self.position.offset {
-            self.position.offset = stretch.offset;
+        if is_ahead {
+            self.feed.reach(stretch.offset);
             self.latest = stretch.latest;
             self.changes.clear();
             self.forgotten = stretch.offset;
@@ -634,7 +577,7 @@ impl RoomState {
         let Some(row) = self.under_way(key) else { return };
         match offset {
             // It stands before what the page shows: an earlier attempt had gone through after all.
-            Some(offset) if offset <= self.position.offset => self.remove(key),
+            Some(offset) if offset <= self.feed.offset() => self.remove(key),
             // Its event says where it stands.
             Some(_) => self.deliver(key, Delivery::Sent),
             None => {
@@ -778,6 +721,71 @@ impl RoomState {
     }
 }
 
+impl Reducer for RoomState {
+    fn feed(&mut self) -> &mut Feed {
+        &mut self.feed
+    }
+
+    fn event(&mut self, at: Option<Offset>, event: Event) {
+        match (at, event) {
+            (Some(offset), Event::Message(message)) => {
+                self.say_now(placed(Stored { offset, message }));
+                self.latest = offset;
+            }
+            (Some(offset), Event::Change(change)) => {
+                self.change(offset, &change);
+                self.remember(offset, change);
+            }
+            (None, Event::Message(message)) => self.unnumbered(message),
+            (None, Event::Other(map)) => {
+                if let Some(text) = text_of(&map) {
+                    let key = RowKey::new("", &format!("event-{}", self.nameless));
+                    self.nameless += 1;
+                    let (from, content, mine) = (program_of(&map), Content::new(text), Vec::new());
+                    self.say_now(Row { key, from, content, mine, at: None, offset: None, delivery: Delivery::Sent });
+                }
+            }
+            (None, Event::Presence(change)) => {
+                self.touched.here = true;
+                self.here.changed(change);
+            }
+            // Of typing the time is not in it, what is changed has a place, and the connection sees to what is taken back.
+            (Some(_), _)
+            | (
+                None,
+                Event::Typing(_) | Event::Room(_) | Event::Renamed(_) | Event::Left(_) | Event::SignedOut(_) | Event::Change(_),
+            ) => {}
+        }
+    }
+
+    fn snapshot(&mut self, same: bool, state: State) {
+        self.changes.clear();
+        self.forgotten = self.feed.offset();
+        let said = state.events.into_iter().filter_map(|Push { offset, event, .. }| match event {
+            Event::Message(message) => Some(Stored { offset: offset?, message }),
+            _ => None,
+        });
+        let said = rows_of(said.collect(), state.mine);
+        let is_past = self.is_past() && same;
+        self.latest = said.last().and_then(|row| row.offset).unwrap_or(Offset::START);
+        self.forget_accepted();
+        if is_past {
+            // None of it has a place; it is read when the reader comes down to it.
+            for row in said {
+                self.leave_to_its_answer(&row.key);
+            }
+            return;
+        }
+        // What is passing cannot be read again; the stream that is now begins after it.
+        self.retain(|row| row.offset.is_none());
+        self.older = said.first().and_then(|row| row.offset).is_some_and(|first| first > Offset(1));
+        for row in said {
+            self.say(row);
+        }
+        self.touch_all();
+    }
+}
+
 fn placed(Stored { offset, message }: Stored) -> Row {
     let Message { key, from, content, at, .. } = message;
     let key = RowKey::new(&from.id, key.as_str());
@@ -785,35 +793,31 @@ fn placed(Stored { offset, message }: Stored) -> Row {
 }
 
 /// The rows of messages of a stream, with what the reader has put to them.
-fn rows_of(messages: Vec<Stored>, mut mine: Mine, epoch: &Epoch) -> Vec<Row> {
-    let row = |stored: Stored| {
-        let put = mine.remove(&MessageId { epoch: epoch.clone(), offset: stored.offset });
-        Row { mine: put.unwrap_or_default(), ..placed(stored) }
-    };
+fn rows_of(messages: Vec<Stored>, mine: Mine) -> Vec<Row> {
+    let mut mine: BTreeMap<_, _> = mine.into_iter().map(|(id, put)| (id.offset, put)).collect();
+    let row = |stored: Stored| Row { mine: mine.remove(&stored.offset).unwrap_or_default(), ..placed(stored) };
     messages.into_iter().map(row).collect()
 }
 
 impl Row {
+    fn is_called(&self, key: &Key) -> bool {
+        self.key.key() == key.as_str()
+    }
+
+    /// What says it; none where its key is of an event.
+    fn to_send(&self) -> Option<Act> {
+        Some(Act::Send { key: self.key.key().parse().ok()?, text: self.content.text.clone() })
+    }
+
     /// Does to it what the change at this place of the stream says, unless that is in it already; the reader is `me`.
     fn follow(&mut self, at: Offset, change: &Change, me: &str) {
         if self.content.changed.is_some_and(|changed| changed >= at) {
             return;
         }
         self.content.follow(at, change);
-        match change {
-            Change::React { emoji, from, on, .. } if from.id == me => put_or_take(&mut self.mine, emoji, *on),
-            Change::Delete { .. } => self.mine.clear(),
-            Change::React { .. } | Change::Edit { .. } => {}
+        if !matches!(change, Change::React { from, .. } if from.id != me) {
+            follow_mine(&mut self.mine, change);
         }
-    }
-}
-
-/// Keeps a sorted list of what somebody has put.
-pub(super) fn put_or_take(put: &mut Vec<Emoji>, emoji: &Emoji, on: bool) {
-    match put.binary_search(emoji) {
-        Err(at) if on => put.insert(at, emoji.clone()),
-        Ok(at) if !on => drop(put.remove(at)),
-        _ => {}
     }
 }
 

@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, closure::Closure};
 
-use super::outbox::storage;
+use super::unsent::storage;
 use crate::{app::RoomLink, browser::read_json, wire::Group};
 
 /// So many drafts of tabs that were left are kept for a room; the oldest go.

@@ -119,7 +119,7 @@ impl Session {
 
     /// Makes an input of what was read. The room may have been begun anew meanwhile, which the connection has said or will say.
     fn take(&self, stretch: Stretch, input: impl FnOnce(Stretch) -> Input) {
-        if self.link.state.with_untracked(|state| state.position().epoch == stretch.epoch) {
+        if self.link.state.with_untracked(|state| state.feed().is_in(&stretch.epoch)) {
             self.apply(input(stretch));
         }
     }

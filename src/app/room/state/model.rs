@@ -6,10 +6,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    app::What,
-    wire::{Epoch, Topic},
-};
+use crate::wire::{Epoch, Topic};
 
 /// A room's stream, as a store holds it.
 #[derive(Default)]
@@ -34,9 +31,9 @@ enum Step {
     Deed(Deed),
     /// The page says something of its own.
     Composed,
-    /// It wants a message deleted, and is refused the wish of this number.
-    Wished(usize),
-    Denied(u64),
+    /// It deletes a message, and is refused the one of this number.
+    Deletes(usize),
+    Refused(usize),
     /// It asks the server for the first that waits, and has the answer or loses it.
     Asked(bool),
     /// So many events come that are on their way.
@@ -74,10 +71,17 @@ fn me() -> Person {
 }
 
 fn compose(page: &mut RoomState, number: usize) -> RowKey {
-    let (key, at): (Key, _) = (format!("mine-{number}").parse().unwrap(), Timestamp::from_millis(0));
-    let row = RowKey::new("me", key.as_str());
-    assert_eq!(page.apply(Input::Composed { key, from: me(), text: format!("mine {number}"), at }), Ok(()));
+    let row = RowKey::new("me", &format!("mine-{number}"));
+    assert_eq!(page.apply(begun(said_as(&row))), Ok(()));
     row
+}
+
+fn said_as(row: &RowKey) -> Act {
+    Act::Send { key: row.key().parse().unwrap(), text: row.key().replace('-', " ") }
+}
+
+fn begun(act: Act) -> Input {
+    Input::Begun { act, from: me(), at: Timestamp::from_millis(0) }
 }
 
 impl Room {
@@ -240,8 +244,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         20 => deed().prop_map(Step::Deed),
         3 => Just(Step::Composed),
-        2 => any::<usize>().prop_map(Step::Wished),
-        2 => (0..20_u64).prop_map(Step::Denied),
+        2 => any::<usize>().prop_map(Step::Deletes),
+        2 => (0..20_usize).prop_map(Step::Refused),
         4 => any::<bool>().prop_map(Step::Asked),
         6 => (1..30_usize).prop_map(Step::Come),
         1 => Just(Step::Missed),
@@ -290,7 +294,7 @@ fn assert_noted(before: &[(RowKey, Looks)], page: &mut RoomState) {
 
 /// Brings the page some of what is on its way.
 fn come(page: &mut RoomState, room: &Room, most: usize) {
-    let from = page.position().offset.0;
+    let from = page.feed().offset().0;
     for offset in (from + 1..=room.head()).take(most) {
         let at = usize::try_from(offset).unwrap() - 1;
         assert_eq!(page.apply(Input::Pushed(push(Offset(offset), room.events[at].clone()))), Ok(()));
@@ -311,7 +315,7 @@ proptest! {
         let mut asked: Option<Input> = None;
         // What the page says, as long as it has neither an answer nor a place.
         let (mut composed, mut waiting) = (0, Vec::<RowKey>::new());
-        let mut wished = 0;
+        let mut deletes = Vec::new();
         for step in steps {
             let before = looks(&page);
             match step {
@@ -320,29 +324,32 @@ proptest! {
                     composed += 1;
                     waiting.push(compose(&mut page, composed));
                 }
-                Step::Wished(number) => {
+                Step::Deletes(number) => {
                     let row = page.rows().get(number % page.rows().len().max(1));
                     if let Some(message) = row.and_then(|row| page.id(row)) {
-                        let wish = Wish { message, what: What::Delete };
-                        let input = Input::Wished { number: wished, wish, from: me(), at: Timestamp::from_millis(0) };
-                        prop_assert_eq!(page.apply(input), Ok(()));
-                        wished += 1;
+                        let act = Act::Delete { message };
+                        prop_assert_eq!(page.apply(begun(act.clone())), Ok(()));
+                        deletes.push(act);
                     }
                 }
-                Step::Denied(number) => prop_assert_eq!(page.apply(Input::Denied(number)), Ok(())),
+                Step::Refused(number) => {
+                    if let Some(act) = deletes.get(number).cloned() {
+                        prop_assert_eq!(page.apply(Input::Refused { act, reason: "no".to_owned() }), Ok(()));
+                    }
+                }
                 Step::Asked(is_answered) => {
                     let first = page.pending().next().map(|row| row.key.clone());
                     if let Some(key) = first {
                         let offset = Some(room.take(&key));
                         if is_answered {
                             waiting.retain(|one| *one != key);
-                            prop_assert_eq!(page.apply(Input::Accepted { key, offset }), Ok(()));
+                            prop_assert_eq!(page.apply(Input::Done { act: said_as(&key), offset }), Ok(()));
                         }
                     }
                 }
                 Step::Come(count) => come(&mut page, &room, count),
                 Step::Missed => {
-                    let missed = room.after(page.position().offset);
+                    let missed = room.after(page.feed().offset());
                     prop_assert_eq!(page.apply(joined(&room, true, missed)), Ok(()));
                 }
                 Step::Reset => {
@@ -374,7 +381,7 @@ proptest! {
                     }
                 }
                 Step::Repeated(count) => {
-                    let position = usize::try_from(page.position().offset.0).unwrap();
+                    let position = usize::try_from(page.feed().offset().0).unwrap();
                     for at in position.saturating_sub(count)..position {
                         let again = push(Offset(at as u64 + 1), room.events[at].clone());
                         prop_assert_eq!(page.apply(Input::Pushed(again)), Ok(()));
@@ -391,15 +398,16 @@ proptest! {
         let later = answers.split_off(answers.len() / 2);
         for key in answers {
             let offset = Some(room.take(&key));
-            prop_assert_eq!(page.apply(Input::Accepted { key, offset }), Ok(()));
+            prop_assert_eq!(page.apply(Input::Done { act: said_as(&key), offset }), Ok(()));
         }
         let later: Vec<_> = later.into_iter().map(|key| (room.take(&key), key)).collect();
         come(&mut page, &room, usize::MAX);
         for (offset, key) in later {
-            prop_assert_eq!(page.apply(Input::Accepted { key, offset: Some(offset) }), Ok(()));
+            prop_assert_eq!(page.apply(Input::Done { act: said_as(&key), offset: Some(offset) }), Ok(()));
         }
         prop_assert_eq!(page.unsent().count(), 0);
-        prop_assert_eq!(page.position(), &Position { epoch: epoch(), offset: Offset(room.head()) });
+        prop_assert!(page.feed().waiting().all(|act| deletes.contains(act)), "what has a place is asked for no more");
+        prop_assert_eq!(page.feed().position(), Some(&Position { epoch: epoch(), offset: Offset(room.head()) }));
         let all = room.messages();
         let rows = page.rows();
         prop_assert!(rows.len() >= all.len().min(5), "{} of {}", rows.len(), all.len());

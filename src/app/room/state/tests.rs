@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::{app::What, wire::Topic};
+use crate::wire::{Epoch, Topic};
 
 fn epoch(name: &str) -> Epoch {
     name.parse().expect("an epoch")
@@ -51,10 +51,27 @@ fn answer(epoch_name: &str, head: u64, recovered: bool, events: impl IntoIterato
 }
 
 fn compose(state: &mut RoomState, key: &str) -> RowKey {
-    let (text, at) = (format!("mine {key}"), Timestamp::from_millis(0));
-    let input = Input::Composed { key: key.parse().expect("a key"), from: me(), text, at };
-    assert_eq!(state.apply(input), Ok(()));
-    RowKey::new("me", key)
+    let key = RowKey::new("me", key);
+    assert_eq!(state.apply(begun(said_as(&key))), Ok(()));
+    key
+}
+
+/// What says the message of a row of ours.
+fn said_as(key: &RowKey) -> Act {
+    Act::Send { key: key.key().parse().expect("a key"), text: format!("mine {}", key.key()) }
+}
+
+fn begun(act: Act) -> Input {
+    Input::Begun { act, from: me(), at: Timestamp::from_millis(0) }
+}
+
+fn accepted(key: &RowKey, offset: Option<u64>) -> Input {
+    Input::Done { act: said_as(key), offset: offset.map(Offset) }
+}
+
+/// Up to where the page has everything.
+fn position(state: &RoomState) -> Option<&Position> {
+    state.feed().position()
 }
 
 fn offsets(state: &RoomState) -> Vec<Option<u64>> {
@@ -67,7 +84,7 @@ fn an_own_message_is_one_row_whichever_comes_first_answer_or_event() {
         let mut state = RoomState::new(stretch(3, (1..=3).map(stored)));
         let key = compose(&mut state, "a");
         assert_eq!(state.row(&key).map(|row| &row.delivery), Some(&Delivery::Pending));
-        let accepted = Input::Accepted { key: key.clone(), offset: Some(Offset(4)) };
+        let accepted = accepted(&key, Some(4));
         let event = Input::Pushed(push(said(4, &me(), "a")));
         let inputs = if event_first { [event, accepted] } else { [accepted, event] };
         for input in inputs {
@@ -101,12 +118,12 @@ fn a_fresh_state_replaces_the_stream_and_keeps_what_is_under_way() {
     let mut state = RoomState::new(stretch(3, (1..=3).map(stored)));
     let pending = compose(&mut state, "a");
     assert_eq!(state.apply(answer("f", 90, false, (41..=90).map(stored))), Ok(()));
-    assert_eq!(state.position(), &Position { epoch: epoch("f"), offset: Offset(90) });
+    assert_eq!(position(&state), Some(&Position { epoch: epoch("f"), offset: Offset(90) }));
     assert_eq!(state.rows().len(), 51);
     assert_eq!(state.older_than(), Some(Offset(41)));
     assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&pending]);
     // Sent again, it turns out that it had arrived long ago.
-    assert_eq!(state.apply(Input::Accepted { key: pending, offset: Some(Offset(7)) }), Ok(()));
+    assert_eq!(state.apply(accepted(&pending, Some(7))), Ok(()));
     assert_eq!(state.rows().len(), 50);
 }
 
@@ -124,7 +141,7 @@ fn a_fresh_state_that_contains_what_is_under_way_answers_it() {
 fn a_refused_message_can_be_sent_again_or_thrown_away() {
     let mut state = RoomState::new(stretch(0, []));
     let (first, second) = (compose(&mut state, "a"), compose(&mut state, "b"));
-    let refused = Input::Refused { key: first.clone(), reason: "too long".to_owned() };
+    let refused = Input::Refused { act: said_as(&first), reason: "too long".to_owned() };
     assert_eq!(state.apply(refused), Ok(()));
     assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&second]);
     assert_eq!(state.apply(Input::Retried(first.clone())), Ok(()));
@@ -153,8 +170,8 @@ fn in_the_past_what_is_said_is_not_shown_until_the_reader_comes_down_to_it() {
     assert_eq!(state.apply(Input::Pushed(push(stored(101)))), Ok(()));
     assert_eq!(state.apply(Input::Pushed(push(said(102, &me(), "a")))), Ok(()));
     assert_eq!((state.pending().count(), state.rows().len()), (1, 31), "it stands further down, and is not answered");
-    assert_eq!(state.position(), &at(102));
-    assert_eq!(state.apply(Input::Accepted { key: key.clone(), offset: Some(Offset(102)) }), Ok(()));
+    assert_eq!(position(&state), Some(&at(102)));
+    assert_eq!(state.apply(accepted(&key, Some(102))), Ok(()));
     assert_eq!((state.row(&key), state.rows().len()), (None, 30));
     // A program's word that nobody keeps has no place in the past.
     let Push { topic, event, .. } = push(stored(33));
@@ -164,7 +181,7 @@ fn in_the_past_what_is_said_is_not_shown_until_the_reader_comes_down_to_it() {
     assert_eq!(state.newer_than(), Some(Offset(90)));
     let rest = (91..=103).map(|offset| if offset == 102 { said(102, &me(), "a") } else { stored(offset) });
     assert_eq!(state.apply(Input::Newer(Offset(90), stretch(103, rest))), Ok(()));
-    assert_eq!((state.newer_than(), state.position()), (None, &at(102)), "the answer was ahead of the socket");
+    assert_eq!((state.newer_than(), position(&state)), (None, Some(&at(102))), "the answer was ahead of the socket");
     assert_eq!(state.apply(Input::Pushed(push(stored(103)))), Ok(()));
     assert_eq!(offsets(&state), (1..=103).map(Some).collect::<Vec<_>>());
 }
@@ -176,9 +193,9 @@ fn in_the_past_a_position_that_is_lost_moves_no_row() {
     let other = compose(&mut state, "b");
     let newest = (901..=950).map(|offset| if offset == 940 { said(940, &me(), "a") } else { stored(offset) });
     assert_eq!(state.apply(answer("e", 950, false, newest)), Ok(()));
-    assert_eq!((state.newer_than(), state.position()), (Some(Offset(30)), &at(950)));
+    assert_eq!((state.newer_than(), position(&state)), (Some(Offset(30)), Some(&at(950))));
     assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&key, &other]);
-    assert_eq!(state.apply(Input::Accepted { key: key.clone(), offset: Some(Offset(940)) }), Ok(()));
+    assert_eq!(state.apply(accepted(&key, Some(940))), Ok(()));
     assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&other]);
     // Another stream takes the place of the one that was.
     assert_eq!(state.apply(answer("f", 9, false, [stored(9)])), Ok(()));
@@ -194,7 +211,7 @@ fn in_the_past_our_message_stays_until_it_is_answered_or_read() {
         // It came, and the answer to the sending did not: there must be something to ask about again.
         assert_eq!(state.apply(event), Ok(()));
         assert_eq!(state.pending().map(|row| &row.key).collect::<Vec<_>>(), [&key]);
-        let head = state.position().offset.0;
+        let head = state.feed().offset().0;
         let rest = (31..=head).map(|offset| if offset == head { said(offset, &me(), "a") } else { stored(offset) });
         assert_eq!(state.apply(Input::Newer(Offset(30), stretch(head, rest))), Ok(()));
         assert_eq!(offsets(&state), (1..=head).map(Some).collect::<Vec<_>>());
@@ -206,7 +223,7 @@ fn in_the_past_our_message_stays_until_it_is_answered_or_read() {
 fn in_the_past_our_message_goes_with_its_event_when_it_was_answered() {
     let mut state = RoomState::new(stretch(100, (1..=30).map(stored)));
     let key = compose(&mut state, "a");
-    assert_eq!(state.apply(Input::Accepted { key: key.clone(), offset: Some(Offset(101)) }), Ok(()));
+    assert_eq!(state.apply(accepted(&key, Some(101))), Ok(()));
     assert!(state.row(&key).is_some());
     assert_eq!(state.apply(Input::Pushed(push(said(101, &me(), "a")))), Ok(()));
     assert_eq!(state.row(&key), None);
@@ -292,7 +309,7 @@ fn a_message_without_a_place_stays_where_it_came() {
 fn what_is_accepted_without_a_place_is_said_at_once_and_once() {
     let mut state = RoomState::new(stretch(0, []));
     let (first, second) = (compose(&mut state, "a"), compose(&mut state, "b"));
-    assert_eq!(state.apply(Input::Accepted { key: second.clone(), offset: None }), Ok(()));
+    assert_eq!(state.apply(accepted(&second, None)), Ok(()));
     assert_eq!(state.rows().iter().map(|row| &row.key).collect::<Vec<_>>(), [&second, &first]);
     let Push { topic, event, .. } = push(said(1, &me(), "b"));
     assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
@@ -334,17 +351,17 @@ fn a_programs_event_with_a_text_is_shown() {
 }
 
 #[test]
-fn what_we_want_done_shows_at_once_and_is_done_by_its_event() {
+fn what_we_do_shows_at_once_and_is_done_by_its_event() {
     let mut state = RoomState::new(stretch(3, (1..=3).map(|offset| said(offset, &me(), &format!("k{offset}")))));
     let key = RowKey::new("me", "k2");
     let id = MessageId { epoch: epoch("e"), offset: Offset(2) };
     let shown = |state: &RoomState| state.row(&key).map(|row| (state.content(row).text.clone(), state.is_changing(row)));
     assert_eq!(state.text(&id), Some("text 2"));
-    let wish = Wish { message: id.clone(), what: What::Edit("new".to_owned()) };
-    assert_eq!(state.apply(Input::Wished { number: 0, wish, from: me(), at: Timestamp::from_millis(9) }), Ok(()));
+    let edit = Act::Edit { message: id.clone(), text: "new".to_owned() };
+    assert_eq!(state.apply(begun(edit.clone())), Ok(()));
     assert_eq!(shown(&state), Some(("new".to_owned(), true)));
     assert_eq!(state.text(&id), Some("text 2"), "which it says until the event comes");
-    assert_eq!(state.apply(Input::Granted { number: 0, offset: Offset(4) }), Ok(()));
+    assert_eq!(state.apply(Input::Done { act: edit, offset: Some(Offset(4)) }), Ok(()));
     assert_eq!(shown(&state), Some(("new".to_owned(), true)), "the event is on its way");
     let (topic, at) = (Topic::Room("lobby".parse().expect("a group")), Timestamp::from_millis(7));
     let event = Event::Change(Change::Edit { id, text: "new".to_owned(), at });
@@ -359,10 +376,10 @@ fn a_message_that_is_being_deleted_is_not_the_last_of_ours() {
     let last = |state: &RoomState| state.last_said_by("me").map(|row| row.key.key().to_owned());
     assert_eq!(last(&state).as_deref(), Some("b"));
     assert_eq!(state.last_changeable(), Some(&RowKey::new("ann", "k3")));
-    let wish = Wish { message: MessageId { epoch: epoch("e"), offset: Offset(2) }, what: What::Delete };
-    assert_eq!(state.apply(Input::Wished { number: 0, wish, from: me(), at: Timestamp::from_millis(9) }), Ok(()));
+    let delete = Act::Delete { message: MessageId { epoch: epoch("e"), offset: Offset(2) } };
+    assert_eq!(state.apply(begun(delete.clone())), Ok(()));
     assert_eq!(last(&state).as_deref(), Some("a"));
-    assert_eq!(state.apply(Input::Denied(0)), Ok(()));
+    assert_eq!(state.apply(Input::Refused { act: delete, reason: "no".to_owned() }), Ok(()));
     assert_eq!(last(&state).as_deref(), Some("b"));
     compose(&mut state, "c");
     assert_eq!(last(&state).as_deref(), Some("b"), "what is under way cannot be changed yet");
@@ -414,23 +431,21 @@ fn what_happens_costs_a_long_page_what_it_costs_a_short_one() {
         let change = Change::React { id, emoji: "👍".parse().expect("an emoji"), from: me(), on: true };
         Input::Pushed(Push { topic, offset: Some(Offset(at)), event: Event::Change(change) })
     };
-    let wish = |offset| {
-        let message = MessageId { epoch: epoch("e"), offset: Offset(offset) };
-        Input::Wished { number: 0, wish: Wish { message, what: What::Delete }, from: me(), at: Timestamp::from_millis(0) }
-    };
+    let delete = || Act::Delete { message: MessageId { epoch: epoch("e"), offset: Offset(3) } };
     let by_turns =
         |offset| said(offset, &Person { id: format!("p{}", offset % 2), name: String::new() }, &format!("k{offset}"));
     for rows in [10, 400] {
         let mut state = RoomState::new(stretch(rows, (1..=rows).map(by_turns)));
         let (from, at) = (me(), Timestamp::from_millis(0));
-        assert_eq!(cost(&mut state, Input::Typing { from: from.clone(), at }), (0, false, true), "typing");
+        assert_eq!(cost(&mut state, Input::Typing { from, at }), (0, false, true), "typing");
         assert_eq!(cost(&mut state, Input::Elapsed(at)), (0, false, true), "a typist who stops");
         assert_eq!(cost(&mut state, react(3, rows + 1)), (1, false, false), "a reaction");
         // The message, and the one that was the last that something can be done to.
         assert_eq!(cost(&mut state, Input::Pushed(push(by_turns(rows + 2)))), (2, true, false), "a message");
-        assert_eq!(cost(&mut state, wish(3)), (1, false, false), "a wish");
-        assert_eq!(cost(&mut state, Input::Denied(0)), (1, false, false), "a refusal");
-        let composed = Input::Composed { key: "a".parse().expect("a key"), from, text: "mine".to_owned(), at };
+        assert_eq!(cost(&mut state, begun(delete())), (1, false, false), "an act");
+        let refused = Input::Refused { act: delete(), reason: "no".to_owned() };
+        assert_eq!(cost(&mut state, refused), (1, false, false), "a refusal");
+        let composed = begun(said_as(&RowKey::new("me", "a")));
         assert_eq!(cost(&mut state, composed), (1, true, false), "a message of ours");
     }
 }

@@ -1,0 +1,114 @@
+//! The topic `me`: what concerns the reader, on whichever of their pages it came about.
+//!
+//! Another page, which was shown anew for it, has taken a new name. A connection goes on as whom it was made for, so it is made once more. The
+//! others hear of the name before the browser has the cookie with it, so that may have to be done again.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use gloo_timers::future::TimeoutFuture;
+use leptos::prelude::*;
+
+use super::{
+    spawn,
+    topic::{Subscriber, Topics},
+};
+use crate::{
+    app::{Feed, Gap, Reducer},
+    wire::{CommandError, Event, Joined, Offset, Person, Position, Push, State, Topic},
+};
+
+/// How soon the connection is made once more, in milliseconds; each time twice as late as before.
+const AGAIN: u32 = 250;
+/// How often, where the name does not come: the browser may take no cookies.
+const TRIES: u32 = 4;
+
+/// Has the page know what its reader is called, which `called` is.
+pub(super) fn subscribe(topics: &Rc<Topics>, called: RwSignal<String>) {
+    let me = Me { topics: Rc::clone(topics), called, tries: Rc::default(), news: RefCell::default() };
+    topics.subscribe(Topic::Me, Rc::new(me));
+}
+
+struct Me {
+    topics: Rc<Topics>,
+    called: RwSignal<String>,
+    /// How often the connection is still made for a name that another page has taken.
+    tries: Rc<Cell<u32>>,
+    news: RefCell<News>,
+}
+
+/// What there is to know.
+#[derive(Default)]
+struct News {
+    feed: Feed,
+    name: Option<String>,
+}
+
+impl Reducer for News {
+    fn feed(&mut self) -> &mut Feed {
+        &mut self.feed
+    }
+
+    /// The welcome says what the reader is called.
+    fn snapshot(&mut self, _: bool, _: State) {}
+
+    fn event(&mut self, _: Option<Offset>, event: Event) {
+        if let Event::Renamed(renamed) = event {
+            self.name = Some(renamed.name);
+        }
+    }
+}
+
+impl Me {
+    fn look(&self) {
+        let name = self.news.borrow_mut().name.take();
+        if let Some(name) = name.filter(|name| self.called.with_untracked(|called| called != name)) {
+            self.called.set(name);
+            self.tries.set(TRIES);
+            self.renew();
+        }
+    }
+
+    fn renew(&self) {
+        let (topics, tries) = (Rc::clone(&self.topics), Rc::clone(&self.tries));
+        let wait = AGAIN << (TRIES - tries.get());
+        tries.set(tries.get() - 1);
+        spawn(async move {
+            TimeoutFuture::new(wait).await;
+            topics.line().renew();
+        });
+    }
+}
+
+impl Subscriber for Me {
+    fn welcomed(&self, you: &Person) -> bool {
+        if self.called.with_untracked(|called| *called == you.name) {
+            self.tries.set(0);
+        } else if self.tries.get() > 0 {
+            self.renew();
+        } else {
+            self.called.set(you.name.clone());
+        }
+        true
+    }
+
+    fn since(&self) -> Option<Position> {
+        self.news.borrow().feed.position().cloned()
+    }
+
+    fn joined(&self, at: Joined, state: State) {
+        self.news.borrow_mut().joined(at, state);
+        self.look();
+    }
+
+    /// The name is not told then; the next connection is made with it.
+    fn not_joined(&self, _: CommandError) {}
+
+    fn pushed(&self, push: Push) -> Result<(), Gap> {
+        let taken = self.news.borrow_mut().pushed(push);
+        self.look();
+        taken
+    }
+}
