@@ -4,34 +4,36 @@
 //! ```text
 //!   server: Page ──► Shell ──► App ──► HTML, with the Page as JSON beside it
 //!   browser: that JSON ──► App ──► the same components, now alive
-//!                           │  the page opens a link to the Outside
+//!                           │  the page opens a link to the Client
 //!                           ▼
-//!            components ── Intent ──► Outside (the browser module: socket, clock, storage) ── Input ──► the state
+//!            components ── Intent ──► Client (the browser module: socket, clock, storage) ── Input ──► the state
 //! ```
 //!
-//! Nothing here does I/O. What the components need done they ask of the [`Outside`], which on the server is not there.
+//! Nothing here does I/O. What the components need done they ask of the [`Client`], which on the server is not there.
 
+mod client;
 mod components;
 mod feed;
 mod lobby;
-mod outside;
 mod page;
 mod room;
 mod search;
+mod status;
 mod words;
 
+pub use client::Client;
 #[cfg(feature = "ssr")]
 pub use components::{hue, initial};
 pub use feed::{Feed, Gap, Reducer};
 #[cfg(feature = "ssr")]
 use leptos::nonce::use_nonce;
 use leptos::{either::EitherOf4, prelude::*};
-pub use lobby::LobbyState;
-pub use outside::{Intent, Loading, LobbyLink, Outside, RoomLink, Status};
+pub use lobby::{LobbyLink, LobbyState};
 pub use page::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage};
-pub use room::{Delivery, Editing, Edits, End, Here, Input, MENU, RoomState, Row, RowKey, Signals, Typists};
+pub use room::{Delivery, Editing, Edits, End, Here, Input, Intent, MENU, RoomLink, RoomState, Row, RowKey, Typists};
 #[cfg(feature = "ssr")]
 pub use room::{as_data, rendered_bytes};
+pub use status::{Loading, Status};
 #[cfg(feature = "ssr")]
 pub use words::words;
 

@@ -3,7 +3,7 @@
 use leptos::{either::Either, prelude::*};
 
 use super::{
-    Outcome, Outside, SearchPage, Zone,
+    Client, Outcome, SearchPage, Zone,
     components::{Clock, Me, TopBar, program},
 };
 use crate::wire::{Group, Hit, Segment};
@@ -59,11 +59,11 @@ pub(super) fn SearchLink(name: String) -> impl IntoView {
 #[component]
 pub(super) fn Search(page: SearchPage) -> impl IntoView {
     let SearchPage { you, group, text, longest, outcome, here } = page;
-    let outside = use_context::<Outside>();
+    let client = use_context::<Client>();
     let zone = expect_context::<Zone>().0;
     Effect::new(move || {
-        if let Some(outside) = outside {
-            zone.set(outside.zone);
+        if let Some(client) = client {
+            zone.set(client.zone);
         }
     });
     let mistake = (outcome == Outcome::TooLong)

@@ -1,4 +1,4 @@
-//! The browser's side of a live page: what the components ask of the [`Outside`](crate::app::Outside).
+//! The browser's side of a live page: what the components ask of the [`Client`](crate::app::Client).
 //!
 //! ```text
 //!   component ── Intent ──► room ── Input ──► RoomState::apply ──► the components render
@@ -31,7 +31,7 @@ use wasm_bindgen::{JsCast, UnwrapThrowExt};
 use wasm_bindgen_futures::spawn_local;
 
 use crate::{
-    app::{App, Outside, Page},
+    app::{App, Client, Page},
     wire::{Timestamp, read},
 };
 
@@ -64,7 +64,7 @@ pub fn render() {
 }
 
 fn page() -> impl IntoView {
-    provide_context(Outside {
+    provide_context(Client {
         room: |link| if_whole(room::open, link),
         lobby: |link| if_whole(lobby::open, link),
         hold: scroll::hold,

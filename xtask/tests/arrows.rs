@@ -53,16 +53,6 @@ const FLOORS: &[&[&str]] = &[
     &["wire"],
 ];
 
-/// The arrows that still close circles: without them there is none. One that does so no more is struck off, and none is added.
-const KNOWN: &[(&str, &str)] = &[
-    ("app/outside.rs", "app/lobby.rs"),
-    ("app/outside.rs", "app/room/signals.rs"),
-    ("app/outside.rs", "app/room/state.rs"),
-    ("app/outside.rs", "app/room/wish.rs"),
-    ("app/room/state.rs", "app/room/signals.rs"),
-    ("app/room/state.rs", "app/room/wish.rs"),
-];
-
 /// A module's path below the crate, such as `["server", "store"]`.
 type ModulePath = Vec<String>;
 
@@ -300,16 +290,9 @@ fn source() -> PathBuf {
 #[test]
 fn no_two_files_know_each_other() {
     let house = House::read(&source());
-    let mut arrows = house.arrows();
+    let arrows = house.arrows();
     assert!(arrows.len() > 100 && arrows.values().map(BTreeSet::len).sum::<usize>() > 300, "the source was not read");
     let mut text = String::new();
-    let closed = circles(&arrows);
-    for (file, known) in KNOWN.iter().map(|(file, known)| (Path::new(file), Path::new(known))) {
-        let is_arrow = arrows.get_mut(file).is_some_and(|all| all.remove(known));
-        if !is_arrow || !closed.iter().any(|circle| circle.contains(&file) && circle.contains(&known)) {
-            let _ = writeln!(text, "{} -> {} closes no circle any more: strike it off KNOWN", file.display(), known.display());
-        }
-    }
     for circle in circles(&arrows) {
         let _ = writeln!(text, "these files know each other:");
         for file in &circle {

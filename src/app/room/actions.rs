@@ -7,7 +7,7 @@ use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 
 use super::RowKey;
 use crate::{
-    app::{Intent, Outside, RoomLink, Status, words::words},
+    app::{Client, Intent, RoomLink, Status, words::words},
     wire::{Act, Emoji, MessageId, beginning},
 };
 
@@ -197,7 +197,7 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
         };
         USUAL.map(|(emoji, _)| has(emoji).unwrap_or(false))
     });
-    let touch = use_context::<Outside>().map(|outside| outside.touch);
+    let touch = use_context::<Client>().map(|client| client.touch);
     let react = move |at: usize, event: &ev::MouseEvent| {
         if let (Some(row), Ok(emoji)) = (actions.take(), USUAL[at].0.parse()) {
             let on = !put.get_untracked()[at];
@@ -290,7 +290,7 @@ pub(super) fn DeleteQuestion(actions: Actions) -> impl IntoView {
     let (link, deleting) = (actions.link(), actions.deleting);
     let question = NodeRef::<html::Dialog>::new();
     let cancel = NodeRef::<html::Button>::new();
-    let touch = use_context::<Outside>().map(|outside| outside.touch);
+    let touch = use_context::<Client>().map(|client| client.touch);
     Effect::new(move || {
         if let (true, Some(question)) = (deleting.with(Option::is_some), question.get_untracked()) {
             // It cannot be open: it is asked once at a time.

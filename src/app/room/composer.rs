@@ -10,11 +10,11 @@ use super::{
     actions::{Actions, come_back},
 };
 use crate::{
-    app::{Intent, Outside, RoomLink, words::words},
+    app::{Client, Intent, RoomLink, words::words},
     wire::{Act, Key, MessageId, Text, beginning},
 };
 
-/// A form that sends by itself when there is no script; with one, it asks the outside. While a message is edited, the draft waits.
+/// A form that sends by itself when there is no script; with one, it asks the browser. While a message is edited, the draft waits.
 #[component]
 pub(super) fn Composer(
     link: RoomLink,
@@ -27,7 +27,7 @@ pub(super) fn Composer(
     entered: Option<String>,
 ) -> impl IntoView {
     let problem = link.problem;
-    let use_touch = use_context::<Outside>().map(|outside| outside.touch);
+    let use_touch = use_context::<Client>().map(|client| client.touch);
     let is_editing = Memo::new(move |_| link.edits.with(|edits| edits.open().is_some()));
     let is_alive = move || link.ask.with_value(Option::is_some);
     let done = move || match link.edits.with_untracked(|edits| edits.open().cloned()) {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     app::{
-        Intent, Outside, RoomLink, Status, Zone, ZoneOf,
+        Client, Intent, RoomLink, Status, Zone, ZoneOf,
         components::{Clock, date, hue, initial, moment, program},
         words::words,
     },
@@ -249,7 +249,7 @@ fn waits_for(status: &Status) -> &'static str {
 /// button when it is folded again.
 #[component]
 fn Fold(unfolded: RwSignal<bool>) -> impl IntoView {
-    let hold = use_context::<Outside>().map(|outside| outside.hold);
+    let hold = use_context::<Client>().map(|client| client.hold);
     let press = move |event: ev::MouseEvent| {
         let button = event.current_target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
         let row = button.as_ref().and_then(|button| button.closest("li").ok().flatten());

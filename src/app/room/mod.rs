@@ -3,20 +3,21 @@
 mod actions;
 mod composer;
 mod edits;
+mod here;
+mod link;
 mod message;
 mod presence;
 mod reactions;
 #[cfg(feature = "ssr")]
 mod rendered;
-mod signals;
 mod state;
 mod view;
 
 pub use actions::MENU;
 pub use edits::{Editing, Edits};
-pub use presence::{Here, Typists};
+pub use here::{Here, Typists};
+pub use link::{Intent, RoomLink};
 #[cfg(feature = "ssr")]
 pub use rendered::{as_data, rendered_bytes};
-pub use signals::Signals;
 pub use state::{Delivery, End, Input, RoomState, Row, RowKey};
 pub(super) use view::Room;

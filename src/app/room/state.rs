@@ -25,7 +25,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Here, signals::Touched};
+use super::here::Here;
 use crate::{
     app::feed::{Feed, Gap, Reducer, follow_mine},
     wire::{
@@ -121,6 +121,26 @@ pub enum End {
     Oldest,
     Newest,
 }
+
+/// What of the page may look different.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Touched {
+    /// Rows have come, gone or moved.
+    pub(super) list: bool,
+    /// People have come or gone, or write or write no more.
+    pub(super) here: bool,
+    /// These rows; some may be there no more.
+    pub(super) rows: Vec<RowKey>,
+}
+
+/// It is a note for the page and no part of what the page shows: two states are equal whatever has led to them.
+impl PartialEq for Touched {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Touched {}
 
 /// What the page shows of a room.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,13 +6,13 @@ use super::{
     RoomState,
     actions::{ActionMenu, Actions, DeleteQuestion, come_back, is_by_pointer, step},
     composer::Composer,
+    link::About,
     message::MessageRow,
     presence::{People, TypingLine},
 };
 use crate::app::{
-    Intent, Outside, RoomLink, RoomPage, Status, Zone,
+    Client, Intent, Loading, RoomLink, RoomPage, Status, Zone,
     components::{Me, TopBar},
-    outside::{About, Loading},
     search::SearchLink,
     words::words,
 };
@@ -46,12 +46,12 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
     };
     let actions = Actions::new(link);
     let is_past = link.state.with_untracked(RoomState::is_past);
-    let outside = use_context::<Outside>();
+    let client = use_context::<Client>();
     let zone = expect_context::<Zone>().0;
     Effect::new(move || {
-        if let Some(outside) = outside {
-            zone.set(outside.zone);
-            (outside.room)(link);
+        if let Some(client) = client {
+            zone.set(client.zone);
+            (client.room)(link);
         }
     });
     let reason = move || {
@@ -168,7 +168,7 @@ fn Log(link: RoomLink, name: String, here: String, actions: Actions) -> impl Int
         }
     };
     // A reaction is put in passing.
-    let touch = use_context::<Outside>().map(|outside| outside.touch);
+    let touch = use_context::<Client>().map(|client| client.touch);
     let clicked = move |event: leptos::ev::MouseEvent| {
         let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
         let is_reaction = target.is_some_and(|target| target.closest(".reaction").ok().flatten().is_some());

@@ -1,15 +1,16 @@
-//! The list of rooms: its state and its page.
+//! The state of the list of rooms, and what stands between its page and the browser.
+
+use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::{
-    Alike, Loading, LobbyLink, LobbyPage, Outside, Status, Zone,
-    components::{Clock, Me, TopBar, program},
-    feed::{Feed, Reducer},
-    search::SearchForm,
-    words::words,
+use crate::{
+    app::{
+        feed::{Feed, Reducer},
+        status::{Loading, Status},
+    },
+    wire::{Content, Event, Group, MessageId, Offset, RoomList, RoomSummary, State, Stored, Timestamp},
 };
-use crate::wire::{Content, Event, Group, MessageId, Offset, RoomList, RoomSummary, State, Stored, Timestamp, beginning};
 
 /// The rooms that the page knows, newest activity first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl LobbyState {
     }
 
     /// The beginning of the list of those that have the name; of the others nothing is known.
-    fn named(name: &str, RoomList { rooms, next }: RoomList) -> Self {
+    pub(super) fn named(name: &str, RoomList { rooms, next }: RoomList) -> Self {
         if name.is_empty() {
             return Self::new(RoomList { rooms, next });
         }
@@ -57,7 +58,7 @@ impl LobbyState {
     }
 
     /// The rooms that have this in their names, in any case.
-    fn with_name(&self, name: &str) -> impl Iterator<Item = &RoomSummary> {
+    pub(super) fn with_name(&self, name: &str) -> impl Iterator<Item = &RoomSummary> {
         let name = name.to_ascii_lowercase();
         self.rooms.iter().filter(move |room| room.group.as_str().to_ascii_lowercase().contains(&name))
     }
@@ -89,7 +90,7 @@ impl LobbyState {
         }
     }
 
-    fn room(&self, group: &Group) -> Option<&RoomSummary> {
+    pub(super) fn room(&self, group: &Group) -> Option<&RoomSummary> {
         self.rooms.iter().find(|room| room.group == *group)
     }
 
@@ -145,202 +146,19 @@ fn is_older(news: &RoomSummary, known: &RoomSummary) -> bool {
     }
 }
 
-#[component]
-pub(super) fn Lobby(page: LobbyPage) -> impl IntoView {
-    let LobbyPage { you, list, name, first, mistake, alike } = page;
-    let link = LobbyLink {
-        state: RwSignal::new(LobbyState::named(&name, list)),
-        status: RwSignal::new(Status::Rendered),
-        called: RwSignal::new(you.name.clone()),
-        name: RwSignal::new(name.clone()),
-        loading: RwSignal::new(Loading::Idle),
-        read: StoredValue::new(None),
-    };
-    let (state, status) = (link.state, link.status);
-    let outside = use_context::<Outside>();
-    let zone = expect_context::<Zone>().0;
-    Effect::new(move || {
-        if let Some(outside) = outside {
-            zone.set(outside.zone);
-            if first {
-                (outside.lobby)(link);
-            }
-        }
-    });
-    let groups = Memo::new(move |_| {
-        let name = link.name.get();
-        state.with(|state| state.with_name(&name).map(|room| room.group.clone()).collect::<Vec<_>>())
-    });
-    let (mistake, entered) = mistake.unzip();
-    let described = mistake.is_some().then_some("group-mistake");
-    let entered = entered.or_else(|| alike.as_ref().map(|alike| alike.entered.to_string())).unwrap_or(name);
-    let lost = use_lost(status);
-    view! {
-        <TopBar title="Confab".to_owned()>
-            <Me you called=link.called next="/".to_owned() />
-        </TopBar>
-        <main class="lobby">
-            <h1>"Rooms"</h1>
-            <form class="goto" method="get" action="/room/">
-                <label for="group">"Go to a room, or make one"</label>
-                <div class="field">
-                    <input
-                        id="group"
-                        name="group"
-                        required
-                        maxlength="64"
-                        pattern="[A-Za-z0-9_\\-]+"
-                        title="Letters A to Z, digits, _ and -"
-                        autocomplete="off"
-                        autocapitalize="none"
-                        spellcheck="false"
-                        placeholder="general"
-                        value=entered
-                        on:input=move |event| link.name.set(event_target_value(&event).trim().to_owned())
-                        aria-invalid=mistake.is_some().then_some("true")
-                        aria-describedby=described
-                    />
-                    <button type="submit">"Enter"</button>
-                    <button type="submit" class="find" formaction="/" formnovalidate>
-                        "Find"
-                    </button>
-                </div>
-                {mistake.map(|text| view! { <p id="group-mistake" class="mistake">{text}</p> })}
-            </form>
-            {alike.map(|alike| view! { <Mistakable alike /> })}
-            <SearchForm />
-            <p
-                class="lost"
-                role="status"
-                inner_html=move || if lost.get() { "Not connected: what is new does not show here. Trying again…" } else { "" }
-            ></p>
-            {(!first).then(|| view! { <p><a href="/">"Newest rooms"</a></p> })}
-            <Show when=move || groups.with(Vec::is_empty)>
-                <p
-                    class="empty"
-                    inner_html=move || match link.name.get() {
-                        name if !name.is_empty() => words(&format!("No room has “{name}” in its name.")),
-                        _ if state.with(|state| state.next("").is_some()) || !first => "There are no rooms here.".to_owned(),
-                        _ => "No room has been used yet. Name one above and say the first thing.".to_owned(),
-                    }
-                ></p>
-            </Show>
-            <ul class="rooms" hidden=move || groups.with(Vec::is_empty)>
-                <For each=move || groups.get() key=Clone::clone let:group>
-                    <RoomItem state group />
-                </For>
-            </ul>
-            <More link />
-        </main>
-    }
-}
-
-/// So long may a connection be away before it is said, in milliseconds: most come back before.
-const LOST_AFTER: u64 = 3_000;
-
-/// Whether the page has been without a connection for a while.
-fn use_lost(status: RwSignal<Status>) -> RwSignal<bool> {
-    let lost = RwSignal::new(false);
-    let is_lost = move || !matches!(status.get_untracked(), Status::Rendered | Status::Connected);
-    Effect::new(move || {
-        status.track();
-        if is_lost() {
-            let late = move || lost.set(is_lost());
-            set_timeout(late, std::time::Duration::from_millis(LOST_AFTER));
-        } else {
-            lost.set(false);
-        }
-    });
-    lost
-}
-
-/// Which of two rooms is meant.
-#[component]
-fn Mistakable(alike: Alike) -> impl IntoView {
-    let Alike { entered, there } = alike;
-    view! {
-        <div class="mistakable" role="group" aria-label="Which room">
-            <p>
-                "There is a room " <b>{there.to_string()}</b> " already. The room " <b>{entered.to_string()}</b>
-                " would be another one: capital letters count."
-            </p>
-            <div class="field">
-                <a class="button" href=format!("/room/{there}/") autofocus>
-                    {format!("Go to {there}")}
-                </a>
-                <a class="button quiet" href=format!("/room/{entered}/")>
-                    {format!("Make {entered}")}
-                </a>
-            </div>
-        </div>
-    }
-}
-
-/// The way to further rooms: read into the list where the page is alive, a page of its own elsewhere.
-#[component]
-fn More(link: LobbyLink) -> impl IntoView {
-    let next = Memo::new(move |_| {
-        let name = link.name.get();
-        link.state.with(|state| state.next(&name).map(|next| (name.clone(), next.to_owned())))
-    });
-    let label = move || match link.loading.get() {
-        Loading::Idle => "More rooms",
-        Loading::Busy => "Loading more rooms…",
-        Loading::Failed => "More rooms could not be loaded. Try again",
-    };
-    let read = move |event: leptos::ev::MouseEvent| {
-        if let Some(read) = link.read.get_value() {
-            event.prevent_default();
-            read();
-        }
-    };
-    move || {
-        next.get().map(|(name, next)| {
-            view! {
-                <a class="more" href=address(&name, &next) on:click=read inner_html=label></a>
-            }
-        })
-    }
-}
-
-/// The page with further rooms. A name that no room can have needs no way on.
-fn address(name: &str, next: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let name: String = name.chars().filter(|c| is_plain(*c)).collect();
-    format!("/?group={name}&before={next}")
-}
-
-#[component]
-fn RoomItem(state: RwSignal<LobbyState>, group: Group) -> impl IntoView {
-    let href = format!("/room/{group}/");
-    let name = group.to_string();
-    let latest = Memo::new(move |_| state.with(|state| state.room(&group).and_then(|room| room.latest.clone())));
-    view! {
-        <li>
-            <a href=href>
-                <span class="name">{name}</span>
-                {move || {
-                    latest.get().map(|latest| {
-                        let message = latest.message;
-                        let said = if message.content.deleted {
-                            "<i>message deleted</i>".to_owned()
-                        } else {
-                            format!("<bdi>{}</bdi>", words(&beginning(&message.content.text)))
-                        };
-                        view! {
-                            <span class="latest">
-                                <bdi class="author" inner_html=words(&message.from.name)></bdi>
-                                {program(&message.from)}
-                                ": "
-                                <span inner_html=said></span>
-                            </span>
-                            <Clock at=message.at day=true />
-                        }
-                    })
-                }}
-            </a>
-        </li>
-    }
+/// Between the list of rooms and the browser.
+#[derive(Clone, Copy)]
+pub struct LobbyLink {
+    pub state: RwSignal<LobbyState>,
+    pub status: RwSignal<Status>,
+    /// What the reader is called, as in a room.
+    pub called: RwSignal<String>,
+    /// What the rooms that are shown have in their names.
+    pub name: RwSignal<String>,
+    /// Further rooms are on their way, or could not be had.
+    pub loading: RwSignal<Loading>,
+    /// Has further rooms with that name read; filled in by the browser.
+    pub read: StoredValue<Option<Arc<dyn Fn() + Send + Sync>>>,
 }
 
 #[cfg(test)]

@@ -1,0 +1,7 @@
+//! The list of rooms.
+
+mod state;
+mod view;
+
+pub use state::{LobbyLink, LobbyState};
+pub(super) use view::Lobby;
