@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::{Zone, ZoneOf, words::words};
+use super::{Zone, ZoneOf, live::text, words::words};
 use crate::wire::{Person, Timestamp, first_cluster, uppercase};
 
 /// The bar at the top of every page; its title leads home. With `back` an arrow stands before it, and on narrow screens for it.
@@ -33,15 +33,15 @@ pub(super) fn Me(you: Person, called: RwSignal<String>, next: String) -> impl In
                 class="avatar"
                 data-hue=hue
                 aria-hidden="true"
-                inner_html=move || called.with(|name| words(&initial(name)))
+                inner_html=text(move || called.with(|name| words(&initial(name))))
             ></span>
             <span class="visually-hidden">"You are "</span>
-            <bdi class="name" inner_html=move || called.with(|name| words(name))></bdi>
+            <bdi class="name" inner_html=text(move || called.with(|name| words(name)))></bdi>
         </button>
         <form id="me" class="me-form" method="post" action="/me" popover="auto">
             <label for="name">"What others call you"</label>
             <div class="field">
-                <input id="name" name="name" required maxlength="40" autocomplete="nickname" value=move || called.get() />
+                <input id="name" name="name" required maxlength="40" autocomplete="nickname" value=text(move || called.get()) />
                 <input type="hidden" name="next" value=next />
                 <button type="submit">"Save"</button>
             </div>
@@ -58,13 +58,13 @@ pub(super) fn program(from: &Person) -> Option<impl IntoView + use<>> {
 #[component]
 pub(super) fn Clock(at: Timestamp, #[prop(optional)] day: bool) -> impl IntoView {
     let zone = expect_context::<Zone>().0;
-    let text = move || {
+    let time = move || {
         let zone = zone.get();
         let local = at.civil(zone(at));
         let time = format!("{:02}:{:02}", local.hour(), local.minute());
         words(&if day { format!("{} {time}", date(at, zone)) } else { time })
     };
-    view! { <time datetime=at.to_string() title=move || moment(at, zone.get()) inner_html=text></time> }
+    view! { <time datetime=at.to_string() title=text(move || moment(at, zone.get())) inner_html=text(time)></time> }
 }
 
 /// A day and a time of it to the second, `20 Nov 2026 12:00:00`.

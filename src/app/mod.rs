@@ -14,6 +14,7 @@
 mod client;
 mod components;
 mod feed;
+mod live;
 mod lobby;
 mod page;
 mod room;

@@ -8,6 +8,7 @@ use crate::{
         Zone,
         client::Client,
         components::{Clock, Me, TopBar, program},
+        live::{click, live, memo, text, when},
         page::{Alike, LobbyPage},
         search::SearchForm,
         status::{Loading, Status},
@@ -38,7 +39,7 @@ pub(crate) fn Lobby(page: LobbyPage) -> impl IntoView {
             }
         }
     });
-    let groups = Memo::new(move |_| {
+    let groups = memo(move || {
         let name = link.name.get();
         state.with(|state| state.with_name(&name).map(|room| room.group.clone()).collect::<Vec<_>>())
     });
@@ -83,20 +84,22 @@ pub(crate) fn Lobby(page: LobbyPage) -> impl IntoView {
             <p
                 class="lost"
                 role="status"
-                inner_html=move || if lost.get() { "Not connected: what is new does not show here. Trying again…" } else { "" }
+                inner_html=text(move || if lost.get() { "Not connected: what is new does not show here. Trying again…" } else { "" })
             ></p>
             {(!first).then(|| view! { <p><a href="/">"Newest rooms"</a></p> })}
-            <Show when=move || groups.with(Vec::is_empty)>
-                <p
-                    class="empty"
-                    inner_html=move || match link.name.get() {
-                        name if !name.is_empty() => words(&format!("No room has “{name}” in its name.")),
-                        _ if state.with(|state| state.next("").is_some()) || !first => "There are no rooms here.".to_owned(),
-                        _ => "No room has been used yet. Name one above and say the first thing.".to_owned(),
-                    }
-                ></p>
-            </Show>
-            <ul class="rooms" hidden=move || groups.with(Vec::is_empty)>
+            {when(move || groups.with(Vec::is_empty), move || {
+                view! {
+                    <p
+                        class="empty"
+                        inner_html=text(move || match link.name.get() {
+                            name if !name.is_empty() => words(&format!("No room has “{name}” in its name.")),
+                            _ if state.with(|state| state.next("").is_some()) || !first => "There are no rooms here.".to_owned(),
+                            _ => "No room has been used yet. Name one above and say the first thing.".to_owned(),
+                        })
+                    ></p>
+                }
+            })}
+            <ul class="rooms" hidden=live(move || groups.with(Vec::is_empty))>
                 <For each=move || groups.get() key=Clone::clone let:group>
                     <RoomItem state group />
                 </For>
@@ -150,7 +153,7 @@ fn Mistakable(alike: Alike) -> impl IntoView {
 /// The way to further rooms: read into the list where the page is alive, a page of its own elsewhere.
 #[component]
 fn More(link: LobbyLink) -> impl IntoView {
-    let next = Memo::new(move |_| {
+    let next = memo(move || {
         let name = link.name.get();
         link.state.with(|state| state.next(&name).map(|next| (name.clone(), next.to_owned())))
     });
@@ -168,7 +171,7 @@ fn More(link: LobbyLink) -> impl IntoView {
     move || {
         next.get().map(|(name, next)| {
             view! {
-                <a class="more" href=address(&name, &next) on:click=read inner_html=label></a>
+                <a class="more" href=address(&name, &next) on:click=click(read) inner_html=text(label)></a>
             }
         })
     }
@@ -185,12 +188,12 @@ fn address(name: &str, next: &str) -> String {
 fn RoomItem(state: RwSignal<LobbyState>, group: Group) -> impl IntoView {
     let href = format!("/room/{group}/");
     let name = group.to_string();
-    let latest = Memo::new(move |_| state.with(|state| state.room(&group).and_then(|room| room.latest.clone())));
+    let latest = memo(move || state.with(|state| state.room(&group).and_then(|room| room.latest.clone())));
     view! {
         <li>
             <a href=href>
                 <span class="name">{name}</span>
-                {move || {
+                {live(move || {
                     latest.get().map(|latest| {
                         let message = latest.message;
                         let said = if message.content.deleted {
@@ -208,7 +211,7 @@ fn RoomItem(state: RwSignal<LobbyState>, group: Group) -> impl IntoView {
                             <Clock at=message.at day=true />
                         }
                     })
-                }}
+                })}
             </a>
         </li>
     }

@@ -7,7 +7,11 @@ use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 
 use super::RowKey;
 use crate::{
-    app::{Client, Intent, RoomLink, Status, words::words},
+    app::{
+        Client, Intent, RoomLink, Status,
+        live::{click, live, memo, text, when},
+        words::words,
+    },
     wire::{Act, Emoji, MessageId, beginning},
 };
 
@@ -45,7 +49,7 @@ impl Actions {
         Self {
             room: StoredValue::new(link),
             me: StoredValue::new(link.about.with_value(|about| about.you.id.clone())),
-            alive: Memo::new(move |_| link.status.with(|status| *status != Status::Rendered)),
+            alive: memo(move || link.status.with(|status| *status != Status::Rendered)),
             row: RwSignal::new(None),
             menu: NodeRef::new(),
             deleting: RwSignal::new(None),
@@ -179,14 +183,14 @@ pub(super) fn step(event: &ev::KeyboardEvent) {
 pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
     let Actions { me, row, menu, .. } = actions;
     let state = actions.link().state;
-    let is_mine = Memo::new(move |_| {
+    let is_mine = memo(move || {
         row.with(|row| {
             row.as_ref()
                 .is_some_and(|row| state.with(|state| state.row(row).is_some_and(|row| me.with_value(|me| row.from.id == *me))))
         })
     });
     // Which of the usual reactions the reader has put.
-    let put = Memo::new(move |_| {
+    let put = memo(move || {
         let has = |emoji: &str| {
             let row = row.get()?;
             let emoji: Emoji = emoji.parse().ok()?;
@@ -246,8 +250,8 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
                                 type="button"
                                 aria-label=*name
                                 title=*name
-                                aria-pressed=move || if put.get()[at] { "true" } else { "false" }
-                                on:click=move |event| react(at, &event)
+                                aria-pressed=live(move || if put.get()[at] { "true" } else { "false" })
+                                on:click=click(move |event| react(at, &event))
                             >
                                 {*emoji}
                             </button>
@@ -255,14 +259,16 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
                     })
                     .collect_view()}
             </div>
-            <Show when=move || is_mine.get()>
-                <button type="button" class="quiet" on:click=edit>
-                    "Edit"
-                </button>
-                <button type="button" class="quiet danger" on:click=delete>
-                    "Delete"
-                </button>
-            </Show>
+            {when(move || is_mine.get(), move || {
+                view! {
+                    <button type="button" class="quiet" on:click=click(edit)>
+                        "Edit"
+                    </button>
+                    <button type="button" class="quiet danger" on:click=click(delete)>
+                        "Delete"
+                    </button>
+                }
+            })}
         </div>
     }
 }
@@ -318,13 +324,13 @@ pub(super) fn DeleteQuestion(actions: Actions) -> impl IntoView {
             <p
                 class="beginning"
                 dir="auto"
-                inner_html=move || deleting.with(|deleting| deleting.as_ref().map(|(_, text)| words(text)).unwrap_or_default())
+                inner_html=text(move || deleting.with(|deleting| deleting.as_ref().map(|(_, text)| words(text)).unwrap_or_default()))
             ></p>
             <div class="choice">
-                <button type="button" class="plain" node_ref=cancel on:click=move |_| close()>
+                <button type="button" class="plain" node_ref=cancel on:click=click(move |_| close())>
                     "Cancel"
                 </button>
-                <button type="button" class="danger" on:click=confirm>
+                <button type="button" class="danger" on:click=click(confirm)>
                     "Delete"
                 </button>
             </div>

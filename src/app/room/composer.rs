@@ -10,7 +10,11 @@ use super::{
     actions::{Actions, come_back},
 };
 use crate::{
-    app::{Client, Intent, RoomLink, words::words},
+    app::{
+        Client, Intent, RoomLink,
+        live::{click, live, memo, text, when},
+        words::words,
+    },
     wire::{Act, Key, MessageId, Text, beginning},
 };
 
@@ -28,7 +32,7 @@ pub(super) fn Composer(
 ) -> impl IntoView {
     let problem = link.problem;
     let use_touch = use_context::<Client>().map(|client| client.touch);
-    let is_editing = Memo::new(move |_| link.edits.with(|edits| edits.open().is_some()));
+    let is_editing = memo(move || link.edits.with(|edits| edits.open().is_some()));
     let is_alive = move || link.ask.with_value(Option::is_some);
     let done = move || match link.edits.with_untracked(|edits| edits.open().cloned()) {
         Some(editing) => save(link, actions, longest, editing),
@@ -93,7 +97,7 @@ pub(super) fn Composer(
                 id="text"
                 name="text"
                 rows="1"
-                required=move || !is_editing.get()
+                required=live(move || !is_editing.get())
                 dir="auto"
                 autocomplete="off"
                 placeholder="Message"
@@ -103,7 +107,7 @@ pub(super) fn Composer(
                 on:keydown=keydown
                 on:input=input
             ></textarea>
-            <button type="submit" class="send" inner_html=move || if is_editing.get() { "Save" } else { "Send" }></button>
+            <button type="submit" class="send" inner_html=text(move || if is_editing.get() { "Save" } else { "Send" })></button>
             <Hint is_editing problem />
         </form>
     }
@@ -153,13 +157,15 @@ fn fits(link: RoomLink, longest: usize, text: &str) -> bool {
 #[component]
 fn EditingBar(link: RoomLink, is_editing: Memo<bool>) -> impl IntoView {
     view! {
-        <div class="editing" class:on=move || is_editing.get()>
-            <span id="editing" role="status" inner_html=move || if is_editing.get() { "Editing your message" } else { "" }></span>
-            <Show when=move || is_editing.get()>
-                <button type="button" class="quiet" on:click=move |_| cancel(link)>
-                    "Cancel"
-                </button>
-            </Show>
+        <div class="editing" class:on=live(move || is_editing.get())>
+            <span id="editing" role="status" inner_html=text(move || if is_editing.get() { "Editing your message" } else { "" })></span>
+            {when(move || is_editing.get(), move || {
+                view! {
+                    <button type="button" class="quiet" on:click=click(move |_| cancel(link))>
+                        "Cancel"
+                    </button>
+                }
+            })}
         </div>
     }
 }
@@ -170,7 +176,7 @@ fn EditingBar(link: RoomLink, is_editing: Memo<bool>) -> impl IntoView {
 #[component]
 fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
     // With how many there are.
-    let first = Memo::new(move |_| {
+    let first = memo(move || {
         link.edits.with(|edits| {
             // Of a message that is about to go, nothing is asked.
             let stays = |editing: &&Editing| link.state.with(|state| !state.feed().deletes(&editing.message));
@@ -178,7 +184,7 @@ fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
             Some((waiting.next()?.clone(), 1 + waiting.count()))
         })
     });
-    let there_is = Memo::new(move |_| first.with(Option::is_some));
+    let there_is = memo(move || first.with(Option::is_some));
     let was_refused = move || first.with(|first| first.as_ref().is_some_and(|(editing, _)| editing.refused.is_some()));
     let said = move || {
         first.get().map(|(Editing { text, refused, .. }, count)| {
@@ -210,10 +216,10 @@ fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
         let same = message.clone();
         view! {
             <span class="choice">
-                <button type="button" class="quiet" aria-describedby="unsaved" on:click=move |event| again(&event, &message)>
-                    <span inner_html=move || if was_refused() { "Edit again" } else { "Continue" }></span>
+                <button type="button" class="quiet" aria-describedby="unsaved" on:click=click(move |event| again(&event, &message))>
+                    <span inner_html=text(move || if was_refused() { "Edit again" } else { "Continue" })></span>
                 </button>
-                <button type="button" class="quiet" aria-describedby="unsaved" on:click=move |event| discard(&event, &same)>
+                <button type="button" class="quiet" aria-describedby="unsaved" on:click=click(move |event| discard(&event, &same))>
                     "Discard"
                 </button>
             </span>
@@ -222,9 +228,9 @@ fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
     view! {
         <div
             class="unsaved"
-            class:on=move || there_is.get()
-            role=move || there_is.get().then_some("group")
-            aria-label=move || there_is.get().then_some("Edit not saved")
+            class:on=live(move || there_is.get())
+            role=live(move || there_is.get().then_some("group"))
+            aria-label=live(move || there_is.get().then_some("Edit not saved"))
         >
             <p id="unsaved" role="status">
                 {said}
@@ -254,10 +260,10 @@ fn Hint(is_editing: Memo<bool>, problem: RwSignal<Option<String>>) -> impl IntoV
     };
     view! {
         <p id="composer-hint" class="hint">
-            {move || match problem.get() {
+            {live(move || match problem.get() {
                 Some(problem) => Either::Left(view! { <span class="mistake" role="alert" inner_html=words(&problem)></span> }),
-                None => Either::Right(view! { <span class="keys" inner_html=keys></span> }),
-            }}
+                None => Either::Right(view! { <span class="keys" inner_html=text(keys)></span> }),
+            })}
             <span class="scriptless">"Times are in UTC. Reload the page to see what is new."</span>
         </p>
     }
@@ -266,7 +272,7 @@ fn Hint(is_editing: Memo<bool>, problem: RwSignal<Option<String>>) -> impl IntoV
 /// Puts what is edited into the composer, and afterwards what was there before; says there too why it was refused.
 fn keep_the_draft(link: RoomLink, touch: Option<fn() -> bool>) {
     let draft = StoredValue::new(String::new());
-    let open = Memo::new(move |_| {
+    let open = memo(move || {
         link.edits.with(|edits| edits.open().map(|Editing { message, refused, .. }| (message.clone(), refused.clone())))
     });
     Effect::new(move |before: Option<Option<MessageId>>| {

@@ -11,6 +11,7 @@ use crate::{
     app::{
         Client, Intent, RoomLink, Status, Zone, ZoneOf,
         components::{Clock, date, hue, initial, moment, program},
+        live::{click, live, memo, text, when},
         words::words,
     },
     wire::{Content, Emoji, Reaction, Timestamp},
@@ -133,7 +134,7 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
         let changed = link.row_signal(&key);
         let also_changed = changed.clone();
         let key = StoredValue::new(key);
-        let look = Memo::new(move |_| {
+        let look = memo(move || {
             changed.track();
             state.with_untracked(|state| {
                 key.with_value(|key| {
@@ -152,21 +153,20 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
         let react = move |emoji, on| {
             key.with_value(|key| actions.react(key, emoji, on));
         };
-        let disabled = Signal::derive(move || !actions.alive.get());
-        let long = Memo::new(move |_| shown.with(Shown::is_long));
+        let long = memo(move || shown.with(Shown::is_long));
         let unfolded = RwSignal::new(false);
         view! {
             <li
                 id=place
                 class="message"
                 class:mine=mine
-                class:continued=move || look.with(|look| look.continued)
-                class:pending=pending
-                class:failed=failed
-                class:changing=move || shown.with(|shown| shown.changing)
-                class:deleted=move || shown.with(|shown| shown.content.deleted)
+                class:continued=live(move || look.with(|look| look.continued))
+                class:pending=live(pending)
+                class:failed=live(failed)
+                class:changing=live(move || shown.with(|shown| shown.changing))
+                class:deleted=live(move || shown.with(|shown| shown.content.deleted))
             >
-                {move || look.with(|look| look.day.clone()).map(|day| view! { <p class="day" inner_html=words(&day)></p> })}
+                {live(move || look.with(|look| look.day.clone()).map(|day| view! { <p class="day" inner_html=words(&day)></p> }))}
                 <span class="avatar" data-hue=hue aria-hidden="true">
                     {avatar}
                 </span>
@@ -174,23 +174,27 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
                     <bdi class="author">{name}</bdi>
                     {mark}
                     " "
-                    {move || look.with(|look| look.at).map(|at| view! { <Clock at /> })}
-                    {move || shown.with(|shown| shown.content.edited).map(|at| view! { " " <Edited at /> })}
+                    {live(move || look.with(|look| look.at).map(|at| view! { <Clock at /> }))}
+                    {live(move || shown.with(|shown| shown.content.edited).map(|at| view! { " " <Edited at /> }))}
                 </p>
                 <p
                     class="text"
-                    class:long=move || long.get()
-                    class:folded=move || long.get() && !unfolded.get()
+                    class:long=live(move || long.get())
+                    class:folded=live(move || long.get() && !unfolded.get())
                     dir="auto"
-                    inner_html=move || words(&shown.with(Shown::text))
+                    inner_html=text(move || words(&shown.with(Shown::text)))
                 ></p>
-                <Show when=move || long.get()>
-                    <Fold unfolded />
-                </Show>
-                <Show when=move || shown.with(|shown| !shown.content.reactions.is_empty())>
-                    <Reactions put=Memo::new(move |_| shown.with(Shown::put)) me disabled react />
-                </Show>
-                {move || {
+                {when(move || long.get(), move || {
+                    view! {
+                        <Fold unfolded />
+                    }
+                })}
+                {when(move || shown.with(|shown| !shown.content.reactions.is_empty()), move || {
+                    view! {
+                        <Reactions put=memo(move || shown.with(Shown::put)) me alive=actions.alive react />
+                    }
+                })}
+                {live(move || {
                     shown
                         .with(|shown| shown.menu.then_some(shown.last))
                         .map(|last| {
@@ -202,18 +206,18 @@ pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, a
                                     title="Message actions"
                                     tabindex=if last { "0" } else { "-1" }
                                     popovertarget=MENU
-                                    on:click=move |_| key.with_value(|key| actions.is_opened_for(key))
+                                    on:click=click(move |_| key.with_value(|key| actions.is_opened_for(key)))
                                 ></button>
                             }
                         })
-                }}
-                {move || match look.with(|look| look.delivery.clone()) {
+                })}
+                {live(move || match look.with(|look| look.delivery.clone()) {
                     Delivery::Sent => None,
                     Delivery::Pending => {
-                        Some(Either::Left(view! { <p class="delivery" inner_html=move || waits_for(&link.status.get())></p> }))
+                        Some(Either::Left(view! { <p class="delivery" inner_html=text(move || waits_for(&link.status.get()))></p> }))
                     },
                     Delivery::Failed(reason) => Some(Either::Right(view! { <Refused link key reason /> })),
-                }}
+                })}
             </li>
         }
     })
@@ -226,10 +230,10 @@ fn Refused(link: RoomLink, key: StoredValue<RowKey>, reason: String) -> impl Int
         <p class="delivery" role="alert">
             <span inner_html=words(&format!("Not sent: {reason}"))></span>
             " "
-            <button type="button" class="quiet" on:click=move |_| link.request(Intent::Retry(key.get_value()))>
+            <button type="button" class="quiet" on:click=click(move |_| link.request(Intent::Retry(key.get_value())))>
                 "Retry"
             </button>
-            <button type="button" class="quiet" on:click=move |_| link.request(Intent::Discard(key.get_value()))>
+            <button type="button" class="quiet" on:click=click(move |_| link.request(Intent::Discard(key.get_value())))>
                 "Discard"
             </button>
         </p>
@@ -262,9 +266,9 @@ fn Fold(unfolded: RwSignal<bool>) -> impl IntoView {
         <button
             type="button"
             class="quiet fold"
-            aria-expanded=move || if unfolded.get() { "true" } else { "false" }
-            on:click=press
-            inner_html=move || if unfolded.get() { "Show less" } else { "Show more" }
+            aria-expanded=live(move || if unfolded.get() { "true" } else { "false" })
+            on:click=click(press)
+            inner_html=text(move || if unfolded.get() { "Show less" } else { "Show more" })
         ></button>
     }
 }
@@ -274,7 +278,7 @@ fn Fold(unfolded: RwSignal<bool>) -> impl IntoView {
 fn Edited(at: Timestamp) -> impl IntoView {
     let zone = expect_context::<Zone>().0;
     view! {
-        <time class="edited" datetime=at.to_string() title=move || format!("Edited {}", moment(at, zone.get()))>
+        <time class="edited" datetime=at.to_string() title=text(move || format!("Edited {}", moment(at, zone.get())))>
             "(edited)"
         </time>
     }

@@ -8,21 +8,22 @@ use super::{
 };
 use crate::app::{
     components::{hue, initial},
+    live::{live, memo, text, when},
     words::words,
 };
 
 /// How many people are in the room, and on demand who. A popover of the browser's own, like the form for one's name.
 #[component]
 pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
-    let count = Memo::new(move |_| link.with_here(Here::count));
-    let more = Memo::new(move |_| link.with_here(Here::more));
-    let people = Memo::new(move |_| link.with_here(|here| me.with_value(|me| here.people(me))));
+    let count = memo(move || link.with_here(Here::count));
+    let more = memo(move || link.with_here(Here::more));
+    let people = memo(move || link.with_here(|here| me.with_value(|me| here.people(me))));
     view! {
-        <button type="button" class="quiet people-button" class:nobody=move || count.get() == 0 popovertarget="people">
-            <span inner_html=move || match count.get() {
+        <button type="button" class="quiet people-button" class:nobody=live(move || count.get() == 0) popovertarget="people">
+            <span inner_html=text(move || match count.get() {
                 0 => "Nobody".to_owned(),
                 count => count.to_string(),
-            }></span> <span class="word">" here"</span>
+            })></span> <span class="word">" here"</span>
         </button>
         <section id="people" class="people" popover="auto" aria-label="People in this room">
             <ul tabindex="0" aria-label="People">
@@ -38,12 +39,16 @@ pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
                     </li>
                 </For>
             </ul>
-            <Show when=move || more.get() != 0>
-                <p class="more" inner_html=move || format!("and {} more", more.get())></p>
-            </Show>
-            <Show when=move || count.get() == 0>
-                <p class="more">"Nobody is here now."</p>
-            </Show>
+            {when(move || more.get() != 0, move || {
+                view! {
+                    <p class="more" inner_html=text(move || format!("and {} more", more.get()))></p>
+                }
+            })}
+            {when(move || count.get() == 0, move || {
+                view! {
+                    <p class="more">"Nobody is here now."</p>
+                }
+            })}
         </section>
     }
 }
@@ -52,9 +57,9 @@ pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
 /// that would drown what is said.
 #[component]
 pub(super) fn TypingLine(link: RoomLink) -> impl IntoView {
-    let typists = Memo::new(move |_| link.with_here(Here::typists));
+    let typists = memo(move || link.with_here(Here::typists));
     view! {
-        <p class="typing" aria-live="off" inner_html=move || said(&typists.get())></p>
+        <p class="typing" aria-live="off" inner_html=text(move || said(&typists.get()))></p>
     }
 }
 

@@ -3,7 +3,10 @@
 use leptos::{ev, prelude::*, wasm_bindgen::JsCast, web_sys};
 
 use super::actions::focus;
-use crate::wire::{Emoji, Reaction};
+use crate::{
+    app::live::{click, live, text},
+    wire::{Emoji, Reaction},
+};
 
 /// So many people are named.
 pub(super) const NAMED: usize = 5;
@@ -33,7 +36,7 @@ fn label(reaction: &Reaction, mine: bool, me: &str) -> String {
 pub(super) fn Reactions(
     put: Memo<(Vec<Reaction>, Vec<Emoji>)>,
     me: StoredValue<String>,
-    disabled: Signal<bool>,
+    alive: Memo<bool>,
     react: impl Fn(Emoji, bool) + Copy + Send + Sync + 'static,
 ) -> impl IntoView {
     let emojis = move || put.with(|(all, _)| all.iter().map(|reaction| reaction.emoji.clone()).collect::<Vec<_>>());
@@ -59,15 +62,15 @@ pub(super) fn Reactions(
             <button
                 type="button"
                 class="reaction"
-                aria-pressed=move || if is_mine() { "true" } else { "false" }
-                aria-label=move || reaction.with(|reaction| me.with_value(|me| label(reaction, is_mine(), me)))
-                title=move || reaction.with(|reaction| me.with_value(|me| names(reaction, is_mine(), me)))
-                disabled=disabled
-                on:click=press
+                aria-pressed=live(move || if is_mine() { "true" } else { "false" })
+                aria-label=text(move || reaction.with(|reaction| me.with_value(|me| label(reaction, is_mine(), me))))
+                title=text(move || reaction.with(|reaction| me.with_value(|me| names(reaction, is_mine(), me))))
+                disabled=live(move || !alive.get())
+                on:click=click(press)
             >
                 <span class="emoji">{glyph}</span>
                 " "
-                <span class="count" inner_html=move || count().to_string()></span>
+                <span class="count" inner_html=text(move || count().to_string())></span>
             </button>
         }
     };

@@ -13,6 +13,7 @@ use super::{
 use crate::app::{
     Client, Intent, Loading, RoomLink, RoomPage, Status, Zone,
     components::{Me, TopBar},
+    live::{click, live, memo, text, when},
     search::SearchLink,
     words::words,
 };
@@ -70,16 +71,18 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
             <Connection link />
             <Me you called=link.called next />
         </TopBar>
-        <main class="room" class:alive=move || actions.alive.get()>
-            <Show when=move || reason().is_some()>
-                <p
-                    class="reason"
-                    role="alert"
-                    inner_html=move || {
-                        words(&format!("The server has closed the connection: {}.", reason().unwrap_or_default()))
-                    }
-                ></p>
-            </Show>
+        <main class="room" class:alive=live(move || actions.alive.get())>
+            {when(move || reason().is_some(), move || {
+                view! {
+                    <p
+                        class="reason"
+                        role="alert"
+                        inner_html=text(move || {
+                            words(&format!("The server has closed the connection: {}.", reason().unwrap_or_default()))
+                        })
+                    ></p>
+                }
+            })}
             <Log link name=name.clone() here=here.clone() actions />
             // Where the page is alive there is a button above the list's end.
             {is_past
@@ -100,7 +103,7 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
                 class="visually-hidden"
                 role="status"
                 aria-live="polite"
-                inner_html=move || link.announcement.with(|text| words(text))
+                inner_html=text(move || link.announcement.with(|text| words(text)))
             ></div>
         </main>
     }
@@ -128,20 +131,20 @@ fn Connection(link: RoomLink) -> impl IntoView {
     let closed = move || link.status.with(|status| matches!(status, Status::Closed { .. }));
     let alive = move || link.status.with(|status| *status != Status::Rendered);
     view! {
-        <div class="connection" data-status=kind>
-            <span class="status" role="status" inner_html=word></span>
-            <Show when=alive>
-                <button
-                    type="button"
-                    class="quiet"
-                    on:click=move |_| link.request(if closed() { Intent::Reconnect } else { Intent::Close })
-                >
-                    <span inner_html=move || if closed() { "Connect" } else { "Close" }></span>
-                    <Show when=move || !closed()>
-                        <span class="word">" connection"</span>
-                    </Show>
-                </button>
-            </Show>
+        <div class="connection" data-status=live(kind)>
+            <span class="status" role="status" inner_html=text(word)></span>
+            {when(alive, move || {
+                view! {
+                    <button
+                        type="button"
+                        class="quiet"
+                        on:click=click(move |_| link.request(if closed() { Intent::Reconnect } else { Intent::Close }))
+                    >
+                        <span inner_html=text(move || if closed() { "Connect" } else { "Close" })></span>
+                        {when(move || !closed(), || view! { <span class="word">" connection"</span> })}
+                    </button>
+                }
+            })}
         </div>
     }
 }
@@ -155,8 +158,8 @@ const MESSAGES: &str = "messages";
 fn Log(link: RoomLink, name: String, here: String, actions: Actions) -> impl IntoView {
     let state = link.state;
     let keys = move || link.with_list(|state| state.rows().iter().map(|row| row.key.clone()).collect::<Vec<_>>());
-    let older = Memo::new(move |_| state.with(RoomState::older_than));
-    let newer = Memo::new(move |_| state.with(RoomState::newer_than));
+    let older = memo(move || state.with(RoomState::older_than));
+    let newer = memo(move || state.with(RoomState::newer_than));
     let me = StoredValue::new(link.about.with_value(|about| about.you.id.clone()));
     // Without scripts the link leads to a page of its own.
     let load = move |event: leptos::ev::MouseEvent, intent: Option<Intent>| {
@@ -180,7 +183,7 @@ fn Log(link: RoomLink, name: String, here: String, actions: Actions) -> impl Int
     view! {
         <div class="log" role="log" aria-live="off" aria-label=format!("Messages in {name}") tabindex="0" node_ref=link.log>
             <div class="inner">
-                {move || {
+                {live(move || {
                     older.get().map(|before| {
                         let label = move || match link.loading.get() {
                             Loading::Idle => "Earlier messages",
@@ -191,21 +194,23 @@ fn Log(link: RoomLink, name: String, here: String, actions: Actions) -> impl Int
                             <a
                                 class="older"
                                 href=format!("{here}?before={before}")
-                                on:click=move |event| load(event, older.get_untracked().map(Intent::Older))
-                                inner_html=label
+                                on:click=click(move |event| load(event, older.get_untracked().map(Intent::Older)))
+                                inner_html=text(label)
                             ></a>
                         }
                     })
-                }}
-                <Show when=move || state.with(|state| state.rows().is_empty())>
-                    <p class="empty">"Nothing has been said here yet. Say the first thing."</p>
-                </Show>
-                <ol class="messages" id=MESSAGES on:keydown=|event| step(&event) on:click=clicked>
+                })}
+                {when(move || state.with(|state| state.rows().is_empty()), move || {
+                    view! {
+                        <p class="empty">"Nothing has been said here yet. Say the first thing."</p>
+                    }
+                })}
+                <ol class="messages" id=MESSAGES on:keydown=|event| step(&event) on:click=click(clicked)>
                     <For each=keys key=Clone::clone let:key>
                         <MessageRow link key me actions />
                     </For>
                 </ol>
-                {move || {
+                {live(move || {
                     newer.get().map(|after| {
                         let label = move || match link.returning.get() {
                             Loading::Idle => "Later messages",
@@ -216,23 +221,25 @@ fn Log(link: RoomLink, name: String, here: String, actions: Actions) -> impl Int
                             <a
                                 class="newer"
                                 href=format!("{later_here}?after={after}#{MESSAGES}")
-                                on:click=move |event| load(event, newer.get_untracked().map(Intent::Newer))
-                                inner_html=label
+                                on:click=click(move |event| load(event, newer.get_untracked().map(Intent::Newer)))
+                                inner_html=text(label)
                             ></a>
                         }
                     })
-                }}
+                })}
                 <div class="jump">
-                    <Show when=move || link.away.get()>
-                        <button
-                            type="button"
-                            on:click=move |_| link.request(Intent::JumpToLatest)
-                            inner_html=move || match link.unseen.get() {
-                                0 => "Jump to latest".to_owned(),
-                                new => format!("Jump to latest ({new} new)"),
-                            }
-                        ></button>
-                    </Show>
+                    {when(move || link.away.get(), move || {
+                        view! {
+                            <button
+                                type="button"
+                                on:click=click(move |_| link.request(Intent::JumpToLatest))
+                                inner_html=text(move || match link.unseen.get() {
+                                    0 => "Jump to latest".to_owned(),
+                                    new => format!("Jump to latest ({new} new)"),
+                                })
+                            ></button>
+                        }
+                    })}
                 </div>
             </div>
         </div>
