@@ -287,7 +287,8 @@ impl Session {
                 (room, attendance)
             };
             let attendance = room.map(attend);
-            open.joined.insert(topic.clone(), Joined { opened: Arc::clone(&opened), attendance, membership });
+            let joined = Joined { opened: Arc::clone(&opened), attendance, membership };
+            open.joined.insert(topic.clone(), Box::new(joined));
         }
         let Some(joined) = open.joined.get_mut(&topic) else { return Err(Problem::TakenBack(topic).into()) };
         joined.opened = opened;

@@ -33,7 +33,8 @@ pub(super) struct Open {
 /// The topics that are open.
 #[derive(Default)]
 pub(super) struct Topics {
-    pub(super) joined: HashMap<Topic, Joined>,
+    /// In boxes: most connections have one of them, and a table has room for four.
+    pub(super) joined: HashMap<Topic, Box<Joined>>,
     /// A topic is being opened.
     opening: bool,
     /// What was taken back meanwhile.

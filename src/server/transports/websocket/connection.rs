@@ -1,6 +1,14 @@
 //! The reading side of a connection: one task owns it, from the handshake to the end.
 
-use std::{future::Future, io, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, pending, poll_fn},
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -90,13 +98,18 @@ impl Connection {
         let parts = upgraded
             .downcast::<TokioIo<TcpStream>>()
             .map_err(|_| io::Error::other("the upgraded connection is not a plain TCP connection"))?;
-        let mut decoder = Decoder::new(limits.message_bytes, deflate.is_some());
+        let mut connection = Self::new(parts.io.into_inner(), deflate, limits, counters);
         // A client may have sent frames in the same packet as its handshake.
-        decoder.feed(&parts.read_buf);
-        let socket = Socket::new(parts.io.into_inner(), deflate, limits.backlog_bytes, counters);
-        socket.counted.bytes_in(parts.read_buf.len());
+        connection.decoder.feed(&parts.read_buf);
+        connection.socket.counted.bytes_in(parts.read_buf.len());
+        Ok(connection)
+    }
+
+    fn new(stream: TcpStream, deflate: Option<Deflate>, limits: ConnectionLimits, counters: &Arc<Counters>) -> Self {
+        let decoder = Decoder::new(limits.message_bytes, deflate.is_some());
+        let socket = Socket::new(stream, deflate, limits.backlog_bytes, counters);
         let now = Instant::now();
-        Ok(Self {
+        Self {
             socket: Arc::new(socket),
             decoder,
             ping: limits.ping,
@@ -106,7 +119,7 @@ impl Connection {
             timer: Box::pin(sleep_until(now + limits.ping)),
             ending: None,
             ended: None,
-        })
+        }
     }
 
     /// The sending side.
@@ -183,18 +196,14 @@ impl Connection {
     /// Runs a consumer's work, meanwhile writing out what the socket did not take at once.
     pub async fn while_flushing<T>(&self, work: impl Future<Output = T>) -> T {
         let flushing = async {
-            loop {
-                if self.socket.wants_write() && self.socket.stream.writable().await.is_ok() {
-                    self.socket.flush();
-                } else {
-                    self.socket.wake.notified().await;
-                }
-            }
+            while poll_fn(|context| self.socket.poll_flush(context)).await.is_ok() {}
+            // The reading side meets the same error.
+            pending::<Infallible>().await
         };
         tokio::select! {
             biased;
             result = work => result,
-            () = flushing => unreachable!("it is an endless loop"), // never: no way out of the loop above
+            never = flushing => match never {},
         }
     }
 
@@ -205,9 +214,14 @@ impl Connection {
         // Few connections are ever held: their timer is no part of the others.
         let mut timer = Box::pin(sleep_until(next()));
         while !self.socket.is_closing() {
-            let wants_write = self.socket.wants_write();
-            tokio::select! {
-                () = &mut timer => {
+            let flushed_or_time = poll_fn(|context| match self.socket.poll_flush(context) {
+                Poll::Ready(flushed) => Poll::Ready(flushed.map(|()| false)),
+                Poll::Pending if self.socket.is_closing() => Poll::Ready(Ok(false)),
+                Poll::Pending => timer.as_mut().poll(context).map(|()| Ok(true)),
+            });
+            match flushed_or_time.await {
+                Ok(false) => {}
+                Ok(true) => {
                     if Instant::now() >= end {
                         return;
                     }
@@ -215,12 +229,8 @@ impl Connection {
                     self.socket.send(&[Frame::ping(&[])]);
                     timer.as_mut().reset(next());
                 }
-                ready = self.socket.stream.writable(), if wants_write => match ready {
-                    Ok(()) => self.socket.flush(),
-                    // The reading side meets the same error.
-                    Err(_) => return,
-                },
-                () = self.socket.wake.notified() => {}
+                // The reading side meets the same error.
+                Err(_) => return,
             }
         }
     }
@@ -235,18 +245,28 @@ impl Connection {
             self.closing = true;
             self.timer.as_mut().reset(Instant::now() + CLOSING);
         }
-        let wants_write = self.socket.wants_write();
-        tokio::select! {
-            ready = self.socket.stream.readable() => match ready {
-                Ok(()) => self.read(),
-                Err(_) => self.ended = Some(CloseCode::ABNORMAL),
-            },
-            ready = self.socket.stream.writable(), if wants_write => match ready {
-                Ok(()) => self.socket.flush(),
-                Err(_) => self.ended = Some(CloseCode::ABNORMAL),
-            },
-            () = self.socket.wake.notified() => {}
-            () = self.timer.as_mut() => self.tick(),
+        // A future for each of these would be as large as all else of an idle connection; and whatever part of the server had the stream
+        // before waits for it no more.
+        let (readable, time) = poll_fn(|context| {
+            let Self { socket, timer, closing, .. } = self;
+            let time = timer.as_mut().poll(context).is_ready();
+            let flushed = socket.poll_flush(context);
+            let readable = socket.stream.poll_read_ready(context);
+            let news = socket.is_broken() || (socket.is_closing() && !*closing);
+            if !time && !news && flushed.is_pending() && readable.is_pending() {
+                return Poll::Pending;
+            }
+            let readable = if let Poll::Ready(Err(error)) = flushed { Poll::Ready(Err(error)) } else { readable };
+            Poll::Ready((readable, time))
+        })
+        .await;
+        match readable {
+            Poll::Ready(Ok(())) => self.read(),
+            Poll::Ready(Err(_)) => self.ended = Some(CloseCode::ABNORMAL),
+            Poll::Pending => {}
+        }
+        if time && self.ended.is_none() {
+            self.tick();
         }
     }
 
@@ -316,14 +336,52 @@ impl Connection {
     }
 
     async fn flushed(&self) {
-        while self.socket.wants_write() && self.socket.stream.writable().await.is_ok() {
-            self.socket.flush();
-        }
+        let flushed = poll_fn(|context| {
+            while self.socket.wants_write() {
+                if ready!(self.socket.poll_flush(context)).is_err() {
+                    break;
+                }
+            }
+            Poll::Ready(())
+        });
+        flushed.await;
     }
 
     /// Lets what is queued go out, the close frame last, before the connection is dropped.
     pub async fn finish(self) {
         // A reader that takes nothing for this long is not waited for.
         let _ = tokio::time::timeout(CLOSING, self.flushed()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Wake, Waker};
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Is woken for something that it waits for no more.
+    struct Before;
+
+    impl Wake for Before {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[tokio::test]
+    async fn who_had_the_stream_before_is_let_go() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let before = Arc::new(Before);
+        let waker = Waker::from(Arc::clone(&before));
+        assert!(stream.poll_read_ready(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        assert_eq!(Arc::strong_count(&before), 2, "the stream would wake it");
+        let limits = ConnectionLimits { message_bytes: 1_000, backlog_bytes: 0, ping: Duration::from_secs(25) };
+        let mut connection = Connection::new(stream, None, limits, &Arc::default());
+        assert!(futures_util::poll!(Box::pin(connection.next())).is_pending());
+        assert_eq!(Arc::strong_count(&before), 1);
     }
 }

@@ -5,15 +5,17 @@ use std::{
     io::{self, IoSlice},
     mem::MaybeUninit,
     sync::Arc,
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, Bytes};
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use rustix::{
     io::Errno,
     net::{RecvFlags, SendFlags, recv, send},
 };
-use tokio::{io::Interest, net::TcpStream, sync::Notify};
+use tokio::{io::Interest, net::TcpStream};
 
 use super::{
     counters::{Counted, Counters},
@@ -42,7 +44,7 @@ pub struct Socket {
     deflate: Option<Deflate>,
     queue: Mutex<Queue>,
     /// Wakes the connection's task: there is something to flush, or the connection shall end.
-    pub(super) wake: Notify,
+    task: AtomicWaker,
     /// How many bytes may wait; 0 for no bound.
     backlog: usize,
     pub(super) counted: Counted,
@@ -87,7 +89,7 @@ impl Socket {
             deflate,
             queue: Mutex::new(queue),
             tap: Tap::default(),
-            wake: Notify::new(),
+            task: AtomicWaker::new(),
             backlog,
             counted: counters.enter(id),
         }
@@ -140,7 +142,7 @@ impl Socket {
         }
         self.count(&queue);
         if !queue.waiting.is_empty() || queue.phase != Phase::Open {
-            self.wake.notify_one();
+            self.task.wake();
         }
     }
 
@@ -167,7 +169,7 @@ impl Socket {
             Phase::Broken => {}
         }
         self.count(&queue);
-        self.wake.notify_one();
+        self.task.wake();
     }
 
     /// Says that something was taken from the reader. What waits may be of it: where anything does, all is given up, and the client comes
@@ -187,7 +189,7 @@ impl Socket {
             Phase::Broken => {}
         }
         self.count(&queue);
-        self.wake.notify_one();
+        self.task.wake();
     }
 
     /// Completes the closing handshake that the client began with this code, or that this side did: then it does nothing.
@@ -201,7 +203,7 @@ impl Socket {
         if open {
             self.end(&mut queue, code, reason);
             self.count(&queue);
-            self.wake.notify_one();
+            self.task.wake();
         }
         open
     }
@@ -216,11 +218,21 @@ impl Socket {
         self.counted.outbound(queue.sent, queue.bytes);
     }
 
-    /// Writes what the socket will take.
-    pub(super) fn flush(&self) {
+    /// Writes what the socket will take of what waits; pending while nothing waits or it takes nothing. For the connection's task alone,
+    /// which is woken for the next try, and when [`Self::is_closing`] or [`Self::is_broken`] become so.
+    ///
+    /// # Errors
+    /// It can never be written to again.
+    pub(super) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.task.register(context.waker());
+        if !self.wants_write() {
+            return Poll::Pending;
+        }
+        ready!(self.stream.poll_write_ready(context))?;
         let mut queue = self.queue.lock();
         queue.write(&self.stream);
         self.count(&queue);
+        Poll::Ready(Ok(()))
     }
 
     /// Reads what has come, at most [`READ`] bytes, and hands it to `take`. Says how much it was: nothing at the end.
