@@ -39,7 +39,7 @@ use super::{
     telemetry::Refused,
     transports::{
         self, Consumer, Plain, TooMany, V1,
-        websocket::{Counters, Handshake, is_upgrade},
+        websocket::{Backlog, Counters, Handshake, is_upgrade},
     },
     visitors::Visitor,
     who::{Asks, Route, Who, mount},
@@ -209,15 +209,17 @@ fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut reques
         Err(told) => {
             services.metrics.refuse(Refused::TooMany);
             return match told {
-                Some((reason, place)) => accept(services, reason, protocol, handshake, upgrade, (alive, place)),
+                Some((reason, place)) => accept(services, reason, protocol, handshake, upgrade, None, (alive, place)),
                 None => Problem::FarTooMany.text(),
             };
         }
     };
+    // As everywhere, what comes from the server's own machine has no bound as one address.
+    let backlog = visitor.paying().map(|_| Arc::clone(&kept.1.backlog));
     let accepted = if is_v1 {
-        V1::connect(scope).map(|consumer| accept(services, consumer, protocol, handshake, upgrade, kept))
+        V1::connect(scope).map(|consumer| accept(services, consumer, protocol, handshake, upgrade, backlog, kept))
     } else {
-        Plain::connect(scope).map(|consumer| accept(services, consumer, protocol, handshake, upgrade, kept))
+        Plain::connect(scope).map(|consumer| accept(services, consumer, protocol, handshake, upgrade, backlog, kept))
     };
     accepted.unwrap_or_else(|Refuse { status, reason }| {
         services.metrics.refuse(match status {
@@ -250,6 +252,7 @@ fn accept<C: Consumer>(
     protocol: Option<String>,
     handshake: Handshake,
     upgrade: OnUpgrade,
+    backlog: Option<Arc<Backlog>>,
     kept: impl Send + 'static,
 ) -> Response {
     let (limits, counters): (Limits, Arc<Counters>) = (services.limits, Arc::clone(&services.metrics.sockets));
@@ -257,7 +260,7 @@ fn accept<C: Consumer>(
     // A future holds what it is made with several times over, each connection for as long as it lives.
     let consumer = Box::new(consumer);
     tokio::spawn(async move {
-        transports::serve(consumer, upgrade, deflate, limits, &counters).await;
+        transports::serve(consumer, upgrade, deflate, limits, backlog, &counters).await;
         drop(kept);
     });
     handshake.response(protocol.as_deref())

@@ -24,6 +24,7 @@ use super::{
     settings::MetricsFor,
     telemetry::Metrics,
     topics::Topics,
+    transports::websocket::Backlog,
     turns::Turns,
     visitors::{Household, Proxies},
 };
@@ -87,7 +88,14 @@ pub struct Connections<K> {
     told: Counts<K>,
 }
 
-type Counts<K> = Arc<Mutex<HashMap<K, u32>>>;
+type Counts<K> = Arc<Mutex<HashMap<K, Count>>>;
+
+/// How many there are of one, and what waits on them.
+#[derive(Default)]
+struct Count {
+    open: u32,
+    backlog: Arc<Backlog>,
+}
 
 /// What becomes of one more connection.
 pub(super) enum Entry<K: Eq + Hash> {
@@ -103,6 +111,7 @@ pub(super) enum Entry<K: Eq + Hash> {
 pub(super) struct Place<K: Eq + Hash> {
     key: K,
     counts: Counts<K>,
+    pub(super) backlog: Arc<Backlog>,
 }
 
 impl<K: Eq + Hash + Copy> Connections<K> {
@@ -125,12 +134,13 @@ impl<K: Eq + Hash + Copy> Connections<K> {
     fn count(counts: &Counts<K>, key: K, most: Option<NonZeroU32>) -> Option<Place<K>> {
         let mut held = counts.lock();
         let count = held.entry(key).or_default();
-        if most.is_some_and(|most| *count >= most.get()) {
+        if most.is_some_and(|most| count.open >= most.get()) {
             return None;
         }
-        *count += 1;
+        count.open += 1;
+        let backlog = Arc::clone(&count.backlog);
         drop(held);
-        Some(Place { key, counts: Arc::clone(counts) })
+        Some(Place { key, counts: Arc::clone(counts), backlog })
     }
 }
 
@@ -138,8 +148,8 @@ impl<K: Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
         let mut counts = self.counts.lock();
         if let Some(count) = counts.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
+            count.open -= 1;
+            if count.open == 0 {
                 counts.remove(&self.key);
             }
         }

@@ -377,7 +377,7 @@ mod tests {
             let (outbound, reader) = if over_socket {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-                let socket = Socket::new(listener.accept().await.unwrap().0, None, 0, &Arc::default());
+                let socket = Socket::new(listener.accept().await.unwrap().0, None, 0, None, &Arc::default());
                 (Outbound::WebSocket(Arc::new(socket)), Reader::Socket(reader))
             } else {
                 let mailbox = Arc::new(Mailbox::default());

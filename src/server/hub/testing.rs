@@ -110,7 +110,7 @@ fn start(layer: &Arc<dyn ChannelLayer>) -> Arc<Hub> {
 /// A socket of this process, and its other end.
 async fn connected(listener: &TcpListener) -> (Outbound, TcpStream) {
     let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let socket = Socket::new(listener.accept().await.unwrap().0, None, 0, &Arc::default());
+    let socket = Socket::new(listener.accept().await.unwrap().0, None, 0, None, &Arc::default());
     (Outbound::WebSocket(Arc::new(socket)), reader)
 }
 

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use hyper::upgrade::OnUpgrade;
 use tracing::debug;
 
-use self::websocket::{CloseCode, Connection, ConnectionLimits, Counters, Deflate, Heard, Message, Socket};
+use self::websocket::{Backlog, CloseCode, Connection, ConnectionLimits, Counters, Deflate, Heard, Message, Socket};
 pub use self::{plain::Plain, too_many::TooMany, v1::V1};
 use super::{
     limits::Limits,
@@ -64,12 +64,14 @@ pub trait Consumer: Send + Sized + 'static {
     async fn disconnect(self, code: CloseCode);
 }
 
-/// Takes a connection through its life; `deflate` was agreed on in its handshake, `counters` counts it.
+/// Takes a connection through its life; `deflate` was agreed on in its handshake, `counters` counts it and `backlog` what
+/// waits on all connections of its address.
 pub async fn serve<C: Consumer>(
     mut consumer: Box<C>,
     upgrade: OnUpgrade,
     deflate: Option<Deflate>,
     limits: Limits,
+    backlog: Option<Arc<Backlog>>,
     counters: &Arc<Counters>,
 ) {
     let bounds = ConnectionLimits {
@@ -77,7 +79,7 @@ pub async fn serve<C: Consumer>(
         backlog_bytes: limits.backlog_bytes,
         ping: Duration::from_secs(limits.ping_s),
     };
-    let mut connection = match Box::pin(Connection::accept(upgrade, deflate, bounds, counters)).await {
+    let mut connection = match Box::pin(Connection::accept(upgrade, deflate, bounds, backlog, counters)).await {
         Ok(connection) => connection,
         Err(cause) => {
             debug!(%cause, "a client left during its handshake");

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::{
+    backlog::Backlog,
     counters::Counters,
     deflate::Deflate,
     frame::{CloseCode, Decoded, Decoder, DeflatedMessage, Frame, Message, Violation},
@@ -84,7 +85,7 @@ pub struct Connection {
 
 impl Connection {
     /// Takes the TCP connection over from HTTP once the answer 101 is out, in which `deflate` was agreed on, and counts it from
-    /// then on.
+    /// then on. `backlog` is that of its address.
     ///
     /// # Errors
     /// The client went away before that.
@@ -92,22 +93,29 @@ impl Connection {
         upgrade: OnUpgrade,
         deflate: Option<Deflate>,
         limits: ConnectionLimits,
+        backlog: Option<Arc<Backlog>>,
         counters: &Arc<Counters>,
     ) -> io::Result<Self> {
         let upgraded = upgrade.await.map_err(io::Error::other)?;
         let parts = upgraded
             .downcast::<TokioIo<TcpStream>>()
             .map_err(|_| io::Error::other("the upgraded connection is not a plain TCP connection"))?;
-        let mut connection = Self::new(parts.io.into_inner(), deflate, limits, counters);
+        let mut connection = Self::new(parts.io.into_inner(), deflate, limits, backlog, counters);
         // A client may have sent frames in the same packet as its handshake.
         connection.decoder.feed(&parts.read_buf);
         connection.socket.counted.bytes_in(parts.read_buf.len());
         Ok(connection)
     }
 
-    fn new(stream: TcpStream, deflate: Option<Deflate>, limits: ConnectionLimits, counters: &Arc<Counters>) -> Self {
+    fn new(
+        stream: TcpStream,
+        deflate: Option<Deflate>,
+        limits: ConnectionLimits,
+        backlog: Option<Arc<Backlog>>,
+        counters: &Arc<Counters>,
+    ) -> Self {
         let decoder = Decoder::new(limits.message_bytes, deflate.is_some());
-        let socket = Socket::new(stream, deflate, limits.backlog_bytes, counters);
+        let socket = Socket::new(stream, deflate, limits.backlog_bytes, backlog, counters);
         let now = Instant::now();
         Self {
             socket: Arc::new(socket),
@@ -374,13 +382,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
+        assert!(stream.try_read(&mut [0]).is_err(), "nothing has come");
         let before = Arc::new(Before);
         let waker = Waker::from(Arc::clone(&before));
         assert!(stream.poll_read_ready(&mut Context::from_waker(&waker)).is_pending());
         drop(waker);
         assert_eq!(Arc::strong_count(&before), 2, "the stream would wake it");
         let limits = ConnectionLimits { message_bytes: 1_000, backlog_bytes: 0, ping: Duration::from_secs(25) };
-        let mut connection = Connection::new(stream, None, limits, &Arc::default());
+        let mut connection = Connection::new(stream, None, limits, None, &Arc::default());
         assert!(futures_util::poll!(Box::pin(connection.next())).is_pending());
         assert_eq!(Arc::strong_count(&before), 1);
     }

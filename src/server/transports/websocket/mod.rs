@@ -15,6 +15,7 @@
 //! Where permessage-deflate was agreed on ([`Deflate`]), a message goes out deflated: once for all who get it
 //! ([`SharedFrame`]).
 
+mod backlog;
 mod connection;
 mod counters;
 mod deflate;
@@ -24,6 +25,7 @@ mod id;
 mod socket;
 mod tap;
 
+pub use backlog::Backlog;
 pub use connection::{Connection, ConnectionLimits, Heard};
 pub use counters::{Counters, Traffic};
 pub use deflate::Deflate;

@@ -18,6 +18,7 @@ use rustix::{
 use tokio::{io::Interest, net::TcpStream};
 
 use super::{
+    backlog::{Backlog, Part, TIMES},
     counters::{Counted, Counters},
     deflate::Deflate,
     frame::{CloseCode, Frame},
@@ -69,6 +70,8 @@ struct Queue {
     grace: usize,
     /// How many bytes the socket has taken.
     sent: u64,
+    /// What of it counts on the address.
+    part: Part,
     /// The front of the queue has begun to go out: it must be finished whatever happens, or the stream is garbage.
     front_begun: bool,
     phase: Phase,
@@ -79,9 +82,11 @@ impl Socket {
         stream: TcpStream,
         deflate: Option<Deflate>,
         backlog: usize,
+        of_address: Option<Arc<Backlog>>,
         counters: &Arc<Counters>,
     ) -> Self {
-        let queue = Queue { waiting: VecDeque::new(), bytes: 0, grace: 0, sent: 0, front_begun: false, phase: Phase::Open };
+        let (waiting, part) = (VecDeque::new(), Part::of(of_address));
+        let queue = Queue { waiting, bytes: 0, grace: 0, sent: 0, part, front_begun: false, phase: Phase::Open };
         let id = ConnectionId::fresh();
         Self {
             id,
@@ -134,13 +139,19 @@ impl Socket {
         } else {
             queue.push(frames, 0);
         }
-        if self.backlog > 0 && queue.weight() - queue.grace > self.backlog {
-            let reason = format!("more than {} bytes are waiting to be read", self.backlog);
+        let slow = if self.backlog > 0 && queue.weight() - queue.grace > self.backlog {
+            Some(format!("more than {} bytes are waiting to be read", self.backlog))
+        } else if self.backlog > 0 && self.count(&mut queue) > TIMES * self.backlog {
+            Some(format!("more than {} bytes are waiting to be read on all connections of your address", TIMES * self.backlog))
+        } else {
+            None
+        };
+        if let Some(reason) = slow {
             queue.abandon();
             self.counted.slow_close();
             self.end(&mut queue, CloseCode::SLOW_READER, &reason);
         }
-        self.count(&queue);
+        self.count(&mut queue);
         if !queue.waiting.is_empty() || queue.phase != Phase::Open {
             self.task.wake();
         }
@@ -168,7 +179,7 @@ impl Socket {
             Phase::Closing => queue.abandon_but_goodbye(),
             Phase::Broken => {}
         }
-        self.count(&queue);
+        self.count(&mut queue);
         self.task.wake();
     }
 
@@ -188,7 +199,7 @@ impl Socket {
             Phase::Closing => queue.abandon_but_goodbye(),
             Phase::Broken => {}
         }
-        self.count(&queue);
+        self.count(&mut queue);
         self.task.wake();
     }
 
@@ -202,7 +213,7 @@ impl Socket {
         let open = queue.phase == Phase::Open;
         if open {
             self.end(&mut queue, code, reason);
-            self.count(&queue);
+            self.count(&mut queue);
             self.task.wake();
         }
         open
@@ -214,8 +225,11 @@ impl Socket {
         queue.close(&self.stream, &frame);
     }
 
-    fn count(&self, queue: &Queue) {
+    /// Says how much waits on all connections of the address, where that has changed.
+    fn count(&self, queue: &mut Queue) -> usize {
         self.counted.outbound(queue.sent, queue.bytes);
+        let weight = queue.weight();
+        queue.part.becomes(weight)
     }
 
     /// Writes what the socket will take of what waits; pending while nothing waits or it takes nothing. For the connection's task alone,
@@ -231,7 +245,7 @@ impl Socket {
         ready!(self.stream.poll_write_ready(context))?;
         let mut queue = self.queue.lock();
         queue.write(&self.stream);
-        self.count(&queue);
+        self.count(&mut queue);
         Poll::Ready(Ok(()))
     }
 
@@ -371,5 +385,47 @@ impl Queue {
         self.waiting.push_back(frame.bytes().clone());
         self.phase = Phase::Closing;
         self.write(stream);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const BACKLOG: usize = 100_000;
+
+    /// Connections of one address on which 90,000 to 100,000 bytes wait each, and their clients, who read nothing.
+    async fn waiting(count: usize, of_address: &Arc<Backlog>) -> Vec<(Socket, TcpStream)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut sockets = Vec::new();
+        for _ in 0..count {
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            SockRef::from(&stream).set_send_buffer_size(4_096).unwrap();
+            let socket = Socket::new(stream, None, BACKLOG, Some(Arc::clone(of_address)), &Arc::default());
+            let is_full = || socket.is_closing() || socket.queue.lock().weight() > BACKLOG * 9 / 10;
+            while !is_full() {
+                socket.send(&[Frame::binary(&[0; 5_000])]);
+            }
+            sockets.push((socket, client));
+        }
+        sockets
+    }
+
+    #[tokio::test]
+    async fn what_waits_on_all_connections_of_an_address_is_bounded_too() {
+        let address = Arc::new(Backlog::default());
+        let mut sockets = waiting(36, &address).await;
+        let closing = |sockets: &[(Socket, TcpStream)]| sockets.iter().filter(|(socket, _)| socket.is_closing()).count();
+        assert_eq!(closing(&sockets[..32]), 0, "each is within its own bound, and together they are within theirs");
+        assert!(closing(&sockets) > 0, "they are more than an address may have waiting");
+        assert_eq!(closing(&waiting(1, &Arc::default()).await), 0, "another address's is its own");
+        sockets.truncate(20);
+        assert_eq!(closing(&waiting(10, &address).await), 0, "there is room again");
+        drop(sockets);
+        assert_eq!(Part::of(Some(address)).becomes(1), 1, "nothing is left behind");
     }
 }
