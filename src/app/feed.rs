@@ -195,14 +195,14 @@ impl Feed {
 
 /// Keeps what the reader has put to a message, sorted, level with a change of the message that is the reader's.
 pub fn follow_mine(mine: &mut Vec<Emoji>, change: &Change) {
-    match change {
-        Change::React { emoji, on, .. } => match mine.binary_search(emoji) {
+    if let Change::React { emoji, on, .. } = change {
+        match mine.binary_search(emoji) {
             Err(at) if *on => mine.insert(at, emoji.clone()),
             Ok(at) if !on => drop(mine.remove(at)),
             _ => {}
-        },
-        Change::Delete { .. } => mine.clear(),
-        Change::Edit { .. } => {}
+        }
+    } else if let Change::Delete { .. } = change {
+        mine.clear();
     }
 }
 

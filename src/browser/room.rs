@@ -309,8 +309,10 @@ impl Session {
                     self.link.edits.update(|edits| edits.refuse(editing));
                 }
             }
-            Act::Delete { .. } => self.link.problem.set(Some(format!("Not deleted: {reason}"))),
-            Act::React { .. } => self.link.problem.set(Some(format!("Not changed: {reason}"))),
+            act => {
+                let what = if matches!(act, Act::Delete { .. }) { "deleted" } else { "changed" };
+                self.link.problem.set(Some(format!("Not {what}: {reason}")));
+            }
         }
     }
 

@@ -24,6 +24,9 @@ pub enum Act {
 }
 
 impl Act {
+    /// What the commands are called.
+    pub const NAMES: [&str; 4] = ["send", "edit", "delete", "react"];
+
     /// What its command is called.
     pub fn name(&self) -> &'static str {
         match self {

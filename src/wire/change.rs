@@ -76,6 +76,9 @@ impl TryFrom<FlatChange> for Change {
 }
 
 impl Change {
+    /// The types of the events that are changes.
+    pub(super) const TYPES: [&str; 3] = ["edit", "delete", "react"];
+
     /// The message that it is about.
     pub fn id(&self) -> &MessageId {
         match self {

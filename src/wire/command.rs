@@ -87,13 +87,14 @@ impl Request {
         let (Some(name), 1) = (name, others) else {
             return Err(bad(Some(id), "beside `id` a command has exactly one key, its name".to_owned()));
         };
-        if COMMANDS.contains(&name.as_str()) {
+        let all: Vec<_> = names().collect();
+        if all.contains(&name.as_str()) {
             let error = error.map_or_else(|| "an object is needed".to_owned(), |error| error.to_string());
             return Err(bad(Some(id), format!("{name}: {error}")));
         }
-        let [all @ .., last] = &COMMANDS;
         let name: String = name.chars().take(32).collect();
-        let message = format!("there is no command `{name}`; there are {} and {last}", all.join(", "));
+        let (last, others) = all.split_last().unwrap_or((&"", &[]));
+        let message = format!("there is no command `{name}`; there are {} and {last}", others.join(", "));
         Err((Some(id), CommandError::new(Code::UnknownCommand, message)))
     }
 }
@@ -103,7 +104,10 @@ fn bad(id: Option<u64>, message: String) -> (Option<u64>, CommandError) {
     (id, CommandError::new(Code::BadRequest, short.unwrap_or(message)))
 }
 
-const COMMANDS: [&str; 8] = ["join", "leave", "send", "edit", "delete", "react", "typing", "ping"];
+/// What the commands are called.
+fn names() -> impl Iterator<Item = &'static str> {
+    ["join", "leave"].into_iter().chain(Act::NAMES).chain(["typing", "ping"])
+}
 
 impl Serialize for Command {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -252,7 +256,7 @@ mod tests {
 
     #[test]
     fn every_command_that_is_named_is_one() {
-        for name in COMMANDS {
+        for name in names() {
             let (id, error) = Request::parse(&format!(r#"{{"id":7,"{name}":0}}"#)).expect_err("a number");
             assert_eq!((id, error.code), (Some(7), Code::BadRequest), "{name}");
             assert!(error.message.starts_with(&format!("{name}: invalid type: integer `0`, expected ")), "{}", error.message);
@@ -340,7 +344,7 @@ mod tests {
         let Some(id) = id else { return (None, Err(Code::BadRequest)) };
         let mut rest = map.into_iter();
         let (Some((name, body)), None) = (rest.next(), rest.next()) else { return (Some(id), Err(Code::BadRequest)) };
-        if !COMMANDS.contains(&name.as_str()) {
+        if !names().any(|known| known == name) {
             return (Some(id), Err(Code::UnknownCommand));
         }
         let mut map = MapDeserializer::<_, serde_json::Error>::new([(name.as_str(), body)].into_iter());

@@ -189,7 +189,7 @@ impl TryFrom<Value> for Event {
         let known = match kind {
             "message" => read(&event).map(Self::Message),
             "room" => read(&event).map(Self::Room),
-            "edit" | "delete" | "react" => read(&event).map(Self::Change),
+            change if Change::TYPES.contains(&change) => read(&event).map(Self::Change),
             "presence" => read(&event).map(Self::Presence),
             "typing" => read(&event).map(Self::Typing),
             "renamed" => read(&event).map(Self::Renamed),

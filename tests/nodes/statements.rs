@@ -17,6 +17,9 @@ use crate::{
     support::postgres::{Postgres, Statements},
 };
 
+/// How a statement begins that no question asks.
+const SWEEP: &str = "SELECT id FROM people WHERE id > ";
+
 /// How much there is.
 #[derive(Clone, Copy)]
 struct Size {
@@ -29,7 +32,13 @@ struct Size {
 async fn a_question_costs_as_many_statements_however_much_there_is() {
     let small = costs(Size { messages: 20, rooms: 2, members: 1 }).await;
     let large = costs(Size { messages: 300, rooms: 80, members: 30 }).await;
-    for ((question, most, few), (_, _, many)) in small.into_iter().zip(large) {
+    for ((question, most, mut few), (_, _, mut many)) in small.into_iter().zip(large) {
+        // The node sweeps its table of people beside what is asked.
+        few.retain(|statement| !statement.starts_with(SWEEP));
+        many.retain(|statement| !statement.starts_with(SWEEP));
+        // Those that are asked at once come in any order.
+        few.sort();
+        many.sort();
         assert_eq!(few, many, "{question}");
         assert_eq!(few.len(), most, "{question}: {few:#?}");
     }

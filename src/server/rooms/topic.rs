@@ -53,14 +53,18 @@ impl Opened for Access<Room> {
                 let posted = self.post(key, written(&text)?).await.map_err(|error| refused(error, Problem::NotTaken))?;
                 Ok(posted.offset)
             }
-            Act::Edit { message, text } => alter(self, message, Alteration::Edit(written(&text)?.into_string())).await,
-            Act::Delete { message } => alter(self, message, Alteration::Delete).await,
-            Act::React { message, emoji, on } => alter(self, message, Alteration::React { emoji, on }).await,
+            act => match Alteration::of(act) {
+                Some((message, alteration)) => alter(self, message, alteration).await,
+                None => Err(Problem::NothingSent(self.feed().topic().clone()).into()),
+            },
         }
     }
 }
 
-async fn alter(access: &Access<Room>, message: MessageId, alteration: Alteration) -> Result<Option<Offset>, CommandError> {
+async fn alter(access: &Access<Room>, message: MessageId, mut alteration: Alteration) -> Result<Option<Offset>, CommandError> {
+    if let Alteration::Edit(text) = &mut alteration {
+        *text = written(text)?.into_string();
+    }
     let changed = access.change(message, alteration).await;
     changed.map(Some).map_err(|error| match error {
         AlterError::Post(error) => refused(error, Problem::NotChanged).into(),

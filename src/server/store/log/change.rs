@@ -12,8 +12,8 @@ use thiserror::Error;
 use crate::{
     server::store::error::StoreError,
     wire::{
-        Change, Content, Emoji, Group, InvalidName, MOST_KINDS, MOST_KINDS_OF_ONE, Message, MessageId, Person, REACTION_SAMPLE,
-        Reaction, Timestamp,
+        Act, Change, Content, Emoji, Group, InvalidName, MOST_KINDS, MOST_KINDS_OF_ONE, Message, MessageId, Person,
+        REACTION_SAMPLE, Reaction, Timestamp,
     },
 };
 
@@ -43,6 +43,18 @@ pub enum Alteration {
     Delete,
     /// Somebody puts this to it, or takes it away.
     React { emoji: Emoji, on: bool },
+}
+
+impl Alteration {
+    /// What an act is to make of a message, and of which; none where it is to say one.
+    pub fn of(act: Act) -> Option<(MessageId, Self)> {
+        match act {
+            Act::Send { .. } => None,
+            Act::Edit { message, text } => Some((message, Self::Edit(text))),
+            Act::Delete { message } => Some((message, Self::Delete)),
+            Act::React { message, emoji, on } => Some((message, Self::React { emoji, on })),
+        }
+    }
 }
 
 /// Why a change is not made; to try again does not help.

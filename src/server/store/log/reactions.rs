@@ -35,17 +35,16 @@ pub(in crate::server::store) fn by(group: &Group, person: &str, message: Offset)
 /// What a change of a message in this room does to the rows.
 pub(in crate::server::store) fn statement(group: &Group, change: &Change) -> Option<Statement> {
     let (group, message) = (group.as_str().into(), place(change.id().offset));
-    match change {
-        Change::Edit { .. } => None,
-        Change::Delete { .. } => Some(Statement::new(CLEAR, [group, message])),
-        Change::React { emoji, from, on: true, .. } => {
-            let (emoji, name) = (emoji.as_str().into(), from.name.as_str().into());
-            Some(Statement::new(PUT, [group, message, from.id.as_str().into(), emoji, name]))
-        }
-        Change::React { emoji, from, on: false, .. } => {
-            Some(Statement::new(TAKE_AWAY, [group, from.id.as_str().into(), message, emoji.as_str().into()]))
-        }
+    if let Change::Delete { .. } = change {
+        return Some(Statement::new(CLEAR, [group, message]));
     }
+    let Change::React { emoji, from, on, .. } = change else { return None };
+    let (person, emoji) = (from.id.as_str().into(), emoji.as_str().into());
+    Some(if *on {
+        Statement::new(PUT, [group, message, person, emoji, from.name.as_str().into()])
+    } else {
+        Statement::new(TAKE_AWAY, [group, person, message, emoji])
+    })
 }
 
 /// What a person has put to some of a room's messages.

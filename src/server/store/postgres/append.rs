@@ -257,7 +257,7 @@ impl<'b> Target<'b> {
         match &change {
             Change::React { emoji, on: true, .. } => put.push(emoji.clone()),
             Change::React { emoji, on: false, .. } => put.retain(|put| put != emoji),
-            Change::Edit { .. } | Change::Delete { .. } => {}
+            _ => {}
         }
         self.changed = Standing::With(number);
         self.has_new_text |= !matches!(change, Change::React { .. });

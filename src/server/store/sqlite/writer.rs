@@ -327,10 +327,8 @@ fn alter(transaction: &Transaction<'_>, room: &mut Room, new: &NewChange) -> rus
         Err(cause) => return Err(cause),
     };
     let changed = stored.message.content.changed;
-    let put = match &new.alteration {
-        Alteration::React { .. } => put_by(transaction, new, &unnamed, &stored.message.content)?,
-        Alteration::Edit(_) | Alteration::Delete => Vec::new(),
-    };
+    let is_reaction = matches!(new.alteration, Alteration::React { .. });
+    let put = if is_reaction { put_by(transaction, new, &unnamed, &stored.message.content)? } else { Vec::new() };
     let change = match new.make(&mut stored.message, &put) {
         Ok(Some(change)) => change,
         Ok(None) => return settled(room, changed.map_or(target, |changed| column(changed.0))),
