@@ -1,8 +1,10 @@
-//! The pages: gathers what a page shows, and has Leptos render it. Forms come back here.
+//! The pages: gathers what a page shows, and has it [rendered](render). Forms come back here.
 //!
-//! The newest page of a room is rendered once for all who read it and filled in for each
+//! The newest page of a room and that of the list of rooms are rendered once for all who read them and filled in for each
 //! ([`room_pages`](super::room_pages)). A page that is not
 //! alike for all is rendered for its reader: of the past, with something that went wrong, or where the reader is named on it.
+
+mod render;
 
 use std::{
     sync::Arc,
@@ -15,20 +17,16 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
-use leptos::{config::LeptosOptions, nonce::use_nonce, prelude::expect_context};
-use leptos_axum::ResponseOptions;
 use serde::Deserialize;
 use tracing::error;
 
+use self::render::{filled, render, takes_gzip, template, with_cookies};
 use super::{
     accounts::Guest,
-    assets::{BUILD, VERSION, accepts},
-    gzip::gzip,
     lease::Taken,
     limits::SEARCH_AGAIN,
     problem::{Problem, lets_in},
-    quota::Weight,
-    room_pages::{Shared, StandIn, Template},
+    room_pages::{Shared, StandIn},
     rooms::{Access, NEWEST, Place, PostError, Posted, Refusal, Room},
     search::{LONGEST_QUERY, Query as SearchQuery},
     services::{Named, Services},
@@ -37,10 +35,10 @@ use super::{
     who::Who,
 };
 use crate::{
-    app::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, rendered_bytes, shell},
+    app::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, rendered_bytes},
     wire::{
-        Event, Group, InvalidName, InvalidPersonName, Key, Members, Offset, Person, PersonName, Position, Renamed, Stretch,
-        Text,
+        Event, Group, InvalidName, InvalidPersonName, Key, Members, Offset, Person, PersonName, Position, Renamed, RoomList,
+        Stretch, Text,
     },
 };
 
@@ -57,7 +55,27 @@ const FOUND: usize = 50;
 pub(super) async fn lobby(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
     let Query(GoTo { group, before }) = Query::try_from_uri(request.uri()).unwrap_or_default();
     let (name, place) = (group.trim(), before.parse::<Place>().ok());
-    lobby_with(&services, &who, name, place, Entered::Nothing, request).await
+    if !name.is_empty() || place.is_some() {
+        return lobby_with(&services, &who, name, place, Entered::Nothing, request).await;
+    }
+    // As all see it. The list is read for each, which takes a fraction of what it takes to render it.
+    let list = || services.rooms.list("", Place::default());
+    let render = Box::pin(async {
+        let (made, of) = (Instant::now(), list().await?);
+        let stand_in = StandIn::new();
+        let template = template(lobby_page(&stand_in.you, of.clone()), &stand_in, &[], &[]).await;
+        Ok::<_, StoreError>(template.map(|template| Shared { of, members: Members::default(), made, template }))
+    });
+    match services.room_pages.list(list(), render).await {
+        Ok(Some(shared)) => with_cookies(filled(&shared.template, who.person(), takes_gzip(&request)), who.cookies()),
+        Ok(None) => lobby_with(&services, &who, "", None, Entered::Nothing, request).await,
+        Err(cause) => refused(cause, request).await,
+    }
+}
+
+/// The newest rooms.
+fn lobby_page(you: &Person, list: RoomList) -> Page {
+    Page::Lobby(LobbyPage { you: you.clone(), list, name: String::new(), first: true, mistake: None, alike: None })
 }
 
 /// What came of a name that was entered to go there.
@@ -258,45 +276,29 @@ async fn shared_page(
     if members.people.iter().any(|person| person.id == reader.id) {
         return Ok(None);
     }
-    let render = async {
+    // Mostly it is not polled, and would make the future of every request as large as it is.
+    let render = Box::pin(async {
         let made = Instant::now();
         let stretch = access.part_of(Slice::Latest, NEWEST, PAGE_BYTES, rendered_bytes).await?;
         Ok::<_, StoreError>(render_for_all(services, access, stretch, (members.clone(), made)).await)
-    };
+    });
     let shared = services.room_pages.get(group, &members, access.head(), render).await?;
-    let Some(shared) = shared.filter(|shared| shared.template.is_for(reader, who.account().is_none())) else { return Ok(None) };
-    let (nonce, form_key) = (super::random::hex_128(), super::random::fresh_key());
-    let mut response = if gzip {
-        in_gzip(Html(shared.template.fill_gzip(reader, &form_key, &nonce)).into_response())
-    } else {
-        Html(shared.template.fill(reader, &form_key, &nonce)).into_response()
-    };
-    if let Some(policy) = policy(&nonce) {
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    set_caching(response.headers_mut());
-    Ok(Some(response))
+    let shared = shared.filter(|shared| shared.template.is_for(reader, who.account().is_none()));
+    Ok(shared.map(|shared| filled(&shared.template, reader, gzip)))
 }
 
-/// None where the page is not as a template needs it; the log has that then.
 async fn render_for_all(
     services: &Services,
     access: &Access<Room>,
     stretch: Stretch,
     (members, made): (Members, Instant),
-) -> Option<Shared> {
-    let head = Position { epoch: stretch.epoch.clone(), offset: stretch.offset };
+) -> Option<Shared<Position>> {
+    let of = Position { epoch: stretch.epoch.clone(), offset: stretch.offset };
     let stand_in = StandIn::new();
     let reader = (stand_in.you.clone(), stand_in.form_key.clone());
     let page = room_page(services, access, reader, (stretch.clone(), members.clone()), None);
-    let (parts, body) = render(StatusCode::OK, page, Request::default()).await.into_parts();
-    let nonce = nonce_of(parts.headers.get(header::CONTENT_SECURITY_POLICY)?)?;
-    let html = String::from_utf8(axum::body::to_bytes(body, usize::MAX).await.ok()?.into()).ok()?;
-    let template = Template::of(html, nonce, &stand_in, &stretch, &members);
-    if template.is_none() {
-        error!(group = %access.room().group, "a page does not look as it should, and is rendered for each of its readers");
-    }
-    Some(Shared { head, members, made, template: template? })
+    let template = template(page, &stand_in, &stretch.messages, &members.people).await?;
+    Some(Shared { of, members, made, template })
 }
 
 fn room_page(
@@ -527,190 +529,9 @@ async fn notice(status: StatusCode, title: &str, text: &str, request: Request) -
     render(status, Page::Notice(NoticePage { title: title.to_owned(), text: text.to_owned() }), request).await
 }
 
-fn with_cookies(mut response: Response, cookies: &[HeaderValue]) -> Response {
-    for cookie in cookies {
-        response.headers_mut().append(header::SET_COOKIE, cookie.clone());
-    }
-    response
-}
-
-/// Renders a page whole: all its data is there, so there is nothing to stream.
-async fn render(status: StatusCode, page: Page, request: Request) -> Response {
-    let gzip = takes_gzip(&request);
-    let options = LeptosOptions::builder().output_name("confab").site_pkg_dir(format!("pkg/{BUILD}")).build();
-    let document = move || shell(page.clone(), VERSION, options.clone());
-    let mut response = leptos_axum::render_app_async_with_context(add_policy, document)(request).await;
-    if response.status().is_success() {
-        *response.status_mut() = status;
-    }
-    set_caching(response.headers_mut());
-    if gzip { compressed(response).await } else { response }
-}
-
-/// Whether a page may go out in gzip: it has no secret, so its length says nothing that what is on it does not.
-fn takes_gzip(request: &Request) -> bool {
-    accepts(request.headers(), "gzip")
-}
-
-/// The same page in gzip, unless it is so short that it would not pay, or so long that others would wait for it.
-async fn compressed(response: Response) -> Response {
-    const WORTH: std::ops::Range<usize> = 1024..128 << 10;
-    let (parts, body) = response.into_parts();
-    // It is in memory already.
-    let Ok(page) = axum::body::to_bytes(body, usize::MAX).await else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    if !WORTH.contains(&page.len()) {
-        return Response::from_parts(parts, page.into());
-    }
-    let mut response = in_gzip(Response::from_parts(parts, gzip(&page).into()));
-    response.extensions_mut().insert(Weight(page.len()));
-    response
-}
-
-fn in_gzip(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    response.headers_mut().remove(header::CONTENT_LENGTH);
-    response
-}
-
-/// A page is somebody's and soon out of date; the browser may keep it for the way back and asks before showing it again. Nobody on the
-/// way may write into it: its program would not know it again.
-fn set_caching(headers: &mut HeaderMap) {
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache, no-transform"));
-    headers.append(header::VARY, HeaderValue::from_static("accept-encoding, cookie, upgrade"));
-}
-
-/// What stands before the nonce in a [`policy`], and what after it.
-const NONCE: (&str, &str) = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'nonce-",
-    "'; style-src 'self'; img-src 'self' data:; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
-     frame-ancestors 'none'",
-);
-
-/// The content security policy: only this page's own scripts run, and only this server is talked to.
-fn policy(nonce: &str) -> Option<HeaderValue> {
-    let (before, after) = NONCE;
-    HeaderValue::try_from(format!("{before}{nonce}{after}"))
-        .inspect_err(|cause| error!(%cause, "the content security policy is not a header"))
-        .ok()
-}
-
-fn nonce_of(policy: &HeaderValue) -> Option<&str> {
-    policy.to_str().ok()?.strip_prefix(NONCE.0)?.strip_suffix(NONCE.1)
-}
-
-fn add_policy() {
-    if let Some(policy) = use_nonce().and_then(|nonce| policy(&nonce)) {
-        expect_context::<ResponseOptions>().insert_header(header::CONTENT_SECURITY_POLICY, policy);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-
-    use proptest::strategy::{Strategy as _, ValueTree as _};
-
     use super::*;
-    use crate::wire::{Content, Message, Person, Reaction, Stored, Timestamp};
-
-    fn person(id: &str, name: &str) -> Person {
-        Person { id: id.to_owned(), name: name.to_owned() }
-    }
-
-    fn message(offset: u64, from: Person, text: &str, reactions: Vec<Reaction>) -> Stored {
-        let content = Content { reactions, ..Content::new(text) };
-        let (id, key) = (format!("e-{offset}"), format!("k{offset}").parse().expect("a key"));
-        let at = Timestamp::from_millis(1_800_000_000_000 + offset.cast_signed() * 60_000);
-        Stored { offset: Offset(offset), message: Message { id, key, from, content, at } }
-    }
-
-    /// Of messages by the first ten of these people, and of some things that look like parts of a page.
-    fn room(people: &[Person]) -> (Stretch, Members) {
-        let thumb = |from: &[Person]| Reaction {
-            emoji: "👍".parse().expect("an emoji"),
-            count: from.len() as u64,
-            from: from.to_vec(),
-        };
-        let strange = "<li id=\"message-3\" class=\"message\" popovertarget=\"me\"> data-hue=\"1\"> & \u{1} \\\" </script>";
-        let messages = (1..=30_u64).map(|n| {
-            let from = people[(n % 10) as usize].clone();
-            let reactions = if n % 7 == 0 { vec![thumb(&people[20..23])] } else { Vec::new() };
-            message(n, from, if n % 5 == 0 { strange } else { "hello" }, reactions)
-        });
-        let messages: Vec<_> = messages.collect();
-        let stretch = Stretch {
-            epoch: "e".parse().expect("an epoch"),
-            offset: Offset(30),
-            first: Offset(1),
-            latest: Offset(30),
-            messages,
-            mine: crate::wire::Mine::new(),
-        };
-        (stretch, Members { count: 2, people: people[23..25].to_vec() })
-    }
-
-    fn page_of(you: Person, form_key: Key, (stretch, members): (Stretch, Members)) -> Page {
-        let group = "lobby".parse().expect("a name");
-        Page::Room(RoomPage { group, you, stretch, members, form_key, longest: 65_536, mistake: None })
-    }
-
-    /// The page as it is rendered, and its nonce.
-    async fn rendered(page: Page) -> (String, String) {
-        let (parts, body) = render(StatusCode::OK, page, Request::default()).await.into_parts();
-        let policy = &parts.headers[header::CONTENT_SECURITY_POLICY];
-        let html = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
-        let html = String::from_utf8(html.into()).expect("UTF-8");
-        (html, nonce_of(policy).expect("a nonce").to_owned())
-    }
-
-    #[tokio::test]
-    async fn what_is_filled_in_is_the_page_that_is_rendered_for_each_of_two_hundred_readers() {
-        // Another test may have done so.
-        let _ = any_spawner::Executor::init_tokio();
-        let mut runner = proptest::test_runner::TestRunner::deterministic();
-        let mut name = || {
-            let name = r#"[a-z<>&"'\\ 王é👍]{1,40}"#.new_tree(&mut runner).expect("a name").current();
-            if name.trim().is_empty() { "Ann".to_owned() } else { name }
-        };
-        let people: Vec<_> = (0..200).map(|n| person(&format!("g{n:x}"), &name())).collect();
-        let shown = room(&people);
-        let stand_in = StandIn::new();
-        let (html, nonce) = rendered(page_of(stand_in.you.clone(), stand_in.form_key.clone(), shown.clone())).await;
-        let template = Template::of(html, &nonce, &stand_in, &shown.0, &shown.1).expect("a page");
-        let mut filled = 0;
-        for (n, reader) in people.iter().enumerate() {
-            // Who has put a reaction, and who is there, is named where they read "you".
-            assert_eq!(template.is_for(reader, false), !(20..25).contains(&n), "{n}");
-            if !template.is_for(reader, false) {
-                continue;
-            }
-            let key = crate::server::random::fresh_key();
-            let (html, nonce) = rendered(page_of(reader.clone(), key.clone(), shown.clone())).await;
-            let ours = template.fill(reader, &key, &nonce);
-            if let Some(at) = ours.bytes().zip(html.bytes()).position(|(ours, theirs)| ours != theirs) {
-                let around = |page: &str| {
-                    String::from_utf8_lossy(&page.as_bytes()[at.saturating_sub(120)..(at + 60).min(page.len())]).into_owned()
-                };
-                panic!("{reader:?} at {at}:\n{}\n{}", around(&ours), around(&html));
-            }
-            assert_eq!(ours.len(), html.len());
-            let mut inflated = String::new();
-            let gzip = template.fill_gzip(reader, &key, &nonce);
-            flate2::read::GzDecoder::new(&*gzip).read_to_string(&mut inflated).expect("gzip");
-            assert!(inflated == html, "{reader:?} in gzip");
-            assert!(gzip.len() * 3 < html.len(), "{} of {}", gzip.len(), html.len());
-            filled += 1;
-        }
-        assert_eq!(filled, 195);
-        assert!(template.is_for(&people[20], true), "who is new has put nothing");
-    }
-
-    #[test]
-    fn a_policy_says_its_nonce() {
-        assert_eq!(nonce_of(&policy("abc").expect("a header")), Some("abc"));
-    }
 
     #[test]
     fn only_own_paths_are_led_to() {

@@ -1,4 +1,4 @@
-//! The newest page of each room, rendered once a change for all of its readers.
+//! The newest page of each room, and the page of the list of rooms, rendered once a change for all of its readers.
 //!
 //! ```text
 //!   GET ─► where the room's stream stands, who is there ─► the same as in the cache? ─ yes ─► Template::fill ─► the reader's page
@@ -22,7 +22,7 @@ use std::{
 use parking_lot::Mutex;
 
 pub(super) use self::template::{StandIn, Template};
-use crate::wire::{Group, Members, Position};
+use crate::wire::{Group, Members, Position, RoomList};
 
 /// A page is rendered anew after this time, also when nothing is new.
 const FRESH: Duration = Duration::from_secs(1);
@@ -36,6 +36,7 @@ const PLACE: usize = 8 << 10;
 #[derive(Default)]
 pub struct RoomPages {
     rooms: Mutex<Rooms>,
+    list: Place<RoomList>,
 }
 
 #[derive(Default)]
@@ -45,25 +46,25 @@ struct Rooms {
 }
 
 struct Kept {
-    place: Arc<Place>,
+    place: Arc<Place<Position>>,
     used: Instant,
     bytes: usize,
 }
 
-/// Where a room's page is: held while it is rendered.
-type Place = tokio::sync::Mutex<Option<Arc<Shared>>>;
+/// Where a page is: held while it is rendered.
+type Place<V> = tokio::sync::Mutex<Option<Arc<Shared<V>>>>;
 
-/// What was rendered, and what of.
-pub(super) struct Shared {
-    pub(super) head: Position,
+/// What was rendered, and what of: of a room where its stream stood.
+pub(super) struct Shared<V> {
+    pub(super) of: V,
     pub(super) members: Members,
     /// Before anything of it was read.
     pub(super) made: Instant,
     pub(super) template: Template,
 }
 
-impl Shared {
-    /// Whether it may be what would be rendered now: if the stream stands where it stood then, it is.
+impl<V> Shared<V> {
+    /// Whether it may be what would be rendered now: if what it is of is the same, it is.
     fn may_stand(&self, members: &Members) -> bool {
         self.made.elapsed() < FRESH && self.members == *members
     }
@@ -77,29 +78,27 @@ impl RoomPages {
         group: &Group,
         members: &Members,
         head: impl Future<Output = Result<Position, E>>,
-        render: impl Future<Output = Result<Option<Shared>, E>>,
-    ) -> Result<Option<Arc<Shared>>, E> {
-        let came = Instant::now();
+        render: impl Future<Output = Result<Option<Shared<Position>>, E>>,
+    ) -> Result<Option<Arc<Shared<Position>>>, E> {
         let place = self.place(group);
-        let kept = place.lock().await.clone();
-        if let Some(kept) = kept.filter(|kept| kept.may_stand(members))
-            && head.await? == kept.head
-        {
-            return Ok(Some(kept));
-        }
-        let mut shared = place.lock().await;
-        // What another has rendered meanwhile was read since this was asked for.
-        if let Some(shared) = shared.as_ref().filter(|shared| shared.made >= came && shared.members == *members) {
-            return Ok(Some(Arc::clone(shared)));
-        }
-        *shared = None;
-        let made = render.await?.map(Arc::new);
-        self.weigh(group, &place, made.as_ref().map_or(0, |made| made.template.weight()));
-        shared.clone_from(&made);
-        Ok(made)
+        let render = async {
+            let made = render.await?;
+            self.weigh(group, &place, made.as_ref().map_or(0, |made| made.template.weight()));
+            Ok(made)
+        };
+        get(&place, members, head, render).await
     }
 
-    fn place(&self, group: &Group) -> Arc<Place> {
+    /// The page of the list of rooms: as it was rendered, if `list` is the same, or as `render` does it now.
+    pub(super) async fn list<E>(
+        &self,
+        list: impl Future<Output = Result<RoomList, E>>,
+        render: impl Future<Output = Result<Option<Shared<RoomList>>, E>>,
+    ) -> Result<Option<Arc<Shared<RoomList>>>, E> {
+        get(&self.list, &Members::default(), list, render).await
+    }
+
+    fn place(&self, group: &Group) -> Arc<Place<Position>> {
         let mut rooms = self.rooms.lock();
         if let Some(kept) = rooms.by_group.get_mut(group) {
             kept.used = Instant::now();
@@ -113,13 +112,37 @@ impl RoomPages {
     }
 
     /// A room's page takes so much now.
-    fn weigh(&self, group: &Group, place: &Arc<Place>, bytes: usize) {
+    fn weigh(&self, group: &Group, place: &Arc<Place<Position>>, bytes: usize) {
         let mut rooms = self.rooms.lock();
         // Where it had to make room meanwhile it goes with the last who reads it.
         if rooms.by_group.get(group).is_some_and(|kept| Arc::ptr_eq(&kept.place, place)) {
             rooms.weigh(group, bytes);
         }
     }
+}
+
+/// What is in its place, if `now` is what it is of, or what `render` makes.
+async fn get<V: PartialEq, E>(
+    place: &Place<V>,
+    members: &Members,
+    now: impl Future<Output = Result<V, E>>,
+    render: impl Future<Output = Result<Option<Shared<V>>, E>>,
+) -> Result<Option<Arc<Shared<V>>>, E> {
+    let came = Instant::now();
+    let kept = place.lock().await.clone();
+    if let Some(kept) = kept.filter(|kept| kept.may_stand(members))
+        && now.await? == kept.of
+    {
+        return Ok(Some(kept));
+    }
+    let mut shared = place.lock().await;
+    // What another has rendered meanwhile was read since this was asked for.
+    if let Some(shared) = shared.as_ref().filter(|shared| shared.made >= came && shared.members == *members) {
+        return Ok(Some(Arc::clone(shared)));
+    }
+    *shared = None;
+    shared.clone_from(&render.await?.map(Arc::new));
+    Ok(shared.clone())
 }
 
 impl Rooms {

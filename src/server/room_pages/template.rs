@@ -1,4 +1,4 @@
-//! A page of a room as all of its readers see it, with places for what is each one's own.
+//! A page as all of its readers see it, with places for what is each one's own.
 //!
 //! It is [rendered](Template::of) once, for a stand-in whose name, id and form key nobody can guess. Where these stand in the HTML, and in
 //! the data beside it, is where the reader's own go; so does a fresh nonce wherever the one of the rendering stands. A message of the
@@ -13,11 +13,13 @@ use crate::{
         gzip::{Deflated, Gzip, gzip},
         random,
     },
-    wire::{Key, Members, Person, Stretch},
+    wire::{Key, Person, Stored},
 };
 
 /// What comes before the classes of a row that only some have.
 const ROW: &str = "class=\"message";
+/// A page with less is deflated whole for each reader, in bytes.
+const SHORT: usize = 8 << 10;
 /// The class of a message of the reader's own.
 const MINE: &str = " mine";
 
@@ -112,13 +114,13 @@ impl Writing {
 }
 
 impl Template {
-    /// Of a page that was rendered for the stand-in with this nonce; none where it does not look as it should.
+    /// Of a page that was rendered for the stand-in with this nonce, and has these messages and names these people; none where it does not look as it should.
     pub(in crate::server) fn of(
         html: String,
         nonce: &str,
         stand_in: &StandIn,
-        stretch: &Stretch,
-        members: &Members,
+        messages: &[Stored],
+        people: &[Person],
     ) -> Option<Self> {
         let mut places = Vec::new();
         let key = stand_in.form_key.to_string();
@@ -141,15 +143,15 @@ impl Template {
         places.push(Place { start: hue.0, end: hue.1, what: Own::Hue });
         places.push(Place { start: initial.0, end: initial.1, what: Own::Initial });
         let mut at = initial.1;
-        for message in &stretch.messages {
+        for message in messages {
             let row = format!("id=\"message-{}\"", message.offset);
             at += html[at..].find(&row)? + row.len();
             at += html[at..].find(ROW)? + ROW.len();
             places.push(Place { start: at, end: at, what: Own::Mine(message.message.from.id.clone()) });
         }
         places.sort_by_key(|place| place.start);
-        let reactions = || stretch.messages.iter().flat_map(|stored| &stored.message.content.reactions);
-        let named = reactions().flat_map(|reaction| &reaction.from).chain(&members.people);
+        let reactions = || messages.iter().flat_map(|stored| &stored.message.content.reactions);
+        let named = reactions().flat_map(|reaction| &reaction.from).chain(people);
         Some(Self {
             places,
             named: named.map(|person| person.id.clone()).collect(),
@@ -178,9 +180,11 @@ impl Template {
         page
     }
 
-    /// The same in gzip: what is alike for all was deflated before, unless one of the messages is the reader's own.
+    /// The same in gzip: what is alike for all was deflated before, unless one of the messages is the reader's own, or the page is so short
+    /// that in parts it would be half as long again.
     pub(in crate::server) fn fill_gzip(&self, reader: &Person, form_key: &Key, nonce: &str) -> Vec<u8> {
-        if self.places.iter().any(|place| matches!(&place.what, Own::Mine(author) if *author == reader.id)) {
+        let has_own = || self.places.iter().any(|place| matches!(&place.what, Own::Mine(author) if *author == reader.id));
+        if self.html.len() < SHORT || has_own() {
             return gzip(self.fill(reader, form_key, nonce).as_bytes());
         }
         let (mut page, mut own) = (Gzip::with_capacity(self.html.len() / 4), String::new());
