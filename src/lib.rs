@@ -8,6 +8,10 @@
 // Leptos nests the types of its views; the compiler asks for more room.
 #![recursion_limit = "512"]
 
+// What tests of other crates have stands in tests of this one as well.
+#[cfg(test)]
+extern crate self as confab;
+
 pub mod app;
 pub mod wire;
 

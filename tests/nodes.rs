@@ -9,7 +9,7 @@
 //! on whatever node. `crowd` are the people who hold them to it while, in `one_store`, Redis or the database fails, and in
 //! `dead_node` a node is killed, and in `kills` Redis or the database dies fifty times. They also see in `restart` what becomes of a
 //! server that has nobody beside it. `presence` is about who is there, `revocation` about what is taken
-//! back from somebody, `changes` about what becomes of what was said. `model` takes
+//! back from somebody, `counters` about a kind of topic in a folder of its own, the `counter`, `changes` about what becomes of what was said. `model` takes
 //! pages, each a `tab`, on two nodes through whatever comes, at random, and `statements` counts what a question costs the database.
 //!
 //! Clients and servers are those of `tests/server`, Redis and the programs in Python those of `tests/support`.
@@ -30,6 +30,10 @@ mod support;
 mod cluster;
 #[path = "nodes/changes.rs"]
 mod changes;
+#[path = "nodes/counter/mod.rs"]
+mod counter;
+#[path = "nodes/counters.rs"]
+mod counters;
 #[path = "nodes/crossing.rs"]
 mod crossing;
 #[path = "nodes/crowd.rs"]

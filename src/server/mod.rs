@@ -66,6 +66,7 @@ use self::{
     layers::ChannelLayer,
     lease::Leases,
     limits::{EXPORTS, Limits, SEARCHES},
+    noun::{Make, Parts},
     origins::{Hosts, Origins},
     personal::Personal,
     presence::{Presence, Times},
@@ -76,7 +77,7 @@ use self::{
     settings::Settings,
     store::{Log, MemoryStore},
     telemetry::{Measured, Metrics},
-    topics::Topics,
+    topics::{NOUNS, Topics},
     transports::websocket::CloseCode,
     turns::Turns,
     visitors::Proxies,
@@ -96,21 +97,23 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// # Errors
 /// The store cannot be opened, or the channel layer not started.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-    let layer = layer::start(&settings.channel_layers.default)?;
-    run_on(layer, settings, listener, shutdown).await
+    run_with(None, NOUNS, settings, listener, shutdown).await
 }
 
-/// The same on a channel layer that is there already, whatever the settings say of the layer except for `group_expiry`.
+/// The same with these nouns beside the rooms; and on a channel layer that is there already, if one is, whatever the settings say of
+/// the layer except for `group_expiry`.
 ///
 /// # Errors
-/// The store cannot be opened.
-pub async fn run_on(
-    layer: Arc<dyn ChannelLayer>,
+/// The store cannot be opened, or the channel layer not started.
+pub async fn run_with(
+    layer: Option<Arc<dyn ChannelLayer>>,
+    nouns: &[Make],
     settings: Settings,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
-    let (services, durable) = start(layer, &settings).await?;
+    let layer = layer.map_or_else(|| layer::start(&settings.channel_layers.default), Ok)?;
+    let (services, durable) = start(layer, nouns, &settings).await?;
     let Settings { server, store, limits, .. } = settings;
     let answers = server.answers();
     info!("answering requests that ask for: {answers}; server.hosts names more");
@@ -127,7 +130,11 @@ pub async fn run_on(
 }
 
 /// Makes what a server works with, its parts at work already; and gives its store, to be put away at the end.
-async fn start(layer: Arc<dyn ChannelLayer>, settings: &Settings) -> Result<(Arc<Services>, Arc<dyn Log>), Error> {
+async fn start(
+    layer: Arc<dyn ChannelLayer>,
+    nouns: &[Make],
+    settings: &Settings,
+) -> Result<(Arc<Services>, Arc<dyn Log>), Error> {
     // Leptos renders on this runtime. The only error is that a server in the same process has said so before.
     let _ = Executor::init_tokio();
     let Settings { server, store, channel_layers, rooms, tokens, limits } = settings;
@@ -138,7 +145,7 @@ async fn start(layer: Arc<dyn ChannelLayer>, settings: &Settings) -> Result<(Arc
     // Who may say on one connection whatever they like may do so on many.
     let of_account = limits.messages_per_second.and(limits.messages_per_second_per_account);
     let bytes_of_account = limits.bytes_per_second.and(limits.bytes_per_second_per_account);
-    let storage::Opened { log: durable, search, commits } = storage::open(store, &server.data).await?;
+    let storage::Opened { log: durable, search, records, commits } = storage::open(store, &server.data).await?;
     let (volatile, volatile_commits) = MemoryStore::new(REMEMBERED);
     let group_expiry = channel_layers.default.group_expiry;
     let hub = Hub::start(Arc::clone(&layer), rooms::read_direct, group_expiry, metrics.fan_out.clone())?;
@@ -158,8 +165,10 @@ async fn start(layer: Arc<dyn ChannelLayer>, settings: &Settings) -> Result<(Arc
     // What nodes tell each other about people is no message of anybody.
     let presence = Presence::start(Arc::clone(&unmeasured), Times::default(), |sink| hub.share('p', sink));
     let leases = Leases::start(unmeasured, &presence, group_expiry, |sink| hub.share('l', sink)).await;
+    let parts = Parts { records, layer: Arc::clone(&layer), hub: Arc::clone(&hub), leases: Arc::clone(&leases) };
+    let others = nouns.iter().map(|make| make(&parts)).collect();
     let services = Arc::new(Services {
-        topics: Arc::new(Topics { rooms: Arc::clone(&rooms), personal: Arc::clone(&personal) }),
+        topics: Arc::new(Topics { rooms: Arc::clone(&rooms), personal: Arc::clone(&personal), others }),
         rooms,
         personal,
         presence,

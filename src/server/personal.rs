@@ -23,7 +23,7 @@ use super::{
     noun::Opened,
     random,
 };
-use crate::wire::{self, Offset, Person, Position, Push, State, Topic};
+use crate::wire::{self, Offset, Person, Position, Topic};
 
 /// The type of such an event in the layer.
 const KIND: &str = "confab.me";
@@ -136,21 +136,6 @@ impl Opened for Mine {
     fn feed(&self) -> Arc<dyn Feed> {
         Arc::new(self.clone())
     }
-
-    async fn head(&self) -> Result<Position, Unavailable> {
-        Ok(self.0.held.lock().head.clone())
-    }
-
-    /// Who comes anew begins here and now: what was told before is in what they have been given otherwise.
-    async fn catch_up(&self, since: Option<&Position>) -> Result<(Position, State), Unavailable> {
-        let held = self.0.held.lock();
-        let since = since.filter(|since| {
-            since.epoch == held.head.epoch && held.first() <= since.offset.next() && since.offset <= held.head.offset
-        });
-        let push = |(at, event): (Offset, &wire::Event)| Push { topic: Topic::Me, offset: Some(at), event: event.clone() };
-        let events = since.map_or_else(Vec::new, |since| held.after(since.offset).map(push).collect());
-        Ok((held.head.clone(), State { recovered: since.is_some(), events, ..State::default() }))
-    }
 }
 
 #[async_trait]
@@ -202,7 +187,7 @@ mod tests {
             layers::{MemoryLayer, MemoryOptions},
             telemetry::FanOut,
         },
-        wire::Renamed,
+        wire::{Renamed, State},
     };
 
     fn person(n: usize) -> Person {

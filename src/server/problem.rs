@@ -75,6 +75,8 @@ pub enum Problem {
     NothingSent(Topic),
     #[error("nothing can be written in {0}")]
     NothingWritten(Topic),
+    #[error("a topic is {0}")]
+    NoKind(String),
     #[error("{0} is not open to you any more")]
     TakenBack(Topic),
     #[error("{0}")]
@@ -297,6 +299,12 @@ impl IntoResponse for Problem {
 impl From<Problem> for CommandError {
     fn from(problem: Problem) -> Self {
         problem.error()
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        Problem::from(error).into()
     }
 }
 

@@ -377,7 +377,7 @@ mod tests {
         settings.server.data = data.path().to_owned();
         settings.limits.requests_per_second = NonZeroU32::new(1);
         let layer = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
-        let (services, _) = start(layer, &settings).await.unwrap();
+        let (services, _) = start(layer, &[], &settings).await.unwrap();
         let app = router(services);
         let asked = async |method: Method, path: &str, host: &'static str, peer: &str| {
             let peer = Peer(SocketAddr::new(peer.parse().unwrap(), 4711));

@@ -1,8 +1,11 @@
 //! A session: `confab.v1` over any way out. One connection, many topics; every command gets one answer.
 //!
-//! A text is [parsed](Request::parse), costs some of the [`Allowance`], and is carried out. Which topics there are and what may be done in
+//! A text is [parsed](Asked::parse), costs some of the [`Allowance`], and is carried out. Which topics there are and what may be done in
 //! them the session does not know: it [opens](crate::server::topics::Topics::open) them, joins their feeds and hands them what is done.
 
+#[cfg(test)]
+#[path = "../../tests/nodes/counter/mod.rs"]
+mod counter;
 mod open;
 
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -16,7 +19,7 @@ use crate::{
         assets::BUILD,
         hub::{Form, Outbound, Reachable, Unavailable, v1},
         lease::Lease,
-        noun::Opened,
+        noun::{Act, Opened},
         problem::Problem,
         quota::Owed,
         scope::{Flow, LONG, Scope},
@@ -25,7 +28,7 @@ use crate::{
         visitors::Household,
     },
     wire::{
-        self, Act, Answer, Code, Command, CommandError, Group, Join, Outcome, Position, Reply, Request, ServerFrame, State,
+        self, Answer, Asked, Code, Command, CommandError, Group, Join, Outcome, Position, Reply, Request, ServerFrame, State,
         Topic, Typing, Welcome,
     },
 };
@@ -54,6 +57,13 @@ enum Level<'p> {
     Head,
     /// What they need to be level, who are here or have nothing.
     Since(Option<&'p Position>),
+}
+
+/// What is to be done.
+enum Todo {
+    Command(Command),
+    /// With a command of a noun's own.
+    Act(Act),
 }
 
 /// An answer that has gone out already, or one that has not.
@@ -122,14 +132,15 @@ impl Session {
         outbound.tap().heard(&text);
         let length = text.len();
         let came = self.allowance.receive(length);
-        let (id, command) = match Request::parse(&text) {
-            Ok(Request { id, command }) => (Some(id), Ok(command)),
+        let (id, command) = match Asked::parse(&text) {
+            Ok(Asked::Request(Request { id, command })) => (Some(id), Ok(Todo::Command(command))),
+            Ok(Asked::Other(other)) => (Some(other.id), self.scope.topics.read(&other).map(Todo::Act)),
             Err((id, error)) => (id, Err(error)),
         };
         // Its JSON may be six times as long, and it may have to wait.
         drop((text, turn));
         // Pings are never refused, since a client needs them to know that it is not cut off; nonsense is.
-        let (allowed, pause) = if matches!(command, Ok(Command::Ping(_))) {
+        let (allowed, pause) = if matches!(command, Ok(Todo::Command(Command::Ping(_)))) {
             (Ok(()), self.allowance.charge_bytes(length))
         } else {
             let taken = came.and_then(|()| self.allowance.take(length));
@@ -180,7 +191,11 @@ impl Session {
         problem.into()
     }
 
-    async fn carry_out(&mut self, id: Option<u64>, command: Command, outbound: &Outbound) -> Answered {
+    async fn carry_out(&mut self, id: Option<u64>, todo: Todo, outbound: &Outbound) -> Answered {
+        let command = match todo {
+            Todo::Command(command) => command,
+            Todo::Act(act) => return self.act(act).await,
+        };
         match command {
             Command::Join(join) => {
                 self.allowance.advance();
@@ -196,7 +211,7 @@ impl Session {
                 let joined = self.open.lock().joined.remove(&leave.topic);
                 joined.map(|_| Some(Answer::Done {})).ok_or_else(|| not_joined(&leave.topic))
             }
-            Command::Act { topic, act } => self.act(&topic, act).await,
+            Command::Act { topic, act } => self.act(Act::new(topic, act.bytes(), act)).await,
             Command::Typing(typing) => self.typing(&typing).map(|()| Some(Answer::Done {})),
             Command::Ping(_) => Ok(Some(Answer::Done {})),
         }
@@ -213,17 +228,17 @@ impl Session {
     }
 
     /// Does something in a topic that was joined, when there is room for one more event on the way to its members.
-    async fn act(&self, topic: &Topic, act: Act) -> Answered {
+    async fn act(&self, act: Act) -> Answered {
         let line = {
             let open = self.open.lock();
-            let joined = open.joined.get(topic).ok_or_else(|| not_joined(topic))?;
-            self.allowance.charge_copies(act.bytes(), joined.membership.members());
+            let joined = open.joined.get(&act.topic).ok_or_else(|| not_joined(&act.topic))?;
+            self.allowance.charge_copies(act.bytes, joined.membership.members());
             joined.membership.line()
         };
         line.has_room().await;
         // It may have been taken back meanwhile.
-        let opened = self.open.lock().joined.get(topic).map(|joined| Arc::clone(&joined.opened));
-        let offset = opened.ok_or_else(|| not_joined(topic))?.act(act).await?;
+        let opened = self.open.lock().joined.get(&act.topic).map(|joined| Arc::clone(&joined.opened));
+        let offset = opened.ok_or_else(|| not_joined(&act.topic))?.act(act).await?;
         Ok(Some(Answer::Sent { offset }))
     }
 
@@ -237,7 +252,7 @@ impl Session {
             }
         }
         self.open.begin();
-        let opened = self.scope.topics.open(&topic, &self.scope.person)?;
+        let opened = self.scope.topics.open(&topic, &self.scope.person).await?;
         let answer = |at, state| {
             let outcome = Outcome::Ok(Answer::Joined { at, state });
             ServerFrame::Reply(Reply { id, outcome })
@@ -434,7 +449,7 @@ mod tests {
         let mut settings = Settings::default();
         settings.server.data = data.path().to_owned();
         let layer = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
-        let (services, _) = start(layer, &settings).await.unwrap();
+        let (services, _) = start(layer, &[counter::make], &settings).await.unwrap();
         Scope {
             person: wire::Person { id: "g1".to_owned(), name: "Ann".to_owned() },
             payer: Payer { account: None, address: None },
@@ -448,6 +463,40 @@ mod tests {
             leases: Arc::clone(&services.leases),
             limits: services.limits,
         }
+    }
+
+    /// All that a client is sent which presses a counter.
+    async fn counted(over_socket: bool) -> Vec<Value> {
+        let data = tempfile::tempdir().unwrap();
+        let scope = scope(&data).await;
+        let mut client = Client::open(&scope, over_socket).await;
+        let outbound = client.outbound.clone();
+        client.session.open(outbound).await;
+        let mut sent = vec![client.next().await];
+        for (command, answers) in [
+            (json!({"id": 1, "press": {"topic": "counter/a"}}), 1),
+            (json!({"id": 2, "join": {"topic": "counter/a"}}), 1),
+            (json!({"id": 3, "press": {"topic": "counter/a"}}), 2),
+            (json!({"id": 4, "press": {"topic": "counter/a"}}), 2),
+            (json!({"id": 5, "join": {"topic": "counter/a", "since": {"epoch": "presses", "offset": 1}}}), 1),
+            (json!({"id": 6, "leave": {"topic": "counter/a"}}), 1),
+        ] {
+            client.say(command).await;
+            let begin = sent.len();
+            for _ in 0..answers {
+                sent.push(client.next().await);
+            }
+            sent[begin..].sort_by_key(Value::to_string);
+        }
+        sent
+    }
+
+    #[tokio::test]
+    async fn every_way_out_is_sent_the_same_of_a_noun_in_a_folder_of_its_own() {
+        let (socket, mailbox) = (counted(true).await, counted(false).await);
+        assert_eq!(socket, mailbox);
+        let values: Vec<_> = socket.iter().filter_map(|frame| frame["event"]["value"].as_u64()).collect();
+        assert_eq!(values, [1, 2]);
     }
 
     /// All that a client is sent which does one thing after the other.
@@ -578,7 +627,7 @@ mod tests {
                     ann.say(json!({"id": 1, "join": {"topic": "room/a"}})).await;
                     ann.next().await;
                 }
-                let slow = Arc::new(Slow::new(scope.topics.open(&topic, &scope.person).ok().unwrap()));
+                let slow = Arc::new(Slow::new(scope.topics.open(&topic, &scope.person).await.ok().unwrap()));
                 let (outbound, open) = (ann.outbound.clone(), Arc::clone(&ann.session.open));
                 open.begin();
                 let answer =
@@ -622,7 +671,8 @@ mod tests {
     /// Clients of these addresses that are connected, and a room for each.
     async fn at_addresses(data: &tempfile::TempDir, addresses: [&str; 3]) -> (Arc<Hub>, [Client; 3], [Arc<Slow>; 3]) {
         let scope = scope(data).await;
-        let room = || Arc::new(Slow::new(scope.topics.open(&"room/a".parse().unwrap(), &scope.person).ok().unwrap()));
+        let topic = "room/a".parse().unwrap();
+        let room = async || Arc::new(Slow::new(scope.topics.open(&topic, &scope.person).await.ok().unwrap()));
         let client = async |address: &str| {
             let address = Some(Visitor::direct(address.parse().unwrap()).household());
             let scope = Scope { payer: Payer { account: None, address }, ..scope.clone() };
@@ -631,7 +681,7 @@ mod tests {
             client
         };
         let [first, second, third] = addresses.map(client);
-        (Arc::clone(&scope.hub), [first.await, second.await, third.await], [room(), room(), room()])
+        (Arc::clone(&scope.hub), [first.await, second.await, third.await], [room().await, room().await, room().await])
     }
 
     #[tokio::test]

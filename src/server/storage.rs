@@ -4,20 +4,21 @@ use std::{error::Error, path::Path, sync::Arc};
 
 use super::{
     settings::{Durability, StoreSettings, StoreUrl},
-    store::{self, Commits, Log, PostgresStore, Search, SqliteStore},
+    store::{self, Commits, Log, PostgresStore, Records, Search, SqliteStore},
 };
 
 /// An open store.
 pub(super) struct Opened {
     pub(super) log: Arc<dyn Log>,
     pub(super) search: Arc<dyn Search>,
+    pub(super) records: Arc<dyn Records>,
     pub(super) commits: Commits,
 }
 
 impl Opened {
-    fn new<S: Log + Search + 'static>((store, commits): (S, Commits)) -> Self {
+    fn new<S: Log + Search + Records + 'static>((store, commits): (S, Commits)) -> Self {
         let store = Arc::new(store);
-        Self { log: Arc::clone(&store) as Arc<dyn Log>, search: store, commits }
+        Self { log: Arc::clone(&store) as _, search: Arc::clone(&store) as _, records: store, commits }
     }
 }
 

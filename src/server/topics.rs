@@ -2,13 +2,22 @@
 
 use std::sync::Arc;
 
-use super::{noun::Opened, personal::Personal, rooms::Rooms};
-use crate::wire::{CommandError, Person, Topic};
+use super::{
+    noun::{Act, Make, Noun, Opened},
+    personal::Personal,
+    problem::Problem,
+    rooms::Rooms,
+};
+use crate::wire::{CommandError, Other, Person, Topic};
+
+/// The nouns that have a folder of their own, a line each.
+pub const NOUNS: &[Make] = &[];
 
 /// The nouns of this server.
 pub struct Topics {
     pub rooms: Arc<Rooms>,
     pub personal: Arc<Personal>,
+    pub others: Vec<Arc<dyn Noun>>,
 }
 
 impl Topics {
@@ -16,11 +25,34 @@ impl Topics {
     ///
     /// # Errors
     /// There is no such topic, or it is not for them.
-    pub fn open(&self, topic: &Topic, person: &Person) -> Result<Arc<dyn Opened>, CommandError> {
+    pub async fn open(&self, topic: &Topic, person: &Person) -> Result<Arc<dyn Opened>, CommandError> {
         match topic {
             Topic::Room(group) => self.rooms.open(person, group),
             Topic::Lobby => Ok(self.rooms.lobby()),
             Topic::Me => Ok(self.personal.open(person)),
+            Topic::Other(topic) => match self.others.iter().find(|noun| noun.kind() == topic.kind()) {
+                Some(noun) => noun.open(topic, person).await,
+                None => Err(Problem::NoKind(self.kinds()).into()),
+            },
         }
+    }
+
+    /// Reads a command that a noun has.
+    ///
+    /// # Errors
+    /// No noun has it, or it is not as it has to be.
+    pub fn read(&self, command: &Other<'_>) -> Result<Act, CommandError> {
+        match self.others.iter().find(|noun| noun.commands().contains(&&*command.name)) {
+            Some(noun) => noun.read(command),
+            None => Err(command.unknown(self.others.iter().flat_map(|noun| noun.commands()).copied())),
+        }
+    }
+
+    /// All kinds of topics, in words.
+    fn kinds(&self) -> String {
+        let others = self.others.iter().map(|noun| format!("{}/{{name}}", noun.kind()));
+        let mut all: Vec<_> = ["room/{group}", "lobby", "me"].map(str::to_owned).into_iter().chain(others).collect();
+        let last = all.pop().unwrap_or_default();
+        format!("{} or {last}", all.join(", "))
     }
 }

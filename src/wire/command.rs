@@ -1,10 +1,10 @@
 //! What a client may ask for.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+    de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor},
     ser::SerializeMap as _,
 };
 
@@ -18,7 +18,23 @@ pub struct Request {
     pub command: Command,
 }
 
-/// The commands; on the wire each is one key beside `id`.
+/// What a client has said, as far as the wire knows it.
+#[derive(Debug)]
+pub enum Asked<'t> {
+    Request(Request),
+    /// It has the form of a command whose name is none of [`Command`]'s.
+    Other(Other<'t>),
+}
+
+/// A command of its own that a noun may have.
+#[derive(Debug)]
+pub struct Other<'t> {
+    pub id: u64,
+    pub name: Cow<'t, str>,
+    text: &'t str,
+}
+
+/// The commands that the wire knows; on the wire each is one key beside `id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Join(Join),
@@ -67,15 +83,15 @@ const LARGEST_ID: u64 = (1 << 53) - 1;
 /// How much is said about a command that cannot be read, in characters: what is wrong may quote as much as the client has sent.
 const LONGEST_COMPLAINT: usize = 300;
 
-impl Request {
+impl<'t> Asked<'t> {
     /// Reads one text message of a client, straight into the command. What is no part of a command is passed over without memory,
     /// however much of it there is and however deep it is nested.
     ///
     /// # Errors
     /// What is wrong with it, with the `id` to answer to where one could be read.
-    pub fn parse(text: &str) -> Result<Self, (Option<u64>, CommandError)> {
+    pub fn parse(text: &'t str) -> Result<Self, (Option<u64>, CommandError)> {
         let error = match serde_json::from_str(text) {
-            Ok(Whole(Some(request))) => return Ok(request),
+            Ok(Whole(Some(request))) => return Ok(Self::Request(request)),
             Ok(Whole(None)) => None,
             Err(error) => Some(error),
         };
@@ -87,15 +103,54 @@ impl Request {
         let (Some(name), 1) = (name, others) else {
             return Err(bad(Some(id), "beside `id` a command has exactly one key, its name".to_owned()));
         };
-        let all: Vec<_> = names().collect();
-        if all.contains(&name.as_str()) {
+        if names().any(|known| known == name) {
             let error = error.map_or_else(|| "an object is needed".to_owned(), |error| error.to_string());
             return Err(bad(Some(id), format!("{name}: {error}")));
         }
-        let name: String = name.chars().take(32).collect();
-        let (last, others) = all.split_last().unwrap_or((&"", &[]));
-        let message = format!("there is no command `{name}`; there are {} and {last}", others.join(", "));
-        Err((Some(id), CommandError::new(Code::UnknownCommand, message)))
+        Ok(Self::Other(Other { id, name, text }))
+    }
+}
+
+impl Other<'_> {
+    /// Reads what is said with it.
+    ///
+    /// # Errors
+    /// It is not of that form.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, CommandError> {
+        struct Body<'n, T>(&'n str, PhantomData<T>);
+
+        impl<'de, T: DeserializeOwned> Visitor<'de> for Body<'_, T> {
+            type Value = Option<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Option<T>, M::Error> {
+                let mut body = None;
+                while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+                    if key == self.0 {
+                        body = Some(map.next_value()?);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(body)
+            }
+        }
+
+        let read = serde_json::Deserializer::from_str(self.text).deserialize_map(Body(&self.name, PhantomData));
+        let complaint = |what: &str| bad(None, format!("{}: {what}", self.name)).1;
+        read.map_err(|error| complaint(&error.to_string()))?.ok_or_else(|| complaint("an object is needed"))
+    }
+
+    /// What is said where no noun has such a command either; `others` are those that nouns have.
+    pub fn unknown(&self, others: impl IntoIterator<Item = &'static str>) -> CommandError {
+        let all: Vec<_> = names().chain(others).collect();
+        let (last, all) = all.split_last().unwrap_or((&"", &[]));
+        let name: String = self.name.chars().take(32).collect();
+        let message = format!("there is no command `{name}`; there are {} and {last}", all.join(", "));
+        CommandError::new(Code::UnknownCommand, message)
     }
 }
 
@@ -184,35 +239,39 @@ impl<'de> Deserialize<'de> for Id {
     }
 }
 
+/// A key, of the text itself where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'t>(#[serde(borrow)] Cow<'t, str>);
+
 /// An object by its keys: what is needed to say what is wrong with a command.
 #[derive(Default)]
-struct Keys {
+struct Keys<'t> {
     id: Option<u64>,
     /// The first key beside it, and how many there are.
-    name: Option<String>,
+    name: Option<Cow<'t, str>>,
     others: usize,
 }
 
-impl<'de> Deserialize<'de> for Keys {
+impl<'de> Deserialize<'de> for Keys<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
 
         impl<'de> Visitor<'de> for Object {
-            type Value = Keys;
+            type Value = Keys<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Keys, M::Error> {
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Keys<'de>, M::Error> {
                 let mut keys = Keys::default();
-                while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+                while let Some(Name(key)) = map.next_key()? {
                     if key == "id" {
                         keys.id = Some(map.next_value::<Id>()?.0);
                         continue;
                     }
                     map.next_value::<IgnoredAny>()?;
-                    keys.name.get_or_insert_with(|| key.into_owned());
+                    keys.name.get_or_insert(key);
                     keys.others += 1;
                 }
                 Ok(keys)
@@ -230,8 +289,16 @@ mod tests {
 
     use super::*;
 
+    /// A command that the wire knows; where there are no nouns there are no others.
+    fn parse(text: &str) -> Result<Request, (Option<u64>, CommandError)> {
+        match Asked::parse(text)? {
+            Asked::Request(request) => Ok(request),
+            Asked::Other(other) => Err((Some(other.id), other.unknown([]))),
+        }
+    }
+
     fn refused(text: &str) -> (Option<u64>, Code) {
-        let (id, error) = Request::parse(text).expect_err(text);
+        let (id, error) = parse(text).expect_err(text);
         (id, error.code)
     }
 
@@ -249,15 +316,45 @@ mod tests {
             r#"{"id":7,"typing":{"topic":"room/lobby"}}"#,
             r#"{"id":9007199254740991,"ping":{}}"#,
         ] {
-            let request = Request::parse(text).expect(text);
+            let request = parse(text).expect(text);
             assert_eq!(serde_json::to_string(&request).expect("JSON"), text);
         }
     }
 
     #[test]
+    fn a_command_of_a_nouns_own_is_read_by_the_noun() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Press {
+            topic: Topic,
+        }
+        let topic: Topic = "counter/a.b".parse().expect("a topic");
+        for (text, read) in [
+            (r#"{"id":7,"press":{"topic":"counter/a.b"}}"#, Ok(())),
+            (r#"{"\u0070ress":{"topic":"counter/a.b"},"id":7}"#, Ok(())),
+            (r#"{"id":7,"press":{}}"#, Err("press: missing field `topic` at line 1 column 18")),
+            (r#"{"id":7,"press":null}"#, Err("press: invalid type: null, expected struct Press at line 1 column 20")),
+            (
+                r#"{"id":7,"press":{"topic":"counter/a.b","x":1}}"#,
+                Err("press: unknown field `x`, expected `topic` at line 1 column 42"),
+            ),
+        ] {
+            let Ok(Asked::Other(other)) = Asked::parse(text) else { panic!("{text}") };
+            assert_eq!((other.id, &*other.name), (7, "press"));
+            let (expected, found) = (read.map(|()| Press { topic: topic.clone() }), other.read::<Press>());
+            assert_eq!(
+                found.map_err(|error| (error.code, error.message)),
+                expected.map_err(|text| (Code::BadRequest, text.to_owned()))
+            );
+        }
+        let Ok(Asked::Other(other)) = Asked::parse(r#"{"id":7,"dance":{}}"#) else { panic!("no command") };
+        assert!(other.unknown(["press"]).message.ends_with("react, typing, ping and press"));
+    }
+
+    #[test]
     fn every_command_that_is_named_is_one() {
         for name in names() {
-            let (id, error) = Request::parse(&format!(r#"{{"id":7,"{name}":0}}"#)).expect_err("a number");
+            let (id, error) = parse(&format!(r#"{{"id":7,"{name}":0}}"#)).expect_err("a number");
             assert_eq!((id, error.code), (Some(7), Code::BadRequest), "{name}");
             assert!(error.message.starts_with(&format!("{name}: invalid type: integer `0`, expected ")), "{}", error.message);
         }
@@ -332,7 +429,7 @@ mod tests {
             format!(r#"{{"id":7,"ping":"{long}"}}"#),
             format!(r#""{long}""#),
         ] {
-            let (_, error) = Request::parse(&text).expect_err("no command");
+            let (_, error) = parse(&text).expect_err("no command");
             assert!(error.message.len() < 1_000, "{}", error.message.len());
         }
     }
@@ -353,7 +450,7 @@ mod tests {
     }
 
     fn parsed(text: &str) -> (Option<u64>, Result<Command, Code>) {
-        match Request::parse(text) {
+        match parse(text) {
             Ok(Request { id, command }) => (Some(id), Ok(command)),
             Err((id, error)) => (id, Err(error.code)),
         }

@@ -178,6 +178,12 @@ impl<'de> Deserialize<'de> for MessageId {
     }
 }
 
+impl fmt::Display for OfNoun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.whole)
+    }
+}
+
 /// What a connection can join.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
@@ -187,17 +193,51 @@ pub enum Topic {
     Lobby,
     /// `me`: what concerns the person behind the connection.
     Me,
+    /// `{kind}/{name}`: of another noun.
+    Other(OfNoun),
+}
+
+/// A topic as its noun calls it: `{kind}/{name}`, the kind 1 to 24 of a-z 0-9 -, the name 1 to 64 of A-Z a-z 0-9 _ . -
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OfNoun {
+    whole: Arc<str>,
+    /// Where the name begins.
+    name: u8,
+}
+
+impl OfNoun {
+    /// Of which kind it is.
+    pub fn kind(&self) -> &str {
+        &self.whole[..usize::from(self.name) - 1]
+    }
+
+    pub fn name(&self) -> &str {
+        &self.whole[usize::from(self.name)..]
+    }
+
+    /// None where one of them is not as it has to be.
+    fn new(kind: &str, name: &str) -> Option<Self> {
+        let in_kind = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let in_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+        let good = (1..=24).contains(&kind.len()) && kind.bytes().all(in_kind);
+        let good = good && (1..=64).contains(&name.len()) && name.bytes().all(in_name);
+        let begin = u8::try_from(kind.len() + 1).ok()?;
+        good.then(|| Self { whole: format!("{kind}/{name}").into(), name: begin })
+    }
 }
 
 impl FromStr for Topic {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
+        const RULE: InvalidName = InvalidName("a topic is room/{group}, lobby or me");
         match text.split_once('/') {
             Some(("room", group)) => Ok(Self::Room(group.parse()?)),
+            Some(("lobby" | "me", _)) => Err(RULE),
+            Some((kind, name)) => OfNoun::new(kind, name).map(Self::Other).ok_or(RULE),
             None if text == "lobby" => Ok(Self::Lobby),
             None if text == "me" => Ok(Self::Me),
-            _ => Err(InvalidName("a topic is room/{group}, lobby or me")),
+            None => Err(RULE),
         }
     }
 }
@@ -208,6 +248,7 @@ impl fmt::Display for Topic {
             Self::Room(group) => write!(f, "room/{group}"),
             Self::Lobby => f.write_str("lobby"),
             Self::Me => f.write_str("me"),
+            Self::Other(topic) => topic.fmt(f),
         }
     }
 }
@@ -265,11 +306,27 @@ mod tests {
 
     #[test]
     fn topics_read_back_what_they_print() {
-        for text in ["room/lobby", "lobby", "me"] {
+        for text in ["room/lobby", "lobby", "me", "series/cpu.load_1-m"] {
             assert_eq!(text.parse::<Topic>().map(|t| t.to_string()), Ok(text.to_owned()));
         }
-        for bad in ["", "room", "room/", "room/a/b", "rooms/a", "me/", "lobby/", "series/x"] {
+        for bad in [
+            "",
+            "room",
+            "room/",
+            "room/a/b",
+            "Rooms/a",
+            "me/",
+            "me/a",
+            "lobby/",
+            "series/",
+            "series/x/y",
+            "series/x y",
+            "/x",
+            "series",
+        ] {
             assert!(bad.parse::<Topic>().is_err(), "{bad:?}");
         }
+        let Ok(Topic::Other(series)) = "series/cpu".parse() else { panic!("a series") };
+        assert_eq!((series.kind(), series.name()), ("series", "cpu"));
     }
 }

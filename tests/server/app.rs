@@ -11,7 +11,9 @@ use std::{
 use confab::server::{
     self,
     layers::ChannelLayer,
+    noun::Make,
     settings::{Durability, History, Pattern, RoomRule, Settings},
+    topics::NOUNS,
 };
 use reqwest::{Client, redirect};
 use serde_json::Value;
@@ -43,15 +45,20 @@ impl TestApp {
 
     /// The same with some settings changed.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        Self::begin(None, change).await
+        Self::begin(None, NOUNS, change).await
     }
 
     /// The same on a channel layer of the test's own.
     pub async fn on(layer: Arc<dyn ChannelLayer>, change: impl FnOnce(&mut Settings)) -> Self {
-        Self::begin(Some(layer), change).await
+        Self::begin(Some(layer), NOUNS, change).await
     }
 
-    async fn begin(layer: Option<Arc<dyn ChannelLayer>>, change: impl FnOnce(&mut Settings)) -> Self {
+    /// With nouns of the test's own.
+    pub async fn begin(
+        layer: Option<Arc<dyn ChannelLayer>>,
+        nouns: &'static [Make],
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let mut settings = Settings::default();
         settings.server.data = data.path().to_owned();
@@ -69,10 +76,7 @@ impl TestApp {
             // An error means that the test is over, which is a reason to stop as well.
             let _ = stopped.await;
         };
-        let running = match layer {
-            Some(layer) => tokio::spawn(server::run_on(layer, settings, listener, shutdown)),
-            None => tokio::spawn(server::run(settings, listener, shutdown)),
-        };
+        let running = tokio::spawn(server::run_with(layer, nouns, settings, listener, shutdown));
         Self { address, stop: Some(stop), running, data }
     }
 

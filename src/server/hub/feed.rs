@@ -21,7 +21,9 @@ pub trait Feed: Send + Sync {
     fn topic(&self) -> &Topic;
 
     /// The groups of the channel layer that carry it. The first names it: feeds with the same are one.
-    fn groups(&self) -> LayerGroups;
+    fn groups(&self) -> LayerGroups {
+        LayerGroups::of(self.topic())
+    }
 
     fn policy(&self) -> Policy;
 
@@ -61,6 +63,13 @@ pub struct LayerGroups {
 }
 
 impl LayerGroups {
+    /// What carries a topic, unless its noun says otherwise: one group of its own.
+    pub fn of(topic: &Topic) -> Self {
+        let name = format!("confab.{topic}").replace('/', ".");
+        // never: what a topic is made of may stand there too, and at most 96 bytes of it
+        Self { name: name.parse().expect("letters, digits and signs"), beside: None } // never: see above
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &GroupName> {
         std::iter::once(&self.name).chain(&self.beside)
     }

@@ -8,7 +8,7 @@ use super::{Access, AlterError, CatchUp, PostError, Refusal, Room, Rooms};
 use crate::{
     server::{
         hub::{Feed, Unavailable},
-        noun::Opened,
+        noun::{self, Opened},
         problem::Problem,
         store::{Alteration, Entry},
     },
@@ -47,8 +47,8 @@ impl Opened for Access<Room> {
         Ok((head, State { recovered, events, mine, ..State::default() }))
     }
 
-    async fn act(&self, act: Act) -> Result<Option<Offset>, CommandError> {
-        match act {
+    async fn act(&self, act: noun::Act) -> Result<Option<Offset>, CommandError> {
+        match act.what()? {
             Act::Send { key, text } => {
                 let posted = self.post(key, written(&text)?).await.map_err(|error| refused(error, Problem::NotTaken))?;
                 Ok(posted.offset)

@@ -83,4 +83,12 @@ pub trait Records: Send + Sync {
     /// The database refuses one of the statements, or cannot write now: nothing is written. Where the connection to it is lost at the end,
     /// nobody knows whether it is.
     async fn write(&self, statements: Vec<Statement>) -> Result<Results, StoreError>;
+
+    /// The same of one statement.
+    ///
+    /// # Errors
+    /// As with several.
+    async fn write_one(&self, statement: Statement) -> Result<Written, StoreError> {
+        self.write(vec![statement]).await?.pop().unwrap_or_else(|| Ok(Written::default()))
+    }
 }
