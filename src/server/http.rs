@@ -177,8 +177,10 @@ async fn connection(stream: TcpStream, peer: Peer, app: Router, mut stop: watch:
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
+        // What is under way may take all that the task may do at a stretch.
+        biased;
         () = speaking.gives_way() => return,
+        ended = serving.as_mut() => ended,
         _ = stop.changed() => {
             serving.as_mut().graceful_shutdown();
             serving.await

@@ -65,7 +65,7 @@ pub(super) async fn export(
 ) -> Result<Response, Problem> {
     let group = group.map_err(Problem::NoName)?;
     // From before it is asked for.
-    let holder = Arc::new(Holding { topic: Topic::Room(group.clone()), line });
+    let holder = Arc::new(Holding { topic: Topic::Room(group.clone()), line: line.clone() });
     let lease = services.leases.grant(who.person(), &holder);
     let access = services.rooms.enter(who.person(), &group)?;
     if version < Version::HTTP_11 {
@@ -80,7 +80,7 @@ pub(super) async fn export(
     let reached = Offset(begun.first.0.saturating_sub(1));
     let quotas = Arc::clone(&services.quotas);
     let payer = Payer { account: None, address: visitor.paying() };
-    let export = Export { access, group, begun, reached, unreadable: 0, quotas, payer, _kept: (place, holder, lease) };
+    let export = Export { access, group, begun, reached, unreadable: 0, quotas, payer, line, _kept: (place, holder, lease) };
     Ok((headers, Body::from_stream(export.chunks())).into_response())
 }
 
@@ -111,6 +111,8 @@ struct Export<K> {
     /// What is sent is charged as it goes by; the next page waits until its address has paid for those before.
     quotas: Arc<Quotas>,
     payer: Payer,
+    /// It ends with this.
+    line: Line,
     /// Lives as long as the export.
     _kept: K,
 }
@@ -129,6 +131,8 @@ enum Cut {
     Store(StoreError),
     /// What is still to be sent is held no more: the room keeps only its newest messages, or began anew.
     Gone,
+    /// The room is not open to its reader any more.
+    TakenBack,
     Form(serde_json::Error),
 }
 
@@ -140,6 +144,7 @@ impl<K> Export<K> {
                 let group = &export.group;
                 match &cut {
                     Cut::Store(cause) => error!(%group, %cause, "an export was cut off"),
+                    Cut::TakenBack => debug!(%group, "an export was cut off, since the room was taken back"),
                     Cut::Gone => debug!(%group, "an export was cut off, since the rest is held no more"),
                     Cut::Form(cause) => error!(%group, %cause, "an export was cut off"),
                 }
@@ -155,6 +160,9 @@ impl<K> Export<K> {
             return Ok(None);
         }
         self.quotas.paid(self.payer).await;
+        if self.line.is_cut() {
+            return Err(Cut::TakenBack);
+        }
         let mut lines = Vec::new();
         let Some(part) = self.part().await.map_err(Cut::Store)? else {
             let line = self.unreadable().await.map_err(Cut::Store)?;

@@ -85,6 +85,11 @@ impl Line {
         self.0.is_cut.store(true, Relaxed);
         self.0.give_way.notify_one();
     }
+
+    /// Whether it shall end: who has more to send finds out by this, since a task that always can go on does not look up.
+    pub(in crate::server) fn is_cut(&self) -> bool {
+        self.0.is_cut.load(Relaxed)
+    }
 }
 
 /// A connection's place among all, given back when the last who holds it drops it.
