@@ -5,9 +5,11 @@ import { Room, freshRoom } from './room.ts';
 
 test('who is signed out is somebody new in all tabs, and nothing that was written is left', async ({ page, context }) => {
   const name = freshRoom();
-  const tabs = [await Room.open(page, name), await Room.open(await context.newPage(), name)];
+  const one = await Room.open(page, name);
+  const other = await Room.open(await context.newPage(), name);
+  const tabs = [one, other];
   const you = (room: Room) => room.page.getByRole('button', { name: /^You are/ });
-  const before = await you(tabs[0]).innerText();
+  const before = await you(one).innerText();
   for (const tab of tabs) await tab.composer.fill('between us');
   const answer = await context.request.post('/me', { form: { forget: 'yes', next: '/' } });
   expect(answer.ok()).toBe(true);
@@ -19,6 +21,6 @@ test('who is signed out is somebody new in all tabs, and nothing that was writte
     expect(kept).not.toContain('between us');
   }
   // Whoever they are now can talk.
-  await tabs[0].say('hello');
-  await tabs[1].shows('hello');
+  await one.say('hello');
+  await other.shows('hello');
 });
