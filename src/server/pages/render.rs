@@ -208,7 +208,7 @@ mod tests {
             let around = |page: &str| {
                 String::from_utf8_lossy(&page.as_bytes()[at.saturating_sub(120)..(at + 60).min(page.len())]).into_owned()
             };
-            panic!("{reader:?} at {at}:\n{}\n{}", around(&ours), around(&html));
+            panic!("{reader:?} at {at}:\n{}\n{}", around(&ours), around(html));
         }
         assert_eq!(ours.len(), html.len());
         let mut inflated = String::new();
