@@ -55,6 +55,24 @@ test('what is typed before the page is alive survives a reload', async ({ page }
   await expect(room.composer).toHaveValue('half a thought');
 });
 
+test('a message that waited in a page of an earlier version is sent', async ({ page }) => {
+  const name = freshRoom();
+  const room = await Room.open(page, name);
+  await page.evaluate((name) => {
+    // As 0.1.0 kept it: a key and a text.
+    sessionStorage.setItem(`confab:unsent:${name}`, JSON.stringify([[crypto.randomUUID(), 'from before']]));
+  }, name);
+  // What the page has when it is left is written over what is there.
+  await page.evaluate((name) => {
+    const kept = sessionStorage.getItem(`confab:unsent:${name}`)!;
+    addEventListener('pagehide', () => sessionStorage.setItem(`confab:unsent:${name}`, kept));
+  }, name);
+  await page.reload();
+  await room.isConnected();
+  await room.shows('from before');
+  await expect(page.locator('.message.pending')).toHaveCount(0);
+});
+
 test('Enter before the page is alive sends what is written, once', async ({ page }) => {
   const hasCome = await slow(page);
   const name = freshRoom();

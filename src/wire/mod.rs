@@ -1,7 +1,7 @@
 //! What crosses the network, as types: both sides compile this and nothing here does I/O.
 //!
-//! A client sends a [`Request`] (a number and a [`Command`], which mostly is an [`Act`] in a topic) and gets exactly one [`Reply`] with the same number.
-//! Whatever happens in a [`Topic`] reaches its members as a [`Push`]: an [`Event`] and, where the topic keeps
+//! A client sends a [`Request`] (a number and a [`Command`], which mostly is an [`Act`] in a topic) and gets exactly one [`Reply`] with the
+//! same number. Whatever happens in a [`Topic`] reaches its members as a [`Push`]: an [`Event`] and, where the topic keeps
 //! history, the [`Offset`] it has in the topic's stream. Names, positions and times are types of their own; they
 //! are checked where they enter (`FromStr`, serde) and trusted afterwards.
 //!

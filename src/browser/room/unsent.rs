@@ -65,9 +65,15 @@ impl Unsent {
     pub(super) fn restore(&self) -> Vec<Kept> {
         let kept = storage().and_then(|storage| storage.get_item(&self.place).ok().flatten());
         let Some(Value::Array(kept)) = kept.and_then(|text| serde_json::from_str(&text).ok()) else { return Vec::new() };
-        let read = |one: &Value| match Act::from_command(one) {
-            Ok((_, act)) => Some(Kept::Act(act)),
-            Err(_) => read(one).map(Kept::Edit).ok(),
+        let read = |one: &Value| {
+            if one.is_array() {
+                // So versions before had a message that waits.
+                return read(one).map(|(key, text)| Kept::Act(Act::Send { key, text })).ok();
+            }
+            match Act::from_command(one) {
+                Ok((_, act)) => Some(Kept::Act(act)),
+                Err(_) => read(one).map(Kept::Edit).ok(),
+            }
         };
         kept.iter().filter_map(read).collect()
     }

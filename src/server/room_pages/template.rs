@@ -114,7 +114,8 @@ impl Writing {
 }
 
 impl Template {
-    /// Of a page that was rendered for the stand-in with this nonce, and has these messages and names these people; none where it does not look as it should.
+    /// Of a page that was rendered for the stand-in with this nonce, and has these messages and names these people; none where it does not
+    /// look as it should.
     pub(in crate::server) fn of(
         html: String,
         nonce: &str,
