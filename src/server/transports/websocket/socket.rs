@@ -139,9 +139,12 @@ impl Socket {
         } else {
             queue.push(frames, 0);
         }
-        let slow = if self.backlog > 0 && queue.weight() - queue.grace > self.backlog {
+        // What is over the connection's own bound is given up before it counts on the address.
+        let is_slow = self.backlog > 0 && queue.weight() - queue.grace > self.backlog;
+        let of_address = if is_slow { 0 } else { self.count(&mut queue) };
+        let slow = if is_slow {
             Some(format!("more than {} bytes are waiting to be read", self.backlog))
-        } else if self.backlog > 0 && self.count(&mut queue) > TIMES * self.backlog {
+        } else if self.backlog > 0 && of_address > TIMES * self.backlog {
             Some(format!("more than {} bytes are waiting to be read on all connections of your address", TIMES * self.backlog))
         } else {
             None
@@ -150,8 +153,8 @@ impl Socket {
             queue.abandon();
             self.counted.slow_close();
             self.end(&mut queue, CloseCode::SLOW_READER, &reason);
+            self.count(&mut queue);
         }
-        self.count(&mut queue);
         if !queue.waiting.is_empty() || queue.phase != Phase::Open {
             self.task.wake();
         }
