@@ -260,18 +260,24 @@ const OF_POSTGRES: &[&str] = &[
     include_str!("../../migrations/postgres/0006_reactors.sql"),
 ];
 
+/// Makes the tables of an earlier version.
+async fn schema_of(client: &tokio_postgres::Client, version: i32, migrations: &[&str]) {
+    let meta =
+        "CREATE SCHEMA confab; SET search_path = confab; CREATE TABLE meta (version integer NOT NULL, seed bytea NOT NULL)";
+    client.batch_execute(meta).await.expect("the schema");
+    let version = client.execute("INSERT INTO meta VALUES ($1, uuid_send(gen_random_uuid()))", &[&version]).await;
+    assert_eq!(version.expect("the version"), 1);
+    for migration in migrations {
+        client.batch_execute(migration).await.expect("the tables");
+    }
+}
+
 #[tokio::test]
 async fn a_postgresql_database_from_before_there_were_rows_shows_what_it_showed_and_refuses_the_old_server() {
     let server: Arc<Postgres> = Postgres::shared().await;
     let url = server.database().await;
     let client = connection(&url).await;
-    let meta =
-        "CREATE SCHEMA confab; SET search_path = confab; CREATE TABLE meta (version integer NOT NULL, seed bytea NOT NULL);
-        INSERT INTO meta VALUES (6, uuid_send(gen_random_uuid()))";
-    client.batch_execute(meta).await.expect("the schema");
-    for migration in OF_POSTGRES {
-        client.batch_execute(migration).await.expect("the tables");
-    }
+    schema_of(&client, 6, OF_POSTGRES).await;
     let room = "INSERT INTO rooms (name, epoch, head, latest) VALUES ('lobby', 'old-epoch', 4, 4)";
     client.batch_execute(room).await.expect("a room");
     // U+0000 in a name is the escape of JSON, and no text of PostgreSQL's.
@@ -313,16 +319,11 @@ async fn a_server_of_before_there_were_names_goes_on_beside_this_one() {
     let server: Arc<Postgres> = Postgres::shared().await;
     let url = server.database().await;
     let old = connection(&url).await;
-    let meta =
-        "CREATE SCHEMA confab; SET search_path = confab; CREATE TABLE meta (version integer NOT NULL, seed bytea NOT NULL);
-        INSERT INTO meta VALUES (7, uuid_send(gen_random_uuid()))";
-    old.batch_execute(meta).await.expect("the schema");
-    for migration in OF_POSTGRES.iter().chain(&[
+    let of_records = [
         include_str!("../../migrations/records/0001_reactions.sql"),
         include_str!("../../migrations/records/0001_reactions.postgres.sql"),
-    ]) {
-        old.batch_execute(migration).await.expect("the tables");
-    }
+    ];
+    schema_of(&old, 7, &[OF_POSTGRES, &of_records].concat()).await;
     old.batch_execute("INSERT INTO rooms (name, epoch, head, latest) VALUES ('lobby', 'old-epoch', 1, 1)")
         .await
         .expect("a room");
