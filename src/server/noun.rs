@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use tracing::debug;
 
 use super::{
+    accounts::Asker,
     hub::{Entry, Feed, Hub, LayerGroups, Missed, News, Place, Policy, Unavailable},
     layers::{ChannelLayer, Event},
     lease::Leases,
     problem::Problem,
     store::Records,
 };
-use crate::wire::{CommandError, OfNoun, Offset, Other, Person, Position, Push, State, Topic};
+use crate::wire::{CommandError, OfNoun, Offset, Other, Position, Push, State, Topic};
 
 /// A kind of topic with a folder of its own.
 #[async_trait]
@@ -40,7 +41,7 @@ pub trait Noun: Send + Sync {
     ///
     /// # Errors
     /// There is no such topic, or it is not for them.
-    async fn open(&self, topic: &OfNoun, person: &Person) -> Result<Arc<dyn Opened>, CommandError>;
+    async fn open(&self, topic: &OfNoun, asker: Asker<'_>) -> Result<Arc<dyn Opened>, CommandError>;
 }
 
 /// What a noun works with.

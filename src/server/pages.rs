@@ -141,7 +141,7 @@ pub(super) async fn go_to_room(
 async fn alike(services: &Services, who: &Who, entered: &Group) -> Option<Group> {
     let there = services.rooms.alike(entered).await.ok()??;
     // Of a room that was last used long ago, or whose members have come and gone without a word, the list says nothing.
-    let access = enter(services, who, Ok(entered.clone())).ok()?;
+    let access = enter(services, who, Ok(entered.clone())).await.ok()?;
     let is_used = !access.page(Slice::Latest, 1).await.ok()?.messages.is_empty();
     (!is_used).then_some(there)
 }
@@ -164,7 +164,7 @@ pub(super) async fn search(
     let Query(SearchFor { q, room }) = Query::try_from_uri(request.uri()).unwrap_or_default();
     let access = match room.trim() {
         "" => None,
-        name => match enter(&services, &who, name.parse()) {
+        name => match enter(&services, &who, name.parse()).await {
             Ok(access) => Some(access),
             Err(refusal) => return refused(refusal, request).await,
         },
@@ -226,7 +226,7 @@ impl Part {
 /// `GET /room/{group}/`: the newest messages; or a part of the past with `?before=OFFSET`, `?after=OFFSET` or
 /// `?around=OFFSET`.
 pub(super) async fn room(State(services): State<Arc<Services>>, who: Who, Named(group): Named, request: Request) -> Response {
-    let access = match enter(&services, &who, group) {
+    let access = match enter(&services, &who, group).await {
         Ok(access) => access,
         Err(refusal) => return refused(refusal, request).await,
     };
@@ -332,7 +332,7 @@ pub(super) async fn post_message(
     Named(group): Named,
     request: Request,
 ) -> Response {
-    let access = match enter(&services, &who, group) {
+    let access = match enter(&services, &who, group).await {
         Ok(access) => access,
         Err(refusal) => return refused(refusal, request).await,
     };
@@ -507,8 +507,8 @@ pub(super) async fn not_found(_: State<Arc<Services>>, request: Request) -> Resp
     refused(Problem::NoAddress, request).await
 }
 
-fn enter(services: &Services, who: &Who, group: Result<Group, InvalidName>) -> Result<Access<Room>, Refusal> {
-    services.rooms.enter(who.person(), &group.map_err(|_| Refusal::NotFound)?)
+async fn enter(services: &Services, who: &Who, group: Result<Group, InvalidName>) -> Result<Access<Room>, Refusal> {
+    services.rooms.enter(who.asker(), &group.map_err(|_| Refusal::NotFound)?).await
 }
 
 /// A page on why there is no other.

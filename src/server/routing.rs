@@ -146,7 +146,7 @@ fn with_slash(group: &Group, query: Option<&str>) -> Response {
 /// A WebSocket of a group.
 async fn socket(State(services): State<Arc<Services>>, who: Who, Named(group): Named, request: Request) -> Response {
     match group {
-        Ok(group) => upgrade(&services, &who, Some(group), request),
+        Ok(group) => upgrade(&services, &who, Some(group), request).await,
         Err(reason) => {
             if is_upgrade(request.headers()) {
                 services.metrics.refuse(Refused::NotFound);
@@ -158,11 +158,11 @@ async fn socket(State(services): State<Arc<Services>>, who: Who, Named(group): N
 
 /// A WebSocket of no group.
 async fn socket_alone(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
-    upgrade(&services, &who, None, request)
+    upgrade(&services, &who, None, request).await
 }
 
 /// Answers the handshake and leaves the connection to its consumer.
-fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut request: Request) -> Response {
+async fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut request: Request) -> Response {
     if !is_upgrade(request.headers()) {
         return Problem::OnlySocket.text();
     }
@@ -191,6 +191,7 @@ fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut reques
     let account = who.account();
     let scope = Scope {
         person: who.person().clone(),
+        kind: who.asker().kind,
         payer: Payer { account, address: visitor.paying() },
         accounts: Arc::clone(&services.accounts),
         quotas: Arc::clone(&services.quotas),
@@ -217,9 +218,9 @@ fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut reques
     // As everywhere, what comes from the server's own machine has no bound as one address.
     let backlog = visitor.paying().map(|_| Arc::clone(&kept.1.backlog));
     let accepted = if is_v1 {
-        V1::connect(scope).map(|consumer| accept(services, consumer, protocol, handshake, upgrade, backlog, kept))
+        V1::connect(scope).await.map(|consumer| accept(services, consumer, protocol, handshake, upgrade, backlog, kept))
     } else {
-        Plain::connect(scope).map(|consumer| accept(services, consumer, protocol, handshake, upgrade, backlog, kept))
+        Plain::connect(scope).await.map(|consumer| accept(services, consumer, protocol, handshake, upgrade, backlog, kept))
     };
     accepted.unwrap_or_else(|Refuse { status, reason }| {
         services.metrics.refuse(match status {

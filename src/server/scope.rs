@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::http::StatusCode;
 
 use super::{
-    accounts::Account,
+    accounts::{Account, Asker, Kind},
     bucket::Buckets,
     hub::Hub,
     lease::Leases,
@@ -25,6 +25,7 @@ pub(super) const LONG: usize = 16 * 1024;
 #[derive(Clone)]
 pub struct Scope {
     pub person: Person,
+    pub kind: Kind,
     /// Whose bounds hold beside the connection's own.
     pub payer: Payer,
     /// What each account says, this one too.
@@ -39,6 +40,13 @@ pub struct Scope {
     pub presence: Arc<Presence>,
     pub leases: Arc<Leases>,
     pub limits: Limits,
+}
+
+impl Scope {
+    /// Who asks for what is opened on the connection.
+    pub fn asker(&self) -> Asker<'_> {
+        Asker { person: &self.person, kind: self.kind }
+    }
 }
 
 /// Refused before the handshake is answered.

@@ -74,13 +74,16 @@ impl Session {
     ///
     /// # Errors
     /// That is not for whoever asks.
-    pub fn new<E>(scope: Scope, open_address: impl FnOnce(&Scope) -> Result<Option<Arc<dyn Opened>>, E>) -> Result<Self, E> {
+    pub async fn new<E>(
+        scope: Scope,
+        open_address: impl AsyncFnOnce(&Scope) -> Result<Option<Arc<dyn Opened>>, E>,
+    ) -> Result<Self, E> {
         let allowance = Allowance::new(&scope.limits, scope.payer, &scope.accounts, &scope.quotas);
         let open = Arc::new(Open::default());
         // From before it is asked for until it is joined.
         open.begin();
         let lease = scope.leases.grant(&scope.person, &open);
-        let address = open_address(&scope)?;
+        let address = open_address(&scope).await?;
         Ok(Self { scope, address, allowance, open, _lease: lease, link: None })
     }
 
@@ -252,7 +255,7 @@ impl Session {
             }
         }
         self.open.begin();
-        let opened = self.scope.topics.open(&topic, &self.scope.person).await?;
+        let opened = self.scope.topics.open(&topic, self.scope.asker()).await?;
         let answer = |at, state| {
             let outcome = Outcome::Ok(Answer::Joined { at, state });
             ServerFrame::Reply(Reply { id, outcome })
@@ -362,6 +365,7 @@ mod tests {
 
     use super::*;
     use crate::server::{
+        accounts::Kind,
         hub::{Feed, Hub, Mailbox},
         layers::{MemoryLayer, MemoryOptions},
         lease::{Holder as _, Taken},
@@ -398,7 +402,7 @@ mod tests {
                 let mailbox = Arc::new(Mailbox::default());
                 (Outbound::Mailbox(Arc::clone(&mailbox)), Reader::Mailbox(mailbox))
             };
-            let session = Session::new(scope.clone(), |_| Ok::<_, ()>(None)).unwrap();
+            let session = Session::new(scope.clone(), async |_| Ok::<_, ()>(None)).await.unwrap();
             Self { session, outbound, reader, bytes: Vec::new() }
         }
 
@@ -452,6 +456,7 @@ mod tests {
         let (services, _) = start(layer, &[counter::make], &settings).await.unwrap();
         Scope {
             person: wire::Person { id: "g1".to_owned(), name: "Ann".to_owned() },
+            kind: Kind::Guest,
             payer: Payer { account: None, address: None },
             accounts: Arc::clone(&services.accounts),
             quotas: Arc::clone(&services.quotas),
@@ -627,7 +632,7 @@ mod tests {
                     ann.say(json!({"id": 1, "join": {"topic": "room/a"}})).await;
                     ann.next().await;
                 }
-                let slow = Arc::new(Slow::new(scope.topics.open(&topic, &scope.person).await.ok().unwrap()));
+                let slow = Arc::new(Slow::new(scope.topics.open(&topic, scope.asker()).await.ok().unwrap()));
                 let (outbound, open) = (ann.outbound.clone(), Arc::clone(&ann.session.open));
                 open.begin();
                 let answer =
@@ -672,7 +677,7 @@ mod tests {
     async fn at_addresses(data: &tempfile::TempDir, addresses: [&str; 3]) -> (Arc<Hub>, [Client; 3], [Arc<Slow>; 3]) {
         let scope = scope(data).await;
         let topic = "room/a".parse().unwrap();
-        let room = async || Arc::new(Slow::new(scope.topics.open(&topic, &scope.person).await.ok().unwrap()));
+        let room = async || Arc::new(Slow::new(scope.topics.open(&topic, scope.asker()).await.ok().unwrap()));
         let client = async |address: &str| {
             let address = Some(Visitor::direct(address.parse().unwrap()).household());
             let scope = Scope { payer: Payer { account: None, address }, ..scope.clone() };

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::{
+    accounts::Asker,
     noun::{Act, Make, Noun, Opened},
     personal::Personal,
     problem::Problem,
     rooms::Rooms,
 };
-use crate::wire::{CommandError, Other, Person, Topic};
+use crate::wire::{CommandError, Other, Topic};
 
 /// The nouns that have a folder of their own, a line each.
 pub const NOUNS: &[Make] = &[];
@@ -25,13 +26,13 @@ impl Topics {
     ///
     /// # Errors
     /// There is no such topic, or it is not for them.
-    pub async fn open(&self, topic: &Topic, person: &Person) -> Result<Arc<dyn Opened>, CommandError> {
+    pub async fn open(&self, topic: &Topic, asker: Asker<'_>) -> Result<Arc<dyn Opened>, CommandError> {
         match topic {
-            Topic::Room(group) => self.rooms.open(person, group),
+            Topic::Room(group) => self.rooms.open(asker, group).await,
             Topic::Lobby => Ok(self.rooms.lobby()),
-            Topic::Me => Ok(self.personal.open(person)),
+            Topic::Me => Ok(self.personal.open(asker.person)),
             Topic::Other(topic) => match self.others.iter().find(|noun| noun.kind() == topic.kind()) {
-                Some(noun) => noun.open(topic, person).await,
+                Some(noun) => noun.open(topic, asker).await,
                 None => Err(Problem::NoKind(self.kinds()).into()),
             },
         }

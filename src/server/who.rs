@@ -16,7 +16,7 @@ use axum::{
 };
 
 use super::{
-    accounts::{Account, Guest, Program, Unknown},
+    accounts::{Account, Asker, Guest, Kind, Program, Unknown},
     problem::Problem,
     services::Services,
 };
@@ -38,6 +38,15 @@ impl Who {
             Self::Guest(guest) => &guest.person,
             Self::Program(program) => &program.person,
         }
+    }
+
+    /// What matters of it to the rules of what may be opened.
+    pub fn asker(&self) -> Asker<'_> {
+        let kind = match self {
+            Self::Guest(_) => Kind::Guest,
+            Self::Program(_) => Kind::Program,
+        };
+        Asker { person: self.person(), kind }
     }
 
     /// Who this is when something is counted. None for somebody who has shown no secret, and can be nobody else, and for a program,

@@ -3,9 +3,11 @@
 //! have put reactions are called (`store/log/names.rs`). A program
 //! that pushes over the HTTP API is known by its token, which the settings have.
 
+mod asker;
 mod cookies;
 mod guest;
 mod program;
 
+pub use asker::{Asker, Kind};
 pub use guest::{Account, Guest};
 pub use program::{Program, Programs, Unknown};

@@ -67,7 +67,7 @@ pub(super) async fn export(
     // From before it is asked for.
     let holder = Arc::new(Holding { topic: Topic::Room(group.clone()), line: line.clone() });
     let lease = services.leases.grant(who.person(), &holder);
-    let access = services.rooms.enter(who.person(), &group)?;
+    let access = services.rooms.enter(who.asker(), &group).await?;
     if version < Version::HTTP_11 {
         return Err(Problem::OldHttp);
     }

@@ -64,6 +64,6 @@ pub(super) async fn messages(
     let Query(part) = part.map_err(|rejection| Problem::Unreadable(rejection.body_text()))?;
     let (slice, limit) = (part.slice()?, part.limit.get()?);
     let group = group.map_err(Problem::NoName)?;
-    let access = services.rooms.enter(who.person(), &group)?;
+    let access = services.rooms.enter(who.asker(), &group).await?;
     Ok(Json(access.page(slice, limit).await?))
 }

@@ -76,7 +76,7 @@ pub(super) async fn in_room(
     let Parameters(search) = search.map_err(|rejection| Problem::Unreadable(rejection.body_text()))?;
     let (query, limit) = search.read()?;
     let group = group.map_err(Problem::NoName)?;
-    let access = services.rooms.enter(who.person(), &group)?;
+    let access = services.rooms.enter(who.asker(), &group).await?;
     found(&services, visitor, async move { access.search(&query, limit).await }).await
 }
 

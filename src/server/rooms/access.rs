@@ -446,6 +446,7 @@ mod tests {
         *,
     };
     use crate::server::{
+        accounts::Asker,
         hub::Hub,
         layers::{Channel, ChannelLayer, MemoryLayer, MemoryOptions, Sink},
         settings::{GroupTemplate, Pattern, RoomEvents, RoomRule},
@@ -512,7 +513,7 @@ mod tests {
         let rooms =
             Rooms::start(vec![rule], Stores { durable, search: None, volatile }, &layer, &hub, 100, &Appends::default());
         let person = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
-        let access = rooms.enter(&person, &"lobby".parse().unwrap()).ok().unwrap();
+        let access = rooms.enter(Asker::guest(&person), &"lobby".parse().unwrap()).await.ok().unwrap();
         access.post("k".parse().unwrap(), Text::written("hello").unwrap()).await.unwrap();
         access.post_binary(vec![1, 2]).await.unwrap();
         access.relay(Event::new("tick")).await.unwrap();

@@ -188,6 +188,7 @@ mod tests {
     use super::*;
     use crate::{
         server::{
+            accounts::Asker,
             layers::{MemoryLayer, MemoryOptions},
             rooms::{Rooms, Stores, read_direct},
             settings::Settings,
@@ -213,7 +214,7 @@ mod tests {
         let stores = Stores { durable, search: None, volatile };
         let rooms = Rooms::start(Settings::default().rooms, stores, &layer, &hub, 100, &Appends::default());
         let ann = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
-        let access = rooms.enter(&ann, &"a".parse().unwrap()).ok().unwrap();
+        let access = rooms.enter(Asker::guest(&ann), &"a".parse().unwrap()).await.ok().unwrap();
         for n in 1..=50 {
             access.post(format!("k{n}").parse().unwrap(), Text::written("hello").unwrap()).await.unwrap();
         }

@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use super::{Access, AlterError, CatchUp, PostError, Refusal, Room, Rooms};
 use crate::{
     server::{
+        accounts::Asker,
         hub::{Feed, Unavailable},
         noun::{self, Opened},
         problem::Problem,
         store::{Alteration, Entry},
     },
-    wire::{Act, CommandError, Group, MessageId, Offset, Person, Position, Push, State, Text, Topic},
+    wire::{Act, CommandError, Group, MessageId, Offset, Position, Push, State, Text, Topic},
 };
 
 impl Rooms {
@@ -20,8 +21,8 @@ impl Rooms {
     ///
     /// # Errors
     /// There is no such room, or it is not for this person.
-    pub fn open(self: &Arc<Self>, person: &Person, group: &Group) -> Result<Arc<dyn Opened>, CommandError> {
-        match self.enter(person, group) {
+    pub async fn open(self: &Arc<Self>, asker: Asker<'_>, group: &Group) -> Result<Arc<dyn Opened>, CommandError> {
+        match self.enter(asker, group).await {
             Ok(access) => Ok(Arc::new(access)),
             Err(Refusal::NotFound) => Err(Problem::NoTopic(group.clone()).into()),
             Err(Refusal::Forbidden) => Err(Problem::ClosedTopic(group.clone()).into()),

@@ -35,7 +35,7 @@ pub trait Consumer: Send + Sized + 'static {
     ///
     /// # Errors
     /// The HTTP answer instead of 101.
-    fn connect(scope: Scope) -> Result<Self, Refuse>;
+    async fn connect(scope: Scope) -> Result<Self, Refuse>;
 
     /// The longest message that its clients may send, in bytes.
     fn longest_message(&self) -> usize;

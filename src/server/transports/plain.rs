@@ -78,7 +78,7 @@ impl Holder for Open {
 
 #[async_trait]
 impl Consumer for Plain {
-    fn connect(scope: Scope) -> Result<Self, Refuse> {
+    async fn connect(scope: Scope) -> Result<Self, Refuse> {
         let Some(group) = &scope.group else {
             let reason = "this address carries many topics: ask for the sub-protocol confab.v1, or connect to /room/{group}/";
             return Err(Refuse { status: StatusCode::BAD_REQUEST, reason });
@@ -86,7 +86,7 @@ impl Consumer for Plain {
         let open = Arc::new(Open { topic: Topic::Room(group.clone()), stands: Mutex::new(Stands::Allowed) });
         // From before it is asked for.
         let lease = scope.leases.grant(&scope.person, &open);
-        let access = scope.rooms.enter(&scope.person, group)?;
+        let access = scope.rooms.enter(scope.asker(), group).await?;
         let allowance = Allowance::new(&scope.limits, scope.payer, &scope.accounts, &scope.quotas);
         Ok(Self { scope, access, allowance, random: random::bits_128(), open, _lease: lease })
     }

@@ -22,7 +22,7 @@ pub struct TooMany {
 
 #[async_trait]
 impl Consumer for TooMany {
-    fn connect(_scope: Scope) -> Result<Self, Refuse> {
+    async fn connect(_scope: Scope) -> Result<Self, Refuse> {
         Ok(Self { reason: String::new() })
     }
 

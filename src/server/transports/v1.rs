@@ -22,12 +22,13 @@ pub struct V1(Session);
 
 #[async_trait]
 impl Consumer for V1 {
-    fn connect(scope: Scope) -> Result<Self, Refuse> {
-        let session = Session::new(scope, |Scope { rooms, person, group, .. }| {
-            let room = group.as_ref().map(|group| rooms.enter(person, group)).transpose()?;
-            Ok::<_, Refuse>(room.map(|access| Arc::new(access) as Arc<dyn Opened>))
+    async fn connect(scope: Scope) -> Result<Self, Refuse> {
+        let session = Session::new(scope, async |scope: &Scope| {
+            let Some(group) = &scope.group else { return Ok(None) };
+            let access = scope.rooms.enter(scope.asker(), group).await?;
+            Ok::<_, Refuse>(Some(Arc::new(access) as Arc<dyn Opened>))
         });
-        Ok(Self(session?))
+        Ok(Self(session.await?))
     }
 
     fn longest_message(&self) -> usize {

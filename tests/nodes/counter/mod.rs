@@ -5,13 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use confab::{
     server::{
+        accounts::Asker,
         hub::{Entry, Feed, Missed, Place, Policy, Unavailable},
         layers::Event,
         lease::Taken,
         noun::{Act, Noun, Opened, Parts},
         store::Statement,
     },
-    wire::{self, Code, CommandError, OfNoun, Offset, Other, Person, Position, Topic},
+    wire::{self, Code, CommandError, OfNoun, Offset, Other, Position, Topic},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -58,10 +59,10 @@ impl Noun for Counters {
         Ok(Act::new(topic, 16, person.filter(|_| command.name == "bar")))
     }
 
-    async fn open(&self, topic: &OfNoun, person: &Person) -> Result<Arc<dyn Opened>, CommandError> {
+    async fn open(&self, topic: &OfNoun, asker: Asker<'_>) -> Result<Arc<dyn Opened>, CommandError> {
         self.0.records.write_one(Statement::new(TABLE, [])).await?;
         let sql = "SELECT value FROM presses WHERE name = $1 AND person = $2";
-        if !self.0.records.query(sql, &[topic.to_string().into(), person.id.as_str().into()]).await?.is_empty() {
+        if !self.0.records.query(sql, &[topic.to_string().into(), asker.person.id.as_str().into()]).await?.is_empty() {
             return Err(CommandError::new(Code::Forbidden, "this counter is not open to you"));
         }
         Ok(Arc::new(Counter { parts: self.0.clone(), topic: Topic::Other(topic.clone()) }))
