@@ -53,6 +53,7 @@ fn the_checked_in_file_sets_every_key_to_its_default() {
         "match = ",
         "history = ",
         "guests = ",
+        "make = ",
         "keep_messages = ",
         "keep_days = ",
         "event_type = ",
@@ -289,7 +290,7 @@ fn unknown_keys_are_named_with_what_may_be_meant() {
         ),
         (
             "[[rooms]]\nmatch = \"*\"\ncolour = \"red\"\n",
-            "Leptos.toml:3: rooms[0].colour is not a setting; rooms[0] has match, history, guests, keep_messages, keep_days, event_type, text_key, group, protocols",
+            "Leptos.toml:3: rooms[0].colour is not a setting; rooms[0] has match, history, guests, make, keep_messages, keep_days, event_type, text_key, group, protocols",
         ),
         (
             "\"a\\nb\" = 1\n",
@@ -753,6 +754,7 @@ fn the_effective_settings_load_again() {
         match = "a"
         history = "none"
         guests = false
+        make = "nobody"
         event_type = "a.b_c"
         text_key = "text"
         group = "a"

@@ -10,12 +10,16 @@
 //! [`Holder`] and has a [`Lease`] as long as it does. What is taken back ends where it is held: the fan-out knows nothing of leases, and
 //! costs nothing more. What is not open any more is opened by nobody whom the noun's own rules refuse.
 //!
+//! Where it is a rule that has changed, and not what one person has, a node finds out itself whom that concerns: a noun
+//! [announces](Leases::announce) the change, the noun of every other node [hears](Follower) of it, and each
+//! [ends](Leases::end_for) what is open to whoever may not have it any more.
+//!
 //! Who has lost everything is signed out: the secret that made a guest this person is worth nothing from then on. Of those a node
 //! remembers the last, in memory, as guests have no other place. A node that starts has not heard of them.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -59,6 +63,11 @@ pub trait Holder: Send + Sync {
     fn take_back(&self, taken: &Taken);
 }
 
+/// Hears what the same noun announces on other nodes.
+pub trait Follower: Send + Sync {
+    fn hear(self: Arc<Self>, event: &Event);
+}
+
 /// See the module.
 pub struct Leases {
     layer: Arc<dyn ChannelLayer>,
@@ -72,6 +81,8 @@ pub struct Leases {
     wake: Arc<Notify>,
     /// Other nodes could not be told.
     unsent: Fault,
+    /// Who hears what is announced.
+    follower: OnceLock<Weak<dyn Follower>>,
 }
 
 /// What other nodes were told last.
@@ -114,8 +125,8 @@ impl Leases {
             let sink: Weak<dyn Sink> = leases.clone();
             let me = share(sink);
             let group = "confab.leases".parse().expect("a constant"); // never: letters and a dot
-            let (table, told, wake, unsent) = Default::default();
-            Self { layer, presence: Arc::clone(presence), me, group, table, told, wake, unsent }
+            let (table, told, wake, unsent, follower) = Default::default();
+            Self { layer, presence: Arc::clone(presence), me, group, table, told, wake, unsent, follower }
         });
         let listening = tokio::time::timeout(PATIENCE, leases.listen()).await;
         let first = if matches!(listening, Ok(true)) { expiry / 3 } else { AGAIN };
@@ -153,7 +164,32 @@ impl Leases {
     /// Takes something back from a person: on this node when this resolves, and on the others as soon as the layer has told them.
     pub async fn take_back(&self, person: &str, taken: Taken) {
         self.end(person, &taken);
-        let event = to_layer(person, &taken, &self.me);
+        self.tell_all(to_layer(person, &taken)).await;
+    }
+
+    /// Has the noun of every other node hear of something, as soon as the layer has told them.
+    pub async fn announce(&self, event: Event) {
+        self.tell_all(event).await;
+    }
+
+    /// Who hears what is announced on other nodes; there is one.
+    pub fn follow(&self, follower: Weak<dyn Follower>) {
+        // It is set once, when the server starts.
+        let _ = self.follower.set(follower);
+    }
+
+    /// Ends a topic on this node for all who do not keep it.
+    pub fn end_for(&self, topic: &Topic, keeps: impl Fn(&str) -> bool) {
+        let people: Vec<_> = self.table.lock().by_person.keys().map(Arc::clone).collect();
+        let taken = Taken::Topic(topic.clone());
+        for person in people.iter().filter(|person| !keeps(person)) {
+            self.end(person, &taken);
+        }
+    }
+
+    /// Tells the other nodes, and keeps it to tell it again.
+    async fn tell_all(&self, event: Event) {
+        let event = event.with("node", self.me.as_str());
         {
             let mut told = self.told.lock();
             if told.events.len() == MOST_TOLD {
@@ -243,22 +279,22 @@ async fn keep(leases: Weak<Leases>, wake: Arc<Notify>, first: Duration, every: D
     }
 }
 
-fn to_layer(person: &str, taken: &Taken, me: &Channel) -> Event {
-    let event = Event::new(KIND).with("node", me.as_str()).with("person", person);
+fn to_layer(person: &str, taken: &Taken) -> Event {
+    let event = Event::new(KIND).with("person", person);
     match taken {
         Taken::Everything => event,
         Taken::Topic(topic) => event.with("topic", topic.to_string()),
     }
 }
 
-/// Who says it, from whom and what; none where the event says no such thing.
-fn from_layer(event: &Event) -> Option<(&str, &str, Taken)> {
+/// From whom what is taken; none where the event says no such thing.
+fn from_layer(event: &Event) -> Option<(&str, Taken)> {
     let person = event.get_str("person").filter(|id| event.kind() == KIND && (1..=LONGEST_ID).contains(&id.len()))?;
     let taken = match event.get("topic") {
         Some(_) => Taken::Topic(event.get_str("topic")?.parse().ok()?),
         None => Taken::Everything,
     };
-    Some((event.get_str("node")?, person, taken))
+    Some((person, taken))
 }
 
 impl Table {
@@ -278,10 +314,14 @@ impl Table {
 
 impl Sink for Leases {
     fn deliver(&self, _: &str, event: &Arc<Event>) {
+        if event.get_str("node") == Some(self.me.as_str()) {
+            return;
+        }
+        let follower = || self.follower.get().and_then(Weak::upgrade);
         match from_layer(event) {
-            Some((node, ..)) if node == self.me.as_str() => {}
-            Some((_, person, taken)) => self.end(person, &taken),
-            None => debug!(kind = event.kind(), "something arrived that takes nothing back"),
+            Some((person, taken)) => self.end(person, &taken),
+            None if event.kind() == KIND => debug!("something arrived that takes nothing back"),
+            None => _ = follower().map(|follower| follower.hear(event)),
         }
     }
 
@@ -369,13 +409,12 @@ mod tests {
 
     #[test]
     fn what_goes_by_the_layer_is_read_as_it_was() {
-        let me = "node!l0".parse().unwrap();
         for taken in [Taken::Everything, Taken::Topic("room/a".parse().unwrap())] {
-            let event = to_layer("g1", &taken, &me);
-            assert_eq!(from_layer(&event), Some(("node!l0", "g1", taken)));
+            let event = to_layer("g1", &taken);
+            assert_eq!(from_layer(&event), Some(("g1", taken)));
         }
-        let event = |topic: &str| Event::new(KIND).with("node", "n").with("person", "g1").with("topic", topic);
+        let event = |topic: &str| Event::new(KIND).with("person", "g1").with("topic", topic);
         assert_eq!(from_layer(&event("nothing/at all")), None, "it takes not more than it says");
-        assert_eq!(from_layer(&Event::new("chat.message").with("node", "n").with("person", "g1")), None);
+        assert_eq!(from_layer(&Event::new("chat.message").with("person", "g1")), None);
     }
 }

@@ -72,9 +72,9 @@ use self::{
     presence::{Presence, Times},
     quota::Quotas,
     room_pages::RoomPages,
-    rooms::{Rooms, Stores},
+    rooms::{Registry, Rooms, Stores},
     services::{Connections, Services},
-    settings::Settings,
+    settings::{Settings, StoreUrl},
     store::{Log, MemoryStore},
     telemetry::{Measured, Metrics},
     topics::{NOUNS, Topics},
@@ -149,12 +149,18 @@ async fn start(
     let (volatile, volatile_commits) = MemoryStore::new(REMEMBERED);
     let group_expiry = channel_layers.default.group_expiry;
     let hub = Hub::start(Arc::clone(&layer), rooms::read_direct, group_expiry, metrics.fan_out.clone())?;
+    // What nodes tell each other about people is no message of anybody.
+    let presence = Presence::start(Arc::clone(&unmeasured), Times::default(), |sink| hub.share('p', sink));
+    let leases = Leases::start(unmeasured, &presence, group_expiry, |sink| hub.share('l', sink)).await;
+    let is_shared = store.url != StoreUrl::Sqlite;
+    let registry = Registry::start(Arc::clone(&records), &leases, is_shared).await?;
     let rooms = Rooms::start(
         rooms.clone(),
         Stores {
             durable: (Arc::clone(&durable), commits),
             search: Some(search),
             volatile: (Arc::new(volatile), volatile_commits),
+            registry,
         },
         &layer,
         &hub,
@@ -162,9 +168,6 @@ async fn start(
         &metrics.appends,
     );
     let personal = Arc::new(Personal::new(&layer, &hub));
-    // What nodes tell each other about people is no message of anybody.
-    let presence = Presence::start(Arc::clone(&unmeasured), Times::default(), |sink| hub.share('p', sink));
-    let leases = Leases::start(unmeasured, &presence, group_expiry, |sink| hub.share('l', sink)).await;
     let parts = Parts { records, layer: Arc::clone(&layer), hub: Arc::clone(&hub), leases: Arc::clone(&leases) };
     let others = nouns.iter().map(|make| make(&parts)).collect();
     let services = Arc::new(Services {

@@ -108,6 +108,14 @@ pub trait Opened: Send + Sync {
         Ok((head, State { recovered: since.is_some(), events, ..State::default() }))
     }
 
+    /// Whether the person may write in it now, which the others are told of while they do.
+    ///
+    /// # Errors
+    /// They may not.
+    async fn may_write(&self) -> Result<(), CommandError> {
+        Ok(())
+    }
+
     /// Does something in it. Says where that stands, if it stands anywhere.
     ///
     /// # Errors

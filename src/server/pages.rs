@@ -22,12 +22,12 @@ use tracing::error;
 
 use self::render::{filled, render, takes_gzip, template, with_cookies};
 use super::{
-    accounts::Guest,
+    accounts::{Guest, Kind},
     lease::Taken,
     limits::SEARCH_AGAIN,
     problem::{Problem, lets_in},
     room_pages::{Shared, StandIn},
-    rooms::{Access, NEWEST, Place, PostError, Posted, Refusal, Room},
+    rooms::{Access, NEWEST, Place, PostError, Posted, Reader, Refusal, Room},
     search::{LONGEST_QUERY, Query as SearchQuery},
     services::{Named, Services},
     store::{Slice, StoreError},
@@ -55,11 +55,12 @@ const FOUND: usize = 50;
 pub(super) async fn lobby(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
     let Query(GoTo { group, before }) = Query::try_from_uri(request.uri()).unwrap_or_default();
     let (name, place) = (group.trim(), before.parse::<Place>().ok());
-    if !name.is_empty() || place.is_some() {
+    if !name.is_empty() || place.is_some() || who.asker().kind != Kind::Guest {
         return lobby_with(&services, &who, name, place, Entered::Nothing, request).await;
     }
     // As all see it. The list is read for each, which takes a fraction of what it takes to render it.
-    let list = || services.rooms.list("", Place::default());
+    let everybody = Reader::guest();
+    let list = || services.rooms.list(&everybody, "", Place::default());
     let render = Box::pin(async {
         let (made, of) = (Instant::now(), list().await?);
         let stand_in = StandIn::new();
@@ -103,7 +104,11 @@ async fn lobby_with(
         }
         Entered::Alike(entered, there) => (StatusCode::OK, None, Some(Alike { entered, there })),
     };
-    match services.rooms.list(name, place.unwrap_or_default()).await {
+    let list = async {
+        let reader = services.rooms.reader(who.asker()).await?;
+        services.rooms.list(&reader, name, place.unwrap_or_default()).await
+    };
+    match list.await {
         Ok(list) => {
             let (name, first) = (name.to_owned(), place.is_none());
             let page = Page::Lobby(LobbyPage { you: who.person().clone(), list, name, first, mistake, alike });
@@ -139,7 +144,7 @@ pub(super) async fn go_to_room(
 
 /// See [`go_to_room`]. Where the store cannot say it, the room's own page will say why.
 async fn alike(services: &Services, who: &Who, entered: &Group) -> Option<Group> {
-    let there = services.rooms.alike(entered).await.ok()??;
+    let there = services.rooms.alike(&services.rooms.reader(who.asker()).await.ok()?, entered).await.ok()??;
     // Of a room that was last used long ago, or whose members have come and gone without a word, the list says nothing.
     let access = enter(services, who, Ok(entered.clone())).await.ok()?;
     let is_used = !access.page(Slice::Latest, 1).await.ok()?.messages.is_empty();
@@ -170,7 +175,7 @@ pub(super) async fn search(
         },
     };
     let group = access.as_ref().map(|access| access.room().group.clone());
-    let (status, outcome) = outcome(&services, visitor, access, &q).await;
+    let (status, outcome) = outcome(&services, visitor, (&who, access), &q).await;
     // Of an HTTP request there always is one.
     let here = request.uri().path_and_query().map_or("/search/", |here| here.as_str()).to_owned();
     let page = SearchPage { you: who.person().clone(), group, text: q, longest: LONGEST_QUERY, outcome, here };
@@ -181,7 +186,12 @@ pub(super) async fn search(
     with_cookies(response, who.cookies())
 }
 
-async fn outcome(services: &Services, visitor: Visitor, access: Option<Access<Room>>, text: &str) -> (StatusCode, Outcome) {
+async fn outcome(
+    services: &Services,
+    visitor: Visitor,
+    (who, access): (&Who, Option<Access<Room>>),
+    text: &str,
+) -> (StatusCode, Outcome) {
     if access.as_ref().is_some_and(|access| !access.is_searched()) {
         return (StatusCode::OK, Outcome::NotKept);
     }
@@ -190,10 +200,11 @@ async fn outcome(services: &Services, visitor: Visitor, access: Option<Access<Ro
         return (StatusCode::OK, Outcome::Nothing);
     }
     let rooms = Arc::clone(&services.rooms);
+    let Ok(reader) = rooms.reader(who.asker()).await else { return (Problem::Unavailable.status(), Outcome::Unavailable) };
     let search = async move {
         match access {
             Some(access) => access.search(&query, FOUND).await,
-            None => rooms.search(&query, FOUND).await,
+            None => rooms.search(&reader, &query, FOUND).await,
         }
     };
     let Ok(found) = services.searches.run(visitor.household(), search).await else {
@@ -369,6 +380,10 @@ pub(super) async fn post_message(
             let mistake = format!("This is {} bytes long; a message is at most {longest}.", text.len());
             let status = StatusCode::PAYLOAD_TOO_LARGE;
             room_with(&services, &who, access, None, Some((mistake, text)), status, page).await
+        }
+        Err(PostError::Denied(denied)) => {
+            let status = Problem::from(denied).status();
+            room_with(&services, &who, access, None, Some((format!("{denied}."), text)), status, page).await
         }
         Err(PostError::Unavailable) => {
             let mistake = "The message cannot be taken now. Try again in a moment.".to_owned();

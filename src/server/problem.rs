@@ -51,6 +51,8 @@ pub enum Problem {
     NoRoom,
     #[error("this room is not open to guests")]
     ClosedRoom,
+    #[error("{0}")]
+    NotAllowed(String),
     #[error("there is no such room: {0}")]
     NoSocket(InvalidName),
     #[error("this address is a WebSocket; the page of a room is /room/{{group}}/")]
@@ -199,6 +201,7 @@ impl Problem {
             | Self::ForeignSocket
             | Self::ForeignForm
             | Self::ClosedRoom
+            | Self::NotAllowed(_)
             | Self::ClosedTopic(_)
             | Self::TakenBack(_)
             | Self::Unchangeable(Refused::NotYours)

@@ -61,6 +61,7 @@ impl From<Refusal> for Refuse {
         match refusal {
             Refusal::NotFound => Self { status: StatusCode::NOT_FOUND, reason: "there is no such room" },
             Refusal::Forbidden => Self { status: StatusCode::FORBIDDEN, reason: "this room is not open to guests" },
+            Refusal::Unavailable => Self { status: StatusCode::SERVICE_UNAVAILABLE, reason: "not now; try again" },
         }
     }
 }

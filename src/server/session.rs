@@ -215,12 +215,14 @@ impl Session {
                 joined.map(|_| Some(Answer::Done {})).ok_or_else(|| not_joined(&leave.topic))
             }
             Command::Act { topic, act } => self.act(Act::new(topic, act.bytes(), act)).await,
-            Command::Typing(typing) => self.typing(&typing).map(|()| Some(Answer::Done {})),
+            Command::Typing(typing) => self.typing(&typing).await.map(|()| Some(Answer::Done {})),
             Command::Ping(_) => Ok(Some(Answer::Done {})),
         }
     }
 
-    fn typing(&self, Typing { topic }: &Typing) -> Result<(), CommandError> {
+    async fn typing(&self, Typing { topic }: &Typing) -> Result<(), CommandError> {
+        let opened = self.open.lock().joined.get(topic).map(|joined| Arc::clone(&joined.opened));
+        opened.ok_or_else(|| not_joined(topic))?.may_write().await?;
         let open = self.open.lock();
         let joined = open.joined.get(topic).ok_or_else(|| not_joined(topic))?;
         let Some((room, _)) = &joined.attendance else {

@@ -35,8 +35,8 @@ pub use mistakes::{Mistake, Mistakes, Place};
 pub use room_events::{EventType, GroupTemplate, RoomEvents, TextKey};
 pub use sources::{ConfigFile, Flag, LOG_FORMAT_VARIABLE, LOG_VARIABLE, Loaded, Sources, TOKEN_VARIABLE};
 pub use types::{
-    AllowedHost, AllowedOrigin, Backend, Durability, History, HostName, Invalid, MetricsFor, Origin, Pattern, ProgramName,
-    ProxyNetwork, PushToken, Secret, SerializerFormat, StoreUrl, SubProtocol, host_and_port,
+    AllowedHost, AllowedOrigin, Backend, Durability, History, HostName, Invalid, Makes, MetricsFor, Origin, Pattern,
+    ProgramName, ProxyNetwork, PushToken, Secret, SerializerFormat, StoreUrl, SubProtocol, host_and_port,
 };
 
 use self::{
@@ -179,6 +179,8 @@ pub struct RoomRule {
     pub history: History,
     /// Whether people who are not signed in may enter.
     pub guests: bool,
+    /// Who makes such rooms, and owns them.
+    pub make: Makes,
     /// `keep_messages` and `keep_days` in the file.
     pub keep: Keep,
     /// `event_type`, `text_key` and `group` in the file.
@@ -194,6 +196,7 @@ impl Default for RoomRule {
             matches: Pattern::everything(),
             history: History::Store,
             guests: true,
+            make: Makes::Accounts,
             keep: Keep::default(),
             events: Arc::default(),
             protocols: Vec::new(),

@@ -41,11 +41,11 @@ const fn pushing(path: &'static str, handlers: fn() -> MethodRouter<Arc<Services
 
 /// What can be asked for, below `/api/v1`; axum and `OpenAPI` write parameters alike.
 pub(super) static ROUTES: [Route; 8] = [
-    reading("/rooms", Asks::Nobody, || get(rooms::rooms)),
+    reading("/rooms", Asks::Person, || get(rooms::rooms)),
     reading("/rooms/{group}/messages", Asks::Person, || get(messages::messages)),
     reading("/rooms/{group}/export", Asks::Person, || get(export::export)),
     reading("/rooms/{group}/search", Asks::Person, || get(search::in_room)),
-    reading("/search", Asks::Nobody, || get(search::in_all)),
+    reading("/search", Asks::Person, || get(search::in_all)),
     pushing("/groups/{group}/send", || post(push::to_group)),
     pushing("/channels/{channel}/send", || post(push::to_channel)),
     reading("/openapi.json", Asks::Nobody, || get(openapi::document)),

@@ -24,7 +24,7 @@ use utoipa::ToSchema;
 use super::{Caller, described::ToProgram};
 use crate::{
     server::{
-        accounts::Program,
+        accounts::{Asker, Kind, Program},
         hub::is_nodes_own,
         layers::{Channel, Event, LayerError},
         limits::Limits,
@@ -100,7 +100,12 @@ pub(super) async fn to_group(
     if !program.may_send_to(&group) {
         return Err(Problem::OtherGroup { group, allowed: program.groups().to_vec() });
     }
-    let access = services.rooms.admit(&program.person, &group)?;
+    let asker = Asker { person: &program.person, kind: Kind::Program };
+    let access = services.rooms.enter(asker, &group).await?;
+    access.may_post().await.map_err(|error| match error {
+        PostError::Denied(denied) => denied.into(),
+        PostError::TooLong(_) | PostError::Unavailable => Problem::Unavailable,
+    })?;
     let key = idempotency_key(request.headers())?;
     let items = match read_body(request, &services.limits).await? {
         Body::Text(text) => vec![Item::text(&text, key, &services.limits)?],
@@ -352,7 +357,7 @@ mod tests {
         server::{
             hub::Hub,
             layers::{ChannelLayer, MemoryLayer, MemoryOptions},
-            rooms::{Rooms, Stores, read_direct},
+            rooms::{Registry, Rooms, Stores, read_direct},
             settings::Settings,
             store::{
                 Appended, Bounds, ChangeError, Extent, Listed, Log, Missed, NewChange, NewMessage, Page, Slice, StoreError,
@@ -418,14 +423,20 @@ mod tests {
         let hub = Hub::start(Arc::clone(&layer), read_direct, Duration::from_secs(1), FanOut::default()).unwrap();
         let rooms = Rooms::start(
             Settings::default().rooms,
-            Stores { durable: (Arc::clone(&store), commits()), search: None, volatile: (store, commits()) },
+            Stores {
+                durable: (Arc::clone(&store), commits()),
+                search: None,
+                volatile: (store, commits()),
+                registry: Registry::none(),
+            },
             &layer,
             &hub,
             10,
             &Appends::default(),
         );
         let person = Person { id: "t1".to_owned(), name: "Cron".to_owned() };
-        let access = rooms.admit(&person, &"a".parse().unwrap()).unwrap();
+        let asker = Asker { person: &person, kind: Kind::Program };
+        let access = rooms.enter(asker, &"a".parse().unwrap()).await.ok().unwrap();
         let text = || Text::written("x").unwrap();
         let texts = |count| -> Vec<Item> { (0..count).map(|_| Item::Text { key: fresh_key(), text: text() }).collect() };
         let offsets: Vec<_> = send_all(&access, &texts(2)).await.ok().unwrap().results.iter().map(|done| done.offset).collect();

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use super::described::OfAll;
 use crate::{
-    server::{problem::Problem, rooms::Place, services::Services},
+    server::{problem::Problem, rooms::Place, services::Services, who::Who},
     wire::RoomList,
 };
 
@@ -28,7 +28,7 @@ pub(super) struct Part {
     before: String,
 }
 
-/// The rooms that guests may enter, the one with the newest activity first
+/// The rooms that may be entered, the one with the newest activity first
 #[utoipa::path(
     get,
     path = "/rooms",
@@ -37,6 +37,7 @@ pub(super) struct Part {
 )]
 pub(super) async fn rooms(
     State(services): State<Arc<Services>>,
+    who: Who,
     part: Result<Query<Part>, QueryRejection>,
 ) -> Result<Json<RoomList>, Problem> {
     let Query(Part { name, before }) = part.map_err(|rejection| Problem::Unreadable(rejection.body_text()))?;
@@ -44,5 +45,5 @@ pub(super) async fn rooms(
         "" => Place::default(),
         before => before.parse().map_err(Problem::Before)?,
     };
-    Ok(Json(services.rooms.list(&name, place).await?))
+    Ok(Json(services.rooms.list(&services.rooms.reader(who.asker()).await?, &name, place).await?))
 }

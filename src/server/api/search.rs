@@ -91,12 +91,14 @@ pub(super) async fn in_room(
 pub(super) async fn in_all(
     State(services): State<Arc<Services>>,
     Extension(visitor): Extension<Visitor>,
+    who: Who,
     search: Result<Parameters<Search>, QueryRejection>,
 ) -> Result<Json<Hits>, Problem> {
     let Parameters(search) = search.map_err(|rejection| Problem::Unreadable(rejection.body_text()))?;
     let (query, limit) = search.read()?;
     let rooms = Arc::clone(&services.rooms);
-    found(&services, visitor, async move { rooms.search(&query, limit).await }).await
+    let reader = rooms.reader(who.asker()).await?;
+    found(&services, visitor, async move { rooms.search(&reader, &query, limit).await }).await
 }
 
 /// Searches when it is the turn of the visitor's address.

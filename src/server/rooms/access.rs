@@ -7,14 +7,22 @@ use std::sync::Arc;
 
 use tracing::{debug, error, info};
 
-use super::{NEWEST, Room, Rooms, changes::may_change, events, layer_groups::group_name};
+use super::{
+    NEWEST, Room, Rooms,
+    changes::{may_change, may_moderate},
+    events,
+    layer_groups::group_name,
+    owned::{Act, Denied, Record, Seen, may},
+};
 use crate::{
     server::{
+        accounts::{Asker, Kind},
         layers::{Event, GroupName, LayerError},
         search::{Found, Query},
         settings::History,
         store::{
-            Alteration, Entry, Log, Missed, NewChange, NewMessage, Page, Refused, Slice, StoreError, What, Within, cut_down,
+            Alteration, Appended, Entry, Log, Missed, NewChange, NewMessage, Page, Refused, Slice, StoreError, What, Within,
+            cut_down,
         },
     },
     wire::{
@@ -33,11 +41,13 @@ const ANSWER_BYTES: usize = 512 << 10;
 /// So many people of those whom an answer names are called what they are called now; more there are only where somebody makes them.
 const MOST_NAMED: usize = 1_000;
 
-/// Proof that `person` may use `subject`; made by [`Rooms::enter`] and, for programs, [`Rooms::admit`] alone.
+/// Proof that `person` may read `subject`; made by [`Rooms::enter`] alone. What else they may do in a room that somebody owns is asked each
+/// time: it may be another thing by then.
 #[derive(Clone)]
 pub struct Access<T> {
     subject: T,
     person: Person,
+    kind: Kind,
     rooms: Arc<Rooms>,
 }
 
@@ -58,6 +68,9 @@ pub enum PostError {
 
     /// The store or the layer cannot now; the cause is in the log.
     Unavailable,
+
+    /// They may not, in this room.
+    Denied(Denied),
 }
 
 /// Why a message was not changed.
@@ -67,6 +80,14 @@ pub enum AlterError {
     Refused(Refused),
     /// As with a message.
     Post(PostError),
+}
+
+impl From<StoreError> for PostError {
+    fn from(StoreError::Unavailable(cause): StoreError) -> Self {
+        // The store says in the log when that begins and ends.
+        debug!(%cause, "the store could not be asked whether somebody may do something");
+        Self::Unavailable
+    }
 }
 
 impl From<PostError> for AlterError {
@@ -107,8 +128,8 @@ impl Stream {
 
 impl Access<Room> {
     /// Only where the rules were asked.
-    pub(super) fn new(room: Room, person: &Person, rooms: &Arc<Rooms>) -> Self {
-        Self { subject: room, person: person.clone(), rooms: Arc::clone(rooms) }
+    pub(super) fn new(room: Room, Asker { person, kind }: Asker<'_>, rooms: &Arc<Rooms>) -> Self {
+        Self { subject: room, person: person.clone(), kind, rooms: Arc::clone(rooms) }
     }
 
     pub fn room(&self) -> &Room {
@@ -117,6 +138,36 @@ impl Access<Room> {
 
     pub fn person(&self) -> &Person {
         &self.person
+    }
+
+    /// How they stand in the room now.
+    pub(super) async fn seen(&self) -> Result<Seen, StoreError> {
+        let asker = Asker { person: &self.person, kind: self.kind };
+        self.rooms.stands(asker, &self.subject.group, self.subject.guests).await
+    }
+
+    /// Asks whether they may do something in the room now.
+    async fn allow(&self, act: Act) -> Result<(), PostError> {
+        may(&self.seen().await?, act, Timestamp::now()).map_err(PostError::Denied)
+    }
+
+    /// Asks whether they may say something now.
+    ///
+    /// # Errors
+    /// They may not, or that cannot be found out now.
+    pub async fn may_post(&self) -> Result<(), PostError> {
+        self.allow(Act::Post).await
+    }
+
+    /// What the room is called and about; none where it is nobody's.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn record(&self) -> Result<Option<Record>, StoreError> {
+        match self.rooms.registry.brief(&self.subject.group) {
+            Some(_) => self.rooms.registry.record(&self.subject.group).await,
+            None => Ok(None),
+        }
     }
 
     /// The room's stream; none where the room keeps no history.
@@ -135,7 +186,8 @@ impl Access<Room> {
         if text.len() > self.rooms.longest {
             return Err(PostError::TooLong(self.rooms.longest));
         }
-        let Room { group, history, events } = &self.subject;
+        self.allow(Act::Post).await?;
+        let Room { group, history, events, .. } = &self.subject;
         let (from, at) = (self.person.clone(), Timestamp::now());
         if let Some(store) = self.rooms.store(*history) {
             let appended = store.append(NewMessage { group: group.clone(), key, from, text, at }).await?;
@@ -165,6 +217,7 @@ impl Access<Room> {
         if blank.len() > self.rooms.longest {
             return Err(PostError::TooLong(self.rooms.longest));
         }
+        self.allow(Act::Post).await?;
         self.hand_on(events::blank(blank, &self.subject.events)).await
     }
 
@@ -179,12 +232,35 @@ impl Access<Room> {
         {
             return Err(PostError::TooLong(self.rooms.longest).into());
         }
+        let seen = self.seen().await.map_err(PostError::from)?;
+        let act = match &alteration {
+            Alteration::Edit(_) => Act::Edit,
+            Alteration::Delete => Act::Delete,
+            Alteration::React { .. } => Act::React,
+        };
+        may(&seen, act, Timestamp::now()).map_err(PostError::Denied)?;
+        let moderates = alteration == Alteration::Delete && may(&seen, Act::DeleteOthers, Timestamp::now()).is_ok();
         let Room { group, history, .. } = &self.subject;
         // What is not kept cannot be found again.
         let store = self.rooms.store(*history).ok_or(AlterError::Refused(Refused::NotFound))?;
         let (group, from, at) = (group.clone(), self.person.clone(), Timestamp::now());
-        let change = NewChange { group, id, from, alteration, at, rule: may_change };
-        Ok(store.change(change).await?.position.offset)
+        if !moderates {
+            let change = NewChange { group, id, from, alteration, at, rule: may_change };
+            return Ok(store.change(change).await?.position.offset);
+        }
+        let author = self.author(id.offset).await.map_err(PostError::from)?;
+        let change = NewChange { group, id, from, alteration, at, rule: may_moderate };
+        let Appended { position, fresh } = store.change(change).await?;
+        if let Some(author) = author.filter(|author| fresh && author.id != self.person.id) {
+            self.rooms.note_deletion(&self.subject.group, &self.person, &author).await;
+        }
+        Ok(position.offset)
+    }
+
+    /// Who has said what stands at an offset, if something does.
+    async fn author(&self, offset: Offset) -> Result<Option<Person>, StoreError> {
+        let Stretch { messages, .. } = self.part(Slice::Before(offset.next()), 1).await?;
+        Ok(messages.into_iter().find(|stored| stored.offset == offset).map(|stored| stored.message.from))
     }
 
     /// Sends bytes to the members as they are; they are not kept.
@@ -195,6 +271,7 @@ impl Access<Room> {
         if bytes.len() > self.rooms.longest {
             return Err(PostError::TooLong(self.rooms.longest));
         }
+        self.allow(Act::Post).await?;
         let Room { group, events, .. } = &self.subject;
         let group = group_name(group, events);
         let sent = match self.rooms.layer.group_send(&group, events::binary(bytes.clone(), events)).await {
@@ -211,6 +288,7 @@ impl Access<Room> {
     /// # Errors
     /// It cannot be handed on now.
     pub async fn relay(&self, event: Event) -> Result<(), PostError> {
+        self.allow(Act::Post).await?;
         self.hand_on(event).await
     }
 
@@ -442,7 +520,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::{
-        super::{Stores, read_direct},
+        super::{Registry, Stores, read_direct},
         *,
     };
     use crate::server::{
@@ -510,8 +588,14 @@ mod tests {
         let consumer = layer.new_channel("specific").unwrap();
         layer.group_add(&"chat_lobby".parse().unwrap(), &consumer).await.unwrap();
         let hub = Hub::start(Arc::clone(&layer), read_direct, Duration::from_hours(1), FanOut::default()).unwrap();
-        let rooms =
-            Rooms::start(vec![rule], Stores { durable, search: None, volatile }, &layer, &hub, 100, &Appends::default());
+        let rooms = Rooms::start(
+            vec![rule],
+            Stores { durable, search: None, volatile, registry: Registry::none() },
+            &layer,
+            &hub,
+            100,
+            &Appends::default(),
+        );
         let person = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
         let access = rooms.enter(Asker::guest(&person), &"lobby".parse().unwrap()).await.ok().unwrap();
         access.post("k".parse().unwrap(), Text::written("hello").unwrap()).await.unwrap();

@@ -23,6 +23,14 @@ pub fn may_change(change: &NewChange, message: &Message, put: usize) -> Result<(
     }
 }
 
+/// The same for who moderates the room: they delete what others have said.
+///
+/// # Errors
+/// Why not.
+pub(super) fn may_moderate(change: &NewChange, message: &Message, put: usize) -> Result<(), Refused> {
+    if change.alteration == Alteration::Delete { Ok(()) } else { may_change(change, message, put) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

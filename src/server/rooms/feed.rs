@@ -41,7 +41,7 @@ impl Feed for RoomFeed {
     }
 
     fn groups(&self) -> LayerGroups {
-        let Room { group, history, events } = &self.room;
+        let Room { group, history, events, .. } = &self.room;
         let beside = (*history != History::None).then(|| changes_name(group));
         LayerGroups { name: group_name(group, events), beside }
     }

@@ -1,14 +1,15 @@
-//! The list of rooms: those that guests may enter, of both stores, by their activity.
+//! The list of rooms: those that its reader may enter, of both stores, by their activity.
 //!
 //! Each store has an order of its own, in which the list keeps its rooms; between the stores the times of the newest messages decide.
 //! A further page goes on from a [`Place`], where each store stood: so a room that is used meanwhile moves nothing to or fro over the
 //! edge of a page.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};
 
-use super::{Rooms, rules::within};
+use super::{Rooms, owned::Standing, rules::within};
 use crate::{
     server::{
+        accounts::{Asker, Kind},
         settings::History,
         store::{Listed, ListedRoom, Log, StoreError, Within},
     },
@@ -48,48 +49,79 @@ impl FromStr for Place {
     }
 }
 
+/// Whose list it is, and how they stand in rooms that somebody owns.
+#[derive(Clone)]
+pub struct Reader {
+    pub(super) kind: Kind,
+    standings: Arc<HashMap<Group, Standing>>,
+    pub(super) now: Timestamp,
+}
+
+impl Reader {
+    /// Everybody who is not signed in.
+    pub fn guest() -> Self {
+        Self { kind: Kind::Guest, standings: Arc::default(), now: Timestamp::now() }
+    }
+
+    pub(super) fn standing(&self, group: &Group) -> Standing {
+        self.standings.get(group).copied().unwrap_or_default()
+    }
+}
+
 /// Says of a room whether it is asked for.
 type Choice = Arc<dyn Fn(&Group) -> bool + Send + Sync>;
 
 impl Rooms {
-    /// The rooms that guests may enter and that have been used, newest activity first, each with the beginning of its latest message:
+    /// For whom lists and searches are. Of guests nothing is asked: they are in no room that others are not in.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn reader(&self, asker: Asker<'_>) -> Result<Reader, StoreError> {
+        let standings = match asker.kind {
+            Kind::Account | Kind::Administrator => Arc::new(self.registry.standings_of(&asker.person.id).await?),
+            Kind::Guest | Kind::Program => Arc::default(),
+        };
+        Ok(Reader { kind: asker.kind, standings, now: Timestamp::now() })
+    }
+
+    /// The rooms that a reader may enter and that have been used, newest activity first, each with the beginning of its latest message:
     /// those with `name` in their names, in any case, and from `place` on.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn list(&self, name: &str, place: Place) -> Result<RoomList, StoreError> {
+    pub async fn list(&self, reader: &Reader, name: &str, place: Place) -> Result<RoomList, StoreError> {
         if name.is_empty() {
-            return self.listed(None, place).await;
+            return self.listed(reader, None, place).await;
         }
         let name = name.to_ascii_lowercase();
         let is_named = move |group: &Group| group.as_str().to_ascii_lowercase().contains(&name);
-        self.listed(Some(Arc::new(is_named)), place).await
+        self.listed(reader, Some(Arc::new(is_named)), place).await
     }
 
-    /// The beginning of the list.
+    /// The beginning of the list that is the same for all.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn newest(&self) -> Result<Vec<RoomSummary>, StoreError> {
-        Ok(self.listed(None, Place::default()).await?.rooms)
+        Ok(self.listed(&Reader::guest(), None, Place::default()).await?.rooms)
     }
 
     /// The room that differs from this one in the case of its letters alone, where that one has been used and this one has not.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn alike(&self, group: &Group) -> Result<Option<Group>, StoreError> {
+    pub async fn alike(&self, reader: &Reader, group: &Group) -> Result<Option<Group>, StoreError> {
         let wanted = group.clone();
         let is_alike = move |group: &Group| group.as_str().eq_ignore_ascii_case(wanted.as_str());
-        let RoomList { rooms, .. } = self.listed(Some(Arc::new(is_alike)), Place::default()).await?;
+        let RoomList { rooms, .. } = self.listed(reader, Some(Arc::new(is_alike)), Place::default()).await?;
         let is_used = rooms.iter().any(|room| room.group == *group);
         Ok(rooms.into_iter().map(|room| room.group).find(|_| !is_used))
     }
 
-    /// Those of the open rooms that are asked for, or all of them.
-    async fn listed(&self, asked_for: Option<Choice>, place: Place) -> Result<RoomList, StoreError> {
+    /// Those of the reader's rooms that are asked for, or all of them.
+    async fn listed(&self, reader: &Reader, asked_for: Option<Choice>, place: Place) -> Result<RoomList, StoreError> {
         let of = async |store: &Arc<dyn Log>, history, before| {
-            let Some(open) = within(&self.rules, history) else { return Ok(Listed::default()) };
+            let Some(open) = within(&self.rules, &self.registry, reader, history) else { return Ok(Listed::default()) };
             let asked_for = match asked_for.clone() {
                 Some(asked_for) => Within::Rooms(Arc::new(move |group| open.has(group) && asked_for(group))),
                 None => open,

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Having an [`Access`] *is* the permission (`access`): there is no other way to read or to say something, and the `rules` of the
-//! settings say who gets one. Members are given a room as a [feed](crate::server::hub::Feed) (`feed`), and the list of rooms as another
+//! settings say who gets one; of rooms that somebody owns it is said in `owned`. Members are given a room as a [feed](crate::server::hub::Feed) (`feed`), and the list of rooms as another
 //! (`lobby`); `topic` opens a room to a session. Who may do what to a message is in `changes`. What is kept waits for the store
 //! (`metered`). After the commit and before its author hears that it was accepted, the `publisher` tells the layer, as an event (`events`)
 //! in the room's group there (`layer_groups`). Where the layer refuses, the members of this node hear of it at once all the same. Where
@@ -27,6 +27,7 @@ mod layer_groups;
 mod listing;
 mod lobby;
 mod metered;
+mod owned;
 mod publisher;
 mod retention;
 mod rules;
@@ -42,16 +43,21 @@ pub use self::{
     access::{Access, AlterError, CatchUp, PostError, Posted, Stream},
     changes::may_change,
     events::{Foreign, foreign_event, read_direct},
-    listing::Place,
+    listing::{Place, Reader},
+    owned::{
+        Act, Brief, Code, DIRECT, Denied, Invitation, Invited, Logged, Member, NotDone, Overview, Posting, Record, Registry,
+        Role, RoomKind, Terms, Title, Topic, What,
+    },
 };
 use self::{
     glance::Glance,
     metered::MeteredStore,
+    owned::may,
     publisher::Publisher,
     rules::{rule, within},
 };
 use super::{
-    accounts::{Asker, Kind},
+    accounts::Asker,
     hub::Hub,
     layers::ChannelLayer,
     search::{Found, Query},
@@ -71,21 +77,39 @@ pub struct Room {
     pub history: History,
     /// How it looks in the channel layer.
     pub events: Arc<RoomEvents>,
+    /// What its rule says of guests.
+    guests: bool,
 }
 
 impl Room {
     pub(in crate::server) fn new(group: &Group, rule: &RoomRule) -> Self {
-        Self { group: group.clone(), history: rule.history, events: Arc::clone(&rule.events) }
+        let (history, events, guests) = (rule.history, Arc::clone(&rule.events), rule.guests);
+        Self { group: group.clone(), history, events, guests }
     }
 }
 
 /// Why somebody may not enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The settings have no such room.
+    /// There is no such room, or none that this person may know of.
     NotFound,
-    /// It is there, but not for this person.
+    /// It is there, but not for guests.
     Forbidden,
+    /// It cannot be looked up now.
+    Unavailable,
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        if denied == Denied::Guests { Self::Forbidden } else { Self::NotFound }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(StoreError::Unavailable(cause): StoreError) -> Self {
+        debug!(%cause, "how somebody stands in a room could not be read");
+        Self::Unavailable
+    }
 }
 
 /// What keeps the rooms, and what each store commits.
@@ -95,11 +119,14 @@ pub struct Stores {
     pub search: Option<Arc<dyn Search>>,
     /// Of the rooms whose messages are kept in memory.
     pub volatile: (Arc<dyn Log>, Commits),
+    /// The rooms that somebody owns.
+    pub registry: Arc<Registry>,
 }
 
 /// All rooms of this server.
 pub struct Rooms {
     rules: Arc<[RoomRule]>,
+    registry: Arc<Registry>,
     durable: MeteredStore,
     volatile: MeteredStore,
     /// None where the durable store has no index of words.
@@ -121,7 +148,7 @@ impl Rooms {
     /// Starts the publishers; they end when the stores do. `hub` has the members of this node, `appends` counts what is kept.
     pub fn start(
         rules: Vec<RoomRule>,
-        Stores { durable, search, volatile }: Stores,
+        Stores { durable, search, volatile, registry }: Stores,
         layer: &Arc<dyn ChannelLayer>,
         hub: &Arc<Hub>,
         longest: usize,
@@ -129,13 +156,18 @@ impl Rooms {
     ) -> Arc<Self> {
         let rules: Arc<[RoomRule]> = rules.into();
         if let Some(watch) = durable.0.watch() {
-            tokio::spawn(watcher::follow(watch, Arc::clone(&rules), Arc::downgrade(hub)));
+            tokio::spawn(watcher::follow(watch, Arc::clone(&rules), Arc::clone(&registry), Arc::downgrade(hub)));
         }
         for store in [&durable.0, &volatile.0] {
-            tokio::spawn(retention::keep_within(Arc::downgrade(store), Arc::clone(&rules), Timestamp::now));
+            tokio::spawn(retention::keep_within(
+                Arc::downgrade(store),
+                Arc::clone(&rules),
+                Arc::clone(&registry),
+                Timestamp::now,
+            ));
         }
         for (commits, append) in [(durable.1, &appends.durable), (volatile.1, &appends.volatile)] {
-            let publisher = Publisher::new(layer, &rules, hub, &append.committed);
+            let publisher = Publisher::new(layer, (&rules, &registry), hub, &append.committed);
             tokio::spawn(publisher.publish(commits));
         }
         let passing = format!("n{:x}", Timestamp::now().as_millis()).parse().expect("hexadecimal digits"); // never: 12 of them
@@ -143,6 +175,7 @@ impl Rooms {
             (MeteredStore::new(durable.0, &appends.durable), MeteredStore::new(volatile.0, &appends.volatile));
         Arc::new(Self {
             rules,
+            registry,
             durable,
             volatile,
             search,
@@ -158,30 +191,18 @@ impl Rooms {
     /// The room of a group, for this person.
     ///
     /// # Errors
-    /// The settings have no such room, or not for guests.
-    #[expect(clippy::unused_async, reason = "rooms that somebody owns have to be looked up")]
+    /// There is no such room, or none that they may know of; or it is not for guests.
     pub async fn enter(self: &Arc<Self>, asker: Asker<'_>, group: &Group) -> Result<Access<Room>, Refusal> {
         let rule = rule(&self.rules, group).ok_or(Refusal::NotFound)?;
-        if !rule.guests && asker.kind == Kind::Guest {
-            return Err(Refusal::Forbidden);
-        }
-        Ok(Access::new(Room::new(group, rule), asker.person, self))
+        let access = Access::new(Room::new(group, rule), asker, self);
+        may(&access.seen().await?, Act::Read, Timestamp::now())?;
+        Ok(access)
     }
 
     /// Whether plain clients of a room may be told that this sub-protocol is spoken.
     pub fn speaks(&self, group: &Group, protocol: &str) -> bool {
         let rule = rule(&self.rules, group);
         rule.is_some_and(|rule| rule.protocols.iter().any(|known| known.as_str() == protocol))
-    }
-
-    /// The room of a group, for a program to which the settings give this group. It is no guest: what a rule says of guests does
-    /// not hold for it.
-    ///
-    /// # Errors
-    /// [`Refusal::NotFound`].
-    pub fn admit(self: &Arc<Self>, program: &Person, group: &Group) -> Result<Access<Room>, Refusal> {
-        let rule = rule(&self.rules, group).ok_or(Refusal::NotFound)?;
-        Ok(Access::new(Room::new(group, rule), program, self))
     }
 
     /// What is wrong with the durable store, in words for an operator; none while all is well. It is read to find out,
@@ -219,13 +240,13 @@ impl Rooms {
         }
     }
 
-    /// The messages that fit the query best, at most so many, of all rooms that guests may enter and that keep their messages in
+    /// The messages that fit the query best, at most so many, of all rooms that a reader may enter and that keep their messages in
     /// the store. Where there is no such room nothing is asked.
     ///
     /// # Errors
     /// The store cannot be searched.
-    pub async fn search(&self, query: &Query, count: usize) -> Result<Found, StoreError> {
-        match within(&self.rules, History::Store) {
+    pub async fn search(&self, reader: &Reader, query: &Query, count: usize) -> Result<Found, StoreError> {
+        match within(&self.rules, &self.registry, reader, History::Store) {
             Some(within) => self.search_within(query, &within, count).await,
             None => Ok(Found::nothing()),
         }

@@ -19,6 +19,7 @@ use tracing::{error, info};
 use super::{
     events,
     layer_groups::{changes_name, group_name, list_key, list_name},
+    owned::Registry,
     rules::rule,
 };
 use crate::{
@@ -62,6 +63,7 @@ impl Listed {
 pub(super) struct Publisher {
     layer: Arc<dyn ChannelLayer>,
     rules: Arc<[RoomRule]>,
+    registry: Arc<Registry>,
     hub: Weak<Hub>,
     /// The layer's last answer was no.
     refused: Fault,
@@ -71,9 +73,14 @@ pub(super) struct Publisher {
 
 impl Publisher {
     /// What the layer refuses goes to `hub`. `committed` counts the new messages.
-    pub(super) fn new(layer: &Arc<dyn ChannelLayer>, rules: &Arc<[RoomRule]>, hub: &Arc<Hub>, committed: &IntCounter) -> Self {
-        let (layer, rules, hub) = (Arc::clone(layer), Arc::clone(rules), Arc::downgrade(hub));
-        Self { layer, rules, hub, refused: Fault::default(), committed: committed.clone() }
+    pub(super) fn new(
+        layer: &Arc<dyn ChannelLayer>,
+        (rules, registry): (&Arc<[RoomRule]>, &Arc<Registry>),
+        hub: &Arc<Hub>,
+        committed: &IntCounter,
+    ) -> Self {
+        let (layer, rules, registry, hub) = (Arc::clone(layer), Arc::clone(rules), Arc::clone(registry), Arc::downgrade(hub));
+        Self { layer, rules, registry, hub, refused: Fault::default(), committed: committed.clone() }
     }
 
     /// Runs as long as there are commits. Begins in order, so that the layer has it in order, but does not wait for one to be through before
@@ -127,12 +134,17 @@ impl Publisher {
             What::Message(message) => Some((commit.entry.offset, message)),
             What::Change(_) => commit.latest.as_ref().map(|stored| (stored.offset, &stored.message)),
         };
-        let (at, message) = latest.filter(|_| rule(&self.rules, &commit.group).is_some_and(|rule| rule.guests))?;
+        let (at, message) = latest.filter(|_| self.is_listed(&commit.group))?;
         let Message { id, key, from, content, at: time } = message;
         let content = Content { text: beginning(&content.text), reactions: Vec::new(), changed: None, ..*content };
         let message = Message { id: id.clone(), key: key.clone(), from: from.clone(), content, at: *time };
         let (group, epoch) = (commit.group.clone(), commit.epoch.clone());
         Some(Listed { group, epoch, at, message, since: commit.entry.offset })
+    }
+
+    /// Whether a room stands in the list, which is the same for all.
+    fn is_listed(&self, group: &Group) -> bool {
+        rule(&self.rules, group).is_some_and(|rule| rule.guests) && self.registry.is_open(group)
     }
 
     async fn tell_list(&self, listed: Listed) {
@@ -211,7 +223,7 @@ mod tests {
         let hub = Hub::start(Arc::clone(&layer), read_direct, Duration::from_hours(1), FanOut::default()).unwrap();
         let [durable, volatile] =
             [MemoryStore::new(100), MemoryStore::new(100)].map(|(store, commits)| (Arc::new(store) as Arc<dyn Log>, commits));
-        let stores = Stores { durable, search: None, volatile };
+        let stores = Stores { durable, search: None, volatile, registry: Registry::none() };
         let rooms = Rooms::start(Settings::default().rooms, stores, &layer, &hub, 100, &Appends::default());
         let ann = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
         let access = rooms.enter(Asker::guest(&ann), &"a".parse().unwrap()).await.ok().unwrap();

@@ -12,7 +12,7 @@ use std::{
 
 use tracing::{debug, error, info};
 
-use super::{rules::rule, steady_clock::SteadyClock};
+use super::{owned::Registry, rules::rule, steady_clock::SteadyClock};
 use crate::{
     server::{
         settings::{Keep, RoomRule},
@@ -33,7 +33,15 @@ const MOST_CHANGES: u64 = 10_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What is to be held of a room now; none where it has nothing more. While no time is certain nothing is too old.
-fn bounds(rules: &[RoomRule], Extent { group, entries }: &Extent, now: Option<Timestamp>) -> Option<Bounds> {
+fn bounds(
+    rules: &[RoomRule],
+    registry: &Registry,
+    Extent { group, entries }: &Extent,
+    now: Option<Timestamp>,
+) -> Option<Bounds> {
+    if registry.brief(group).is_some_and(|brief| brief.is_deleted) {
+        return Some(Bounds { messages: Some(0), since: None, changes: Some(0) });
+    }
     let keep = rule(rules, group).map_or_else(Keep::default, |rule| rule.keep);
     let Keep { messages, days } = keep;
     let since =
@@ -43,12 +51,17 @@ fn bounds(rules: &[RoomRule], Extent { group, entries }: &Extent, now: Option<Ti
 }
 
 /// Keeps a store within the bounds, as long as somebody else holds it. `clock` says what time it is.
-pub(super) async fn keep_within(store: Weak<dyn Log>, rules: Arc<[RoomRule]>, clock: impl Fn() -> Timestamp + Send + Sync) {
+pub(super) async fn keep_within(
+    store: Weak<dyn Log>,
+    rules: Arc<[RoomRule]>,
+    registry: Arc<Registry>,
+    clock: impl Fn() -> Timestamp + Send + Sync,
+) {
     let unable = Fault::default();
     let mut steady = SteadyClock::default();
     loop {
         let Some(store) = store.upgrade() else { return };
-        let done = round(&*store, &rules, &mut steady, &clock).await;
+        let done = round(&*store, (&rules, &registry), &mut steady, &clock).await;
         drop(store);
         if unable.is_news(done.is_err()) {
             match &done {
@@ -63,7 +76,7 @@ pub(super) async fn keep_within(store: Weak<dyn Log>, rules: Arc<[RoomRule]>, cl
 /// Goes through all rooms once.
 async fn round(
     store: &dyn Log,
-    rules: &[RoomRule],
+    (rules, registry): (&[RoomRule], &Registry),
     steady: &mut SteadyClock,
     clock: &(impl Fn() -> Timestamp + Sync),
 ) -> Result<(), StoreError> {
@@ -77,7 +90,7 @@ async fn round(
     loop {
         let rooms = store.groups(after.as_ref(), NAMES).await?;
         for room in &rooms {
-            let Some(bounds) = bounds(rules, room, now) else { continue };
+            let Some(bounds) = bounds(rules, registry, room, now) else { continue };
             let forgotten = store.forget(&room.group, bounds).await.map(|dropped| {
                 if dropped {
                     debug!(group = %room.group, "old messages or changes were dropped");
@@ -146,7 +159,7 @@ mod tests {
             let passed = i64::try_from(began.elapsed().as_millis()).expect("days");
             Timestamp::from_millis(start.as_millis() + passed + error.load(Relaxed))
         };
-        let keeping = tokio::spawn(keep_within(Arc::downgrade(&store), rules.into(), clock));
+        let keeping = tokio::spawn(keep_within(Arc::downgrade(&store), rules.into(), Registry::none(), clock));
         // A clock that is wrong at the start, once more later, and for fifty minutes.
         for (hours_before, minutes) in [(0, 30), (3, 10), (4, 50)] {
             sleep(HOUR * hours_before).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Access, AlterError, CatchUp, PostError, Refusal, Room, Rooms};
+use super::{Access, AlterError, CatchUp, Denied, PostError, Refusal, Room, Rooms};
 use crate::{
     server::{
         accounts::Asker,
@@ -26,6 +26,7 @@ impl Rooms {
             Ok(access) => Ok(Arc::new(access)),
             Err(Refusal::NotFound) => Err(Problem::NoTopic(group.clone()).into()),
             Err(Refusal::Forbidden) => Err(Problem::ClosedTopic(group.clone()).into()),
+            Err(Refusal::Unavailable) => Err(Problem::Unavailable.into()),
         }
     }
 }
@@ -46,6 +47,10 @@ impl Opened for Access<Room> {
         let push = |Entry { offset, what }| Push { topic: topic.clone(), offset: Some(offset), event: what.into() };
         let events = entries.into_iter().map(push).collect();
         Ok((head, State { recovered, events, mine, ..State::default() }))
+    }
+
+    async fn may_write(&self) -> Result<(), CommandError> {
+        Ok(self.may_post().await.map_err(|error| refused(error, Problem::Unavailable))?)
     }
 
     async fn act(&self, act: noun::Act) -> Result<Option<Offset>, CommandError> {
@@ -82,6 +87,17 @@ fn refused(error: PostError, now: Problem) -> Problem {
     match error {
         PostError::TooLong(longest) => Problem::LongText(longest),
         PostError::Unavailable => now,
+        PostError::Denied(denied) => denied.into(),
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NotThere => Self::NoRoom,
+            Denied::Guests => Self::ClosedRoom,
+            denied => Self::NotAllowed(denied.to_string()),
+        }
     }
 }
 
@@ -90,6 +106,7 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::NotFound => Self::NoRoom,
             Refusal::Forbidden => Self::ClosedRoom,
+            Refusal::Unavailable => Self::Unavailable,
         }
     }
 }

@@ -12,6 +12,7 @@ use tracing::{error, info};
 
 use super::{
     layer_groups::{group_name, list_key, list_name},
+    owned::Registry,
     rules::rule,
 };
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Asks and tells as long as the hub is there.
-pub(super) async fn follow(mut watch: Box<dyn Watch>, rules: Arc<[RoomRule]>, hub: Weak<Hub>) {
+pub(super) async fn follow(mut watch: Box<dyn Watch>, rules: Arc<[RoomRule]>, registry: Arc<Registry>, hub: Weak<Hub>) {
     let away = Fault::default();
     loop {
         let moved = watch.moved().await;
@@ -47,7 +48,7 @@ pub(super) async fn follow(mut watch: Box<dyn Watch>, rules: Arc<[RoomRule]>, hu
             });
             let mut newest = Vec::new();
             for (rule, Moved { group, head, latest_since }) in kept {
-                if rule.guests {
+                if rule.guests && registry.is_open(&group) {
                     newest.push((list_key(&group), Position { epoch: head.epoch.clone(), offset: latest_since }));
                 }
                 hub.hear(&group_name(&group, &rule.events), News::Head(head));

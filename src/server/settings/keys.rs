@@ -280,11 +280,11 @@ const MOST_KEPT: u64 = 1_000_000_000_000;
 const MOST_DAYS: u64 = 365_250;
 
 fn room_rule(node: &Node) -> Result<RoomRule, Mistakes> {
-    const NAMES: [&str; 9] =
-        ["match", "history", "guests", "keep_messages", "keep_days", "event_type", "text_key", "group", "protocols"];
+    const NAMES: [&str; 10] =
+        ["match", "history", "guests", "make", "keep_messages", "keep_days", "event_type", "text_key", "group", "protocols"];
     let fields = node.fields(r#"a table, like { match = "*", history = "store", guests = true }"#)?;
     let mut mistakes = Mistakes::default();
-    let RoomRule { history: mut kept, mut guests, mut keep, .. } = RoomRule::default();
+    let RoomRule { history: mut kept, mut guests, mut make, mut keep, .. } = RoomRule::default();
     let RoomEvents { mut event_type, mut text_key, .. } = RoomEvents::default();
     let (mut matches, mut protocols) = (None, Vec::new());
     for (name, field) in fields {
@@ -292,6 +292,7 @@ fn room_rule(node: &Node) -> Result<RoomRule, Mistakes> {
             "match" => matches = mistakes.keep(field.parsed(Pattern::for_rooms)),
             "history" => kept = mistakes.keep(field.parsed(str::parse)).unwrap_or(kept),
             "guests" => guests = mistakes.keep(field.truth()).unwrap_or(guests),
+            "make" => make = mistakes.keep(field.parsed(str::parse)).unwrap_or(make),
             "keep_messages" => keep.messages = mistakes.keep(field.limit(MOST_KEPT)).filter(|most| *most > 0),
             "keep_days" => keep.days = mistakes.keep(field.limit(MOST_DAYS)).filter(|days| *days > 0),
             "event_type" => event_type = mistakes.keep(field.parsed(str::parse)).unwrap_or(event_type),
@@ -316,7 +317,7 @@ fn room_rule(node: &Node) -> Result<RoomRule, Mistakes> {
     let group = named("group").map(|field| field.parsed(|text| GroupTemplate::new(text, &matches)));
     let group = group.and_then(|group| mistakes.keep(group)).unwrap_or_default();
     let events = Arc::new(RoomEvents { event_type, text_key, group });
-    mistakes.or(RoomRule { matches, history: kept, guests, keep, events, protocols })
+    mistakes.or(RoomRule { matches, history: kept, guests, make, keep, events, protocols })
 }
 
 fn token_rules(node: &Node) -> Result<Vec<TokenRule>, Mistakes> {

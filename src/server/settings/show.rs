@@ -22,14 +22,15 @@ pub(super) fn table(fields: impl Iterator<Item = (String, impl Display)>) -> Str
 
 /// One `[[rooms]]` for each rule.
 pub(super) fn rooms(rules: &[RoomRule]) -> String {
-    let rule = |RoomRule { matches, history, guests, keep, events, protocols }: &RoomRule| {
+    let rule = |RoomRule { matches, history, guests, make, keep, events, protocols }: &RoomRule| {
         let RoomEvents { event_type, text_key, group } = &**events;
         let (matches, history) = (quoted(matches), quoted(history));
+        let make = quoted(make);
         let (keep_messages, keep_days) = (keep.messages.unwrap_or(0), keep.days.unwrap_or(0));
         let (event_type, text_key, group) = (quoted(event_type), quoted(text_key), quoted(group));
         let protocols = list(protocols.iter().map(quoted));
         format!(
-            "[[rooms]]\nmatch = {matches}\nhistory = {history}\nguests = {guests}\nkeep_messages = {keep_messages}\nkeep_days = {keep_days}\nevent_type = {event_type}\ntext_key = {text_key}\ngroup = {group}\nprotocols = {protocols}"
+            "[[rooms]]\nmatch = {matches}\nhistory = {history}\nguests = {guests}\nmake = {make}\nkeep_messages = {keep_messages}\nkeep_days = {keep_days}\nevent_type = {event_type}\ntext_key = {text_key}\ngroup = {group}\nprotocols = {protocols}"
         )
     };
     rules.iter().map(rule).collect::<Vec<_>>().join("\n\n")

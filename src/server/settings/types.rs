@@ -66,6 +66,18 @@ pub enum History {
 
 word!(History, r#""store", "memory" or "none" is needed"#, "store" => Store, "memory" => Memory, "none" => None);
 
+/// Who makes rooms that they own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Makes {
+    /// Everybody with an account.
+    Accounts,
+    /// Those who administer the server.
+    Administrators,
+    Nobody,
+}
+
+word!(Makes, r#""accounts", "administrators" or "nobody" is needed"#, "accounts" => Accounts, "administrators" => Administrators, "nobody" => Nobody);
+
 /// How nodes reach each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {

@@ -158,6 +158,8 @@ impl Consumer for Plain {
             Err(PostError::TooLong(longest)) => {
                 Flow::close(CloseCode::TOO_BIG, format!("a message is at most {longest} bytes"))
             }
+            // There is no answer that could say so to a plain client.
+            Err(PostError::Denied(denied)) => Flow::close(CloseCode::TAKEN_BACK, denied.to_string()),
             Err(PostError::Unavailable) => Flow::close(CloseCode::TRY_AGAIN, "the message cannot be taken now; send it again"),
         }
     }

@@ -1,0 +1,466 @@
+//! What is done with rooms that somebody owns. Who may is said by [`rights`](super::rights); what is lost by it is taken back before this
+//! is through: on this node at once, and on the others as soon as the layer has told them.
+
+use thiserror::Error;
+use tracing::{debug, error, info};
+
+use super::{
+    invitation::{Code, Invitation, Invited, Terms},
+    record::{Brief, Member, Posting, Record, Role, RoomKind, Standing, Title, Topic},
+    records::{Logged, MOST_BANNED, MOST_INVITATIONS, MOST_OWNED, NewRoom, Note, of_room},
+    registry::Registry,
+    rights::{Act, Denied, Seen, may, may_manage},
+};
+use crate::{
+    server::{
+        accounts::{Asker, Kind},
+        lease::Taken,
+        rooms::{Rooms, rules::rule},
+        settings::Makes,
+        store::{Bounds, Statement, StoreError},
+    },
+    wire::{self, Group, Offset, Person, Timestamp},
+};
+
+const CHANGE: &str = "UPDATE room_records SET title = $2, topic = $3, kind = $4, posting = $5 WHERE room = $1";
+const ARCHIVE: &str = "UPDATE room_records SET archived = CAST($2 AS bigint) WHERE room = $1";
+const DELETE: &str =
+    "UPDATE room_records SET deleted = CAST($2 AS bigint), title = '', topic = '', people = NULL WHERE room = $1";
+const NO_INVITATIONS: &str = "DELETE FROM room_invitations WHERE room = $1";
+const NO_MEMBERS: &str = "DELETE FROM room_members WHERE room = $1";
+const NO_BANS: &str = "DELETE FROM room_bans WHERE room = $1";
+const GIVE: &str = "UPDATE room_members SET role = $3, muted = CASE WHEN $3 IN ('owner', 'moderator') THEN NULL ELSE muted END
+    WHERE room = $1 AND person = $2";
+const STEP_DOWN: &str = "UPDATE room_members SET role = 'moderator' WHERE room = $1 AND role = 'owner'";
+const MUTE: &str = "UPDATE room_members SET muted = CAST($3 AS bigint) WHERE room = $1 AND person = $2";
+const REMOVE: &str = "DELETE FROM room_members WHERE room = $1 AND person = $2";
+const BAN: &str = "INSERT INTO room_bans (room, person, name, at) SELECT $1, $2, $3, CAST($4 AS bigint)
+    WHERE (SELECT count(*) FROM room_bans WHERE room = $1) < $5 ON CONFLICT DO NOTHING";
+const UNBAN: &str = "DELETE FROM room_bans WHERE room = $1 AND person = $2";
+
+/// What somebody does with a room that somebody owns.
+#[derive(Clone, Debug)]
+pub enum What {
+    Change {
+        title: Title,
+        topic: Topic,
+        kind: RoomKind,
+        posting: Posting,
+    },
+    Archive(bool),
+    /// Gives a member a role.
+    Give(Person, Role),
+    /// Mutes a member until then, or lets them speak again.
+    Mute(Person, Option<Timestamp>),
+    Remove(Person),
+    Ban(Person),
+    Unban(Person),
+    /// Revokes an invitation.
+    Revoke(String),
+    Delete,
+    Leave,
+}
+
+/// Why something was not done.
+#[derive(Debug, Error)]
+pub enum NotDone {
+    #[error("{0}")]
+    Denied(#[from] Denied),
+    #[error("they are no member of this room any more")]
+    NoMember,
+    #[error("there is a room of this name already, or it was used before; take another name")]
+    Taken,
+    #[error("the rules of this server let nobody make a room of this name; take another one")]
+    NoRule,
+    #[error("only administrators make rooms of this name")]
+    OnlyAdministrators,
+    #[error("only people with an account make rooms")]
+    NoAccount,
+    #[error("one person owns at most {MOST_OWNED} rooms; delete one that is not needed")]
+    TooManyRooms,
+    #[error("a room has at most {MOST_INVITATIONS} invitations that can be used; revoke one")]
+    TooManyInvitations,
+    #[error("a direct room is of {} to {} people", DIRECT.start(), DIRECT.end())]
+    Crowd,
+    #[error("this invitation is not good any more, or not for you")]
+    NotGood,
+    #[error("a direct room cannot be made of another one, nor the other way")]
+    Direct,
+    #[error("not now; try again")]
+    Unavailable,
+}
+
+impl From<StoreError> for NotDone {
+    fn from(StoreError::Unavailable(cause): StoreError) -> Self {
+        debug!(%cause, "a room could not be looked up or changed");
+        Self::Unavailable
+    }
+}
+
+/// How many people a direct room has.
+pub const DIRECT: std::ops::RangeInclusive<usize> = 2..=8;
+
+/// A room as its settings show it.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    pub record: Record,
+    pub role: Option<Role>,
+    pub changes: bool,
+    pub owns: bool,
+    pub members: Vec<Member>,
+    pub count: u64,
+    pub banned: Vec<Person>,
+    pub invitations: Vec<Invitation>,
+    pub log: Vec<Logged>,
+}
+
+impl Rooms {
+    /// How a room looks to somebody.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(in crate::server::rooms) async fn stands(
+        &self,
+        asker: Asker<'_>,
+        group: &Group,
+        guests: bool,
+    ) -> Result<Seen, StoreError> {
+        let brief = self.registry.brief(group);
+        let standing = match (brief, asker.kind) {
+            // A program is in no room.
+            (None, _) | (_, Kind::Program) => Standing::default(),
+            _ => self.registry.standing(group, &asker.person.id).await?,
+        };
+        Ok(Seen { guests, brief, standing, kind: asker.kind })
+    }
+
+    async fn seen(&self, asker: Asker<'_>, group: &Group) -> Result<Seen, NotDone> {
+        let rule = rule(&self.rules, group).ok_or(Denied::NotThere)?;
+        Ok(self.stands(asker, group, rule.guests).await?)
+    }
+
+    /// Notes that a message was deleted by somebody who moderates.
+    pub(in crate::server::rooms) async fn note_deletion(&self, group: &Group, by: &Person, author: &Person) {
+        let note = Note { by, act: "deleted a message", to: Some(author), detail: String::new() };
+        match self.registry.commit(group, Vec::new(), &note).await {
+            Ok(Some(brief)) => self.tell(group, brief, false).await,
+            Ok(None) => {}
+            Err(cause) => error!(%group, %cause, "that somebody has deleted another's message could not be noted"),
+        }
+    }
+
+    /// Makes a room, which is owned by who makes it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn make(&self, asker: Asker<'_>, group: &Group, title: &Title, kind: RoomKind) -> Result<(), NotDone> {
+        let rule = rule(&self.rules, group).ok_or(NotDone::NoRule)?;
+        match (rule.make, asker.kind) {
+            _ if kind == RoomKind::Direct => return Err(NotDone::Direct),
+            (_, Kind::Guest | Kind::Program) => return Err(NotDone::NoAccount),
+            (Makes::Nobody, _) => return Err(NotDone::NoRule),
+            (Makes::Administrators, Kind::Account) => return Err(NotDone::OnlyAdministrators),
+            _ => {}
+        }
+        // What was said in a room that was nobody's is everybody's.
+        if self.is_used(group, rule.history).await? {
+            return Err(NotDone::Taken);
+        }
+        let members = vec![(asker.person, Role::Owner)];
+        self.begin(NewRoom { group, kind, title: title.as_str(), topic: "", people: None, members }).await
+    }
+
+    /// Makes somebody who administers the server the owner of a room that is nobody's; it stays open.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn take_over(&self, asker: Asker<'_>, group: &Group) -> Result<(), NotDone> {
+        let seen = self.seen(asker, group).await?;
+        if seen.brief.is_some() {
+            return Err(NotDone::Taken);
+        }
+        may(&seen, Act::Own, Timestamp::now())?;
+        let members = vec![(asker.person, Role::Owner)];
+        self.begin(NewRoom { group, kind: RoomKind::Open, title: group.as_str(), topic: "", people: None, members }).await
+    }
+
+    async fn begin(&self, room: NewRoom<'_>) -> Result<(), NotDone> {
+        let (group, kind) = (room.group.clone(), room.kind);
+        let Some(brief) = self.registry.make(room).await? else {
+            let is_taken = self.registry.record(&group).await?.is_some();
+            return Err(if is_taken { NotDone::Taken } else { NotDone::TooManyRooms });
+        };
+        // Whoever was in it while it was nobody's may have to go.
+        self.tell(&group, brief, kind != RoomKind::Open).await;
+        Ok(())
+    }
+
+    /// Whether anything was said in a room that the settings have kept.
+    async fn is_used(&self, group: &Group, history: crate::server::settings::History) -> Result<bool, StoreError> {
+        match self.store(history) {
+            Some(store) => Ok(store.store.entries(group, Offset(u64::MAX), 0, 0).await?.head.offset > Offset::START),
+            None => Ok(false),
+        }
+    }
+
+    /// The direct room of these people, who asks among them; it is made where there is none yet.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn direct(&self, asker: Asker<'_>, others: &[Person]) -> Result<Group, NotDone> {
+        if !matches!(asker.kind, Kind::Account | Kind::Administrator) {
+            return Err(NotDone::NoAccount);
+        }
+        let mut people: Vec<_> = [asker.person].into_iter().chain(others).collect();
+        people.sort_unstable_by_key(|person| person.id.as_str());
+        people.dedup_by_key(|person| person.id.as_str());
+        if !DIRECT.contains(&people.len()) {
+            return Err(NotDone::Crowd);
+        }
+        let key = people.iter().map(|person| person.id.as_str()).collect::<Vec<_>>().join(" ");
+        if let Some(group) = self.registry.direct(&key).await? {
+            return Ok(group);
+        }
+        // Nobody can have been in it before, since nobody can guess its name.
+        let group: Group = format!("direct-{}", crate::server::random::hex_128()).parse().map_err(|_| NotDone::NoRule)?;
+        rule(&self.rules, &group).ok_or(NotDone::NoRule)?;
+        // Who makes it stands in the log.
+        let first = people.iter().position(|person| person.id == asker.person.id).unwrap_or_default();
+        people.swap(0, first);
+        let members = people.into_iter().map(|person| (person, Role::Member)).collect();
+        let room = NewRoom { group: &group, kind: RoomKind::Direct, title: "", topic: "", people: Some(key.clone()), members };
+        match self.registry.make(room).await? {
+            Some(brief) => {
+                self.tell(&group, brief, false).await;
+                Ok(group)
+            }
+            // Another of them was first.
+            None => self.registry.direct(&key).await?.ok_or(NotDone::Unavailable),
+        }
+    }
+
+    /// What the settings of a room show to who may see them.
+    ///
+    /// # Errors
+    /// There is no such room for them, or not these settings.
+    pub async fn overview(&self, asker: Asker<'_>, group: &Group) -> Result<Overview, NotDone> {
+        let (seen, now) = (self.seen(asker, group).await?, Timestamp::now());
+        let allowed = |act| may(&seen, act, now).is_ok();
+        may(&seen, Act::Manage, now)?;
+        let registry = &self.registry;
+        Ok(Overview {
+            record: registry.record(group).await?.ok_or(Denied::NotThere)?,
+            role: seen.standing.role,
+            changes: allowed(Act::Change),
+            owns: allowed(Act::Own),
+            members: registry.members(group).await?,
+            count: registry.count(group).await?,
+            banned: registry.banned(group).await?,
+            invitations: registry.invitations(group).await?,
+            log: registry.log(group).await?,
+        })
+    }
+
+    /// Whether somebody may take over a room that is nobody's.
+    pub fn may_take_over(&self, asker: Asker<'_>, group: &Group) -> bool {
+        let is_there = rule(&self.rules, group).is_some() && self.registry.brief(group).is_none();
+        is_there && asker.kind == Kind::Administrator
+    }
+
+    /// Does something with a room.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn act(&self, asker: Asker<'_>, group: &Group, what: What) -> Result<(), NotDone> {
+        let (seen, now) = (self.seen(asker, group).await?, Timestamp::now());
+        let Some(before) = seen.brief else { return Err(Denied::NotThere.into()) };
+        let of = |sql, person: &Person| of_room(sql, group, [person.id.as_str().into()]);
+        let manage = async |person: &Person, gives: Option<Role>| {
+            let has = self.registry.standing(group, &person.id).await?.role;
+            may_manage(&seen, now, has, gives)?;
+            Ok::<_, NotDone>(has)
+        };
+        let (statements, act, to, detail): (Vec<Statement>, _, _, _) = match &what {
+            What::Change { title, topic, kind, posting } => {
+                may(&seen, Act::Change, now)?;
+                if *kind == RoomKind::Direct {
+                    return Err(NotDone::Direct);
+                }
+                let values = [title.as_str().into(), topic.as_str().into(), (*kind).into(), (*posting).into()];
+                (vec![of_room(CHANGE, group, values)], "changed", None, format!("{kind}, {posting} may post"))
+            }
+            What::Archive(archive) => {
+                may(&seen, Act::Change, now)?;
+                let at = archive.then(|| now.as_millis());
+                let act = if *archive { "archived" } else { "opened again" };
+                (vec![of_room(ARCHIVE, group, [at.into()])], act, None, String::new())
+            }
+            What::Give(person, Role::Owner) => {
+                may(&seen, Act::Own, now)?;
+                manage(person, Some(Role::Owner)).await?.ok_or(NotDone::NoMember)?;
+                let give = of_room(GIVE, group, [person.id.as_str().into(), Role::Owner.into()]);
+                (vec![of_room(STEP_DOWN, group, []), give], "handed over", Some(person), String::new())
+            }
+            What::Give(person, role) => {
+                manage(person, Some(*role)).await?.ok_or(NotDone::NoMember)?;
+                let give = of_room(GIVE, group, [person.id.as_str().into(), (*role).into()]);
+                (vec![give], "role", Some(person), role.to_string())
+            }
+            What::Mute(person, until) => {
+                let has = manage(person, None).await?.ok_or(NotDone::NoMember)?;
+                // Who moderates is not muted, but made a member first.
+                if has == Role::Moderator && until.is_some() {
+                    return Err(Denied::Moderators.into());
+                }
+                let mute = of_room(MUTE, group, [person.id.as_str().into(), until.map(Timestamp::as_millis).into()]);
+                let (act, detail) = until.map_or(("unmuted", String::new()), |until| ("muted", format!("until {until}")));
+                (vec![mute], act, Some(person), detail)
+            }
+            What::Remove(person) => {
+                manage(person, None).await?.ok_or(NotDone::NoMember)?;
+                (vec![of(REMOVE, person)], "removed", Some(person), String::new())
+            }
+            What::Ban(person) => {
+                manage(person, None).await?;
+                if person.id == asker.person.id {
+                    return Err(Denied::NotThere.into());
+                }
+                let values =
+                    [person.id.as_str().into(), person.name.as_str().into(), now.as_millis().into(), MOST_BANNED.into()];
+                (vec![of(REMOVE, person), of_room(BAN, group, values)], "banned", Some(person), String::new())
+            }
+            What::Unban(person) => {
+                may(&seen, Act::Manage, now)?;
+                (vec![of(UNBAN, person)], "unbanned", Some(person), String::new())
+            }
+            What::Revoke(digest) => {
+                may(&seen, Act::Invite, now)?;
+                (vec![Registry::revocation(group, digest)], "revoked an invitation", None, String::new())
+            }
+            What::Delete => {
+                may(&seen, Act::Own, now)?;
+                let delete = of_room(DELETE, group, [now.as_millis().into()]);
+                let rest = [NO_INVITATIONS, NO_MEMBERS, NO_BANS].map(|sql| of_room(sql, group, []));
+                ([delete].into_iter().chain(rest).collect(), "deleted", None, String::new())
+            }
+            What::Leave => {
+                may(&seen, Act::Leave, now)?;
+                (vec![of(REMOVE, asker.person)], "left", None, String::new())
+            }
+        };
+        let note = Note { by: asker.person, act, to, detail };
+        let after = self.registry.commit(group, statements, &note).await?.ok_or(Denied::NotThere)?;
+        self.take_effect(asker, group, &what, (before, after)).await;
+        Ok(())
+    }
+
+    /// What was lost by something that was done ends.
+    async fn take_effect(&self, asker: Asker<'_>, group: &Group, what: &What, (before, after): (Brief, Brief)) {
+        let narrows = after.is_deleted || (before.kind == RoomKind::Open && after.kind != RoomKind::Open);
+        self.tell(group, after, narrows).await;
+        let loses = match what {
+            What::Remove(person) | What::Ban(person) => Some(person),
+            What::Leave if after.kind != RoomKind::Open => Some(asker.person),
+            _ => None,
+        };
+        if let (Some(person), Ok(base)) = (loses, self.registry.base()) {
+            base.leases.take_back(&person.id, Taken::Topic(wire::Topic::Room(group.clone()))).await;
+        }
+        if after.is_deleted {
+            self.forget(group).await;
+        }
+    }
+
+    /// Has all nodes know of a change, this one first; with `narrows` some may lose the room.
+    async fn tell(&self, group: &Group, brief: Brief, narrows: bool) {
+        if narrows {
+            self.registry.revise(group).await;
+        }
+        self.registry.announce(group, brief, narrows).await;
+    }
+
+    /// What was said in a room goes for good.
+    async fn forget(&self, group: &Group) {
+        let nothing = Bounds { messages: Some(0), since: None, changes: Some(0) };
+        for store in [&self.durable, &self.volatile] {
+            match store.store.forget(group, nothing).await {
+                Ok(_) => info!(%group, "a room was deleted, and what was said in it"),
+                // The next round of what is kept tries again.
+                Err(cause) => debug!(%group, %cause, "what was said in a deleted room could not be dropped yet"),
+            }
+        }
+    }
+
+    /// Makes an invitation.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn invite(&self, asker: Asker<'_>, group: &Group, terms: Terms) -> Result<Code, NotDone> {
+        let (seen, now) = (self.seen(asker, group).await?, Timestamp::now());
+        may(&seen, Act::Invite, now)?;
+        may_manage(&seen, now, None, Some(terms.role))?;
+        let code = Code::fresh();
+        let until = terms.expires.map_or_else(|| "for ever".to_owned(), |at| format!("until {at}"));
+        let uses = terms.uses.map_or_else(|| "any number of people".to_owned(), |uses| format!("{uses} people"));
+        let detail = format!("{}, {uses}, {until}", terms.role);
+        let note = Note { by: asker.person, act: "invited", to: None, detail };
+        let statements = Registry::invitation(&code, group, terms, asker.person);
+        let brief = self.registry.commit(group, statements, &note).await?.ok_or(Denied::NotThere)?;
+        self.tell(group, brief, false).await;
+        match self.registry.invited(&code).await? {
+            Some(_) => Ok(code),
+            None => Err(NotDone::TooManyInvitations),
+        }
+    }
+
+    /// What an invitation leads to; none where it cannot be used. Nothing is spent by that.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn invited(&self, code: &Code) -> Result<Option<Invited>, NotDone> {
+        let invited = self.registry.invited(code).await?;
+        Ok(invited.filter(|invited| rule(&self.rules, &invited.room.group).is_some()))
+    }
+
+    /// Whether somebody is in a room already.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn is_member(&self, person: &Person, group: &Group) -> Result<bool, NotDone> {
+        Ok(self.registry.standing(group, &person.id).await?.role.is_some())
+    }
+
+    /// Comes in by an invitation; gives the room. Who is in it already spends nothing.
+    ///
+    /// # Errors
+    /// It is not good, or not for them.
+    pub async fn join(&self, asker: Asker<'_>, code: &Code) -> Result<Group, NotDone> {
+        if !matches!(asker.kind, Kind::Account | Kind::Administrator) {
+            return Err(NotDone::NoAccount);
+        }
+        let Some(Invited { room, .. }) = self.invited(code).await? else {
+            return Err(NotDone::NotGood);
+        };
+        if self.is_member(asker.person, &room.group).await? {
+            return Ok(room.group);
+        }
+        match self.registry.use_invitation(code, &room.group, asker.person).await? {
+            Some(brief) => self.tell(&room.group, brief, false).await,
+            // By another of their pages, perhaps.
+            None if self.is_member(asker.person, &room.group).await? => {}
+            None => return Err(NotDone::NotGood),
+        }
+        Ok(room.group)
+    }
+
+    /// The rooms of which somebody is a member; with the others of direct ones.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn own(&self, asker: Asker<'_>) -> Result<Vec<Record>, NotDone> {
+        match asker.kind {
+            Kind::Account | Kind::Administrator => Ok(self.registry.own(&asker.person.id).await?),
+            Kind::Guest | Kind::Program => Ok(Vec::new()),
+        }
+    }
+}
