@@ -100,6 +100,8 @@ fn every_key_is_read_from_a_file() {
         [store]
         url = "sqlite"
         durability = "process"
+        [accounts]
+        session_days = 7
         [channel_layers.default]
         backend = "channels_redis.core"
         hosts = ["redis://a", "rediss://:pw@b:6380/1"]
@@ -156,6 +158,7 @@ fn every_key_is_read_from_a_file() {
     assert!(!settings.server.deflate);
     assert_eq!(settings.server.drain, Duration::from_mins(1));
     assert_eq!((settings.store.url, settings.store.durability), (StoreUrl::Sqlite, Durability::Process));
+    assert_eq!(settings.accounts.session, Duration::from_hours(7 * 24));
     let layer = &settings.channel_layers.default;
     assert_eq!(layer.backend, Backend::RedisCore);
     assert_eq!(layer.hosts, ["redis://a", "rediss://:pw@b:6380/1"].map(|url| RedisHost::Server(url.parse().unwrap())));
@@ -199,6 +202,7 @@ fn variables_write_texts_and_numbers_plainly_and_the_rest_as_json() {
         "[limits]\nbacklog_bytes = 9\n",
         &[
             ("CONFAB_STORE__DURABILITY", "process"),
+            ("CONFAB_ACCOUNTS__SESSION_DAYS", "1"),
             ("CONFAB_LIMITS__MESSAGE_BYTES", "5"),
             ("CONFAB_LIMITS", r#"{"message_bytes": 4, "messages_per_second": 6}"#),
             ("CONFAB_SERVER__ALLOWED_ORIGINS", r#"["http://a"]"#),
@@ -213,8 +217,9 @@ fn variables_write_texts_and_numbers_plainly_and_the_rest_as_json() {
         &[],
     )
     .unwrap();
-    let Settings { server, store, channel_layers, rooms, tokens, limits } = &loaded.settings;
+    let Settings { server, store, accounts, channel_layers, rooms, tokens, limits } = &loaded.settings;
     assert_eq!(store.durability, Durability::Process);
+    assert_eq!(accounts.session, Duration::from_hours(24));
     assert_eq!(limits.message_bytes, 5, "the key's own variable goes over that of its section");
     assert_eq!(limits.messages_per_second.map(u32::from), Some(6));
     assert_eq!(limits.backlog_bytes.map(usize::from), Some(9), "a section's variable leaves alone what it does not name");
@@ -278,7 +283,7 @@ fn unknown_keys_are_named_with_what_may_be_meant() {
         ("[store]\ncolour = 1\n", "Leptos.toml:2: store.colour is not a setting; store has url, durability"),
         (
             "colour = 1\n",
-            "Leptos.toml:1: colour is not a setting; the file has server, store, channel_layers, rooms, tokens, limits",
+            "Leptos.toml:1: colour is not a setting; the file has server, store, accounts, channel_layers, rooms, tokens, limits",
         ),
         (
             "[channel_layers.events]\nbackend = \"memory\"\n",
@@ -294,7 +299,7 @@ fn unknown_keys_are_named_with_what_may_be_meant() {
         ),
         (
             "\"a\\nb\" = 1\n",
-            r#"Leptos.toml:1: "a\nb" is not a setting; the file has server, store, channel_layers, rooms, tokens, limits"#,
+            r#"Leptos.toml:1: "a\nb" is not a setting; the file has server, store, accounts, channel_layers, rooms, tokens, limits"#,
         ),
         ("[store]\n\"a.b\" = 1\n", r#"Leptos.toml:2: store."a.b" is not a setting; store has url, durability"#),
         ("\"server.listen\" = 1\n", r#"Leptos.toml:1: "server.listen" is not a setting; did you mean server.listen?"#),

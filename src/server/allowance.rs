@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    accounts::Account,
+    accounts::RateKey,
     bucket::{Bucket, Buckets},
     limits::Limits,
     quota::{Owed, Payer, Quotas, count},
@@ -30,7 +30,7 @@ pub(super) struct Allowance {
     messages: Bucket,
     bytes: Bucket,
     payer: Payer,
-    accounts: Arc<Buckets<Account>>,
+    accounts: Arc<Buckets<RateKey>>,
     quotas: Arc<Quotas>,
 }
 
@@ -54,7 +54,7 @@ impl Spent {
 }
 
 impl Allowance {
-    pub(super) fn new(limits: &Limits, payer: Payer, accounts: &Arc<Buckets<Account>>, quotas: &Arc<Quotas>) -> Self {
+    pub(super) fn new(limits: &Limits, payer: Payer, accounts: &Arc<Buckets<RateKey>>, quotas: &Arc<Quotas>) -> Self {
         let (messages, bytes) = (Bucket::new(limits.messages_per_second), Bucket::new(limits.bytes_per_second));
         Self { messages, bytes, payer, accounts: Arc::clone(accounts), quotas: Arc::clone(quotas) }
     }
@@ -144,8 +144,8 @@ mod tests {
     fn allowance(
         messages_per_second: u32,
         bytes_per_second: u32,
-        accounts: &Arc<Buckets<Account>>,
-        who: Option<Account>,
+        accounts: &Arc<Buckets<RateKey>>,
+        who: Option<RateKey>,
     ) -> Allowance {
         let payer = Payer { account: who, address: None };
         let limits = Limits {
@@ -159,8 +159,8 @@ mod tests {
         Allowance::new(&limits, payer, accounts, &Arc::new(Quotas::new(0, 0)))
     }
 
-    fn somebody() -> Account {
-        Guest::of(&axum::http::HeaderMap::new()).account
+    fn somebody() -> RateKey {
+        Guest::of(&axum::http::HeaderMap::new()).rate_key
     }
 
     #[tokio::test(start_paused = true)]
@@ -210,7 +210,7 @@ mod tests {
     }
 
     /// Without rates of its own, on the account of somebody who has this one for bytes.
-    fn allowance_of(quotas: &Arc<Quotas>, who: Account) -> Allowance {
+    fn allowance_of(quotas: &Arc<Quotas>, who: RateKey) -> Allowance {
         let none = allowance(0, 0, &Arc::new(Buckets::new(0)), None);
         Allowance { payer: Payer { account: Some(who), address: None }, quotas: Arc::clone(quotas), ..none }
     }

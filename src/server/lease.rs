@@ -14,8 +14,9 @@
 //! [announces](Leases::announce) the change, the noun of every other node [hears](Follower) of it, and each
 //! [ends](Leases::end_for) what is open to whoever may not have it any more.
 //!
-//! Who has lost everything is signed out: the secret that made a guest this person is worth nothing from then on. Of those a node
-//! remembers the last, in memory, as guests have no other place. A node that starts has not heard of them.
+//! Who has lost everything is signed out: the secret that made a guest this person is worth nothing from then on. So is a session that has
+//! ended; what else its owner has open by other sessions goes on. Of both a node remembers the last, in memory, as guests have no other
+//! place. A node that starts has not heard of them.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -28,15 +29,16 @@ use tokio::{sync::Notify, time::Instant};
 use tracing::{debug, info, warn};
 
 use super::{
+    accounts::Who,
     layers::{Channel, ChannelLayer, Event, GroupName, Sink},
     presence::Presence,
     telemetry::Fault,
 };
-use crate::wire::{Person, Topic};
+use crate::wire::Topic;
 
 /// The type of what nodes tell each other.
 const KIND: &str = "confab.taken";
-/// How many who are signed out are remembered.
+/// How many guests and sessions that are over are remembered.
 const REMEMBERED: usize = 10_000;
 /// For how long other nodes are told again of what the layer did not take, or may have lost,
 const TOLD_FOR: Duration = Duration::from_mins(1);
@@ -46,7 +48,7 @@ const MOST_TOLD: usize = 1_000;
 const AGAIN: Duration = Duration::from_secs(1);
 /// A layer that is away when the server starts is not waited for longer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The longest id of a person that is taken from another node, in bytes.
+/// The longest id of a person or a session that is taken from another node, in bytes.
 const LONGEST_ID: usize = 64;
 
 /// What somebody loses.
@@ -55,6 +57,15 @@ pub enum Taken {
     /// All that is open to them: they are signed out.
     Everything,
     Topic(Topic),
+}
+
+/// What is taken back, and from whom.
+#[derive(Debug, PartialEq, Eq)]
+struct Loss<'l> {
+    person: &'l str,
+    /// Only what is open by this session of theirs.
+    session: Option<&'l str>,
+    taken: Taken,
 }
 
 /// Something that is open for a person.
@@ -93,14 +104,21 @@ struct Told {
     again: bool,
 }
 
-/// Who holds something of a person, with the number of its lease.
-type Held = (u64, Weak<dyn Holder>);
+/// Who holds something of a person.
+struct Held {
+    /// Of its lease.
+    number: u64,
+    /// [By what](Who::known_by) the person is known.
+    known_by: Arc<str>,
+    holder: Weak<dyn Holder>,
+}
 
 #[derive(Default)]
 struct Table {
     by_person: HashMap<Arc<str>, Vec<Held>>,
     last: u64,
-    signed_out: HashSet<Arc<str>>,
+    /// The guests and sessions that are over, by what they were known.
+    over: HashSet<Arc<str>>,
     /// The same in their order.
     order: VecDeque<Arc<str>>,
 }
@@ -134,8 +152,8 @@ impl Leases {
         leases
     }
 
-    /// Notes that something is open for a person. Where they are signed out it ends at once.
-    pub fn grant(self: &Arc<Self>, person: &Person, holder: &Arc<impl Holder + 'static>) -> Lease {
+    /// Notes that something is open for somebody. Where they are signed out it ends at once.
+    pub fn grant(self: &Arc<Self>, who: &Who, holder: &Arc<impl Holder + 'static>) -> Lease {
         // Written out, since a weak reference is not turned into one to a trait by itself.
         let weak: Weak<dyn Holder> = {
             let weak: Weak<_> = Arc::downgrade(holder);
@@ -145,10 +163,16 @@ impl Leases {
         table.last += 1;
         let number = table.last;
         // The key is one text for all that is open to a person.
-        let known = table.by_person.get_key_value(person.id.as_str()).map(|(id, _)| Arc::clone(id));
-        let id = known.unwrap_or_else(|| person.id.as_str().into());
-        table.by_person.entry(Arc::clone(&id)).or_insert_with(|| Vec::with_capacity(1)).push((number, weak));
-        let is_over = table.signed_out.contains(&id);
+        let person = who.person().id.as_str();
+        let known = table.by_person.get_key_value(person).map(|(id, _)| Arc::clone(id));
+        let id = known.unwrap_or_else(|| person.into());
+        let known_by = match who {
+            Who::Account(signed_in) => Arc::clone(&signed_in.session),
+            Who::Guest(_) | Who::Program(_) => Arc::clone(&id),
+        };
+        let is_over = table.over.contains(&known_by);
+        let held = Held { number, known_by, holder: weak };
+        table.by_person.entry(Arc::clone(&id)).or_insert_with(|| Vec::with_capacity(1)).push(held);
         drop(table);
         if is_over {
             holder.take_back(&Taken::Everything);
@@ -156,15 +180,24 @@ impl Leases {
         Lease { leases: Arc::clone(self), person: id, number }
     }
 
-    /// Whether whoever is this person was signed out, and can be so no more.
-    pub fn is_over(&self, person: &Person) -> bool {
-        self.table.lock().signed_out.contains(person.id.as_str())
+    /// Whether whoever is [known by](Who::known_by) this was signed out, and can be so no more.
+    pub fn is_over(&self, known_by: &str) -> bool {
+        self.table.lock().over.contains(known_by)
     }
 
     /// Takes something back from a person: on this node when this resolves, and on the others as soon as the layer has told them.
     pub async fn take_back(&self, person: &str, taken: Taken) {
-        self.end(person, &taken);
-        self.tell_all(to_layer(person, &taken)).await;
+        self.take(Loss { person, session: None, taken }).await;
+    }
+
+    /// Takes back all that is open to a person by one of their sessions, in the same way.
+    pub async fn end_session(&self, person: &str, session: &str) {
+        self.take(Loss { person, session: Some(session), taken: Taken::Everything }).await;
+    }
+
+    async fn take(&self, loss: Loss<'_>) {
+        self.end(&loss);
+        self.tell_all(to_layer(&loss)).await;
     }
 
     /// Has the noun of every other node hear of something, as soon as the layer has told them.
@@ -183,7 +216,7 @@ impl Leases {
         let people: Vec<_> = self.table.lock().by_person.keys().map(Arc::clone).collect();
         let taken = Taken::Topic(topic.clone());
         for person in people.iter().filter(|person| !keeps(person)) {
-            self.end(person, &taken);
+            self.end(&Loss { person, session: None, taken: taken.clone() });
         }
     }
 
@@ -208,13 +241,15 @@ impl Leases {
     }
 
     /// What is open on this node ends.
-    fn end(&self, person: &str, taken: &Taken) {
+    fn end(&self, Loss { person, session, taken }: &Loss<'_>) {
         let holders: Vec<_> = {
             let mut table = self.table.lock();
             if *taken == Taken::Everything {
-                table.sign_out(person);
+                table.is_over(session.unwrap_or(person));
             }
-            table.by_person.get(person).into_iter().flatten().filter_map(|(_, holder)| holder.upgrade()).collect()
+            let is_meant = |held: &&Held| session.is_none_or(|session| *session == *held.known_by);
+            let held = table.by_person.get(*person).into_iter().flatten().filter(is_meant);
+            held.filter_map(|held| held.holder.upgrade()).collect()
         };
         for holder in holders {
             holder.take_back(taken);
@@ -279,35 +314,44 @@ async fn keep(leases: Weak<Leases>, wake: Arc<Notify>, first: Duration, every: D
     }
 }
 
-fn to_layer(person: &str, taken: &Taken) -> Event {
-    let event = Event::new(KIND).with("person", person);
+fn to_layer(Loss { person, session, taken }: &Loss<'_>) -> Event {
+    let event = Event::new(KIND).with("person", *person);
+    let event = match session {
+        Some(session) => event.with("session", *session),
+        None => event,
+    };
     match taken {
         Taken::Everything => event,
         Taken::Topic(topic) => event.with("topic", topic.to_string()),
     }
 }
 
-/// From whom what is taken; none where the event says no such thing.
-fn from_layer(event: &Event) -> Option<(&str, Taken)> {
-    let person = event.get_str("person").filter(|id| event.kind() == KIND && (1..=LONGEST_ID).contains(&id.len()))?;
+/// What is taken back; none where the event says no such thing.
+fn from_layer(event: &Event) -> Option<Loss<'_>> {
+    let is_id = |id: &&str| (1..=LONGEST_ID).contains(&id.len());
+    let person = event.get_str("person").filter(|id| event.kind() == KIND && is_id(id))?;
+    let session = match event.get("session") {
+        Some(_) => Some(event.get_str("session").filter(is_id)?),
+        None => None,
+    };
     let taken = match event.get("topic") {
         Some(_) => Taken::Topic(event.get_str("topic")?.parse().ok()?),
         None => Taken::Everything,
     };
-    Some((person, taken))
+    Some(Loss { person, session, taken })
 }
 
 impl Table {
-    fn sign_out(&mut self, person: &str) {
-        let id: Arc<str> = person.into();
-        if !self.signed_out.insert(Arc::clone(&id)) {
+    fn is_over(&mut self, known_by: &str) {
+        let known_by: Arc<str> = known_by.into();
+        if !self.over.insert(Arc::clone(&known_by)) {
             return;
         }
-        self.order.push_back(id);
+        self.order.push_back(known_by);
         if self.order.len() > REMEMBERED
             && let Some(first) = self.order.pop_front()
         {
-            self.signed_out.remove(&first);
+            self.over.remove(&first);
         }
     }
 }
@@ -319,7 +363,7 @@ impl Sink for Leases {
         }
         let follower = || self.follower.get().and_then(Weak::upgrade);
         match from_layer(event) {
-            Some((person, taken)) => self.end(person, &taken),
+            Some(loss) => self.end(&loss),
             None if event.kind() == KIND => debug!("something arrived that takes nothing back"),
             None => _ = follower().map(|follower| follower.hear(event)),
         }
@@ -340,7 +384,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let mut table = self.leases.table.lock();
         if let Some(holders) = table.by_person.get_mut(&self.person) {
-            holders.retain(|(number, _)| *number != self.number);
+            holders.retain(|held| held.number != self.number);
             if holders.is_empty() {
                 table.by_person.remove(&self.person);
             }
@@ -351,9 +395,13 @@ impl Drop for Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::{
-        layers::{MemoryLayer, MemoryOptions},
-        presence::Times,
+    use crate::{
+        server::{
+            accounts::SignedIn,
+            layers::{MemoryLayer, MemoryOptions},
+            presence::Times,
+        },
+        wire::Person,
     };
 
     /// Remembers what it lost.
@@ -366,8 +414,11 @@ mod tests {
         }
     }
 
-    fn person(id: &str) -> Person {
-        Person { id: id.to_owned(), name: "Ann".to_owned() }
+    /// Somebody who is signed in by this session.
+    fn who(id: &str, session: &str) -> Who {
+        let person = Person { id: id.to_owned(), name: "Ann".to_owned(), handle: None };
+        let handle = "ann".parse().unwrap();
+        Who::Account(Arc::new(SignedIn { person, handle, session: session.into(), is_administrator: false }))
     }
 
     async fn leases() -> Arc<Leases> {
@@ -380,8 +431,9 @@ mod tests {
     async fn who_holds_something_of_a_person_loses_it_and_nobody_else_does() {
         let leases = leases().await;
         let [one, other, gone, bobs] = [(); 4].map(|()| Arc::new(Holds::default()));
-        let kept = [leases.grant(&person("g1"), &one), leases.grant(&person("g1"), &other), leases.grant(&person("g2"), &bobs)];
-        drop(leases.grant(&person("g1"), &gone));
+        let (ann, bob) = (Who::guest("g1", "Ann"), Who::guest("g2", "Bob"));
+        let kept = [leases.grant(&ann, &one), leases.grant(&ann, &other), leases.grant(&bob, &bobs)];
+        drop(leases.grant(&ann, &gone));
         let room = Taken::Topic("room/a".parse().unwrap());
         leases.take_back("g1", room.clone()).await;
         leases.take_back("g1", Taken::Everything).await;
@@ -389,29 +441,49 @@ mod tests {
             assert_eq!(*holds.0.lock(), [room.clone(), Taken::Everything]);
         }
         assert!(gone.0.lock().is_empty() && bobs.0.lock().is_empty());
-        assert!(leases.is_over(&person("g1")) && !leases.is_over(&person("g2")));
+        assert!(leases.is_over("g1") && !leases.is_over("g2"));
         let late = Arc::new(Holds::default());
-        let lease = leases.grant(&person("g1"), &late);
+        let lease = leases.grant(&ann, &late);
         assert_eq!(*late.0.lock(), [Taken::Everything], "what was about to be opened");
         drop((kept, lease));
         assert!(leases.table.lock().by_person.is_empty(), "all is given back");
     }
 
     #[tokio::test]
+    async fn of_several_sessions_the_one_ends_that_is_meant() {
+        let leases = leases().await;
+        let [phone, desk, bobs] = [(); 3].map(|()| Arc::new(Holds::default()));
+        let (ann, bob) = (["phone", "desk"].map(|session| who("a1", session)), who("a2", "bobs"));
+        let _kept = [leases.grant(&ann[0], &phone), leases.grant(&ann[1], &desk), leases.grant(&bob, &bobs)];
+        // Of another person's it is none.
+        leases.end_session("a2", "desk").await;
+        leases.end_session("a1", "phone").await;
+        assert_eq!(*phone.0.lock(), [Taken::Everything]);
+        assert!(desk.0.lock().is_empty() && bobs.0.lock().is_empty());
+        assert!(leases.is_over("phone") && !leases.is_over("a1"));
+        let late = Arc::new(Holds::default());
+        let _lease = leases.grant(&ann[0], &late);
+        assert_eq!(*late.0.lock(), [Taken::Everything], "what was about to be opened");
+    }
+
+    #[tokio::test]
     async fn of_those_who_are_signed_out_the_last_are_remembered() {
         let leases = leases().await;
         for n in 0..=REMEMBERED {
-            leases.end(&n.to_string(), &Taken::Everything);
+            leases.end(&Loss { person: &n.to_string(), session: None, taken: Taken::Everything });
         }
-        assert!(!leases.is_over(&person("0")) && leases.is_over(&person("1")));
-        assert_eq!(leases.table.lock().signed_out.len(), REMEMBERED);
+        assert!(!leases.is_over("0") && leases.is_over("1"));
+        assert_eq!(leases.table.lock().over.len(), REMEMBERED);
     }
 
     #[test]
     fn what_goes_by_the_layer_is_read_as_it_was() {
-        for taken in [Taken::Everything, Taken::Topic("room/a".parse().unwrap())] {
-            let event = to_layer("g1", &taken);
-            assert_eq!(from_layer(&event), Some(("g1", taken)));
+        for (session, taken) in
+            [(None, Taken::Everything), (Some("s1"), Taken::Everything), (None, Taken::Topic("room/a".parse().unwrap()))]
+        {
+            let loss = Loss { person: "g1", session, taken };
+            let event = to_layer(&loss);
+            assert_eq!(from_layer(&event), Some(loss));
         }
         let event = |topic: &str| Event::new(KIND).with("person", "g1").with("topic", topic);
         assert_eq!(from_layer(&event("nothing/at all")), None, "it takes not more than it says");

@@ -60,7 +60,7 @@ use tokio::net::TcpListener;
 use tracing::info;
 
 use self::{
-    accounts::Programs,
+    accounts::{Accounts, Programs},
     bucket::Buckets,
     hub::Hub,
     layers::ChannelLayer,
@@ -137,7 +137,7 @@ async fn start(
 ) -> Result<(Arc<Services>, Arc<dyn Log>), Error> {
     // Leptos renders on this runtime. The only error is that a server in the same process has said so before.
     let _ = Executor::init_tokio();
-    let Settings { server, store, channel_layers, rooms, tokens, limits } = settings;
+    let Settings { server, store, accounts, channel_layers, rooms, tokens, limits } = settings;
     let metrics = Metrics::default();
     let unmeasured = Arc::clone(&layer);
     let layer: Arc<dyn ChannelLayer> = Arc::new(Measured::new(layer, metrics.sends.clone()));
@@ -152,6 +152,7 @@ async fn start(
     // What nodes tell each other about people is no message of anybody.
     let presence = Presence::start(Arc::clone(&unmeasured), Times::default(), |sink| hub.share('p', sink));
     let leases = Leases::start(unmeasured, &presence, group_expiry, |sink| hub.share('l', sink)).await;
+    let accounts = Accounts::start(Arc::clone(&records), &leases, accounts.session).await?;
     let is_shared = store.url != StoreUrl::Sqlite;
     let registry = Registry::start(Arc::clone(&records), &leases, is_shared).await?;
     let rooms = Rooms::start(
@@ -178,13 +179,14 @@ async fn start(
         leases,
         hub,
         layer,
+        accounts,
         programs: Programs::new(tokens.clone(), most(limits.messages_per_second)),
         by_household: Connections::new(limits.connections_per_address),
         by_account: Connections::new(limits.connections_per_account),
         exports: Connections::new(NonZeroU32::new(EXPORTS)),
         searches: Turns::new(SEARCHES),
         requests: Buckets::new(most(limits.requests_per_second)),
-        accounts: Arc::new(Buckets::new(most(of_account))),
+        rates: Arc::new(Buckets::new(most(of_account))),
         strangers: Buckets::new(most(of_account)),
         proxies: Proxies::new(server.trusted_proxies.clone()),
         hosts: Hosts::new(server.names()),

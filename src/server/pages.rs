@@ -22,7 +22,7 @@ use tracing::error;
 
 use self::render::{filled, render, takes_gzip, template, with_cookies};
 use super::{
-    accounts::{Guest, Kind},
+    accounts::{Guest, Kind, Token},
     lease::Taken,
     limits::SEARCH_AGAIN,
     problem::{Problem, lets_in},
@@ -294,7 +294,7 @@ async fn shared_page(
         Ok::<_, StoreError>(render_for_all(services, access, stretch, (members.clone(), made)).await)
     });
     let shared = services.room_pages.get(group, &members, access.head(), render).await?;
-    let shared = shared.filter(|shared| shared.template.is_for(reader, who.account().is_none()));
+    let shared = shared.filter(|shared| shared.template.is_for(reader, who.rate_key().is_none()));
     Ok(shared.map(|shared| filled(&shared.template, reader, gzip)))
 }
 
@@ -395,8 +395,8 @@ pub(super) async fn post_message(
 
 /// Counts a message against whoever says it: their account, or, where no secret was shown, their address.
 fn charge(services: &Services, who: &Who, request: &Request) -> Result<(), Duration> {
-    match (who.account(), request.extensions().get::<Visitor>()) {
-        (Some(account), _) => services.accounts.take(account),
+    match (who.rate_key(), request.extensions().get::<Visitor>()) {
+        (Some(account), _) => services.rates.take(account),
         (None, Some(visitor)) => services.strangers.take(visitor.household()),
         (None, None) => Ok(()),
     }
@@ -411,8 +411,8 @@ async fn too_fast(
     wait: Duration,
     request: Request,
 ) -> Response {
-    let (most, seconds) = (services.accounts.per_second(), wait.as_secs() + 1);
-    let whom = if who.account().is_none() { "all who come from your address without a cookie" } else { "you" };
+    let (most, seconds) = (services.rates.per_second(), wait.as_secs() + 1);
+    let whom = if who.rate_key().is_none() { "all who come from your address without a cookie" } else { "you" };
     let mistake = format!("At most {most} messages a second are taken from {whom}. Send it again in {seconds} s.");
     let status = StatusCode::TOO_MANY_REQUESTS;
     let mut response = room_with(services, who, access, None, Some((mistake, text)), status, request).await;
@@ -444,7 +444,7 @@ pub(super) async fn me(State(services): State<Arc<Services>>, who: Who, request:
         Err(rejection) => return notice(rejection.status(), "That was not understood", &rejection.body_text(), page).await,
     };
     if !forget.is_empty() {
-        return sign_out(&services, &who, &next).await;
+        return sign_out(&services, &who, &next, page).await;
     }
     let Some(name) = name else {
         let needed = "A name is needed, or forget.";
@@ -452,8 +452,13 @@ pub(super) async fn me(State(services): State<Arc<Services>>, who: Who, request:
     };
     match name.parse::<PersonName>() {
         Ok(name) => {
+            if let Who::Account(signed_in) = &who
+                && let Err(cause) = services.accounts.rename(&signed_in.person.id, &name).await
+            {
+                return refused(cause, page).await;
+            }
             // Nobody else can be who has shown no secret, so there is nobody to be told.
-            if who.account().is_some() && who.person().name != name.as_str() {
+            if who.rate_key().is_some() && who.person().name != name.as_str() {
                 let called = Person { name: name.as_str().to_owned(), ..who.person().clone() };
                 services.rooms.renamed(&called).await;
                 let renamed = Renamed { name: called.name };
@@ -468,14 +473,22 @@ pub(super) async fn me(State(services): State<Arc<Services>>, who: Who, request:
     }
 }
 
-/// The browser forgets who somebody is, and so do all nodes: what is open to them ends, and their secret is worth nothing.
-async fn sign_out(services: &Services, who: &Who, next: &str) -> Response {
+/// The browser forgets who somebody is, and so do all nodes: what is open to them ends, and their secret is worth nothing. Of an account it is
+/// this session that ends.
+async fn sign_out(services: &Services, who: &Who, next: &str, page: Request) -> Response {
     const STORAGE: (&str, HeaderValue) = ("clear-site-data", HeaderValue::from_static("\"storage\""));
-    // Nobody else can be who has shown no secret: there is nothing to end.
-    if who.account().is_some() {
-        services.leases.take_back(&who.person().id, Taken::Everything).await;
+    match who {
+        Who::Account(signed_in) => {
+            if let Err(cause) = services.accounts.end(&signed_in.person.id, &signed_in.session).await {
+                return refused(cause, page).await;
+            }
+        }
+        // Nobody else can be who has shown no secret: there is nothing to end.
+        _ if who.rate_key().is_some() => services.leases.take_back(&who.person().id, Taken::Everything).await,
+        _ => {}
     }
-    let mut response = with_cookies(Redirect::to(own_path(next)).into_response(), &Guest::forgotten());
+    let response = with_cookies(Redirect::to(own_path(next)).into_response(), &Token::forgotten());
+    let mut response = with_cookies(response, &Guest::forgotten());
     // Drafts, and what waits to be sent.
     response.headers_mut().insert(STORAGE.0, STORAGE.1);
     response

@@ -316,6 +316,7 @@ impl From<Unknown> for Problem {
         match unknown {
             Unknown::NoToken => Self::NoToken,
             Unknown::WrongToken => Self::WrongToken,
+            Unknown::NotNow => Self::Unavailable,
         }
     }
 }

@@ -13,7 +13,7 @@ use axum::body::Body;
 use http_body_util::BodyExt as _;
 
 use super::{
-    accounts::Account,
+    accounts::RateKey,
     bucket::Buckets,
     turns::{Turn, Turns},
     visitors::Household,
@@ -24,7 +24,7 @@ const LEAST: usize = 1_024;
 
 /// The rates of all accounts and addresses.
 pub struct Quotas {
-    accounts: Buckets<Account>,
+    accounts: Buckets<RateKey>,
     addresses: Buckets<Household>,
     turns: Turns<Household>,
 }
@@ -37,7 +37,7 @@ pub struct Weight(pub usize);
 #[derive(Clone, Copy, Debug)]
 pub struct Payer {
     /// None for somebody who has shown no secret and can be nobody else.
-    pub account: Option<Account>,
+    pub account: Option<RateKey>,
     /// None for what comes from the server's own machine: it is its owner's, or of a proxy that nobody has told us to trust, and then
     /// of everybody's.
     pub address: Option<Household>,
@@ -157,8 +157,8 @@ mod tests {
     use super::*;
     use crate::server::accounts::Guest;
 
-    fn somebody() -> Account {
-        Guest::of(&axum::http::HeaderMap::new()).account
+    fn somebody() -> RateKey {
+        Guest::of(&axum::http::HeaderMap::new()).rate_key
     }
 
     #[tokio::test(start_paused = true)]

@@ -188,12 +188,11 @@ async fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut 
     let of_room = |offered: &str| group.as_ref().is_some_and(|group| services.rooms.speaks(group, offered));
     let protocol = handshake.choose(|offered| offered == SUBPROTOCOL).or_else(|| handshake.choose(of_room)).map(str::to_owned);
     let is_v1 = protocol.as_deref() == Some(SUBPROTOCOL);
-    let account = who.account();
+    let account = who.rate_key();
     let scope = Scope {
-        person: who.person().clone(),
-        kind: who.asker().kind,
+        who: who.clone(),
         payer: Payer { account, address: visitor.paying() },
-        accounts: Arc::clone(&services.accounts),
+        rates: Arc::clone(&services.rates),
         quotas: Arc::clone(&services.quotas),
         group,
         rooms: Arc::clone(&services.rooms),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::http::StatusCode;
 
 use super::{
-    accounts::{Account, Asker, Kind},
+    accounts::{Asker, RateKey, Who},
     bucket::Buckets,
     hub::Hub,
     lease::Leases,
@@ -16,7 +16,7 @@ use super::{
     topics::Topics,
     transports::websocket::CloseCode,
 };
-use crate::wire::{Group, Person};
+use crate::wire::Group;
 
 /// After a message or an answer of so many bytes the others have their turn: to handle one takes about as long as a hundred short ones.
 pub(super) const LONG: usize = 16 * 1024;
@@ -24,12 +24,11 @@ pub(super) const LONG: usize = 16 * 1024;
 /// What is known of the request that a connection was opened with (the scope of Django Channels).
 #[derive(Clone)]
 pub struct Scope {
-    pub person: Person,
-    pub kind: Kind,
+    pub who: Who,
     /// Whose bounds hold beside the connection's own.
     pub payer: Payer,
     /// What each account says, this one too.
-    pub accounts: Arc<Buckets<Account>>,
+    pub rates: Arc<Buckets<RateKey>>,
     /// What each account and each address has carried.
     pub quotas: Arc<Quotas>,
     /// The group in the address, if it names one.
@@ -45,7 +44,7 @@ pub struct Scope {
 impl Scope {
     /// Who asks for what is opened on the connection.
     pub fn asker(&self) -> Asker<'_> {
-        Asker { person: &self.person, kind: self.kind }
+        self.who.asker()
     }
 }
 

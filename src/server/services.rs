@@ -9,7 +9,7 @@ use axum::{
 use parking_lot::Mutex;
 
 use super::{
-    accounts::{Account, Programs},
+    accounts::{Accounts, Programs, RateKey},
     bucket::Buckets,
     hub::Hub,
     layers::ChannelLayer,
@@ -39,11 +39,12 @@ pub struct Services {
     pub presence: Arc<Presence>,
     pub leases: Arc<Leases>,
     pub layer: Arc<dyn ChannelLayer>,
+    pub accounts: Arc<Accounts>,
     pub programs: Programs,
     /// The `WebSocket`s of each address.
     pub by_household: Connections<Household>,
     /// The `WebSocket`s of each account.
-    pub by_account: Connections<Account>,
+    pub by_account: Connections<RateKey>,
     /// The exports of each address that are on their way.
     pub exports: Connections<Household>,
     /// The searches of each address.
@@ -51,7 +52,7 @@ pub struct Services {
     /// The HTTP requests of each address.
     pub requests: Buckets<Household>,
     /// What each account says.
-    pub accounts: Arc<Buckets<Account>>,
+    pub rates: Arc<Buckets<RateKey>>,
     /// What those of each address say by forms who have shown no secret: each would be an account of its own.
     pub strangers: Buckets<Household>,
     /// What each account and each address has carried, in bytes.

@@ -78,11 +78,11 @@ impl Session {
         scope: Scope,
         open_address: impl AsyncFnOnce(&Scope) -> Result<Option<Arc<dyn Opened>>, E>,
     ) -> Result<Self, E> {
-        let allowance = Allowance::new(&scope.limits, scope.payer, &scope.accounts, &scope.quotas);
+        let allowance = Allowance::new(&scope.limits, scope.payer, &scope.rates, &scope.quotas);
         let open = Arc::new(Open::default());
         // From before it is asked for until it is joined.
         open.begin();
-        let lease = scope.leases.grant(&scope.person, &open);
+        let lease = scope.leases.grant(&scope.who, &open);
         let address = open_address(&scope).await?;
         Ok(Self { scope, address, allowance, open, _lease: lease, link: None })
     }
@@ -105,7 +105,7 @@ impl Session {
         let reachable = self.scope.hub.register(&outbound, Form::V1);
         let welcome = Welcome {
             channel: reachable.channel.to_string(),
-            you: self.scope.person.clone(),
+            you: self.scope.who.you(),
             ping_s: self.scope.limits.ping_s,
             build: BUILD.to_owned(),
             joined: None,
@@ -187,7 +187,7 @@ impl Session {
         let problem = match spent {
             Spent::Messages(_) => Problem::Commands(limits.messages_per_second, wait),
             Spent::Bytes(_) => Problem::BytesOfConnection(limits.bytes_per_second, wait),
-            Spent::Account(_) => Problem::CommandsOfAccount(self.scope.accounts.per_second(), wait),
+            Spent::Account(_) => Problem::CommandsOfAccount(self.scope.rates.per_second(), wait),
             Spent::Quota(Owed::ByAccount(_)) => Problem::BytesOfAccount(self.scope.quotas.of_account(), wait),
             Spent::Quota(Owed::ByAddress(_)) => Problem::Bytes(self.scope.quotas.of_address(), wait),
         };
@@ -228,7 +228,7 @@ impl Session {
         let Some((room, _)) = &joined.attendance else {
             return Err(Problem::NothingWritten(topic.clone()).into());
         };
-        self.scope.presence.typing(room, &self.scope.person);
+        self.scope.presence.typing(room, self.scope.who.person());
         Ok(())
     }
 
@@ -300,10 +300,10 @@ impl Session {
                 return Err(unavailable(cause));
             }
         };
-        let Scope { presence, person, .. } = &self.scope;
+        let Scope { presence, who, .. } = &self.scope;
         if let Some(membership) = membership {
             let attend = |room: Group| {
-                let attendance = presence.enter(&room, person, membership.audience());
+                let attendance = presence.enter(&room, who.person(), membership.audience());
                 (room, attendance)
             };
             let attendance = room.map(attend);
@@ -367,7 +367,7 @@ mod tests {
 
     use super::*;
     use crate::server::{
-        accounts::Kind,
+        accounts::Who,
         hub::{Feed, Hub, Mailbox},
         layers::{MemoryLayer, MemoryOptions},
         lease::{Holder as _, Taken},
@@ -457,10 +457,9 @@ mod tests {
         let layer = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
         let (services, _) = start(layer, &[counter::make], &settings).await.unwrap();
         Scope {
-            person: wire::Person { id: "g1".to_owned(), name: "Ann".to_owned() },
-            kind: Kind::Guest,
+            who: Who::guest("g1", "Ann"),
             payer: Payer { account: None, address: None },
-            accounts: Arc::clone(&services.accounts),
+            rates: Arc::clone(&services.rates),
             quotas: Arc::clone(&services.quotas),
             group: None,
             rooms: Arc::clone(&services.rooms),

@@ -55,6 +55,7 @@ pub const LARGEST_MESSAGE: usize = 64 << 20;
 pub struct Settings {
     pub server: ServerSettings,
     pub store: StoreSettings,
+    pub accounts: AccountSettings,
     pub channel_layers: ChannelLayers,
     /// The first rule that matches a room's name holds for it. Never empty.
     pub rooms: Vec<RoomRule>,
@@ -75,6 +76,7 @@ impl Default for Settings {
         Self {
             server: ServerSettings::default(),
             store: StoreSettings::default(),
+            accounts: AccountSettings::default(),
             channel_layers: ChannelLayers::default(),
             rooms: vec![RoomRule::default()],
             tokens: Vec::new(),
@@ -134,6 +136,13 @@ section! {
     url, "url": StoreUrl = StoreUrl::default(), text(str::parse);
     /// What an acknowledged message survives.
     durability, "durability": Durability = Durability::default(), text(str::parse);
+}
+
+section! {
+    /// `[accounts]`
+    AccountSettings, "accounts", accounts;
+    /// How long a session lasts that nobody uses.
+    session, "session_days": Duration = Duration::from_hours(60 * 24), days(1..=3650);
 }
 
 /// `[channel_layers]`, by alias as in Django Channels.

@@ -9,71 +9,14 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{FromRequestParts, Request, State},
-    http::{HeaderValue, request::Parts},
+    http::request::Parts,
     middleware::{self, Next},
     response::Response,
     routing::MethodRouter,
 };
 
-use super::{
-    accounts::{Account, Asker, Guest, Kind, Program, Unknown},
-    problem::Problem,
-    services::Services,
-};
-use crate::wire::{Person, PersonName};
-
-/// Whom a request comes from.
-#[derive(Clone)]
-pub enum Who {
-    /// Somebody with a secret in a cookie, or somebody new.
-    Guest(Guest),
-    /// A program with a token of the settings.
-    Program(Arc<Program>),
-}
-
-impl Who {
-    /// As others see them.
-    pub fn person(&self) -> &Person {
-        match self {
-            Self::Guest(guest) => &guest.person,
-            Self::Program(program) => &program.person,
-        }
-    }
-
-    /// What matters of it to the rules of what may be opened.
-    pub fn asker(&self) -> Asker<'_> {
-        let kind = match self {
-            Self::Guest(_) => Kind::Guest,
-            Self::Program(_) => Kind::Program,
-        };
-        Asker { person: self.person(), kind }
-    }
-
-    /// Who this is when something is counted. None for somebody who has shown no secret, and can be nobody else, and for a program,
-    /// which has a rate of its own.
-    pub fn account(&self) -> Option<Account> {
-        match self {
-            Self::Guest(guest) => (!guest.is_new).then_some(guest.account),
-            Self::Program(_) => None,
-        }
-    }
-
-    /// The cookie that gives them another name; a program has its name from the settings.
-    pub fn renamed(&self, name: &PersonName) -> Option<HeaderValue> {
-        match self {
-            Self::Guest(guest) => Some(guest.renamed(name)),
-            Self::Program(_) => None,
-        }
-    }
-
-    /// What an answer gives the browser to keep.
-    pub fn cookies(&self) -> &[HeaderValue] {
-        match self {
-            Self::Guest(guest) => &guest.cookies,
-            Self::Program(_) => &[],
-        }
-    }
-}
+pub use super::accounts::Who;
+use super::{accounts::Unknown, problem::Problem, services::Services};
 
 impl<S: Sync> FromRequestParts<S> for Who {
     type Rejection = Problem;
@@ -122,11 +65,7 @@ async fn resolve(State((services, asks)): State<(Arc<Services>, Asks)>, mut requ
     let headers = request.headers();
     let who = match asks {
         Asks::Nobody => Err(Unknown::NoToken),
-        Asks::Person => {
-            let guest = Guest::of(headers);
-            let is_over = !guest.is_new && services.leases.is_over(&guest.person);
-            Ok(Who::Guest(if is_over { Guest::anew(headers) } else { guest }))
-        }
+        Asks::Person => services.accounts.who(headers).await,
         Asks::Program => services.programs.of(headers).map(Who::Program),
     };
     request.extensions_mut().insert(who);

@@ -10,10 +10,13 @@ pub struct Person {
     pub id: String,
     /// What to call them; any text.
     pub name: String,
+    /// Of who has an account: unique, for mentions. It stands where one sees oneself; what is said goes without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
 }
 
 impl Person {
-    /// Whether this is no guest: a program that pushes, or one that nobody knows.
+    /// Whether this is nobody of flesh and blood: a program that pushes, or one that nobody knows.
     pub fn is_program(&self) -> bool {
         self.id.is_empty() || self.id.starts_with('t')
     }

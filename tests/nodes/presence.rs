@@ -187,7 +187,7 @@ impl Node {
     }
 
     fn enter(&mut self, id: &str) {
-        let person = Person { id: id.to_owned(), name: id.to_uppercase() };
+        let person = Person { id: id.to_owned(), name: id.to_uppercase(), handle: None };
         self.people.push(self.presence.enter(&room(), &person, Arc::downgrade(&self.ears)));
     }
 

@@ -50,7 +50,7 @@ async fn fill(database: &str, size: Size) {
     let message = |room: usize, number: usize| NewMessage {
         group: format!("s-{room}").parse().expect("a name"),
         key: format!("k{number}").parse().expect("a key"),
-        from: Person { id: format!("g{}", number % 7), name: "Ann".to_owned() },
+        from: Person { id: format!("g{}", number % 7), name: "Ann".to_owned(), handle: None },
         text: format!("text {number}"),
         at: Timestamp::from_millis(0),
     };

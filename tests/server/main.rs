@@ -9,6 +9,7 @@
 
 #![cfg(feature = "ssr")]
 
+mod accounts;
 mod app;
 mod backup;
 mod changes;

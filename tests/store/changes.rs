@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::{Opened, acknowledge_all, append, fill, group, message, offsets, read, stored, texts, whole};
 
 fn person(id: &str) -> Person {
-    Person { id: id.to_owned(), name: id.to_uppercase() }
+    Person { id: id.to_owned(), name: id.to_uppercase(), handle: None }
 }
 
 /// A change by somebody; the authors of messages are `ann`.
@@ -451,7 +451,7 @@ pub(crate) async fn any_edit_and_reaction_comes_back_as_it_was(opened: Opened<im
         let target = say(&opened.store, &format!("k{number}")).await;
         changed(&opened.store, change(&target, "ann", edit(text))).await;
         let mut reaction = change(&target, "bob", react("👩‍👩‍👧‍👦", true));
-        reaction.from = Person { id: format!("id {text}"), name: text.to_owned() };
+        reaction.from = Person { id: format!("id {text}"), name: text.to_owned(), handle: None };
         changed(&opened.store, reaction.clone()).await;
         let content = messages(&opened.store).await.pop().expect("a message");
         assert_eq!((content.text.as_str(), &content.reactions[0].from[..]), (text, std::slice::from_ref(&reaction.from)));

@@ -103,7 +103,7 @@ impl Side {
 
     async fn run(&self, room: usize, command: &Command, now: i64) -> String {
         let at = Timestamp::from_millis(now);
-        let person = |number: usize| Person { id: PEOPLE[number].to_owned(), name: format!("the {now}th") };
+        let person = |number: usize| Person { id: PEOPLE[number].to_owned(), name: format!("the {now}th"), handle: None };
         let group: Group = group(ROOMS[room]);
         let done = match command {
             Command::Say(key, by) => {

@@ -9,6 +9,7 @@ use confab::{
 };
 use tokio::task::JoinHandle;
 
+mod accounts;
 mod changes;
 mod conformance;
 mod like_memory;
@@ -69,6 +70,10 @@ macro_rules! conformance {
         conformance! { @on sqlite_rows, crate::records::on_disk().await; $(records::$case)* }
         conformance! { @on postgres_rows, crate::records::in_postgres().await; $(records::$case)* }
     };
+    (accounts $($case:ident)*) => {
+        conformance! { @on sqlite_accounts, crate::on_disk(); $(accounts::$case)* }
+        conformance! { @on postgres_accounts, crate::in_postgres().await; $(accounts::$case)* }
+    };
     ($($part:ident :: $case:ident)*) => {
         conformance! { @on memory_store, crate::in_memory(); $($part::$case)* }
         conformance! { @on sqlite_store, crate::on_disk(); $($part::$case)* }
@@ -123,6 +128,11 @@ conformance! {
     retention::all_rooms_come_by_name
 }
 
+conformance! { accounts
+    an_account_is_found_by_what_it_is_called
+    sessions_and_links_go_with_their_account
+}
+
 conformance! { rows
     values_of_every_type_come_back
     what_is_there_already_can_be_changed_and_returned
@@ -160,7 +170,7 @@ fn message(room: &str, key: &str, text: &str) -> NewMessage {
     NewMessage {
         group: group(room),
         key: key.parse().expect("a key"),
-        from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+        from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
         text: text.to_owned(),
         at: Timestamp::from_millis(1_795_176_000_123),
     }

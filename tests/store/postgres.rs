@@ -217,7 +217,7 @@ async fn a_change_that_the_database_refuses_costs_the_others_nothing() {
     connection(&url).await.batch_execute(constraint).await.expect("a constraint");
     let id = MessageId { epoch: whole(&store, "lobby").await.head.epoch, offset: Offset(1) };
     let react = |emoji: &str| {
-        let from = Person { id: "bob".to_owned(), name: "Bob".to_owned() };
+        let from = Person { id: "bob".to_owned(), name: "Bob".to_owned(), handle: None };
         let alteration = Alteration::React { emoji: emoji.parse().expect("an emoji"), on: true };
         NewChange { group: group("lobby"), id: id.clone(), from, alteration, at: Timestamp::from_millis(0), rule: may_change }
     };
@@ -275,7 +275,7 @@ async fn no_statement_looks_through_a_table() {
         store.rooms(5).await.expect("rooms");
         let id = MessageId { epoch: whole(&store, room).await.head.epoch, offset: Offset(3) };
         for number in 0..9 {
-            let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+            let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
             let (id, alteration) = (id.clone(), Alteration::Edit(number.to_string()));
             let edit = NewChange { group: group(room), id, from, alteration, at: Timestamp::from_millis(0), rule: may_change };
             store.change(edit).await.expect("changed");

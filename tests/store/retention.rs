@@ -46,7 +46,7 @@ async fn edit(store: &impl Log, offset: u64, times: usize) -> Vec<Appended> {
     let edit = |number: usize| NewChange {
         group: group("lobby"),
         id: MessageId { epoch: epoch.clone(), offset: Offset(offset) },
-        from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+        from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
         alteration: Alteration::Edit(format!("edit {number}")),
         at: Timestamp::from_millis(0),
         rule: may_change,
@@ -127,7 +127,7 @@ pub(crate) async fn changes_go_with_what_stands_before_them(opened: Opened<impl 
     let edit = |offset: u64| NewChange {
         group: group("lobby"),
         id: MessageId { epoch: epoch.clone(), offset: Offset(offset) },
-        from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+        from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
         alteration: Alteration::Edit("edited".to_owned()),
         at: Timestamp::from_millis(0),
         rule: may_change,

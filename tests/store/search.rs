@@ -87,7 +87,7 @@ pub(crate) async fn the_best_is_found_first_with_what_was_looked_for_marked(open
     let page = crate::whole(&store, "lobby").await;
     let stored = &page.messages[1];
     assert_eq!((hit.offset, &hit.id, hit.at), (Offset(2), &stored.message.id, stored.message.at));
-    assert_eq!(hit.from, Person { id: "ann".to_owned(), name: "Ann".to_owned() });
+    assert_eq!(hit.from, Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None });
     assert!(found.complete);
     for (text, expected) in [
         ("the", vec![("lobby", 5), ("lobby", 1)]),
@@ -143,7 +143,7 @@ pub(crate) async fn what_is_edited_is_found_as_it_is_now_and_what_is_gone_is_not
     let change = |offset: u64, alteration: Alteration| NewChange {
         group: group("lobby"),
         id: MessageId { epoch: epoch.clone(), offset: Offset(offset) },
-        from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+        from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
         alteration,
         at: Timestamp::from_millis(9),
         rule: may_change,
@@ -242,7 +242,7 @@ pub(crate) async fn changes_wait_for_the_index(
     hold: impl Future<Output = ()>,
     release: impl Future<Output = ()>,
 ) {
-    let ann = || Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+    let ann = || Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
     say(store, "lobby", 1, "green tea").await;
     indexed(store, "lobby").await;
     let first = async || store.entries(&group("lobby"), Offset(0), 0, 0).await.expect("entries").first;

@@ -408,7 +408,7 @@ async fn what_was_edited_deleted_or_dropped_is_not_in_the_file() {
     for number in 100_u64..200 {
         let id = MessageId { epoch: epoch.clone().expect("an epoch"), offset: Offset(number + 1) };
         let alteration = if number % 8 < 4 { Alteration::Delete } else { Alteration::Edit("open".to_owned()) };
-        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
         let change = NewChange { group: group("lobby"), id, from, alteration, at: Timestamp::from_millis(0), rule: may_change };
         store.change(change).await.expect("changed");
     }
@@ -433,7 +433,7 @@ async fn a_message_that_cannot_be_understood_is_nobody_elses_fault() {
     let delete = |offset: u64| NewChange {
         group: group("lobby"),
         id: MessageId { epoch: epoch.clone(), offset: Offset(offset) },
-        from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+        from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
         alteration: Alteration::Delete,
         at: Timestamp::from_millis(0),
         rule: may_change,
@@ -461,7 +461,7 @@ async fn a_change_that_the_database_refuses_leaves_nothing_behind() {
     let edit = |text: &str| NewChange {
         group: group("lobby"),
         id: MessageId { epoch: position.epoch.clone(), offset: position.offset },
-        from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+        from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
         alteration: Alteration::Edit(text.to_owned()),
         at: Timestamp::from_millis(0),
         rule: may_change,

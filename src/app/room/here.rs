@@ -34,7 +34,7 @@ impl Here {
 
     /// Those who are known, by name; the one with the id `first` before all others.
     pub fn people(&self, first: &str) -> Vec<Person> {
-        let person = |(id, name): (&String, &String)| Person { id: id.clone(), name: name.clone() };
+        let person = |(id, name): (&String, &String)| Person { id: id.clone(), name: name.clone(), handle: None };
         let mut people: Vec<_> = self.people.iter().map(person).collect();
         people.sort_by_cached_key(|person| (person.id != first, lowercase(&person.name), person.id.clone()));
         people
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     fn person(id: &str) -> Person {
-        Person { id: id.to_owned(), name: id.to_uppercase() }
+        Person { id: id.to_owned(), name: id.to_uppercase(), handle: None }
     }
 
     fn here(count: u64, ids: &[&str]) -> Here {

@@ -290,7 +290,7 @@ mod tests {
     use crate::wire::Person;
 
     fn row(author: &str, at: Option<i64>) -> Row {
-        let from = Person { id: author.to_owned(), name: author.to_owned() };
+        let from = Person { id: author.to_owned(), name: author.to_owned(), handle: None };
         let key = RowKey::new(author, "k");
         let at = at.map(Timestamp::from_millis);
         Row { key, from, content: Content::default(), mine: Vec::new(), at, offset: None, delivery: Delivery::Sent }

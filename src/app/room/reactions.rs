@@ -97,7 +97,7 @@ mod tests {
 
     /// Of so many people, of whom some are named.
     fn reaction(count: u64, named: u64) -> Reaction {
-        let person = |n| Person { id: format!("p{n}"), name: format!("Name {n}") };
+        let person = |n| Person { id: format!("p{n}"), name: format!("Name {n}"), handle: None };
         Reaction { emoji: "👍".parse().expect("an emoji"), count, from: (1..=named).map(person).collect() }
     }
 

@@ -22,7 +22,7 @@ pub fn rendered_bytes(Stored { message, .. }: &Stored) -> usize {
 
 fn reaction(Reaction { emoji, from, .. }: &Reaction) -> usize {
     let emoji = 2 * html(emoji.as_str()) + data(emoji.as_str());
-    let known = from.iter().map(|Person { id, name }| PERSON + data(id) + data(name)).sum::<usize>();
+    let known = from.iter().map(|Person { id, name, .. }| PERSON + data(id) + data(name)).sum::<usize>();
     // The button's label and its title name some of them.
     let longest = from.iter().map(|from| html(&from.name)).max().unwrap_or_default();
     REACTION + emoji + known + 2 * NAMED.min(from.len()) * longest

@@ -851,11 +851,11 @@ fn text_of(map: &Map<String, Value>) -> Option<&str> {
 /// The program that an event comes from: the one that pushed it, or one that goes by the name in it. It is never a person.
 fn program_of(map: &Map<String, Value>) -> Person {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let pushed = map.get(BY_PROGRAM).and_then(|by| Some(Person { id: text(by, "id")?, name: text(by, "name")? }));
+    let pushed = map.get(BY_PROGRAM).and_then(|by| Some(Person { id: text(by, "id")?, name: text(by, "name")?, handle: None }));
     pushed.filter(Person::is_program).unwrap_or_else(|| {
         let names = ["from", "username", "user"].into_iter().filter_map(|key| map.get(key)?.as_str()?.parse().ok());
         let name = names.map(PersonName::into_string).next();
-        Person { id: String::new(), name: name.unwrap_or_else(|| "Program".to_owned()) }
+        Person { id: String::new(), name: name.unwrap_or_else(|| "Program".to_owned()), handle: None }
     })
 }
 

@@ -17,16 +17,24 @@ const SECRET: &str = "confab_guest";
 /// Holds the chosen name, percent-encoded.
 const NAME: &str = "confab_name";
 
-/// Tells accounts apart where something is counted for each.
+/// Tells people apart where something is counted for each: whose rates and quotas these are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Account(u64);
+pub struct RateKey(u64);
+
+impl RateKey {
+    /// The number in a person's id: whoever was a guest is counted as before.
+    pub fn of(person: &Person) -> Self {
+        let digits = person.id.get(1..).filter(|digits| digits.len() == 16);
+        Self(digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_else(|| digest(&person.id)))
+    }
+}
 
 /// A visitor, as the request's cookies tell.
 #[derive(Clone)]
 pub struct Guest {
     pub person: Person,
     /// Who this is when something is counted.
-    pub account: Account,
+    pub rate_key: RateKey,
     /// The request has shown no secret: this is somebody new, and nobody else can be.
     pub is_new: bool,
     /// To be set on the answer: a secret where the browser had none, so that this guest is the same one on the next request; and
@@ -53,11 +61,18 @@ impl Guest {
         Self { cookies, ..guest }
     }
 
+    /// The same, who is given these cookies too.
+    #[must_use]
+    pub fn with_cookies(mut self, cookies: impl IntoIterator<Item = HeaderValue>) -> Self {
+        self.cookies.extend(cookies);
+        self
+    }
+
     fn who_shows(shown: Option<(String, bool)>, name: Option<(PersonName, bool)>, given: Given) -> Self {
         let is_new = shown.is_none();
         let (secret, set_secret) = shown.unwrap_or_else(|| (random::hex_128(), true));
-        let account = Account(public_number(&secret));
-        let id = format!("g{:016x}", account.0);
+        let rate_key = RateKey(public_number(&secret));
+        let id = format!("g{:016x}", rate_key.0);
         let mut set = Vec::new();
         if set_secret {
             set.push(given.set(SECRET, &secret));
@@ -66,7 +81,7 @@ impl Guest {
             set.push(name_cookie(given, name));
         }
         let name = name.map_or_else(|| format!("Guest {}", &id[1..5]), |(name, _): (PersonName, _)| name.into_string());
-        Self { person: Person { id, name }, account, is_new, cookies: set, given }
+        Self { person: Person { id, name, handle: None }, rate_key, is_new, cookies: set, given }
     }
 
     /// What has the browser forget this guest.

@@ -1,13 +1,30 @@
-//! Who somebody is. Today everybody is a guest: a random secret in a cookie makes a person the same one on every page, tab
-//! and socket of a browser, and a name in a second cookie is what the others see. The server keeps nothing of it but what those who
-//! have put reactions are called (`store/log/names.rs`). A program
-//! that pushes over the HTTP API is known by its token, which the settings have.
+//! Who somebody is.
+//!
+//! A guest is a random secret in a cookie, which makes a person the same one on every page, tab and socket of a browser, and a name in a
+//! second cookie; the server keeps nothing of it but what those who have put reactions are called (`store/log/names.rs`). Whoever has an
+//! account is known by a session, a token in a cookie of which the server keeps the digest. A program that pushes over the HTTP API is known by
+//! its token, which the settings have.
+//!
+//! `who` says which of them somebody is, `directory` finds it out and is the only one that makes accounts and begins and ends sessions, on
+//! the tables of `records`.
 
 mod asker;
 mod cookies;
+mod directory;
 mod guest;
+mod handle;
 mod program;
+mod records;
+
+mod token;
+mod who;
 
 pub use asker::{Asker, Kind};
-pub use guest::{Account, Guest};
+pub use directory::Accounts;
+pub use guest::{Guest, RateKey};
+pub use handle::{Handle, InvalidHandle};
 pub use program::{Program, Programs, Unknown};
+pub use records::{Account, AccountRecords, CreateError, Device, NewAccount};
+
+pub use token::{Token, TokenDigest};
+pub use who::{SignedIn, Who};

@@ -27,7 +27,7 @@ impl Program {
     fn new(TokenRule { name, token, groups, channels }: TokenRule, per_second: u32) -> Self {
         // From the name alone: a message sent again with its key is the same one, also when the token has been changed.
         let id = format!("t{:016x}", digest(name.as_str()));
-        let person = Person { id, name: name.to_string() };
+        let person = Person { id, name: name.to_string(), handle: None };
         Self { person, token, groups, channels, bucket: Mutex::new(Bucket::new(per_second)) }
     }
 
@@ -55,13 +55,15 @@ impl Program {
     }
 }
 
-/// Why a request is no known program's.
+/// Why it is not known who a request is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {
     /// It has no bearer token.
     NoToken,
     /// No program has that token.
     WrongToken,
+    /// Whose session it is cannot be said now.
+    NotNow,
 }
 
 /// All programs that may push.

@@ -64,7 +64,7 @@ impl FromRequestParts<Arc<Services>> for Caller {
     async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, Problem> {
         match Who::from_request_parts(parts, services).await? {
             Who::Program(program) => Ok(Self(program)),
-            Who::Guest(_) => Err(Problem::NoToken),
+            Who::Guest(_) | Who::Account(_) => Err(Problem::NoToken),
         }
     }
 }

@@ -434,7 +434,7 @@ mod tests {
             10,
             &Appends::default(),
         );
-        let person = Person { id: "t1".to_owned(), name: "Cron".to_owned() };
+        let person = Person { id: "t1".to_owned(), name: "Cron".to_owned(), handle: None };
         let asker = Asker { person: &person, kind: Kind::Program };
         let access = rooms.enter(asker, &"a".parse().unwrap()).await.ok().unwrap();
         let text = || Text::written("x").unwrap();

@@ -142,7 +142,7 @@ mod tests {
     };
 
     fn person(id: &str, name: &str) -> Person {
-        Person { id: id.to_owned(), name: name.to_owned() }
+        Person { id: id.to_owned(), name: name.to_owned(), handle: None }
     }
 
     fn message(offset: u64, from: Person, text: &str, reactions: Vec<Reaction>) -> Stored {

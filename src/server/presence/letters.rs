@@ -102,6 +102,7 @@ impl Letter {
                 from: Person {
                     id: bounded(event.get_str("id")?, LONGEST_ID)?.to_string(),
                     name: bounded(event.get_str("name")?, LONGEST_NAME)?.to_string(),
+                    handle: None,
                 },
             },
             "bye" => Self::Bye,
@@ -174,7 +175,7 @@ mod tests {
             Letter::State { seq: 3, part: 0, last: false, people: people.clone() },
             Letter::State { seq: 3, part: 1, last: true, people: Vec::new() },
             Letter::Delta { seq: 4, joined: people, left: vec![(room("a"), "g3".into())] },
-            Letter::Typing { room: room("a"), from: Person { id: "g1".to_owned(), name: "Ann".to_owned() } },
+            Letter::Typing { room: room("a"), from: Person { id: "g1".to_owned(), name: "Ann".to_owned(), handle: None } },
             Letter::Bye,
         ] {
             // As JSON too, which one of the serializers is.

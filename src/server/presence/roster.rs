@@ -220,7 +220,7 @@ impl Hall {
 }
 
 fn person(id: &str, name: &str) -> Person {
-    Person { id: id.to_owned(), name: name.to_owned() }
+    Person { id: id.to_owned(), name: name.to_owned(), handle: None }
 }
 
 impl Roster {

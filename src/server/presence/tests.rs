@@ -63,7 +63,7 @@ fn room() -> Group {
 }
 
 fn person(id: &str) -> Person {
-    Person { id: id.to_owned(), name: id.to_uppercase() }
+    Person { id: id.to_owned(), name: id.to_uppercase(), handle: None }
 }
 
 fn layer() -> Arc<dyn ChannelLayer> {

@@ -31,7 +31,7 @@ pub(in crate::server) struct StandIn {
 
 impl StandIn {
     pub(in crate::server) fn new() -> Self {
-        let you = Person { id: random::hex_128(), name: random::hex_128() };
+        let you = Person { id: random::hex_128(), name: random::hex_128(), handle: None };
         Self { you, form_key: random::fresh_key() }
     }
 }

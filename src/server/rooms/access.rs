@@ -596,7 +596,7 @@ mod tests {
             100,
             &Appends::default(),
         );
-        let person = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
+        let person = Person { id: "g1".to_owned(), name: "Ann".to_owned(), handle: None };
         let access = rooms.enter(Asker::guest(&person), &"lobby".parse().unwrap()).await.ok().unwrap();
         access.post("k".parse().unwrap(), Text::written("hello").unwrap()).await.unwrap();
         access.post_binary(vec![1, 2]).await.unwrap();

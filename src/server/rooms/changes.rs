@@ -38,13 +38,13 @@ mod tests {
 
     fn change(by: &str, alteration: Alteration) -> NewChange {
         let (group, id) = ("lobby".parse().unwrap(), "e-1".parse().unwrap());
-        let from = Person { id: by.to_owned(), name: by.to_uppercase() };
+        let from = Person { id: by.to_owned(), name: by.to_uppercase(), handle: None };
         NewChange { group, id, from, alteration, at: Timestamp::from_millis(0), rule: may_change }
     }
 
     /// Of Ann's, with so many kinds of emoji.
     fn message(kinds: usize) -> Message {
-        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
         let reaction = |kind| Reaction { emoji: format!("a{kind}").parse().unwrap(), count: 1, from: vec![from.clone()] };
         let content = Content { reactions: (0..kinds).map(reaction).collect(), ..Content::new("hello") };
         Message { id: "e-1".to_owned(), key: "k".parse().unwrap(), from, content, at: Timestamp::from_millis(0) }

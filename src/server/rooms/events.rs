@@ -124,7 +124,7 @@ fn in_full(kind: &str, text_key: &str, place: Option<(&Epoch, Offset)>, message:
     if message.content.deleted { event.with("deleted", true) } else { event }
 }
 
-fn person(Person { id, name }: &Person) -> Value {
+fn person(Person { id, name, .. }: &Person) -> Value {
     Value::Map(
         [("id", id), ("name", name)].into_iter().map(|(key, text)| (key.to_owned(), Value::from(text.as_str()))).collect(),
     )
@@ -269,7 +269,7 @@ fn read_message(map: &Map) -> Option<(Message, Option<Offset>)> {
     let message = Message {
         id: str("id")?.to_owned(),
         key: str("key")?.parse().ok()?,
-        from: Person { id: from_str("id")?, name: from_str("name")? },
+        from: Person { id: from_str("id")?, name: from_str("name")?, handle: None },
         content: Content {
             text: str(str(TEXT_KEY).unwrap_or(TEXT))?.to_owned(),
             edited: map.get("edited").and_then(Value::as_i64).map(Timestamp::from_millis),
@@ -297,12 +297,12 @@ mod tests {
 
     fn said() -> Message {
         let (id, name) = ("g1".to_owned(), "Ann".to_owned());
-        let (from, at) = (Person { id, name }, Timestamp::from_millis(7));
+        let (from, at) = (Person { id, name, handle: None }, Timestamp::from_millis(7));
         Message { id: "e-3".to_owned(), key: "k".parse().unwrap(), from, content: Content::new("hello"), at }
     }
 
     fn cron() -> Person {
-        Person { id: "t1".to_owned(), name: "Cron".to_owned() }
+        Person { id: "t1".to_owned(), name: "Cron".to_owned(), handle: None }
     }
 
     fn rule(event_type: &str, text_key: &str) -> RoomEvents {

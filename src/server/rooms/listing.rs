@@ -191,7 +191,7 @@ mod tests {
         let message = Message {
             id: "e-1".to_owned(),
             key: "k".parse().expect("a key"),
-            from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+            from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
             content: Content::new("hello"),
             at: Timestamp::from_millis(at),
         };

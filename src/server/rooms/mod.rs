@@ -1,7 +1,7 @@
 //! Rooms: who may enter which, what is said in them, and what a reader needs to be level.
 //!
 //! ```text
-//!   Rooms::enter(person, group) ──► Access<Room> ── post ──► Log::append ──► commit
+//!   Rooms::enter(who, group) ──► Access<Room> ── post ──► Log::append ──► commit
 //!                                       │                                       │ in the order of the offsets
 //!                                       ├─ catch_up, page ◄── Log::read       ▼
 //!                                       └─ (no history) ─────────────► ChannelLayer::group_send, then the acknowledgement
@@ -188,7 +188,7 @@ impl Rooms {
         })
     }
 
-    /// The room of a group, for this person.
+    /// The room of a group, for whoever asks.
     ///
     /// # Errors
     /// There is no such room, or none that they may know of; or it is not for guests.

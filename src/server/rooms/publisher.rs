@@ -225,7 +225,7 @@ mod tests {
             [MemoryStore::new(100), MemoryStore::new(100)].map(|(store, commits)| (Arc::new(store) as Arc<dyn Log>, commits));
         let stores = Stores { durable, search: None, volatile, registry: Registry::none() };
         let rooms = Rooms::start(Settings::default().rooms, stores, &layer, &hub, 100, &Appends::default());
-        let ann = Person { id: "g1".to_owned(), name: "Ann".to_owned() };
+        let ann = Person { id: "g1".to_owned(), name: "Ann".to_owned(), handle: None };
         let access = rooms.enter(Asker::guest(&ann), &"a".parse().unwrap()).await.ok().unwrap();
         for n in 1..=50 {
             access.post(format!("k{n}").parse().unwrap(), Text::written("hello").unwrap()).await.unwrap();

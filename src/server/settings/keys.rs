@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    GroupTemplate, LARGEST_MESSAGE, LayerSettings, Limits, Pattern, RedisHost, RoomEvents, RoomRule, ServerSettings, Settings,
-    StoreSettings, TokenRule, hosts,
+    AccountSettings, GroupTemplate, LARGEST_MESSAGE, LayerSettings, Limits, Pattern, RedisHost, RoomEvents, RoomRule,
+    ServerSettings, Settings, StoreSettings, TokenRule, hosts,
     mistakes::{Mistake, Mistakes},
     room_events,
     show::{list, quoted, rooms, table, tokens},
@@ -54,7 +54,7 @@ pub(super) struct Key {
 /// |---|---|
 /// | `text(parse)` | a text that `parse` takes, shown as it prints itself |
 /// | `truth()` | `true` or `false` |
-/// | `whole(range)`, `seconds(range)` | a whole number |
+/// | `whole(range)`, `seconds(range)`, `days(range)` | a whole number |
 /// | `limit(most)` | a whole number, 0 for none |
 /// | `list(needed)` | a list of texts |
 /// | `own(form, read, show)` | whatever else |
@@ -126,6 +126,9 @@ macro_rules! read {
     ($node:ident, seconds($range:expr)) => {
         $node.whole($range).map(Duration::from_secs)
     };
+    ($node:ident, days($range:expr)) => {
+        $node.whole($range).map(|days: u64| Duration::from_secs(24 * HOUR * days))
+    };
     ($node:ident, limit($most:expr)) => {
         $node.limit($most).map(NonZero::new)
     };
@@ -150,6 +153,9 @@ macro_rules! show {
     ($value:expr, seconds($range:expr)) => {
         $value.as_secs().to_string()
     };
+    ($value:expr, days($range:expr)) => {
+        ($value.as_secs() / (24 * HOUR)).to_string()
+    };
     ($value:expr, limit($most:expr)) => {
         $value.map_or(0, NonZero::get).to_string()
     };
@@ -169,7 +175,9 @@ pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
         Key { path: "rooms", form: Form::Json, set: |s, n| room_rules(n).map(|v| s.rooms = v), show: |s| rooms(&s.rooms) },
         Key { path: "tokens", form: Form::Json, set: |s, n| token_rules(n).map(|v| s.tokens = v), show: |s| tokens(&s.tokens) },
     ];
-    [ServerSettings::KEYS, StoreSettings::KEYS, LayerSettings::KEYS, LISTS, Limits::KEYS].into_iter().flatten()
+    [ServerSettings::KEYS, StoreSettings::KEYS, AccountSettings::KEYS, LayerSettings::KEYS, LISTS, Limits::KEYS]
+        .into_iter()
+        .flatten()
 }
 
 pub(super) const PROXIES: &str = r#"a list of addresses, like ["127.0.0.1", "10.0.0.0/8"]"#;

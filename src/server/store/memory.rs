@@ -499,7 +499,7 @@ mod tests {
         NewMessage {
             group: room.parse().expect("a group name"),
             key: format!("key-{number}").parse().expect("a key"),
-            from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+            from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
             text: text.to_owned(),
             at: Timestamp::from_millis(0),
         }
@@ -568,7 +568,7 @@ mod tests {
         let said = fill(&store, "lobby", 3, "x").await.position;
         for number in 0..5 {
             let id = MessageId { epoch: said.epoch.clone(), offset: Offset(2) };
-            let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+            let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
             let (alteration, at) = (Alteration::Edit(number.to_string()), Timestamp::from_millis(0));
             let group = "lobby".parse().expect("a group name");
             store.change(NewChange { group, id, from, alteration, at, rule: |_, _, _| Ok(()) }).await.expect("changed");
@@ -610,7 +610,7 @@ mod tests {
         let epoch = latest(&short, "a").await.head.epoch;
         for number in 0..1_000 {
             let id = MessageId { epoch: epoch.clone(), offset: Offset(1 + number % 2) };
-            let from = Person { id: format!("p{number}"), name: "n".repeat(100) };
+            let from = Person { id: format!("p{number}"), name: "n".repeat(100), handle: None };
             let alteration = Alteration::React { emoji: "+1".parse().expect("an emoji"), on: true };
             let (group, at) = ("a".parse().expect("a group name"), Timestamp::from_millis(0));
             short.change(NewChange { group, id, from, alteration, at, rule: |_, _, _| Ok(()) }).await.expect("changed");
@@ -652,7 +652,7 @@ mod tests {
         let (store, _) = MemoryStore::with(limits(usize::MAX));
         let said = fill(&store, "a", 1, &"x".repeat(100_000)).await.position;
         let id = MessageId { epoch: said.epoch, offset: said.offset };
-        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
         let (alteration, at) = (Alteration::Edit("short".to_owned()), Timestamp::from_millis(0));
         let group = "a".parse().expect("a group name");
         store.change(NewChange { group, id, from, alteration, at, rule: |_, _, _| Ok(()) }).await.expect("changed");

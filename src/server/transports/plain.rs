@@ -85,9 +85,9 @@ impl Consumer for Plain {
         };
         let open = Arc::new(Open { topic: Topic::Room(group.clone()), stands: Mutex::new(Stands::Allowed) });
         // From before it is asked for.
-        let lease = scope.leases.grant(&scope.person, &open);
+        let lease = scope.leases.grant(&scope.who, &open);
         let access = scope.rooms.enter(scope.asker(), group).await?;
-        let allowance = Allowance::new(&scope.limits, scope.payer, &scope.accounts, &scope.quotas);
+        let allowance = Allowance::new(&scope.limits, scope.payer, &scope.rates, &scope.quotas);
         Ok(Self { scope, access, allowance, random: random::bits_128(), open, _lease: lease })
     }
 

@@ -157,7 +157,7 @@ fn is_read_as_before(json: &Value) {
 }
 
 fn person() -> impl Strategy<Value = Person> {
-    ("[a-z]{0,3}", any::<String>()).prop_map(|(id, name)| Person { id, name })
+    ("[a-z]{0,3}", any::<String>()).prop_map(|(id, name)| Person { id, name, handle: None })
 }
 
 fn offset() -> impl Strategy<Value = Offset> {

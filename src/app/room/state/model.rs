@@ -63,11 +63,11 @@ fn id(offset: u64) -> MessageId {
 }
 
 fn ann() -> Person {
-    Person { id: "ann".to_owned(), name: "Ann".to_owned() }
+    Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None }
 }
 
 fn me() -> Person {
-    Person { id: "me".to_owned(), name: "Me".to_owned() }
+    Person { id: "me".to_owned(), name: "Me".to_owned(), handle: None }
 }
 
 fn compose(page: &mut RoomState, number: usize) -> RowKey {
@@ -162,7 +162,8 @@ impl Room {
             }),
             Deed::Delete(number) => target(number).map(|id| Change::Delete { id }),
             Deed::React(number, emoji, who, on) => {
-                let from = if *who == 0 { me() } else { Person { id: format!("p{who}"), name: format!("P{who}") } };
+                let from =
+                    if *who == 0 { me() } else { Person { id: format!("p{who}"), name: format!("P{who}"), handle: None } };
                 let emoji: Emoji = emoji.to_string().parse().unwrap();
                 let is_there = |id: &MessageId| self.put().contains(&(id.offset, emoji.clone(), from.id.clone()));
                 let id = target(number).filter(|id| is_there(id) != *on);

@@ -290,7 +290,7 @@ impl Registry {
         let rows = self.base()?.records.query(LOG, &[group.as_str().into(), SHOWN.into()]).await?;
         let logged = |row: &Row| {
             let to: Option<String> = row.get(4)?;
-            let to = to.map(|id| Ok::<_, StoreError>(Person { id, name: row.get(5)? })).transpose()?;
+            let to = to.map(|id| Ok::<_, StoreError>(Person { id, name: row.get(5)?, handle: None })).transpose()?;
             Ok(Logged {
                 at: Timestamp::from_millis(row.get(0)?),
                 by: person(row, 1)?,
@@ -316,7 +316,7 @@ fn name(row: &Row, at: usize) -> Result<Group, StoreError> {
 }
 
 fn person(row: &Row, at: usize) -> Result<Person, StoreError> {
-    Ok(Person { id: row.get(at)?, name: row.get(at + 1)? })
+    Ok(Person { id: row.get(at)?, name: row.get(at + 1)?, handle: None })
 }
 
 /// Of a row that begins with its digest and terms.

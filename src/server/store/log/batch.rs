@@ -84,7 +84,7 @@ pub(in crate::server::store) mod tests {
         let message = NewMessage {
             group: "lobby".parse().expect("a group name"),
             key: format!("key-{number}").parse().expect("a key"),
-            from: Person { id: "ann".to_owned(), name: "Ann".to_owned() },
+            from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
             text,
             at: Timestamp::from_millis(0),
         };

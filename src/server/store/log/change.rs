@@ -264,7 +264,7 @@ mod tests {
         NewChange {
             group: "lobby".parse().expect("a name"),
             id: "e-1".parse().expect("an id"),
-            from: Person { id: who.to_owned(), name: who.to_uppercase() },
+            from: Person { id: who.to_owned(), name: who.to_uppercase(), handle: None },
             alteration: Alteration::React { emoji: emoji.parse().expect("an emoji"), on },
             at: Timestamp::from_millis(0),
             rule: |_, _, _| Ok(()),
@@ -273,7 +273,7 @@ mod tests {
 
     /// Of Ann's.
     fn message(content: &Content) -> Message {
-        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned() };
+        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
         let (key, at) = ("k".parse().expect("a key"), Timestamp::from_millis(0));
         Message { id: "e-1".to_owned(), key, from, content: content.clone(), at }
     }

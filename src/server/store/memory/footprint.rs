@@ -44,7 +44,7 @@ fn emoji(emoji: &Emoji) -> usize {
     shared(emoji.as_str())
 }
 
-fn person(Person { id, name }: &Person) -> usize {
+fn person(Person { id, name, .. }: &Person) -> usize {
     heap(id.capacity()) + heap(name.capacity())
 }
 

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
         include_str!("../../../../migrations/records/0001_reactions.postgres.sql")
     ),
     include_str!("../../../../migrations/records/0002_people.sql"),
+    include_str!("../../../../migrations/records/0003_accounts.sql"),
     include_str!("../../../../migrations/records/0004_rooms.sql"),
 ];
 

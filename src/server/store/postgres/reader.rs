@@ -397,7 +397,7 @@ async fn take(
         let (stored, cause) = match held(row, &head.epoch) {
             Ok(stored) => (stored, None),
             Err(cause) => {
-                let from = Person { id: unescape(row.get(2)), name: unescape(row.get(3)) };
+                let from = Person { id: unescape(row.get(2)), name: unescape(row.get(3)), handle: None };
                 let at = Timestamp::from_millis(row.get(5));
                 (entry::unreadable(&head.epoch, offset(row, 0)?, from, at), Some(cause))
             }
@@ -440,7 +440,7 @@ pub(super) fn stored(row: &Row, epoch: &Epoch) -> Result<Stored, StoreError> {
     let message = Message {
         id: message_id(epoch, offset).to_string(),
         key: name(row, 1)?,
-        from: Person { id: unescape(row.get(2)), name: unescape(row.get(3)) },
+        from: Person { id: unescape(row.get(2)), name: unescape(row.get(3)), handle: None },
         content: Content {
             text: unescape(row.get(4)),
             edited: row.get::<_, Option<i64>>(6).map(Timestamp::from_millis),
@@ -467,7 +467,7 @@ fn reactions(row: &Row, json: usize) -> Result<Vec<Reaction>, StoreError> {
 
 /// A change from the columns offset, target, at, kind, emoji, author's id and name, and what the message has of text, edited, deleted.
 fn change(row: &Row, epoch: &Epoch) -> Result<Entry, StoreError> {
-    let person = || Some(Person { id: unescape(row.get(5)), name: unescape(row.get(6)) });
+    let person = || Some(Person { id: unescape(row.get(5)), name: unescape(row.get(6)), handle: None });
     let content = |text: String| {
         let edited = row.get::<_, Option<i64>>(8).map(Timestamp::from_millis);
         Content { text: unescape(text), edited, deleted: row.get(9), ..Content::default() }

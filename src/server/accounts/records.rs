@@ -1,0 +1,277 @@
+//! The tables of accounts: `migrations/records/0003_accounts.sql`.
+
+use std::sync::Arc;
+
+use super::{Handle, TokenDigest};
+use crate::{
+    server::store::{Records, Row, Statement, StoreError, Value},
+    wire::PersonName,
+};
+
+/// How many sessions an account has at most; the one that was used longest ago makes room.
+const SESSIONS: i64 = 50;
+/// How long the token that a session had before is known, in milliseconds: requests with it are on their way.
+const ROTATED: i64 = 60_000;
+
+const CREATE: &str = "INSERT INTO accounts (id, handle, folded, name, administrator, password, origin, subject, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+const BY_ID: &str = "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts WHERE id = $1";
+const BY_HANDLE: &str = "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts WHERE folded = $1";
+const BY_SUBJECT: &str =
+    "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts WHERE origin = $1 AND subject = $2";
+const ALL: &str = "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts ORDER BY folded";
+const RENAME: &str = "UPDATE accounts SET name = $2 WHERE id = $1";
+/// Those who were guests, and when they came.
+const GUESTS: &str = "SELECT id, created_at FROM accounts WHERE created_at >= $1 AND id >= 'g' AND id < 'h'";
+
+const BEGIN: &str = "INSERT INTO sessions (id, digest, rotated_at, account_id, device, created_at, used_at, ends_at)
+    VALUES ($1, $2, $4, $3, $5, $4, $4, $6)";
+const MAKE_ROOM: &str = "DELETE FROM sessions WHERE id IN (
+        SELECT id FROM sessions WHERE account_id = $1 ORDER BY used_at DESC, id LIMIT 1000000 OFFSET $2
+    ) RETURNING id";
+const FIND: &str = "SELECT sessions.id, used_at, accounts.id, handle, name, administrator
+    FROM sessions JOIN accounts ON accounts.id = account_id
+    WHERE (digest = $1 OR previous = $1 AND rotated_at > $3) AND ends_at > $2 AND deactivated_at IS NULL";
+const USED: &str = "UPDATE sessions SET used_at = $2, ends_at = $3 WHERE id = $1";
+const ROTATE: &str = "UPDATE sessions SET previous = digest, digest = $2, rotated_at = $3 WHERE id = $1";
+const OF_ACCOUNT: &str = "SELECT id, device, created_at, used_at FROM sessions WHERE account_id = $1 AND ends_at > $2
+    ORDER BY used_at DESC, id";
+const END: &str = "DELETE FROM sessions WHERE account_id = $1 AND id = $2 RETURNING id";
+const END_ALL: &str = "DELETE FROM sessions WHERE account_id = $1 AND id <> $2 RETURNING id";
+const FORGET_ENDED: &str = "DELETE FROM sessions WHERE ends_at <= $1";
+
+/// See the [module](self).
+#[derive(Clone)]
+pub struct AccountRecords(Arc<dyn Records>);
+
+/// A person of this server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Of the person, as others see it.
+    pub id: String,
+    pub handle: Handle,
+    pub name: String,
+    pub is_administrator: bool,
+    /// The hash of the password, as a PHC string; none for whoever signs in elsewhere.
+    pub password: Option<String>,
+    pub is_deactivated: bool,
+}
+
+/// One that is to be.
+#[derive(Clone)]
+pub struct NewAccount {
+    /// The id of the guest who becomes one, or a fresh one.
+    pub id: String,
+    pub handle: Handle,
+    pub name: PersonName,
+    pub is_administrator: bool,
+    pub password: Option<String>,
+    /// Of somebody of another site: who vouches for them, and what that site calls them.
+    pub subject: Option<(String, String)>,
+}
+
+/// Why there is no new account.
+#[derive(Debug)]
+pub enum CreateError {
+    /// Another one has the handle, or one that looks like it.
+    Taken,
+    /// This person has one already.
+    Exists,
+    Store(StoreError),
+}
+
+impl From<StoreError> for CreateError {
+    fn from(cause: StoreError) -> Self {
+        Self::Store(cause)
+    }
+}
+
+/// A session that was found by its token.
+pub(super) struct Found {
+    pub(super) session: String,
+    pub(super) used_at: i64,
+    pub(super) account: String,
+    pub(super) handle: Handle,
+    pub(super) name: String,
+    pub(super) is_administrator: bool,
+}
+
+/// A session as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    pub session: String,
+    /// The browser and the system.
+    pub device: String,
+    pub created_at: i64,
+    pub used_at: i64,
+}
+
+impl AccountRecords {
+    pub fn new(records: Arc<dyn Records>) -> Self {
+        Self(records)
+    }
+
+    /// # Errors
+    /// See [`CreateError`].
+    pub async fn create(&self, new: &NewAccount, now: i64) -> Result<(), CreateError> {
+        let NewAccount { id, handle, name, is_administrator, password, subject } = new;
+        let folded = handle.folded();
+        let (origin, subject) = subject.clone().unzip();
+        let values: [Value; 9] = [
+            id.as_str().into(),
+            handle.as_str().into(),
+            folded.as_str().into(),
+            name.as_str().into(),
+            (*is_administrator).into(),
+            password.clone().into(),
+            origin.into(),
+            subject.into(),
+            now.into(),
+        ];
+        if self.0.write_one(Statement::new(CREATE, values)).await?.changed == 1 {
+            return Ok(());
+        }
+        let is_taken = self.by_handle(handle).await?.is_some_and(|other| other.id != *id);
+        Err(if is_taken { CreateError::Taken } else { CreateError::Exists })
+    }
+
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn by_id(&self, id: &str) -> Result<Option<Account>, StoreError> {
+        self.one(BY_ID, &[id.into()]).await
+    }
+
+    /// The account with this handle, or with one that looks like it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn by_handle(&self, handle: &Handle) -> Result<Option<Account>, StoreError> {
+        self.one(BY_HANDLE, &[handle.folded().into()]).await
+    }
+
+    /// The account of somebody of another site.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn by_subject(&self, origin: &str, subject: &str) -> Result<Option<Account>, StoreError> {
+        self.one(BY_SUBJECT, &[origin.into(), subject.into()]).await
+    }
+
+    /// All of them, in the order of their handles.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn all(&self) -> Result<Vec<Account>, StoreError> {
+        self.0.query(ALL, &[]).await?.iter().map(account).collect()
+    }
+
+    async fn one(&self, sql: &'static str, values: &[Value]) -> Result<Option<Account>, StoreError> {
+        self.0.query(sql, values).await?.first().map(account).transpose()
+    }
+
+    /// Says whether there is such an account.
+    ///
+    /// # Errors
+    /// It cannot be written now.
+    pub async fn rename(&self, id: &str, name: &PersonName) -> Result<bool, StoreError> {
+        self.changes(Statement::new(RENAME, [id.into(), name.as_str().into()])).await
+    }
+
+    /// The ids of those who were guests and have had an account since, and when they got it.
+    pub(super) async fn guests(&self, since: i64) -> Result<Vec<(String, i64)>, StoreError> {
+        let rows = self.0.query(GUESTS, &[since.into()]).await?;
+        rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+    }
+
+    /// Begins a session of this id. Gives those that have made room for it.
+    pub(super) async fn begin(
+        &self,
+        (session, digest): (&str, TokenDigest),
+        account: &str,
+        device: &str,
+        (now, end): (i64, i64),
+    ) -> Result<Vec<String>, StoreError> {
+        let values: [Value; 6] = [session.into(), bytes(digest), account.into(), now.into(), device.into(), end.into()];
+        let make_room = Statement::new(MAKE_ROOM, [account.into(), (SESSIONS - 1).into()]);
+        let written = self.0.write(vec![make_room, Statement::new(BEGIN, values)]).await?;
+        written.into_iter().next().map_or_else(|| Ok(Vec::new()), |ended| ids(&ended?.rows))
+    }
+
+    pub(super) async fn find(&self, digest: TokenDigest, now: i64) -> Result<Option<Found>, StoreError> {
+        let rows = self.0.query(FIND, &[bytes(digest), now.into(), (now - ROTATED).into()]).await?;
+        let found = |row: &Row| {
+            Ok(Found {
+                session: row.get(0)?,
+                used_at: row.get(1)?,
+                account: row.get(2)?,
+                handle: handle(row, 3)?,
+                name: row.get(4)?,
+                is_administrator: row.get(5)?,
+            })
+        };
+        rows.first().map(found).transpose()
+    }
+
+    /// Notes that a session was used, and that it ends later therefore.
+    pub(super) async fn used(&self, session: &str, now: i64, end: i64) -> Result<(), StoreError> {
+        self.changes(Statement::new(USED, [session.into(), now.into(), end.into()])).await.map(|_| ())
+    }
+
+    /// Gives a session another token.
+    pub(super) async fn rotate(&self, session: &str, digest: TokenDigest, now: i64) -> Result<bool, StoreError> {
+        self.changes(Statement::new(ROTATE, [session.into(), bytes(digest), now.into()])).await
+    }
+
+    /// The sessions of an account, the one that was used last first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn devices(&self, account: &str, now: i64) -> Result<Vec<Device>, StoreError> {
+        let rows = self.0.query(OF_ACCOUNT, &[account.into(), now.into()]).await?;
+        let device =
+            |row: &Row| Ok(Device { session: row.get(0)?, device: row.get(1)?, created_at: row.get(2)?, used_at: row.get(3)? });
+        rows.iter().map(device).collect()
+    }
+
+    /// Ends a session of an account; says which it was, if it was there.
+    pub(super) async fn end(&self, account: &str, session: &str) -> Result<Vec<String>, StoreError> {
+        ids(&self.0.write_one(Statement::new(END, [account.into(), session.into()])).await?.rows)
+    }
+
+    /// Ends all sessions of an account but this one; says which.
+    pub(super) async fn end_all(&self, account: &str, but: &str) -> Result<Vec<String>, StoreError> {
+        ids(&self.0.write_one(Statement::new(END_ALL, [account.into(), but.into()])).await?.rows)
+    }
+
+    /// Deletes the sessions that have come to their end.
+    pub(super) async fn forget_ended(&self, now: i64) -> Result<(), StoreError> {
+        self.changes(Statement::new(FORGET_ENDED, [now.into()])).await.map(|_| ())
+    }
+
+    async fn changes(&self, statement: Statement) -> Result<bool, StoreError> {
+        Ok(self.0.write_one(statement).await?.changed > 0)
+    }
+}
+
+fn bytes(digest: TokenDigest) -> Value {
+    digest.as_bytes().to_vec().into()
+}
+
+fn ids(rows: &[Row]) -> Result<Vec<String>, StoreError> {
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+fn handle(row: &Row, column: usize) -> Result<Handle, StoreError> {
+    row.get::<String>(column)?.parse().map_err(|_| StoreError::damage("an account has no handle"))
+}
+
+fn account(row: &Row) -> Result<Account, StoreError> {
+    Ok(Account {
+        id: row.get(0)?,
+        handle: handle(row, 1)?,
+        name: row.get(2)?,
+        is_administrator: row.get(3)?,
+        password: row.get(4)?,
+        is_deactivated: row.get::<Option<i64>>(5)?.is_some(),
+    })
+}

@@ -1,0 +1,109 @@
+//! Whom a request or a connection is from.
+
+use std::sync::Arc;
+
+use axum::http::HeaderValue;
+
+use super::{Asker, Guest, Handle, Kind, Program, RateKey};
+use crate::wire::{Person, PersonName};
+
+/// Whom a request comes from, and whoever has a connection. Cheap to clone.
+#[derive(Clone)]
+pub enum Who {
+    /// Somebody with a secret in a cookie, or somebody new.
+    Guest(Arc<Guest>),
+    /// Somebody who is signed in.
+    Account(Arc<SignedIn>),
+    /// A program with a token of the settings.
+    Program(Arc<Program>),
+}
+
+/// Somebody with an account, by one of their sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedIn {
+    /// As others see them in what they say: without their handle.
+    pub person: Person,
+    pub handle: Handle,
+    /// What the session is called. It opens nothing.
+    pub session: Arc<str>,
+    pub is_administrator: bool,
+}
+
+impl Who {
+    /// As others see them.
+    pub fn person(&self) -> &Person {
+        match self {
+            Self::Guest(guest) => &guest.person,
+            Self::Account(signed_in) => &signed_in.person,
+            Self::Program(program) => &program.person,
+        }
+    }
+
+    /// As they see themselves: whoever has an account with their handle.
+    pub fn you(&self) -> Person {
+        let handle = self.signed_in().map(|signed_in| signed_in.handle.to_string());
+        Person { handle, ..self.person().clone() }
+    }
+
+    /// What matters of it to the rules of what may be opened.
+    pub fn asker(&self) -> Asker<'_> {
+        let kind = match self {
+            Self::Guest(_) => Kind::Guest,
+            Self::Account(signed_in) if signed_in.is_administrator => Kind::Administrator,
+            Self::Account(_) => Kind::Account,
+            Self::Program(_) => Kind::Program,
+        };
+        Asker { person: self.person(), kind }
+    }
+
+    /// Who has an account.
+    pub fn signed_in(&self) -> Option<&Arc<SignedIn>> {
+        match self {
+            Self::Account(signed_in) => Some(signed_in),
+            Self::Guest(_) | Self::Program(_) => None,
+        }
+    }
+
+    /// By what they are known, as far as it is no secret: with it what is open to them ends. Of an account that is the session.
+    pub fn known_by(&self) -> &str {
+        match self {
+            Self::Account(signed_in) => &signed_in.session,
+            Self::Guest(_) | Self::Program(_) => &self.person().id,
+        }
+    }
+
+    /// Who this is when something is counted. None for somebody who has shown no secret, and can be nobody else, and for a program,
+    /// which has a rate of its own.
+    pub fn rate_key(&self) -> Option<RateKey> {
+        match self {
+            Self::Guest(guest) => (!guest.is_new).then_some(guest.rate_key),
+            Self::Account(signed_in) => Some(RateKey::of(&signed_in.person)),
+            Self::Program(_) => None,
+        }
+    }
+
+    /// The cookie that gives a guest another name. An account has its name in its row, and a program from the settings.
+    pub fn renamed(&self, name: &PersonName) -> Option<HeaderValue> {
+        match self {
+            Self::Guest(guest) => Some(guest.renamed(name)),
+            Self::Account(_) | Self::Program(_) => None,
+        }
+    }
+
+    /// A guest who is called so.
+    #[cfg(test)]
+    pub fn guest(id: &str, name: &str) -> Self {
+        let mut guest = Guest::of(&axum::http::HeaderMap::new());
+        guest.person = Person { id: id.to_owned(), name: name.to_owned(), handle: None };
+        guest.is_new = false;
+        Self::Guest(Arc::new(guest))
+    }
+
+    /// What an answer gives the browser to keep.
+    pub fn cookies(&self) -> &[HeaderValue] {
+        match self {
+            Self::Guest(guest) => &guest.cookies,
+            Self::Account(_) | Self::Program(_) => &[],
+        }
+    }
+}
