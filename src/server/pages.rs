@@ -27,7 +27,7 @@ use super::{
     limits::SEARCH_AGAIN,
     problem::{Problem, lets_in},
     room_pages::{Shared, StandIn},
-    rooms::{Access, NEWEST, Place, PostError, Posted, Reader, Refusal, Room},
+    rooms::{Access, Fit, NEWEST, Place, PostError, Posted, Reader, Refusal, Room},
     search::{LONGEST_QUERY, Query as SearchQuery},
     services::{Named, Services},
     store::{Slice, StoreError},
@@ -45,7 +45,7 @@ use crate::{
 /// How many messages a page of the past shows.
 const PAST: usize = 50;
 /// How many bytes of a page messages take, a single longer one apart. Earlier ones are a page further.
-const PAGE_BYTES: usize = 512 << 10;
+const FIT: Fit = Fit { bytes: 512 << 10, weigh: rendered_bytes };
 /// How many messages a search shows.
 const FOUND: usize = 50;
 
@@ -147,7 +147,7 @@ async fn alike(services: &Services, who: &Who, entered: &Group) -> Option<Group>
     let there = services.rooms.alike(&services.rooms.reader(who.asker()).await.ok()?, entered).await.ok()??;
     // Of a room that was last used long ago, or whose members have come and gone without a word, the list says nothing.
     let access = enter(services, who, Ok(entered.clone())).await.ok()?;
-    let is_used = !access.page(Slice::Latest, 1).await.ok()?.messages.is_empty();
+    let is_used = !access.part(Slice::Latest, 1, None).await.ok()?.messages.is_empty();
     (!is_used).then_some(there)
 }
 
@@ -262,7 +262,7 @@ async fn room_with(
         }
     }
     let (slice, most) = past.map_or((Slice::Latest, NEWEST), |slice| (slice, PAST));
-    let shown = access.page_of(slice, most, PAGE_BYTES, rendered_bytes).await;
+    let shown = access.page(slice, most, Some(FIT)).await;
     match shown {
         Ok(stretch) => {
             let members = services.presence.members(&access.room().group);
@@ -290,7 +290,7 @@ async fn shared_page(
     // Mostly it is not polled, and would make the future of every request as large as it is.
     let render = Box::pin(async {
         let made = Instant::now();
-        let stretch = access.part_of(Slice::Latest, NEWEST, PAGE_BYTES, rendered_bytes).await?;
+        let stretch = access.part(Slice::Latest, NEWEST, Some(FIT)).await?;
         Ok::<_, StoreError>(render_for_all(services, access, stretch, (members.clone(), made)).await)
     });
     let shared = services.room_pages.get(group, &members, access.head(), render).await?;

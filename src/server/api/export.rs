@@ -74,7 +74,7 @@ pub(super) async fn export(
     let Entry::In(place) = services.exports.enter(visitor.household()) else {
         return Err(Problem::Exports);
     };
-    let begun = access.part(Slice::Latest, 0).await?;
+    let begun = access.part(Slice::Latest, 0, None).await?;
     let name = format!("attachment; filename=\"{group}.jsonl\"");
     let headers = [(header::CONTENT_TYPE, "application/x-ndjson".to_owned()), (header::CONTENT_DISPOSITION, name)];
     let reached = Offset(begun.first.0.saturating_sub(1));

@@ -65,5 +65,5 @@ pub(super) async fn messages(
     let (slice, limit) = (part.slice()?, part.limit.get()?);
     let group = group.map_err(Problem::NoName)?;
     let access = services.rooms.enter(who.asker(), &group).await?;
-    Ok(Json(access.page(slice, limit).await?))
+    Ok(Json(access.page(slice, limit, None).await?))
 }

@@ -210,6 +210,12 @@ impl LocalGroup {
         }
     }
 
+    /// Where an ordered feed stands, if that is known here. Whoever holds a member before it asks is brought there by what is handed out and
+    /// what waits at the gate.
+    pub(super) fn stands_at(&self) -> Option<Position> {
+        if let Order::Ordered(sequence) = &*self.order.lock() { sequence.settled().cloned() } else { None }
+    }
+
     /// Finds out where an ordered feed stands; until then, what has a place in it waits.
     ///
     /// # Errors
@@ -218,6 +224,8 @@ impl LocalGroup {
         if self.feed.policy() == Policy::Ordered {
             let read = self.read().await?;
             self.take(read);
+            // At once, since whoever waits for this may stand there.
+            self.hand_out();
         }
         Ok(())
     }

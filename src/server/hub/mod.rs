@@ -313,6 +313,11 @@ impl Membership {
         self.group.hand_out();
     }
 
+    /// Whether the member, while its gate is closed, misses nothing that is not on its way if it has everything up to here.
+    pub fn is_level(&self, since: &Position) -> bool {
+        self.group.stands_at().as_ref() == Some(since)
+    }
+
     /// Closes the gate: what is published from now on waits for [`Self::release`].
     pub fn hold(&self) {
         self.member.hold();

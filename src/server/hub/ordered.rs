@@ -126,6 +126,12 @@ impl Sequence {
         self.wanted |= !level;
     }
 
+    /// Where the stream stands, as far as everything is known: nothing waits, and nothing has to be read.
+    pub(super) fn settled(&self) -> Option<&Position> {
+        let is_settled = !self.wanted && !self.reading && self.line.is_empty() && self.unsorted.is_empty();
+        self.last.as_ref().filter(|_| is_settled)
+    }
+
     /// Whether the store has to be read now. If so, the caller does.
     pub(super) fn due(&mut self) -> bool {
         let due = self.wanted && !self.reading;
@@ -327,6 +333,10 @@ mod tests {
             self.out.drain(..).map(name).collect()
         }
 
+        fn settled(&self) -> Option<u64> {
+            self.sequence.settled().map(|position| position.offset.0)
+        }
+
         fn assert_idle(&mut self) {
             assert!(!self.sequence.due());
             assert_eq!((self.sequence.bytes, self.sequence.line.len(), self.sequence.unsorted.len()), (0, 0, 0));
@@ -355,18 +365,22 @@ mod tests {
     #[test]
     fn the_next_one_goes_out_at_once_and_one_that_was_there_does_not() {
         let mut test = Test::new();
+        assert_eq!(test.settled(), Some(5));
         test.arrive("e", [5, 6, 6, 7, 1, 8]);
         assert_eq!(test.handed(), ["e6", "e7", "e8"]);
         test.assert_idle();
+        assert_eq!(test.settled(), Some(8));
     }
 
     #[test]
     fn what_comes_in_another_order_goes_out_in_that_of_the_offsets() {
         let mut test = Test::new();
         test.arrive("e", [9, 7, 8]);
+        assert_eq!(test.settled(), None, "something is missing");
         assert!(test.handed().is_empty() && test.sequence.due() && !test.sequence.due());
         test.arrive("e", [6]);
         assert_eq!(test.handed(), ["e6", "e7", "e8", "e9"]);
+        assert_eq!(test.settled(), None, "it is being read");
         // The reading that was due comes too late and brings nothing new.
         test.read("e", 1, 9, 100);
         assert!(test.handed().is_empty());
@@ -394,6 +408,7 @@ mod tests {
     fn a_doubt_reads_once_more_also_in_the_midst_of_a_reading() {
         let mut test = Test::new();
         test.sequence.doubt();
+        assert_eq!(test.settled(), None);
         assert!(test.sequence.due());
         let reading = test.sequence.begin();
         test.sequence.doubt();

@@ -1,14 +1,13 @@
-//! A room that somebody may use, and what may be done with it: to say something, to change it, to read, to be brought level.
+//! A room that somebody may use, and what may be said in it. What is read of it is in `reading`.
 //!
-//! What is kept goes to the store, and from there on is the publisher's. What is not goes to the channel layer at once. A reader that
-//! comes back is told what it has missed, or, where that is too much or no longer held, what is newest.
+//! What is kept goes to the store, and from there on is the publisher's. What is not goes to the channel layer at once.
 
 use std::sync::Arc;
 
 use tracing::{debug, error, info};
 
 use super::{
-    NEWEST, Room, Rooms,
+    Room, Rooms,
     changes::{may_change, may_moderate},
     events,
     layer_groups::group_name,
@@ -18,37 +17,19 @@ use crate::{
     server::{
         accounts::{Asker, Kind},
         layers::{Event, GroupName, LayerError},
-        search::{Found, Query},
-        settings::History,
-        store::{
-            Alteration, Appended, Entry, Log, Missed, NewChange, NewMessage, Page, Refused, Slice, StoreError, What, Within,
-            cut_down,
-        },
+        store::{Alteration, Appended, NewChange, NewMessage, Refused, Slice, StoreError},
     },
-    wire::{
-        Content, Epoch, Group, Key, Message, MessageId, Mine, Offset, Person, Position, Reaction, Stored, Stretch, Text,
-        Timestamp,
-    },
+    wire::{Content, Key, Message, MessageId, Offset, Person, Stretch, Text, Timestamp},
 };
-
-/// The longest difference that a joining client is sent; a client further behind starts afresh.
-const MOST_MISSED: usize = 5_000;
-/// How many bytes that difference has at most, as it is sent,
-const MISSED_BYTES: usize = 1 << 20;
-/// and a part of a room: half of what may wait for a reader by default.
-const ANSWER_BYTES: usize = 512 << 10;
-
-/// So many people of those whom an answer names are called what they are called now; more there are only where somebody makes them.
-const MOST_NAMED: usize = 1_000;
 
 /// Proof that `person` may read `subject`; made by [`Rooms::enter`] alone. What else they may do in a room that somebody owns is asked each
 /// time: it may be another thing by then.
 #[derive(Clone)]
 pub struct Access<T> {
-    subject: T,
-    person: Person,
+    pub(super) subject: T,
+    pub(super) person: Person,
     kind: Kind,
-    rooms: Arc<Rooms>,
+    pub(super) rooms: Arc<Rooms>,
 }
 
 /// What became of a message.
@@ -96,36 +77,6 @@ impl From<PostError> for AlterError {
     }
 }
 
-/// Where a client stands after a join, and what it needs to stand there.
-#[derive(Debug, PartialEq, Eq)]
-pub struct CatchUp {
-    pub head: Position,
-    /// True: `entries` are all after the client's position. False: they are the newest messages.
-    pub recovered: bool,
-    pub entries: Vec<Entry>,
-    /// What the person has put to the messages among them.
-    pub mine: Mine,
-}
-
-/// A room's stream, for those who hand its events out to people with an [`Access`]: to read what the layer has lost.
-#[derive(Clone)]
-pub struct Stream {
-    group: Group,
-    store: Arc<dyn Log>,
-}
-
-impl Stream {
-    /// What stands after an offset, as much as a client that joins is sent at most; without an offset nothing but where the
-    /// stream stands.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn after(&self, offset: Option<Offset>) -> Result<Missed, StoreError> {
-        let (offset, most) = offset.map_or((Offset(u64::MAX), 0), |offset| (offset, MOST_MISSED));
-        self.store.entries(&self.group, offset, most, MISSED_BYTES).await
-    }
-}
-
 impl Access<Room> {
     /// Only where the rules were asked.
     pub(super) fn new(room: Room, Asker { person, kind }: Asker<'_>, rooms: &Arc<Rooms>) -> Self {
@@ -170,12 +121,6 @@ impl Access<Room> {
         }
     }
 
-    /// The room's stream; none where the room keeps no history.
-    pub fn stream(&self) -> Option<Stream> {
-        let store = Arc::clone(&self.rooms.store(self.subject.history)?.store);
-        Some(Stream { group: self.subject.group.clone(), store })
-    }
-
     /// Says something in the room: it is durable, where the room keeps history, and handed on to the members when this
     /// resolves. The same key again is the same message.
     ///
@@ -197,16 +142,6 @@ impl Access<Room> {
         let event = events::message(None, &Message { id, key, from, content: Content::new(text), at }, events);
         self.hand_on(event).await?;
         Ok(Posted { offset: None, fresh: true })
-    }
-
-    /// Whether the message at an offset says exactly this: one that was changed since may have said anything.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn says(&self, offset: Offset, text: &str) -> Result<bool, StoreError> {
-        let Stretch { messages, .. } = self.page(Slice::Before(offset.next()), 1).await?;
-        let unchanged = |content: &Content| content.edited.is_none() && content.text == text;
-        Ok(messages.last().is_some_and(|stored| stored.offset == offset && unchanged(&stored.message.content)))
     }
 
     /// Hands a text in which nothing is seen to those who take texts as they are. It is no message and not kept.
@@ -259,7 +194,7 @@ impl Access<Room> {
 
     /// Who has said what stands at an offset, if something does.
     async fn author(&self, offset: Offset) -> Result<Option<Person>, StoreError> {
-        let Stretch { messages, .. } = self.part(Slice::Before(offset.next()), 1).await?;
+        let Stretch { messages, .. } = self.part(Slice::Before(offset.next()), 1, None).await?;
         Ok(messages.into_iter().find(|stored| stored.offset == offset).map(|stored| stored.message.from))
     }
 
@@ -317,199 +252,6 @@ impl Access<Room> {
             }
         }
     }
-
-    /// Where the room's stream stands.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn head(&self) -> Result<Position, StoreError> {
-        match self.stream() {
-            Some(stream) => Ok(stream.after(None).await?.head),
-            None => Ok(Position { epoch: self.rooms.passing.clone(), offset: Offset::START }),
-        }
-    }
-
-    /// Brings a client level that is at `since`, or a new one.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn catch_up(&self, since: Option<&Position>) -> Result<CatchUp, StoreError> {
-        let Some(stream) = self.stream() else {
-            return Ok(CatchUp { head: self.head().await?, recovered: false, entries: Vec::new(), mine: Mine::new() });
-        };
-        if let Some(since) = since {
-            let Missed { head, first, mut entries } = stream.after(Some(since.offset)).await?;
-            let held = first <= since.offset.next() && since.offset <= head.offset;
-            let whole = entries.last().map_or(since.offset, |last| last.offset) == head.offset;
-            if head.epoch == since.epoch && held && whole {
-                let contents = entries.iter_mut().filter_map(|entry| match &mut entry.what {
-                    What::Message(message) => Some(&mut message.content),
-                    What::Change(_) => None,
-                });
-                call_by_present_names(&*stream.store, contents).await?;
-                let messages = entries.iter().filter_map(|entry| match &entry.what {
-                    What::Message(message) => Some((entry.offset, &message.content)),
-                    What::Change(_) => None,
-                });
-                let mine = self.mine(&stream, &head.epoch, messages).await?;
-                return Ok(CatchUp { head, recovered: true, entries, mine });
-            }
-        }
-        let page = stream.store.read(&stream.group, Slice::Latest, NEWEST, ANSWER_BYTES).await?;
-        let Page { head, mut messages, .. } = page;
-        call_by_present_names(&*stream.store, contents_mut(&mut messages)).await?;
-        let mine = self.mine(&stream, &head.epoch, contents(&messages)).await?;
-        Ok(CatchUp { head, recovered: false, entries: messages.into_iter().map(Entry::from).collect(), mine })
-    }
-
-    /// What the person has put to these messages. It may be a little newer than they are: then the change is still to come.
-    async fn mine<'m>(
-        &self,
-        Stream { group, store }: &Stream,
-        epoch: &Epoch,
-        messages: impl Iterator<Item = (Offset, &'m Content)> + Send,
-    ) -> Result<Mine, StoreError> {
-        let id = |offset| MessageId { epoch: epoch.clone(), offset };
-        let (mut mine, mut crowded) = (Mine::new(), Vec::new());
-        for (offset, Content { reactions, .. }) in messages {
-            if reactions.iter().any(Reaction::is_sampled) {
-                crowded.push(offset);
-                continue;
-            }
-            let put = reactions.iter().filter(|reaction| reaction.names(&self.person.id));
-            let put: Vec<_> = put.map(|reaction| reaction.emoji.clone()).collect();
-            if !put.is_empty() {
-                mine.insert(id(offset), put);
-            }
-        }
-        if !crowded.is_empty() {
-            let put = store.reacted(group, &self.person.id, &crowded).await?;
-            mine.extend(put.into_iter().filter(|(_, put)| !put.is_empty()).map(|(offset, put)| (id(offset), put)));
-        }
-        Ok(mine)
-    }
-
-    /// Whether the room's messages can be searched: those that are kept in the store can.
-    pub fn is_searched(&self) -> bool {
-        self.subject.history == History::Store
-    }
-
-    /// The room's messages that fit the query best, at most so many.
-    ///
-    /// # Errors
-    /// The store cannot be searched.
-    pub async fn search(&self, query: &Query, count: usize) -> Result<Found, StoreError> {
-        if !self.is_searched() {
-            return Ok(Found::nothing());
-        }
-        self.rooms.search_within(query, &Within::Room(self.subject.group.clone()), count).await
-    }
-
-    /// A part of the room's messages, with what the person has put to them.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn page(&self, slice: Slice, count: usize) -> Result<Stretch, StoreError> {
-        let stretch = self.part(slice, count).await?;
-        self.with_mine(stretch).await
-    }
-
-    /// The same with at most so many bytes, as the messages are weighed by whoever shows them; a first one that is heavier is given alone.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn page_of(
-        &self,
-        slice: Slice,
-        count: usize,
-        bytes: usize,
-        weigh: fn(&Stored) -> usize,
-    ) -> Result<Stretch, StoreError> {
-        let stretch = self.part_of(slice, count, bytes, weigh).await?;
-        self.with_mine(stretch).await
-    }
-
-    /// The same as it is to everybody.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn part_of(
-        &self,
-        slice: Slice,
-        count: usize,
-        bytes: usize,
-        weigh: fn(&Stored) -> usize,
-    ) -> Result<Stretch, StoreError> {
-        let mut stretch = self.part(slice, count).await?;
-        stretch.messages = cut_down(slice, stretch.messages, count, bytes, weigh);
-        Ok(stretch)
-    }
-
-    async fn with_mine(&self, mut stretch: Stretch) -> Result<Stretch, StoreError> {
-        if let Some(stream) = self.stream() {
-            stretch.mine = self.mine(&stream, &stretch.epoch, contents(&stretch.messages)).await?;
-        }
-        Ok(stretch)
-    }
-
-    /// A part of the room's messages, as they are to everybody.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn part(&self, slice: Slice, count: usize) -> Result<Stretch, StoreError> {
-        let mine = Mine::new();
-        let Some(Stream { group, store }) = self.stream() else {
-            let (epoch, offset, messages) = (self.rooms.passing.clone(), Offset::START, Vec::new());
-            return Ok(Stretch { epoch, offset, first: offset.next(), latest: offset, messages, mine });
-        };
-        let Page { head, first, latest, mut messages, .. } = store.read(&group, slice, count, ANSWER_BYTES).await?;
-        call_by_present_names(&*store, contents_mut(&mut messages)).await?;
-        Ok(Stretch { epoch: head.epoch, offset: head.offset, first, latest, messages, mine })
-    }
-
-    /// The same for who has to know of each message whether it is what was said.
-    ///
-    /// # Errors
-    /// The store cannot be read, or one of the messages.
-    pub async fn exact_part(&self, slice: Slice, count: usize) -> Result<Stretch, StoreError> {
-        if let Some(Stream { group, store }) = self.stream() {
-            let page = store.read(&group, slice, count, ANSWER_BYTES).await?;
-            let Page { head, first, latest, mut messages, unreadable } = page;
-            call_by_present_names(&*store, contents_mut(&mut messages)).await?;
-            return match unreadable[..] {
-                [] => Ok(Stretch { epoch: head.epoch, offset: head.offset, first, latest, messages, mine: Mine::new() }),
-                [first, ..] => Err(StoreError::damage(format!("message {first} cannot be read"))),
-            };
-        }
-        self.part(slice, count).await
-    }
-}
-
-fn contents(messages: &[Stored]) -> impl Iterator<Item = (Offset, &Content)> {
-    messages.iter().map(|stored| (stored.offset, &stored.message.content))
-}
-
-fn contents_mut(messages: &mut [Stored]) -> impl Iterator<Item = &mut Content> {
-    messages.iter_mut().map(|stored| &mut stored.message.content)
-}
-
-/// Calls those who are named in reactions what they are called now.
-async fn call_by_present_names<'m>(store: &dyn Log, contents: impl Iterator<Item = &'m mut Content>) -> Result<(), StoreError> {
-    let named: Vec<&mut Person> = contents.flat_map(|content| &mut content.reactions).flat_map(|put| &mut put.from).collect();
-    if named.is_empty() {
-        return Ok(());
-    }
-    let mut people: Vec<String> = named.iter().map(|person| person.id.clone()).collect();
-    people.sort_unstable();
-    people.dedup();
-    people.truncate(MOST_NAMED);
-    let names = store.called(&people).await?;
-    for person in named {
-        if let Some(name) = names.get(&person.id) {
-            person.name.clone_from(name);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -527,8 +269,8 @@ mod tests {
         accounts::Asker,
         hub::Hub,
         layers::{Channel, ChannelLayer, MemoryLayer, MemoryOptions, Sink},
-        settings::{GroupTemplate, Pattern, RoomEvents, RoomRule},
-        store::MemoryStore,
+        settings::{GroupTemplate, History, Pattern, RoomEvents, RoomRule},
+        store::{Log, MemoryStore},
         telemetry::{Appends, FanOut},
     };
 

@@ -29,6 +29,7 @@ mod lobby;
 mod metered;
 mod owned;
 mod publisher;
+mod reading;
 mod retention;
 mod rules;
 mod steady_clock;
@@ -40,7 +41,7 @@ use std::sync::Arc;
 use tracing::{debug, error, info};
 
 pub use self::{
-    access::{Access, AlterError, CatchUp, PostError, Posted, Stream},
+    access::{Access, AlterError, PostError, Posted},
     changes::may_change,
     events::{Foreign, foreign_event, read_direct},
     listing::{Place, Reader},
@@ -48,6 +49,7 @@ pub use self::{
         Act, Brief, Code, DIRECT, Denied, Invitation, Invited, Logged, Member, NotDone, Overview, Posting, Record, Registry,
         Role, RoomKind, Terms, Title, Topic, What,
     },
+    reading::{CatchUp, Fit, Stream},
 };
 use self::{
     glance::Glance,

@@ -29,7 +29,7 @@ use crate::{
                 entry::{self, message_id},
                 epoch::EpochSeed,
                 listing::Picking,
-                page::{self, Allowance, Run, Runs, bytes_as_sent},
+                page::{self, Allowance, Runs, bytes_as_sent},
                 passed::PassedOver,
             },
             records::{self, Value},
@@ -43,29 +43,56 @@ use crate::{
 const CONNECTIONS: usize = 6;
 
 const ROOM: &str = "SELECT id, epoch, head, first, latest, replayable FROM rooms WHERE name = $1";
-/// Up to `$4` messages and `$5` bytes of text, at least one message, from `$2` on and not beyond the head, `$3`. It is not less than what
-/// fits: as they are sent messages have more bytes, which are counted when they are here.
-const RISING: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions, changed FROM (
-        SELECT *, sum(octet_length(text) + coalesce(octet_length(reactions), 0)) OVER run AS bytes, row_number() OVER run AS number FROM (
-            SELECT * FROM messages WHERE room_id = $1 AND "offset" BETWEEN $2 AND $3 ORDER BY "offset" LIMIT $4
-        ) AS slice WINDOW run AS (ORDER BY "offset" ROWS UNBOUNDED PRECEDING)
-    ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset""#;
-/// The same from `$3` back to `$2`.
-const FALLING: &str = r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions, changed FROM (
-        SELECT *, sum(octet_length(text) + coalesce(octet_length(reactions), 0)) OVER run AS bytes, row_number() OVER run AS number FROM (
-            SELECT * FROM messages WHERE room_id = $1 AND "offset" BETWEEN $2 AND $3 ORDER BY "offset" DESC LIMIT $4
-        ) AS slice WINDOW run AS (ORDER BY "offset" DESC ROWS UNBOUNDED PRECEDING)
-    ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset" DESC"#;
-/// Changes from `$2` on and not beyond the head, `$3`, with what edited messages say now: up to `$4` of them and `$5` bytes of text, at least
-/// one.
-const CHANGES: &str = r#"SELECT "offset", target, at, kind, emoji, author_id, author_name, text, edited, deleted FROM (
-        SELECT *, sum(coalesce(octet_length(text), 0)) OVER run AS bytes, row_number() OVER run AS number FROM (
+/// Of the room `$1`, up to `$4` messages and `$5` bytes of text, at least one message, from there on up to `$3` and not beyond the head. It is
+/// not less than what fits: as they are sent messages have more bytes, which are counted when they are here.
+macro_rules! messages {
+    ($from:literal, $order:literal) => {
+        concat!(
+            r#"SELECT "offset", key, author_id, author_name, text, at, edited, deleted, reactions, changed FROM (
+                SELECT *, row_number() OVER run AS number,
+                    sum(octet_length(text) + coalesce(octet_length(reactions), 0)) OVER run AS bytes
+                FROM (SELECT * FROM messages WHERE room_id = rooms.id AND "offset" BETWEEN "#,
+            $from,
+            r#" AND least($3, rooms.head) ORDER BY "offset" "#,
+            $order,
+            r#" LIMIT $4) AS slice WINDOW run AS (ORDER BY "offset" "#,
+            $order,
+            r#" ROWS UNBOUNDED PRECEDING)
+            ) AS slice WHERE number = 1 OR bytes <= $5"#
+        )
+    };
+}
+/// Each row has the room as well. Where there is nothing else one has the room alone.
+macro_rules! of_room {
+    ($order:literal, $($run:tt)*) => {
+        concat!(
+            "SELECT run.*, id, epoch, head, first, latest, replayable FROM rooms LEFT JOIN LATERAL (",
+            $($run)*,
+            r#") AS run ON true WHERE name = $1 ORDER BY "offset" "#,
+            $order
+        )
+    };
+}
+const RISING: &str = of_room!("ASC", messages!("$2", "ASC"));
+const FALLING: &str = of_room!("DESC", messages!("$2", "DESC"));
+/// What can be replayed: messages, and up to as many changes with up to as many bytes of text, at least one, with what edited messages say
+/// now.
+const ENTRIES: &str = of_room!(
+    "ASC",
+    "SELECT *, NULL::bigint AS target, NULL::text AS kind, NULL::text AS emoji FROM (",
+    messages!("greatest($2, rooms.replayable)", "ASC"),
+    r#") AS messages UNION ALL
+    SELECT "offset", NULL, author_id, author_name, text, at, edited, deleted, NULL, NULL, target, kind, emoji FROM (
+        SELECT *, row_number() OVER run AS number, sum(coalesce(octet_length(text), 0)) OVER run AS bytes FROM (
             SELECT changes.*, text, edited, deleted
             FROM changes LEFT JOIN messages
                 ON kind = 'edit' AND messages.room_id = changes.room_id AND messages."offset" = target
-            WHERE changes.room_id = $1 AND changes."offset" BETWEEN $2 AND $3 ORDER BY changes."offset" LIMIT $4
+            WHERE changes.room_id = rooms.id
+                AND changes."offset" BETWEEN greatest($2, rooms.replayable) AND least($3, rooms.head)
+            ORDER BY changes."offset" LIMIT $4
         ) AS slice WINDOW run AS (ORDER BY "offset" ROWS UNBOUNDED PRECEDING)
-    ) AS slice WHERE number = 1 OR bytes <= $5 ORDER BY "offset""#;
+    ) AS slice WHERE number = 1 OR bytes <= $5"#
+);
 const EXTENTS: &str = "SELECT name, head + 1 - replayable FROM rooms WHERE name > $1 ORDER BY name LIMIT $2";
 const OLDEST: &str = r#"SELECT "offset", at FROM messages WHERE room_id = $1 AND "offset" >= $2 ORDER BY "offset" LIMIT $3"#;
 const KEPT: &str = r#"SELECT "offset" FROM messages WHERE room_id = $1 ORDER BY "offset" DESC LIMIT 1 OFFSET $2"#;
@@ -152,11 +179,18 @@ impl Readers {
         count: usize,
         bytes: usize,
     ) -> Result<Page, StoreError> {
-        let Room { id, head, beginning: Beginning { first, .. }, latest } = self.room(client, group).await?;
-        let Some(id) = id else { return Ok(Page { head, first, latest, messages: Vec::new(), unreadable: Vec::new() }) };
-        let Runs { back, on } = page::runs(slice, first, head.offset, count, bytes);
-        let take = |run| take(client, id, &head, run);
-        let (back, on) = future::try_join(take(back), take(on)).await?;
+        let known = match slice {
+            // What it is around may not be there.
+            Slice::Around(_) | Slice::Before(Offset(0)) => Some(self.room(client, group).await?),
+            Slice::Latest | Slice::Before(_) | Slice::After(_) => None,
+        };
+        let (first, head) =
+            known.as_ref().map_or((Offset(1), Offset(u64::MAX)), |room| (room.beginning.first, room.head.offset));
+        let Runs { back, on } = page::runs(slice, first, head, count, bytes);
+        let take = |run| take(client, group, head, run);
+        let ((back_room, back), (on_room, on)) = future::try_join(take(back), take(on)).await?;
+        let room = known.or(back_room).or(on_room).unwrap_or_else(|| self.beginning(group));
+        let Room { head, beginning: Beginning { first, .. }, latest, .. } = room;
         let mut unreadable = Vec::new();
         let read = back.into_iter().rev().chain(on);
         let messages = read.map(|(stored, cause)| {
@@ -183,37 +217,38 @@ impl Readers {
         count: usize,
         bytes: usize,
     ) -> Result<Missed, StoreError> {
-        let Room { id, head, beginning: Beginning { replayable: mut first, .. }, .. } = self.room(client, group).await?;
-        let Some(id) = id.filter(|_| after < head.offset) else { return Ok(Missed { head, first, entries: Vec::new() }) };
-        let (from, most) = (after.next().max(first), Allowance::new(count, bytes));
-        let changes = async {
-            let statement = client.prepare_cached(CHANGES).await.map_err(StoreError::unavailable)?;
-            let (count, bytes) = (column(count as u64), column(bytes as u64));
-            let bounds: [&(dyn ToSql + Sync); 5] = [&id, &column(from.0), &column(head.offset.0), &count, &bytes];
-            let rows = client.query(&statement, &bounds).await.map_err(StoreError::unavailable)?;
-            let mut changes = Vec::new();
-            for row in &rows {
-                match change(row, &head.epoch) {
-                    Ok(change) => changes.push(change),
-                    Err(cause) => {
-                        // What could be replayed begins after it.
-                        first = offset(row, 0)?.next();
-                        changes.clear();
-                        self.passed_over.tell(group.as_str(), cause);
-                    }
+        let most = Allowance::new(count, bytes);
+        if count == 0 {
+            let Room { head, beginning: Beginning { replayable: first, .. }, .. } = self.room(client, group).await?;
+            return Ok(Missed { head, first, entries: Vec::new() });
+        }
+        let rows = run_of(client, ENTRIES, group, (after.next(), Offset(u64::MAX)), most).await?;
+        let room = rows.first().map(|row| room(row, 13)).transpose()?.unwrap_or_else(|| self.beginning(group));
+        let Room { head, beginning: Beginning { replayable: mut first, .. }, .. } = room;
+        let from = after.next().max(first);
+        let (mut messages, mut changes) = (Vec::new(), Vec::new());
+        for row in rows.iter().filter(|row| has_entry(row)) {
+            if row.get::<_, Option<&str>>(11).is_none() {
+                let (stored, cause) = held_or_stand_in(row, &head.epoch)?;
+                if let Some(cause) = cause {
+                    self.passed_over.tell(group.as_str(), cause);
+                }
+                messages.push(stored);
+                continue;
+            }
+            match change(row, &head.epoch) {
+                Ok(change) => changes.push(change),
+                Err(cause) => {
+                    // What could be replayed begins after it.
+                    first = offset(row, 0)?.next();
+                    changes.clear();
+                    self.passed_over.tell(group.as_str(), cause);
                 }
             }
-            Ok(changes)
-        };
-        let (messages, changes) = future::try_join(take(client, id, &head, Some((Run::From(from), most))), changes).await?;
+        }
         let from = from.max(first);
-        let messages = messages.into_iter().filter(|(stored, _)| stored.offset >= from).map(|(stored, cause)| {
-            if let Some(cause) = cause {
-                self.passed_over.tell(group.as_str(), cause);
-            }
-            stored
-        });
-        let entries = page::merged(from, messages.collect(), changes, most);
+        messages.retain(|stored| stored.offset >= from);
+        let entries = page::merged(from, messages, changes, most);
         Ok(Missed { head, first, entries })
     }
 
@@ -234,14 +269,14 @@ impl Readers {
     async fn room(&self, client: &Object, group: &Group) -> Result<Room, StoreError> {
         let statement = client.prepare_cached(ROOM).await.map_err(StoreError::unavailable)?;
         let row = client.query_opt(&statement, &[&group.as_str()]).await.map_err(StoreError::unavailable)?;
-        let Some(row) = row else {
-            let head = Position { epoch: self.seed.epoch_of(group), offset: Offset::START };
-            let beginning = Beginning { first: Offset(1), replayable: Offset(1) };
-            return Ok(Room { id: None, head, beginning, latest: Offset::START });
-        };
-        let head = Position { epoch: name(&row, 1)?, offset: offset(&row, 2)? };
-        let beginning = Beginning { first: offset(&row, 3)?, replayable: offset(&row, 5)? };
-        Ok(Room { id: Some(row.get(0)), head, beginning, latest: offset(&row, 4)? })
+        row.map_or_else(|| Ok(self.beginning(group)), |row| room(&row, 0))
+    }
+
+    /// A room in which nothing was said yet.
+    fn beginning(&self, group: &Group) -> Room {
+        let head = Position { epoch: self.seed.epoch_of(group), offset: Offset::START };
+        let beginning = Beginning { first: Offset(1), replayable: Offset(1) };
+        Room { id: None, head, beginning, latest: Offset::START }
     }
 
     /// Reads the names of rooms, and how long their streams are.
@@ -377,37 +412,50 @@ async fn oldest(client: &Object, room_id: i64, first: Offset) -> Result<Vec<(Off
     rows.iter().map(|row| Ok((offset(row, 0)?, Timestamp::from_millis(row.get(1))))).collect()
 }
 
-/// Collects a run of messages as far as the allowance goes. With one that is not understood, for which another stands, is why.
+/// The rows of [`of_room`] between two offsets.
+async fn run_of(
+    client: &Object,
+    sql: &str,
+    group: &Group,
+    (from, to): (Offset, Offset),
+    most: Allowance,
+) -> Result<Vec<Row>, StoreError> {
+    let (from, to) = (column(from.0), column(to.0));
+    let (count, bytes) = (column(most.count as u64), column(most.bytes as u64));
+    query(client, sql, &[&group.as_str(), &from, &to, &count, &bytes]).await
+}
+
+/// Whether a row has more than the room.
+fn has_entry(row: &Row) -> bool {
+    row.get::<_, Option<i64>>(0).is_some()
+}
+
+/// A run of messages, each with why it cannot be read where another one stands for it.
+type Run = Vec<(Stored, Option<StoreError>)>;
+
+/// Collects a run of messages up to the head as far as the allowance goes, with the room if there is one.
 async fn take(
     client: &Object,
-    room_id: i64,
-    head: &Position,
-    run: Option<(Run, Allowance)>,
-) -> Result<Vec<(Stored, Option<StoreError>)>, StoreError> {
-    let Some((run, mut allowance)) = run else { return Ok(Vec::new()) };
-    let (sql, from, to) = match run {
-        Run::From(offset) => (RISING, offset, head.offset),
-        Run::UpTo(offset) => (FALLING, Offset::START, offset),
+    group: &Group,
+    head: Offset,
+    run: Option<(page::Run, Allowance)>,
+) -> Result<(Option<Room>, Run), StoreError> {
+    let Some((run, mut allowance)) = run else { return Ok((None, Vec::new())) };
+    let (sql, between) = match run {
+        page::Run::From(offset) => (RISING, (offset, head)),
+        page::Run::UpTo(offset) => (FALLING, (Offset::START, offset)),
     };
-    let statement = client.prepare_cached(sql).await.map_err(StoreError::unavailable)?;
-    let (count, bytes) = (column(allowance.count as u64), column(allowance.bytes as u64));
-    let rows = client.query(&statement, &[&room_id, &column(from.0), &column(to.0), &count, &bytes]).await;
+    let rows = run_of(client, sql, group, between, allowance).await?;
+    let room = rows.first().map(|row| room(row, 10)).transpose()?;
     let mut messages = Vec::new();
-    for row in &rows.map_err(StoreError::unavailable)? {
-        let (stored, cause) = match held(row, &head.epoch) {
-            Ok(stored) => (stored, None),
-            Err(cause) => {
-                let from = Person { id: unescape(row.get(2)), name: unescape(row.get(3)), handle: None };
-                let at = Timestamp::from_millis(row.get(5));
-                (entry::unreadable(&head.epoch, offset(row, 0)?, from, at), Some(cause))
-            }
-        };
+    for (row, Room { head, .. }) in rows.iter().filter(|row| has_entry(row)).zip(std::iter::repeat(&room).flatten()) {
+        let (stored, cause) = held_or_stand_in(row, &head.epoch)?;
         if !allowance.admits(bytes_as_sent(&stored.message)) {
             break;
         }
         messages.push((stored, cause));
     }
-    Ok(messages)
+    Ok((room, messages))
 }
 
 /// Asks which rooms have moved on since it asked last.
@@ -460,24 +508,43 @@ pub(super) fn held(row: &Row, epoch: &Epoch) -> Result<Stored, StoreError> {
     Ok(stored)
 }
 
+/// The same, or what stands for a message that cannot be read, and why it cannot.
+fn held_or_stand_in(row: &Row, epoch: &Epoch) -> Result<(Stored, Option<StoreError>), StoreError> {
+    match held(row, epoch) {
+        Ok(stored) => Ok((stored, None)),
+        Err(cause) => {
+            let from = Person { id: unescape(row.get(2)), name: unescape(row.get(3)), handle: None };
+            let at = Timestamp::from_millis(row.get(5));
+            Ok((entry::unreadable(epoch, offset(row, 0)?, from, at), Some(cause)))
+        }
+    }
+}
+
+/// A room from the columns id, epoch, head, first, latest, replayable.
+fn room(row: &Row, at: usize) -> Result<Room, StoreError> {
+    let head = Position { epoch: name(row, at + 1)?, offset: offset(row, at + 2)? };
+    let beginning = Beginning { first: offset(row, at + 3)?, replayable: offset(row, at + 5)? };
+    Ok(Room { id: Some(row.get(at)), head, beginning, latest: offset(row, at + 4)? })
+}
+
 /// The reactions in a column.
 fn reactions(row: &Row, json: usize) -> Result<Vec<Reaction>, StoreError> {
     reactions_from_json(row.get(json)).map_err(StoreError::damage)
 }
 
-/// A change from the columns offset, target, at, kind, emoji, author's id and name, and what the message has of text, edited, deleted.
+/// A change from the columns of a message, with what the message has of text, edited, deleted, and target, kind and emoji from the tenth on.
 fn change(row: &Row, epoch: &Epoch) -> Result<Entry, StoreError> {
-    let person = || Some(Person { id: unescape(row.get(5)), name: unescape(row.get(6)), handle: None });
+    let person = || Some(Person { id: unescape(row.get::<_, Option<String>>(2)?), name: unescape(row.get(3)), handle: None });
     let content = |text: String| {
-        let edited = row.get::<_, Option<i64>>(8).map(Timestamp::from_millis);
-        Content { text: unescape(text), edited, deleted: row.get(9), ..Content::default() }
+        let edited = row.get::<_, Option<i64>>(6).map(Timestamp::from_millis);
+        Content { text: unescape(text), edited, deleted: row.get(7), ..Content::default() }
     };
     let change = ChangeRow {
-        kind: row.get(3),
-        id: message_id(epoch, offset(row, 1)?),
-        at: Timestamp::from_millis(row.get(2)),
-        reaction: row.get::<_, Option<&str>>(4).zip(row.get::<_, Option<&str>>(5).and_then(|_| person())),
-        content: row.get::<_, Option<String>>(7).map(content),
+        kind: row.get(11),
+        id: message_id(epoch, offset(row, 10)?),
+        at: Timestamp::from_millis(row.get(5)),
+        reaction: row.get::<_, Option<&str>>(12).and_then(|emoji| Some((emoji, person()?))),
+        content: row.get::<_, Option<String>>(4).map(content),
     };
     Ok(Entry { offset: offset(row, 0)?, what: What::Change(change.read().map_err(StoreError::damage)?) })
 }
