@@ -8,15 +8,22 @@ use std::{any::Any, sync::Arc};
 use async_trait::async_trait;
 use tracing::debug;
 
-use super::{
+/// What a noun has to do with, handed on.
+pub use super::{
     accounts::Asker,
-    hub::{Entry, Feed, Hub, LayerGroups, Missed, News, Place, Policy, Unavailable},
-    layers::{ChannelLayer, Event},
+    hub::{Entry, Feed, Missed, Place, PlainMessage, Policy, Unavailable},
+    layers::Event,
+    lease::Taken,
+    store::Statement,
+};
+use super::{
+    hub::{Hub, LayerGroups, News},
+    layers::ChannelLayer,
     lease::Leases,
     problem::Problem,
     store::Records,
 };
-use crate::wire::{CommandError, OfNoun, Offset, Other, Position, Push, State, Topic};
+use crate::wire::{CommandError, Key, OfNoun, Offset, Other, Position, Push, State, Topic};
 
 /// A kind of topic with a folder of its own.
 #[async_trait]
@@ -114,6 +121,20 @@ pub trait Opened: Send + Sync {
     /// They may not.
     async fn may_write(&self) -> Result<(), CommandError> {
         Ok(())
+    }
+
+    /// Whether plain clients may open it. What they are sent is what the feed's entries are [to them](Entry::plain); of a latest feed they begin
+    /// with the newest of each key.
+    fn is_plain(&self) -> bool {
+        false
+    }
+
+    /// Takes what a plain client says, as it is. The key is its own.
+    ///
+    /// # Errors
+    /// Why not, for the goodbye: there is no other answer.
+    async fn take(&self, _said: PlainMessage, _key: Key) -> Result<(), CommandError> {
+        Err(Problem::NothingSent(self.feed().topic().clone()).into())
     }
 
     /// Does something in it. Says where that stands, if it stands anywhere.

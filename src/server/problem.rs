@@ -53,7 +53,7 @@ pub enum Problem {
     ClosedRoom,
     #[error("{0}")]
     NotAllowed(String),
-    #[error("there is no such room: {0}")]
+    #[error("nothing goes by this name: {0}")]
     NoSocket(InvalidName),
     #[error("this address is a WebSocket; the page of a room is /room/{{group}}/")]
     OnlySocket,
@@ -181,15 +181,7 @@ impl Problem {
             Self::NoItem | Self::WrongItem(_) | Self::WrongKey(_) | Self::KeyOfList | Self::KeyOfEvent | Self::TwoKeys => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            other => match other.code() {
-                Code::Unauthorized => StatusCode::UNAUTHORIZED,
-                Code::Forbidden => StatusCode::FORBIDDEN,
-                Code::NotFound => StatusCode::NOT_FOUND,
-                Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-                Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-                Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-                Code::NotJoined | Code::BadRequest | Code::UnknownCommand | Code::Unknown => StatusCode::BAD_REQUEST,
-            },
+            other => status_of(other.code()),
         }
     }
 
@@ -278,6 +270,19 @@ impl Problem {
             }
             _ => CommandError::new(self.code(), message),
         }
+    }
+}
+
+/// What HTTP calls it.
+pub(super) fn status_of(code: Code) -> StatusCode {
+    match code {
+        Code::Unauthorized => StatusCode::UNAUTHORIZED,
+        Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::NotJoined | Code::BadRequest | Code::UnknownCommand | Code::Unknown => StatusCode::BAD_REQUEST,
     }
 }
 

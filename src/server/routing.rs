@@ -7,7 +7,8 @@
 //! | `/room/{group}/` | the room; `POST` says something | the group |
 //! | `/search/` | what was searched for | |
 //! | `/ws/{group}/`, `/chat/{group}/` | | the group |
-//! | `/ws/` | | no group: `confab.v1` joins what it wants |
+//! | `/ws/{kind}/{name}/` | | the topic `{kind}/{name}` |
+//! | `/ws/` | | no topic: `confab.v1` joins what it wants |
 //! | `/healthz`, `/readyz`, `/metrics` | for operators | |
 //!
 //! The consumer follows from the sub-protocol: `confab.v1` where the client offers it, plain otherwise.
@@ -33,8 +34,8 @@ use super::{
     operators, pages,
     problem::Problem,
     quota::{Payer, Weight},
-    scope::{Refuse, Scope},
-    services::{Connections, Entry, Named, Place, Services},
+    scope::Refuse,
+    services::{Connections, Entry, Named, NamedTopic, Place, Services},
     settings::HostName,
     telemetry::Refused,
     transports::{
@@ -44,13 +45,13 @@ use super::{
     visitors::Visitor,
     who::{Asks, Route, Who, mount},
 };
-use crate::wire::{Group, SUBPROTOCOL};
+use crate::wire::{Group, InvalidName, SUBPROTOCOL, Topic};
 
 /// How long a request may take until it is answered, its body included; not how long the answer may take to send.
 const REQUEST: Duration = Duration::from_secs(30);
 
 /// Whose requests are counted.
-const COUNTED: [Route; 12] = [
+const COUNTED: [Route; 14] = [
     Route { path: "/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::lobby) },
     Route { path: "/me", methods: &["POST"], asks: Asks::Person, handlers: || post(pages::me) },
     Route { path: "/room/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::go_to_room) },
@@ -66,6 +67,8 @@ const COUNTED: [Route; 12] = [
     Route { path: "/ws/", methods: &["GET"], asks: Asks::Person, handlers: || get(socket_alone) },
     Route { path: "/ws/{group}", methods: &["GET"], asks: Asks::Person, handlers: || get(socket) },
     Route { path: "/ws/{group}/", methods: &["GET"], asks: Asks::Person, handlers: || get(socket) },
+    Route { path: "/ws/{kind}/{name}", methods: &["GET"], asks: Asks::Person, handlers: || get(socket_of_topic) },
+    Route { path: "/ws/{kind}/{name}/", methods: &["GET"], asks: Asks::Person, handlers: || get(socket_of_topic) },
     Route { path: "/chat/{group}", methods: &["GET"], asks: Asks::Person, handlers: || get(socket) },
     Route { path: "/chat/{group}/", methods: &["GET"], asks: Asks::Person, handlers: || get(socket) },
 ];
@@ -145,8 +148,13 @@ fn with_slash(group: &Group, query: Option<&str>) -> Response {
 
 /// A WebSocket of a group.
 async fn socket(State(services): State<Arc<Services>>, who: Who, Named(group): Named, request: Request) -> Response {
-    match group {
-        Ok(group) => upgrade(&services, &who, Some(group), request).await,
+    upgrade_named(&services, &who, group.map(Topic::Room), request).await
+}
+
+/// A WebSocket of the topic that an address names.
+async fn upgrade_named(services: &Arc<Services>, who: &Who, topic: Result<Topic, InvalidName>, request: Request) -> Response {
+    match topic {
+        Ok(topic) => upgrade(services, who, Some(topic), request).await,
         Err(reason) => {
             if is_upgrade(request.headers()) {
                 services.metrics.refuse(Refused::NotFound);
@@ -156,13 +164,18 @@ async fn socket(State(services): State<Arc<Services>>, who: Who, Named(group): N
     }
 }
 
-/// A WebSocket of no group.
+/// A WebSocket of a topic of any kind.
+async fn socket_of_topic(State(services): State<Arc<Services>>, who: Who, path: NamedTopic, request: Request) -> Response {
+    upgrade_named(&services, &who, path.0, request).await
+}
+
+/// A WebSocket of no topic.
 async fn socket_alone(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
     upgrade(&services, &who, None, request).await
 }
 
 /// Answers the handshake and leaves the connection to its consumer.
-async fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut request: Request) -> Response {
+async fn upgrade(services: &Arc<Services>, who: &Who, topic: Option<Topic>, mut request: Request) -> Response {
     if !is_upgrade(request.headers()) {
         return Problem::OnlySocket.text();
     }
@@ -185,23 +198,11 @@ async fn upgrade(services: &Arc<Services>, who: &Who, group: Option<Group>, mut 
         return Problem::NoUpgrade.text();
     };
     // A browser drops a connection none of whose sub-protocols was taken up.
-    let of_room = |offered: &str| group.as_ref().is_some_and(|group| services.rooms.speaks(group, offered));
+    let of_room = |offered: &str| matches!(&topic, Some(Topic::Room(group)) if services.rooms.speaks(group, offered));
     let protocol = handshake.choose(|offered| offered == SUBPROTOCOL).or_else(|| handshake.choose(of_room)).map(str::to_owned);
     let is_v1 = protocol.as_deref() == Some(SUBPROTOCOL);
     let account = who.rate_key();
-    let scope = Scope {
-        who: who.clone(),
-        payer: Payer { account, address: visitor.paying() },
-        rates: Arc::clone(&services.rates),
-        quotas: Arc::clone(&services.quotas),
-        group,
-        rooms: Arc::clone(&services.rooms),
-        topics: Arc::clone(&services.topics),
-        hub: Arc::clone(&services.hub),
-        presence: Arc::clone(&services.presence),
-        leases: Arc::clone(&services.leases),
-        limits: services.limits,
-    };
+    let scope = services.scope(&who, Payer { account, address: visitor.paying() }, topic);
     let of_account = || account.map(|account| place(&services.by_account, account, "an account")).transpose();
     let places = place(&services.by_household, visitor.household(), "an address");
     let kept = match places.and_then(|of_address| Ok((alive.clone(), of_address, of_account()?))) {

@@ -11,12 +11,12 @@ use super::{
     lease::Leases,
     limits::Limits,
     presence::Presence,
+    problem::status_of,
     quota::{Payer, Quotas},
-    rooms::{Refusal, Rooms},
     topics::Topics,
     transports::websocket::CloseCode,
 };
-use crate::wire::Group;
+use crate::wire::{CommandError, Topic};
 
 /// After a message or an answer of so many bytes the others have their turn: to handle one takes about as long as a hundred short ones.
 pub(super) const LONG: usize = 16 * 1024;
@@ -31,9 +31,8 @@ pub struct Scope {
     pub rates: Arc<Buckets<RateKey>>,
     /// What each account and each address has carried.
     pub quotas: Arc<Quotas>,
-    /// The group in the address, if it names one.
-    pub group: Option<Group>,
-    pub rooms: Arc<Rooms>,
+    /// The topic in the address, if it names one.
+    pub topic: Option<Topic>,
     pub topics: Arc<Topics>,
     pub hub: Arc<Hub>,
     pub presence: Arc<Presence>,
@@ -49,19 +48,15 @@ impl Scope {
 }
 
 /// Refused before the handshake is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refuse {
     pub status: StatusCode,
-    pub reason: &'static str,
+    pub reason: String,
 }
 
-impl From<Refusal> for Refuse {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NotFound => Self { status: StatusCode::NOT_FOUND, reason: "there is no such room" },
-            Refusal::Forbidden => Self { status: StatusCode::FORBIDDEN, reason: "this room is not open to guests" },
-            Refusal::Unavailable => Self { status: StatusCode::SERVICE_UNAVAILABLE, reason: "not now; try again" },
-        }
+impl From<CommandError> for Refuse {
+    fn from(CommandError { code, message: reason, .. }: CommandError) -> Self {
+        Self { status: status_of(code), reason }
     }
 }
 

@@ -9,7 +9,7 @@ use axum::{
 use parking_lot::Mutex;
 
 use super::{
-    accounts::{Accounts, Programs, RateKey},
+    accounts::{Accounts, Programs, RateKey, Who},
     bucket::Buckets,
     hub::Hub,
     layers::ChannelLayer,
@@ -18,9 +18,10 @@ use super::{
     origins::{Hosts, Origins},
     personal::Personal,
     presence::Presence,
-    quota::Quotas,
+    quota::{Payer, Quotas},
     room_pages::RoomPages,
     rooms::Rooms,
+    scope::Scope,
     settings::MetricsFor,
     telemetry::Metrics,
     topics::Topics,
@@ -28,7 +29,7 @@ use super::{
     turns::Turns,
     visitors::{Household, Proxies},
 };
-use crate::wire::{Group, InvalidName};
+use crate::wire::{Group, InvalidName, Topic};
 
 /// What the handlers work with.
 pub struct Services {
@@ -69,6 +70,24 @@ pub struct Services {
     pub metrics_for: MetricsFor,
 }
 
+impl Services {
+    /// What a connection begins with.
+    pub fn scope(&self, who: &Who, payer: Payer, topic: Option<Topic>) -> Scope {
+        Scope {
+            who: who.clone(),
+            payer,
+            rates: Arc::clone(&self.rates),
+            quotas: Arc::clone(&self.quotas),
+            topic,
+            topics: Arc::clone(&self.topics),
+            hub: Arc::clone(&self.hub),
+            presence: Arc::clone(&self.presence),
+            leases: Arc::clone(&self.leases),
+            limits: self.limits,
+        }
+    }
+}
+
 /// The group that an address names, or why it names none. What is not even UTF-8 is such a name too, not a bad request.
 pub(super) struct Named(pub(super) Result<Group, InvalidName>);
 
@@ -78,6 +97,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         let name = Path::<String>::from_request_parts(parts, state).await;
         Ok(Self(name.map_or_else(|_| "\u{FFFD}".parse(), |Path(name)| name.parse())))
+    }
+}
+
+/// The topic that an address names as its last two parts, or why it names none.
+pub(super) struct NamedTopic(pub(super) Result<Topic, InvalidName>);
+
+impl<S: Send + Sync> FromRequestParts<S> for NamedTopic {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        Ok(Self(path.map_or_else(|_| "\u{FFFD}".parse(), |Path((kind, name))| format!("{kind}/{name}").parse())))
     }
 }
 

@@ -74,16 +74,16 @@ impl Session {
     ///
     /// # Errors
     /// That is not for whoever asks.
-    pub async fn new<E>(
-        scope: Scope,
-        open_address: impl AsyncFnOnce(&Scope) -> Result<Option<Arc<dyn Opened>>, E>,
-    ) -> Result<Self, E> {
+    pub async fn new(scope: Scope) -> Result<Self, CommandError> {
         let allowance = Allowance::new(&scope.limits, scope.payer, &scope.rates, &scope.quotas);
         let open = Arc::new(Open::default());
         // From before it is asked for until it is joined.
         open.begin();
         let lease = scope.leases.grant(&scope.who, &open);
-        let address = open_address(&scope).await?;
+        let address = match &scope.topic {
+            Some(topic) => Some(scope.topics.open(topic, scope.asker()).await?),
+            None => None,
+        };
         Ok(Self { scope, address, allowance, open, _lease: lease, link: None })
     }
 
@@ -412,7 +412,7 @@ mod tests {
                 let mailbox = Arc::new(Mailbox::default());
                 (Outbound::Mailbox(Arc::clone(&mailbox)), Reader::Mailbox(mailbox))
             };
-            let session = Session::new(scope.clone(), async |_| Ok::<_, ()>(None)).await.unwrap();
+            let session = Session::new(scope.clone()).await.unwrap();
             Self { session, outbound, reader, bytes: Vec::new() }
         }
 
@@ -464,19 +464,7 @@ mod tests {
         settings.server.data = data.path().to_owned();
         let layer = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
         let (services, _) = start(layer, &[counter::make], &settings).await.unwrap();
-        Scope {
-            who: Who::guest("g1", "Ann"),
-            payer: Payer { account: None, address: None },
-            rates: Arc::clone(&services.rates),
-            quotas: Arc::clone(&services.quotas),
-            group: None,
-            rooms: Arc::clone(&services.rooms),
-            topics: Arc::clone(&services.topics),
-            hub: Arc::clone(&services.hub),
-            presence: Arc::clone(&services.presence),
-            leases: Arc::clone(&services.leases),
-            limits: services.limits,
-        }
+        services.scope(&Who::guest("g1", "Ann"), Payer { account: None, address: None }, None)
     }
 
     /// All that a client is sent which presses a counter.

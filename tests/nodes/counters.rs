@@ -8,10 +8,11 @@ use confab::server::{
     settings::Backend,
 };
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Error;
 
 use crate::{
     app::TestApp,
-    clients::V1,
+    clients::{Plain, V1, connect},
     cluster::{host, ready, settings},
     counter,
     support::{postgres::Postgres, redis::Redis},
@@ -20,9 +21,11 @@ use crate::{
 on_each_backend! {
     what_is_done_on_one_node_is_seen_on_the_other_over_one_database,
     who_is_barred_loses_the_counter_on_all_nodes,
+    a_plain_client_is_sent_the_newest_value_and_then_each_and_presses_by_what_it_says,
 }
 
 const NOUNS: &[Make] = &[counter::make];
+const ANN: &str = "confab_guest=0123456789abcdef0123456789abcdef";
 const BOB: &str = "confab_guest=fedcba9876543210fedcba9876543210";
 const TOPIC: &str = "counter/a.b";
 
@@ -143,6 +146,49 @@ async fn who_is_barred_loses_the_counter_on_all_nodes(backend: Backend) {
         tab.post("room/s-a", "k", "what else is open stays so").await;
     }
     assert_eq!(comes_back(&nodes[1], None).await, (false, vec![1]), "it was pressed once");
+}
+
+/// What a plain client's handshake is answered.
+async fn status_of(node: &TestApp, path: &str, cookie: &str) -> u16 {
+    match connect(node.address, path, &[("cookie", cookie)]).await {
+        Ok(_) => 101,
+        Err(Error::Http(response)) => response.status().as_u16(),
+        Err(error) => panic!("no answer: {error}"),
+    }
+}
+
+/// Waits until a plain client is told of this value, as the text that it is.
+async fn reads(client: &mut Plain, value: u64) {
+    let mut last = 0;
+    while last < value {
+        let told = client.text().await.parse().expect("a number");
+        assert!((last + 1..=value).contains(&told), "{told} after {last}, of {value}");
+        last = told;
+    }
+}
+
+async fn a_plain_client_is_sent_the_newest_value_and_then_each_and_presses_by_what_it_says(backend: Backend) {
+    let (redis, postgres) = (Redis::start().await, Postgres::shared().await);
+    let nodes = two_nodes(backend, &redis, &postgres).await;
+    let mut ann = V1::connect(nodes[0].address, "/ws/counter/a.b").await;
+    let joined = ann.welcome["joined"].clone();
+    assert_eq!((&joined["topic"], &joined["offset"]), (&json!(TOPIC), &json!(0)));
+    assert_eq!(press(&mut ann, 2).await, 2);
+    let mut bob = Plain::with(nodes[1].address, "/ws/counter/a.b/", &[("cookie", BOB)]).await;
+    assert_eq!(bob.text().await, "2", "what there is");
+    assert_eq!(press(&mut ann, 1).await, 3);
+    reads(&mut bob, 3).await;
+    bob.say("+1").await;
+    reads(&mut bob, 4).await;
+    sees(&mut ann, 4).await;
+    let person = V1::with(nodes[0].address, "/ws/", &[("cookie", BOB)]).await.welcome["you"]["id"].clone();
+    ann.ok(json!({"bar": {"topic": TOPIC, "person": person}})).await;
+    assert_eq!(bob.closed().await.0, 4502);
+    for (path, cookie, status) in
+        [("/ws/counter/a.b", BOB, 403), ("/ws/abacus/a", ANN, 400), ("/ws/counter/%20", ANN, 404), ("/ws/room/a", ANN, 101)]
+    {
+        assert_eq!(status_of(&nodes[1], path, cookie).await, status, "{path}");
+    }
 }
 
 #[tokio::test]

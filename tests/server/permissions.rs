@@ -125,7 +125,16 @@ fn table() -> BTreeMap<(&'static str, Does), (Row, Option<Row>)> {
         table.insert((path, Get), rooms(NO_PAGE, NO_PAGE));
         table.insert((path, Upgrade), rooms(SOCKET, NOBODY));
     }
+    for path in ["/ws/{kind}/{name}", "/ws/{kind}/{name}/"] {
+        table.insert((path, Get), rooms(NO_PAGE, NO_PAGE));
+        table.insert((path, Upgrade), rooms(SOCKET, NOBODY));
+    }
     table
+}
+
+/// The address of a group.
+fn of_group(path: &str, group: &str) -> String {
+    path.replace("{kind}/{name}", &format!("room/{group}")).replace("{group}", group).replace("{channel}", "specific.nobody")
 }
 
 fn client() -> Client {
@@ -137,7 +146,7 @@ async fn status(request: RequestBuilder) -> u16 {
 }
 
 fn request(app: &TestApp, client: &Client, path: &str, does: Does, group: &str) -> RequestBuilder {
-    let url = app.url(&path.replace("{group}", group).replace("{channel}", "specific.nobody"));
+    let url = app.url(&of_group(path, group));
     match does {
         Does::Get => client
             .get(url)
@@ -205,10 +214,14 @@ async fn each_address_and_method_is_in_the_table_and_others_are_not_answered() {
             if route.methods.contains(&method) {
                 let row = rows.remove(&(path.clone(), does));
                 let (_, closed) = row.unwrap_or_else(|| panic!("{method} {path} is not in the table: who may do that?"));
-                assert_eq!(closed.is_some(), path.contains("{group}"), "{method} {path}: a room may be closed to guests");
+                assert_eq!(
+                    closed.is_some(),
+                    of_group(&path, "x") != of_group(&path, "y"),
+                    "{method} {path}: a room may be closed to guests"
+                );
             } else {
                 let method: Method = method.parse().expect("a method");
-                let url = app.url(&path.replace("{group}", "open").replace("{channel}", "x"));
+                let url = app.url(&of_group(&path, "open"));
                 // With a token, which is asked for before all else.
                 let found = status(client.request(method.clone(), url).bearer_auth(ALL)).await;
                 assert_eq!(found, 405, "{method} {path}");

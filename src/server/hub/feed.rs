@@ -135,6 +135,11 @@ impl Entry {
         Self { place: Place::None, plain: None, event }
     }
 
+    /// What is newest of a key since this version, and nothing to plain clients.
+    pub fn newest(key: impl Into<FeedKey>, version: Position, event: wire::Event) -> Self {
+        Self { place: Place::Newest(key.into(), version), ..Self::passing(event) }
+    }
+
     /// About how much memory it takes, in bytes.
     pub(super) fn weight(&self) -> usize {
         const REST: usize = 512;

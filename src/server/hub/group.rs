@@ -20,7 +20,7 @@ use tokio::sync::{Notify, OnceCell, Semaphore};
 use tracing::warn;
 
 use super::{
-    broadcast::Broadcast,
+    broadcast::{Broadcast, Encoding, Form},
     conflate::BEAT,
     feed::{Entry, Feed, FeedKey, LayerGroups, Missed, News, Policy, Unavailable},
     latest::Latest,
@@ -32,6 +32,7 @@ use crate::{
         layers::{Event, GroupName},
         presence::Audience,
         telemetry::{FanOut, Fault},
+        transports::websocket::Frame,
     },
     wire::{self, Position, Topic},
 };
@@ -214,6 +215,20 @@ impl LocalGroup {
     /// what waits at the gate.
     pub(super) fn stands_at(&self) -> Option<Position> {
         if let Order::Ordered(sequence) = &*self.order.lock() { sequence.settled().cloned() } else { None }
+    }
+
+    /// The newest of each key of a latest feed, for a reader of this form.
+    ///
+    /// # Errors
+    /// The feed cannot be read.
+    pub(super) async fn newest(&self, form: Form) -> Result<Vec<Frame>, Unavailable> {
+        if self.feed.policy() != Policy::Latest {
+            return Ok(Vec::new());
+        }
+        let Missed { entries, .. } = self.feed.after(None).await?;
+        let encoding = Encoding { form, deflate: None };
+        let now = Instant::now();
+        Ok(entries.into_iter().filter_map(|entry| Broadcast::new(&self.topic, entry, now).frame(encoding)).collect())
     }
 
     /// Finds out where an ordered feed stands; until then, what has a place in it waits.

@@ -291,7 +291,7 @@ impl Member {
             return None;
         }
         let items = handed.iter().filter_map(|handed| handed.item(self.encoding));
-        let Some(held) = &mut gate.held else { return Some(self.send_new(&gate, None, items)) };
+        let Some(held) = &mut gate.held else { return Some(self.send_new(&gate, Vec::new(), items)) };
         if !held.take(items) {
             self.outbound.close(CloseCode::SLOW_READER, "too much happened while catching up");
         }
@@ -309,8 +309,8 @@ impl Member {
     }
 
     /// See [`super::Membership::release`]. Says how many events went to the socket.
-    pub(super) fn release(&self, seen: Option<Position>, answer: Option<Frame>) -> u64 {
-        let answer = answer.map(|answer| self.outbound.fitted(answer));
+    pub(super) fn release(&self, seen: Option<Position>, answer: impl IntoIterator<Item = Frame>) -> u64 {
+        let answer = answer.into_iter().map(|answer| self.outbound.fitted(answer)).collect();
         let mut gate = self.gate.lock();
         if seen.is_some() {
             gate.seen = seen;
@@ -320,8 +320,8 @@ impl Member {
     }
 
     /// Sends `answer` and those of the items that are new to the member, up to where it is lost. Says how many items it was.
-    fn send_new(&self, gate: &Gate, answer: Option<Frame>, items: impl IntoIterator<Item = Item>) -> usize {
-        let mut frames = Vec::from_iter(answer);
+    fn send_new(&self, gate: &Gate, answer: Vec<Frame>, items: impl IntoIterator<Item = Item>) -> usize {
+        let mut frames = answer;
         let answers = frames.len();
         let mut lost = false;
         for Item { position, frame } in items {

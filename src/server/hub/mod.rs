@@ -318,6 +318,14 @@ impl Membership {
         self.group.stands_at().as_ref() == Some(since)
     }
 
+    /// What a plain member of a latest feed begins with: the newest of each key. Of another feed it is nothing.
+    ///
+    /// # Errors
+    /// The feed cannot be read.
+    pub async fn newest(&self) -> Result<Vec<Frame>, Unavailable> {
+        self.group.newest(Form::Plain).await
+    }
+
     /// Closes the gate: what is published from now on waits for [`Self::release`].
     pub fn hold(&self) {
         self.member.hold();
@@ -325,7 +333,7 @@ impl Membership {
 
     /// Sends `answer`, then what waited at the gate, and opens it. `seen` is what the answer brought the member up to: events up
     /// to there are not sent again, now or later. Without it the member stands where it stood.
-    pub fn release(&self, seen: Option<Position>, answer: Option<Frame>) {
+    pub fn release(&self, seen: Option<Position>, answer: impl IntoIterator<Item = Frame>) {
         self.hub.fan_out.deliveries.inc_by(self.member.release(seen, answer));
     }
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tracing::{debug, error, info};
 
 use super::{
@@ -202,7 +203,7 @@ impl Access<Room> {
     ///
     /// # Errors
     /// Too long, or it cannot be handed on now.
-    pub async fn post_binary(&self, bytes: Vec<u8>) -> Result<(), PostError> {
+    pub async fn post_binary(&self, bytes: Bytes) -> Result<(), PostError> {
         if bytes.len() > self.rooms.longest {
             return Err(PostError::TooLong(self.rooms.longest));
         }
@@ -341,7 +342,7 @@ mod tests {
         let person = Person { id: "g1".to_owned(), name: "Ann".to_owned(), handle: None };
         let access = rooms.enter(Asker::guest(&person), &"lobby".parse().unwrap()).await.ok().unwrap();
         access.post("k".parse().unwrap(), Text::written("hello").unwrap()).await.unwrap();
-        access.post_binary(vec![1, 2]).await.unwrap();
+        access.post_binary(vec![1, 2].into()).await.unwrap();
         access.relay(Event::new("tick")).await.unwrap();
         let next = || async { timeout(Duration::from_secs(5), layer.receive(&consumer)).await.expect("an event").unwrap() };
         [next().await, next().await, next().await]

@@ -10,6 +10,7 @@
 //! group beside the room's.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use thiserror::Error;
 
 use super::layer_groups::list_key;
@@ -156,8 +157,8 @@ pub(super) fn listed(group: &Group, place: (&Epoch, Offset), message: &Message, 
 }
 
 /// Bytes for the members of a room.
-pub(super) fn binary(bytes: Vec<u8>, events: &RoomEvents) -> Event {
-    in_room("", events).with(BYTES, Value::Bytes(bytes.into()))
+pub(super) fn binary(bytes: Bytes, events: &RoomEvents) -> Event {
+    in_room("", events).with(BYTES, Value::Bytes(bytes))
 }
 
 /// The same bytes for a layer that has no form for bytes: as base64 (standard alphabet, padded).
@@ -251,7 +252,7 @@ fn object(event: &Event) -> serde_json::Map<String, serde_json::Value> {
 }
 
 /// The bytes of a plain client, as a layer with or without a form for bytes has them.
-fn read_bytes(event: &Event) -> Option<bytes::Bytes> {
+fn read_bytes(event: &Event) -> Option<Bytes> {
     match event.get(BYTES)? {
         Value::Bytes(bytes) => Some(bytes.clone()),
         Value::Str(base64) => BASE64_STANDARD.decode(base64).ok().map(Into::into),
@@ -394,7 +395,7 @@ mod tests {
     fn bytes_are_a_message_without_text_to_consumers_and_bytes_to_members() {
         let rule = rule("room.said", "body");
         let bytes = vec![1, 2, 255];
-        let as_bytes = binary(bytes.clone(), &rule);
+        let as_bytes = binary(bytes.clone().into(), &rule);
         assert_eq!((as_bytes.kind(), as_bytes.get_str("body"), as_bytes.fields().len()), ("room.said", Some(""), 2));
         for event in [as_bytes, binary_as_text(&bytes, &rule)] {
             let Entry { place, plain, event } = read_event(&event, Some(&rule));

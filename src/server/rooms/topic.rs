@@ -8,12 +8,12 @@ use super::{Access, AlterError, CatchUp, Denied, PostError, Refusal, Room, Rooms
 use crate::{
     server::{
         accounts::Asker,
-        hub::{Feed, Unavailable},
+        hub::{Feed, PlainMessage, Unavailable},
         noun::{self, Opened},
         problem::Problem,
         store::{Alteration, Entry},
     },
-    wire::{Act, CommandError, Group, MessageId, Offset, Position, Push, State, Text, Topic},
+    wire::{Act, Code, CommandError, Group, Key, MessageId, Offset, Position, Push, State, Text, Topic},
 };
 
 impl Rooms {
@@ -51,6 +51,26 @@ impl Opened for Access<Room> {
 
     async fn may_write(&self) -> Result<(), CommandError> {
         Ok(self.may_post().await.map_err(|error| refused(error, Problem::Unavailable))?)
+    }
+
+    fn is_plain(&self) -> bool {
+        true
+    }
+
+    /// What is said reaches every member as it is. A text in which nothing is seen reaches plain clients, and is no message.
+    async fn take(&self, said: PlainMessage, key: Key) -> Result<(), CommandError> {
+        let taken = match said {
+            PlainMessage::Text(text) => match Text::exactly(text) {
+                Ok(text) => self.post(key, text).await.map(drop),
+                Err(blank) => self.pass_on(&blank).await,
+            },
+            PlainMessage::Binary(bytes) => self.post_binary(bytes).await,
+        };
+        taken.map_err(|error| match error {
+            PostError::TooLong(longest) => CommandError::new(Code::TooLarge, format!("a message is at most {longest} bytes")),
+            PostError::Denied(denied) => Problem::NotAllowed(denied.to_string()).into(),
+            PostError::Unavailable => CommandError::new(Code::Unavailable, "the message cannot be taken now; send it again"),
+        })
     }
 
     async fn act(&self, act: noun::Act) -> Result<Option<Offset>, CommandError> {

@@ -1,5 +1,5 @@
-//! Plain clients: what one says reaches every member of the group, verbatim; nothing else is ever sent to them. A text in which
-//! nothing is seen reaches the other plain clients, and is no message.
+//! Plain clients: they are members of the one topic that their address names. What they are sent is what its entries are to them, and what
+//! they may say its noun takes. In a room what one says reaches every member verbatim.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,29 +10,29 @@ use tracing::error;
 
 use super::{
     Consumer,
-    websocket::{CloseCode, Message, Socket},
+    websocket::{CloseCode, Frame, Message, Socket},
 };
 use crate::{
     server::{
         allowance::Allowance,
-        hub::{Form, Membership, Outbound, Reachable, Unavailable},
+        hub::{Form, Membership, Outbound, PlainMessage, Reachable, Unavailable},
         lease::{Holder, Lease, Taken},
+        noun::Opened,
         random,
-        rooms::{Access, PostError, Room},
         scope::{Flow, Refuse, Scope},
         turns::Turn,
         visitors::Household,
     },
-    wire::{Key, Text, Timestamp, Topic},
+    wire::{Code, CommandError, Key, SUBPROTOCOL, Timestamp, Topic},
 };
 
 /// The text with which a plain client asks to be closed.
 const EXIT: &str = "exit";
 
-/// A member of one group.
+/// A member of one topic.
 pub struct Plain {
     scope: Scope,
-    access: Access<Room>,
+    opened: Arc<dyn Opened>,
     allowance: Allowance,
     /// What makes the key of this connection's next message unique.
     random: u128,
@@ -64,7 +64,7 @@ impl Holder for Open {
     fn take_back(&self, taken: &Taken) {
         let (code, reason) = match taken {
             Taken::Everything => (CloseCode::SIGNED_OUT, "you were signed out"),
-            Taken::Topic(topic) if *topic == self.topic => (CloseCode::TAKEN_BACK, "this room is not open to you any more"),
+            Taken::Topic(topic) if *topic == self.topic => (CloseCode::TAKEN_BACK, "this is not open to you any more"),
             Taken::Topic(_) => return,
         };
         let mut stands = self.stands.lock();
@@ -79,16 +79,21 @@ impl Holder for Open {
 #[async_trait]
 impl Consumer for Plain {
     async fn connect(scope: Scope) -> Result<Self, Refuse> {
-        let Some(group) = &scope.group else {
-            let reason = "this address carries many topics: ask for the sub-protocol confab.v1, or connect to /room/{group}/";
-            return Err(Refuse { status: StatusCode::BAD_REQUEST, reason });
+        let only_v1 = |reason: String| Refuse { status: StatusCode::BAD_REQUEST, reason };
+        let Some(topic) = scope.topic.clone() else {
+            return Err(only_v1(format!(
+                "this address carries many topics: ask for the sub-protocol {SUBPROTOCOL}, or connect to /room/{{group}}/"
+            )));
         };
-        let open = Arc::new(Open { topic: Topic::Room(group.clone()), stands: Mutex::new(Stands::Allowed) });
+        let open = Arc::new(Open { topic: topic.clone(), stands: Mutex::new(Stands::Allowed) });
         // From before it is asked for.
         let lease = scope.leases.grant(&scope.who, &open);
-        let access = scope.rooms.enter(scope.asker(), group).await?;
+        let opened = scope.topics.open(&topic, scope.asker()).await?;
+        if !opened.is_plain() {
+            return Err(only_v1(format!("{topic} has nothing for plain clients: ask for the sub-protocol {SUBPROTOCOL}")));
+        }
         let allowance = Allowance::new(&scope.limits, scope.payer, &scope.rates, &scope.quotas);
-        Ok(Self { scope, access, allowance, random: random::bits_128(), open, _lease: lease })
+        Ok(Self { scope, opened, allowance, random: random::bits_128(), open, _lease: lease })
     }
 
     fn longest_message(&self) -> usize {
@@ -97,19 +102,19 @@ impl Consumer for Plain {
 
     async fn open(&mut self, socket: &Arc<Socket>) -> Flow {
         let outbound = Outbound::WebSocket(Arc::clone(socket));
-        match self.scope.hub.join(self.access.feed(), &outbound, (Form::Plain, false)).await {
-            Ok(membership) => {
+        match self.join(&outbound).await {
+            Ok((membership, begin)) => {
                 let mut stands = self.open.stands.lock();
                 if let Stands::Ended(code, reason) = *stands {
                     return Flow::close(code, reason);
                 }
                 let reachable = self.scope.hub.register(&outbound, Form::Plain);
+                membership.release(None, begin);
                 *stands = Stands::Joined { outbound, membership, _reachable: reachable };
                 Flow::Continue
             }
             Err(Unavailable(cause)) => {
-                let group = &self.access.room().group;
-                error!(%group, %cause, "a connection could not join its group");
+                error!(topic = %self.open.topic, %cause, "a connection could not join its topic");
                 Flow::close(CloseCode::TRY_AGAIN, "the group cannot be joined now")
             }
         }
@@ -138,29 +143,28 @@ impl Consumer for Plain {
         if let Stands::Ended(code, reason) = *self.open.stands.lock() {
             return Flow::close(code, reason);
         }
-        let posted = match message {
+        let said = match message {
             Message::Text(text) if text == EXIT => {
                 self.hand_out();
                 return Flow::close(CloseCode::NORMAL, "");
             }
-            Message::Text(text) => {
-                let key = self.next_key();
-                match Text::exactly(text) {
-                    Ok(text) => self.access.post(key, text).await.map(|_| ()),
-                    Err(blank) => self.access.pass_on(&blank).await,
-                }
-            }
-            Message::Binary(bytes) => self.access.post_binary(bytes).await,
-            Message::Ping(_) | Message::Pong(_) | Message::Close(..) => Ok(()),
+            Message::Text(text) => PlainMessage::Text(text),
+            Message::Binary(bytes) => PlainMessage::Binary(bytes.into()),
+            Message::Ping(_) | Message::Pong(_) | Message::Close(..) => return Flow::after(pause),
         };
-        match posted {
+        let key = self.next_key();
+        match self.opened.take(said, key).await {
             Ok(()) => Flow::after(pause),
-            Err(PostError::TooLong(longest)) => {
-                Flow::close(CloseCode::TOO_BIG, format!("a message is at most {longest} bytes"))
+            Err(CommandError { code, message, .. }) => {
+                let code = match code {
+                    Code::TooLarge => CloseCode::TOO_BIG,
+                    Code::Unavailable => CloseCode::TRY_AGAIN,
+                    // They may not, at least now.
+                    Code::Forbidden => CloseCode::TAKEN_BACK,
+                    _ => CloseCode::UNSUPPORTED,
+                };
+                Flow::close(code, message)
             }
-            // There is no answer that could say so to a plain client.
-            Err(PostError::Denied(denied)) => Flow::close(CloseCode::TAKEN_BACK, denied.to_string()),
-            Err(PostError::Unavailable) => Flow::close(CloseCode::TRY_AGAIN, "the message cannot be taken now; send it again"),
         }
     }
 
@@ -182,6 +186,13 @@ impl Consumer for Plain {
 }
 
 impl Plain {
+    /// Becomes a member, held until it is sent what it begins with.
+    async fn join(&self, outbound: &Outbound) -> Result<(Membership, Vec<Frame>), Unavailable> {
+        let membership = self.scope.hub.join(self.opened.feed(), outbound, (Form::Plain, true)).await?;
+        let begin = membership.newest().await?;
+        Ok((membership, begin))
+    }
+
     fn next_key(&mut self) -> Key {
         self.random = self.random.wrapping_add(1);
         Key::fresh(Timestamp::now(), self.random)

@@ -10,7 +10,6 @@ use super::{
 };
 use crate::server::{
     hub::Outbound,
-    noun::Opened,
     scope::{Flow, Refuse, Scope},
     session::Session,
     turns::Turn,
@@ -23,12 +22,7 @@ pub struct V1(Session);
 #[async_trait]
 impl Consumer for V1 {
     async fn connect(scope: Scope) -> Result<Self, Refuse> {
-        let session = Session::new(scope, async |scope: &Scope| {
-            let Some(group) = &scope.group else { return Ok(None) };
-            let access = scope.rooms.enter(scope.asker(), group).await?;
-            Ok::<_, Refuse>(Some(Arc::new(access) as Arc<dyn Opened>))
-        });
-        Ok(Self(session.await?))
+        Ok(Self(Session::new(scope).await?))
     }
 
     fn longest_message(&self) -> usize {
