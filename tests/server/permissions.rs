@@ -71,6 +71,8 @@ enum Does {
     Upgrade,
     /// Sends a form, or JSON to the API.
     Post,
+    /// Sends the form by which a browser forgets who it is.
+    Forget,
 }
 
 /// The statuses for the askers, in their order.
@@ -91,12 +93,14 @@ const PROGRAMS: Row = [401, 401, 200, 403, 401, 403, 421];
 
 /// Each address, what is done there, and what comes of it: in an open room, and in one that is closed to guests where it has one.
 fn table() -> BTreeMap<(&'static str, Does), (Row, Option<Row>)> {
-    use Does::{Get, Post, Upgrade};
+    use Does::{Forget, Get, Post, Upgrade};
     let alike = |row| (row, None);
     let rooms = |open, closed| (open, Some(closed));
     let mut table = BTreeMap::from([
         (("/", Get), alike(SEEN)),
         (("/me", Post), alike(FORM)),
+        // It is about whoever asks: see `nobody_signs_somebody_else_out`.
+        (("/me", Forget), alike(FORM)),
         (("/room/", Get), alike([303, 303, 303, 303, 303, 303, 421])),
         (("/room/{group}", Get), rooms(MOVED, MOVED)),
         (("/room/{group}", Upgrade), rooms(SOCKET, NOBODY)),
@@ -157,6 +161,7 @@ fn request(app: &TestApp, client: &Client, path: &str, does: Does, group: &str) 
             let request = headers.fold(client.get(url), |request, (name, value)| request.header(name, value));
             request.header("sec-websocket-protocol", "confab.v1")
         }
+        Does::Forget => client.post(url).form(&[("forget", "yes")]),
         Does::Post if path.contains("/channels/") => client.post(url).json(&json!({"type": "x"})),
         Does::Post if path.starts_with("/api/") => client.post(url).json(&json!({"text": "x"})),
         Does::Post => client.post(url).form(&[("key", "k"), ("text", "x"), ("name", "Ann")]),
@@ -172,7 +177,7 @@ async fn each_address_answers_everybody_as_the_table_says() {
         let name = match does {
             Does::Get => "GET",
             Does::Upgrade => "upgrade",
-            Does::Post => "POST",
+            Does::Post | Does::Forget => "POST",
         };
         for (group, row) in [("open", Some(open)), ("closed", closed)] {
             for (asker, expected) in row.into_iter().flatten().enumerate() {
@@ -228,7 +233,7 @@ async fn each_address_and_method_is_in_the_table_and_others_are_not_answered() {
             }
         }
     }
-    rows.retain(|(_, does), _| *does != Does::Upgrade);
+    rows.retain(|(_, does), _| !matches!(does, Does::Upgrade | Does::Forget));
     assert!(rows.is_empty(), "there are no such addresses: {:?}", rows.keys().map(|(path, _)| path).collect::<Vec<_>>());
     // The files of the site are everybody's.
     for path in assets::paths() {

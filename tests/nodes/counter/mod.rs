@@ -9,7 +9,6 @@ use confab::{
     },
     wire::{self, Code, CommandError, Key, OfNoun, Offset, Other, Position, Topic},
 };
-use serde_json::json;
 
 /// What was pressed, in the row of nobody, and who is kept away.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS presses (name TEXT, person TEXT, value BIGINT, PRIMARY KEY (name, person))";
@@ -101,7 +100,7 @@ impl Feed for Counter {
 
     fn read(&self, event: &Event) -> Option<Entry> {
         let value = event.get_u64("value")?;
-        let shown = json!({"type": "count", "value": value}).as_object().cloned()?;
+        let shown = serde_json::json!({"type": "count", "value": value}).as_object().cloned()?;
         let plain = Some(PlainMessage::Text(value.to_string()));
         Some(Entry { plain, ..Entry::newest(self.1.to_string(), at(value), wire::Event::Other(shown)) })
     }
@@ -114,7 +113,6 @@ impl Feed for Counter {
     }
 }
 
-/// The version of a counter is its value.
 fn at(value: u64) -> Position {
     Position { epoch: "presses".parse().expect("letters"), offset: Offset(value) }
 }

@@ -79,7 +79,7 @@ const FALLING: &str = of_room!("DESC", messages!("$2", "DESC"));
 /// now.
 const ENTRIES: &str = of_room!(
     "ASC",
-    "SELECT *, NULL::bigint AS target, NULL::text AS kind, NULL::text AS emoji FROM (",
+    "SELECT *, NULL::bigint AS message, NULL::text AS kind, NULL::text AS emoji FROM (",
     messages!("greatest($2, rooms.replayable)", "ASC"),
     r#") AS messages UNION ALL
     SELECT "offset", NULL, author_id, author_name, text, at, edited, deleted, NULL, NULL, target, kind, emoji FROM (
@@ -180,8 +180,10 @@ impl Readers {
         bytes: usize,
     ) -> Result<Page, StoreError> {
         let known = match slice {
-            // What it is around may not be there.
-            Slice::Around(_) | Slice::Before(Offset(0)) => Some(self.room(client, group).await?),
+            // What it is around may not be there, and of nothing no row would tell.
+            Slice::Around(_) | Slice::Before(Offset(0)) | Slice::After(Offset(u64::MAX)) => {
+                Some(self.room(client, group).await?)
+            }
             Slice::Latest | Slice::Before(_) | Slice::After(_) => None,
         };
         let (first, head) =
