@@ -70,8 +70,8 @@ test('a busy room', async ({ browser }) => {
     const page = await (await browser.newContext({ baseURL: server.url })).newPage();
     const room = await Room.open(page, name);
     // What is above is read as one scrolls up to it.
-    while ((await room.messages.count()) < rows) await room.log.evaluate((log) => log.scrollTo(0, -log.scrollHeight));
-    await room.log.evaluate((log) => log.scrollTo(0, 0));
+    while ((await room.messages.count()) < rows) await room.scrollToTop();
+    await room.scrollUp(0);
     const last = () => expect(room.messages.last()).toContainText(`and ${SECONDS * RATE}:`);
     await measure(`with ${rows} rows at first`, page, last, name);
     await page.context().close();

@@ -479,7 +479,7 @@ test('what is changed further up moves nothing for a reader, and is not news', a
   await page.goto('/');
   await fill(page, name, Array.from({ length: 45 }, (_, i) => `message ${i + 1}`));
   const bob = await Room.open(page, name);
-  await bob.log.evaluate((log) => (log.scrollTop = -600));
+  await bob.scrollUp(600);
   await expect(bob.jump).toHaveText('Jump to latest');
   const anchor = bob.messages.filter({ hasText: /message 28$/ });
   await expect(anchor).toBeInViewport();
@@ -491,7 +491,7 @@ test('what is changed further up moves nothing for a reader, and is not news', a
   const first = bob.messages.first();
   const height = async () => (await first.boundingBox())!.height;
   const low = await height();
-  await ann.log.evaluate((log) => (log.scrollTop = -log.scrollHeight));
+  await ann.scrollToTop();
   await choose(ann, 'short', 'Edit');
   await ann.composer.fill('a\nmuch\nlonger\ntext');
   await ann.composer.press('Enter');
@@ -523,10 +523,10 @@ test('in the past too a message is shown as it is, after a time of which too muc
   const asItWas = bob.log.getByText('as it was');
   while ((await asItWas.count()) === 0) {
     const first = (await bob.texts())[0]!;
-    await bob.log.evaluate((log) => (log.scrollTop = -(log.scrollHeight - log.clientHeight)));
+    await bob.scrollToTop();
     await expect(bob.log.locator('.text').first()).not.toHaveText(first);
   }
-  await bob.log.evaluate((log) => (log.scrollTop = -(log.scrollHeight - log.clientHeight)));
+  await bob.scrollToTop();
   await expect(bob.log.getByRole('link', { name: 'Later messages' })).toBeAttached();
   const shown = (await bob.texts()).length;
   await page.getByRole('button', { name: 'Close connection' }).click();

@@ -55,6 +55,16 @@ export class Room {
     await expect(this.page.locator('.message.pending')).toHaveCount(0);
   }
 
+  /** Scrolls to so many pixels above the end. */
+  async scrollUp(pixels: number): Promise<void> {
+    await this.log.evaluate((log, pixels) => (log.scrollTop = log.scrollHeight - log.clientHeight - pixels), pixels);
+  }
+
+  /** Scrolls to the beginning of what is shown. */
+  async scrollToTop(): Promise<void> {
+    await this.log.evaluate((log) => (log.scrollTop = 0));
+  }
+
   /** The texts on the page, in their order. */
   texts(): Promise<string[]> {
     return this.log.locator('.text').allTextContents();

@@ -21,7 +21,7 @@ async function scrollUntil(room: Room, way: 'up' | 'down', number: number): Prom
             resolve();
             return;
           }
-          log.scrollTop = way === 'up' ? log.clientHeight - log.scrollHeight : 0;
+          log.scrollTop = way === 'up' ? 0 : log.scrollHeight;
           // It may stand there already, which is no event.
           log.dispatchEvent(new Event('scroll'));
         };
@@ -55,7 +55,7 @@ test('a room of 10,000 messages opens at its end and is read upwards without a j
       const rows = log.querySelectorAll('.messages > li');
       const before = rows.length;
       const painted = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
-      log.scrollTop = -(log.scrollHeight - log.clientHeight);
+      log.scrollTop = 0;
       const anchor = [...rows].find((row) => row.getBoundingClientRect().bottom > log.getBoundingClientRect().top)!;
       const top = anchor.getBoundingClientRect().top;
       await new Promise<void>((resolve) => {
@@ -112,7 +112,7 @@ test('a long room is read up and down with at most 400 rows on the page, and non
   // Down again, to what was said meanwhile.
   await scrollUntil(ann, 'down', 2_001);
   await expect(later).toHaveCount(0);
-  await ann.log.evaluate((log) => (log.scrollTop = 0));
+  await ann.scrollUp(0);
   await expect(ann.jump).toHaveCount(0);
   await bob.say('message 2002');
   await expect(ann.messages.last()).toContainText('message 2002');
@@ -158,7 +158,7 @@ test('a reader at the end follows; one who reads further up is left in peace and
   await expect(ann.messages.last()).toContainText('for those at the end');
   await expect(ann.messages.last()).toBeInViewport({ ratio: 1 });
 
-  await ann.log.evaluate((log) => (log.scrollTop = -600));
+  await ann.scrollUp(600);
   await expect(ann.jump).toHaveText('Jump to latest');
   const anchor = ann.messages.filter({ hasText: /message 40$/ });
   const before = await anchor.boundingBox();
@@ -180,7 +180,7 @@ for (const [what, device] of [['a desktop', {}], ['a phone', { viewport: { width
     await fill(page, name, many(1, 120));
     const context = await browser.newContext({ baseURL: baseURL!, ...device });
     const ann = await Room.open(await context.newPage(), name);
-    await ann.log.evaluate((log) => (log.scrollTop = -600));
+    await ann.scrollUp(600);
     await expect(ann.jump).toHaveText('Jump to latest');
     const anchor = await ann.log.evaluateHandle((log) => {
       const edge = log.getBoundingClientRect().top;
@@ -250,10 +250,11 @@ test('the wheel turns over the button that leads to the end', async ({ page }) =
   await page.goto('/');
   await fill(page, name, many(1, 120));
   const room = await Room.open(page, name);
-  await room.log.evaluate((log) => (log.scrollTop = -900));
+  await room.scrollUp(900);
   // May scroll by itself to what it points at.
   await room.jump.hover();
-  const place = () => room.log.evaluate((log) => log.scrollTop);
+  // From the end: further up more may be read.
+  const place = () => room.log.evaluate((log) => log.scrollTop - log.scrollHeight);
   const before = await place();
   await page.mouse.wheel(0, -200);
   await expect.poll(place).toBeLessThanOrEqual(before - 150);
@@ -268,11 +269,11 @@ test('within 100 px of the end counts as being there; an own message leads there
   await fill(page, name, many(1, 60));
   const ann = await Room.open(page, name);
   const bob = await Room.openAs(browser, 'Bob', name, baseURL!);
-  await ann.log.evaluate((log) => (log.scrollTop = -90));
+  await ann.scrollUp(90);
   await bob.say('near enough');
   await expect(ann.messages.last()).toContainText('near enough');
   await expect(ann.messages.last()).toBeInViewport({ ratio: 1 });
-  await ann.log.evaluate((log) => (log.scrollTop = -700));
+  await ann.scrollUp(700);
   await expect(ann.jump).toBeVisible();
   await ann.say('here I am');
   await expect(ann.messages.last()).toContainText('here I am');

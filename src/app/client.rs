@@ -1,6 +1,6 @@
 //! What the components ask of the browser.
 
-use leptos::web_sys;
+use leptos::prelude::use_context;
 
 use super::{ZoneOf, lobby::LobbyLink, room::RoomLink};
 
@@ -9,10 +9,15 @@ use super::{ZoneOf, lobby::LobbyLink, room::RoomLink};
 pub struct Client {
     pub room: fn(RoomLink),
     pub lobby: fn(LobbyLink),
-    /// Keeps an element where it is in the window, whatever becomes of it until it is painted next.
-    pub hold: fn(web_sys::Element),
+    /// The page is rendered anew, and has nothing of what the server had rendered.
+    pub anew: bool,
     /// The reader's clock.
     pub zone: ZoneOf,
     /// The reader has a touch screen and nothing more precise.
     pub touch: fn() -> bool,
+}
+
+/// Whether what is inert is rendered here: on the server, and where the page is rendered anew. Else it is on the page already.
+pub(super) fn renders() -> bool {
+    use_context::<Client>().is_none_or(|client| client.anew)
 }

@@ -2,7 +2,12 @@
 
 use leptos::prelude::*;
 
-use super::{Zone, ZoneOf, live::text, words::words};
+use super::{
+    ZoneOf,
+    live::text,
+    markup::{Markup, element},
+    words::words,
+};
 use crate::wire::{Person, Timestamp, first_cluster, uppercase};
 
 /// The bar at the top of every page; its title leads home. With `back` an arrow stands before it, and on narrow screens for it.
@@ -49,22 +54,17 @@ pub(super) fn Me(you: Person, called: RwSignal<String>, next: String) -> impl In
     }
 }
 
-/// The mark of what no person has said, behind the name.
-pub(super) fn program(from: &Person) -> Option<impl IntoView + use<>> {
-    from.is_program().then(|| view! { " " <span class="program">"program"</span> })
+/// The mark of what no person has said, behind the name; HTML.
+pub(super) fn program(from: &Person) -> &'static str {
+    if from.is_program() { " <span class=\"program\">program</span>" } else { "" }
 }
 
 /// A time of day on the reader's clock; with `day`, the date where it is not obvious from the surroundings.
-#[component]
-pub(super) fn Clock(at: Timestamp, #[prop(optional)] day: bool) -> impl IntoView {
-    let zone = expect_context::<Zone>().0;
-    let time = move || {
-        let zone = zone.get();
-        let local = at.civil(zone(at));
-        let time = format!("{:02}:{:02}", local.hour(), local.minute());
-        words(&if day { format!("{} {time}", date(at, zone)) } else { time })
-    };
-    view! { <time datetime=at.to_string() title=text(move || moment(at, zone.get())) inner_html=text(time)></time> }
+pub(super) fn clock(at: Timestamp, zone: ZoneOf, day: bool) -> Markup {
+    let local = at.civil(zone(at));
+    let time = format!("{:02}:{:02}", local.hour(), local.minute());
+    let time = if day { format!("{} {time}", date(at, zone)) } else { time };
+    element("time", &[("datetime", &*at.to_string()), ("title", &moment(at, zone))], words(&time))
 }
 
 /// A day and a time of it to the second, `20 Nov 2026 12:00:00`.

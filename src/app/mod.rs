@@ -16,6 +16,7 @@ mod components;
 mod feed;
 mod live;
 mod lobby;
+mod markup;
 mod page;
 mod room;
 mod search;
@@ -29,9 +30,13 @@ pub use feed::{Feed, Gap, Reducer};
 #[cfg(feature = "ssr")]
 use leptos::nonce::use_nonce;
 use leptos::{either::EitherOf4, prelude::*};
-pub use lobby::{LobbyLink, LobbyState};
+pub use lobby::{LobbyLink, LobbyState, rooms};
+pub use markup::{Inner, Markup, first_word};
 pub use page::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage};
-pub use room::{Delivery, Editing, Edits, End, Here, Input, Intent, MENU, RoomLink, RoomState, Row, RowKey, Typists};
+pub use room::{
+    Delivery, Editing, Edits, End, Here, Input, Intent, MENU, Reader, RoomLink, RoomState, Row, RowKey, Touched, Typists,
+    message,
+};
 #[cfg(feature = "ssr")]
 pub use room::{as_data, rendered_bytes};
 pub use status::{Loading, Status};
@@ -102,8 +107,11 @@ pub fn shell(page: Page, version: &'static str, options: LeptosOptions) -> impl 
 /// One page, from the data that the server gave it.
 #[component]
 pub fn App() -> impl IntoView {
+    // The server leaves it in the page as well.
+    #[cfg(feature = "ssr")]
     let page = SharedValue::new(expect_context::<Page>).into_inner();
-    provide_context(Zone(RwSignal::new(|_| 0)));
+    #[cfg(not(feature = "ssr"))]
+    let page = expect_context::<Page>();
     match page {
         Page::Lobby(page) => EitherOf4::A(view! { <Lobby page /> }),
         Page::Room(page) => EitherOf4::B(view! { <Room page /> }),
@@ -114,7 +122,3 @@ pub fn App() -> impl IntoView {
 
 /// How many minutes ahead of UTC the reader's clock was at a moment: it changes twice a year in many places.
 pub type ZoneOf = fn(Timestamp) -> i32;
-
-/// The reader's clock; UTC while the page is as the server rendered it.
-#[derive(Clone, Copy)]
-pub struct Zone(pub RwSignal<ZoneOf>);

@@ -1,10 +1,12 @@
 //! Searching: the form, the way to it, and the page of what was found. It needs no script.
 
-use leptos::{either::Either, prelude::*};
+use leptos::prelude::*;
 
 use super::{
-    Client, Outcome, SearchPage, Zone,
-    components::{Clock, Me, TopBar, program},
+    Client, Outcome, SearchPage, ZoneOf,
+    components::{Me, TopBar, clock, program},
+    live::text,
+    words::words,
 };
 use crate::wire::{Group, Hit, Segment};
 
@@ -60,7 +62,8 @@ pub(super) fn SearchLink(name: String) -> impl IntoView {
 pub(super) fn Search(page: SearchPage) -> impl IntoView {
     let SearchPage { you, group, text, longest, outcome, here } = page;
     let client = use_context::<Client>();
-    let zone = expect_context::<Zone>().0;
+    // The server's clock, until there is the reader's.
+    let zone = RwSignal::<ZoneOf>::new(|_| 0);
     Effect::new(move || {
         if let Some(client) = client {
             zone.set(client.zone);
@@ -87,7 +90,7 @@ pub(super) fn Search(page: SearchPage) -> impl IntoView {
             })}
             <p role="status">{said(&outcome)}</p>
             {match outcome {
-                Outcome::Found { hits, .. } if !hits.is_empty() => Some(view! { <Hits hits /> }),
+                Outcome::Found { hits, .. } if !hits.is_empty() => Some(view! { <Hits hits zone /> }),
                 _ => None,
             }}
         </main>
@@ -116,27 +119,20 @@ fn said(outcome: &Outcome) -> String {
 }
 
 #[component]
-fn Hits(hits: Vec<Hit>) -> impl IntoView {
-    let segment = |Segment { text, matches }: Segment| {
-        if matches { Either::Left(view! { <mark>{text}</mark> }) } else { Either::Right(text) }
+fn Hits(hits: Vec<Hit>, zone: RwSignal<ZoneOf>) -> impl IntoView {
+    let items = move || hits.iter().map(|hit| item(hit, zone.get())).collect::<String>();
+    view! { <ol class="hits" inner_html=text(items)></ol> }
+}
+
+/// A message that was found, which leads to its place.
+fn item(Hit { group, offset, from, at, snippet, .. }: &Hit, zone: ZoneOf) -> String {
+    let segment = |Segment { text, matches }: &Segment| {
+        if *matches { format!("<mark>{}</mark>", words(text)) } else { words(text) }
     };
-    let hit = move |Hit { group, offset, from, at, snippet, .. }: Hit| {
-        view! {
-            <li>
-                <a href=format!("/room/{group}/?around={offset}#message-{offset}")>
-                    <span class="where">
-                        <span class="name">{group.to_string()}</span>
-                        " · "
-                        <bdi class="author">{from.name.clone()}</bdi>
-                        {program(&from)}
-                    </span>
-                    <Clock at day=true />
-                    <span class="snippet" dir="auto">
-                        {snippet.into_iter().map(segment).collect_view()}
-                    </span>
-                </a>
-            </li>
-        }
-    };
-    view! { <ol class="hits">{hits.into_iter().map(hit).collect_view()}</ol> }
+    let (author, program, clock) = (words(&from.name), program(from), clock(*at, zone, true).html());
+    let snippet: String = snippet.iter().map(segment).collect();
+    format!(
+        "<li><a href=\"/room/{group}/?around={offset}#message-{offset}\"><span class=\"where\"><span class=\"name\">{group}</span> · \
+         <bdi class=\"author\">{author}</bdi>{program}</span>{clock}<span class=\"snippet\" dir=\"auto\">{snippet}</span></a></li>"
+    )
 }

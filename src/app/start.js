@@ -21,6 +21,8 @@
     const [module, code] = await Promise.all([import(address), fetch(binary, { priority: 'low' })]);
     await module.default({ module_or_path: code });
     await parsed;
+    // Others have their turn between what is long to do.
+    await new Promise((resolve) => setTimeout(resolve));
     foreign ||= watch.takeRecords().length > 0;
     watch.disconnect();
     if (anew || foreign) module.render();

@@ -8,11 +8,14 @@ use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 
 use super::{
-    answer, me, spawn,
+    answer,
+    markup::merge_children,
+    me, spawn,
     topic::{Subscriber, Topics},
+    zone,
 };
 use crate::{
-    app::{Gap, Loading, LobbyLink, Reducer},
+    app::{Gap, Loading, LobbyLink, Markup, Reducer, rooms},
     wire::{CommandError, Joined, Person, Position, Push, RoomList, State, Topic},
 };
 
@@ -21,6 +24,17 @@ const TYPED: u32 = 200;
 
 /// Opens the link of the page.
 pub(super) fn open(link: LobbyLink) {
+    let Some(list) = link.list.get_untracked() else { return };
+    // The server has rendered them by its own clock.
+    let rendered = link.name.with_untracked(|name| link.state.with_untracked(|state| rooms(state, name, |_| 0)));
+    Effect::new(move |before: Option<Vec<Markup>>| {
+        let now = link.name.with(|name| link.state.with(|state| rooms(state, name, zone)));
+        merge_children(&list, before.as_ref().unwrap_or(&rendered), &now);
+        now
+    });
+    if !link.first {
+        return;
+    }
     let topics = Topics::open(link.status);
     topics.subscribe(Topic::Lobby, Rc::new(List(link)));
     me::subscribe(&topics, link.called);

@@ -14,6 +14,7 @@
 
 mod connection;
 mod lobby;
+mod markup;
 mod me;
 mod room;
 mod scroll;
@@ -22,6 +23,7 @@ mod topic;
 use std::{cell::Cell, pin::Pin};
 
 use gloo_net::http;
+use gloo_timers::future::TimeoutFuture;
 use leptos::{
     mount::{hydrate_from, mount_to},
     prelude::*,
@@ -43,7 +45,8 @@ thread_local! {
 /// Makes the page alive that the server has rendered.
 pub fn hydrate() {
     std::panic::set_hook(Box::new(panicked));
-    hydrate_from(element(), page).forget();
+    let data = data();
+    hydrate_from(element(), || page(data, false)).forget();
     WHOLE.set(true);
 }
 
@@ -51,33 +54,38 @@ pub fn hydrate() {
 /// written, and where they are, is theirs.
 pub fn render() {
     std::panic::set_hook(Box::new(panicked));
-    let data = data().expect_throw("the page has its data");
-    let (app, reader) = (element(), Reader::of_the_page());
+    let (data, app, reader) = (data(), element(), Reader::of_the_page());
     app.set_inner_html("");
-    let with_data = || {
-        provide_context(data);
-        page()
-    };
-    mount_to(app, with_data).forget();
+    mount_to(app, || page(data, true)).forget();
     reader.goes_on();
     WHOLE.set(true);
 }
 
-fn page() -> impl IntoView {
+fn page(data: Page, anew: bool) -> impl IntoView {
+    provide_context(data);
     provide_context(Client {
-        room: |link| if_whole(room::open, link),
-        lobby: |link| if_whole(lobby::open, link),
-        hold: scroll::hold,
+        room: |link| if_whole(room::open(link)),
+        lobby: |link| if_whole(async move { lobby::open(link) }),
+        anew,
         zone,
         touch,
     });
     view! { <App /> }
 }
 
-fn if_whole<T>(open: fn(T), link: T) {
-    if WHOLE.get() {
-        open(link);
-    }
+/// Goes on once what the page looks like is there, and others have had their turn.
+fn if_whole(open: impl Future<Output = ()> + 'static) {
+    spawn(async {
+        pause().await;
+        if WHOLE.get() {
+            open.await;
+        }
+    });
+}
+
+/// Lets others have their turn: what is long to do is done in parts, so that what the reader does is never long in waiting.
+async fn pause() {
+    TimeoutFuture::new(0).await;
 }
 
 /// Where the page is; beside it may stand what others have put there.
@@ -85,10 +93,11 @@ fn element() -> web_sys::HtmlElement {
     document().get_element_by_id("app").expect_throw("the page has it").unchecked_into()
 }
 
-/// What the server has rendered the page from. Leptos leaves it in a variable, which a page that is hydrated reads by itself.
-fn data() -> Option<Page> {
-    let all = js_sys::Reflect::get(&window(), &"__RESOLVED_RESOURCES".into()).ok()?;
-    serde_json::from_str(&all.dyn_into::<js_sys::Array>().ok()?.get(0).as_string()?).ok()
+/// What the server has rendered the page from. Leptos leaves it in a variable.
+fn data() -> Page {
+    let all = js_sys::Reflect::get(&window(), &"__RESOLVED_RESOURCES".into()).ok();
+    let data = || serde_json::from_str(&all?.dyn_into::<js_sys::Array>().ok()?.get(0).as_string()?).ok();
+    data().expect_throw("the page has its data")
 }
 
 /// What a text says in JSON; none where that is something else.

@@ -5,6 +5,7 @@
 
 mod announcer;
 mod draft;
+mod list;
 mod past;
 mod unsent;
 
@@ -22,10 +23,11 @@ use wasm_bindgen::{JsCast, closure::Closure};
 use self::{
     announcer::Announcer,
     draft::Draft,
+    list::List,
     unsent::{Kept, Unsent, fresh_key},
 };
 use super::{
-    me,
+    me, pause,
     scroll::Scroll,
     spawn,
     topic::{Subscriber, Subscription, Topics},
@@ -42,8 +44,12 @@ use crate::{
 /// packet makes it leave one out.
 const TYPING: f64 = 3_250.0;
 
-/// Opens the link of the page.
-pub(super) fn open(link: RoomLink) {
+/// Opens the link of the page, in parts.
+pub(super) async fn open(link: RoomLink) {
+    let scroll = Scroll::start(link);
+    // The page of a room has one.
+    let Some(list) = List::of_the_page(link, scroll.clone()).map(Rc::new) else { return };
+    pause().await;
     let group = link.about.with_value(|about| about.group.clone());
     let room = Rc::new(Session {
         link,
@@ -51,7 +57,8 @@ pub(super) fn open(link: RoomLink) {
         inbox: RefCell::default(),
         painting: Cell::default(),
         unsent: Unsent::of(link),
-        scroll: Scroll::start(link),
+        scroll: scroll.clone(),
+        list: Rc::clone(&list),
         place: RefCell::default(),
         announcer: Announcer::new(link.announcement),
         typed: Cell::default(),
@@ -62,13 +69,17 @@ pub(super) fn open(link: RoomLink) {
         link.edits.track();
         session.unsent.keep();
     });
+    Effect::new(move || {
+        link.status.track();
+        list.status_changed();
+    });
+    pause().await;
     let topics = Topics::open(link.status);
     let subscription = topics.subscribe(Topic::Room(group.clone()), Rc::new(Rc::clone(&room)));
     me::subscribe(&topics, link.called);
     // It is set once, before anything is heard.
     let _ = room.subscription.set(subscription);
     let draft = Draft::open(&group, link);
-    let scroll = room.scroll.clone();
     let hear = SendWrapper::new(move |intent| match intent {
         Intent::Send(text) => {
             room.to_latest();
@@ -84,6 +95,7 @@ pub(super) fn open(link: RoomLink) {
             room.apply(Input::Discarded(key));
             focus(link.composer.get_untracked().as_deref());
         }
+        Intent::Fold(key) => room.list.fold(&key),
         Intent::Act(act) => room.act(act),
         Intent::Older(before) => room.read_older(before),
         Intent::Newer(after) => room.read_newer(after),
@@ -179,6 +191,7 @@ struct Session {
     painting: Cell<bool>,
     unsent: Unsent,
     scroll: Scroll,
+    list: Rc<List>,
     /// The first row in sight; none for a reader who follows the end.
     place: RefCell<Option<RowKey>>,
     announcer: Announcer,
@@ -195,17 +208,13 @@ impl Session {
         let _ = self.apply_all([input]);
     }
 
-    /// Changes the state, all at once.
+    /// Changes the state, all at once, and shows what has come of it.
     fn apply_all(&self, inputs: impl IntoIterator<Item = Input>) -> Result<(), Gap> {
         self.scroll.remember();
-        // The list shows a change a moment after the state has it; until then the row that was in sight before is still it.
-        if self.scroll.follows() {
-            self.place.replace(None);
-        } else if self.scroll.shown() == self.count() {
-            let row = |at: usize| self.link.state.with_untracked(|state| state.rows().get(at).map(|row| row.key.clone()));
-            self.place.replace(self.scroll.place().and_then(row));
-        }
-        let applied = self.link.apply(inputs);
+        self.place.replace(self.scroll.anchor().and_then(|row| self.list.key_of(&row)));
+        let (touched, applied) = self.link.apply(inputs);
+        self.list.show(&touched);
+        self.scroll.restore();
         self.unsent.keep();
         applied
     }

@@ -1,9 +1,10 @@
 //! Keeps the reader's place in the log.
 //!
-//! The scrolling element is a reversed column: its scroll position is 0 at the end and negative above. Before the state
-//! changes, [`Scroll::remember`] notes which row is the first in sight and where; when the list has changed, and before it is painted, a
-//! `MutationObserver` puts that row back to where it was. A reader within 100 px of the end follows the end instead, unless they have
-//! something there in hand: a menu that is open, words that are selected, a pointer that is pressed.
+//! As the server renders it the scrolling element is a reversed column, which stands at its end without a script. From then on it is a column
+//! like any, whose end is followed here: in a reversed one Chromium goes through all that is in it whenever it grows. Before the state
+//! changes, [`Scroll::remember`] notes which row is the first in sight and where; when the list has changed [`Scroll::restore`] puts that row
+//! back to where it was, and so does an observer when something else has changed it, before it is painted. A reader within 100 px of the end
+//! follows the end instead, unless they have something there in hand: a menu that is open, words that are selected, a pointer that is pressed.
 //!
 //! Rows are not whole pixels high, and scroll positions are. So a row is put back to where the reader had it, not to where it came to
 //! stand the last time: else the list would creep by a part of a pixel with each message.
@@ -48,8 +49,6 @@ struct Anchor {
     top: f64,
     /// How far below it came to stand when it was put there.
     stands: f64,
-    /// How many rows stood above it.
-    place: usize,
 }
 
 impl Scroll {
@@ -58,6 +57,10 @@ impl Scroll {
         let (pressed, held) = (Cell::default(), Cell::default());
         let place = Rc::new(Place { link, following: Cell::new(true), anchor: RefCell::default(), pressed, held });
         if let Some(log) = place.log() {
+            let away = -log.scroll_top();
+            // It has a class attribute.
+            let _ = log.class_list().add_1("kept");
+            log.set_scroll_top(log.scroll_height() - log.client_height() - away);
             place.look();
             place.watch(&log);
         }
@@ -69,19 +72,19 @@ impl Scroll {
         self.0.look();
     }
 
+    /// To be called when it has changed.
+    pub(super) fn restore(&self) {
+        self.0.restore();
+    }
+
     /// The reader sees what comes as it comes.
-    pub(super) fn follows(&self) -> bool {
+    fn follows(&self) -> bool {
         self.0.following.get()
     }
 
-    /// How many rows the list shows.
-    pub(super) fn shown(&self) -> usize {
-        self.0.log().as_ref().and_then(rows_of).map_or(0, |rows| rows.length() as usize)
-    }
-
-    /// How many of them stood above the first in sight, when that was remembered; none for a reader who follows the end.
-    pub(super) fn place(&self) -> Option<usize> {
-        self.0.anchor.borrow().as_ref().map(|anchor| anchor.place)
+    /// The first row in sight, when that was remembered; none for a reader who follows the end.
+    pub(super) fn anchor(&self) -> Option<web_sys::Element> {
+        self.0.anchor.borrow().as_ref().map(|anchor| anchor.row.clone())
     }
 
     /// Goes to the end and follows it from there.
@@ -91,7 +94,7 @@ impl Scroll {
                 // What keeps the selection is a range that the browser made.
                 let _ = selection.remove_all_ranges();
             }
-            log.set_scroll_top(0);
+            log.set_scroll_top(log.scroll_height());
         }
         self.0.look();
     }
@@ -192,7 +195,7 @@ impl Place {
         let Some(log) = self.log() else { return };
         // The end of what is shown is not the end of the room where the reader is in the past.
         let in_the_past = self.link.state.with_untracked(|state| state.newer_than().is_some());
-        let is_near = -log.scroll_top() <= NEAR_END && !in_the_past;
+        let is_near = from_end(&log) <= NEAR_END && !in_the_past;
         self.held.set(self.is_held(&log));
         let following = is_near && !self.held.get();
         self.following.set(following);
@@ -211,14 +214,13 @@ impl Place {
     fn scrolled(&self) {
         self.look();
         let Some(log) = self.log() else { return };
-        let above = log.scroll_height() - log.client_height() + log.scroll_top();
-        if above < NEAR_MORE
+        if log.scroll_top() < NEAR_MORE
             && self.link.loading.get_untracked() == Loading::Idle
             && let Some(before) = self.link.state.with_untracked(RoomState::older_than)
         {
             self.link.request(Intent::Older(before));
         }
-        if -log.scroll_top() < NEAR_MORE
+        if from_end(&log) < NEAR_MORE
             && self.link.returning.get_untracked() == Loading::Idle
             && let Some(after) = self.link.state.with_untracked(RoomState::newer_than)
         {
@@ -230,14 +232,14 @@ impl Place {
     fn restore(&self) {
         let Some(log) = self.log() else { return };
         if self.following.get() {
-            log.set_scroll_top(0);
+            log.set_scroll_top(log.scroll_height());
             return;
         }
         let mut anchor = self.anchor.borrow_mut();
         let Some(anchor) = anchor.as_mut() else { return };
         // The row is held no more: the oldest that are come next.
         if !anchor.row.is_connected() {
-            log.set_scroll_top(log.client_height() - log.scroll_height());
+            log.set_scroll_top(0);
             return;
         }
         let moved = top_in(&log, &anchor.row) - anchor.top;
@@ -246,6 +248,11 @@ impl Place {
         }
         anchor.stands = top_in(&log, &anchor.row);
     }
+}
+
+/// How far above its end a log stands, in pixels.
+fn from_end(log: &web_sys::Element) -> i32 {
+    log.scroll_height() - log.client_height() - log.scroll_top()
 }
 
 /// What is selected, if it is in the log.
@@ -277,16 +284,12 @@ fn rows_of(log: &web_sys::Element) -> Option<web_sys::HtmlCollection> {
 /// The first row in sight. Where the one before stands as it was put, the reader has not scrolled, and it is still the one that stays.
 fn first_in_sight(log: &web_sys::Element, before: Option<Anchor>) -> Option<Anchor> {
     let rows = rows_of(log)?;
-    let at = place_in_sight(log, &rows);
-    let (row, place) = (rows.item(at)?, at as usize);
+    let row = rows.item(place_in_sight(log, &rows))?;
     let stands = |anchor: &Anchor| anchor.row.is_connected() && (top_in(log, &anchor.row) - anchor.stands).abs() < SAME;
-    Some(before.filter(stands).map_or_else(
-        || {
-            let top = top_in(log, &row);
-            Anchor { row, top, stands: top, place }
-        },
-        |before| Anchor { place, ..before },
-    ))
+    Some(before.filter(stands).unwrap_or_else(|| {
+        let top = top_in(log, &row);
+        Anchor { row, top, stands: top }
+    }))
 }
 
 /// The rows stand one below the other, so the first that ends below the upper edge is found by halving.

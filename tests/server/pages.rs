@@ -36,7 +36,7 @@ fn between<'h>(html: &'h str, start: &str, end: &str) -> &'h str {
 
 /// The texts of the messages in the markup.
 fn texts(html: &str) -> Vec<&str> {
-    html.split("class=\"text\">").skip(1).map(|rest| rest.split('<').next().unwrap_or_default()).collect()
+    html.split("class=\"text\" dir=\"auto\">").skip(1).map(|rest| rest.split('<').next().unwrap_or_default()).collect()
 }
 
 async fn say(app: &TestApp, group: &str, from: u64, to: u64) {
@@ -116,7 +116,7 @@ async fn the_page_that_all_share_is_each_ones_own_and_shows_at_once_what_is_new(
             for page in [&to_ann, &to_bob] {
                 assert_eq!(texts(page).last(), Some(&text.as_str()), "what was said is there at once");
             }
-            assert!(to_ann.contains("<bdi class=\"name\">Ann &lt;&amp;\"'</bdi>"), "{to_ann}");
+            assert!(to_ann.contains("<bdi class=\"name\">Ann &lt;&amp;&quot;'</bdi>"), "{to_ann}");
             assert!(to_bob.contains("<bdi class=\"name\">Bob</bdi>"));
             let own = |page: &str| page.matches("class=\"message mine").count();
             assert_eq!(own(&to_ann) + own(&to_bob), texts(&to_ann).len(), "each message is somebody's own");

@@ -5,3 +5,4 @@ mod view;
 
 pub use state::{LobbyLink, LobbyState};
 pub(super) use view::Lobby;
+pub use view::rooms;

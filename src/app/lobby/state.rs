@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 
 use crate::{
     app::{
@@ -155,8 +155,12 @@ pub struct LobbyLink {
     pub called: RwSignal<String>,
     /// What the rooms that are shown have in their names.
     pub name: RwSignal<String>,
+    /// It begins with the newest and shows what is new; else it stays as it is.
+    pub first: bool,
     /// Further rooms are on their way, or could not be had.
     pub loading: RwSignal<Loading>,
+    /// The element with the rooms in it.
+    pub list: NodeRef<html::Ul>,
     /// Has further rooms with that name read; filled in by the browser.
     pub read: StoredValue<Option<Arc<dyn Fn() + Send + Sync>>>,
 }

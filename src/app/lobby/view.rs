@@ -5,16 +5,17 @@ use leptos::prelude::*;
 use super::{LobbyLink, LobbyState};
 use crate::{
     app::{
-        Zone,
-        client::Client,
-        components::{Clock, Me, TopBar, program},
+        ZoneOf,
+        client::{Client, renders},
+        components::{Me, TopBar, clock, program},
         live::{click, live, memo, text, when},
+        markup::{Inner, Markup, element},
         page::{Alike, LobbyPage},
         search::SearchForm,
         status::{Loading, Status},
         words::words,
     },
-    wire::{Group, beginning},
+    wire::{RoomSummary, beginning},
 };
 
 #[component]
@@ -25,24 +26,22 @@ pub(crate) fn Lobby(page: LobbyPage) -> impl IntoView {
         status: RwSignal::new(Status::Rendered),
         called: RwSignal::new(you.name.clone()),
         name: RwSignal::new(name.clone()),
+        first,
+        list: NodeRef::new(),
         loading: RwSignal::new(Loading::Idle),
         read: StoredValue::new(None),
     };
     let (state, status) = (link.state, link.status);
     let client = use_context::<Client>();
-    let zone = expect_context::<Zone>().0;
     Effect::new(move || {
         if let Some(client) = client {
-            zone.set(client.zone);
-            if first {
-                (client.lobby)(link);
-            }
+            (client.lobby)(link);
         }
     });
-    let groups = memo(move || {
-        let name = link.name.get();
-        state.with(|state| state.with_name(&name).map(|room| room.group.clone()).collect::<Vec<_>>())
-    });
+    let is_empty = memo(move || link.name.with(|name| state.with(|state| state.with_name(name).next().is_none())));
+    // As in a room.
+    let items = if renders() { state.with_untracked(|state| rooms(state, &name, |_| 0)) } else { Vec::new() };
+    let items: String = items.iter().map(Markup::html).collect();
     let (mistake, entered) = mistake.unzip();
     let described = mistake.is_some().then_some("group-mistake");
     let entered = entered.or_else(|| alike.as_ref().map(|alike| alike.entered.to_string())).unwrap_or(name);
@@ -87,7 +86,7 @@ pub(crate) fn Lobby(page: LobbyPage) -> impl IntoView {
                 inner_html=text(move || if lost.get() { "Not connected: what is new does not show here. Trying again…" } else { "" })
             ></p>
             {(!first).then(|| view! { <p><a href="/">"Newest rooms"</a></p> })}
-            {when(move || groups.with(Vec::is_empty), move || {
+            {when(move || is_empty.get(), move || {
                 view! {
                     <p
                         class="empty"
@@ -99,11 +98,7 @@ pub(crate) fn Lobby(page: LobbyPage) -> impl IntoView {
                     ></p>
                 }
             })}
-            <ul class="rooms" hidden=live(move || groups.with(Vec::is_empty))>
-                <For each=move || groups.get() key=Clone::clone let:group>
-                    <RoomItem state group />
-                </For>
-            </ul>
+            <ul class="rooms" hidden=live(move || is_empty.get()) inner_html=items node_ref=link.list></ul>
             <More link />
         </main>
     }
@@ -184,35 +179,24 @@ fn address(name: &str, next: &str) -> String {
     format!("/?group={name}&before={next}")
 }
 
-#[component]
-fn RoomItem(state: RwSignal<LobbyState>, group: Group) -> impl IntoView {
-    let href = format!("/room/{group}/");
-    let name = group.to_string();
-    let latest = memo(move || state.with(|state| state.room(&group).and_then(|room| room.latest.clone())));
-    view! {
-        <li>
-            <a href=href>
-                <span class="name">{name}</span>
-                {live(move || {
-                    latest.get().map(|latest| {
-                        let message = latest.message;
-                        let said = if message.content.deleted {
-                            "<i>message deleted</i>".to_owned()
-                        } else {
-                            format!("<bdi>{}</bdi>", words(&beginning(&message.content.text)))
-                        };
-                        view! {
-                            <span class="latest">
-                                <bdi class="author" inner_html=words(&message.from.name)></bdi>
-                                {program(&message.from)}
-                                ": "
-                                <span inner_html=said></span>
-                            </span>
-                            <Clock at=message.at day=true />
-                        }
-                    })
-                })}
-            </a>
-        </li>
-    }
+/// The rooms that have this in their names, as a reader sees them by their clock.
+pub fn rooms(state: &LobbyState, name: &str, zone: ZoneOf) -> Vec<Markup> {
+    state.with_name(name).map(|room| item(room, zone)).collect()
+}
+
+fn item(RoomSummary { group, latest }: &RoomSummary, zone: ZoneOf) -> Markup {
+    let latest = latest.as_ref().map(|latest| {
+        let message = &latest.message;
+        let said = if message.content.deleted {
+            "<i>message deleted</i>".to_owned()
+        } else {
+            format!("<bdi>{}</bdi>", words(&beginning(&message.content.text)))
+        };
+        let (author, program) = (words(&message.from.name), program(&message.from));
+        let clock = clock(message.at, zone, true).html();
+        format!("<span class=\"latest\"><bdi class=\"author\">{author}</bdi>{program}: {said}</span>{clock}")
+    });
+    let html = format!("<span class=\"name\">{group}</span>{}", latest.unwrap_or_default());
+    let link = element("a", &[("href", &format!("/room/{group}/"))], html);
+    Markup { tag: "li", attributes: vec![("data-room", group.to_string())], inner: Inner::Elements(vec![link]) }
 }

@@ -5,14 +5,14 @@
 
 use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 
-use super::RowKey;
+use super::{RoomState, RowKey, reactions::EMOJI};
 use crate::{
     app::{
-        Client, Intent, RoomLink, Status,
+        Client, Intent, RoomLink, Status, first_word,
         live::{click, live, memo, text, when},
         words::words,
     },
-    wire::{Act, Emoji, MessageId, beginning},
+    wire::{Act, Emoji, MessageId, Offset, beginning},
 };
 
 /// The id of the menu's element.
@@ -60,8 +60,33 @@ impl Actions {
         self.room.get_value()
     }
 
+    /// Something in the list of messages was pressed.
+    pub(super) fn pressed(self, event: &ev::MouseEvent, touch: Option<fn() -> bool>) {
+        let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        let Some(button) = target.and_then(|target| closest(&target, ".message button")) else { return };
+        let Some(row) = closest(&button, ".message") else { return };
+        let Some(key) = self.link().state.with_untracked(|state| key_of(&row, state)) else { return };
+        match first_word(&button.class_name()) {
+            "act" => self.is_opened_for(&key),
+            "fold" => self.link().request(Intent::Fold(key)),
+            "retry" => self.link().request(Intent::Retry(key)),
+            "discard" => self.link().request(Intent::Discard(key)),
+            "reaction" => {
+                let Some(emoji) = button.get_attribute(EMOJI).and_then(|emoji| emoji.parse().ok()) else { return };
+                self.react(&key, emoji, button.get_attribute("aria-pressed").as_deref() != Some("true"));
+                if is_by_pointer(event) {
+                    // A reaction is put in passing.
+                    come_back(self.link(), touch);
+                } else if !button.is_connected() {
+                    focus(row.query_selector(".act").ok().flatten());
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// A row's button was pressed, which opens the menu, or closes it where it is open for this row.
-    pub(super) fn is_opened_for(self, key: &RowKey) {
+    fn is_opened_for(self, key: &RowKey) {
         if self.row.with_untracked(|row| row.as_ref().is_some_and(|row| row != key)) {
             // For another one: it is closed, and the press opens it anew.
             self.close();
@@ -134,6 +159,18 @@ impl Actions {
     }
 }
 
+/// Which row an element is.
+fn key_of(row: &web_sys::Element, state: &RoomState) -> Option<RowKey> {
+    match row.id().strip_prefix("message-") {
+        Some(offset) => state.key_at(offset.parse().ok().map(Offset)?).cloned(),
+        None => Some(RowKey::new(&row.get_attribute("data-author")?, &row.get_attribute("data-key")?)),
+    }
+}
+
+fn closest(element: &web_sys::Element, selector: &str) -> Option<web_sys::Element> {
+    element.closest(selector).ok().flatten()
+}
+
 /// Gives the keyboard to an element.
 pub(super) fn focus(element: Option<web_sys::Element>) {
     if let Some(element) = element.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok()) {
@@ -144,7 +181,7 @@ pub(super) fn focus(element: Option<web_sys::Element>) {
 
 /// Whether it was done with a pointer: then the keyboard is not where the reader looks, and writing is what it is for. A click that a key
 /// makes counts none.
-pub(super) fn is_by_pointer(event: &ev::MouseEvent) -> bool {
+fn is_by_pointer(event: &ev::MouseEvent) -> bool {
     event.detail() > 0
 }
 
@@ -166,7 +203,7 @@ pub(super) fn step(event: &ev::KeyboardEvent) {
     };
     let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
     let button = target.filter(|target| target.matches(".act").unwrap_or(false));
-    let mut row = button.and_then(|button| button.closest("li").ok().flatten());
+    let mut row = button.and_then(|button| closest(&button, ".message"));
     while let Some(here) = row {
         row = if up { here.previous_element_sibling() } else { here.next_element_sibling() };
         let next = row.as_ref().and_then(|row| row.query_selector(".act").ok().flatten());

@@ -1,11 +1,11 @@
 //! Between a room's page and the browser: what each asks of the other, and which parts of the page are rendered anew when the state has
 //! changed.
 //!
-//! The state is one value, and a list of 400 rows that all listened to it would be asked 400 times for each message, each typing sign and
-//! each reaction. So the state notes what an input has [`Touched`], and every row listens to a signal of its own: what a message costs the
+//! The state is one value, and a page that asked all of it for each message, each typing sign and each reaction would be slow. So the state
+//! notes what an input has [`Touched`]: the list of messages has those rows shown anew (`browser/room/list.rs`), and what a message costs the
 //! page does not depend on how many are on it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use leptos::{html, prelude::*};
 
@@ -30,6 +30,8 @@ pub enum Intent {
     /// Say a refused message again, or forget it.
     Retry(RowKey),
     Discard(RowKey),
+    /// Show a long message whole, or only its beginning.
+    Fold(RowKey),
     /// Do this.
     Act(Act),
     /// Show what was said before this.
@@ -51,8 +53,10 @@ pub type Ask = StoredValue<Option<Arc<dyn Fn(Intent) + Send + Sync>>>;
 #[derive(Clone, Copy)]
 pub struct RoomLink {
     pub state: RwSignal<RoomState>,
-    /// What renders the rows anew that have changed.
-    pub signals: StoredValue<Signals>,
+    /// Rows have come, gone or moved.
+    pub list: Trigger,
+    /// The people have changed, or who writes.
+    pub here: Trigger,
     pub status: RwSignal<Status>,
     /// What the reader is called, which changes in another tab.
     pub called: RwSignal<String>,
@@ -84,29 +88,6 @@ pub struct About {
     pub you: Person,
 }
 
-/// The signals of one page.
-#[derive(Clone, Debug, Default)]
-pub struct Signals {
-    list: ArcTrigger,
-    here: ArcTrigger,
-    rows: HashMap<RowKey, ArcTrigger>,
-}
-
-impl Signals {
-    /// Has everything rendered anew that was touched.
-    fn notify(&self, touched: &Touched) {
-        if touched.list {
-            self.list.notify();
-        }
-        if touched.here {
-            self.here.notify();
-        }
-        for signal in touched.rows.iter().filter_map(|key| self.rows.get(key)) {
-            signal.notify();
-        }
-    }
-}
-
 impl RoomLink {
     /// Asks the browser; before the page is alive nobody hears it.
     pub fn request(&self, intent: Intent) {
@@ -115,43 +96,37 @@ impl RoomLink {
         }
     }
 
-    /// Changes the state by these inputs, in their order, and has the page show what has come of them. All that stand behind an event
-    /// before which one is missing wait in vain for that one.
+    /// Changes the state by these inputs, in their order. All that stand behind an event before which one is missing wait in vain for
+    /// that one. What of the list has to be shown anew is for the caller.
     ///
     /// # Errors
     /// An event is missing.
-    pub fn apply(&self, inputs: impl IntoIterator<Item = Input>) -> Result<(), Gap> {
+    pub fn apply(&self, inputs: impl IntoIterator<Item = Input>) -> (Touched, Result<(), Gap>) {
         let mut touched = Touched::default();
         let applied = self.state.try_update(|state| {
             let applied = inputs.into_iter().try_for_each(|input| state.apply(input));
             touched = state.take_touched();
             applied
         });
-        self.signals.with_value(|signals| signals.notify(&touched));
+        if touched.list {
+            self.list.notify();
+        }
+        if touched.here {
+            self.here.notify();
+        }
         // The state is there as long as the page is.
-        applied.unwrap_or(Ok(()))
+        (touched, applied.unwrap_or(Ok(())))
     }
 
     /// What the state says about the list; the caller runs again when rows have come, gone or moved.
     pub(super) fn with_list<T>(&self, read: impl FnOnce(&RoomState) -> T) -> T {
-        self.signals.with_value(|signals| signals.list.track());
+        self.list.track();
         self.state.with_untracked(read)
     }
 
     /// What the state says about the people; the caller runs again when that has changed.
     pub(super) fn with_here<T>(&self, read: impl FnOnce(&Here) -> T) -> T {
-        self.signals.with_value(|signals| signals.here.track());
+        self.here.track();
         self.state.with_untracked(|state| read(state.here()))
-    }
-
-    /// The signal of a row that is being rendered, for as long as its owner is there.
-    pub(super) fn row_signal(&self, key: &RowKey) -> ArcTrigger {
-        let (signals, key) = (self.signals, key.clone());
-        let mut signal = None;
-        signals.update_value(|signals| signal = Some(signals.rows.entry(key.clone()).or_default().clone()));
-        on_cleanup(move || {
-            signals.try_update_value(|signals| signals.rows.remove(&key));
-        });
-        signal.unwrap_or_default()
     }
 }

@@ -1,20 +1,14 @@
-//! One message.
+//! One message, as it is shown: a function from the state to inert HTML, the same on the server and in the browser.
 
-use leptos::{either::Either, ev, prelude::*, wasm_bindgen::JsCast, web_sys};
-
-use super::{
-    Delivery, RoomState, Row, RowKey,
-    actions::{Actions, MENU},
-    reactions::Reactions,
-};
+use super::{Delivery, RoomState, Row, actions::MENU, reactions};
 use crate::{
     app::{
-        Client, Intent, RoomLink, Status, Zone, ZoneOf,
-        components::{Clock, date, hue, initial, moment, program},
-        live::{click, live, memo, text, when},
+        Status, ZoneOf,
+        components::{clock, date, hue, initial, moment, program},
+        markup::{Inner, Markup, element},
         words::words,
     },
-    wire::{Content, Emoji, Reaction, Timestamp},
+    wire::{Content, Timestamp},
 };
 
 /// Messages of one author within this time stand under one name, in milliseconds, counted from the first of them:
@@ -27,10 +21,7 @@ const LONG: usize = 4_000;
 const LONG_LINES: usize = 40;
 
 /// How a message stands in the list, which depends on what stands above it.
-#[derive(Clone, Debug, PartialEq)]
 struct Look {
-    delivery: Delivery,
-    at: Option<Timestamp>,
     /// Goes on with what the same author has just said.
     continued: bool,
     /// The day that begins with it.
@@ -47,7 +38,7 @@ impl Look {
         };
         let day = row.at.filter(begins_day).map(|at| date(at, zone));
         let continued = day.is_none() && continues(row, above);
-        Self { delivery: row.delivery.clone(), at: row.at, continued, day }
+        Self { continued, day }
     }
 }
 
@@ -74,170 +65,107 @@ fn day_number(at: Timestamp, zone: ZoneOf) -> i64 {
     (at.as_millis() + i64::from(zone(at)) * 60_000).div_euclid(24 * 60 * 60 * 1000)
 }
 
-/// What a message says, and what can be done to it.
-#[derive(Clone, Debug, PartialEq)]
-struct Shown {
-    content: Content,
-    /// What of its reactions is the reader's.
-    mine: Vec<Emoji>,
-    /// Something that we want done to it is not done yet.
-    changing: bool,
-    /// It has a menu.
-    menu: bool,
-    /// The last that has one: where the keyboard comes to the list.
-    last: bool,
+/// Who looks at the messages, and how the page is doing.
+pub struct Reader<'a> {
+    pub id: &'a str,
+    pub zone: ZoneOf,
+    pub status: &'a Status,
 }
 
-impl Shown {
-    /// As the state has it, and whether that is not what was shown before. The content is copied only then.
-    fn of(state: &RoomState, row: &Row, before: Option<Self>) -> (Self, bool) {
-        let (content, mine) = state.shown(row);
-        let (changing, menu) = (state.is_changing(row), state.is_changeable(row));
-        let last = state.last_changeable() == Some(&row.key);
-        match before {
-            Some(shown) if shown.content == *content && shown.mine == *mine => {
-                let changed = (shown.changing, shown.menu, shown.last) != (changing, menu, last);
-                (Self { changing, menu, last, ..shown }, changed)
-            }
-            _ => (Self { content: content.into_owned(), mine: mine.into_owned(), changing, menu, last }, true),
-        }
-    }
-
-    /// The reactions, and what of them is the reader's.
-    fn put(&self) -> (Vec<Reaction>, Vec<Emoji>) {
-        (self.content.reactions.clone(), self.mine.clone())
-    }
-
-    fn is_long(&self) -> bool {
-        let text = &self.content.text;
-        text.len() > LONG || text.lines().nth(LONG_LINES).is_some()
-    }
-
-    fn text(&self) -> String {
-        if self.content.deleted { "Message deleted".to_owned() } else { self.content.text.clone() }
+impl<'a> Reader<'a> {
+    /// As the server shows the messages to this person, and the browser finds them.
+    pub fn of_the_page(id: &'a str) -> Self {
+        Self { id, zone: |_| 0, status: &Status::Rendered }
     }
 }
 
-#[component]
-pub(super) fn MessageRow(link: RoomLink, key: RowKey, me: StoredValue<String>, actions: Actions) -> impl IntoView {
-    let state = link.state;
-    let zone = expect_context::<Zone>().0;
-    // The row is in the list that asked for this; were it not, nothing would be shown.
-    state.with_untracked(|state| state.row(&key).cloned()).map(|row| {
-        let mark = program(&row.from);
-        let mine = me.with_value(|me| *me == row.from.id);
-        let (name, avatar, hue) = (row.from.name.clone(), initial(&row.from.name), hue(&row.from.id));
-        // What was found by searching leads here.
-        let place = row.offset.map(|offset| format!("message-{offset}"));
-        // Until the list lets go of it, a row that has gone looks as it did at first.
-        let first = StoredValue::new(row);
-        let changed = link.row_signal(&key);
-        let also_changed = changed.clone();
-        let key = StoredValue::new(key);
-        let look = memo(move || {
-            changed.track();
-            state.with_untracked(|state| {
-                key.with_value(|key| {
-                    first.with_value(|first| Look::of(state.row(key).unwrap_or(first), state.above(key), zone.get()))
-                })
-            })
-        });
-        let shown = Memo::new_owning(move |before| {
-            also_changed.track();
-            state.with_untracked(|state| {
-                key.with_value(|key| first.with_value(|first| Shown::of(state, state.row(key).unwrap_or(first), before)))
-            })
-        });
-        let pending = move || look.with(|look| look.delivery == Delivery::Pending);
-        let failed = move || look.with(|look| matches!(look.delivery, Delivery::Failed(_)));
-        let react = move |emoji, on| {
-            key.with_value(|key| actions.react(key, emoji, on));
-        };
-        let long = memo(move || shown.with(Shown::is_long));
-        let unfolded = RwSignal::new(false);
-        view! {
-            <li
-                id=place
-                class="message"
-                class:mine=mine
-                class:continued=live(move || look.with(|look| look.continued))
-                class:pending=live(pending)
-                class:failed=live(failed)
-                class:changing=live(move || shown.with(|shown| shown.changing))
-                class:deleted=live(move || shown.with(|shown| shown.content.deleted))
-            >
-                {live(move || look.with(|look| look.day.clone()).map(|day| view! { <p class="day" inner_html=words(&day)></p> }))}
-                <span class="avatar" data-hue=hue aria-hidden="true">
-                    {avatar}
-                </span>
-                <p class="meta">
-                    <bdi class="author">{name}</bdi>
-                    {mark}
-                    " "
-                    {live(move || look.with(|look| look.at).map(|at| view! { <Clock at /> }))}
-                    {live(move || shown.with(|shown| shown.content.edited).map(|at| view! { " " <Edited at /> }))}
-                </p>
-                <p
-                    class="text"
-                    class:long=live(move || long.get())
-                    class:folded=live(move || long.get() && !unfolded.get())
-                    dir="auto"
-                    inner_html=text(move || words(&shown.with(Shown::text)))
-                ></p>
-                {when(move || long.get(), move || {
-                    view! {
-                        <Fold unfolded />
-                    }
-                })}
-                {when(move || shown.with(|shown| !shown.content.reactions.is_empty()), move || {
-                    view! {
-                        <Reactions put=memo(move || shown.with(Shown::put)) me alive=actions.alive react />
-                    }
-                })}
-                {live(move || {
-                    shown
-                        .with(|shown| shown.menu.then_some(shown.last))
-                        .map(|last| {
-                            view! {
-                                <button
-                                    type="button"
-                                    class="act"
-                                    aria-label="Message actions"
-                                    title="Message actions"
-                                    tabindex=if last { "0" } else { "-1" }
-                                    popovertarget=MENU
-                                    on:click=click(move |_| key.with_value(|key| actions.is_opened_for(key)))
-                                ></button>
-                            }
-                        })
-                })}
-                {live(move || match look.with(|look| look.delivery.clone()) {
-                    Delivery::Sent => None,
-                    Delivery::Pending => {
-                        Some(Either::Left(view! { <p class="delivery" inner_html=text(move || waits_for(&link.status.get()))></p> }))
-                    },
-                    Delivery::Failed(reason) => Some(Either::Right(view! { <Refused link key reason /> })),
-                })}
-            </li>
-        }
-    })
+/// All messages of the state, as the server shows them.
+pub(super) fn all(state: &RoomState, reader: &Reader) -> String {
+    (0..state.rows().len()).map(|place| message(state, place, reader, false).html()).collect()
+}
+
+/// The message at this place. What is long is `unfolded` when the reader says so.
+pub fn message(state: &RoomState, place: usize, reader: &Reader, unfolded: bool) -> Markup {
+    let (above, row) = (&state.rows()[..place], &state.rows()[place]);
+    let Look { continued, day } = Look::of(row, above, reader.zone);
+    let (content, mine) = state.shown(row);
+    let classes = [
+        ("mine", row.from.id == reader.id),
+        ("continued", continued),
+        ("pending", row.delivery == Delivery::Pending),
+        ("failed", matches!(row.delivery, Delivery::Failed(_))),
+        ("changing", state.is_changing(row)),
+        ("deleted", content.deleted),
+    ];
+    let class = classes.iter().filter(|(_, is)| *is).fold("message".to_owned(), |all, (class, _)| all + " " + class);
+    let mut parts = Vec::with_capacity(8);
+    parts.extend(day.map(|day| element("p", &[("class", "day")], words(&day))));
+    let (hue, initial) = (hue(&row.from.id), words(&initial(&row.from.name)));
+    parts.push(element("span", &[("class", "avatar"), ("data-hue", &hue), ("aria-hidden", "true")], initial));
+    parts.push(element("p", &[("class", "meta")], meta(row, &content, reader.zone)));
+    let is_long = is_long(&content.text);
+    let class_of_text = match (is_long, unfolded) {
+        (false, _) => "text",
+        (true, false) => "text long folded",
+        (true, true) => "text long",
+    };
+    let said = if content.deleted { "Message deleted".to_owned() } else { words(&content.text) };
+    parts.push(element("p", &[("class", class_of_text), ("dir", "auto")], said));
+    if is_long {
+        let (expanded, label) = if unfolded { ("true", "Show less") } else { ("false", "Show more") };
+        parts.push(button("fold quiet", label, &[("aria-expanded", expanded)]));
+    }
+    if !content.reactions.is_empty() {
+        parts.push(reactions::group(&content.reactions, &mine, reader));
+    }
+    if state.is_changeable(row) {
+        // Which of them is where the keyboard comes to the list, the list says.
+        let names = [("aria-label", "Message actions"), ("title", "Message actions")];
+        parts.push(button("act", "", &[names[0], names[1], ("tabindex", "-1"), ("popovertarget", MENU)]));
+    }
+    match &row.delivery {
+        Delivery::Sent => {}
+        Delivery::Pending => parts.push(element("p", &[("class", "delivery")], waits_for(reader.status))),
+        Delivery::Failed(reason) => parts.push(refused(reason)),
+    }
+    // What was found by searching leads to its place; what has none is named by what makes it what it is.
+    let mut attributes = match row.offset {
+        Some(offset) => vec![("id", format!("message-{offset}"))],
+        None => vec![("data-key", row.key.key().to_owned()), ("data-author", row.from.id.clone())],
+    };
+    attributes.push(("class", class));
+    Markup { tag: "li", attributes, inner: Inner::Elements(parts) }
+}
+
+/// Who said it and when, and when it was said differently.
+fn meta(row: &Row, content: &Content, zone: ZoneOf) -> String {
+    let mut meta = format!("<bdi class=\"author\">{}</bdi>{} ", words(&row.from.name), program(&row.from));
+    if let Some(at) = row.at {
+        meta += &clock(at, zone, false).html();
+    }
+    if let Some(at) = content.edited {
+        let title = format!("Edited {}", moment(at, zone));
+        let edited = [("class", "edited"), ("datetime", &*at.to_string()), ("title", &title)];
+        meta = meta + " " + &element("time", &edited, "(edited)").html();
+    }
+    meta
+}
+
+fn is_long(text: &str) -> bool {
+    text.len() > LONG || text.lines().nth(LONG_LINES).is_some()
+}
+
+pub(super) fn button(class: &str, label: &str, more: &[(&'static str, &str)]) -> Markup {
+    let attributes = [&[("class", class), ("type", "button")], more].concat();
+    element("button", &attributes, label)
 }
 
 /// Says why the server did not take a message, and offers what can be done about it.
-#[component]
-fn Refused(link: RoomLink, key: StoredValue<RowKey>, reason: String) -> impl IntoView {
-    view! {
-        <p class="delivery" role="alert">
-            <span inner_html=words(&format!("Not sent: {reason}"))></span>
-            " "
-            <button type="button" class="quiet" on:click=click(move |_| link.request(Intent::Retry(key.get_value())))>
-                "Retry"
-            </button>
-            <button type="button" class="quiet" on:click=click(move |_| link.request(Intent::Discard(key.get_value())))>
-                "Discard"
-            </button>
-        </p>
-    }
+fn refused(reason: &str) -> Markup {
+    let (retry, discard) = (button("retry quiet", "Retry", &[]), button("discard quiet", "Discard", &[]));
+    let said = words(&format!("Not sent: {reason}"));
+    let html = format!("<span>{said}</span> {}{}", retry.html(), discard.html());
+    element("p", &[("class", "refused delivery"), ("role", "alert")], html)
 }
 
 /// What a message that is not sent yet waits for.
@@ -249,45 +177,17 @@ fn waits_for(status: &Status) -> &'static str {
     }
 }
 
-/// Shows a long text whole, or only its beginning. What the reader looks at stays where it is: the message when it is unfolded, and the
-/// button when it is folded again.
-#[component]
-fn Fold(unfolded: RwSignal<bool>) -> impl IntoView {
-    let hold = use_context::<Client>().map(|client| client.hold);
-    let press = move |event: ev::MouseEvent| {
-        let button = event.current_target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-        let row = button.as_ref().and_then(|button| button.closest("li").ok().flatten());
-        if let (Some(hold), Some(held)) = (hold, if unfolded.get_untracked() { button } else { row }) {
-            hold(held);
-        }
-        unfolded.update(|unfolded| *unfolded = !*unfolded);
-    };
-    view! {
-        <button
-            type="button"
-            class="quiet fold"
-            aria-expanded=live(move || if unfolded.get() { "true" } else { "false" })
-            on:click=click(press)
-            inner_html=text(move || if unfolded.get() { "Show less" } else { "Show more" })
-        ></button>
-    }
-}
-
-/// Says that a message was said differently at first, and on demand when that was changed.
-#[component]
-fn Edited(at: Timestamp) -> impl IntoView {
-    let zone = expect_context::<Zone>().0;
-    view! {
-        <time class="edited" datetime=at.to_string() title=text(move || format!("Edited {}", moment(at, zone.get())))>
-            "(edited)"
-        </time>
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::wire::Person;
+    use crate::{
+        app::RowKey,
+        wire::{Emoji, Message, Mine, Offset, Person, Reaction, Stored, Stretch},
+    };
 
     fn row(author: &str, at: Option<i64>) -> Row {
         let from = Person { id: author.to_owned(), name: author.to_owned(), handle: None };
@@ -333,5 +233,119 @@ mod tests {
         assert_eq!(Look::of(&night, std::slice::from_ref(&evening), |_| 0).day, None);
         assert_eq!(Look::of(&night, std::slice::from_ref(&evening), |_| 1).day, Some("2 Jan 1970".to_owned()));
         assert_eq!(Look::of(&evening, &[], |_| 0).day, Some("1 Jan 1970".to_owned()));
+    }
+
+    /// Its name, its attributes, and the text that is directly in it.
+    type Element = (String, Vec<(String, String)>, String);
+
+    /// What HTML says, if it is well-formed and inert: its elements one after the other.
+    fn read(html: &str) -> Vec<Element> {
+        let plain = |text: &str| {
+            assert!(!text.contains(['<', '>', '"']), "{text:?}");
+            let plain = ["lt;<", "gt;>", "quot;\"", "amp;&"].iter().fold(text.to_owned(), |text, to| {
+                let (name, sign) = to.split_at(to.len() - 1);
+                text.replace(&format!("&{name}"), sign)
+            });
+            assert_eq!(words(&plain), text, "nothing else is written with an &");
+            plain
+        };
+        let (mut all, mut open, mut rest) = (Vec::<Element>::new(), Vec::<usize>::new(), html);
+        while let Some((text, tag)) = rest.split_once('<') {
+            match open.last() {
+                Some(at) => all[*at].2 += &plain(text),
+                None => assert_eq!(text, ""),
+            }
+            if let Some(end) = tag.strip_prefix('/') {
+                let (name, after) = end.split_once('>').expect("an end");
+                let (begun, ..) = &all[open.pop().expect("something is open")];
+                assert_eq!(begun, name);
+                rest = after;
+                continue;
+            }
+            let end = tag.find([' ', '>']).expect("an end");
+            let (name, mut tag) = tag.split_at(end);
+            let mut attributes = Vec::new();
+            while let Some(attribute) = tag.strip_prefix(' ') {
+                let (name, value) = attribute.split_once("=\"").expect("a value");
+                let (value, after) = value.split_once('"').expect("an end");
+                attributes.push((name.to_owned(), plain(value)));
+                tag = after;
+            }
+            open.push(all.len());
+            all.push((name.to_owned(), attributes, String::new()));
+            rest = tag.strip_prefix('>').expect("an end");
+        }
+        assert_eq!((rest, open.len()), ("", 0), "{html}");
+        all
+    }
+
+    /// What somebody may write who means no good, or who writes in many ways.
+    fn written() -> impl Strategy<Value = String> {
+        let hostile = prop::sample::select(vec![
+            "</p></li><script>alert(1)</script>",
+            "\" onclick=\"alert(1)\" x=\"",
+            "'><img src=x onerror=alert(1)>",
+            "<!--",
+            "-->",
+            "]]>",
+            "&lt;b&gt; &amp &#60; &quot",
+            "<svg/onload=alert(1)>",
+            "javascript:alert(1)",
+        ]);
+        let part = prop_oneof![hostile.prop_map(str::to_owned), any::<String>(), "[<>&\"'` =/\n\\x00]{0,9}"];
+        prop::collection::vec(part, 0..4).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_is_inert_whatever_is_written(
+            text in written(), name in written(), id in written(), key in written(), others in written(), me in any::<bool>(),
+            edited in any::<bool>(), deleted in any::<bool>(), long in any::<bool>(), unfolded in any::<bool>(),
+            delivery in prop_oneof![Just(Delivery::Sent), Just(Delivery::Pending), written().prop_map(Delivery::Failed)],
+        ) {
+            let from = Person { id: id.clone(), name: name.clone() };
+            let text = if long { format!("{text}{}", "\n".repeat(LONG_LINES + 1)) } else { text };
+            let other = Person { id: "g1".to_owned(), name: others.clone() };
+            let emoji = "\"<&>".parse::<Emoji>().expect("a word");
+            let reactions = vec![Reaction { emoji, count: 2, from: vec![other, from.clone()] }];
+            let edited = edited.then(|| Timestamp::from_millis(DAY));
+            let content = Content { text: text.clone(), edited, deleted, reactions, ..Content::default() };
+            let message = Message { id: "e-7".to_owned(), key: "k".parse().expect("a key"), from: from.clone(), content: content.clone(), at: Timestamp::from_millis(0) };
+            let stretch = Stretch {
+                epoch: "e".parse().expect("an epoch"), offset: Offset(7), first: Offset(1), latest: Offset(7),
+                messages: vec![Stored { offset: Offset(7), message }], mine: Mine::new(),
+            };
+            let mut state = RoomState::new(stretch);
+            if delivery != Delivery::Sent {
+                state = state.with_row(Row { key: RowKey::new(&id, &key), from, content, mine: Vec::new(), at: None, offset: None, delivery: delivery.clone() });
+            }
+            let reader = Reader { id: if me { &id } else { "nobody" }, zone: |_| 0, status: &Status::Connected };
+            let place = state.rows().len() - 1;
+            let markup = super::message(&state, place, &reader, unfolded);
+            let html = markup.html();
+            prop_assert!(html.len() >= markup.inner_html().len());
+            let elements = read(&html);
+            let (tags, names): (BTreeSet<_>, BTreeSet<_>) = (
+                elements.iter().map(|(tag, ..)| tag.as_str()).collect(),
+                elements.iter().flat_map(|(_, attributes, _)| attributes.iter().map(|(name, _)| name.as_str())).collect(),
+            );
+            for tag in tags {
+                prop_assert!(["li", "p", "span", "bdi", "time", "div", "button"].contains(&tag), "{}", tag);
+            }
+            for name in names {
+                let known = [
+                    "id", "class", "dir", "title", "role", "type", "datetime", "tabindex", "popovertarget", "data-hue", "data-key", "data-author",
+                    "data-emoji", "aria-hidden", "aria-label", "aria-pressed", "aria-expanded",
+                ];
+                prop_assert!(known.contains(&name), "{}", name);
+            }
+            let said = |class: &str| {
+                let has = |attributes: &[(String, String)]| attributes.iter().any(|(name, value)| name == "class" && value.split(' ').next() == Some(class));
+                elements.iter().find(|(_, attributes, _)| has(attributes)).map(|(.., text)| text.clone())
+            };
+            prop_assert_eq!(said("author"), Some(name));
+            prop_assert_eq!(said("text"), Some(if deleted { "Message deleted".to_owned() } else { text }));
+            prop_assert_eq!(said("fold").is_some(), long);
+        }
     }
 }

@@ -17,7 +17,8 @@ pub use actions::MENU;
 pub use edits::{Editing, Edits};
 pub use here::{Here, Typists};
 pub use link::{Intent, RoomLink};
+pub use message::{Reader, message};
 #[cfg(feature = "ssr")]
 pub use rendered::{as_data, rendered_bytes};
-pub use state::{Delivery, End, Input, RoomState, Row, RowKey};
+pub use state::{Delivery, End, Input, RoomState, Row, RowKey, Touched};
 pub(super) use view::Room;

@@ -6,10 +6,13 @@ use super::{
     here::{Here, Typists},
     link::RoomLink,
 };
-use crate::app::{
-    components::{hue, initial},
-    live::{live, memo, text, when},
-    words::words,
+use crate::{
+    app::{
+        components::{hue, initial},
+        live::{live, memo, text, when},
+        words::words,
+    },
+    wire::Person,
 };
 
 /// How many people are in the room, and on demand who. A popover of the browser's own, like the form for one's name.
@@ -26,19 +29,11 @@ pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
             })></span> <span class="word">" here"</span>
         </button>
         <section id="people" class="people" popover="auto" aria-label="People in this room">
-            <ul tabindex="0" aria-label="People">
-                <For each=move || people.get() key=|person| (person.id.clone(), person.name.clone()) let:person>
-                    <li>
-                        <span class="avatar" data-hue=hue(&person.id) aria-hidden="true">
-                            {initial(&person.name)}
-                        </span>
-                        <bdi class="name" title=person.name.clone()>
-                            {person.name.clone()}
-                        </bdi>
-                        {me.with_value(|me| *me == person.id).then(|| view! { <span class="you">"(you)"</span> })}
-                    </li>
-                </For>
-            </ul>
+            <ul
+                tabindex="0"
+                aria-label="People"
+                inner_html=text(move || people.with(|people| me.with_value(|me| people.iter().map(|person| item(person, me)).collect::<String>())))
+            ></ul>
             {when(move || more.get() != 0, move || {
                 view! {
                     <p class="more" inner_html=text(move || format!("and {} more", more.get()))></p>
@@ -51,6 +46,16 @@ pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
             })}
         </section>
     }
+}
+
+/// Somebody who is there.
+fn item(person: &Person, me: &str) -> String {
+    let (hue, initial, name) = (hue(&person.id), words(&initial(&person.name)), words(&person.name));
+    let you = if person.id == me { "<span class=\"you\">(you)</span>" } else { "" };
+    format!(
+        "<li><span class=\"avatar\" data-hue=\"{hue}\" aria-hidden=\"true\">{initial}</span>\
+         <bdi class=\"name\" title=\"{name}\">{name}</bdi>{you}</li>"
+    )
 }
 
 /// Who is writing. The line is always there, so that nothing moves when somebody begins or stops; it is read out to nobody, since

@@ -1,13 +1,17 @@
 //! The reactions to a message.
 
-use leptos::{ev, prelude::*, wasm_bindgen::JsCast, web_sys};
-
-use super::actions::focus;
+use super::message::{Reader, button};
 use crate::{
-    app::live::{click, live, text},
+    app::{
+        Status,
+        markup::{Inner, Markup, element},
+        words::words,
+    },
     wire::{Emoji, Reaction},
 };
 
+/// The attribute that says of which emoji a button is.
+pub(super) const EMOJI: &str = "data-emoji";
 /// So many people are named.
 pub(super) const NAMED: usize = 5;
 
@@ -30,64 +34,27 @@ fn label(reaction: &Reaction, mine: bool, me: &str) -> String {
     format!("{}, {} {word}: {}", reaction.emoji, reaction.count, names(reaction, mine, me))
 }
 
-/// Each emoji with the number of people, and which of them are the reader's; pressing one puts ours or takes it away, which is what
-/// `react` is told. A button is its emoji's as long as it is there, whatever comes before it, so that the keyboard stays with the emoji.
-#[component]
-pub(super) fn Reactions(
-    put: Memo<(Vec<Reaction>, Vec<Emoji>)>,
-    me: StoredValue<String>,
-    alive: Memo<bool>,
-    react: impl Fn(Emoji, bool) + Copy + Send + Sync + 'static,
-) -> impl IntoView {
-    let emojis = move || put.with(|(all, _)| all.iter().map(|reaction| reaction.emoji.clone()).collect::<Vec<_>>());
-    let button = move |emoji: Emoji| {
-        let glyph = emoji.to_string();
-        let emoji = StoredValue::new(emoji);
-        // Until the list lets go of it, one that has gone looks as it did last.
-        let reaction = Memo::new(move |last: Option<&Reaction>| {
-            let found = put.with(|(all, _)| emoji.with_value(|emoji| all.iter().find(|one| one.emoji == *emoji).cloned()));
-            let none = || Reaction { emoji: emoji.get_value(), count: 0, from: Vec::new() };
-            found.or_else(|| last.cloned()).unwrap_or_else(none)
-        });
-        let is_mine = move || put.with(|(_, mine)| emoji.with_value(|emoji| mine.contains(emoji)));
-        let count = move || reaction.with(|reaction| reaction.count);
-        let press = move |event: ev::MouseEvent| {
-            let (is_mine, count) = untrack(|| (is_mine(), count()));
-            if is_mine && count == 1 {
-                leave(&event);
-            }
-            react(emoji.get_value(), !is_mine);
-        };
-        view! {
-            <button
-                type="button"
-                class="reaction"
-                aria-pressed=live(move || if is_mine() { "true" } else { "false" })
-                aria-label=text(move || reaction.with(|reaction| me.with_value(|me| label(reaction, is_mine(), me))))
-                title=text(move || reaction.with(|reaction| me.with_value(|me| names(reaction, is_mine(), me))))
-                disabled=live(move || !alive.get())
-                on:click=click(press)
-            >
-                <span class="emoji">{glyph}</span>
-                " "
-                <span class="count" inner_html=text(move || count().to_string())></span>
-            </button>
+/// Each emoji with the number of people, and which of them are the reader's; pressing one puts ours or takes it away. A button is its
+/// emoji's as long as it is there, whatever comes before it, so that the keyboard stays with the emoji.
+pub(super) fn group(reactions: &[Reaction], mine: &[Emoji], reader: &Reader) -> Markup {
+    let one = |reaction: &Reaction| {
+        let Reaction { emoji, count, .. } = reaction;
+        let is_mine = mine.contains(emoji);
+        let (label, names) = (label(reaction, is_mine, reader.id), names(reaction, is_mine, reader.id));
+        let pressed = if is_mine { "true" } else { "false" };
+        let mut attributes = vec![("aria-pressed", pressed), ("aria-label", &label), ("title", &names)];
+        // Before the page is alive nobody hears it.
+        if *reader.status == Status::Rendered {
+            attributes.push(("disabled", ""));
         }
+        let html = format!("<span class=\"emoji\">{}</span> <span class=\"count\">{count}</span>", words(emoji.as_str()));
+        let mut one = button("reaction", &html, &attributes);
+        one.attributes.insert(0, (EMOJI, emoji.to_string()));
+        one
     };
-    view! {
-        <div class="reactions" role="group" aria-label="Reactions">
-            <For each=emojis key=Clone::clone let:emoji>
-                {button(emoji)}
-            </For>
-        </div>
-    }
-}
-
-/// The button is about to go: the keyboard goes to its row's menu.
-fn leave(event: &ev::MouseEvent) {
-    let button = event.current_target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-    let row = button.and_then(|button| button.closest("li").ok().flatten());
-    focus(row.and_then(|row| row.query_selector(".act").ok().flatten()));
+    let mut group = element("div", &[("class", "reactions"), ("role", "group"), ("aria-label", "Reactions")], "");
+    group.inner = Inner::Elements(reactions.iter().map(one).collect());
+    group
 }
 
 #[cfg(test)]

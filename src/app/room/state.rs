@@ -124,13 +124,13 @@ pub enum End {
 
 /// What of the page may look different.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Touched {
+pub struct Touched {
     /// Rows have come, gone or moved.
-    pub(super) list: bool,
+    pub list: bool,
     /// People have come or gone, or write or write no more.
-    pub(super) here: bool,
+    pub here: bool,
     /// These rows; some may be there no more.
-    pub(super) rows: Vec<RowKey>,
+    pub rows: Vec<RowKey>,
 }
 
 /// It is a note for the page and no part of what the page shows: two states are equal whatever has led to them.
@@ -164,8 +164,6 @@ pub struct RoomState {
     here: Here,
     /// The id of the reader.
     me: String,
-    /// The last message that something can be done to.
-    last: Option<RowKey>,
     /// What may look different since this was taken last.
     touched: Touched,
 }
@@ -189,11 +187,9 @@ impl RoomState {
             nameless: 0,
             here: Here::default(),
             me: String::new(),
-            last: None,
             touched: Touched::default(),
         };
         state.reindex();
-        state.find_last();
         state
     }
 
@@ -208,6 +204,13 @@ impl RoomState {
     #[must_use]
     pub fn with_members(mut self, members: Members) -> Self {
         self.here.joined(members);
+        self
+    }
+
+    /// With this row below all others.
+    #[cfg(test)]
+    pub(super) fn with_row(mut self, row: Row) -> Self {
+        self.append(row);
         self
     }
 
@@ -229,14 +232,14 @@ impl RoomState {
         self.index.get(key).map(|at| &self.rows[*at])
     }
 
+    /// The row of the message at this place of the stream.
+    pub fn key_at(&self, offset: Offset) -> Option<&RowKey> {
+        self.place_of(offset).map(|at| &self.rows[at].key)
+    }
+
     /// How many rows stand above this one.
     pub fn place(&self, key: &RowKey) -> Option<usize> {
         self.index.get(key).copied()
-    }
-
-    /// The rows above this one.
-    pub fn above(&self, key: &RowKey) -> &[Row] {
-        self.index.get(key).map_or(&[], |at| &self.rows[..*at])
     }
 
     /// Before which offset earlier messages may exist.
@@ -300,7 +303,7 @@ impl RoomState {
 
     /// The last message that something can be done to.
     pub fn last_changeable(&self) -> Option<&RowKey> {
-        self.last.as_ref()
+        self.rows[..self.said].iter().rev().find(|row| self.is_changeable(row)).map(|row| &row.key)
     }
 
     /// The last of this person's messages that can be edited.
@@ -339,18 +342,7 @@ impl RoomState {
         for id in self.feed.settle(waits) {
             self.touch_message(&id);
         }
-        self.find_last();
         applied
-    }
-
-    /// Finds the last message that something can be done to, once for the whole list.
-    fn find_last(&mut self) {
-        let last = self.rows[..self.said].iter().rev().find(|row| self.is_changeable(row)).map(|row| &row.key);
-        if last != self.last.as_ref() {
-            let last = last.cloned();
-            let before = std::mem::replace(&mut self.last, last.clone());
-            self.touched.rows.extend(before.into_iter().chain(last));
-        }
     }
 
     /// A row may look different.

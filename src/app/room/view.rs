@@ -1,17 +1,18 @@
 //! The page of a room.
 
-use leptos::{prelude::*, wasm_bindgen::JsCast, web_sys};
+use leptos::prelude::*;
 
 use super::{
     RoomState,
-    actions::{ActionMenu, Actions, DeleteQuestion, come_back, is_by_pointer, step},
+    actions::{ActionMenu, Actions, DeleteQuestion, step},
     composer::Composer,
     link::About,
-    message::MessageRow,
+    message::{self, Reader},
     presence::{People, TypingLine},
 };
 use crate::app::{
-    Client, Intent, Loading, RoomLink, RoomPage, Status, Zone,
+    Client, Intent, Loading, RoomLink, RoomPage, Status,
+    client::renders,
     components::{Me, TopBar},
     live::{click, live, memo, text, when},
     search::SearchLink,
@@ -30,7 +31,8 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
     let (refused, entered) = mistake.unzip();
     let link = RoomLink {
         state: RwSignal::new(RoomState::new(stretch).with_members(members).read_by(&you.id)),
-        signals: StoredValue::default(),
+        list: Trigger::new(),
+        here: Trigger::new(),
         status: RwSignal::new(Status::Rendered),
         called: RwSignal::new(you.name.clone()),
         unseen: RwSignal::new(0),
@@ -48,10 +50,8 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
     let actions = Actions::new(link);
     let is_past = link.state.with_untracked(RoomState::is_past);
     let client = use_context::<Client>();
-    let zone = expect_context::<Zone>().0;
     Effect::new(move || {
         if let Some(client) = client {
-            zone.set(client.zone);
             (client.room)(link);
         }
     });
@@ -157,10 +157,15 @@ const MESSAGES: &str = "messages";
 #[component]
 fn Log(link: RoomLink, name: String, here: String, actions: Actions) -> impl IntoView {
     let state = link.state;
-    let keys = move || link.with_list(|state| state.rows().iter().map(|row| row.key.clone()).collect::<Vec<_>>());
-    let older = memo(move || state.with(RoomState::older_than));
+    let older = memo(move || link.with_list(RoomState::older_than));
     let newer = memo(move || state.with(RoomState::newer_than));
-    let me = StoredValue::new(link.about.with_value(|about| about.you.id.clone()));
+    // Where the server has rendered them they are there; what becomes of them is up to `browser/room/list.rs`.
+    let rows = if renders() {
+        let reader = |me: &String| state.with_untracked(|state| message::all(state, &Reader::of_the_page(me)));
+        link.about.with_value(|about| reader(&about.you.id))
+    } else {
+        String::new()
+    };
     // Without scripts the link leads to a page of its own.
     let load = move |event: leptos::ev::MouseEvent, intent: Option<Intent>| {
         if link.ask.with_value(Option::is_some)
@@ -170,15 +175,7 @@ fn Log(link: RoomLink, name: String, here: String, actions: Actions) -> impl Int
             link.request(intent);
         }
     };
-    // A reaction is put in passing.
     let touch = use_context::<Client>().map(|client| client.touch);
-    let clicked = move |event: leptos::ev::MouseEvent| {
-        let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-        let is_reaction = target.is_some_and(|target| target.closest(".reaction").ok().flatten().is_some());
-        if is_reaction && is_by_pointer(&event) {
-            come_back(link, touch);
-        }
-    };
     let later_here = here.clone();
     view! {
         <div class="log" role="log" aria-live="off" aria-label=format!("Messages in {name}") tabindex="0" node_ref=link.log>
@@ -200,16 +197,18 @@ fn Log(link: RoomLink, name: String, here: String, actions: Actions) -> impl Int
                         }
                     })
                 })}
-                {when(move || state.with(|state| state.rows().is_empty()), move || {
+                {when(move || link.with_list(|state| state.rows().is_empty()), move || {
                     view! {
                         <p class="empty">"Nothing has been said here yet. Say the first thing."</p>
                     }
                 })}
-                <ol class="messages" id=MESSAGES on:keydown=|event| step(&event) on:click=click(clicked)>
-                    <For each=keys key=Clone::clone let:key>
-                        <MessageRow link key me actions />
-                    </For>
-                </ol>
+                <ol
+                    class="messages"
+                    id=MESSAGES
+                    inner_html=rows
+                    on:keydown=|event| step(&event)
+                    on:click=click(move |event| actions.pressed(&event, touch))
+                ></ol>
                 {live(move || {
                     newer.get().map(|after| {
                         let label = move || match link.returning.get() {

@@ -262,8 +262,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// What a row looks like: who said all that its author said in one go before it and the one before that, and when; the row; what it shows;
-/// whether something is being done to it, whether something can be, and whether it is the last of which that is true.
-type Looks = (Vec<(Person, Option<Timestamp>)>, Row, Content, [bool; 3]);
+/// whether something is being done to it, and whether something can be.
+type Looks = (Vec<(Person, Option<Timestamp>)>, Row, Content, [bool; 2]);
 
 /// What the page shows, in its order.
 fn looks(page: &RoomState) -> Vec<(RowKey, Looks)> {
@@ -274,8 +274,7 @@ fn looks(page: &RoomState) -> Vec<(RowKey, Looks)> {
         }
         let stands_below = above.clone();
         above.push((row.from.clone(), row.at));
-        let is_last = page.last_changeable() == Some(&row.key);
-        let flags = [page.is_changing(row), page.is_changeable(row), is_last];
+        let flags = [page.is_changing(row), page.is_changeable(row)];
         (row.key.clone(), (stands_below, row.clone(), page.content(row).into_owned(), flags))
     };
     page.rows().iter().map(look).collect()

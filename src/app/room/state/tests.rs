@@ -441,8 +441,7 @@ fn what_happens_costs_a_long_page_what_it_costs_a_short_one() {
         assert_eq!(cost(&mut state, Input::Typing { from, at }), (0, false, true), "typing");
         assert_eq!(cost(&mut state, Input::Elapsed(at)), (0, false, true), "a typist who stops");
         assert_eq!(cost(&mut state, react(3, rows + 1)), (1, false, false), "a reaction");
-        // The message, and the one that was the last that something can be done to.
-        assert_eq!(cost(&mut state, Input::Pushed(push(by_turns(rows + 2)))), (2, true, false), "a message");
+        assert_eq!(cost(&mut state, Input::Pushed(push(by_turns(rows + 2)))), (1, true, false), "a message");
         assert_eq!(cost(&mut state, begun(delete())), (1, false, false), "an act");
         let refused = Input::Refused { act: delete(), reason: "no".to_owned() };
         assert_eq!(cost(&mut state, refused), (1, false, false), "a refusal");

@@ -1,0 +1,176 @@
+//! The list of messages on the page: one element for each row of the state, in its order.
+//!
+//! The rows that the server has rendered are taken over as they are. After that a row that was touched is rendered once more, to a value, and
+//! only that of the element is changed in which the two differ (see [`markup`](crate::browser::markup)).
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use leptos::prelude::*;
+use web_sys::Element;
+
+use crate::{
+    app::{Markup, Reader, RoomLink, RoomState, RowKey, Status, Touched, message},
+    browser::{
+        markup::{create, insert, merge},
+        pause,
+        scroll::{Scroll, hold},
+        spawn, zone,
+    },
+};
+
+/// So many rows are gone through before others have their turn.
+const PART: usize = 8;
+
+/// The list of one page.
+pub(super) struct List {
+    link: RoomLink,
+    scroll: Scroll,
+    element: Element,
+    rows: RefCell<Vec<Shown>>,
+    /// The row whose menu is where Tab comes to the list: the last that has one.
+    stop: RefCell<Option<RowKey>>,
+    is_alive: Cell<bool>,
+}
+
+struct Shown {
+    key: RowKey,
+    element: Element,
+    markup: Markup,
+    unfolded: bool,
+}
+
+impl List {
+    /// Takes over what the page has; none where it has no list.
+    pub(super) fn of_the_page(link: RoomLink, scroll: Scroll) -> Option<Self> {
+        let element = link.log.get_untracked()?.query_selector(".messages").ok().flatten()?;
+        let me = link.about.with_value(|about| about.you.id.clone());
+        let reader = Reader::of_the_page(&me);
+        let rows = link.state.with_untracked(|state| {
+            let found = |(place, key): (usize, &RowKey)| {
+                let markup = message(state, place, &reader, false);
+                let element = document().get_element_by_id(markup.attribute("id")?)?;
+                Some(Shown { key: key.clone(), element, markup, unfolded: false })
+            };
+            state.rows().iter().map(|row| &row.key).enumerate().filter_map(found).collect()
+        });
+        let (rows, stop, is_alive) = (RefCell::new(rows), RefCell::default(), Cell::default());
+        let list = Self { link, scroll, element, rows, stop, is_alive };
+        list.show(&Touched { list: true, ..Touched::default() });
+        Some(list)
+    }
+
+    /// Shows what has changed.
+    pub(super) fn show(&self, touched: &Touched) {
+        let Self { link, .. } = self;
+        link.status.with_untracked(|status| {
+            link.about.with_value(|about| {
+                let reader = Reader { id: &about.you.id, zone, status };
+                link.state.with_untracked(|state| self.show_to(&reader, state, touched));
+            });
+        });
+    }
+
+    fn show_to(&self, reader: &Reader, state: &RoomState, touched: &Touched) {
+        if touched.list {
+            self.arrange(reader, state);
+        }
+        let mut rows = self.rows.borrow_mut();
+        for key in &touched.rows {
+            if let Some(place) = state.place(key)
+                && let Some(row) = rows.get_mut(place)
+            {
+                let now = message(state, place, reader, row.unfolded);
+                merge(&row.element, &row.markup, &now);
+                row.markup = now;
+            }
+        }
+        let stop = state.last_changeable();
+        if stop != self.stop.borrow().as_ref() {
+            let before = self.stop.replace(stop.cloned());
+            for (key, index) in [(before.as_ref(), "-1"), (stop, "0")] {
+                let row = key.and_then(|key| rows.get(state.place(key)?));
+                if let Some(menu) = row.and_then(|row| row.element.query_selector(".act").ok().flatten()) {
+                    // An attribute can be set.
+                    let _ = menu.set_attribute("tabindex", index);
+                }
+            }
+        }
+    }
+
+    /// Has the elements stand as the rows do. Mostly some come at the end or go at the beginning: the others are not looked at.
+    fn arrange(&self, reader: &Reader, state: &RoomState) {
+        let (mut rows, wanted) = (self.rows.borrow_mut(), state.rows());
+        let head = rows.iter().zip(wanted).take_while(|(row, wanted)| row.key == wanted.key).count();
+        let ends = rows[head..].iter().rev().zip(wanted[head..].iter().rev());
+        let tail = ends.take_while(|(row, wanted)| row.key == wanted.key).count();
+        let end = rows.len() - tail;
+        let mut next = rows.get(end).map(|row| row.element.clone());
+        let (mut stay, gone): (Vec<_>, Vec<_>) = rows.drain(head..end).partition(|row| state.place(&row.key).is_some());
+        for row in gone {
+            row.element.remove();
+        }
+        let mut new = Vec::new();
+        for place in (head..wanted.len() - tail).rev() {
+            let key = &wanted[place].key;
+            let row = match stay.iter().rposition(|row| row.key == *key) {
+                // It stands where it is to stand.
+                Some(at) if at + 1 == stay.len() => stay.remove(at),
+                Some(at) => {
+                    let row = stay.remove(at);
+                    insert(&self.element, &row.element, next.as_ref());
+                    row
+                }
+                None => {
+                    let markup = message(state, place, reader, false);
+                    let element = create(&markup);
+                    insert(&self.element, &element, next.as_ref());
+                    Shown { key: key.clone(), element, markup, unfolded: false }
+                }
+            };
+            next = Some(row.element.clone());
+            new.push(row);
+        }
+        new.reverse();
+        rows.splice(head..head, new);
+    }
+
+    /// The connection is in another state. Once there is one at all, every row is shown as this reader sees it, by their clock and with
+    /// buttons that are heard: those at the end first, and a few at a time. Later on only what waits for the connection says so.
+    pub(super) fn status_changed(self: &Rc<Self>) {
+        let is_alive = self.link.status.with_untracked(|status| *status != Status::Rendered);
+        let mut rows: Vec<_> = if is_alive && !self.is_alive.replace(true) {
+            self.rows.borrow().iter().map(|row| row.key.clone()).collect()
+        } else {
+            self.link.state.with_untracked(|state| state.unsent().map(|row| row.key.clone()).collect())
+        };
+        let list = Rc::clone(self);
+        spawn(async move {
+            while !rows.is_empty() {
+                let part = rows.split_off(rows.len().saturating_sub(PART));
+                list.scroll.remember();
+                list.show(&Touched { rows: part, ..Touched::default() });
+                list.scroll.restore();
+                pause().await;
+            }
+        });
+    }
+
+    /// Shows a long message whole, or only its beginning. What the reader looks at stays where it is: the message when it is unfolded, and
+    /// the button when it is folded again.
+    pub(super) fn fold(&self, key: &RowKey) {
+        if let Some(row) = self.rows.borrow_mut().iter_mut().find(|row| row.key == *key) {
+            let button = || row.element.query_selector(".fold").ok().flatten();
+            hold(row.unfolded.then(button).flatten().unwrap_or_else(|| row.element.clone()));
+            row.unfolded = !row.unfolded;
+        }
+        self.show(&Touched { rows: vec![key.clone()], ..Touched::default() });
+    }
+
+    /// Which row an element is.
+    pub(super) fn key_of(&self, element: &Element) -> Option<RowKey> {
+        self.rows.borrow().iter().find(|row| row.element == *element).map(|row| row.key.clone())
+    }
+}
