@@ -12,7 +12,7 @@ use std::{
 
 use confab::server::settings::{
     AllowedHost, AllowedOrigin, Backend, ConfigFile, Durability, Flag, History, LARGEST_MESSAGE, Limits, Loaded, MetricsFor,
-    RedisHost, SerializerFormat, Settings, Sources, StoreUrl, TokenRule, known_keys,
+    RedisHost, SerializerFormat, Settings, SignUp, Sources, StoreUrl, TokenRule, known_keys,
 };
 
 const CHECKED_IN: &str = include_str!("../Leptos.toml");
@@ -101,6 +101,7 @@ fn every_key_is_read_from_a_file() {
         url = "sqlite"
         durability = "process"
         [accounts]
+        sign_up = "open"
         session_days = 7
         [channel_layers.default]
         backend = "channels_redis.core"
@@ -158,7 +159,7 @@ fn every_key_is_read_from_a_file() {
     assert!(!settings.server.deflate);
     assert_eq!(settings.server.drain, Duration::from_mins(1));
     assert_eq!((settings.store.url, settings.store.durability), (StoreUrl::Sqlite, Durability::Process));
-    assert_eq!(settings.accounts.session, Duration::from_hours(7 * 24));
+    assert_eq!((settings.accounts.sign_up, settings.accounts.session), (SignUp::Open, Duration::from_hours(7 * 24)));
     let layer = &settings.channel_layers.default;
     assert_eq!(layer.backend, Backend::RedisCore);
     assert_eq!(layer.hosts, ["redis://a", "rediss://:pw@b:6380/1"].map(|url| RedisHost::Server(url.parse().unwrap())));

@@ -1,6 +1,6 @@
 //! Small parts that several pages use.
 
-use leptos::prelude::*;
+use leptos::{either::Either, prelude::*};
 
 use super::{
     ZoneOf,
@@ -32,6 +32,22 @@ pub(super) fn TopBar<C: IntoView + 'static>(
 #[component]
 pub(super) fn Me(you: Person, called: RwSignal<String>, next: String) -> impl IntoView {
     let hue = hue(&you.id);
+    let links = if you.handle.is_some() {
+        Either::Left(view! {
+            <p class="me-links">
+                <a href="/account/">"Your account"</a>
+                <a href="/logout">"Sign out"</a>
+            </p>
+        })
+    } else {
+        // What is asked of a page would end where the next parameter begins.
+        let to = format!("/login?next={}", next.split('?').next().unwrap_or("/"));
+        Either::Right(view! {
+            <p class="me-links">
+                <a href=to>"Sign in"</a>
+            </p>
+        })
+    };
     view! {
         <button type="button" class="me" popovertarget="me">
             <span
@@ -50,6 +66,7 @@ pub(super) fn Me(you: Person, called: RwSignal<String>, next: String) -> impl In
                 <input type="hidden" name="next" value=next />
                 <button type="submit">"Save"</button>
             </div>
+            {links}
         </form>
     }
 }

@@ -7,6 +7,7 @@
 
 mod backup;
 mod send;
+mod user;
 
 use std::{
     error::Error,
@@ -63,6 +64,9 @@ enum Command {
     },
     /// Say something in a room of a running server, with a token of its settings
     Send(send::Flags),
+    /// Make accounts, and links for those who have forgotten their password; the server may be running
+    #[command(subcommand)]
+    User(user::Command),
     /// Copy the embedded store to a new file; the server may be running
     Backup(backup::Flags),
     /// Put a copy into a data folder that has no store
@@ -109,6 +113,7 @@ pub fn main() -> ExitCode {
             with_settings(flags, |loaded, _| Ok(io::stdout().write_all(loaded.effective().as_bytes())?))
         }
         Command::Send(flags) => send::run(flags),
+        Command::User(command) => user::run(command),
         Command::Backup(flags) => backup::backup(flags),
         Command::Restore(flags) => backup::restore(flags),
     };

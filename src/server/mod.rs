@@ -51,16 +51,17 @@ pub mod who;
 
 use std::{
     future::Future,
+    io::{self, Write as _},
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
 };
 
 use any_spawner::Executor;
 use tokio::net::TcpListener;
-use tracing::info;
+use tracing::{info, warn};
 
 use self::{
-    accounts::{Accounts, Programs},
+    accounts::{Accounts, Attempts, Passwords, Programs, Purpose},
     bucket::Buckets,
     hub::Hub,
     layers::ChannelLayer,
@@ -75,13 +76,14 @@ use self::{
     rooms::{Registry, Rooms, Stores},
     services::{Connections, Services},
     settings::{Settings, StoreUrl},
-    store::{Log, MemoryStore},
+    store::{Log, MemoryStore, StoreError},
     telemetry::{Measured, Metrics},
     topics::{NOUNS, Topics},
     transports::websocket::CloseCode,
     turns::Turns,
     visitors::Proxies,
 };
+use crate::wire::Timestamp;
 
 /// What a room with `history = "memory"` holds, in messages.
 const REMEMBERED: usize = 1_000;
@@ -97,7 +99,12 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// # Errors
 /// The store cannot be opened, or the channel layer not started.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-    run_with(None, NOUNS, settings, listener, shutdown).await
+    let layer = layer::start(&settings.channel_layers.default)?;
+    // On standard output, not in the log: whoever has it administers the server. Where nobody reads that, nobody needs it.
+    let tell = |link: &str| {
+        let _ = writeln!(io::stdout(), "No administrator yet. Whoever opens this link becomes it:\n{link}");
+    };
+    serve(layer, NOUNS, settings, listener, shutdown, Some(tell)).await
 }
 
 /// The same with these nouns beside the rooms; and on a channel layer that is there already, if one is, whatever the settings say of
@@ -113,11 +120,28 @@ pub async fn run_with(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
     let layer = layer.map_or_else(|| layer::start(&settings.channel_layers.default), Ok)?;
+    serve(layer, nouns, settings, listener, shutdown, None::<fn(&str)>).await
+}
+
+/// Serves. `tell` gets the link by which the first administrator makes their account, as long as there is none.
+async fn serve(
+    layer: Arc<dyn ChannelLayer>,
+    nouns: &[Make],
+    settings: Settings,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+    tell: Option<impl FnOnce(&str)>,
+) -> Result<(), Error> {
     let (services, durable) = start(layer, nouns, &settings).await?;
     let Settings { server, store, limits, .. } = settings;
     let answers = server.answers();
     info!("answering requests that ask for: {answers}; server.hosts names more");
     info!(address = %listener.local_addr()?, store = %store.url, data = %server.data.display(), "serving");
+    if let Some(tell) = tell
+        && let Some(token) = set_up_link(&services).await
+    {
+        tell(&format!("http://{}/setup/{token}", listener.local_addr()?));
+    }
     let goodbye = services.hub.drain(CloseCode::SHUTTING_DOWN, "the server is stopping", server.drain);
     let bounds = http::Bounds { sockets_of_address: limits.connections_per_address, proxies: &services.proxies };
     http::serve(listener, routing::router(Arc::clone(&services)), bounds, shutdown, goodbye).await;
@@ -127,6 +151,25 @@ pub async fn run_with(
     durable.close().await;
     info!("stopped");
     Ok(())
+}
+
+/// The secret in the link by which the first administrator makes their account; none where there is one.
+async fn set_up_link(services: &Services) -> Option<String> {
+    let records = &services.accounts.records;
+    let link = async {
+        if records.has_administrator().await? {
+            return Ok(None);
+        }
+        records.make_link(Purpose::SetUp, None, Timestamp::now().as_millis()).await.map(Some)
+    };
+    let made: Result<_, StoreError> = link.await;
+    match made {
+        Ok(token) => token.map(|token| token.reveal().to_owned()),
+        Err(cause) => {
+            warn!(%cause, "no link for the first administrator could be made; the next start makes one");
+            None
+        }
+    }
 }
 
 /// Makes what a server works with, its parts at work already; and gives its store, to be put away at the end.
@@ -152,6 +195,7 @@ async fn start(
     // What nodes tell each other about people is no message of anybody.
     let presence = Presence::start(Arc::clone(&unmeasured), Times::default(), |sink| hub.share('p', sink));
     let leases = Leases::start(unmeasured, &presence, group_expiry, |sink| hub.share('l', sink)).await;
+    let sign_up = accounts.sign_up;
     let accounts = Accounts::start(Arc::clone(&records), &leases, accounts.session).await?;
     let is_shared = store.url != StoreUrl::Sqlite;
     let registry = Registry::start(Arc::clone(&records), &leases, is_shared).await?;
@@ -180,6 +224,9 @@ async fn start(
         hub,
         layer,
         accounts,
+        passwords: Passwords::default(),
+        attempts: Attempts::default(),
+        sign_up,
         programs: Programs::new(tokens.clone(), most(limits.messages_per_second)),
         by_household: Connections::new(limits.connections_per_address),
         by_account: Connections::new(limits.connections_per_account),
@@ -192,6 +239,7 @@ async fn start(
         hosts: Hosts::new(server.names()),
         quotas: Arc::new(Quotas::new(most(bytes_of_account), most(limits.bytes_per_second_per_address))),
         origins: Origins::new(server.allowed_origins.clone()),
+        own_origin: Origins::new(Vec::new()),
         deflate: server.deflate,
         room_pages: RoomPages::default(),
         limits: Limits {

@@ -4,6 +4,8 @@
 //! ([`room_pages`](super::room_pages)). A page that is not
 //! alike for all is rendered for its reader: of the past, with something that went wrong, or where the reader is named on it.
 
+pub(super) mod accounts;
+pub(super) mod plain;
 mod render;
 
 use std::{
@@ -63,12 +65,12 @@ pub(super) async fn lobby(State(services): State<Arc<Services>>, who: Who, reque
     let list = || services.rooms.list(&everybody, "", Place::default());
     let render = Box::pin(async {
         let (made, of) = (Instant::now(), list().await?);
-        let stand_in = StandIn::new();
+        let stand_in = StandIn::new(false);
         let template = template(lobby_page(&stand_in.you, of.clone()), &stand_in, &[], &[]).await;
         Ok::<_, StoreError>(template.map(|template| Shared { of, members: Members::default(), made, template }))
     });
     match services.room_pages.list(list(), render).await {
-        Ok(Some(shared)) => with_cookies(filled(&shared.template, who.person(), takes_gzip(&request)), who.cookies()),
+        Ok(Some(shared)) => with_cookies(filled(&shared.template, &who.you(), takes_gzip(&request)), who.cookies()),
         Ok(None) => lobby_with(&services, &who, "", None, Entered::Nothing, request).await,
         Err(cause) => refused(cause, request).await,
     }
@@ -111,7 +113,7 @@ async fn lobby_with(
     match list.await {
         Ok(list) => {
             let (name, first) = (name.to_owned(), place.is_none());
-            let page = Page::Lobby(LobbyPage { you: who.person().clone(), list, name, first, mistake, alike });
+            let page = Page::Lobby(LobbyPage { you: who.you(), list, name, first, mistake, alike });
             with_cookies(render(status, page, request).await, who.cookies())
         }
         Err(cause) => refused(cause, request).await,
@@ -178,7 +180,7 @@ pub(super) async fn search(
     let (status, outcome) = outcome(&services, visitor, (&who, access), &q).await;
     // Of an HTTP request there always is one.
     let here = request.uri().path_and_query().map_or("/search/", |here| here.as_str()).to_owned();
-    let page = SearchPage { you: who.person().clone(), group, text: q, longest: LONGEST_QUERY, outcome, here };
+    let page = SearchPage { you: who.you(), group, text: q, longest: LONGEST_QUERY, outcome, here };
     let mut response = render(status, Page::Search(page), request).await;
     if status == StatusCode::TOO_MANY_REQUESTS {
         response.headers_mut().insert(header::RETRY_AFTER, SEARCH_AGAIN.as_secs().into());
@@ -266,7 +268,7 @@ async fn room_with(
     match shown {
         Ok(stretch) => {
             let members = services.presence.members(&access.room().group);
-            let reader = (who.person().clone(), super::random::fresh_key());
+            let reader = (who.you(), super::random::fresh_key());
             let page = room_page(services, &access, reader, (stretch, members), mistake);
             with_cookies(render(status, page, request).await, who.cookies())
         }
@@ -282,7 +284,8 @@ async fn shared_page(
     gzip: bool,
 ) -> Result<Option<Response>, StoreError> {
     let group = &access.room().group;
-    let (members, reader) = (services.presence.members(group), who.person());
+    let (members, reader) = (services.presence.members(group), who.you());
+    let has_account = reader.handle.is_some();
     // Who is named would have it rendered for all first, and then once more.
     if members.people.iter().any(|person| person.id == reader.id) {
         return Ok(None);
@@ -291,21 +294,22 @@ async fn shared_page(
     let render = Box::pin(async {
         let made = Instant::now();
         let stretch = access.part(Slice::Latest, NEWEST, Some(FIT)).await?;
-        Ok::<_, StoreError>(render_for_all(services, access, stretch, (members.clone(), made)).await)
+        Ok::<_, StoreError>(render_for_all(services, access, has_account, stretch, (members.clone(), made)).await)
     });
-    let shared = services.room_pages.get(group, &members, access.head(), render).await?;
-    let shared = shared.filter(|shared| shared.template.is_for(reader, who.rate_key().is_none()));
-    Ok(shared.map(|shared| filled(&shared.template, reader, gzip)))
+    let shared = services.room_pages.get((group.clone(), has_account), &members, access.head(), render).await?;
+    let shared = shared.filter(|shared| shared.template.is_for(&reader, who.rate_key().is_none()));
+    Ok(shared.map(|shared| filled(&shared.template, &reader, gzip)))
 }
 
 async fn render_for_all(
     services: &Services,
     access: &Access<Room>,
+    has_account: bool,
     stretch: Stretch,
     (members, made): (Members, Instant),
 ) -> Option<Shared<Position>> {
     let of = Position { epoch: stretch.epoch.clone(), offset: stretch.offset };
-    let stand_in = StandIn::new();
+    let stand_in = StandIn::new(has_account);
     let reader = (stand_in.you.clone(), stand_in.form_key.clone());
     let page = room_page(services, access, reader, (stretch.clone(), members.clone()), None);
     let template = template(page, &stand_in, &stretch.messages, &members.people).await?;
@@ -452,17 +456,12 @@ pub(super) async fn me(State(services): State<Arc<Services>>, who: Who, request:
     };
     match name.parse::<PersonName>() {
         Ok(name) => {
-            if let Who::Account(signed_in) = &who
-                && let Err(cause) = services.accounts.rename(&signed_in.person.id, &name).await
+            // Nobody else can be who has shown no secret, so there is nobody to be told.
+            if who.rate_key().is_some()
+                && who.person().name != name.as_str()
+                && let Err(cause) = rename(&services, &who, &name).await
             {
                 return refused(cause, page).await;
-            }
-            // Nobody else can be who has shown no secret, so there is nobody to be told.
-            if who.rate_key().is_some() && who.person().name != name.as_str() {
-                let called = Person { name: name.as_str().to_owned(), ..who.person().clone() };
-                services.rooms.renamed(&called).await;
-                let renamed = Renamed { name: called.name };
-                services.personal.tell(who.person(), Event::Renamed(renamed)).await;
             }
             let response = with_cookies(Redirect::to(own_path(&next)).into_response(), who.cookies());
             with_cookies(response, who.renamed(&name).as_slice())
@@ -471,6 +470,17 @@ pub(super) async fn me(State(services): State<Arc<Services>>, who: Who, request:
             notice(StatusCode::UNPROCESSABLE_ENTITY, "This name cannot be taken", &format!("{InvalidPersonName}."), page).await
         }
     }
+}
+
+/// Gives somebody another name, and tells their pages and those who see them.
+async fn rename(services: &Services, who: &Who, name: &PersonName) -> Result<(), StoreError> {
+    if let Who::Account(signed_in) = who {
+        services.accounts.rename(&signed_in.person.id, name).await?;
+    }
+    let called = Person { name: name.as_str().to_owned(), ..who.person().clone() };
+    services.rooms.renamed(&called).await;
+    services.personal.tell(who.person(), Event::Renamed(Renamed { name: called.name })).await;
+    Ok(())
 }
 
 /// The browser forgets who somebody is, and so do all nodes: what is open to them ends, and their secret is worth nothing. Of an account it is

@@ -39,9 +39,12 @@ pub struct RoomPages {
     list: Place<RoomList>,
 }
 
+/// A room, and whether it is its page for readers with an account: of themselves theirs says other things than a guest's.
+type Key = (Group, bool);
+
 #[derive(Default)]
 struct Rooms {
-    by_group: HashMap<Group, Kept>,
+    by_key: HashMap<Key, Kept>,
     bytes: usize,
 }
 
@@ -75,15 +78,15 @@ impl RoomPages {
     /// `render` does it now. None where it cannot be shared.
     pub(super) async fn get<E>(
         &self,
-        group: &Group,
+        key: Key,
         members: &Members,
         head: impl Future<Output = Result<Position, E>>,
         render: impl Future<Output = Result<Option<Shared<Position>>, E>>,
     ) -> Result<Option<Arc<Shared<Position>>>, E> {
-        let place = self.place(group);
+        let place = self.place(&key);
         let render = async {
             let made = render.await?;
-            self.weigh(group, &place, made.as_ref().map_or(0, |made| made.template.weight()));
+            self.weigh(&key, &place, made.as_ref().map_or(0, |made| made.template.weight()));
             Ok(made)
         };
         get(&place, members, head, render).await
@@ -98,25 +101,25 @@ impl RoomPages {
         get(&self.list, &Members::default(), list, render).await
     }
 
-    fn place(&self, group: &Group) -> Arc<Place<Position>> {
+    fn place(&self, key: &Key) -> Arc<Place<Position>> {
         let mut rooms = self.rooms.lock();
-        if let Some(kept) = rooms.by_group.get_mut(group) {
+        if let Some(kept) = rooms.by_key.get_mut(key) {
             kept.used = Instant::now();
             return Arc::clone(&kept.place);
         }
         let kept = Kept { place: Arc::default(), used: Instant::now(), bytes: 0 };
         let place = Arc::clone(&kept.place);
-        rooms.by_group.insert(group.clone(), kept);
-        rooms.weigh(group, 0);
+        rooms.by_key.insert(key.clone(), kept);
+        rooms.weigh(key, 0);
         place
     }
 
     /// A room's page takes so much now.
-    fn weigh(&self, group: &Group, place: &Arc<Place<Position>>, bytes: usize) {
+    fn weigh(&self, key: &Key, place: &Arc<Place<Position>>, bytes: usize) {
         let mut rooms = self.rooms.lock();
         // Where it had to make room meanwhile it goes with the last who reads it.
-        if rooms.by_group.get(group).is_some_and(|kept| Arc::ptr_eq(&kept.place, place)) {
-            rooms.weigh(group, bytes);
+        if rooms.by_key.get(key).is_some_and(|kept| Arc::ptr_eq(&kept.place, place)) {
+            rooms.weigh(key, bytes);
         }
     }
 }
@@ -147,14 +150,14 @@ async fn get<V: PartialEq, E>(
 
 impl Rooms {
     /// The rooms that were asked for longest ago make room for this one's page.
-    fn weigh(&mut self, group: &Group, bytes: usize) {
-        let Some(kept) = self.by_group.get_mut(group) else { return };
+    fn weigh(&mut self, key: &Key, bytes: usize) {
+        let Some(kept) = self.by_key.get_mut(key) else { return };
         self.bytes = self.bytes - kept.bytes + bytes + PLACE;
         kept.bytes = bytes + PLACE;
         while self.bytes > MOST_BYTES {
-            let oldest = self.by_group.iter().filter(|(other, _)| *other != group).min_by_key(|(_, kept)| kept.used);
+            let oldest = self.by_key.iter().filter(|(other, _)| *other != key).min_by_key(|(_, kept)| kept.used);
             let Some(oldest) = oldest.map(|(oldest, _)| oldest.clone()) else { return };
-            self.bytes -= self.by_group.remove(&oldest).map_or(0, |kept| kept.bytes);
+            self.bytes -= self.by_key.remove(&oldest).map_or(0, |kept| kept.bytes);
         }
     }
 }
@@ -166,7 +169,7 @@ mod tests {
     #[test]
     fn the_pages_that_were_asked_for_longest_ago_make_room() {
         let pages = RoomPages::default();
-        let group = |n: usize| -> Group { format!("r{n}").parse().expect("a name") };
+        let group = |n: usize| -> Key { (format!("r{n}").parse().expect("a name"), false) };
         let mut made = 0;
         for n in 0..100 {
             let place = pages.place(&group(n));
@@ -178,8 +181,8 @@ mod tests {
         let rooms = pages.rooms.lock();
         assert_eq!(made, 100);
         assert!(rooms.bytes <= MOST_BYTES, "{}", rooms.bytes);
-        assert_eq!(rooms.bytes, rooms.by_group.values().map(|kept| kept.bytes).sum::<usize>());
-        let mut kept: Vec<_> = rooms.by_group.keys().cloned().collect();
+        assert_eq!(rooms.bytes, rooms.by_key.values().map(|kept| kept.bytes).sum::<usize>());
+        let mut kept: Vec<_> = rooms.by_key.keys().cloned().collect();
         kept.sort_unstable();
         let mut newest: Vec<_> = (100 - kept.len() + 1..100).map(group).chain([group(0)]).collect();
         newest.sort_unstable();
@@ -190,8 +193,8 @@ mod tests {
     fn names_of_rooms_that_nobody_uses_are_bounded_too() {
         let pages = RoomPages::default();
         for n in 0..MOST_BYTES / PLACE + 100 {
-            pages.place(&format!("r{n}").parse().expect("a name"));
+            pages.place(&(format!("r{n}").parse().expect("a name"), false));
         }
-        assert_eq!(pages.rooms.lock().by_group.len(), MOST_BYTES / PLACE);
+        assert_eq!(pages.rooms.lock().by_key.len(), MOST_BYTES / PLACE);
     }
 }

@@ -5,6 +5,8 @@
 //! |---|---|---|
 //! | `/` | the rooms | |
 //! | `/room/{group}/` | the room; `POST` says something | the group |
+//! | `/signup`, `/login`, `/logout`, `/account/` | accounts | |
+//! | `/setup/{token}`, `/reset/{token}`, `/device/{token}` | who somebody is, said once | |
 //! | `/search/` | what was searched for | |
 //! | `/ws/{group}/`, `/chat/{group}/` | | the group |
 //! | `/ws/{kind}/{name}/` | | the topic `{kind}/{name}` |
@@ -80,9 +82,12 @@ const FREE: [Route; 3] = [
     Route { path: "/metrics", methods: &["GET"], asks: Asks::Nobody, handlers: || get(metrics) },
 ];
 
+/// What the addresses begin with whose forms the server's own pages alone may send, whatever the settings allow to others.
+const OWN: [&str; 7] = ["/signup", "/login", "/logout", "/account/", "/setup/", "/reset/", "/device/"];
+
 /// All addresses but the files of the site, each with its whole path.
 pub fn routes() -> impl Iterator<Item = (String, &'static Route)> {
-    let own = COUNTED.iter().chain(&FREE).map(|route| (route.path.to_owned(), route));
+    let own = COUNTED.iter().chain(&pages::accounts::ROUTES).chain(&FREE).map(|route| (route.path.to_owned(), route));
     own.chain(api::ROUTES.iter().map(|route| (format!("{API}{}", route.path), route)))
 }
 
@@ -94,7 +99,7 @@ pub fn router(services: Arc<Services>) -> Router {
     // A form writes a byte in three at most.
     let form_bytes = services.limits.message_bytes.saturating_mul(3).saturating_add(4096);
     let free = mount(Router::new(), &FREE, &services).merge(assets::router());
-    mount(Router::new(), &COUNTED, &services)
+    mount(Router::new(), COUNTED.iter().chain(&pages::accounts::ROUTES), &services)
         .nest(API, api::router(&services))
         .fallback(pages::not_found)
         .layer(middleware::from_fn_with_state(Arc::clone(&services), not_too_many))
@@ -333,7 +338,10 @@ async fn own_names_only(State(services): State<Arc<Services>>, request: Request,
 
 /// Whatever changes something comes from an own page or from no page at all.
 async fn own_pages_only(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
-    if request.method().is_safe() || services.origins.allow(request.headers()) {
+    let path = request.uri().path();
+    let is_strict = OWN.iter().any(|own| path.starts_with(own));
+    let origins = if is_strict { &services.own_origin } else { &services.origins };
+    if request.method().is_safe() || origins.allow(request.headers()) {
         return next.run(request).await;
     }
     counted(&services, request, async |_| Problem::ForeignForm.text()).await

@@ -9,7 +9,7 @@ use axum::{
 use parking_lot::Mutex;
 
 use super::{
-    accounts::{Accounts, Programs, RateKey, Who},
+    accounts::{Accounts, Attempts, Passwords, Programs, RateKey, Who},
     bucket::Buckets,
     hub::Hub,
     layers::ChannelLayer,
@@ -22,7 +22,7 @@ use super::{
     room_pages::RoomPages,
     rooms::Rooms,
     scope::Scope,
-    settings::MetricsFor,
+    settings::{MetricsFor, SignUp},
     telemetry::Metrics,
     topics::Topics,
     transports::websocket::Backlog,
@@ -41,6 +41,9 @@ pub struct Services {
     pub leases: Arc<Leases>,
     pub layer: Arc<dyn ChannelLayer>,
     pub accounts: Arc<Accounts>,
+    pub passwords: Passwords,
+    pub attempts: Attempts,
+    pub sign_up: SignUp,
     pub programs: Programs,
     /// The `WebSocket`s of each address.
     pub by_household: Connections<Household>,
@@ -61,6 +64,8 @@ pub struct Services {
     pub proxies: Proxies,
     pub hosts: Hosts,
     pub origins: Origins,
+    /// Of forms that only the server's own pages may send, whatever the settings allow.
+    pub own_origin: Origins,
     /// Whether `WebSocket`s may agree on permessage-deflate.
     pub deflate: bool,
     pub limits: Limits,

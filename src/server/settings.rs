@@ -36,7 +36,7 @@ pub use room_events::{EventType, GroupTemplate, RoomEvents, TextKey};
 pub use sources::{ConfigFile, Flag, LOG_FORMAT_VARIABLE, LOG_VARIABLE, Loaded, Sources, TOKEN_VARIABLE};
 pub use types::{
     AllowedHost, AllowedOrigin, Backend, Durability, History, HostName, Invalid, Makes, MetricsFor, Origin, Pattern,
-    ProgramName, ProxyNetwork, PushToken, Secret, SerializerFormat, StoreUrl, SubProtocol, host_and_port,
+    ProgramName, ProxyNetwork, PushToken, Secret, SerializerFormat, SignUp, StoreUrl, SubProtocol, host_and_port,
 };
 
 use self::{
@@ -141,6 +141,8 @@ section! {
 section! {
     /// `[accounts]`
     AccountSettings, "accounts", accounts;
+    /// Who may make an account.
+    sign_up, "sign_up": SignUp = SignUp::Invite, text(str::parse);
     /// How long a session lasts that nobody uses.
     session, "session_days": Duration = Duration::from_hours(60 * 24), days(1..=3650);
 }

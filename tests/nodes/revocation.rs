@@ -1,6 +1,15 @@
 //! What is taken back from a person ends on all nodes, whichever way they are connected.
 
-use confab::server::settings::Backend;
+use std::sync::Arc;
+
+use confab::{
+    server::{
+        accounts::{AccountRecords, NewAccount, Purpose},
+        settings::Backend,
+        store::PostgresStore,
+    },
+    wire::Timestamp,
+};
 use reqwest::header::{HeaderMap, SET_COOKIE};
 use serde_json::json;
 
@@ -14,6 +23,7 @@ use crate::{
 
 on_each_backend! {
     who_gives_up_who_they_are_is_gone_from_all_nodes,
+    who_is_signed_out_on_one_node_is_gone_from_all_and_keeps_other_sessions,
 }
 
 const ANN: &str = "confab_guest=0123456789abcdef0123456789abcdef; confab_name=Ann";
@@ -99,5 +109,62 @@ async fn who_gives_up_who_they_are_is_gone_from_all_nodes(backend: Backend) {
         assert!(given.into_iter().any(|cookie| cookie.starts_with("confab_guest=") && !cookie.contains("Max-Age=0")));
         let body = page.text().await.expect("a body");
         assert!(!body.contains(you.as_str().expect("an id")) || body.contains("a member"), "the page is somebody else's");
+    }
+}
+
+/// The cookie of the session that an answer begins.
+fn session(headers: &HeaderMap) -> String {
+    let cookies = headers.get_all(SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
+    let mut sessions = cookies.filter(|cookie| cookie.starts_with("confab_session=") && !cookie.contains("Max-Age=0"));
+    sessions.next_back().and_then(|cookie| cookie.split(';').next()).expect("a session").to_owned()
+}
+
+async fn who_is_signed_out_on_one_node_is_gone_from_all_and_keeps_other_sessions(backend: Backend) {
+    const PASSWORD: &str = "correct horse battery";
+    let (redis, postgres) = (Redis::start().await, Postgres::shared().await);
+    let database = postgres.database().await;
+    let [here, there] = [node_on(backend, host(&redis), &database).await, node_on(backend, host(&redis), &database).await];
+    let post = async |node: &TestApp, path: &str, cookie: &str, form: &[(&str, &str)]| {
+        let form = browser().post(node.url(path)).header("cookie", cookie).form(form);
+        let answer = within("an answer", form.send()).await.expect("an answer");
+        assert_eq!(answer.status(), 303, "{path}");
+        answer.headers().clone()
+    };
+    // Somebody makes an account of hers on the store that both have.
+    let (store, _commits) = PostgresStore::open(&database.parse().expect("an address"), false).await.expect("the store");
+    let records = AccountRecords::new(Arc::new(store));
+    let (id, now) = ("a0000000000000001".to_owned(), Timestamp::now().as_millis());
+    let (handle, name) = ("zoe".parse().expect("a handle"), "Zoe".parse().expect("a name"));
+    let new = NewAccount { id: id.clone(), handle, name, is_administrator: false, password: None, subject: None };
+    records.create(&new, now).await.expect("an account");
+    let token = records.make_link(Purpose::Reset, Some(&id), now).await.expect("a link");
+    let reset = post(&here, &format!("/reset/{}", token.reveal()), "", &[("password", PASSWORD)]).await;
+    let desk = session(&reset);
+    let phone = session(&post(&there, "/login", "", &[("name", "Zoe"), ("password", PASSWORD)]).await);
+
+    let mut phones = Vec::new();
+    let mut desks = Vec::new();
+    for node in [&here, &there] {
+        phones.push(V1::with(node.address, "/room/s-a/", &[("cookie", &phone)]).await);
+        desks.push(V1::with(node.address, "/room/s-a/", &[("cookie", &desk)]).await);
+    }
+    for tab in phones.iter().chain(&desks) {
+        assert_eq!(tab.welcome["you"]["handle"], "zoe");
+    }
+    // From the desk, on the other node.
+    post(&here, "/account/", &desk, &[("do", "revoke_others")]).await;
+    for tab in phones {
+        closed({ tab }.closed().await);
+    }
+    for tab in &mut desks {
+        tab.ok(json!({"ping": {}})).await;
+    }
+    for node in [&here, &there] {
+        let back = V1::with(node.address, "/ws/", &[("cookie", &phone)]).await;
+        assert!(back.welcome["you"].get("handle").is_none());
+    }
+    post(&there, "/logout", &desk, &[("everywhere", "yes")]).await;
+    for tab in desks {
+        closed({ tab }.closed().await);
     }
 }

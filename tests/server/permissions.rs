@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use confab::server::{
+    accounts::Token,
     assets,
     routing::routes,
     settings::{History, Pattern, RoomRule, Settings, TokenRule},
@@ -14,6 +15,7 @@ use reqwest::{Client, Method, RequestBuilder, redirect};
 use serde_json::{Value, json};
 
 use crate::{
+    accounts::sign_in,
     app::{Http as _, TestApp, rule},
     clients::{UPGRADE, V1},
     within,
@@ -27,7 +29,7 @@ const ANN: &str = "confab_guest=0123456789abcdef0123456789abcdef";
 const BOB: &str = "confab_guest=fedcba9876543210fedcba9876543210";
 
 /// Who asks, in the order of the columns.
-const ASKERS: [&str; 7] = [
+const ASKERS: [&str; 8] = [
     "nobody known",
     "a guest",
     "a program",
@@ -35,10 +37,11 @@ const ASKERS: [&str; 7] = [
     "a wrong token",
     "a page of another site",
     "a name made to point here",
+    "somebody with an account",
 ];
 
 /// One guest and one program show what would let them in, but for where they come from.
-fn shows(asker: usize, request: RequestBuilder) -> RequestBuilder {
+fn shows(asker: usize, session: &str, request: RequestBuilder) -> RequestBuilder {
     match asker {
         0 => request,
         1 => request.header("cookie", ANN),
@@ -47,6 +50,7 @@ fn shows(asker: usize, request: RequestBuilder) -> RequestBuilder {
         4 => request.bearer_auth("wrong-0123456789abcdef"),
         5 => request.header("cookie", ANN).bearer_auth(ALL).header("origin", "https://evil.example"),
         6 => request.header("cookie", ANN).bearer_auth(ALL).header("host", "evil.example"),
+        7 => request.header("cookie", session),
         other => unreachable!("there is no asker {other}"),
     }
 }
@@ -79,17 +83,25 @@ enum Does {
 type Row = [u16; ASKERS.len()];
 
 /// A page that everybody may see.
-const SEEN: Row = [200, 200, 200, 200, 200, 200, 421];
+const SEEN: Row = [200, 200, 200, 200, 200, 200, 421, 200];
 /// A form that everybody may send but from another site.
-const FORM: Row = [303, 303, 303, 303, 303, 403, 421];
+const FORM: Row = [303, 303, 303, 303, 303, 403, 421, 303];
 /// What sends on to another address.
-const MOVED: Row = [308, 308, 308, 308, 308, 308, 421];
-const NOBODY: Row = [403, 403, 403, 403, 403, 403, 421];
+const MOVED: Row = [308, 308, 308, 308, 308, 308, 421, 308];
+/// Where there is nothing.
+const NOTHING: Row = [404, 404, 404, 404, 404, 404, 421, 404];
+const NO_FORM: Row = [404, 404, 404, 404, 404, 403, 421, 404];
+
+/// What is not for guests, and what somebody with an account gets.
+const fn members(status: u16) -> Row {
+    [403, 403, 403, 403, 403, 403, 421, status]
+}
+
 /// A WebSocket that everybody may have but from another site.
-const SOCKET: Row = [101, 101, 101, 101, 101, 403, 421];
+const SOCKET: Row = [101, 101, 101, 101, 101, 403, 421, 101];
 /// Where there is nothing but a WebSocket.
-const NO_PAGE: Row = [426, 426, 426, 426, 426, 426, 421];
-const PROGRAMS: Row = [401, 401, 200, 403, 401, 403, 421];
+const NO_PAGE: Row = [426, 426, 426, 426, 426, 426, 421, 426];
+const PROGRAMS: Row = [401, 401, 200, 403, 401, 403, 421, 401];
 
 /// Each address, what is done there, and what comes of it: in an open room, and in one that is closed to guests where it has one.
 fn table() -> BTreeMap<(&'static str, Does), (Row, Option<Row>)> {
@@ -101,20 +113,35 @@ fn table() -> BTreeMap<(&'static str, Does), (Row, Option<Row>)> {
         (("/me", Post), alike(FORM)),
         // It is about whoever asks: see `nobody_signs_somebody_else_out`.
         (("/me", Forget), alike(FORM)),
-        (("/room/", Get), alike([303, 303, 303, 303, 303, 303, 421])),
+        (("/room/", Get), alike([303, 303, 303, 303, 303, 303, 421, 303])),
         (("/room/{group}", Get), rooms(MOVED, MOVED)),
-        (("/room/{group}", Upgrade), rooms(SOCKET, NOBODY)),
-        (("/room/{group}/", Get), rooms(SEEN, NOBODY)),
-        (("/room/{group}/", Upgrade), rooms(SOCKET, NOBODY)),
-        (("/room/{group}/", Post), rooms(FORM, NOBODY)),
+        (("/room/{group}", Upgrade), rooms(SOCKET, members(101))),
+        (("/room/{group}/", Get), rooms(SEEN, members(200))),
+        (("/room/{group}/", Upgrade), rooms(SOCKET, members(101))),
+        (("/room/{group}/", Post), rooms(FORM, members(303))),
+        // Sign-up takes an invitation by default, and the form of the test has neither one nor a password.
+        (("/signup", Get), alike(SEEN)),
+        (("/signup", Post), alike(members(403))),
+        (("/login", Get), alike([200, 200, 200, 200, 200, 200, 421, 303])),
+        (("/login", Post), alike([422, 422, 422, 422, 422, 403, 421, 422])),
+        (("/logout", Get), alike(SEEN)),
+        (("/logout", Post), alike(FORM)),
+        (("/account/", Get), alike([303, 303, 303, 303, 303, 303, 421, 200])),
+        (("/account/", Post), alike([303, 303, 303, 303, 303, 403, 421, 422])),
+        (("/setup/{token}", Get), alike(NOTHING)),
+        (("/setup/{token}", Post), alike(NO_FORM)),
+        (("/reset/{token}", Get), alike(NOTHING)),
+        (("/reset/{token}", Post), alike(NO_FORM)),
+        (("/device/{token}", Get), alike(NOTHING)),
+        (("/device/{token}", Post), alike(NO_FORM)),
         (("/search/", Get), alike(SEEN)),
         (("/healthz", Get), alike([200; ASKERS.len()])),
         (("/readyz", Get), alike(SEEN)),
         (("/metrics", Get), alike(SEEN)),
         (("/api/v1/rooms", Get), alike(SEEN)),
-        (("/api/v1/rooms/{group}/messages", Get), rooms(SEEN, NOBODY)),
-        (("/api/v1/rooms/{group}/export", Get), rooms(SEEN, NOBODY)),
-        (("/api/v1/rooms/{group}/search", Get), rooms(SEEN, NOBODY)),
+        (("/api/v1/rooms/{group}/messages", Get), rooms(SEEN, members(200))),
+        (("/api/v1/rooms/{group}/export", Get), rooms(SEEN, members(200))),
+        (("/api/v1/rooms/{group}/search", Get), rooms(SEEN, members(200))),
         (("/api/v1/search", Get), alike(SEEN)),
         // What a rule says of guests does not hold for programs.
         (("/api/v1/groups/{group}/send", Post), rooms(PROGRAMS, PROGRAMS)),
@@ -127,22 +154,30 @@ fn table() -> BTreeMap<(&'static str, Does), (Row, Option<Row>)> {
     }
     for path in ["/ws/{group}", "/ws/{group}/", "/chat/{group}", "/chat/{group}/"] {
         table.insert((path, Get), rooms(NO_PAGE, NO_PAGE));
-        table.insert((path, Upgrade), rooms(SOCKET, NOBODY));
+        table.insert((path, Upgrade), rooms(SOCKET, members(101)));
     }
     for path in ["/ws/{kind}/{name}", "/ws/{kind}/{name}/"] {
         table.insert((path, Get), rooms(NO_PAGE, NO_PAGE));
-        table.insert((path, Upgrade), rooms(SOCKET, NOBODY));
+        table.insert((path, Upgrade), rooms(SOCKET, members(101)));
     }
     table
 }
 
 /// The address of a group.
 fn of_group(path: &str, group: &str) -> String {
-    path.replace("{kind}/{name}", &format!("room/{group}")).replace("{group}", group).replace("{channel}", "specific.nobody")
+    path.replace("{kind}/{name}", &format!("room/{group}"))
+        .replace("{group}", group)
+        .replace("{channel}", "specific.nobody")
+        .replace("{token}", &"0".repeat(64))
 }
 
 fn client() -> Client {
     Client::builder().no_proxy().redirect(redirect::Policy::none()).build().expect("a client")
+}
+
+/// The cookie of a fresh session of somebody.
+async fn signed_in(app: &TestApp) -> String {
+    sign_in(app, "a0000000000000001", "zoe", &Token::fresh().reveal()[..32]).await
 }
 
 async fn status(request: RequestBuilder) -> u16 {
@@ -179,9 +214,11 @@ async fn each_address_answers_everybody_as_the_table_says() {
             Does::Upgrade => "upgrade",
             Does::Post | Does::Forget => "POST",
         };
+        // The one before may have signed out.
+        let session = signed_in(&app).await;
         for (group, row) in [("open", Some(open)), ("closed", closed)] {
             for (asker, expected) in row.into_iter().flatten().enumerate() {
-                let found = status(shows(asker, request(&app, &client, path, does, group))).await;
+                let found = status(shows(asker, &session, request(&app, &client, path, does, group))).await;
                 if found != expected {
                     wrong.push(format!("{name} {path} of {group} by {}: {found}, not {expected}", ASKERS[asker]));
                 }
@@ -199,7 +236,7 @@ async fn nobody_signs_somebody_else_out() {
         let form = client()
             .post(app.url("/me"))
             .form(&[("forget", "yes"), ("id", ann.welcome["you"]["id"].as_str().unwrap_or_default())]);
-        assert_eq!(status(shows(asker, form)).await, expected, "{name}");
+        assert_eq!(status(shows(asker, &signed_in(&app).await, form)).await, expected, "{name}");
         if asker == 1 {
             assert_eq!(ann.closed().await.0, 4501);
         } else {
@@ -235,11 +272,12 @@ async fn each_address_and_method_is_in_the_table_and_others_are_not_answered() {
     }
     rows.retain(|(_, does), _| !matches!(does, Does::Upgrade | Does::Forget));
     assert!(rows.is_empty(), "there are no such addresses: {:?}", rows.keys().map(|(path, _)| path).collect::<Vec<_>>());
+    let session = signed_in(&app).await;
     // The files of the site are everybody's.
     for path in assets::paths() {
         let url = app.url(&path.replace("{build}", "x").replace("{*path}", "nothing"));
         for (asker, name) in ASKERS.iter().enumerate() {
-            let found = status(shows(asker, client.get(&url))).await;
+            let found = status(shows(asker, &session, client.get(&url))).await;
             let there = if path.contains('{') { 404 } else { 200 };
             assert_eq!(found, if asker == 6 { 421 } else { there }, "GET {path} by {name}");
         }

@@ -5,14 +5,18 @@
 //! account is known by a session, a token in a cookie of which the server keeps the digest. A program that pushes over the HTTP API is known by
 //! its token, which the settings have.
 //!
+//! Passwords are hashed by `password` and counted by `attempts` where they are wrong.
+//!
 //! `who` says which of them somebody is, `directory` finds it out and is the only one that makes accounts and begins and ends sessions, on
 //! the tables of `records`.
 
 mod asker;
+mod attempts;
 mod cookies;
 mod directory;
 mod guest;
 mod handle;
+mod password;
 mod program;
 mod records;
 
@@ -20,11 +24,13 @@ mod token;
 mod who;
 
 pub use asker::{Asker, Kind};
+pub use attempts::Attempts;
 pub use directory::Accounts;
 pub use guest::{Guest, RateKey};
 pub use handle::{Handle, InvalidHandle};
+pub use password::{Busy, InvalidPassword, Password, Passwords};
 pub use program::{Program, Programs, Unknown};
-pub use records::{Account, AccountRecords, CreateError, Device, NewAccount};
+pub use records::{Account, AccountRecords, CreateError, Device, NewAccount, Purpose};
 
 pub use token::{Token, TokenDigest};
 pub use who::{SignedIn, Who};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Handle, TokenDigest};
+use super::{Handle, Token, TokenDigest};
 use crate::{
     server::store::{Records, Row, Statement, StoreError, Value},
     wire::PersonName,
@@ -38,6 +38,13 @@ const OF_ACCOUNT: &str = "SELECT id, device, created_at, used_at FROM sessions W
     ORDER BY used_at DESC, id";
 const END: &str = "DELETE FROM sessions WHERE account_id = $1 AND id = $2 RETURNING id";
 const END_ALL: &str = "DELETE FROM sessions WHERE account_id = $1 AND id <> $2 RETURNING id";
+const SET_PASSWORD: &str = "UPDATE accounts SET password = $2 WHERE id = $1";
+const ADMINISTRATORS: &str = "SELECT id FROM accounts WHERE administrator AND deactivated_at IS NULL LIMIT 1";
+const MAKE_LINK: &str = "INSERT INTO links (digest, purpose, account_id, ends_at) VALUES ($1, $2, $3, $4)";
+const DROP_LINKS: &str = "DELETE FROM links WHERE purpose = $1 AND (account_id = CAST($2 AS text) OR account_id IS NULL AND CAST($2 AS text) IS NULL)";
+const LINK: &str = "SELECT account_id FROM links WHERE digest = $1 AND purpose = $2 AND ends_at > $3";
+const SPEND: &str = "DELETE FROM links WHERE digest = $1 AND purpose = $2 AND ends_at > $3 RETURNING account_id";
+const FORGET_LINKS: &str = "DELETE FROM links WHERE ends_at <= $1";
 const FORGET_ENDED: &str = "DELETE FROM sessions WHERE ends_at <= $1";
 
 /// See the [module](self).
@@ -104,6 +111,37 @@ pub struct Device {
     pub device: String,
     pub created_at: i64,
     pub used_at: i64,
+}
+
+/// What a link is for that says once who somebody is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The first administrator makes their account.
+    SetUp,
+    /// Somebody takes another password.
+    Reset,
+    /// Somebody signs in on another device.
+    Device,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::SetUp => "setup",
+            Self::Reset => "reset",
+            Self::Device => "device",
+        }
+    }
+
+    /// How long it is good, in milliseconds.
+    fn lifetime(self) -> i64 {
+        const HOUR: i64 = 60 * 60 * 1_000;
+        match self {
+            Self::SetUp => 7 * 24 * HOUR,
+            Self::Reset => 24 * HOUR,
+            Self::Device => 4 * HOUR,
+        }
+    }
 }
 
 impl AccountRecords {
@@ -243,9 +281,55 @@ impl AccountRecords {
         ids(&self.0.write_one(Statement::new(END_ALL, [account.into(), but.into()])).await?.rows)
     }
 
-    /// Deletes the sessions that have come to their end.
+    /// Deletes the sessions and links that have come to their end.
     pub(super) async fn forget_ended(&self, now: i64) -> Result<(), StoreError> {
-        self.changes(Statement::new(FORGET_ENDED, [now.into()])).await.map(|_| ())
+        let forget = [FORGET_ENDED, FORGET_LINKS].map(|sql| Statement::new(sql, [now.into()]));
+        self.0.write(forget.to_vec()).await.map(|_| ())
+    }
+
+    /// # Errors
+    /// It cannot be written now.
+    pub async fn set_password(&self, id: &str, hash: &str) -> Result<(), StoreError> {
+        self.changes(Statement::new(SET_PASSWORD, [id.into(), hash.into()])).await.map(|_| ())
+    }
+
+    /// Whether anybody administers the server.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn has_administrator(&self) -> Result<bool, StoreError> {
+        Ok(!self.0.query(ADMINISTRATORS, &[]).await?.is_empty())
+    }
+
+    /// Makes a link for somebody, or for whoever sets the server up. It stands for the one before.
+    ///
+    /// # Errors
+    /// It cannot be written now.
+    pub async fn make_link(&self, purpose: Purpose, account: Option<&str>, now: i64) -> Result<Token, StoreError> {
+        let token = Token::fresh();
+        let (name, account): (Value, Value) = (purpose.as_str().into(), account.into());
+        let drop = Statement::new(DROP_LINKS, [name.clone(), account.clone()]);
+        let values = [bytes(token.digest()), name, account, (now + purpose.lifetime()).into()];
+        self.0.write(vec![drop, Statement::new(MAKE_LINK, values)]).await?;
+        Ok(token)
+    }
+
+    /// Whom a link is for, if it is good; spends nothing.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn link(&self, token: &Token, purpose: Purpose, now: i64) -> Result<Option<Option<String>>, StoreError> {
+        let values = [bytes(token.digest()), purpose.as_str().into(), now.into()];
+        self.0.query(LINK, &values).await?.first().map(|row| row.get(0)).transpose()
+    }
+
+    /// Whom a link is for, which is good no more: of several who ask for it at once one is told.
+    ///
+    /// # Errors
+    /// It cannot be written now.
+    pub async fn spend(&self, token: &Token, purpose: Purpose, now: i64) -> Result<Option<Option<String>>, StoreError> {
+        let values = [bytes(token.digest()), purpose.as_str().into(), now.into()];
+        self.0.write_one(Statement::new(SPEND, values)).await?.rows.first().map(|row| row.get(0)).transpose()
     }
 
     async fn changes(&self, statement: Statement) -> Result<bool, StoreError> {

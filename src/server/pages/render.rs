@@ -222,9 +222,18 @@ mod tests {
     async fn what_is_filled_in_is_the_page_that_is_rendered_for_each_of_two_hundred_readers() {
         // Another test may have done so.
         let _ = any_spawner::Executor::init_tokio();
-        let people = people(200);
+        for has_account in [false, true] {
+            what_is_filled_in_is_rendered(has_account).await;
+        }
+    }
+
+    async fn what_is_filled_in_is_rendered(has_account: bool) {
+        let mut people = people(200);
         let shown = room(&people);
-        let stand_in = StandIn::new();
+        for person in people.iter_mut().filter(|_| has_account) {
+            person.handle = Some(format!("{}\"<&", person.name));
+        }
+        let stand_in = StandIn::new(has_account);
         let page = page_of(stand_in.you.clone(), stand_in.form_key.clone(), shown.clone());
         let template = template(page, &stand_in, &shown.0.messages, &shown.1.people).await.expect("a page");
         let mut filled = 0;
@@ -258,7 +267,7 @@ mod tests {
             let (you, list) = (you.clone(), list(&people));
             Page::Lobby(LobbyPage { you, list, name: String::new(), first: true, mistake: None, alike: None })
         };
-        let stand_in = StandIn::new();
+        let stand_in = StandIn::new(false);
         let template = template(lobby(&stand_in.you), &stand_in, &[], &[]).await.expect("a page");
         for reader in &people {
             assert!(template.is_for(reader, false));

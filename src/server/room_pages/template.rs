@@ -30,8 +30,9 @@ pub(in crate::server) struct StandIn {
 }
 
 impl StandIn {
-    pub(in crate::server) fn new() -> Self {
-        let you = Person { id: random::hex_128(), name: random::hex_128(), handle: None };
+    pub(in crate::server) fn new(has_account: bool) -> Self {
+        let handle = has_account.then(random::hex_128);
+        let you = Person { id: random::hex_128(), name: random::hex_128(), handle };
         Self { you, form_key: random::fresh_key() }
     }
 }
@@ -60,6 +61,7 @@ enum Own {
     FormKey,
     Id,
     Name(Writing),
+    Handle(Writing),
     Initial,
     Hue,
     /// The class of a row whose author is this one.
@@ -73,6 +75,7 @@ impl Own {
             Self::FormKey => into.push_str(form_key.as_str()),
             Self::Id => into.push_str(&reader.id),
             Self::Name(writing) => writing.write(&reader.name, into),
+            Self::Handle(writing) => writing.write(reader.handle.as_deref().unwrap_or_default(), into),
             Self::Initial => into.push_str(&words(&initial(&reader.name))),
             Self::Hue => into.push_str(&hue(&reader.id)),
             Self::Mine(author) if *author == reader.id => into.push_str(MINE),
@@ -136,6 +139,14 @@ impl Template {
                 end: start + text.len(),
                 what: what(&html[..start]),
             }));
+        }
+        if let Some(handle) = &stand_in.you.handle {
+            let own = |(start, text): (usize, &str)| Place {
+                start,
+                end: start + text.len(),
+                what: Own::Handle(Writing::after(&html[..start])),
+            };
+            places.extend(html.match_indices(&**handle).map(own));
         }
         // The reader's face stands in the bar, before anything that people have written.
         let me = html.find("popovertarget=\"me\"")?;

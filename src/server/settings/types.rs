@@ -124,6 +124,25 @@ pub enum SerializerFormat {
 
 word!(SerializerFormat, r#""msgpack" or "json" is needed"#, "msgpack" => Msgpack, "json" => Json);
 
+/// Who may make an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignUp {
+    /// Whoever has an invitation.
+    Invite,
+    /// Everybody.
+    Open,
+    /// Nobody: administrators make them.
+    Closed,
+}
+
+word!(
+    SignUp,
+    r#""invite", "open" or "closed" is needed"#,
+    "invite" => Invite,
+    "open" => Open,
+    "closed" => Closed
+);
+
 /// Who may read the server's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricsFor {

@@ -25,4 +25,4 @@ pub use memory::MemoryStore;
 pub use postgres::{OpenError as PostgresOpenError, PostgresStore, PostgresUrl};
 pub use records::{FromValue, Records, Results, Row, Statement, Value, Written};
 pub use search::Search;
-pub use sqlite::{CopyError, Durability, Holdings, OpenError, SqliteStore, backup, restore};
+pub use sqlite::{Beside, CopyError, Durability, Holdings, OpenError, SqliteStore, backup, restore};

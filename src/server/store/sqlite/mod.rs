@@ -57,6 +57,7 @@ use crate::{
 };
 
 mod bell;
+mod beside;
 mod checkpoint;
 mod condition;
 mod copy;
@@ -69,6 +70,7 @@ mod search;
 mod still;
 mod writer;
 
+pub use beside::Beside;
 pub use copy::{CopyError, Holdings, backup, restore};
 pub use error::OpenError;
 
@@ -124,6 +126,14 @@ impl Running {
 }
 
 impl SqliteStore {
+    /// Looks whether no server has the folder, which is made when missing.
+    ///
+    /// # Errors
+    /// One has it, or it cannot be used.
+    pub fn is_free(folder: &Path) -> Result<(), OpenError> {
+        FolderLock::take(folder).map(drop)
+    }
+
     /// Opens the store in `folder`, which is made when missing, readable for its owner alone; returns it and the end on
     /// which its commits arrive.
     ///
