@@ -13,5 +13,7 @@ mod harness;
 mod matrix;
 #[path = "peers/python.rs"]
 mod python;
+#[path = "peers/sessions.rs"]
+mod sessions;
 #[path = "support/mod.rs"]
 mod support;

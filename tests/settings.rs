@@ -12,7 +12,7 @@ use std::{
 
 use confab::server::settings::{
     AllowedHost, AllowedOrigin, Backend, ConfigFile, Durability, Flag, History, LARGEST_MESSAGE, Limits, Loaded, MetricsFor,
-    RedisHost, SerializerFormat, Settings, SignUp, Sources, StoreUrl, TokenRule, known_keys,
+    RedisHost, SerializerFormat, SessionEngine, Settings, SignUp, Sources, StoreUrl, TokenRule, known_keys,
 };
 
 const CHECKED_IN: &str = include_str!("../Leptos.toml");
@@ -218,7 +218,7 @@ fn variables_write_texts_and_numbers_plainly_and_the_rest_as_json() {
         &[],
     )
     .unwrap();
-    let Settings { server, store, accounts, channel_layers, rooms, tokens, limits } = &loaded.settings;
+    let Settings { server, store, accounts, channel_layers, rooms, tokens, limits, .. } = &loaded.settings;
     assert_eq!(store.durability, Durability::Process);
     assert_eq!(accounts.session, Duration::from_hours(24));
     assert_eq!(limits.message_bytes, 5, "the key's own variable goes over that of its section");
@@ -683,6 +683,11 @@ fn all_mistakes_of_all_sources_are_told_at_once() {
 
 /// Settings with a secret in each place that can have one, all of them the word `hush`.
 const SECRETS: &str = r#"
+    [accounts.django]
+    secret_key = "hush"
+    secret_key_fallbacks = ["hush", "hush"]
+    database = "postgres://me:hush@db/site"
+    cache = "redis://:hush@cache:6379/1"
     [channel_layers.default]
     hosts = [
         "redis://me:hush@a:6379/0", "redis://:hush@b", "redis://hush@c", "redis://d?password=hush&db=1", "unix://:hush@/e",
@@ -701,9 +706,13 @@ fn secrets_are_printed_nowhere() {
     }
     let shown = |line: &str| assert!(effective.lines().any(|other| other == line), "{line}\nin\n{effective}");
     shown(
-        r#"hosts = ["redis://me:***@a:6379/0", "redis://:***@b:6379/0", "redis://***@c:6379/0", "redis://:***@d:6379/1", "unix://:***@/e?db=0", "redis://:***@f:6379/0", "redis://me:***@g:6379/0", { sentinels = ["redis://:***@h:1"], master_name = "m", username = "me", password = "***", db = 0, ssl = false }]  # from Leptos.toml:3"#,
+        r#"hosts = ["redis://me:***@a:6379/0", "redis://:***@b:6379/0", "redis://***@c:6379/0", "redis://:***@d:6379/1", "unix://:***@/e?db=0", "redis://:***@f:6379/0", "redis://me:***@g:6379/0", { sentinels = ["redis://:***@h:1"], master_name = "m", username = "me", password = "***", db = 0, ssl = false }]  # from Leptos.toml:8"#,
     );
-    shown(r#"symmetric_encryption_keys = ["***", "***"]  # from Leptos.toml:8"#);
+    shown(r#"symmetric_encryption_keys = ["***", "***"]  # from Leptos.toml:13"#);
+    shown(r#"secret_key = "***"  # from Leptos.toml:3"#);
+    shown(r#"secret_key_fallbacks = ["***", "***"]  # from Leptos.toml:4"#);
+    shown(r#"database = "postgres://me:***@db/site"  # from Leptos.toml:5"#);
+    shown(r#"cache = "redis://:***@cache:6379/1"  # from Leptos.toml:6"#);
 }
 
 #[test]
@@ -714,6 +723,32 @@ fn a_database_is_shown_without_its_password() {
     let shown = settings.store.url.to_string();
     assert_eq!(shown, "postgres://me:***@db:5433/confab?sslmode=require");
     assert!(!format!("{:?}", settings.store).contains("hush"));
+}
+
+#[test]
+fn a_project_of_django_is_set_whole_or_not_at_all() {
+    for (lines, mistake) in [
+        ("database = \"db.sqlite3\"", "Leptos.toml:2: accounts.django.database needs accounts.django.secret_key beside it"),
+        ("secret_key = \"a\"", "Leptos.toml:2: accounts.django.secret_key needs accounts.django.database beside it"),
+        (
+            "secret_key = \"a\"\ndatabase = \"db.sqlite3\"\nengine = \"cache\"",
+            r#"Leptos.toml:4: accounts.django.engine is "cache" and needs accounts.django.cache beside it"#,
+        ),
+        ("engine = \"file\"", r#"accounts.django.engine cannot be "file": "db", "cache", "cached_db" or "signed_cookies""#),
+        ("user_table = \"a\\\"; DROP\"", "accounts.django.user_table cannot be"),
+        ("username = \"\"", "accounts.django.username cannot be \"\": the name of a table or a column"),
+        ("cookie_name = \"confab_session\"", "are Confab's own cookies"),
+        ("cookie_age = 0", "accounts.django.cookie_age cannot be 0: a whole number from 1"),
+        ("secret_keys = []", "did you mean accounts.django.secret_key?"),
+    ] {
+        let mistakes = load(&format!("[accounts.django]\n{lines}\n"), &[], &[]).err().unwrap();
+        assert!(mistakes.contains(mistake), "{mistakes}");
+    }
+    let file = "[accounts.django]\ndatabase = \"db.sqlite3\"\n";
+    let django = load(file, &[("CONFAB_ACCOUNTS__DJANGO__SECRET_KEY", "a")], &[]).unwrap().settings.django;
+    assert_eq!(django.secret_key.map(|key| key.reveal().to_owned()).as_deref(), Some("a"));
+    let engine = "engine = \"django.contrib.sessions.backends.signed_cookies\"";
+    assert_eq!(settings(&format!("[accounts.django]\n{engine}")).django.engine, SessionEngine::SignedCookies);
 }
 
 #[test]
@@ -731,6 +766,11 @@ fn mistakes_do_not_show_secrets() {
         ("[channel_layers.default]\nsymmetric_encryption_keys = \"hush\"\n", "symmetric_encryption_keys must be a list"),
         ("[channel_layers.default]\nsymmetric_encryption_keys = [\"hush]\n", "this is not TOML"),
         ("[channel_layers.default]\nsymmetric_encryption_key = [\"hush\"]\n", "did you mean"),
+        ("[accounts.django]\nsecret_key = [\"hush\"]\n", "secret_key must be a text"),
+        ("[accounts.django]\nsecret_key = \"hush\"\n", "needs accounts.django.database beside it"),
+        ("[accounts.django]\nsecret_key_fallbacks = \"hush\"\n", "secret_key_fallbacks must be a list"),
+        ("[accounts.django]\ndatabase = \"mysql://me:hush@db/site\"\n", r#"database cannot be "mysql://me:***@db/site""#),
+        ("[accounts.django]\ncache = \"me:hush@cache\"\n", r#"cache cannot be "me:***@cache": "#),
     ] {
         let mistakes = load(file, &[], &[]).err().unwrap();
         assert!(mistakes.contains(expected) && !mistakes.contains("hush"), "{mistakes}");

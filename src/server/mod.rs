@@ -180,7 +180,7 @@ async fn start(
 ) -> Result<(Arc<Services>, Arc<dyn Log>), Error> {
     // Leptos renders on this runtime. The only error is that a server in the same process has said so before.
     let _ = Executor::init_tokio();
-    let Settings { server, store, accounts, channel_layers, rooms, tokens, limits } = settings;
+    let Settings { server, store, accounts, channel_layers, rooms, tokens, limits, .. } = settings;
     let metrics = Metrics::default();
     let unmeasured = Arc::clone(&layer);
     let layer: Arc<dyn ChannelLayer> = Arc::new(Measured::new(layer, metrics.sends.clone()));

@@ -19,6 +19,7 @@ use std::{
 
 use crate::wire::Group;
 
+mod django;
 mod effective;
 mod hosts;
 mod keys;
@@ -29,6 +30,7 @@ mod sources;
 mod types;
 mod values;
 
+pub use django::{CookieName, DjangoDatabase, SessionEngine, SqlName};
 pub use hosts::{Login, RedisHost, RedisPlace, RedisServer, SentinelMaster};
 pub use keys::known_keys;
 pub use mistakes::{Mistake, Mistakes, Place};
@@ -40,6 +42,7 @@ pub use types::{
 };
 
 use self::{
+    django::{optional, optional_redis, optional_secret, secrets, shown_optional, shown_redis},
     keys::{
         Form, HOUR, Key, MOST, PROXIES, TEXTS, YEAR, address, channel_capacity, folder, form, message_bytes, prefix, read,
         redis_hosts, section, show, shown_capacities, shown_folder, shown_hosts,
@@ -62,6 +65,7 @@ pub struct Settings {
     /// The programs that may push over the HTTP API; no two have the same token.
     pub tokens: Vec<TokenRule>,
     pub limits: Limits,
+    pub django: DjangoSettings,
 }
 
 impl Settings {
@@ -81,6 +85,7 @@ impl Default for Settings {
             rooms: vec![RoomRule::default()],
             tokens: Vec::new(),
             limits: Limits::default(),
+            django: DjangoSettings::default(),
         }
     }
 }
@@ -270,4 +275,43 @@ section! {
     topics_per_connection, "topics_per_connection": Option<NonZeroUsize> = NonZeroUsize::new(100), limit(MOST);
     /// How much may wait for a reader that does not keep up before it is closed with 4001.
     backlog_bytes, "backlog_bytes": Option<NonZeroUsize> = NonZeroUsize::new(1 << 20), limit(MOST);
+}
+
+section! {
+    /// `[accounts.django]`: a Django project whose sessions are understood.
+    DjangoSettings, "accounts.django", django;
+    /// The project's `SECRET_KEY`; none: there is no project.
+    secret_key, "secret_key": Option<Secret> = None, own(Form::Text, optional_secret, shown_optional);
+    /// The project's `SECRET_KEY_FALLBACKS`.
+    secret_key_fallbacks, "secret_key_fallbacks": Vec<Secret> = Vec::new(),
+        own(Form::Json, secrets, |secrets: &[Secret]| list(secrets.iter().map(quoted)));
+    /// The project's `SESSION_ENGINE`.
+    engine, "engine": SessionEngine = SessionEngine::default(), text(str::parse);
+    /// The database with the project's users, and its sessions where they are in one.
+    database, "database": Option<DjangoDatabase> = None, own(Form::Text, optional, shown_optional);
+    /// The Redis of the project's `SESSION_CACHE_ALIAS`. Only the engine `cache` reads it.
+    cache, "cache": Option<RedisHost> = None, own(Form::Text, optional_redis, shown_redis);
+    /// The `KEY_PREFIX` of that cache.
+    cache_key_prefix, "cache_key_prefix": String = String::new(), text(|text| Ok::<_, Invalid>(text.to_owned()));
+    /// The `VERSION` of that cache.
+    cache_version, "cache_version": u32 = 1, whole(0..=MOST);
+    /// The project's `SESSION_COOKIE_NAME`.
+    cookie_name, "cookie_name": CookieName = "sessionid".parse().expect("a name"), text(str::parse); // never: letters
+    /// The project's `SESSION_COOKIE_AGE`, in seconds: for signed cookies alone, the others keep how long they are good for.
+    cookie_age, "cookie_age": Duration = Duration::from_secs(14 * 24 * HOUR), seconds(1..=YEAR);
+    /// The salt of what the engine signs, where the project has a class of its own for sessions; none: that of Django's.
+    session_salt, "session_salt": Option<String> = None, own(Form::Text, optional, shown_optional);
+    /// Who may have let somebody in: the project's `AUTHENTICATION_BACKENDS`.
+    authentication_backends, "authentication_backends": Vec<String> = vec!["django.contrib.auth.backends.ModelBackend".to_owned()],
+        list(TEXTS);
+    /// The table of the sessions.
+    session_table, "session_table": SqlName = "django_session".parse().expect("a name"), text(str::parse); // never: letters
+    /// The table of the users, and the columns in it; those that a table of the project's own does not have are none.
+    user_table, "user_table": SqlName = "auth_user".parse().expect("a name"), text(str::parse); // never: letters
+    user_id, "user_id": SqlName = "id".parse().expect("a name"), text(str::parse); // never: letters
+    username, "username": SqlName = "username".parse().expect("a name"), text(str::parse); // never: letters
+    password, "password": SqlName = "password".parse().expect("a name"), text(str::parse); // never: letters
+    first_name, "first_name": Option<SqlName> = "first_name".parse().ok(), own(Form::Text, optional, shown_optional);
+    last_name, "last_name": Option<SqlName> = "last_name".parse().ok(), own(Form::Text, optional, shown_optional);
+    is_active, "is_active": Option<SqlName> = "is_active".parse().ok(), own(Form::Text, optional, shown_optional);
 }

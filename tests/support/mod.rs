@@ -18,6 +18,7 @@ use std::{
 
 pub mod django;
 pub mod peer;
+pub mod people;
 pub mod postgres;
 pub mod process;
 pub mod redis;

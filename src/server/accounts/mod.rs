@@ -14,6 +14,8 @@ mod asker;
 mod attempts;
 mod cookies;
 mod directory;
+pub mod django;
+mod foreign;
 mod guest;
 mod handle;
 mod password;

@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    AccountSettings, GroupTemplate, LARGEST_MESSAGE, LayerSettings, Limits, Pattern, RedisHost, RoomEvents, RoomRule,
-    ServerSettings, Settings, StoreSettings, TokenRule, hosts,
+    AccountSettings, DjangoSettings, GroupTemplate, LARGEST_MESSAGE, LayerSettings, Limits, Pattern, RedisHost, RoomEvents,
+    RoomRule, ServerSettings, Settings, StoreSettings, TokenRule, hosts,
     mistakes::{Mistake, Mistakes},
     room_events,
     show::{list, quoted, rooms, table, tokens},
@@ -175,9 +175,17 @@ pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
         Key { path: "rooms", form: Form::Json, set: |s, n| room_rules(n).map(|v| s.rooms = v), show: |s| rooms(&s.rooms) },
         Key { path: "tokens", form: Form::Json, set: |s, n| token_rules(n).map(|v| s.tokens = v), show: |s| tokens(&s.tokens) },
     ];
-    [ServerSettings::KEYS, StoreSettings::KEYS, AccountSettings::KEYS, LayerSettings::KEYS, LISTS, Limits::KEYS]
-        .into_iter()
-        .flatten()
+    [
+        ServerSettings::KEYS,
+        StoreSettings::KEYS,
+        AccountSettings::KEYS,
+        DjangoSettings::KEYS,
+        LayerSettings::KEYS,
+        LISTS,
+        Limits::KEYS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 pub(super) const PROXIES: &str = r#"a list of addresses, like ["127.0.0.1", "10.0.0.0/8"]"#;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ffi::OsString, io, path::Path, sync::Arc};
 
 use super::{
-    Settings,
+    Settings, django,
     keys::{Form, Key, keys, known_keys, names_in, sections},
     mistakes::{Mistake, Mistakes, Place, nearest},
     values::{Node, Raw},
@@ -80,7 +80,8 @@ impl Sources {
         for Flag { name, key, value } in self.flags {
             draft.apply(&Node { path: key.to_owned(), place: Place::Flag(name), raw: Raw::Text(value) });
         }
-        draft.mistakes.or(draft.loaded)
+        let loaded = draft.mistakes.or(draft.loaded)?;
+        django::check(&loaded.settings, |key| loaded.origin(key).cloned()).or(loaded)
     }
 }
 

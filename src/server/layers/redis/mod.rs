@@ -15,6 +15,7 @@ pub use codec::Serializer;
 pub use core::RedisCoreLayer;
 pub use host::Host;
 pub use pubsub::RedisPubSubLayer;
+pub(in crate::server) use shard::{Shard, told};
 
 /// What the names of attached sinks begin with.
 const SINK: &str = "confab";

@@ -58,7 +58,7 @@ impl Script {
 }
 
 /// A server, as long as somebody uses it.
-pub(super) struct Shard {
+pub(in crate::server) struct Shard {
     source: Arc<Source>,
     queue: mpsc::Sender<Job>,
     health: Arc<Health>,
@@ -94,7 +94,7 @@ impl Shard {
     ///
     /// # Errors
     /// The address is none.
-    pub(super) fn start(host: Host, scripts: &[&'static str]) -> Result<Self, LayerError> {
+    pub(in crate::server) fn start(host: Host, scripts: &[&'static str]) -> Result<Self, LayerError> {
         let source = Arc::new(Source::new(host).map_err(|cause| LayerError::Unavailable(cause.into()))?);
         let trouble = Mutex::new(Some(format!("{} is not connected yet", source.host())));
         let health = Arc::new(Health { trouble, generation: watch::Sender::new(0) });
@@ -128,7 +128,7 @@ impl Shard {
     ///
     /// # Errors
     /// [`LayerError::Unavailable`]: the server is away, was lost before it answered, or refused.
-    pub(super) async fn query(&self, cmd: Cmd) -> Result<Value, LayerError> {
+    pub(in crate::server) async fn query(&self, cmd: Cmd) -> Result<Value, LayerError> {
         self.submit(cmd).await?.value().await
     }
 
@@ -171,7 +171,7 @@ fn closed() -> LayerError {
 }
 
 /// What is behind an error, to be told to several.
-pub(super) fn told(error: &LayerError) -> String {
+pub(in crate::server) fn told(error: &LayerError) -> String {
     match error {
         LayerError::Unavailable(cause) => cause.to_string(),
         other => other.to_string(),

@@ -42,7 +42,7 @@ impl PostgresUrl {
         &self.text
     }
 
-    pub(super) fn config(&self) -> &Config {
+    pub(in crate::server) fn config(&self) -> &Config {
         &self.config
     }
 
@@ -50,7 +50,7 @@ impl PostgresUrl {
     ///
     /// # Errors
     /// The certificates to be trusted cannot be read.
-    pub(super) fn tls(&self) -> Result<MakeRustlsConnect, String> {
+    pub(in crate::server) fn tls(&self) -> Result<MakeRustlsConnect, String> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
         let builder = builder.map_err(|cause| cause.to_string())?;

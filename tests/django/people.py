@@ -1,0 +1,92 @@
+"""The people of the project, driven by JSON lines: each line on standard input is a command, {"do": NAME, ...}, and gets one line on
+standard output, {"ok": ...} or {"error": ...}. What is done is done by Django, in the project's own database and cache."""
+
+import ast
+import base64
+import importlib
+import json
+import os
+import pickle
+import sys
+
+import django
+import jwt
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.contrib.auth import get_user_model  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.test import Client  # noqa: E402
+
+User = get_user_model()
+CLIENTS = {}
+
+
+def store(cookie):
+    return importlib.import_module(settings.SESSION_ENGINE).SessionStore(cookie)
+
+
+def migrate():
+    call_command("migrate", verbosity=0, run_syncdb=True)
+
+
+def add(username, **fields):
+    return str(User.objects.create_user(username, password="first", **fields).pk)
+
+
+def login(username, password):
+    """The value of the cookie; none where Django lets nobody in."""
+    client = Client()
+    if client.login(username=username, password=password):
+        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+        CLIENTS[cookie] = client
+        return cookie
+
+
+def logout(cookie):
+    CLIENTS.pop(cookie).logout()
+
+
+def change(username, **fields):
+    User.objects.filter(**{User.USERNAME_FIELD: username}).update(**fields)
+
+
+def password(username, new):
+    user = User.objects.get_by_natural_key(username)
+    user.set_password(new)
+    user.save()
+
+
+def remember(cookie, literal):
+    """Puts a value of Python's into a session; the value of the cookie then."""
+    session = store(cookie)
+    session["something"] = ast.literal_eval(literal)
+    session.save()
+    return session.session_key
+
+
+def expire(cookie, seconds):
+    session = store(cookie)
+    session.set_expiry(seconds)
+    session.save()
+
+
+def pickled(literal, protocol):
+    return base64.b64encode(pickle.dumps(ast.literal_eval(literal), protocol)).decode()
+
+
+def token(claims, key, algorithm, headers=None):
+    return jwt.encode(claims, key, algorithm=algorithm, headers=headers)
+
+
+COMMANDS = {f.__name__: f for f in (migrate, add, login, logout, change, password, remember, expire, pickled, token)}
+
+for line in sys.stdin:
+    command = json.loads(line)
+    try:
+        answer = {"ok": COMMANDS[command.pop("do")](**command)}
+    except Exception as error:
+        answer = {"error": repr(error)}
+    print(json.dumps(answer), flush=True)
