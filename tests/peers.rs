@@ -17,3 +17,5 @@ mod python;
 mod sessions;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "peers/tokens.rs"]
+mod tokens;

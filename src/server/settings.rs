@@ -22,6 +22,7 @@ use crate::wire::Group;
 mod django;
 mod effective;
 mod hosts;
+mod jwt;
 mod keys;
 mod mistakes;
 mod room_events;
@@ -32,6 +33,7 @@ mod values;
 
 pub use django::{CookieName, DjangoDatabase, SessionEngine, SqlName};
 pub use hosts::{Login, RedisHost, RedisPlace, RedisServer, SentinelMaster};
+pub use jwt::{JwtAlgorithm, JwtKey, JwtKeys, JwtRule, read_key_file, read_key_set};
 pub use keys::known_keys;
 pub use mistakes::{Mistake, Mistakes, Place};
 pub use room_events::{EventType, GroupTemplate, RoomEvents, TextKey};
@@ -66,6 +68,8 @@ pub struct Settings {
     pub tokens: Vec<TokenRule>,
     pub limits: Limits,
     pub django: DjangoSettings,
+    /// Sites whose tokens say who somebody is; no two have the same issuer.
+    pub jwt: Vec<JwtRule>,
 }
 
 impl Settings {
@@ -86,6 +90,7 @@ impl Default for Settings {
             tokens: Vec::new(),
             limits: Limits::default(),
             django: DjangoSettings::default(),
+            jwt: Vec::new(),
         }
     }
 }

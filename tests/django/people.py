@@ -3,6 +3,7 @@ standard output, {"ok": ...} or {"error": ...}. What is done is done by Django, 
 
 import ast
 import base64
+import hmac
 import importlib
 import json
 import os
@@ -11,6 +12,8 @@ import sys
 
 import django
 import jwt
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
 django.setup()
@@ -81,7 +84,30 @@ def token(claims, key, algorithm, headers=None):
     return jwt.encode(claims, key, algorithm=algorithm, headers=headers)
 
 
-COMMANDS = {f.__name__: f for f in (migrate, add, login, logout, change, password, remember, expire, pickled, token)}
+def keys(kind, kid, bits=2048):
+    """A fresh pair of keys: in PEM, and the public one as a JWK."""
+    if kind == "RS256":
+        private, of = rsa.generate_private_key(65537, bits), jwt.algorithms.RSAAlgorithm
+    else:
+        private, of = ed25519.Ed25519PrivateKey.generate(), jwt.algorithms.OKPAlgorithm
+    encoded = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = private.public_key()
+    jwk = json.loads(of.to_jwk(public)) | {"kid": kid, "use": "sig"}
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return {"private": encoded, "public": pem, "jwk": jwk}
+
+
+def forged(header, claims, secret):
+    """A token whose header says what it likes, with an HMAC by a secret."""
+    part = lambda value: base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")  # noqa: E731
+    message = part(header) + b"." + part(claims)
+    signature = hmac.new(secret.encode(), message, "sha256").digest() if secret else b""
+    return (message + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
+
+
+COMMANDS = {f.__name__: f for f in (
+    migrate, add, login, logout, change, password, remember, expire, pickled, token, keys, forged,
+)}
 
 for line in sys.stdin:
     command = json.loads(line)

@@ -18,6 +18,7 @@ pub mod django;
 mod foreign;
 mod guest;
 mod handle;
+pub mod jwt;
 mod password;
 mod program;
 mod records;

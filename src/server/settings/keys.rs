@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     AccountSettings, DjangoSettings, GroupTemplate, LARGEST_MESSAGE, LayerSettings, Limits, Pattern, RedisHost, RoomEvents,
-    RoomRule, ServerSettings, Settings, StoreSettings, TokenRule, hosts,
+    RoomRule, ServerSettings, Settings, StoreSettings, TokenRule, hosts, jwt,
     mistakes::{Mistake, Mistakes},
     room_events,
     show::{list, quoted, rooms, table, tokens},
@@ -171,6 +171,12 @@ pub(super) use {form, read, section, show};
 
 /// All keys, in the order in which they are printed.
 pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
+    const SITES: &[Key] = &[Key {
+        path: "accounts.jwt",
+        form: Form::Json,
+        set: |settings, node| jwt::rules(node).map(|rules| settings.jwt = rules),
+        show: |settings| jwt::shown(&settings.jwt),
+    }];
     const LISTS: &[Key] = &[
         Key { path: "rooms", form: Form::Json, set: |s, n| room_rules(n).map(|v| s.rooms = v), show: |s| rooms(&s.rooms) },
         Key { path: "tokens", form: Form::Json, set: |s, n| token_rules(n).map(|v| s.tokens = v), show: |s| tokens(&s.tokens) },
@@ -179,6 +185,7 @@ pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
         ServerSettings::KEYS,
         StoreSettings::KEYS,
         AccountSettings::KEYS,
+        SITES,
         DjangoSettings::KEYS,
         LayerSettings::KEYS,
         LISTS,

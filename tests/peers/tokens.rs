@@ -1,0 +1,256 @@
+//! Tokens that another site has signed, with the library that Python programs have for it.
+
+use std::{
+    fs,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use confab::server::{
+    accounts::jwt::{LONGEST, Refused, Sites, Visitor},
+    settings::{ConfigFile, Sources},
+};
+use serde_json::{Value as Json, json};
+
+use crate::support::{
+    people::{People, Project},
+    within,
+};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs()
+}
+
+/// Sites with these tables in their `[[accounts.jwt]]`, or what is wrong with them.
+fn try_sites(tables: &str) -> Result<Sites, String> {
+    let file = Some(ConfigFile { name: "Leptos.toml".to_owned(), content: tables.as_bytes().to_vec() });
+    let loaded = Sources { file, ..Sources::default() }.load().map_err(|mistakes| mistakes.to_string())?;
+    Ok(Sites::new(&loaded.settings.jwt))
+}
+
+fn sites(tables: &str) -> Sites {
+    try_sites(tables).expect("settings")
+}
+
+fn site(lines: &str) -> String {
+    format!("[[accounts.jwt]]\nissuer = \"https://shop.example\"\naudience = \"confab\"\n{lines}\n")
+}
+
+fn shared() -> String {
+    site(&format!("algorithm = \"HS256\"\nkey = \"{SECRET}\""))
+}
+
+/// Claims that are right, with others over them; null takes one out.
+fn claims(others: Json) -> Json {
+    let mut claims = json!({"iss": "https://shop.example", "aud": "confab", "sub": "7", "exp": now() + 600});
+    for (name, value) in others.as_object().expect("a map") {
+        if value.is_null() {
+            claims.as_object_mut().expect("a map").remove(name);
+        } else {
+            claims[name] = value.clone();
+        }
+    }
+    claims
+}
+
+async fn signed(people: &mut People, algorithm: &str, key: &str, headers: Json, others: Json) -> String {
+    let told = json!({"do": "token", "claims": claims(others), "key": key, "algorithm": algorithm, "headers": headers});
+    people.tell(told).await.as_str().expect("a token").to_owned()
+}
+
+fn people() -> People {
+    People::start(&Project::on_sqlite())
+}
+
+#[tokio::test]
+async fn each_algorithm_is_checked_by_its_key() {
+    let mut people = people();
+    let folder = tempfile::tempdir().expect("a folder");
+    let expected = Visitor {
+        origin: "jwt:https://shop.example".to_owned(),
+        subject: "7".to_owned(),
+        name: Some("Ann Lee".parse().expect("a name")),
+        handle: Some("ann".to_owned()),
+        rooms: vec![
+            ("lobby".parse().expect("a group"), "member".to_owned()),
+            ("team".parse().expect("a group"), "moderator".to_owned()),
+        ],
+        ends_at: 4_000_000_000,
+    };
+    let more = json!({"name": "Ann  Lee", "preferred_username": "ann", "rooms": {"lobby": "member", "no room": "owner", "team": "moderator", "x": 1}, "exp": expected.ends_at, "aud": ["other", "confab"]});
+    let hs256 = signed(&mut people, "HS256", SECRET, Json::Null, more.clone()).await;
+    assert_eq!(sites(&shared()).visitor(&hs256), Ok(expected.clone()));
+    for algorithm in ["RS256", "EdDSA"] {
+        let keys = people.tell(json!({"do": "keys", "kind": algorithm, "kid": "one"})).await;
+        let (private, public) = (keys["private"].as_str().expect("PEM"), keys["public"].as_str().expect("PEM"));
+        let token = signed(&mut people, algorithm, private, Json::Null, more.clone()).await;
+        let here = site(&format!("algorithm = \"{algorithm}\"\nkey = \"\"\"\n{public}\"\"\""));
+        assert_eq!(sites(&here).visitor(&token), Ok(expected.clone()), "{algorithm}");
+        let file = folder.path().join(algorithm);
+        fs::write(&file, public).expect("a file");
+        let in_file = site(&format!("algorithm = \"{algorithm}\"\nkey_file = '{}'", file.display()));
+        assert_eq!(sites(&in_file).visitor(&token), Ok(expected.clone()), "{algorithm}");
+        assert_eq!(sites(&in_file).visitor(&hs256), Err(Refused::Algorithm));
+        assert_eq!(sites(&shared()).visitor(&token), Err(Refused::Algorithm));
+        // One of another pair, and the secret half.
+        let others = people.tell(json!({"do": "keys", "kind": algorithm, "kid": "one"})).await;
+        let of_other = signed(&mut people, algorithm, others["private"].as_str().expect("PEM"), Json::Null, more.clone()).await;
+        assert_eq!(sites(&in_file).visitor(&of_other), Err(Refused::Signature));
+        fs::write(&file, private).expect("a file");
+        assert!(try_sites(&in_file).err().is_some_and(|mistake| mistake.contains("private key") && !mistake.contains("BEGIN")));
+        // The public key as if it were a secret: whoever reads it could sign.
+        let forged =
+            json!({"do": "forged", "header": {"alg": "HS256", "typ": "JWT"}, "claims": claims(json!({})), "secret": public});
+        let forged = people.tell(forged).await.as_str().expect("a token").to_owned();
+        assert_eq!(sites(&here).visitor(&forged), Err(Refused::Algorithm), "{algorithm}");
+        let as_secret = site(&format!("algorithm = \"HS256\"\nkey = \"\"\"\n{public}\"\"\""));
+        assert!(try_sites(&as_secret).err().is_some_and(|mistake| mistake.contains("no key in PEM")));
+    }
+}
+
+#[tokio::test]
+async fn a_set_of_keys_is_told_apart_by_kid_and_read_again() {
+    let mut people = people();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("jwks.json");
+    let [old, new] = [
+        people.tell(json!({"do": "keys", "kind": "RS256", "kid": "old"})).await,
+        people.tell(json!({"do": "keys", "kind": "EdDSA", "kid": "new"})).await,
+    ];
+    let of = |kid: &str| json!({"kid": kid});
+    let private = |keys: &Json| keys["private"].as_str().expect("PEM").to_owned();
+    let old_token = signed(&mut people, "RS256", &private(&old), of("old"), json!({})).await;
+    let new_token = signed(&mut people, "EdDSA", &private(&new), of("new"), json!({})).await;
+    let foreign = json!({"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "else"});
+    fs::write(&file, json!({"keys": [foreign, old["jwk"], new["jwk"]]}).to_string()).expect("a file");
+    let site = sites(&site(&format!("jwks_file = '{}'", file.display())));
+    assert!(site.visitor(&old_token).is_ok() && site.visitor(&new_token).is_ok());
+    for (headers, refused) in [(Json::Null, Refused::Key), (of("other"), Refused::Key), (of("new"), Refused::Algorithm)] {
+        let token = signed(&mut people, "RS256", &private(&old), headers.clone(), json!({})).await;
+        assert_eq!(site.visitor(&token), Err(refused), "{headers}");
+    }
+    // What is no set leaves the keys as they are; a set without one takes it away.
+    fs::write(&file, "{").expect("a file");
+    let still = async { while site.visitor(&old_token).is_err() {} };
+    within("the keys before", still).await;
+    fs::write(&file, json!({"keys": [new["jwk"]]}).to_string()).expect("a file");
+    let gone = async {
+        while site.visitor(&old_token) != Err(Refused::Key) {
+            tokio::task::yield_now().await
+        }
+    };
+    within("the end of the old key", gone).await;
+    assert!(site.visitor(&new_token).is_ok());
+}
+
+#[tokio::test]
+async fn what_a_token_must_say_is_looked_at() {
+    let mut people = people();
+    let site = sites(&shared());
+    for (others, refused) in [
+        (json!({"iss": "https://other.example"}), Refused::Issuer),
+        (json!({"iss": null}), Refused::Claims),
+        (json!({"aud": "other"}), Refused::Audience),
+        (json!({"aud": ["other", "more"]}), Refused::Audience),
+        (json!({"aud": null}), Refused::Claims),
+        (json!({"exp": null}), Refused::Claims),
+        (json!({"exp": now() - 60}), Refused::Over),
+        (json!({"nbf": now() + 3600}), Refused::Early),
+        (json!({"nbf": 99_999_999_999_999_u64}), Refused::Early),
+        (json!({"sub": null}), Refused::Claims),
+        (json!({"sub": ""}), Refused::Claims),
+        (json!({"sub": "x".repeat(256)}), Refused::Claims),
+    ] {
+        let token = signed(&mut people, "HS256", SECRET, Json::Null, others.clone()).await;
+        assert_eq!(site.visitor(&token), Err(refused), "{others}");
+    }
+    // Clocks may differ a little.
+    for others in
+        [json!({"exp": now() - 2}), json!({"nbf": now() + 2}), json!({"rooms": 1, "name": 2, "preferred_username": []})]
+    {
+        let token = signed(&mut people, "HS256", SECRET, Json::Null, others.clone()).await;
+        assert!(site.visitor(&token).is_ok(), "{others}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_forged_or_broken_is_refused() {
+    let mut people = people();
+    let site = sites(&shared());
+    let good = signed(&mut people, "HS256", SECRET, Json::Null, json!({})).await;
+    let [header, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
+    for alg in [json!("none"), json!("None"), json!("NONE"), json!(""), json!(null), json!("HS384"), json!("ES256")] {
+        let told = json!({"do": "forged", "header": {"alg": alg, "typ": "JWT"}, "claims": claims(json!({})), "secret": ""});
+        let token = people.tell(told).await.as_str().expect("a token").to_owned();
+        assert_eq!(site.visitor(&token), Err(Refused::Algorithm), "{alg}");
+        let with_signature = format!("{}{signature}", token.trim_end_matches(signature));
+        assert_eq!(site.visitor(&with_signature), Err(Refused::Algorithm), "{alg}");
+    }
+    let other = signed(&mut people, "HS256", "another secret of thirty-two letters", Json::Null, json!({})).await;
+    assert_eq!(site.visitor(&other), Err(Refused::Signature));
+    let stranger = other.split('.').nth(1).expect("a part");
+    for (token, refused) in [
+        (format!("{header}.{stranger}.{signature}"), Refused::Signature),
+        (format!("{header}.{payload}."), Refused::Signature),
+        (format!("{header}.{payload}.{}", &signature[4..]), Refused::Signature),
+        (format!("{header}.{payload}.!!!!"), Refused::Malformed),
+        (format!("{header}.{payload}"), Refused::Malformed),
+        (format!("{header}.{payload}.{signature}.{signature}"), Refused::Malformed),
+        (format!("{header}.!!!!.{signature}"), Refused::Malformed),
+        (format!("!!!!.{payload}.{signature}"), Refused::Malformed),
+        (format!("{payload}.{payload}.{signature}"), Refused::Malformed),
+        (String::new(), Refused::Malformed),
+        ("..".to_owned(), Refused::Malformed),
+        ("x".repeat(LONGEST + 1), Refused::Long),
+        (format!("{header}.{}.{signature}", "A".repeat(1 << 20)), Refused::Long),
+        ("\u{e9}.\u{e9}.\u{e9}".to_owned(), Refused::Malformed),
+    ] {
+        assert_eq!(site.visitor(&token), Err(refused), "{}", &token[..token.len().min(100)]);
+    }
+    assert!(Sites::default().visitor(&good).is_err());
+}
+
+#[tokio::test]
+async fn keys_that_are_none_stop_the_start() {
+    let mut people = people();
+    let short = people.tell(json!({"do": "keys", "kind": "RS256", "kid": "one", "bits": 1024})).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, content: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, content).expect("a file");
+        file.display().to_string()
+    };
+    let weak = short["public"].as_str().expect("PEM");
+    let twice = json!({"keys": [{"kty": "oct", "k": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY", "kid": "a"}, {"kty": "oct", "k": "MTEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY", "kid": "a"}]});
+    for (lines, mistake) in [
+        ("".to_owned(), "accounts.jwt[0] needs one of key, key_file and jwks_file"),
+        (format!("key = \"{SECRET}\""), "accounts.jwt[0] needs the algorithm of its key"),
+        (
+            "algorithm = \"HS256\"\nkey = \"hush\"".to_owned(),
+            "accounts.jwt[0].key cannot be what it is: a secret for HS256 has at least 32 letters",
+        ),
+        (format!("algorithm = \"RS256\"\nkey = \"{SECRET}\""), "the public key in PEM is needed"),
+        (format!("algorithm = \"RS256\"\nkey = \"\"\"\n{weak}\"\"\""), "at least 2048 bits"),
+        (format!("algorithm = \"EdDSA\"\nkey = \"\"\"\n{weak}\"\"\""), "of the algorithm's kind"),
+        (
+            format!("algorithm = \"none\"\nkey = \"{SECRET}\""),
+            r#"accounts.jwt[0].algorithm cannot be "none": "HS256", "RS256" or "EdDSA" is needed"#,
+        ),
+        (
+            "algorithm = \"RS256\"\nkey_file = \"/nowhere\"".to_owned(),
+            r#"accounts.jwt[0].key_file cannot be "/nowhere": No such file"#,
+        ),
+        (format!("jwks_file = '{}'", file("a", "{}")), "it is no set of keys"),
+        (format!("jwks_file = '{}'", file("b", "hush")), "it is not JSON"),
+        (format!("jwks_file = '{}'", file("c", "{\"keys\": []}")), "it has no key for"),
+        (format!("jwks_file = '{}'", file("d", &twice.to_string())), "two of its keys have one kid"),
+        (format!("jwks_file = '{}'", file("e", &json!({"keys": [short["jwk"]]}).to_string())), "at least 2048 bits"),
+        (format!("algorithm = \"HS256\"\nkey = \"{SECRET}\"\nleeway = 1"), "accounts.jwt[0].leeway is not a setting"),
+    ] {
+        let said = try_sites(&site(&lines)).err().unwrap_or_else(|| panic!("it starts: {lines}"));
+        assert!(said.starts_with("Leptos.toml:") && said.contains(mistake) && !said.contains("hush"), "{lines}\n{said}");
+    }
+    let twice = try_sites(&(shared() + &shared())).err().expect("a mistake");
+    assert!(twice.contains("accounts.jwt[1] has the issuer of accounts.jwt[0]"), "{twice}");
+}
