@@ -50,7 +50,8 @@ fn redis_options(settings: &LayerSettings) -> RedisOptions {
     }
 }
 
-fn host(host: &RedisHost) -> Host {
+/// A server as the layers connect to it.
+pub(super) fn host(host: &RedisHost) -> Host {
     match host {
         RedisHost::Server(server) => Host::Url(url(server)),
         RedisHost::Master(SentinelMaster { sentinels, master_name, login, db, tls }) => Host::Sentinel {

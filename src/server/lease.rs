@@ -185,6 +185,12 @@ impl Leases {
         self.table.lock().over.contains(known_by)
     }
 
+    /// Whether something is open on this node by what a person is known by.
+    pub fn holds(&self, person: &str, known_by: &str) -> bool {
+        let table = self.table.lock();
+        table.by_person.get(person).is_some_and(|held| held.iter().any(|held| *held.known_by == *known_by))
+    }
+
     /// Takes something back from a person: on this node when this resolves, and on the others as soon as the layer has told them.
     pub async fn take_back(&self, person: &str, taken: Taken) {
         self.take(Loss { person, session: None, taken }).await;

@@ -61,7 +61,7 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use self::{
-    accounts::{Accounts, Attempts, Passwords, Programs, Purpose},
+    accounts::{Accounts, Attempts, Elsewhere, Passwords, Programs, Purpose, django::Django, jwt::Sites},
     bucket::Buckets,
     hub::Hub,
     layers::ChannelLayer,
@@ -180,7 +180,7 @@ async fn start(
 ) -> Result<(Arc<Services>, Arc<dyn Log>), Error> {
     // Leptos renders on this runtime. The only error is that a server in the same process has said so before.
     let _ = Executor::init_tokio();
-    let Settings { server, store, accounts, channel_layers, rooms, tokens, limits, .. } = settings;
+    let Settings { server, store, accounts, jwt, django, channel_layers, rooms, tokens, limits } = settings;
     let metrics = Metrics::default();
     let unmeasured = Arc::clone(&layer);
     let layer: Arc<dyn ChannelLayer> = Arc::new(Measured::new(layer, metrics.sends.clone()));
@@ -213,6 +213,9 @@ async fn start(
         &metrics.appends,
     );
     let personal = Arc::new(Personal::new(&layer, &hub));
+    let project = Django::start(django, django.cache.as_ref().map(layer::host)).await?;
+    let project = project.map(|project| (django.cookie_name.clone(), project));
+    let elsewhere = Elsewhere::start(&accounts, &leases, project, Sites::new(jwt));
     let parts = Parts { records, layer: Arc::clone(&layer), hub: Arc::clone(&hub), leases: Arc::clone(&leases) };
     let others = nouns.iter().map(|make| make(&parts)).collect();
     let services = Arc::new(Services {
@@ -227,6 +230,7 @@ async fn start(
         passwords: Passwords::default(),
         attempts: Attempts::default(),
         sign_up,
+        elsewhere,
         programs: Programs::new(tokens.clone(), most(limits.messages_per_second)),
         by_household: Connections::new(limits.connections_per_address),
         by_account: Connections::new(limits.connections_per_account),

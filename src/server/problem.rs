@@ -17,7 +17,7 @@ use tracing::debug;
 use utoipa::ToSchema;
 
 use super::{
-    accounts::Unknown,
+    accounts::{Unknown, jwt},
     limits::{EXPORTS, SEARCH_AGAIN, SEARCHES},
     settings::Pattern,
     store::{Refused, StoreError},
@@ -37,6 +37,10 @@ pub enum Problem {
     NoToken,
     #[error("the server knows no such token; the setting tokens has those that it knows")]
     WrongToken,
+    #[error("{0}")]
+    NotBelieved(jwt::Refused),
+    #[error("this account was deactivated")]
+    Deactivated,
     #[error("this server does not go by the name that was asked for; {}", lets_in(.0))]
     NotOurName(String),
     #[error("pages of this origin may not connect; the setting server.allowed_origins names those that may")]
@@ -188,10 +192,11 @@ impl Problem {
     pub(super) fn code(&self) -> Code {
         match self {
             Self::Item(_, problem) => problem.code(),
-            Self::NoToken | Self::WrongToken => Code::Unauthorized,
+            Self::NoToken | Self::WrongToken | Self::NotBelieved(_) => Code::Unauthorized,
             Self::NotOurName(_)
             | Self::ForeignSocket
             | Self::ForeignForm
+            | Self::Deactivated
             | Self::ClosedRoom
             | Self::NotAllowed(_)
             | Self::ClosedTopic(_)
@@ -321,6 +326,8 @@ impl From<Unknown> for Problem {
         match unknown {
             Unknown::NoToken => Self::NoToken,
             Unknown::WrongToken => Self::WrongToken,
+            Unknown::Refused(refused) => Self::NotBelieved(refused),
+            Unknown::Deactivated => Self::Deactivated,
             Unknown::NotNow => Self::Unavailable,
         }
     }

@@ -9,7 +9,7 @@ use axum::{
 use parking_lot::Mutex;
 
 use super::{
-    accounts::{Accounts, Attempts, Passwords, Programs, RateKey, Who},
+    accounts::{Accounts, Attempts, Elsewhere, Passwords, Programs, RateKey, Who},
     bucket::Buckets,
     hub::Hub,
     layers::ChannelLayer,
@@ -44,6 +44,8 @@ pub struct Services {
     pub passwords: Passwords,
     pub attempts: Attempts,
     pub sign_up: SignUp,
+    /// Who is somebody on another site.
+    pub elsewhere: Arc<Elsewhere>,
     pub programs: Programs,
     /// The `WebSocket`s of each address.
     pub by_household: Connections<Household>,

@@ -65,7 +65,7 @@ async fn resolve(State((services, asks)): State<(Arc<Services>, Asks)>, mut requ
     let headers = request.headers();
     let who = match asks {
         Asks::Nobody => Err(Unknown::NoToken),
-        Asks::Person => services.accounts.who(headers).await,
+        Asks::Person => services.elsewhere.who(headers).await,
         Asks::Program => services.programs.of(headers).map(Who::Program),
     };
     request.extensions_mut().insert(who);

@@ -33,6 +33,7 @@ const FLOORS: &[&[&str]] = &[
     &["server/rooms", "server/personal"],
     &["server/noun"],
     &["server/hub"],
+    &["server/accounts/elsewhere"],
     &["server/accounts/directory"],
     &["server/problem", "server/lease", "server/accounts/records"],
     &["server/presence", "server/store", "server/allowance"],

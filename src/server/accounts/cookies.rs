@@ -61,6 +61,11 @@ impl Given {
     }
 }
 
+/// The first value of another program's cookie.
+pub(super) fn value(headers: &HeaderMap, name: &str) -> Option<String> {
+    pairs(headers).find(|cookie| cookie.name() == name).map(|cookie| cookie.value_trimmed().to_owned())
+}
+
 /// What has a browser forget a cookie of ours, under both of its names.
 pub(super) fn forgotten(name: &str) -> [HeaderValue; 2] {
     [false, true].map(|secure| Given { secure }.cookie(name, "", Duration::ZERO))

@@ -34,7 +34,7 @@ use crate::{
 
 /// The longest token that is looked at, in bytes.
 pub const LONGEST: usize = 8_192;
-/// By how much clocks may differ, in seconds.
+/// By how much clocks may differ about when a token begins, in seconds.
 const LEEWAY: u64 = 10;
 /// A `sub` is never longer, in bytes.
 const LONGEST_SUBJECT: usize = 255;
@@ -150,7 +150,9 @@ impl Sites {
         validation.set_issuer(&[&site.rule.issuer]);
         validation.set_audience(&[&site.rule.audience]);
         let claims: Map<String, Json> = decode(token, key.reveal(), &validation).map_err(|cause| refused(cause.kind()))?.claims;
-        site.rule.visitor(&claims).ok_or(Refused::Claims)
+        let visitor = site.rule.visitor(&claims).ok_or(Refused::Claims)?;
+        // Of the end there is no doubt: what is open by it ends then, too.
+        if visitor.ends_at <= now() { Err(Refused::Over) } else { Ok(visitor) }
     }
 }
 
@@ -240,6 +242,11 @@ impl Keys {
             }
         }
     }
+}
+
+/// In seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs()
 }
 
 fn changed(file: &Path) -> Option<SystemTime> {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::http::{HeaderMap, header};
 use parking_lot::Mutex;
 
-use super::guest::digest;
+use super::{guest::digest, jwt::Refused};
 use crate::{
     server::{
         bucket::Bucket,
@@ -62,6 +62,10 @@ pub enum Unknown {
     NoToken,
     /// No program has that token.
     WrongToken,
+    /// Another site's token is not believed.
+    Refused(Refused),
+    /// Whose token it is has an account that was deactivated.
+    Deactivated,
     /// Whose session it is cannot be said now.
     NotNow,
 }

@@ -1,0 +1,370 @@
+//! People of other sites, who have an account here by being somebody there: those of a Django project by its cookie, others by signed
+//! tokens.
+//!
+//! ```text
+//!   a request ──► Authorization: Bearer ─► Sites ─┐
+//!             ──► a session of ours ─► Accounts   ├──► (origin, subject) ──► the account, made when it is new
+//!             ──► confab_token ─────► Sites ──────┤                               │
+//!             ──► sessionid ────────► Django ─────┘                               ▼
+//!                                                             what is open by it is in Leases, under a name of its own
+//!   every CHECK: Django is asked for all that is open by one question, tokens are looked at ──► Leases::end_session
+//! ```
+//!
+//! What a site says holds at each request. What it takes back later ends what is open by it, within a few seconds. Each node asks for
+//! itself.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::{
+    Account, Accounts, CreateError, Handle, NewAccount, SignedIn, Unknown, Who,
+    cookies::{Cookies, forgotten, value},
+    django::{Django, Trouble, User},
+    jwt::{Refused, Sites, Visitor, now},
+};
+use crate::{
+    server::{lease::Leases, random, settings::CookieName, store::StoreError, telemetry::Fault},
+    wire::{Person, PersonName},
+};
+
+/// How long what is known of an account holds without a question.
+const FRESH: Duration = Duration::from_secs(1);
+/// How often is looked whether what is open is still so.
+const CHECK: Duration = Duration::from_secs(1);
+/// Every so many times a project is asked, too.
+const OF_DJANGO: u32 = 2;
+/// What nobody has shown for so long and nobody holds open is forgotten.
+const IDLE: Duration = Duration::from_mins(1);
+/// How many accounts are known at a time.
+const KNOWN: usize = 10_000;
+/// Whose people those of the project are.
+const DJANGO: &str = "django";
+/// Holds a token that a form has brought.
+const TOKEN: &str = "confab_token";
+/// The longest token that a browser keeps in a cookie, with the cookie's name and what else stands there.
+pub const LONGEST_IN_COOKIE: usize = 3_800;
+
+/// See the [module](self).
+pub struct Elsewhere {
+    accounts: Arc<Accounts>,
+    leases: Arc<Leases>,
+    django: Option<(CookieName, Django)>,
+    sites: Sites,
+    /// By who vouches for them and what that site calls them.
+    known: Mutex<HashMap<(String, String), (Instant, Arc<Account>)>>,
+    open: Mutex<HashMap<Shown, Open>>,
+    /// The project could not be asked.
+    away: Fault,
+}
+
+/// A cookie or a token, as its digest.
+type Shown = [u8; 32];
+
+/// What somebody has shown lately, or has something open by.
+#[derive(Clone)]
+struct Open {
+    /// What it is called here. It opens nothing.
+    session: Arc<str>,
+    account: String,
+    seen: Instant,
+    until: Until,
+}
+
+/// How long it is good for.
+#[derive(Clone)]
+enum Until {
+    /// As long as the project says that this cookie is this user.
+    Django { cookie: String, user: String },
+    /// In seconds since 1970.
+    Time(u64),
+}
+
+/// Why somebody is not taken for who they say they are.
+#[derive(Debug)]
+pub enum NotTaken {
+    /// The token is not believed.
+    Refused(Refused),
+    /// The account was deactivated here.
+    Deactivated,
+    /// It cannot be said now.
+    NotNow,
+}
+
+impl Elsewhere {
+    pub fn start(
+        accounts: &Arc<Accounts>,
+        leases: &Arc<Leases>,
+        django: Option<(CookieName, Django)>,
+        sites: Sites,
+    ) -> Arc<Self> {
+        let is_needed = django.is_some() || !sites.is_empty();
+        let (accounts, leases) = (Arc::clone(accounts), Arc::clone(leases));
+        let (known, open, away) = Default::default();
+        let elsewhere = Arc::new(Self { accounts, leases, django, sites, known, open, away });
+        if is_needed {
+            tokio::spawn(keep(Arc::downgrade(&elsewhere)));
+        }
+        elsewhere
+    }
+
+    /// Whom a request is from: of this server or of another site.
+    ///
+    /// # Errors
+    /// It shows a token that is not believed, or it cannot be said now.
+    pub async fn who(&self, headers: &HeaderMap) -> Result<Who, Unknown> {
+        if let Some(token) = self.bearer(headers) {
+            match self.by_token(token).await {
+                // A program's token, perhaps, which means nothing here.
+                Err(NotTaken::Refused(Refused::Malformed)) => {}
+                taken => return taken.map_err(Unknown::from),
+            }
+        }
+        let who = self.accounts.who(headers).await?;
+        if !matches!(who, Who::Guest(_)) {
+            return Ok(who);
+        }
+        if !self.sites.is_empty()
+            && let Some((token, _)) = Cookies::of(headers).find(TOKEN, |token| Some(token.to_owned()))
+        {
+            return match self.by_token(&token).await {
+                Err(NotTaken::NotNow) => Err(Unknown::NotNow),
+                Err(NotTaken::Refused(_) | NotTaken::Deactivated) => Ok(self.accounts.guest(headers, forgotten(TOKEN))),
+                Ok(who) => Ok(who),
+            };
+        }
+        Ok(self.of_django(headers).await?.unwrap_or(who))
+    }
+
+    /// The token in the header, where tokens of other sites are believed.
+    fn bearer<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        let value = headers.get(header::AUTHORIZATION).filter(|_| !self.sites.is_empty())?;
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
+    /// Who has this token of another site.
+    ///
+    /// # Errors
+    /// See [`NotTaken`].
+    pub async fn by_token(&self, token: &str) -> Result<Who, NotTaken> {
+        let Visitor { origin, subject, name, handle, ends_at, .. } = self.sites.visitor(token).map_err(NotTaken::Refused)?;
+        let wished = [handle.as_deref(), name.as_ref().map(PersonName::as_str), Some(&subject)];
+        let account = self.account(&origin, &subject, name.as_ref(), wished.into_iter().flatten()).await?;
+        Ok(self.take(&account, token, Until::Time(ends_at)))
+    }
+
+    /// The cookie that keeps a token, of somebody who was found by it.
+    pub fn cookie(&self, headers: &HeaderMap, token: &str) -> HeaderValue {
+        Cookies::of(headers).given.set(TOKEN, token)
+    }
+
+    /// What has a browser forget such a cookie.
+    pub fn forgotten() -> [HeaderValue; 2] {
+        forgotten(TOKEN)
+    }
+
+    /// Who is signed in to the project; none where nobody is.
+    async fn of_django(&self, headers: &HeaderMap) -> Result<Option<Who>, NotTaken> {
+        let Some((name, django)) = &self.django else { return Ok(None) };
+        let Some(cookie) = value(headers, name.as_str()) else { return Ok(None) };
+        let user = django.user(&cookie).await.map_err(|trouble| self.trouble(&trouble))?;
+        self.note(false);
+        let Some(User { id, username, name }) = user else { return Ok(None) };
+        match self.account(DJANGO, &id, Some(&name), [username.as_str(), name.as_str()]).await {
+            Ok(account) => {
+                let until = Until::Django { cookie: cookie.clone(), user: id };
+                Ok(Some(self.take(&account, &cookie, until)))
+            }
+            Err(NotTaken::Deactivated) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    fn trouble(&self, trouble: &Trouble) -> NotTaken {
+        if self.away.is_news(true) {
+            warn!(cause = %trouble, "whoever is signed in to the Django project is not let in, and stays where they are");
+        }
+        NotTaken::NotNow
+    }
+
+    fn note(&self, is_away: bool) {
+        if self.away.is_news(is_away) {
+            info!("the Django project can be asked again");
+        }
+    }
+
+    /// The account of somebody of another site, called as they are there. It is made when they come for the first time.
+    async fn account<'w>(
+        &self,
+        origin: &str,
+        subject: &str,
+        name: Option<&PersonName>,
+        wished: impl IntoIterator<Item = &'w str>,
+    ) -> Result<Arc<Account>, NotTaken> {
+        let key = (origin.to_owned(), subject.to_owned());
+        let known = self.known.lock().get(&key).cloned();
+        let is_good = |(asked, account): &(Instant, Arc<Account>)| {
+            let is_named = name.is_none_or(|name| name.as_str() == account.name);
+            asked.elapsed() < FRESH && is_named && !self.leases.is_over(&account.id)
+        };
+        let account = match known.filter(is_good) {
+            Some((_, account)) => account,
+            None => {
+                let asked = Instant::now();
+                let account = self.find_or_make(origin, subject, name, wished).await.map_err(|cause| {
+                    debug!(%cause, "the account of somebody of another site could not be looked up");
+                    NotTaken::NotNow
+                })?;
+                let account = Arc::new(account);
+                let mut known = self.known.lock();
+                if known.len() >= KNOWN {
+                    // They are asked for again.
+                    known.clear();
+                }
+                known.insert(key, (asked, Arc::clone(&account)));
+                account
+            }
+        };
+        if account.is_deactivated { Err(NotTaken::Deactivated) } else { Ok(account) }
+    }
+
+    async fn find_or_make<'w>(
+        &self,
+        origin: &str,
+        subject: &str,
+        name: Option<&PersonName>,
+        wished: impl IntoIterator<Item = &'w str>,
+    ) -> Result<Account, StoreError> {
+        let records = &self.accounts.records;
+        let mut handles = handles(wished);
+        loop {
+            if let Some(mut account) = records.by_subject(origin, subject).await? {
+                if let Some(name) = name.filter(|name| name.as_str() != account.name) {
+                    self.accounts.rename(&account.id, name).await?;
+                    account.name = name.to_string();
+                }
+                return Ok(account);
+            }
+            // Never without one: they go on with numbers.
+            let Some(handle) = handles.next() else { return Err(StoreError::damage("no handle is left")) };
+            let shown = name.cloned().or_else(|| handle.as_str().parse().ok());
+            let Some(shown) = shown else { continue };
+            let id = Accounts::fresh_id();
+            let new = NewAccount {
+                id,
+                handle,
+                name: shown,
+                is_administrator: false,
+                password: None,
+                subject: Some((origin.to_owned(), subject.to_owned())),
+            };
+            match self.accounts.create(&new).await {
+                // Whoever has come at the same time has made it, or somebody has the handle.
+                Ok(()) | Err(CreateError::Taken | CreateError::Exists) => {}
+                Err(CreateError::Store(cause)) => return Err(cause),
+            }
+        }
+    }
+
+    /// Notes what was shown, and gives whose it is.
+    fn take(&self, account: &Account, shown: &str, until: Until) -> Who {
+        let mut open = self.open.lock();
+        let fresh = || Open {
+            session: random::hex_128().into(),
+            account: account.id.clone(),
+            seen: Instant::now(),
+            until: until.clone(),
+        };
+        let entry = open.entry(Sha256::digest(shown).into()).or_insert_with(fresh);
+        if entry.account != account.id || self.leases.is_over(&entry.session) {
+            *entry = fresh();
+        }
+        entry.seen = Instant::now();
+        let person = Person { id: account.id.clone(), name: account.name.clone(), handle: None };
+        Who::Account(Arc::new(SignedIn {
+            person,
+            handle: account.handle.clone(),
+            session: Arc::clone(&entry.session),
+            is_administrator: account.is_administrator,
+        }))
+    }
+
+    /// Ends what is open and over, and forgets what nobody shows.
+    async fn check(&self, ask_django: bool) {
+        let open: Vec<(Shown, Open)> = {
+            let mut open = self.open.lock();
+            open.retain(|_, entry| entry.seen.elapsed() < IDLE || self.leases.holds(&entry.account, &entry.session));
+            open.iter().map(|(shown, entry)| (*shown, entry.clone())).collect()
+        };
+        let now = now();
+        let (mut over, mut of_project) = (Vec::new(), Vec::new());
+        for (shown, entry) in &open {
+            match &entry.until {
+                Until::Time(end) if *end <= now => over.push((shown, entry)),
+                Until::Time(_) => {}
+                Until::Django { cookie, user } => of_project.push((shown, entry, cookie.as_str(), user)),
+            }
+        }
+        if let Some((_, django)) = self.django.as_ref().filter(|_| ask_django && !of_project.is_empty()) {
+            let cookies: Vec<&str> = of_project.iter().map(|(_, _, cookie, _)| *cookie).collect();
+            match django.users(&cookies).await {
+                Ok(users) => {
+                    self.note(false);
+                    let of = of_project.into_iter().zip(users);
+                    let gone = of.filter(|((_, _, _, user), now)| now.as_ref().is_none_or(|now| now.id != **user));
+                    over.extend(gone.map(|((shown, entry, ..), _)| (shown, entry)));
+                }
+                Err(trouble) => {
+                    self.trouble(&trouble);
+                }
+            }
+        }
+        for (shown, entry) in over {
+            self.open.lock().remove(shown);
+            self.leases.end_session(&entry.account, &entry.session).await;
+        }
+    }
+}
+
+async fn keep(elsewhere: Weak<Elsewhere>) {
+    for turn in (0..OF_DJANGO).cycle() {
+        tokio::time::sleep(CHECK).await;
+        let Some(elsewhere) = elsewhere.upgrade() else { return };
+        elsewhere.check(turn == 0).await;
+    }
+}
+
+/// What an account may be mentioned by: what is wished, as far as it can be, and the first of it with numbers.
+fn handles<'w>(wished: impl IntoIterator<Item = &'w str>) -> impl Iterator<Item = Handle> {
+    const LONGEST: usize = 24;
+    let can_be = |wish: &str| {
+        let kept: String = wish.chars().map(|sign| if sign == '@' || sign == '+' { '_' } else { sign }).collect();
+        let kept: String = kept.chars().filter(|sign| sign.is_alphanumeric() || "_-. ".contains(*sign)).take(LONGEST).collect();
+        kept.trim_start_matches(|sign: char| !sign.is_alphanumeric()).parse::<Handle>().ok()
+    };
+    let good: Vec<Handle> = wished.into_iter().filter_map(|wish| wish.parse().ok().or_else(|| can_be(wish))).collect();
+    let first = good.first().map_or_else(|| "user".to_owned(), |handle| handle.as_str().chars().take(LONGEST).collect());
+    // As many as are there; from then on such as nobody has.
+    let numbered = (2..100).map(|number| number.to_string()).chain(std::iter::repeat_with(random::hex_128));
+    let numbered = numbered.filter_map(move |number| format!("{first}-{}", number.get(..6).unwrap_or(&number)).parse().ok());
+    good.into_iter().chain(numbered)
+}
+
+impl From<NotTaken> for Unknown {
+    fn from(not_taken: NotTaken) -> Self {
+        match not_taken {
+            NotTaken::Refused(refused) => Self::Refused(refused),
+            NotTaken::Deactivated => Self::Deactivated,
+            NotTaken::NotNow => Self::NotNow,
+        }
+    }
+}
