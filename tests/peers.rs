@@ -1,10 +1,17 @@
 //! Python beside us on one Redis: what either side sends, the other gets.
 //!
 //! `support` starts real Redis servers, real `channels_redis` layers and a real Django project; `harness` and `python` show that these
-//! do what their names say. `matrix` goes through every way in which messages travel, `django` through what a project does.
+//! do what their names say. `matrix` goes through every way in which messages travel, `django` through what a project does, `sessions`
+//! reads what signs its people in, and with `signed_in` they are the same people here. `tokens` are of other sites.
 
 #![cfg(feature = "ssr")]
 
+#[allow(dead_code, reason = "shared with other tests, which use the rest")]
+#[path = "server/app.rs"]
+mod app;
+#[allow(dead_code, reason = "shared with other tests, which use the rest")]
+#[path = "server/clients.rs"]
+mod clients;
 #[path = "peers/django.rs"]
 mod django;
 #[path = "peers/harness.rs"]
@@ -15,7 +22,11 @@ mod matrix;
 mod python;
 #[path = "peers/sessions.rs"]
 mod sessions;
+#[path = "peers/signed_in.rs"]
+mod signed_in;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "peers/tokens.rs"]
 mod tokens;
+
+use support::within;

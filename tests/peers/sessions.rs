@@ -243,13 +243,14 @@ fn literal() -> impl Strategy<Value = (String, pickle::Value)> {
         (-1e9..1e9).prop_map(|number: f64| (format!("{number:?}"), Float(number))),
         text,
         proptest::collection::vec(any::<u8>(), 0..300).prop_map(|bytes| {
-            let digits: String = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+            let digits = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<Vec<_>>().concat();
             (format!("b'{digits}'"), Bytes(bytes))
         }),
     ];
     leaf.prop_recursive(4, 40, 6, |inner| {
         let many = proptest::collection::vec(inner.clone(), 0..6);
-        let joined = |items: &[(String, pickle::Value)]| items.iter().map(|(text, _)| format!("{text}, ")).collect::<String>();
+        let joined =
+            |items: &[(String, pickle::Value)]| items.iter().map(|(text, _)| format!("{text}, ")).collect::<Vec<_>>().concat();
         let values = |items: Vec<(String, pickle::Value)>| items.into_iter().map(|(_, value)| value).collect::<Vec<_>>();
         prop_oneof![
             many.clone().prop_map(move |items| (format!("[{}]", joined(&items)), List(values(items)))),

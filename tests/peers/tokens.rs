@@ -7,13 +7,17 @@ use std::{
 
 use confab::server::{
     accounts::jwt::{LONGEST, Refused, Sites, Visitor},
-    settings::{ConfigFile, Sources},
+    settings::{ConfigFile, History, RoomRule, Sources},
 };
 use serde_json::{Value as Json, json};
 
-use crate::support::{
-    people::{People, Project},
-    within,
+use crate::{
+    app::{Http as _, TestApp, browser, rule},
+    clients::V1,
+    support::{
+        people::{People, Project},
+        within,
+    },
 };
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -137,7 +141,7 @@ async fn a_set_of_keys_is_told_apart_by_kid_and_read_again() {
     fs::write(&file, json!({"keys": [new["jwk"]]}).to_string()).expect("a file");
     let gone = async {
         while site.visitor(&old_token) != Err(Refused::Key) {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     within("the end of the old key", gone).await;
@@ -186,7 +190,7 @@ async fn what_is_forged_or_broken_is_refused() {
         let with_signature = format!("{}{signature}", token.trim_end_matches(signature));
         assert_eq!(site.visitor(&with_signature), Err(Refused::Algorithm), "{alg}");
     }
-    let other = signed(&mut people, "HS256", "another secret of thirty-two letters", Json::Null, json!({})).await;
+    let other = signed(&mut people, "HS256", "another secret of thirty-two letters", Json::Null, json!({"sub": "8"})).await;
     assert_eq!(site.visitor(&other), Err(Refused::Signature));
     let stranger = other.split('.').nth(1).expect("a part");
     for (token, refused) in [
@@ -223,7 +227,7 @@ async fn keys_that_are_none_stop_the_start() {
     let weak = short["public"].as_str().expect("PEM");
     let twice = json!({"keys": [{"kty": "oct", "k": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY", "kid": "a"}, {"kty": "oct", "k": "MTEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY", "kid": "a"}]});
     for (lines, mistake) in [
-        ("".to_owned(), "accounts.jwt[0] needs one of key, key_file and jwks_file"),
+        (String::new(), "accounts.jwt[0] needs one of key, key_file and jwks_file"),
         (format!("key = \"{SECRET}\""), "accounts.jwt[0] needs the algorithm of its key"),
         (
             "algorithm = \"HS256\"\nkey = \"hush\"".to_owned(),
@@ -252,4 +256,67 @@ async fn keys_that_are_none_stop_the_start() {
     }
     let twice = try_sites(&(shared() + &shared())).err().expect("a mistake");
     assert!(twice.contains("accounts.jwt[1] has the issuer of accounts.jwt[0]"), "{twice}");
+}
+
+/// A server that believes the shop, with a room that is not open to guests.
+async fn app() -> TestApp {
+    TestApp::with(|settings| {
+        let file = ConfigFile { name: "Leptos.toml".to_owned(), content: shared().into_bytes() };
+        settings.jwt = Sources { file: Some(file), ..Sources::default() }.load().expect("settings").settings.jwt;
+        settings.rooms = vec![RoomRule { guests: false, ..rule("members", History::Store) }, rule("*", History::Store)];
+    })
+    .await
+}
+
+async fn asked(app: &TestApp, path: &str, token: &str) -> (u16, String) {
+    let asked = browser().get(app.url(path)).header("authorization", format!("Bearer {token}")).send();
+    let answer = within(path, asked).await.expect("an answer");
+    (answer.status().as_u16(), answer.text().await.expect("a body"))
+}
+
+#[tokio::test]
+async fn a_token_in_the_header_is_somebody_on_pages_the_api_and_sockets() {
+    let mut people = people();
+    let app = app().await;
+    let named = json!({"name": "Ann Lee", "preferred_username": "ann"});
+    let token = signed(&mut people, "HS256", SECRET, Json::Null, named.clone()).await;
+    let messages = "/api/v1/rooms/members/messages";
+    assert_eq!(app.get(messages).await.status(), 403);
+    assert_eq!(asked(&app, messages, &token).await.0, 200);
+    let (status, page) = asked(&app, "/room/members/", &token).await;
+    assert!(status == 200 && page.contains("Ann Lee"), "{status}");
+    let bearer = format!("Bearer {token}");
+    let socket = V1::with(app.address, "/room/members/", &[("authorization", &bearer)]).await;
+    let you = &socket.welcome["you"];
+    assert_eq!((&you["name"], &you["handle"]), (&json!("Ann Lee"), &json!("ann")));
+    // Another token of the same subject is the same person; another subject is another one.
+    for (subject, same) in [("7", true), ("8", false)] {
+        let other = json!({"name": "Ann Lee", "preferred_username": "ann", "sub": subject, "exp": now() + 900});
+        let bearer = format!("Bearer {}", signed(&mut people, "HS256", SECRET, Json::Null, other).await);
+        let other = V1::with(app.address, "/ws/", &[("authorization", &bearer)]).await;
+        assert_eq!(other.welcome["you"] == *you, same, "{}", other.welcome);
+    }
+    // Who shows one that is not believed is nobody, not a guest.
+    for (others, said) in [(json!({"aud": "other"}), "its aud is another"), (json!({"exp": now() - 1}), "its exp is past")] {
+        let token = signed(&mut people, "HS256", SECRET, Json::Null, others).await;
+        let (status, body) = asked(&app, "/api/v1/rooms/lobby/messages", &token).await;
+        assert!(status == 401 && body.contains(said) && body.contains("unauthorized"), "{status} {body}");
+        assert_eq!(asked(&app, "/room/lobby/", &token).await.0, 401);
+    }
+    // What is no token at all means nothing here, as before.
+    assert_eq!(asked(&app, "/api/v1/rooms/lobby/messages", "program-0123456789abcdef").await.0, 200);
+}
+
+#[tokio::test]
+async fn what_is_open_by_a_token_ends_with_it() {
+    let mut people = people();
+    let app = app().await;
+    let bearer = |token: String| format!("Bearer {token}");
+    let short = bearer(signed(&mut people, "HS256", SECRET, Json::Null, json!({"exp": now() + 5})).await);
+    let long = bearer(signed(&mut people, "HS256", SECRET, Json::Null, json!({})).await);
+    let mut by_short = V1::with(app.address, "/room/members/", &[("authorization", &short)]).await;
+    let mut by_long = V1::with(app.address, "/room/members/", &[("authorization", &long)]).await;
+    assert_eq!(by_short.closed().await, (4501, "you were signed out".to_owned()));
+    assert_eq!(asked(&app, "/api/v1/rooms/members/messages", &short[7..]).await.0, 401);
+    by_long.post("room/members", "k1", "still here").await;
 }

@@ -13,7 +13,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest as _, http::HeaderValue},
 };
 
-use super::{process::Process, python, within};
+use super::{people::Project, process::Process, python, within};
 
 /// A running project. It is killed when dropped.
 pub struct Django {
@@ -27,12 +27,20 @@ impl Django {
     /// `channels_redis.core.RedisChannelLayer` for instance.
     pub async fn start(backend: &str, hosts: impl IntoIterator<Item = impl Into<Json>>) -> Self {
         let hosts: Vec<Json> = hosts.into_iter().map(Into::into).collect();
-        let layer = json!({"BACKEND": backend, "CONFIG": {"hosts": hosts}});
+        Self::serve(json!({"BACKEND": backend, "CONFIG": {"hosts": hosts}}), &[]).await
+    }
+
+    /// With this database, this cache and these settings, and a layer in memory.
+    pub async fn of(project: &Project) -> Self {
+        Self::serve(json!({"BACKEND": "channels.layers.InMemoryChannelLayer"}), &project.environment()).await
+    }
+
+    async fn serve(layer: Json, environment: &[(&'static str, String)]) -> Self {
         let mut command = Command::new("sh");
         // It logs on standard error.
         command.args(["-c", "exec \"$0\" \"$@\" 2>&1"]).arg(python());
         command.args(["-m", "uvicorn", "mysite.asgi:application", "--host", "127.0.0.1", "--port", "0", "--lifespan", "off"]);
-        in_project(&mut command, &layer);
+        in_project(&mut command, &layer).envs(environment.iter().map(|(name, value)| (name, value)));
         let process = Process::start(command, "a shell is missing");
         process.logs("Uvicorn running on").await;
         let log = process.log();
@@ -43,6 +51,11 @@ impl Django {
     /// Where the WebSocket of a room is; its group in the layer is `chat_{room}`.
     pub fn websocket(&self, room: &str) -> String {
         format!("ws://{}/ws/chat/{room}/", self.address)
+    }
+
+    /// Its host and port.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Everything logged so far, exceptions among it.

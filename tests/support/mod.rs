@@ -17,6 +17,7 @@ use std::{
 };
 
 pub mod django;
+pub mod nginx;
 pub mod peer;
 pub mod people;
 pub mod postgres;

@@ -42,11 +42,12 @@ pub(crate) fn for_lint() -> Result {
     node_packages(&root().join(DOCKER))
 }
 
-/// What the Rust tests need: Redis, PostgreSQL, Python with the packages of those that Confab talks with, and Node.js with a
+/// What the Rust tests need: Redis, PostgreSQL, nginx, Python with the packages of those that Confab talks with, and Node.js with a
 /// client.
 pub(crate) fn for_rust_tests() -> Result {
     redis()?;
     postgres()?;
+    nginx()?;
     python("python", "tests/python/requirements.txt")?;
     node("the Rust tests")?;
     node_packages(&root().join("tests/node"))
@@ -184,6 +185,16 @@ fn postgres() -> Result {
     }
     debian_packages("postgresql", &["postgresql"], "install its server, so that PATH finds initdb and postgres")?;
     switch_off("postgresql")
+}
+
+/// Debian's `nginx`, which the tests put before servers. The one that the package starts, and would start with every boot, is stopped.
+fn nginx() -> Result {
+    // Debian has it where only root's programs are.
+    if ["nginx", "/usr/sbin/nginx"].iter().any(|program| output(command(program).arg("-v")).is_some()) {
+        return already("nginx");
+    }
+    debian_packages("nginx", &["nginx-light"], "install it, so that PATH finds it")?;
+    switch_off("nginx")
 }
 
 /// What the trial of the Debian package needs.

@@ -60,11 +60,14 @@ pub struct Elsewhere {
     django: Option<(CookieName, Django)>,
     sites: Sites,
     /// By who vouches for them and what that site calls them.
-    known: Mutex<HashMap<(String, String), (Instant, Arc<Account>)>>,
+    known: Mutex<HashMap<(String, String), Known>>,
     open: Mutex<HashMap<Shown, Open>>,
     /// The project could not be asked.
     away: Fault,
 }
+
+/// An account, and when it was asked for.
+type Known = (Instant, Arc<Account>);
 
 /// A cookie or a token, as its digest.
 type Shown = [u8; 32];
@@ -212,27 +215,26 @@ impl Elsewhere {
     ) -> Result<Arc<Account>, NotTaken> {
         let key = (origin.to_owned(), subject.to_owned());
         let known = self.known.lock().get(&key).cloned();
-        let is_good = |(asked, account): &(Instant, Arc<Account>)| {
+        let is_good = |(asked, account): &Known| {
             let is_named = name.is_none_or(|name| name.as_str() == account.name);
             asked.elapsed() < FRESH && is_named && !self.leases.is_over(&account.id)
         };
-        let account = match known.filter(is_good) {
-            Some((_, account)) => account,
-            None => {
-                let asked = Instant::now();
-                let account = self.find_or_make(origin, subject, name, wished).await.map_err(|cause| {
-                    debug!(%cause, "the account of somebody of another site could not be looked up");
-                    NotTaken::NotNow
-                })?;
-                let account = Arc::new(account);
-                let mut known = self.known.lock();
-                if known.len() >= KNOWN {
-                    // They are asked for again.
-                    known.clear();
-                }
-                known.insert(key, (asked, Arc::clone(&account)));
-                account
+        let account = if let Some((_, account)) = known.filter(is_good) {
+            account
+        } else {
+            let asked = Instant::now();
+            let account = self.find_or_make(origin, subject, name, wished).await.map_err(|cause| {
+                debug!(%cause, "the account of somebody of another site could not be looked up");
+                NotTaken::NotNow
+            })?;
+            let account = Arc::new(account);
+            let mut known = self.known.lock();
+            if known.len() >= KNOWN {
+                // They are asked for again.
+                known.clear();
             }
+            known.insert(key, (asked, Arc::clone(&account)));
+            account
         };
         if account.is_deactivated { Err(NotTaken::Deactivated) } else { Ok(account) }
     }

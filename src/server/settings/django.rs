@@ -178,10 +178,12 @@ pub(super) fn optional_redis(node: &Node) -> Result<Option<RedisHost>, Mistakes>
     }
 }
 
+#[expect(clippy::ref_option, reason = "as the table of keys hands it over")]
 pub(super) fn shown_optional<T: fmt::Display>(value: &Option<T>) -> String {
     value.as_ref().map_or_else(|| quoted(""), quoted)
 }
 
+#[expect(clippy::ref_option, reason = "as the table of keys hands it over")]
 pub(super) fn shown_redis(host: &Option<RedisHost>) -> String {
     host.as_ref().map_or_else(|| quoted(""), RedisHost::toml)
 }

@@ -155,7 +155,7 @@ impl Database {
         let sql = self.users.split_once(" FROM ").map(|(_, table)| format!("SELECT {} FROM {table}", self.user_id));
         let sql = sql.unwrap_or_default();
         let statement = ask(pool, async |client| client.prepare(&sql).await).await?;
-        Ok(match statement.columns().first().map(|column| column.type_()) {
+        Ok(match statement.columns().first().map(tokio_postgres::Column::type_) {
             Some(id) if [Type::INT2, Type::INT4, Type::INT8].contains(id) => IdType::Integer,
             Some(id) if *id == Type::UUID => IdType::Uuid,
             _ => IdType::Text,

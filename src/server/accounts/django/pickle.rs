@@ -122,8 +122,9 @@ impl<'b> Machine<'b> {
                     self.push(Value::Int(number.into()))?;
                 }
                 b'K' | b'M' => {
-                    let number = self.number(if instruction == b'K' { 1 } else { 2 })?;
-                    self.push(Value::Int(number as i64))?;
+                    let number = self.take(if instruction == b'K' { 1 } else { 2 })?;
+                    let number = number.iter().rev().fold(0, |number, byte| number << 8 | i64::from(*byte));
+                    self.push(Value::Int(number))?;
                 }
                 0x8a | 0x8b => {
                     let length = self.number(if instruction == 0x8a { 1 } else { 4 })?;
