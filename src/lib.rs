@@ -20,7 +20,14 @@ mod browser;
 #[cfg(feature = "ssr")]
 pub mod server;
 
-/// Makes the page alive; called by `app/start.js`.
+/// Reads what the page was rendered from; `app/start.js` calls it first, and then one of those below.
+#[cfg(all(feature = "hydrate", target_arch = "wasm32"))]
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn prepare() {
+    browser::prepare();
+}
+
+/// Makes the page alive.
 #[cfg(all(feature = "hydrate", target_arch = "wasm32"))]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {

@@ -22,7 +22,10 @@
     await module.default({ module_or_path: code });
     await parsed;
     // Others have their turn between what is long to do.
-    await new Promise((resolve) => setTimeout(resolve));
+    const pause = () => new Promise((resolve) => setTimeout(resolve));
+    await pause();
+    module.prepare();
+    await pause();
     foreign ||= watch.takeRecords().length > 0;
     watch.disconnect();
     if (anew || foreign) module.render();

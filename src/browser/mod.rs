@@ -20,7 +20,10 @@ mod room;
 mod scroll;
 mod topic;
 
-use std::{cell::Cell, pin::Pin};
+use std::{
+    cell::{Cell, RefCell},
+    pin::Pin,
+};
 
 use gloo_net::http;
 use gloo_timers::future::TimeoutFuture;
@@ -40,11 +43,24 @@ use crate::{
 thread_local! {
     /// The page is whole. Where hydration has failed, another program has taken over, and what was begun here is not gone on with.
     static WHOLE: Cell<bool> = const { Cell::new(false) };
+    /// What the server has rendered the page from, as it was read.
+    static DATA: RefCell<Option<Page>> = const { RefCell::new(None) };
+}
+
+/// Reads what the server has rendered the page from, which Leptos leaves in a variable.
+pub fn prepare() {
+    std::panic::set_hook(Box::new(panicked));
+    let all = js_sys::Reflect::get(&window(), &"__RESOLVED_RESOURCES".into()).ok();
+    let data = || serde_json::from_str(&all?.dyn_into::<js_sys::Array>().ok()?.get(0).as_string()?).ok();
+    DATA.set(data());
+}
+
+fn data() -> Page {
+    DATA.take().expect_throw("the page has its data")
 }
 
 /// Makes the page alive that the server has rendered.
 pub fn hydrate() {
-    std::panic::set_hook(Box::new(panicked));
     let data = data();
     hydrate_from(element(), || page(data, false)).forget();
     WHOLE.set(true);
@@ -53,7 +69,6 @@ pub fn hydrate() {
 /// Renders the page anew from its data, where something else than the server has changed it, and makes it alive. What the reader has
 /// written, and where they are, is theirs.
 pub fn render() {
-    std::panic::set_hook(Box::new(panicked));
     let (data, app, reader) = (data(), element(), Reader::of_the_page());
     app.set_inner_html("");
     mount_to(app, || page(data, true)).forget();
@@ -91,13 +106,6 @@ async fn pause() {
 /// Where the page is; beside it may stand what others have put there.
 fn element() -> web_sys::HtmlElement {
     document().get_element_by_id("app").expect_throw("the page has it").unchecked_into()
-}
-
-/// What the server has rendered the page from. Leptos leaves it in a variable.
-fn data() -> Page {
-    let all = js_sys::Reflect::get(&window(), &"__RESOLVED_RESOURCES".into()).ok();
-    let data = || serde_json::from_str(&all?.dyn_into::<js_sys::Array>().ok()?.get(0).as_string()?).ok();
-    data().expect_throw("the page has its data")
 }
 
 /// What a text says in JSON; none where that is something else.
