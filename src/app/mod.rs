@@ -32,7 +32,7 @@ use leptos::nonce::use_nonce;
 use leptos::{either::EitherOf4, prelude::*};
 pub use lobby::{LobbyLink, LobbyState, rooms};
 pub use markup::{Inner, Markup, first_word};
-pub use page::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage};
+pub use page::{Alike, LobbyPage, NoticePage, Outcome, OwnRoom, OwnRooms, OwnedRoom, Page, RoomPage, SearchPage};
 pub use room::{
     Delivery, Editing, Edits, End, Here, Input, Intent, MENU, Reader, RoomLink, RoomState, Row, RowKey, Touched, Typists,
     message,

@@ -46,7 +46,7 @@ impl Page {
     pub fn title(&self) -> String {
         match self {
             Self::Lobby(_) => "Rooms · Confab".to_owned(),
-            Self::Room(room) => format!("{} · Confab", room.group),
+            Self::Room(room) => format!("{} · Confab", room.called()),
             Self::Search(_) => "Search · Confab".to_owned(),
             Self::Notice(notice) => format!("{} · Confab", notice.title),
         }
@@ -66,6 +66,27 @@ pub struct LobbyPage {
     pub mistake: Option<(String, String)>,
     /// What was entered is a new room that could be mistaken for another one.
     pub alike: Option<Alike>,
+    /// The rooms of who is signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<OwnRooms>,
+}
+
+/// The rooms of which somebody is a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnRooms {
+    pub rooms: Vec<OwnRoom>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnRoom {
+    pub group: Group,
+    /// Of a direct one the names of the others.
+    pub title: String,
+    /// A word for it.
+    pub kind: String,
+    /// How many people were in it.
+    pub here: u64,
 }
 
 /// Two rooms whose names differ in the case of their letters alone.
@@ -92,6 +113,23 @@ pub struct RoomPage {
     pub longest: usize,
     /// What was wrong with what the form sent, and the text, which is not lost.
     pub mistake: Option<(String, String)>,
+    /// Where somebody owns the room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owned: Option<OwnedRoom>,
+}
+
+impl RoomPage {
+    /// What people call the room.
+    pub fn called(&self) -> &str {
+        self.owned.as_ref().map_or(self.group.as_str(), |owned| &owned.title)
+    }
+}
+
+/// What a room is called and about that somebody owns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedRoom {
+    pub title: String,
+    pub topic: String,
 }
 
 /// `/search/`: what was searched for, and what came of it.

@@ -5,8 +5,10 @@
 //! alike for all is rendered for its reader: of the past, with something that went wrong, or where the reader is named on it.
 
 pub(super) mod accounts;
+mod owned;
 pub(super) mod plain;
 mod render;
+mod sheet;
 
 use std::{
     sync::Arc,
@@ -22,6 +24,7 @@ use axum::{
 use serde::Deserialize;
 use tracing::error;
 
+pub(super) use self::owned::{change_settings, invitation, join, make_room, new_room, open_direct, person, settings};
 use self::render::{filled, render, takes_gzip, template, with_cookies};
 use super::{
     accounts::{Guest, Kind, Token},
@@ -29,7 +32,7 @@ use super::{
     limits::SEARCH_AGAIN,
     problem::{Problem, lets_in},
     room_pages::{Shared, StandIn},
-    rooms::{Access, Fit, NEWEST, Place, PostError, Posted, Reader, Refusal, Room},
+    rooms::{Access, Fit, NEWEST, Place, PostError, Posted, Reader, Record, Refusal, Room},
     search::{LONGEST_QUERY, Query as SearchQuery},
     services::{Named, Services},
     store::{Slice, StoreError},
@@ -37,7 +40,7 @@ use super::{
     who::Who,
 };
 use crate::{
-    app::{Alike, LobbyPage, NoticePage, Outcome, Page, RoomPage, SearchPage, rendered_bytes},
+    app::{Alike, LobbyPage, NoticePage, Outcome, OwnRoom, OwnRooms, OwnedRoom, Page, RoomPage, SearchPage, rendered_bytes},
     wire::{
         Event, Group, InvalidName, InvalidPersonName, Key, Members, Offset, Person, PersonName, Position, Renamed, RoomList,
         Stretch, Text,
@@ -78,7 +81,7 @@ pub(super) async fn lobby(State(services): State<Arc<Services>>, who: Who, reque
 
 /// The newest rooms.
 fn lobby_page(you: &Person, list: RoomList) -> Page {
-    Page::Lobby(LobbyPage { you: you.clone(), list, name: String::new(), first: true, mistake: None, alike: None })
+    Page::Lobby(LobbyPage { you: you.clone(), list, name: String::new(), first: true, mistake: None, alike: None, own: None })
 }
 
 /// What came of a name that was entered to go there.
@@ -108,16 +111,26 @@ async fn lobby_with(
     };
     let list = async {
         let reader = services.rooms.reader(who.asker()).await?;
-        services.rooms.list(&reader, name, place.unwrap_or_default()).await
+        let own = if who.signed_in().is_some() { Some(own_rooms(services, who).await?) } else { None };
+        Ok::<_, StoreError>((services.rooms.list(&reader, name, place.unwrap_or_default()).await?, own))
     };
     match list.await {
-        Ok(list) => {
+        Ok((list, own)) => {
             let (name, first) = (name.to_owned(), place.is_none());
-            let page = Page::Lobby(LobbyPage { you: who.you(), list, name, first, mistake, alike });
+            let page = Page::Lobby(LobbyPage { you: who.you(), list, name, first, mistake, alike, own });
             with_cookies(render(status, page, request).await, who.cookies())
         }
         Err(cause) => refused(cause, request).await,
     }
+}
+
+/// The rooms of who is signed in, and how many are there.
+async fn own_rooms(services: &Services, who: &Who) -> Result<OwnRooms, StoreError> {
+    let own = |record: Record| {
+        let Record { group, title, brief, .. } = record;
+        OwnRoom { kind: brief.kind.to_string(), here: services.presence.members(&group).count, group, title }
+    };
+    Ok(OwnRooms { rooms: services.rooms.own(who.person()).await?.into_iter().map(own).collect() })
 }
 
 #[derive(Default, Deserialize)]
@@ -269,7 +282,11 @@ async fn room_with(
         Ok(stretch) => {
             let members = services.presence.members(&access.room().group);
             let reader = (who.you(), super::random::fresh_key());
-            let page = room_page(services, &access, reader, (stretch, members), mistake);
+            let owned = match owned(&access, who).await {
+                Ok(owned) => owned,
+                Err(cause) => return refused(cause, request).await,
+            };
+            let page = room_page(services, (&access, owned), reader, (stretch, members), mistake);
             with_cookies(render(status, page, request).await, who.cookies())
         }
         Err(cause) => refused(cause, request).await,
@@ -286,6 +303,10 @@ async fn shared_page(
     let group = &access.room().group;
     let (members, reader) = (services.presence.members(group), who.you());
     let has_account = reader.handle.is_some();
+    // Each of the people of a direct room knows it by the others.
+    if access.is_direct() {
+        return Ok(None);
+    }
     // Who is named would have it rendered for all first, and then once more.
     if members.people.iter().any(|person| person.id == reader.id) {
         return Ok(None);
@@ -294,7 +315,8 @@ async fn shared_page(
     let render = Box::pin(async {
         let made = Instant::now();
         let stretch = access.part(Slice::Latest, NEWEST, Some(FIT)).await?;
-        Ok::<_, StoreError>(render_for_all(services, access, has_account, stretch, (members.clone(), made)).await)
+        let owned = access.record().await?.map(|record| shown(record, None));
+        Ok::<_, StoreError>(render_for_all(services, (access, owned), has_account, stretch, (members.clone(), made)).await)
     });
     let shared = services.room_pages.get((group.clone(), has_account), &members, access.head(), render).await?;
     let shared = shared.filter(|shared| shared.template.is_for(&reader, who.rate_key().is_none()));
@@ -303,7 +325,7 @@ async fn shared_page(
 
 async fn render_for_all(
     services: &Services,
-    access: &Access<Room>,
+    (access, owned): (&Access<Room>, Option<OwnedRoom>),
     has_account: bool,
     stretch: Stretch,
     (members, made): (Members, Instant),
@@ -311,14 +333,14 @@ async fn render_for_all(
     let of = Position { epoch: stretch.epoch.clone(), offset: stretch.offset };
     let stand_in = StandIn::new(has_account);
     let reader = (stand_in.you.clone(), stand_in.form_key.clone());
-    let page = room_page(services, access, reader, (stretch.clone(), members.clone()), None);
+    let page = room_page(services, (access, owned), reader, (stretch.clone(), members.clone()), None);
     let template = template(page, &stand_in, &stretch.messages, &members.people).await?;
     Some(Shared { of, members, made, template })
 }
 
 fn room_page(
     services: &Services,
-    access: &Access<Room>,
+    (access, owned): (&Access<Room>, Option<OwnedRoom>),
     (you, form_key): (Person, Key),
     (stretch, members): (Stretch, Members),
     mistake: Option<(String, String)>,
@@ -331,7 +353,20 @@ fn room_page(
         form_key,
         longest: services.limits.message_bytes,
         mistake,
+        owned,
     })
+}
+
+/// What a page shows of a room that somebody owns; none where it is nobody's.
+async fn owned(access: &Access<Room>, who: &Who) -> Result<Option<OwnedRoom>, StoreError> {
+    let Some(record) = access.record().await? else { return Ok(None) };
+    let others = if access.is_direct() { Some(access.others(who.person()).await?) } else { None };
+    Ok(Some(shown(record, others)))
+}
+
+/// As the page has it; a direct room is called by its others.
+fn shown(record: Record, others: Option<String>) -> OwnedRoom {
+    OwnedRoom { title: others.unwrap_or(record.title), topic: record.topic }
 }
 
 #[derive(Deserialize)]

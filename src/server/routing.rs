@@ -5,6 +5,10 @@
 //! |---|---|---|
 //! | `/` | the rooms | |
 //! | `/room/{group}/` | the room; `POST` says something | the group |
+//! | `/room/{group}/settings` | what the room is, and who is in it; `POST` changes it | |
+//! | `/rooms/new` | makes a room | |
+//! | `/invite/{code}` | what one is invited to; `POST` joins | |
+//! | `/people/{account}` | who that is; `POST` to `direct` below it opens the room with them | |
 //! | `/signup`, `/login`, `/logout`, `/account/` | accounts | |
 //! | `/setup/{token}`, `/reset/{token}`, `/device/{token}` | who somebody is, said once | |
 //! | `/search/` | what was searched for | |
@@ -53,7 +57,7 @@ use crate::wire::{Group, InvalidName, SUBPROTOCOL, Topic};
 const REQUEST: Duration = Duration::from_secs(30);
 
 /// Whose requests are counted.
-const COUNTED: [Route; 14] = [
+const COUNTED: [Route; 19] = [
     Route { path: "/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::lobby) },
     Route { path: "/me", methods: &["POST"], asks: Asks::Person, handlers: || post(pages::me) },
     Route { path: "/room/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::go_to_room) },
@@ -64,6 +68,26 @@ const COUNTED: [Route; 14] = [
         asks: Asks::Person,
         handlers: || get(room).post(pages::post_message),
     },
+    Route {
+        path: "/room/{group}/settings",
+        methods: &["GET", "POST"],
+        asks: Asks::Person,
+        handlers: || get(pages::settings).post(pages::change_settings),
+    },
+    Route {
+        path: "/rooms/new",
+        methods: &["GET", "POST"],
+        asks: Asks::Person,
+        handlers: || get(pages::new_room).post(pages::make_room),
+    },
+    Route {
+        path: "/invite/{code}",
+        methods: &["GET", "POST"],
+        asks: Asks::Person,
+        handlers: || get(pages::invitation).post(pages::join),
+    },
+    Route { path: "/people/{account}", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::person) },
+    Route { path: "/people/{account}/direct", methods: &["POST"], asks: Asks::Person, handlers: || post(pages::open_direct) },
     Route { path: "/search/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::search) },
     Route { path: "/ws", methods: &["GET"], asks: Asks::Person, handlers: || get(socket_alone) },
     Route { path: "/ws/", methods: &["GET"], asks: Asks::Person, handlers: || get(socket_alone) },
@@ -83,7 +107,8 @@ const FREE: [Route; 3] = [
 ];
 
 /// What the addresses begin with whose forms the server's own pages alone may send, whatever the settings allow to others.
-const OWN: [&str; 7] = ["/signup", "/login", "/logout", "/account/", "/setup/", "/reset/", "/device/"];
+const OWN: [&str; 10] =
+    ["/signup", "/login", "/logout", "/account/", "/setup/", "/reset/", "/device/", "/rooms/", "/invite/", "/people/"];
 
 /// All addresses but the files of the site, each with its whole path.
 pub fn routes() -> impl Iterator<Item = (String, &'static Route)> {
@@ -339,7 +364,7 @@ async fn own_names_only(State(services): State<Arc<Services>>, request: Request,
 /// Whatever changes something comes from an own page or from no page at all.
 async fn own_pages_only(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let is_strict = OWN.iter().any(|own| path.starts_with(own));
+    let is_strict = OWN.iter().any(|own| path.starts_with(own)) || path.ends_with("/settings");
     let origins = if is_strict { &services.own_origin } else { &services.origins };
     if request.method().is_safe() || origins.allow(request.headers()) {
         return next.run(request).await;

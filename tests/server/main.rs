@@ -29,8 +29,11 @@ mod limits;
 mod log;
 mod metrics;
 mod openapi;
+mod owned;
 mod pages;
 mod peers;
+#[allow(dead_code, reason = "shared with other tests, which use the rest")]
+mod people;
 mod permissions;
 mod plain;
 mod presence;

@@ -1,5 +1,6 @@
 //! The list of rooms.
 
+mod own;
 mod state;
 mod view;
 

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::{LobbyLink, LobbyState};
+use super::{LobbyLink, LobbyState, own::Own};
 use crate::{
     app::{
         ZoneOf,
@@ -20,7 +20,7 @@ use crate::{
 
 #[component]
 pub(crate) fn Lobby(page: LobbyPage) -> impl IntoView {
-    let LobbyPage { you, list, name, first, mistake, alike } = page;
+    let LobbyPage { you, list, name, first, mistake, alike, own } = page;
     let link = LobbyLink {
         state: RwSignal::new(LobbyState::named(&name, list)),
         status: RwSignal::new(Status::Rendered),
@@ -80,6 +80,7 @@ pub(crate) fn Lobby(page: LobbyPage) -> impl IntoView {
             </form>
             {alike.map(|alike| view! { <Mistakable alike /> })}
             <SearchForm />
+            {own.map(|own| view! { <Own own /> })}
             <p
                 class="lost"
                 role="status"

@@ -303,9 +303,9 @@ mod tests {
             edited in any::<bool>(), deleted in any::<bool>(), long in any::<bool>(), unfolded in any::<bool>(),
             delivery in prop_oneof![Just(Delivery::Sent), Just(Delivery::Pending), written().prop_map(Delivery::Failed)],
         ) {
-            let from = Person { id: id.clone(), name: name.clone() };
+            let from = Person { id: id.clone(), name: name.clone(), handle: None };
             let text = if long { format!("{text}{}", "\n".repeat(LONG_LINES + 1)) } else { text };
-            let other = Person { id: "g1".to_owned(), name: others.clone() };
+            let other = Person { id: "g1".to_owned(), name: others.clone(), handle: None };
             let emoji = "\"<&>".parse::<Emoji>().expect("a word");
             let reactions = vec![Reaction { emoji, count: 2, from: vec![other, from.clone()] }];
             let edited = edited.then(|| Timestamp::from_millis(DAY));

@@ -21,10 +21,12 @@ use crate::app::{
 
 #[component]
 pub(crate) fn Room(page: RoomPage) -> impl IntoView {
-    let RoomPage { group, you, stretch, members, form_key, longest, mistake } = page;
+    let called = page.called().to_owned();
+    let RoomPage { group, you, stretch, members, form_key, longest, mistake, owned } = page;
     let name = group.to_string();
     let here = format!("/room/{group}/");
     let (title, next) = (name.clone(), here.clone());
+    let about_room = owned.as_ref().map(|owned| (owned.topic.clone(), format!("{here}settings")));
     let me = StoredValue::new(you.id.clone());
     let about = About { group, you: you.clone() };
     // What the form sent in vain, and why.
@@ -63,9 +65,10 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
     };
     view! {
         <TopBar title="Rooms".to_owned() back=true>
-            <h1 class="title" title=title.clone()>
-                {title.clone()}
+            <h1 class="title" title=called.clone()>
+                {called.clone()}
             </h1>
+            {about_room.map(|(topic, settings)| view! { <AboutRoom topic settings /> })}
             <SearchLink name=title />
             <People link me />
             <Connection link />
@@ -106,6 +109,17 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
                 inner_html=text(move || link.announcement.with(|text| words(text)))
             ></div>
         </main>
+    }
+}
+
+/// What a room is about that somebody owns, and the way to its settings.
+#[component]
+fn AboutRoom(topic: String, settings: String) -> impl IntoView {
+    view! {
+        <span class="topic">{topic}</span>
+        <a class="about" href=settings>
+            "About"
+        </a>
     }
 }
 

@@ -179,7 +179,7 @@ mod tests {
 
     fn page_of(you: Person, form_key: Key, (stretch, members): (Stretch, Members)) -> Page {
         let group = "lobby".parse().expect("a name");
-        Page::Room(RoomPage { group, you, stretch, members, form_key, longest: 65_536, mistake: None })
+        Page::Room(RoomPage { group, you, stretch, members, form_key, longest: 65_536, mistake: None, owned: None })
     }
 
     /// The page as it is rendered, and its nonce.
@@ -265,7 +265,7 @@ mod tests {
         let people = people(50);
         let lobby = |you: &Person| {
             let (you, list) = (you.clone(), list(&people));
-            Page::Lobby(LobbyPage { you, list, name: String::new(), first: true, mistake: None, alike: None })
+            Page::Lobby(LobbyPage { you, list, name: String::new(), first: true, mistake: None, alike: None, own: None })
         };
         let stand_in = StandIn::new(false);
         let template = template(lobby(&stand_in.you), &stand_in, &[], &[]).await.expect("a page");

@@ -12,7 +12,7 @@ use super::{
     changes::{may_change, may_moderate},
     events,
     layer_groups::group_name,
-    owned::{Act, Denied, Record, Seen, may},
+    owned::{Act, Denied, Record, RoomKind, Seen, may},
 };
 use crate::{
     server::{
@@ -120,6 +120,21 @@ impl Access<Room> {
             Some(_) => self.rooms.registry.record(&self.subject.group).await,
             None => Ok(None),
         }
+    }
+
+    /// Whether it is a direct room.
+    pub fn is_direct(&self) -> bool {
+        self.rooms.registry.brief(&self.subject.group).is_some_and(|brief| brief.kind == RoomKind::Direct)
+    }
+
+    /// The names of the room's members but for one: so its people know a direct room.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn others(&self, but: &Person) -> Result<String, StoreError> {
+        let members = self.rooms.registry.members(&self.subject.group).await?;
+        let others = members.into_iter().map(|member| member.person).filter(|person| person.id != but.id);
+        Ok(others.map(|person| person.name).collect::<Vec<_>>().join(", "))
     }
 
     /// Says something in the room: it is durable, where the room keeps history, and handed on to the members when this

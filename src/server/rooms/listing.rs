@@ -4,12 +4,11 @@
 //! A further page goes on from a [`Place`], where each store stood: so a room that is used meanwhile moves nothing to or fro over the
 //! edge of a page.
 
-use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
-use super::{Rooms, owned::Standing, rules::within};
+use super::{Rooms, reader::Reader, rules::within};
 use crate::{
     server::{
-        accounts::{Asker, Kind},
         settings::History,
         store::{Listed, ListedRoom, Log, StoreError, Within},
     },
@@ -49,41 +48,10 @@ impl FromStr for Place {
     }
 }
 
-/// Whose list it is, and how they stand in rooms that somebody owns.
-#[derive(Clone)]
-pub struct Reader {
-    pub(super) kind: Kind,
-    standings: Arc<HashMap<Group, Standing>>,
-    pub(super) now: Timestamp,
-}
-
-impl Reader {
-    /// Everybody who is not signed in.
-    pub fn guest() -> Self {
-        Self { kind: Kind::Guest, standings: Arc::default(), now: Timestamp::now() }
-    }
-
-    pub(super) fn standing(&self, group: &Group) -> Standing {
-        self.standings.get(group).copied().unwrap_or_default()
-    }
-}
-
 /// Says of a room whether it is asked for.
 type Choice = Arc<dyn Fn(&Group) -> bool + Send + Sync>;
 
 impl Rooms {
-    /// For whom lists and searches are. Of guests nothing is asked: they are in no room that others are not in.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn reader(&self, asker: Asker<'_>) -> Result<Reader, StoreError> {
-        let standings = match asker.kind {
-            Kind::Account | Kind::Administrator => Arc::new(self.registry.standings_of(&asker.person.id).await?),
-            Kind::Guest | Kind::Program => Arc::default(),
-        };
-        Ok(Reader { kind: asker.kind, standings, now: Timestamp::now() })
-    }
-
     /// The rooms that a reader may enter and that have been used, newest activity first, each with the beginning of its latest message:
     /// those with `name` in their names, in any case, and from `place` on.
     ///

@@ -29,6 +29,7 @@ mod lobby;
 mod metered;
 mod owned;
 mod publisher;
+mod reader;
 mod reading;
 mod retention;
 mod rules;
@@ -44,11 +45,12 @@ pub use self::{
     access::{Access, AlterError, PostError, Posted},
     changes::may_change,
     events::{Foreign, foreign_event, read_direct},
-    listing::{Place, Reader},
+    listing::Place,
     owned::{
-        Act, Brief, Code, DIRECT, Denied, Invitation, Invited, Logged, Member, NotDone, Overview, Posting, Record, Registry,
-        Role, RoomKind, Terms, Title, Topic, What,
+        About, Act, Brief, Code, DIRECT, Denied, Invitation, Invited, Logged, Member, NotDone, Posting, Record, Registry, Role,
+        RoomKind, Terms, Title, Topic, What,
     },
+    reader::Reader,
     reading::{CatchUp, Fit, Stream},
 };
 use self::{

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    listing::Reader,
     owned::{Act, Registry, Seen, Standing, may},
+    reader::Reader,
 };
 
 use crate::{

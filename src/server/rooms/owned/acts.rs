@@ -86,6 +86,8 @@ pub enum NotDone {
     NotGood,
     #[error("a direct room cannot be made of another one, nor the other way")]
     Direct,
+    #[error("{0}")]
+    Wrong(&'static str),
     #[error("not now; try again")]
     Unavailable,
 }
@@ -100,15 +102,17 @@ impl From<StoreError> for NotDone {
 /// How many people a direct room has.
 pub const DIRECT: std::ops::RangeInclusive<usize> = 2..=8;
 
-/// A room as its settings show it.
+/// A room as its settings show it to somebody.
 #[derive(Clone, Debug)]
-pub struct Overview {
+pub struct About {
     pub record: Record,
     pub role: Option<Role>,
+    /// What they may do: the rest of what is here is for who manages the room, but for the people of a direct one.
+    pub manages: bool,
     pub changes: bool,
     pub owns: bool,
-    pub members: Vec<Member>,
     pub count: u64,
+    pub members: Vec<Member>,
     pub banned: Vec<Person>,
     pub invitations: Vec<Invitation>,
     pub log: Vec<Logged>,
@@ -239,26 +243,47 @@ impl Rooms {
         }
     }
 
-    /// What the settings of a room show to who may see them.
+    /// What the settings of a room show to somebody.
     ///
     /// # Errors
-    /// There is no such room for them, or not these settings.
-    pub async fn overview(&self, asker: Asker<'_>, group: &Group) -> Result<Overview, NotDone> {
+    /// There is no such room for them.
+    pub async fn about(&self, asker: Asker<'_>, group: &Group) -> Result<About, NotDone> {
         let (seen, now) = (self.seen(asker, group).await?, Timestamp::now());
+        let brief = seen.brief.ok_or(Denied::NotThere)?;
         let allowed = |act| may(&seen, act, now).is_ok();
-        may(&seen, Act::Manage, now)?;
+        let (manages, is_direct) = (allowed(Act::Manage), brief.kind == RoomKind::Direct);
+        if !manages {
+            may(&seen, Act::Read, now)?;
+        }
         let registry = &self.registry;
-        Ok(Overview {
-            record: registry.record(group).await?.ok_or(Denied::NotThere)?,
+        let record = registry.record(group).await?.ok_or(Denied::NotThere)?;
+        let mut about = About {
+            record,
             role: seen.standing.role,
+            manages,
             changes: allowed(Act::Change),
             owns: allowed(Act::Own),
-            members: registry.members(group).await?,
             count: registry.count(group).await?,
-            banned: registry.banned(group).await?,
-            invitations: registry.invitations(group).await?,
-            log: registry.log(group).await?,
-        })
+            members: if manages || is_direct { registry.members(group).await? } else { Vec::new() },
+            banned: Vec::new(),
+            invitations: Vec::new(),
+            log: Vec::new(),
+        };
+        if manages {
+            about.banned = registry.banned(group).await?;
+            about.invitations = registry.invitations(group).await?;
+            about.log = registry.log(group).await?;
+        }
+        Ok(about)
+    }
+
+    /// Who somebody is, of those whom a room knows: a member, or who is kept out. Only for who manages it.
+    ///
+    /// # Errors
+    /// It knows nobody of this id, or the asker may not ask.
+    pub async fn somebody(&self, asker: Asker<'_>, group: &Group, id: &str) -> Result<Person, NotDone> {
+        may(&self.seen(asker, group).await?, Act::Manage, Timestamp::now())?;
+        self.registry.somebody(group, id).await?.ok_or(NotDone::NoMember)
     }
 
     /// Whether somebody may take over a room that is nobody's.
@@ -453,14 +478,22 @@ impl Rooms {
         Ok(room.group)
     }
 
-    /// The rooms of which somebody is a member; with the others of direct ones.
+    /// The rooms of which somebody is a member; a direct one is called by its others.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn own(&self, asker: Asker<'_>) -> Result<Vec<Record>, NotDone> {
-        match asker.kind {
-            Kind::Account | Kind::Administrator => Ok(self.registry.own(&asker.person.id).await?),
-            Kind::Guest | Kind::Program => Ok(Vec::new()),
+    pub async fn own(&self, person: &Person) -> Result<Vec<Record>, StoreError> {
+        let mut own = self.registry.own(&person.id).await?;
+        if own.iter().any(|record| record.brief.kind == RoomKind::Direct) {
+            let mut others = self.registry.others(&person.id).await?;
+            for record in &mut own {
+                if let Some(others) = others.remove(&record.group) {
+                    record.title = others.join(", ");
+                }
+            }
         }
+        // What no rule matches is not there.
+        own.retain(|record| rule(&self.rules, &record.group).is_some());
+        Ok(own)
     }
 }

@@ -18,7 +18,7 @@ mod registry;
 mod rights;
 
 pub use self::{
-    acts::{DIRECT, NotDone, Overview, What},
+    acts::{About, DIRECT, NotDone, What},
     invitation::{Code, Invitation, Invited, Terms},
     record::{Brief, Member, Posting, Record, Role, RoomKind, Standing, Title, Topic},
     records::Logged,

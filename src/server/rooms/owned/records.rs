@@ -3,6 +3,8 @@
 //! Each write begins with the number of the change, whose row is held until the commit, on every node: so writes of rooms come one after the
 //! other, and each sees what the one before it has done. What was written by this very change is found by that number.
 
+use std::collections::HashMap;
+
 use super::{
     invitation::{Code, Invitation, Invited, Terms},
     record::{Brief, Member, Posting, Record, Role, RoomKind},
@@ -65,9 +67,12 @@ const DROP_OVER: &str = "DELETE FROM room_invitations WHERE room = $1 AND (uses 
 const REVOKE: &str = "DELETE FROM room_invitations WHERE room = $1 AND digest = $2";
 
 const RECORD: &str = "SELECT kind, posting, archived, deleted, changed, title, topic FROM room_records WHERE room = $1";
-const MEMBERS: &str = "SELECT person, name, role, muted FROM room_members WHERE room = $1
-    ORDER BY CASE role WHEN 'owner' THEN 0 WHEN 'moderator' THEN 1 ELSE 2 END, joined, person LIMIT $2";
+const MEMBERS: &str = "SELECT m.person, COALESCE(a.name, m.name), a.handle, m.role, m.muted FROM room_members AS m
+    LEFT JOIN accounts AS a ON a.id = m.person WHERE m.room = $1
+    ORDER BY CASE m.role WHEN 'owner' THEN 0 WHEN 'moderator' THEN 1 ELSE 2 END, m.joined, m.person LIMIT $2";
 const COUNT: &str = "SELECT count(*) FROM room_members WHERE room = $1";
+const SOMEBODY: &str = "SELECT person, name FROM room_members WHERE room = $1 AND person = $2
+    UNION ALL SELECT person, name FROM room_bans WHERE room = $1 AND person = $2";
 const BANNED: &str = "SELECT person, name FROM room_bans WHERE room = $1 ORDER BY at DESC, person LIMIT $2";
 const INVITATIONS: &str = "SELECT digest, role, expires, uses, by_id, by_name FROM room_invitations
     WHERE room = $1 AND (uses IS NULL OR uses > 0) AND (expires IS NULL OR expires > $2) ORDER BY made DESC, digest";
@@ -80,6 +85,10 @@ const OF_PEOPLE: &str = "SELECT room FROM room_records WHERE people = $1";
 const OWN: &str = "SELECT r.room, r.kind, r.posting, r.archived, r.deleted, r.changed, r.title, r.topic
     FROM room_members AS m JOIN room_records AS r ON r.room = m.room
     WHERE m.person = $1 AND r.deleted IS NULL ORDER BY r.title, r.room LIMIT 1000";
+
+const OTHERS: &str = "SELECT o.room, COALESCE(a.name, o.name) FROM room_members AS m JOIN room_records AS r ON r.room = m.room
+    JOIN room_members AS o ON o.room = m.room AND o.person <> m.person LEFT JOIN accounts AS a ON a.id = o.person
+    WHERE m.person = $1 AND r.kind = 'direct' AND r.deleted IS NULL ORDER BY o.room, o.person LIMIT 8000";
 
 /// Something that was done in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -264,13 +273,20 @@ impl Registry {
     }
 
     /// The members, the first of them those who have most to say.
-    pub(super) async fn members(&self, group: &Group) -> Result<Vec<Member>, StoreError> {
+    pub(in crate::server::rooms) async fn members(&self, group: &Group) -> Result<Vec<Member>, StoreError> {
         let rows = self.base()?.records.query(MEMBERS, &[group.as_str().into(), SHOWN.into()]).await?;
         let member = |row: &Row| {
-            let muted: Option<i64> = row.get(3)?;
-            Ok(Member { person: person(row, 0)?, role: row.get(2)?, muted: muted.map(Timestamp::from_millis) })
+            let muted: Option<i64> = row.get(4)?;
+            let person = Person { handle: row.get(2)?, ..person(row, 0)? };
+            Ok(Member { person, role: row.get(3)?, muted: muted.map(Timestamp::from_millis) })
         };
         rows.iter().map(member).collect()
+    }
+
+    /// Somebody whom a room knows: a member, or who is kept out.
+    pub(super) async fn somebody(&self, group: &Group, id: &str) -> Result<Option<Person>, StoreError> {
+        let rows = self.base()?.records.query(SOMEBODY, &[group.as_str().into(), id.into()]).await?;
+        rows.first().map(|row| person(row, 0)).transpose()
     }
 
     /// Who is kept out, the last first.
@@ -300,6 +316,16 @@ impl Registry {
             })
         };
         rows.iter().map(logged).collect()
+    }
+
+    /// The names of the others in the direct rooms of somebody.
+    pub(super) async fn others(&self, person: &str) -> Result<HashMap<Group, Vec<String>>, StoreError> {
+        let rows = self.base()?.records.query(OTHERS, &[person.into()]).await?;
+        let mut others: HashMap<Group, Vec<String>> = HashMap::new();
+        for row in &rows {
+            others.entry(name(row, 0)?).or_default().push(row.get(1)?);
+        }
+        Ok(others)
     }
 
     /// The rooms of which somebody is a member.

@@ -1,0 +1,205 @@
+//! The pages of rooms that somebody owns: to make one, its settings, and the invitation by which one comes in. All of them are forms that
+//! need no script; `GET` shows, `POST` acts, and takes what comes from a page of this server's own alone.
+
+mod form;
+mod invitation;
+mod people;
+mod view;
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Redirect, Response},
+};
+
+use self::{
+    form::{Mistake, Sent, read, sign_in, status, to_room},
+    view::{News, form_of_room, page_of_nobodys, page_of_settings},
+};
+pub(in crate::server) use self::{
+    invitation::{invitation, join},
+    people::{open_direct, person},
+};
+use super::refused;
+use crate::{
+    server::{
+        problem::Problem,
+        rooms::{Code, Denied, NotDone, Role, RoomKind, Terms, Title, What},
+        services::{Named, Services},
+        who::Who,
+    },
+    wire::{Group, InvalidName, Person, Timestamp},
+};
+
+const MINUTE: i64 = 60_000;
+
+/// `GET /rooms/new`: the form that makes a room.
+pub(in crate::server) async fn new_room(who: Who) -> Response {
+    if who.signed_in().is_none() {
+        return sign_in("/rooms/new");
+    }
+    form_of_room(&who, None)
+}
+
+/// `POST /rooms/new`: makes it.
+pub(in crate::server) async fn make_room(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
+    let sent = match read(request).await {
+        Ok(sent) => sent,
+        Err(response) => return response,
+    };
+    if who.signed_in().is_none() {
+        return sign_in("/rooms/new");
+    }
+    let made = async {
+        let wrong = |text: &str| Err::<Group, _>((StatusCode::UNPROCESSABLE_ENTITY, text.to_owned()));
+        let Ok(group) = sent.group.trim().parse::<Group>() else {
+            return wrong("the name of a room is 1 to 64 of the letters A to Z, digits, _ and -");
+        };
+        let title = if sent.title.trim().is_empty() { group.as_str() } else { &sent.title };
+        let (title, kind): (Title, RoomKind) = match (title.parse(), sent.kind.parse()) {
+            (Ok(title), Ok(kind)) => (title, kind),
+            (Err(InvalidName(reason)), _) | (_, Err(InvalidName(reason))) => return wrong(reason),
+        };
+        let made = services.rooms.make(who.asker(), &group, &title, kind).await;
+        made.map(|()| group).map_err(|not_done| (status(&not_done), not_done.to_string()))
+    };
+    match made.await {
+        Ok(group) => to_room(&group).into_response(),
+        Err((status, text)) => {
+            let mut response = form_of_room(&who, Some(&Mistake { act: "make".to_owned(), text, sent }));
+            *response.status_mut() = status;
+            response
+        }
+    }
+}
+
+/// `GET /room/{group}/settings`: what the room is, and for who may change it the forms that do.
+pub(in crate::server) async fn settings(
+    State(services): State<Arc<Services>>,
+    who: Who,
+    Named(group): Named,
+    request: Request,
+) -> Response {
+    let Ok(group) = group else { return refused(Problem::NoRoom, request).await };
+    shown(&services, &who, &group, None, StatusCode::OK, request).await
+}
+
+async fn shown(
+    services: &Services,
+    who: &Who,
+    group: &Group,
+    news: Option<News>,
+    status: StatusCode,
+    request: Request,
+) -> Response {
+    match services.rooms.about(who.asker(), group).await {
+        Ok(about) => {
+            let present = services.presence.members(group).people;
+            page_of_settings(status, who, &about, &present, news.as_ref())
+        }
+        Err(NotDone::Denied(Denied::NotThere)) if services.rooms.may_take_over(who.asker(), group) => {
+            page_of_nobodys(who, group)
+        }
+        Err(NotDone::Denied(denied)) => refused(denied, request).await,
+        Err(_) => refused(Problem::Unavailable, request).await,
+    }
+}
+
+/// `POST /room/{group}/settings`: does what a form of it asks for.
+pub(in crate::server) async fn change_settings(
+    State(services): State<Arc<Services>>,
+    who: Who,
+    Named(group): Named,
+    request: Request,
+) -> Response {
+    let (page, request) = super::split(request);
+    let sent = match read(request).await {
+        Ok(sent) => sent,
+        Err(response) => return response,
+    };
+    let Ok(group) = group else { return refused(Problem::NoRoom, page).await };
+    let host = page.headers().clone();
+    let outcome = carry_out(&services, &who, &group, &sent).await;
+    let back = || Redirect::to(&format!("/room/{group}/settings")).into_response();
+    match outcome {
+        Ok(Outcome::Done) => back(),
+        Ok(Outcome::Gone) => Redirect::to("/").into_response(),
+        Ok(Outcome::Invited(code)) => {
+            let link = address(&host, &format!("/invite/{}", code.as_str()));
+            shown(&services, &who, &group, Some(News::Invited(link)), StatusCode::OK, page).await
+        }
+        Err(NotDone::Denied(denied @ (Denied::NotThere | Denied::Guests))) => refused(denied, page).await,
+        Err(not_done) => {
+            let mistake = Mistake { act: sent.act.clone(), text: not_done.to_string(), sent };
+            shown(&services, &who, &group, Some(News::Mistake(Box::new(mistake))), status(&not_done), page).await
+        }
+    }
+}
+
+/// A whole address at the name that this page was asked for by.
+fn address(headers: &HeaderMap, path: &str) -> String {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let scheme = if text("x-forwarded-proto").is_some_and(|proto| proto.starts_with("https")) { "https" } else { "http" };
+    text("host").map_or_else(|| path.to_owned(), |host| format!("{scheme}://{host}{path}"))
+}
+
+enum Outcome {
+    Done,
+    /// The room is not there for them any more.
+    Gone,
+    Invited(Code),
+}
+
+async fn carry_out(services: &Services, who: &Who, group: &Group, sent: &Sent) -> Result<Outcome, NotDone> {
+    let (rooms, asker) = (&services.rooms, who.asker());
+    let wrong = |reason: InvalidName| NotDone::Wrong(reason.0);
+    let role = || sent.role.parse::<Role>().map_err(wrong);
+    let minutes = || sent.minutes.parse::<u32>().map_err(|_| NotDone::Wrong("how long is a number of minutes"));
+    let after = |minutes: u32| Timestamp::from_millis(Timestamp::now().as_millis() + i64::from(minutes) * MINUTE);
+    let what = match sent.act.as_str() {
+        "take_over" => {
+            rooms.take_over(asker, group).await?;
+            return Ok(Outcome::Done);
+        }
+        "invite" => {
+            let uses = sent.uses.parse::<u32>().map_err(|_| NotDone::Wrong("how many may use it is a number"))?;
+            let expires = Some(minutes()?).filter(|minutes| *minutes > 0).map(after);
+            let terms = Terms { role: role()?, expires, uses: Some(uses).filter(|uses| *uses > 0) };
+            return rooms.invite(asker, group, terms).await.map(Outcome::Invited);
+        }
+        "change" => What::Change {
+            title: sent.title.parse().map_err(wrong)?,
+            topic: sent.topic.parse().map_err(wrong)?,
+            kind: sent.kind.parse().map_err(wrong)?,
+            posting: sent.posting.parse().map_err(wrong)?,
+        },
+        "archive" => What::Archive(true),
+        "reopen" => What::Archive(false),
+        "revoke" => What::Revoke(sent.invitation.clone()),
+        "role" => What::Give(subject(services, who, group, sent).await?, role()?),
+        "mute" => What::Mute(subject(services, who, group, sent).await?, Some(after(minutes()?))),
+        "unmute" => What::Mute(subject(services, who, group, sent).await?, None),
+        "remove" => What::Remove(subject(services, who, group, sent).await?),
+        "ban" => What::Ban(subject(services, who, group, sent).await?),
+        "unban" => What::Unban(subject(services, who, group, sent).await?),
+        "leave" => What::Leave,
+        "delete" if sent.sure.trim() == group.as_str() => What::Delete,
+        "delete" => return Err(NotDone::Wrong("write the name of the room, as it stands in its address, to delete it")),
+        _ => return Err(NotDone::Wrong("this form does nothing that there is")),
+    };
+    let is_gone = matches!(what, What::Leave | What::Delete);
+    rooms.act(asker, group, what).await?;
+    Ok(if is_gone { Outcome::Gone } else { Outcome::Done })
+}
+
+/// Whom a form is about, by what they are called here.
+async fn subject(services: &Services, who: &Who, group: &Group, sent: &Sent) -> Result<Person, NotDone> {
+    let is_them = |person: &&Person| person.id == sent.person;
+    let present = services.presence.members(group).people;
+    if let Some(person) = present.iter().find(is_them) {
+        return Ok(person.clone());
+    }
+    services.rooms.somebody(who.asker(), group, &sent.person).await
+}

@@ -1,0 +1,142 @@
+//! Who somebody is, and the way to a room with them alone.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, Request, State, rejection::PathRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use leptos::prelude::*;
+
+use super::form::{Mistake, complaint, read, sign_in, status, to_room};
+use crate::{
+    server::{
+        accounts::{Account, Handle},
+        pages::{
+            refused,
+            sheet::{Back, sheet},
+            split,
+        },
+        problem::Problem,
+        rooms::{DIRECT, NotDone},
+        services::Services,
+        store::StoreError,
+        who::Who,
+    },
+    wire::Person,
+};
+
+/// The account that an address names: by its id, or by its handle after an @.
+async fn account(services: &Services, named: &str) -> Result<Option<Account>, StoreError> {
+    let records = &services.accounts.records;
+    let found = match named.strip_prefix('@') {
+        Some(handle) => match handle.parse::<Handle>() {
+            Ok(handle) => records.by_handle(&handle).await?,
+            Err(_) => None,
+        },
+        None => records.by_id(named).await?,
+    };
+    Ok(found.filter(|account| !account.is_deactivated))
+}
+
+/// `GET /people/{account}`: who that is.
+pub(in crate::server) async fn person(
+    State(services): State<Arc<Services>>,
+    who: Who,
+    named: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    let named = named.map(|Path(named)| named).unwrap_or_default();
+    if who.signed_in().is_none() {
+        return sign_in(request.uri().path());
+    }
+    match account(&services, &named).await {
+        Ok(Some(account)) => page_of(StatusCode::OK, &who, &account, None),
+        Ok(None) => refused(Problem::NoAddress, request).await,
+        Err(cause) => refused(cause, request).await,
+    }
+}
+
+/// `POST /people/{account}/direct`: opens the direct room with them, and with whom `with` names beside.
+pub(in crate::server) async fn open_direct(
+    State(services): State<Arc<Services>>,
+    who: Who,
+    named: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    let named = named.map(|Path(named)| named).unwrap_or_default();
+    let (page, request) = split(request);
+    let sent = match read(request).await {
+        Ok(sent) => sent,
+        Err(response) => return response,
+    };
+    if who.signed_in().is_none() {
+        return sign_in(&format!("/people/{named}"));
+    }
+    let them = match account(&services, &named).await {
+        Ok(Some(account)) => account,
+        Ok(None) => return refused(Problem::NoAddress, page).await,
+        Err(cause) => return refused(cause, page).await,
+    };
+    let opened = async {
+        let mut others = vec![person_of(&them)];
+        for named in sent.with.split([',', ' ']).filter(|named| !named.is_empty()).take(*DIRECT.end()) {
+            let named = if named.starts_with('@') { named.to_owned() } else { format!("@{named}") };
+            let account = account(&services, &named).await?.ok_or(NotDone::Wrong("there is nobody of one of these handles"))?;
+            others.push(person_of(&account));
+        }
+        services.rooms.direct(who.asker(), &others).await
+    };
+    match opened.await {
+        Ok(group) => to_room(&group).into_response(),
+        Err(not_done) => {
+            let mistake = Mistake { act: "direct".to_owned(), text: not_done.to_string(), sent };
+            page_of(status(&not_done), &who, &them, Some(&mistake))
+        }
+    }
+}
+
+fn person_of(account: &Account) -> Person {
+    Person { id: account.id.clone(), name: account.name.clone(), handle: None }
+}
+
+fn page_of(status: StatusCode, who: &Who, account: &Account, mistake: Option<&Mistake>) -> Response {
+    let is_you = account.id == who.person().id;
+    let (invalid, described) = mistake.map(|_| ("true", "direct-mistake")).unzip();
+    let with = mistake.map(|mistake| mistake.sent.with.clone()).unwrap_or_default();
+    sheet(status, &account.name, who, Back("/".to_owned(), "Rooms"), || {
+        let way = if is_you {
+            view! {
+                <p>"That is you."</p>
+                {complaint(mistake)}
+            }
+            .into_any()
+        } else {
+            view! {
+                <form class="card" method="post" action=format!("/people/{}/direct", account.id)>
+                    <label for="direct-with">"Who else shall be in it, by their handles; or nobody"</label>
+                    <input
+                        id="direct-with"
+                        name="with"
+                        maxlength="400"
+                        autocomplete="off"
+                        autocapitalize="none"
+                        spellcheck="false"
+                        placeholder="@handle, @handle"
+                        value=with
+                        aria-invalid=invalid
+                        aria-describedby=described
+                    />
+                    {complaint(mistake)}
+                    <button type="submit">"Talk directly"</button>
+                </form>
+            }
+            .into_any()
+        };
+        view! {
+            <p>"@" <bdi>{account.handle.to_string()}</bdi></p>
+            {way}
+        }
+    })
+}

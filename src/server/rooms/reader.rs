@@ -1,0 +1,45 @@
+//! For whom lists and searches are.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{Rooms, owned::Standing};
+use crate::{
+    server::{
+        accounts::{Asker, Kind},
+        store::StoreError,
+    },
+    wire::{Group, Timestamp},
+};
+
+/// Whose list it is, and how they stand in rooms that somebody owns.
+#[derive(Clone)]
+pub struct Reader {
+    pub(super) kind: Kind,
+    standings: Arc<HashMap<Group, Standing>>,
+    pub(super) now: Timestamp,
+}
+
+impl Reader {
+    /// Everybody who is not signed in.
+    pub fn guest() -> Self {
+        Self { kind: Kind::Guest, standings: Arc::default(), now: Timestamp::now() }
+    }
+
+    pub(super) fn standing(&self, group: &Group) -> Standing {
+        self.standings.get(group).copied().unwrap_or_default()
+    }
+}
+
+impl Rooms {
+    /// For whom lists and searches are. Of guests nothing is asked: they are in no room that others are not in.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn reader(&self, asker: Asker<'_>) -> Result<Reader, StoreError> {
+        let standings = match asker.kind {
+            Kind::Account | Kind::Administrator => Arc::new(self.registry.standings_of(&asker.person.id).await?),
+            Kind::Guest | Kind::Program => Arc::default(),
+        };
+        Ok(Reader { kind: asker.kind, standings, now: Timestamp::now() })
+    }
+}

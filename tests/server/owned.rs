@@ -1,0 +1,436 @@
+//! Rooms that somebody owns: who may do what there, how people come in, and what ends when they lose it.
+
+use confab::server::settings::{History, RoomRule, Settings};
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{
+    app::{Http as _, TestApp, rule},
+    clients::{Plain, V1},
+    people::{Somebody, code},
+    within,
+};
+
+/// The rooms `private-*` are closed to guests by their rule.
+fn settings(settings: &mut Settings) {
+    settings.rooms = vec![RoomRule { guests: false, ..rule("private-*", History::Store) }, rule("*", History::Store)];
+}
+
+/// What everybody gets in a room: the page, the socket, saying something by it, reacting, editing their own, typing, deleting another's,
+/// saying something by the form, the settings, changing the title, inviting, the API, the file, what a search finds.
+async fn what(app: &TestApp, room: &str, who: &Somebody, theirs: &str) -> String {
+    let topic = format!("room/{room}");
+    let mut all = Vec::new();
+    all.push(who.get(app, &format!("/room/{room}/")).await.0.to_string());
+    let mut socket = who.socket(app).await;
+    let joined = socket.ask(json!({"join": {"topic": topic}})).await;
+    all.push(code(&joined));
+    let key = format!("k-{}", who.name);
+    let sent = socket.ask(json!({"send": {"topic": topic, "key": key, "text": "needle"}})).await;
+    all.push(code(&sent));
+    let epoch = joined["ok"]["epoch"].as_str().unwrap_or("none").to_owned();
+    let own = format!("{epoch}-{}", sent["ok"]["offset"]);
+    for command in [
+        json!({"react": {"topic": topic, "message": theirs, "emoji": "👍", "on": true}}),
+        json!({"edit": {"topic": topic, "message": if sent["ok"].is_null() { theirs } else { &own }, "text": "needle, too"}}),
+        json!({"typing": {"topic": topic}}),
+    ] {
+        all.push(code(&socket.ask(command).await));
+    }
+    let form = [("key", format!("f-{}", who.name)), ("text", "needle".to_owned())];
+    let form: Vec<_> = form.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    all.push(who.send(app, &format!("/room/{room}/"), &form).await.0.to_string());
+    all.push(who.get(app, &format!("/room/{room}/settings")).await.0.to_string());
+    let change = [("act", "change"), ("title", "New"), ("topic", ""), ("kind", if room == "open" { "open" } else { "closed" })];
+    all.push(who.set(app, room, &[&change[..], &[("posting", "everybody")]].concat()).await.0.to_string());
+    let invite = [("act", "invite"), ("role", "member"), ("uses", "1"), ("minutes", "30")];
+    all.push(who.set(app, room, &invite).await.0.to_string());
+    for path in [format!("/api/v1/rooms/{room}/messages"), format!("/api/v1/rooms/{room}/export")] {
+        all.push(who.get(app, &path).await.0.to_string());
+    }
+    let (status, found) = who.api(app, "/api/v1/search?q=first&limit=100").await;
+    assert_eq!(status, 200, "{found}");
+    let is_found = found["hits"].as_array().expect("hits").iter().any(|hit| hit["group"] == room);
+    all.push(if is_found { "found" } else { "-" }.to_owned());
+    let (_, list) = who.api(app, "/api/v1/rooms").await;
+    let is_listed = list["rooms"].as_array().expect("rooms").iter().any(|listed| listed["group"] == room);
+    all.push(if is_listed { "listed" } else { "-" }.to_owned());
+    // Last, since then it is gone.
+    all.push(code(&socket.ask(json!({"delete": {"topic": topic, "message": theirs}})).await));
+    all.join(" ")
+}
+
+/// Waits until somebody finds what was said: the index follows what is committed.
+async fn is_indexed(app: &TestApp, somebody: &Somebody, text: &str) {
+    let path = format!("/api/v1/search?q={}", text.replace(' ', "+").replace(',', ""));
+    within("the index", async { while somebody.api(app, &path).await.1["hits"] == json!([]) {} }).await;
+}
+
+#[tokio::test]
+async fn everybody_gets_in_an_owned_room_what_the_table_says() {
+    let app = TestApp::with(settings).await;
+    let mut people = Vec::new();
+    for name in ["owner", "moderator", "member", "readonly", "muted", "banned", "former", "stranger", "admin"] {
+        people.push(Somebody::new(&app, name).await);
+    }
+    let owner = people[0].clone();
+    const READS: &str = "200 ok forbidden forbidden forbidden forbidden 403 200 403 403 200 200 found listed forbidden";
+    const WRITES: &str = "200 ok ok ok ok ok 303 200 403 403 200 200 found listed forbidden";
+    const NOTHING: &str = "404 not_found not_joined not_joined not_joined not_joined 404 404 404 404 404 404 - - not_joined";
+    for (room, stranger, admin) in [
+        ("open", WRITES, "200 ok ok ok ok ok 303 200 303 200 200 200 found listed ok"),
+        ("closed", NOTHING, "404 not_found not_joined not_joined not_joined not_joined 404 200 303 200 404 404 - - not_joined"),
+    ] {
+        owner.make(&app, room, room).await;
+        for (at, role) in [(1, "moderator"), (2, "member"), (3, "read_only"), (4, "member"), (5, "member"), (6, "member")] {
+            people[at].is_invited(&app, &owner, room, role).await;
+        }
+        owner.does(&app, room, "mute", &people[4], &[("minutes", "60")]).await;
+        owner.does(&app, room, "ban", &people[5], &[]).await;
+        owner.does(&app, room, "remove", &people[6], &[]).await;
+        let guest = Somebody::guest();
+        let mut table = vec![
+            (&people[0], "200 ok ok ok ok ok 303 200 303 200 200 200 found listed ok"),
+            (&people[1], "200 ok ok ok ok ok 303 200 403 200 200 200 found listed ok"),
+            (&people[2], WRITES),
+            (&people[3], READS),
+            (&people[4], READS),
+            (&people[5], NOTHING),
+            (&people[6], stranger),
+            (&people[7], stranger),
+            (&people[8], admin),
+            (&guest, stranger),
+        ];
+        // The owner has the last word, who deletes what the others look at.
+        table.reverse();
+        let mut socket = owner.socket(&app).await;
+        let epoch = socket.join(&format!("room/{room}"), None).await["epoch"].as_str().expect("an epoch").to_owned();
+        let mut wrong = Vec::new();
+        for (who, expected) in table {
+            let text = format!("first, for {}", who.name);
+            let theirs = socket.post(&format!("room/{room}"), &format!("for-{}", who.name), &text).await;
+            is_indexed(&app, &owner, &text).await;
+            let found = what(&app, room, who, &format!("{epoch}-{theirs}")).await;
+            // Whoever deletes their own may.
+            if found != expected {
+                wrong.push(format!("{room}, {}:\n  {found}\n  {expected}", who.name));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_room_that_a_rule_closes_to_guests_is_open_to_people_with_accounts() {
+    let app = TestApp::with(settings).await;
+    let (ann, guest) = (Somebody::new(&app, "ann").await, Somebody::guest());
+    let mut socket = ann.socket(&app).await;
+    socket.join("room/private-a", None).await;
+    socket.post("room/private-a", "k", "first").await;
+    is_indexed(&app, &ann, "first").await;
+    assert_eq!(
+        (guest.joins(&app, "private-a").await.as_str(), guest.get(&app, "/room/private-a/").await.0),
+        ("forbidden", 403)
+    );
+    for (who, seen) in [(&ann, 1), (&guest, 0)] {
+        assert_eq!(who.api(&app, "/api/v1/search?q=first").await.1["hits"].as_array().map(Vec::len), Some(seen));
+        assert_eq!(who.api(&app, "/api/v1/rooms").await.1["rooms"].as_array().map(Vec::len), Some(seen));
+    }
+}
+
+#[tokio::test]
+async fn only_people_with_an_account_make_rooms_and_each_name_once() {
+    let app = TestApp::with(settings).await;
+    let (ann, bob, guest) = (Somebody::new(&app, "ann").await, Somebody::new(&app, "bob").await, Somebody::guest());
+    let form = |group, kind| [("group", group), ("title", "Team"), ("kind", kind)];
+    assert_eq!(guest.send(&app, "/rooms/new", &form("team", "open")).await, (303, "/login?next=%2Frooms%2Fnew".to_owned()));
+    ann.make(&app, "team", "closed").await;
+    assert_eq!(bob.send(&app, "/rooms/new", &form("team", "open")).await.0, 409);
+    let (status, body) = bob.send(&app, "/rooms/new", &form("no name", "open")).await;
+    assert!(status == 422 && body.contains("value=\"no name\"") && body.contains("aria-invalid=\"true\""), "{body}");
+    assert_eq!(bob.send(&app, "/rooms/new", &form("x", "direct")).await.0, 422);
+    // What was said in a room that is nobody's is everybody's.
+    let mut socket = guest.socket(&app).await;
+    socket.join("room/used", None).await;
+    socket.post("room/used", "k", "everybody's").await;
+    assert_eq!(bob.send(&app, "/rooms/new", &form("used", "closed")).await.0, 409);
+    assert_eq!(guest.joins(&app, "used").await, "ok");
+}
+
+#[tokio::test]
+async fn forms_of_rooms_come_from_pages_of_this_server_alone() {
+    let app = TestApp::with(|all| {
+        settings(all);
+        all.server.allowed_origins = vec!["*".parse().expect("an origin")];
+    })
+    .await;
+    let ann = Somebody::new(&app, "ann").await;
+    ann.make(&app, "team", "closed").await;
+    let invitation = ann.invite(&app, "team", "member", "1").await;
+    for path in ["/rooms/new", "/room/team/settings", &invitation] {
+        let form = reqwest::Client::new().post(app.url(path)).header("cookie", &ann.cookie);
+        let form = form.header("origin", "https://evil.example").form(&[("act", "archive"), ("group", "x"), ("kind", "open")]);
+        assert_eq!(within("an answer", form.send()).await.expect("an answer").status(), 403, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invitation_for_one_is_used_by_one_and_looking_at_it_spends_nothing() {
+    let app = TestApp::with(|all| {
+        settings(all);
+        all.limits.requests_per_second = None;
+    })
+    .await;
+    let ann = Somebody::new(&app, "ann").await;
+    ann.make(&app, "team", "closed").await;
+    let path = ann.invite(&app, "team", "member", "1").await;
+    let mut people = Vec::new();
+    for n in 0..50 {
+        people.push(Somebody::new(&app, &format!("p{n}")).await);
+    }
+    for method in [Method::GET, Method::HEAD, Method::GET] {
+        let look = reqwest::Client::new().request(method.clone(), app.url(&path)).header("sec-purpose", "prefetch");
+        let look = within("an answer", look.send()).await.expect("an answer");
+        assert_eq!((look.status().as_u16(), look.headers()["referrer-policy"].as_bytes()), (200, &b"strict-origin"[..]));
+        let body = look.text().await.expect("a body");
+        assert!(
+            method == Method::HEAD || (body.contains("The team") && body.contains("ann") && body.contains("1 member")),
+            "{body}"
+        );
+    }
+    let guest = Somebody::guest();
+    assert_eq!(guest.send(&app, &path, &[]).await, (303, format!("/login?next={}", path.replace('/', "%2F"))));
+    let came = join_all(people.iter().map(|somebody| somebody.send(&app, &path, &[]))).await;
+    let statuses: Vec<_> = came.iter().map(|(status, _)| *status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 303).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [303, 404].contains(status)), "{statuses:?}");
+    let mut members = 0;
+    for somebody in &people {
+        members += usize::from(somebody.joins(&app, "team").await == "ok");
+    }
+    assert_eq!(members, 1);
+    assert_eq!(guest.get(&app, &path).await.0, 404, "it is used up");
+    // The same one many times spends one of several.
+    let path = ann.invite(&app, "team", "member", "5").await;
+    let newcomer = people.iter().zip(&came).find(|(_, (status, _))| *status == 404).expect("one who did not come").0;
+    let came = join_all((0..10).map(|_| newcomer.send(&app, &path, &[]))).await;
+    assert!(came.iter().all(|(status, _)| *status == 303), "{came:?}");
+    assert!(ann.get(&app, "/room/team/settings").await.1.contains("4 more"));
+    let database = std::fs::read(app.data().join("confab.db")).expect("the database");
+    let log = std::fs::read(app.data().join("confab.db-wal")).unwrap_or_default();
+    let secret = path.rsplit('/').next().expect("a code").as_bytes();
+    assert!(![database, log].iter().any(|bytes| bytes.windows(secret.len()).any(|part| part == secret)));
+}
+
+#[tokio::test]
+async fn an_invitation_that_is_revoked_over_or_none_leads_nowhere() {
+    let app = TestApp::with(settings).await;
+    let (ann, bob) = (Somebody::new(&app, "ann").await, Somebody::new(&app, "bob").await);
+    ann.make(&app, "team", "closed").await;
+    let path = ann.invite(&app, "team", "member", "0").await;
+    assert_eq!(bob.get(&app, &path).await.0, 200);
+    let (_, page) = ann.get(&app, "/room/team/settings").await;
+    let digest =
+        page.split("name=\"invitation\" value=\"").nth(1).and_then(|rest| rest.get(..64)).expect("a digest").to_owned();
+    assert!(!path.contains(&digest[..32]));
+    assert_eq!(ann.set(&app, "team", &[("act", "revoke"), ("invitation", &digest)]).await.0, 303);
+    for path in [path.as_str(), "/invite/x", "/invite/0123456789abcdef0123456789abcdef", "/invite/%ff"] {
+        assert_eq!((bob.get(&app, path).await.0, bob.send(&app, path, &[]).await.0), (404, 404), "{path}");
+    }
+    // Who is banned does not come back by another.
+    bob.is_invited(&app, &ann, "team", "member").await;
+    let path = ann.invite(&app, "team", "member", "0").await;
+    ann.does(&app, "team", "ban", &bob, &[]).await;
+    assert_eq!(bob.send(&app, &path, &[]).await.0, 404);
+    ann.does(&app, "team", "unban", &bob, &[]).await;
+    assert_eq!(bob.send(&app, &path, &[]).await.0, 303);
+}
+
+/// A member of the room by both protocols.
+async fn looks(app: &TestApp, somebody: &Somebody, room: &str) -> (V1, Plain) {
+    let mut socket = somebody.socket(app).await;
+    socket.join(&format!("room/{room}"), None).await;
+    let plain = Plain::with(app.address, &format!("/room/{room}/"), &[("cookie", &somebody.cookie)]).await;
+    (socket, plain)
+}
+
+#[tokio::test]
+async fn whoever_loses_a_room_hears_nothing_of_it_any_more() {
+    let app = TestApp::with(settings).await;
+    let (ann, bob) = (Somebody::new(&app, "ann").await, Somebody::new(&app, "bob").await);
+    for (act, room) in [("remove", "one"), ("ban", "two"), ("leave", "three"), ("delete", "four"), ("close", "five")] {
+        let topic = format!("room/{room}");
+        ann.make(&app, room, if act == "close" { "open" } else { "closed" }).await;
+        if act != "close" {
+            bob.is_invited(&app, &ann, room, "member").await;
+        }
+        let mut anns = ann.socket(&app).await;
+        anns.join(&topic, None).await;
+        let (mut socket, mut plain) = looks(&app, &bob, room).await;
+        app.has_members(3).await;
+        anns.post(&topic, "k-1", "before").await;
+        assert_eq!((socket.push().await["event"]["text"].as_str(), plain.text().await.as_str()), (Some("before"), "before"));
+        match act {
+            "leave" => assert_eq!(bob.set(&app, room, &[("act", "leave")]).await, (303, "/".to_owned())),
+            "delete" => {
+                assert_eq!(ann.set(&app, room, &[("act", "delete"), ("sure", "another")]).await.0, 422);
+                assert_eq!(ann.set(&app, room, &[("act", "delete"), ("sure", room)]).await, (303, "/".to_owned()));
+            }
+            "close" => {
+                let change = [("act", "change"), ("title", "T"), ("topic", ""), ("kind", "closed"), ("posting", "everybody")];
+                assert_eq!(ann.set(&app, room, &change).await.0, 303);
+            }
+            act => ann.does(&app, room, act, &bob, &[]).await,
+        }
+        // It is over by now.
+        let late = socket.ask(json!({"send": {"topic": topic, "key": "late", "text": "too late"}})).await;
+        assert_eq!(code(&late), "not_joined", "{act}");
+        let anns_answer = anns.ask(json!({"send": {"topic": topic, "key": "k-2", "text": "after"}})).await;
+        assert_eq!(code(&anns_answer), if act == "delete" { "not_joined" } else { "ok" }, "{act}");
+        let word = socket.push().await;
+        assert_eq!((&word["event"]["type"], &word["topic"]), (&json!("left"), &json!(topic)), "{act}");
+        assert!(socket.pushes_so_far().await.is_empty(), "{act}");
+        assert_eq!(plain.closed().await.0, 4502, "{act}");
+        assert_eq!(bob.joins(&app, room).await, "not_found", "{act}");
+        for path in [format!("/room/{room}/"), format!("/api/v1/rooms/{room}/messages"), format!("/room/{room}/settings")] {
+            assert_eq!(bob.get(&app, &path).await.0, 404, "{act}: {path}");
+        }
+        assert!(!bob.get(&app, "/api/v1/rooms").await.1.contains(&format!("\"{room}\"")), "{act}");
+        let (_, found) = bob.api(&app, "/api/v1/search?q=before").await;
+        assert_eq!(found["hits"], json!([]), "{act}");
+        drop((anns, socket, plain));
+        app.has_members(0).await;
+    }
+    let mut admin = Somebody::new(&app, "admin").await.socket(&app).await;
+    assert_eq!(code(&admin.ask(json!({"join": {"topic": "room/four"}})).await), "not_found", "a name is used once");
+}
+
+#[tokio::test]
+async fn what_people_may_do_is_asked_each_time() {
+    let app = TestApp::with(settings).await;
+    let (ann, bob) = (Somebody::new(&app, "ann").await, Somebody::new(&app, "bob").await);
+    ann.make(&app, "team", "closed").await;
+    bob.is_invited(&app, &ann, "team", "member").await;
+    let mut socket = bob.socket(&app).await;
+    socket.join("room/team", None).await;
+    let mut number = 0;
+    let mut says = async |socket: &mut V1| {
+        number += 1;
+        let answer = socket.ask(json!({"send": {"topic": "room/team", "key": format!("k{number}"), "text": "x"}})).await;
+        (code(&answer), answer["error"]["message"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(says(&mut socket).await.0, "ok");
+    ann.does(&app, "team", "mute", &bob, &[("minutes", "60")]).await;
+    let (refused, why) = says(&mut socket).await;
+    assert!(refused == "forbidden" && why.starts_with("you are muted in this room until 20"), "{refused}: {why}");
+    ann.does(&app, "team", "unmute", &bob, &[]).await;
+    assert_eq!(says(&mut socket).await.0, "ok");
+    ann.does(&app, "team", "role", &bob, &[("role", "read_only")]).await;
+    assert_eq!(says(&mut socket).await.1, "you may read this room, and not write in it");
+    ann.does(&app, "team", "role", &bob, &[("role", "moderator")]).await;
+    assert_eq!(says(&mut socket).await.0, "ok");
+    assert_eq!(ann.set(&app, "team", &[("act", "archive")]).await.0, 303);
+    assert_eq!(says(&mut socket).await.1, "this room is archived: what was said can be read");
+    let (status, page) = bob.send(&app, "/room/team/", &[("key", "f"), ("text", "kept")]).await;
+    assert!(status == 403 && page.contains("kept") && page.contains("archived"), "{page}");
+    assert_eq!(ann.set(&app, "team", &[("act", "reopen")]).await.0, 303);
+    assert_eq!(says(&mut socket).await.0, "ok");
+    // Handed over, it is the other's.
+    assert_eq!(bob.set(&app, "team", &[("act", "delete"), ("sure", "team")]).await.0, 403);
+    ann.does(&app, "team", "role", &bob, &[("role", "owner")]).await;
+    assert_eq!(ann.set(&app, "team", &[("act", "delete"), ("sure", "team")]).await.0, 403);
+    assert_eq!(bob.set(&app, "team", &[("act", "leave")]).await.0, 403);
+    let (_, page) = bob.get(&app, "/room/team/settings").await;
+    for done in ["made", "joined", "muted", "unmuted", "role", "archived", "opened again", "handed over"] {
+        assert!(page.contains(done), "{done} is not in the log: {page}");
+    }
+}
+
+#[tokio::test]
+async fn the_title_is_what_people_see() {
+    let app = TestApp::with(settings).await;
+    let (ann, guest) = (Somebody::new(&app, "ann").await, Somebody::guest());
+    ann.make(&app, "team", "open").await;
+    let change =
+        [("act", "change"), ("title", "<b>Team</b> ✨"), ("topic", "All & sundry"), ("kind", "open"), ("posting", "everybody")];
+    assert_eq!(ann.set(&app, "team", &change).await.0, 303);
+    let (_, page) = guest.get(&app, "/room/team/").await;
+    assert!(page.contains("&lt;b&gt;Team&lt;/b&gt; ✨ · Confab</title>") && page.contains("All &amp; sundry"), "{page}");
+    let bad = [("act", "change"), ("title", "\u{202e}x"), ("topic", "kept"), ("kind", "open"), ("posting", "everybody")];
+    let (status, page) = ann.set(&app, "team", &bad).await;
+    assert!(status == 422 && page.contains("A title is 1 to 80 characters") && page.contains("value=\"kept\""), "{page}");
+}
+
+#[tokio::test]
+async fn what_an_administrator_gives_an_owner_stays_as_it_was() {
+    let app = TestApp::with(settings).await;
+    let (admin, bob, guest) = (Somebody::new(&app, "admin").await, Somebody::new(&app, "bob").await, Somebody::guest());
+    let mut socket = guest.socket(&app).await;
+    socket.join("room/old", None).await;
+    socket.post("room/old", "k1", "before").await;
+    assert_eq!(
+        (bob.get(&app, "/room/old/settings").await.0, bob.set(&app, "old", &[("act", "take_over")]).await.0),
+        (404, 404)
+    );
+    assert!(admin.get(&app, "/room/old/settings").await.1.contains("Nobody owns this room"));
+    assert_eq!(admin.set(&app, "old", &[("act", "take_over")]).await.0, 303);
+    socket.post("room/old", "k2", "after").await;
+    let id = socket.welcome["you"]["id"].as_str().expect("an id").to_owned();
+    let them = Somebody { id, ..guest };
+    admin.does(&app, "old", "ban", &them, &[]).await;
+    let late = socket.ask(json!({"send": {"topic": "room/old", "key": "k3", "text": "late"}})).await;
+    assert_eq!((code(&late).as_str(), them.joins(&app, "old").await.as_str()), ("not_joined", "not_found"));
+}
+
+#[tokio::test]
+async fn there_is_one_direct_room_for_each_set_of_people_and_nobody_else_sees_it() {
+    let app = TestApp::with(settings).await;
+    let mut people = Vec::new();
+    for name in ["ann", "bob", "eve", "admin"] {
+        people.push(Somebody::new(&app, name).await);
+    }
+    let [ann, bob, eve, admin] = &people[..] else { panic!("four") };
+    let guest = Somebody::guest();
+    assert_eq!(guest.get(&app, &format!("/people/{}", bob.id)).await.0, 303);
+    assert_eq!((ann.get(&app, "/people/a0").await.0, ann.get(&app, "/people/@nobody").await.0), (404, 404));
+    assert!(ann.get(&app, "/people/@bob").await.1.contains("Talk directly"));
+    let opens = async |by: &Somebody, with: &Somebody, more: &str| {
+        let (status, location) = by.send(&app, &format!("/people/{}/direct", with.id), &[("with", more)]).await;
+        assert_eq!(status, 303, "{location}");
+        location
+    };
+    let two = opens(ann, bob, "").await;
+    assert_eq!((opens(bob, ann, "").await, opens(ann, bob, "@ann").await), (two.clone(), two.clone()));
+    let three = opens(ann, bob, "@eve").await;
+    assert_ne!(three, two);
+    assert_eq!(opens(eve, ann, "bob,").await, three);
+    for (with, more) in [(ann, ""), (bob, "@nobody"), (ann, "@ann")] {
+        let (status, body) = ann.send(&app, &format!("/people/{}/direct", with.id), &[("with", more)]).await;
+        assert!(status == 422 && body.contains("class=\"mistake\""), "{more}: {status}");
+    }
+    let room = two.trim_matches('/').trim_start_matches("room/").to_owned();
+    let mut socket = ann.socket(&app).await;
+    socket.join(&format!("room/{room}"), None).await;
+    socket.post(&format!("room/{room}"), "k", "between us").await;
+    is_indexed(&app, bob, "between us").await;
+    for who in [eve, admin, &guest] {
+        assert_eq!(who.joins(&app, &room).await, "not_found", "{}", who.name);
+        for path in [two.clone(), format!("{two}settings"), format!("/api/v1/rooms/{room}/messages")] {
+            assert_eq!(who.get(&app, &path).await.0, 404, "{}: {path}", who.name);
+        }
+        assert_eq!(who.api(&app, "/api/v1/search?q=between").await.1["hits"], json!([]), "{}", who.name);
+        assert!(!who.get(&app, "/api/v1/rooms").await.1.contains(&room), "{}", who.name);
+    }
+    // It is called by the other.
+    let (_, page) = ann.get(&app, &two).await;
+    assert!(page.contains("<title>bob · Confab</title>") && page.contains("between us"), "{page}");
+    assert!(bob.get(&app, "/").await.1.contains("<span class=\"name\">ann</span>"));
+    // Nobody decides for the others.
+    for act in ["leave", "delete", "archive", "remove"] {
+        let fields = [("act", act), ("person", bob.id.as_str()), ("sure", room.as_str())];
+        assert_eq!(ann.set(&app, &room, &fields).await.0, 404, "{act}");
+    }
+    let banned = bob.send(&app, &two, &[("key", "b"), ("text", "yes")]).await;
+    assert_eq!(banned, (303, two));
+}
