@@ -75,7 +75,7 @@ use self::{
     room_pages::RoomPages,
     rooms::{Registry, Rooms, Stores},
     services::{Connections, Services},
-    settings::{Settings, StoreUrl},
+    settings::{AllowedOrigin, Settings, StoreUrl},
     store::{Log, MemoryStore, StoreError},
     telemetry::{Measured, Metrics},
     topics::{NOUNS, Topics},
@@ -216,6 +216,8 @@ async fn start(
     let project = Django::start(django, django.cache.as_ref().map(layer::host)).await?;
     let project = project.map(|project| (django.cookie_name.clone(), project));
     let elsewhere = Elsewhere::start(&accounts, &leases, project, Sites::new(jwt));
+    let mut named = server.allowed_origins.clone();
+    named.retain(|allowed| *allowed != AllowedOrigin::Any);
     let parts = Parts { records, layer: Arc::clone(&layer), hub: Arc::clone(&hub), leases: Arc::clone(&leases) };
     let others = nouns.iter().map(|make| make(&parts)).collect();
     let services = Arc::new(Services {
@@ -244,6 +246,7 @@ async fn start(
         quotas: Arc::new(Quotas::new(most(bytes_of_account), most(limits.bytes_per_second_per_address))),
         origins: Origins::new(server.allowed_origins.clone()),
         own_origin: Origins::new(Vec::new()),
+        named_origins: Origins::new(named),
         deflate: server.deflate,
         room_pages: RoomPages::default(),
         limits: Limits {

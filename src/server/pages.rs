@@ -27,7 +27,7 @@ use tracing::error;
 pub(super) use self::owned::{change_settings, invitation, join, make_room, new_room, open_direct, person, settings};
 use self::render::{filled, render, takes_gzip, template, with_cookies};
 use super::{
-    accounts::{Guest, Kind, Token},
+    accounts::{Elsewhere, Guest, Kind, Token},
     lease::Taken,
     limits::SEARCH_AGAIN,
     problem::{Problem, lets_in},
@@ -523,6 +523,9 @@ async fn rename(services: &Services, who: &Who, name: &PersonName) -> Result<(),
 async fn sign_out(services: &Services, who: &Who, next: &str, page: Request) -> Response {
     const STORAGE: (&str, HeaderValue) = ("clear-site-data", HeaderValue::from_static("\"storage\""));
     match who {
+        Who::Account(signed_in) if services.elsewhere.signed_in_by(signed_in).is_some() => {
+            services.elsewhere.end(signed_in).await;
+        }
         Who::Account(signed_in) => {
             if let Err(cause) = services.accounts.end(&signed_in.person.id, &signed_in.session).await {
                 return refused(cause, page).await;
@@ -533,6 +536,7 @@ async fn sign_out(services: &Services, who: &Who, next: &str, page: Request) -> 
         _ => {}
     }
     let response = with_cookies(Redirect::to(own_path(next)).into_response(), &Token::forgotten());
+    let response = with_cookies(response, &Elsewhere::forgotten());
     let mut response = with_cookies(response, &Guest::forgotten());
     // Drafts, and what waits to be sent.
     response.headers_mut().insert(STORAGE.0, STORAGE.1);

@@ -365,7 +365,13 @@ async fn own_names_only(State(services): State<Arc<Services>>, request: Request,
 async fn own_pages_only(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let is_strict = OWN.iter().any(|own| path.starts_with(own)) || path.ends_with("/settings");
-    let origins = if is_strict { &services.own_origin } else { &services.origins };
+    let origins = if path == pages::accounts::TOKEN {
+        &services.named_origins
+    } else if is_strict {
+        &services.own_origin
+    } else {
+        &services.origins
+    };
     if request.method().is_safe() || origins.allow(request.headers()) {
         return next.run(request).await;
     }

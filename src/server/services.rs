@@ -68,6 +68,8 @@ pub struct Services {
     pub origins: Origins,
     /// Of forms that only the server's own pages may send, whatever the settings allow.
     pub own_origin: Origins,
+    /// The same, and pages of the origins that the settings name one by one.
+    pub named_origins: Origins,
     /// Whether `WebSocket`s may agree on permessage-deflate.
     pub deflate: bool,
     pub limits: Limits,

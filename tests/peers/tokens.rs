@@ -260,7 +260,12 @@ async fn keys_that_are_none_stop_the_start() {
 
 /// A server that believes the shop, with a room that is not open to guests.
 async fn app() -> TestApp {
+    app_allowing("https://shop.example").await
+}
+
+async fn app_allowing(origin: &str) -> TestApp {
     TestApp::with(|settings| {
+        settings.server.allowed_origins = vec![origin.parse().expect("an origin")];
         let file = ConfigFile { name: "Leptos.toml".to_owned(), content: shared().into_bytes() };
         settings.jwt = Sources { file: Some(file), ..Sources::default() }.load().expect("settings").settings.jwt;
         settings.rooms = vec![RoomRule { guests: false, ..rule("members", History::Store) }, rule("*", History::Store)];
@@ -319,4 +324,68 @@ async fn what_is_open_by_a_token_ends_with_it() {
     assert_eq!(by_short.closed().await, (4501, "you were signed out".to_owned()));
     assert_eq!(asked(&app, "/api/v1/rooms/members/messages", &short[7..]).await.0, 401);
     by_long.post("room/members", "k1", "still here").await;
+}
+
+/// A form of the shop's page with a token in it.
+async fn form(app: &TestApp, origin: Option<&str>, fields: &[(&str, &str)], cookie: &str) -> (u16, Vec<String>, String) {
+    let mut sent = browser().post(app.url("/login/token")).form(fields).header("cookie", cookie);
+    if let Some(origin) = origin {
+        sent = sent.header("origin", origin);
+    }
+    let answer = within("the form", sent.send()).await.expect("an answer");
+    let cookies =
+        answer.headers().get_all("set-cookie").iter().map(|cookie| cookie.to_str().expect("ASCII").to_owned()).collect();
+    let location = answer.headers().get("location").map(|to| to.to_str().expect("ASCII").to_owned()).unwrap_or_default();
+    (answer.status().as_u16(), cookies, location)
+}
+
+#[tokio::test]
+async fn a_form_of_a_named_site_signs_somebody_in_until_the_token_ends() {
+    let mut people = people();
+    for allowed in ["https://shop.example", "*"] {
+        let app = app_allowing(allowed).await;
+        let token = signed(&mut people, "HS256", SECRET, Json::Null, json!({"name": "Ann Lee", "exp": now() + 20})).await;
+        let fields = [("token", token.as_str()), ("next", "/room/members/")];
+        // Whoever else has a token of their own could sign others in as themselves, and read what those write.
+        let named = allowed != "*";
+        assert_eq!(form(&app, Some("https://shop.example"), &fields, "").await.0, if named { 303 } else { 403 });
+        assert_eq!(form(&app, Some("https://evil.example"), &fields, "").await.0, 403, "{allowed}");
+        let own = app.url("");
+        let (status, cookies, to) = form(&app, Some(&own), &fields, "confab_guest=0123456789abcdef0123456789abcdef").await;
+        assert_eq!((status, to.as_str()), (303, "/room/members/"));
+        let cookie = cookies.iter().find_map(|cookie| cookie.strip_prefix("confab_token=")).expect("a cookie");
+        assert!(cookie.contains("; HttpOnly; SameSite=Lax"), "{cookie}");
+        let cookie = format!("confab_token={}", cookie.split(';').next().expect("a value"));
+        let mut socket = V1::with(app.address, "/room/members/", &[("cookie", &cookie)]).await;
+        assert_eq!(socket.welcome["you"]["name"], "Ann Lee");
+        let page = async |path: &str| {
+            let asked = browser().get(app.url(path)).header("cookie", &cookie).send();
+            within(path, asked).await.expect("an answer").text().await.expect("a page")
+        };
+        assert!(page("/room/members/").await.contains("Ann Lee"));
+        // What would outlast the token is not to be had.
+        assert!(page("/account/").await.contains("signed in by another site"));
+        for form in [&[("do", "password"), ("new_password", "correct horse battery")][..], &[("do", "device")]] {
+            let sent = browser().post(app.url("/account/")).header("cookie", &cookie).form(form).send();
+            assert_eq!(within("a form", sent).await.expect("an answer").status(), 403, "{form:?}");
+        }
+        if named {
+            let sent = browser().post(app.url("/logout")).header("cookie", &cookie).form(&[("next", "/")]).send();
+            let answer = within("a form", sent).await.expect("an answer");
+            let gone = |cookie: &&str| cookie.starts_with("confab_token=;");
+            let cookies: Vec<_> =
+                answer.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok()).collect();
+            assert!(answer.status() == 303 && cookies.iter().any(gone), "{cookies:?}");
+        }
+        assert_eq!(socket.closed().await.0, 4501, "by the sign-out, or with the token");
+    }
+    let app = app().await;
+    for (token, next, status) in [("x", "/", 422), ("", "/", 422), (&"x".repeat(1 << 20), "/", 413)] {
+        assert_eq!(form(&app, None, &[("token", token), ("next", next)], "").await.0, status, "{}", token.len());
+    }
+    let long = signed(&mut people, "HS256", SECRET, Json::Null, json!({"more": "x".repeat(4_000)})).await;
+    assert_eq!(form(&app, None, &[("token", &long)], "").await.0, 422);
+    let good = signed(&mut people, "HS256", SECRET, Json::Null, json!({})).await;
+    let (status, _, to) = form(&app, None, &[("token", &good), ("next", "//evil.example/")], "").await;
+    assert_eq!((status, to.as_str()), (303, "/"));
 }

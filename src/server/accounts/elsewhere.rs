@@ -91,6 +91,15 @@ enum Until {
     Time(u64),
 }
 
+/// What somebody is signed in by who is so elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedInBy {
+    /// The project's cookie.
+    Project,
+    /// A token.
+    Token,
+}
+
 /// Why somebody is not taken for who they say they are.
 #[derive(Debug)]
 pub enum NotTaken {
@@ -168,6 +177,22 @@ impl Elsewhere {
     /// The cookie that keeps a token, of somebody who was found by it.
     pub fn cookie(&self, headers: &HeaderMap, token: &str) -> HeaderValue {
         Cookies::of(headers).given.set(TOKEN, token)
+    }
+
+    /// By what somebody is signed in elsewhere; none where it is by a session of ours.
+    pub fn signed_in_by(&self, signed_in: &SignedIn) -> Option<SignedInBy> {
+        let open = self.open.lock();
+        let open = open.values().find(|open| open.session == signed_in.session)?;
+        Some(match open.until {
+            Until::Django { .. } => SignedInBy::Project,
+            Until::Time(_) => SignedInBy::Token,
+        })
+    }
+
+    /// Ends what is open by such a session.
+    pub async fn end(&self, signed_in: &SignedIn) {
+        self.open.lock().retain(|_, open| open.session != signed_in.session);
+        self.leases.end_session(&signed_in.person.id, &signed_in.session).await;
     }
 
     /// What has a browser forget such a cookie.

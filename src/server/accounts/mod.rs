@@ -3,7 +3,8 @@
 //! A guest is a random secret in a cookie, which makes a person the same one on every page, tab and socket of a browser, and a name in a
 //! second cookie; the server keeps nothing of it but what those who have put reactions are called (`store/log/names.rs`). Whoever has an
 //! account is known by a session, a token in a cookie of which the server keeps the digest. A program that pushes over the HTTP API is known by
-//! its token, which the settings have.
+//! its token, which the settings have. `elsewhere` knows those who have an account by being somebody on another site: of a `django` project by its
+//! cookie, of others by a signed token (`jwt`).
 //!
 //! Passwords are hashed by `password` and counted by `attempts` where they are wrong.
 //!
@@ -30,7 +31,7 @@ mod who;
 pub use asker::{Asker, Kind};
 pub use attempts::Attempts;
 pub use directory::Accounts;
-pub use elsewhere::{Elsewhere, LONGEST_IN_COOKIE, NotTaken};
+pub use elsewhere::{Elsewhere, LONGEST_IN_COOKIE, NotTaken, SignedInBy};
 pub use guest::{Guest, RateKey};
 pub use handle::{Handle, InvalidHandle};
 pub use password::{Busy, InvalidPassword, Password, Passwords};

@@ -9,7 +9,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts as _, Path, Query, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Redirect, Response},
-    routing::get,
+    routing::{get, post},
 };
 use qrcodegen::{QrCode, QrCodeEcc};
 use tracing::{debug, info};
@@ -25,8 +25,8 @@ use crate::{
     app::words,
     server::{
         accounts::{
-            Account, Accounts, Asker, Busy, CreateError, Guest, Handle, InvalidPassword, Kind, NewAccount, Password, Purpose,
-            SignedIn, Token,
+            Account, Accounts, Asker, Busy, CreateError, Guest, Handle, InvalidPassword, Kind, LONGEST_IN_COOKIE, NewAccount,
+            NotTaken, Password, Purpose, SignedIn, SignedInBy, Token,
         },
         percent::percent_encode,
         problem::Problem,
@@ -41,9 +41,10 @@ use crate::{
 };
 
 /// The addresses of accounts.
-pub(in crate::server) const ROUTES: [Route; 7] = [
+pub(in crate::server) const ROUTES: [Route; 8] = [
     Route { path: "/signup", methods: &["GET", "POST"], asks: Asks::Person, handlers: || get(show_sign_up).post(sign_up) },
     Route { path: "/login", methods: &["GET", "POST"], asks: Asks::Person, handlers: || get(show_sign_in).post(sign_in) },
+    Route { path: TOKEN, methods: &["POST"], asks: Asks::Person, handlers: || post(sign_in_by_token) },
     Route { path: "/logout", methods: &["GET", "POST"], asks: Asks::Person, handlers: || get(show_sign_out).post(sign_out) },
     Route { path: "/account/", methods: &["GET", "POST"], asks: Asks::Person, handlers: || get(show_account).post(account) },
     Route { path: "/setup/{token}", methods: &["GET", "POST"], asks: Asks::Person, handlers: || get(show_set_up).post(set_up) },
@@ -55,6 +56,9 @@ pub(in crate::server) const ROUTES: [Route; 7] = [
         handlers: || get(show_device).post(device),
     },
 ];
+
+/// Takes a token of another site; pages of the origins that the settings name may send this form, too.
+pub(in crate::server) const TOKEN: &str = "/login/token";
 
 /// What a password should be.
 const PASSWORD: &str =
@@ -401,6 +405,41 @@ async fn sign_in(
     }
 }
 
+/// `POST /login/token`: another site signs somebody in by its token, and leads on to `next`.
+async fn sign_in_by_token(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
+    let (request_page, request) = split(request);
+    let typed = match typed(request, &who).await {
+        Ok(typed) => typed,
+        Err(response) => return response,
+    };
+    let token = field(&typed, "token");
+    let not = |status, why: &str| page(status, "You are not signed in", &who, &alert(why));
+    match services.elsewhere.by_token(token).await {
+        Ok(_) if token.len() > LONGEST_IN_COOKIE => {
+            let why =
+                format!("The token of the other site is too long: a browser keeps at most {LONGEST_IN_COOKIE} bytes of it.");
+            not(StatusCode::UNPROCESSABLE_ENTITY, &why)
+        }
+        Ok(_) => {
+            // Who was signed in by a session of ours is somebody else from now on.
+            if let Who::Account(signed_in) = &who
+                && services.elsewhere.signed_in_by(signed_in).is_none()
+                && let Err(cause) = services.accounts.end(&signed_in.person.id, &signed_in.session).await
+            {
+                return refused(cause, request_page).await;
+            }
+            let response = Redirect::to(own_path(field(&typed, "next"))).into_response();
+            let response = with_cookies(response, &Token::forgotten());
+            with_cookies(response, &[services.elsewhere.cookie(request_page.headers(), token)])
+        }
+        Err(NotTaken::Refused(why)) => {
+            not(StatusCode::UNPROCESSABLE_ENTITY, &format!("The other site's token is not taken: {why}."))
+        }
+        Err(NotTaken::Deactivated) => not(StatusCode::FORBIDDEN, "This account was deactivated."),
+        Err(NotTaken::NotNow) => refused(Problem::Unavailable, request_page).await,
+    }
+}
+
 /// Whether a password is an account's; one that was hashed at another cost is hashed anew.
 async fn is_right(services: &Services, account: Option<&Account>, password: Password, typed: &str) -> Result<bool, Busy> {
     let hash = account.and_then(|account| account.password.as_deref());
@@ -436,8 +475,27 @@ fn sign_in_form(services: &Services, who: &Who, status: StatusCode, typed: &Type
     page(status, "Sign in", who, &main)
 }
 
+/// Who is signed in elsewhere is so until that site says otherwise; what they could do on their page here would outlast it.
+fn signed_in_elsewhere(who: &Who, signed_in: &SignedIn, status: StatusCode, by: SignedInBy) -> Response {
+    let how = match by {
+        SignedInBy::Project => "<p>You are signed in by the site that this server belongs to. Your name and your password are changed there; \
+                                and when you sign out there, you are signed out here.</p>"
+            .to_owned(),
+        SignedInBy::Token => "<p>You are signed in by another site, until it says otherwise. Your name and your password are changed there.</p>\
+                              <form method=\"post\" action=\"/logout\"><p><button type=\"submit\">Sign out here</button></p></form>"
+            .to_owned(),
+    };
+    let main = format!("<p>You are mentioned as <strong>@<bdi>{}</bdi></strong>.</p>{how}", words(signed_in.handle.as_str()));
+    page(status, "Your account", who, &main)
+}
+
 /// `GET /logout`
-async fn show_sign_out(who: Who) -> Response {
+async fn show_sign_out(State(services): State<Arc<Services>>, who: Who) -> Response {
+    if let Who::Account(signed_in) = &who
+        && let Some(by) = services.elsewhere.signed_in_by(signed_in)
+    {
+        return signed_in_elsewhere(&who, signed_in, StatusCode::OK, by);
+    }
     let main = "<form method=\"post\" action=\"/logout\"><p><button type=\"submit\">Sign out here</button> \
                 <button type=\"submit\" name=\"everywhere\" value=\"yes\">Sign out everywhere</button></p></form>";
     page(StatusCode::OK, "Sign out", &who, main)
@@ -450,6 +508,11 @@ async fn sign_out(State(services): State<Arc<Services>>, who: Who, request: Requ
         Ok(typed) => typed,
         Err(response) => return response,
     };
+    if let Who::Account(signed_in) = &who
+        && services.elsewhere.signed_in_by(signed_in) == Some(SignedInBy::Project)
+    {
+        return signed_in_elsewhere(&who, signed_in, StatusCode::FORBIDDEN, SignedInBy::Project);
+    }
     if let Who::Account(signed_in) = &who
         && !field(&typed, "everywhere").is_empty()
         && let Err(cause) = services.accounts.end_all(&signed_in.person.id, None).await
@@ -464,6 +527,9 @@ async fn sign_out(State(services): State<Arc<Services>>, who: Who, request: Requ
 /// `GET /account/`
 async fn show_account(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
     match &who {
+        Who::Account(signed_in) if let Some(by) = services.elsewhere.signed_in_by(signed_in) => {
+            signed_in_elsewhere(&who, signed_in, StatusCode::OK, by)
+        }
         Who::Account(signed_in) => own_page(&services, &who, signed_in, StatusCode::OK, Wrong::default(), "", request).await,
         _ => Redirect::to("/login?next=/account/").into_response(),
     }
@@ -477,6 +543,9 @@ async fn account(
     request: Request,
 ) -> Response {
     let Who::Account(signed_in) = &who else { return Redirect::to("/login?next=/account/").into_response() };
+    if let Some(by) = services.elsewhere.signed_in_by(signed_in) {
+        return signed_in_elsewhere(&who, signed_in, StatusCode::FORBIDDEN, by);
+    }
     let (request_page, request) = split(request);
     let typed = match typed(request, &who).await {
         Ok(typed) => typed,
