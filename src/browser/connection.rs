@@ -2,8 +2,8 @@
 //!
 //! After a failure the next attempt waits longer, up to half a minute, and for a random part of that, so that a thousand
 //! browsers do not come back at the same moment; when the network or the tab comes back it is made at once. A close code from
-//! 4500 on means that coming back is of no use. Who was signed out is shown a fresh page, as somebody new, and so is who has lost what the
-//! page shows. A connection that has gone quiet is asked with a `ping` and given up if nothing comes.
+//! 4500 on means that coming back is of no use. Who was signed out is shown a fresh page, as somebody new, or, with an account, where
+//! to sign in again; who has lost what the page shows is shown a fresh one too. A connection that has gone quiet is asked with a `ping` and given up if nothing comes.
 //!
 //! Who leaves the page is gone: it is closed then. A browser may keep the page as it is, with its socket, and show it once more when the
 //! reader comes back; until then the others would see somebody who is not there.
@@ -202,6 +202,16 @@ async fn pause(milliseconds: u32, orders: &mut mpsc::UnboundedReceiver<Order>) -
     }
 }
 
+/// Leads to where somebody signs in again whose session is over, and back from there. That page says what has happened.
+fn to_sign_in() -> End {
+    let location = window().location();
+    if let Ok(here) = location.pathname() {
+        // The address is one of this server.
+        let _ = location.replace(&format!("/login?over=yes&next={}", js_sys::encode_uri_component(&here)));
+    }
+    End::Anew
+}
+
 /// Leads to this page as the server has it now, with nothing in it that was written.
 fn anew() -> End {
     let location = window().location();
@@ -237,7 +247,7 @@ async fn converse(
     let mut stream = stream.fuse();
     // Nothing can be sent before the welcome; until then a timer watches over the handshake, afterwards over silence.
     let mut timer = TimeoutFuture::new(PATIENCE).fuse();
-    let asked = Cell::new(false);
+    let (asked, has_account) = (Cell::new(false), Cell::new(false));
     let heard = Cell::new(js_sys::Date::now());
     loop {
         select! {
@@ -251,6 +261,7 @@ async fn converse(
                         Ok(ServerFrame::Welcome { welcome }) => {
                             welcomed.set(true);
                             timer = TimeoutFuture::new(QUIET).fuse();
+                            has_account.set(welcome.you.handle.is_some());
                             hear(Heard::Status(Status::Connected));
                             hear(Heard::Welcome(welcome.you));
                         }
@@ -265,7 +276,7 @@ async fn converse(
                     return match close.code {
                         SIGNED_OUT => {
                             forget();
-                            anew()
+                            if has_account.get() { to_sign_in() } else { anew() }
                         }
                         4500.. => End::Refused(close.reason),
                         _ => End::Lost,

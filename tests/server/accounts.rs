@@ -203,7 +203,9 @@ async fn nobody_learns_which_names_there_are_by_signing_in() {
     }
     assert!(pages[0].contains("The name or the password is wrong.") && pages[0].contains("value=\"NAME\""), "{}", pages[0]);
     assert!(pages.iter().all(|page| *page == pages[0]));
-    assert!(!pages[0].contains("wrong password</"), "a password is never shown");
+    assert!(!pages[0].contains("wrong password"), "a password is never shown");
+    let (_, body) = page(&app, "/login?over=yes", "").await;
+    assert!(body.contains("You were signed out on this device"), "where a page leads whose session is over");
 }
 
 #[tokio::test]

@@ -68,6 +68,8 @@ const NAME: &str =
     "Others see it and mention you by it: letters and digits of any script, with spaces or any of _ - . between them.";
 /// What is said whatever was wrong, so that nobody learns which names there are.
 const WRONG: &str = "The name or the password is wrong.";
+/// What is said to whose session has ended while they had a page open.
+const OVER: &str = "You were signed out on this device: here, from another one, or since the password is another one now.";
 /// When to try again what cannot be done now, in seconds.
 const LATER: u64 = 1;
 
@@ -458,7 +460,12 @@ async fn is_right(services: &Services, account: Option<&Account>, password: Pass
 }
 
 fn sign_in_form(services: &Services, who: &Who, status: StatusCode, typed: &Typed, wrong: Option<String>) -> Response {
-    let wrong = wrong.map(|wrong| alert(&wrong)).unwrap_or_default();
+    let wrong = match wrong {
+        Some(wrong) => alert(&wrong),
+        // A page leads here whose connection was closed.
+        None if !field(typed, "over").is_empty() => format!("<p role=\"status\">{OVER}</p>"),
+        None => String::new(),
+    };
     let next = field(typed, "next");
     let sign_up = match services.sign_up {
         SignUp::Open => format!("<p>New here? <a href=\"/signup?next={}\">Sign up</a></p>", attribute(&percent_encode(next))),
