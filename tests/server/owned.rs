@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    app::{Http as _, TestApp, rule},
+    app::{Http as _, TestApp, browser, rule},
     clients::{Plain, V1},
     people::{Somebody, code},
     within,
@@ -221,6 +221,25 @@ async fn an_invitation_for_one_is_used_by_one_and_looking_at_it_spends_nothing()
     let log = std::fs::read(app.data().join("confab.db-wal")).unwrap_or_default();
     let secret = path.rsplit('/').next().expect("a code").as_bytes();
     assert!(![database, log].iter().any(|bytes| bytes.windows(secret.len()).any(|part| part == secret)));
+}
+
+#[tokio::test]
+async fn who_is_invited_and_has_no_account_signs_up_and_is_in_the_room() {
+    let app = TestApp::with(settings).await;
+    let ann = Somebody::new(&app, "ann").await;
+    ann.make(&app, "team", "closed").await;
+    let path = ann.invite(&app, "team", "read_only", "1").await;
+    let code = path.rsplit('/').next().expect("a code");
+    let newcomer = browser();
+    let page = within("a page", newcomer.get(app.url(&path)).send()).await.expect("an answer").text().await.expect("a body");
+    assert!(page.contains(&format!("href=\"/signup?invite={code}&amp;next=")), "{page}");
+    let form = [("name", "Newcomer"), ("password", "correct horse battery"), ("invite", code), ("next", &path)];
+    let answer = within("an answer", newcomer.post(app.url("/signup")).form(&form).send()).await.expect("an answer");
+    assert_eq!((answer.status().as_u16(), answer.headers()["location"].as_bytes()), (303, &b"/room/team/"[..]));
+    let page = within("a page", newcomer.get(app.url("/room/team/")).send()).await.expect("an answer");
+    assert_eq!(page.status(), 200);
+    assert!(ann.get(&app, "/room/team/settings").await.1.contains("Newcomer"));
+    assert_eq!(Somebody::guest().get(&app, &path).await.0, 404, "it is used up");
 }
 
 #[tokio::test]

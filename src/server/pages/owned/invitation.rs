@@ -79,7 +79,7 @@ fn page_of_invitation(Invited { room, invitation, members }: &Invited, code: &Co
                     <a class="button" href=format!("/login?next={next}")>
                         "Sign in"
                     </a>
-                    <a class="button" href=format!("/signup?next={next}")>
+                    <a class="button" href=format!("/signup?invite={}&next={next}", code.as_str())>
                         "Sign up"
                     </a>
                 </p>
