@@ -18,7 +18,7 @@ mod search;
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::FromRequestParts,
     http::request::Parts,
     routing::{MethodRouter, get, post},
@@ -52,7 +52,8 @@ pub(super) static ROUTES: [Route; 8] = [
 ];
 
 pub(super) fn router(services: &Arc<Services>) -> Router<Arc<Services>> {
-    mount(Router::new(), &ROUTES, services).layer(push::body_limit(&services.limits)).fallback(|| async { Problem::NoAddress })
+    let routes = mount(Router::new(), &ROUTES, services).layer(Extension(openapi::Document::default()));
+    routes.layer(push::body_limit(&services.limits)).fallback(|| async { Problem::NoAddress })
 }
 
 /// The program that a request comes from; without one there is no push.

@@ -1,9 +1,10 @@
 //! The document that describes the API: made of what stands at the handlers, of the types that they read and answer, of [`ROUTES`],
 //! and of the limits of this very server.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use axum::{extract::State, http::header, response::IntoResponse};
+use axum::{Extension, extract::State, http::header, response::IntoResponse};
+use bytes::Bytes;
 use utoipa::{
     OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
@@ -38,8 +39,21 @@ struct Handlers;
     operation_id = "openapi",
     responses((status = 200, description = "Done", content_type = "application/json", body = Object), ToEverybody),
 )]
-pub(super) async fn document(State(services): State<Arc<Services>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], describe(&services.limits))
+pub(super) async fn document(
+    State(services): State<Arc<Services>>,
+    Extension(document): Extension<Document>,
+) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], document.of(&services.limits))
+}
+
+/// The document of a server, made when it is asked for the first time.
+#[derive(Clone, Default)]
+pub(super) struct Document(Arc<OnceLock<Bytes>>);
+
+impl Document {
+    fn of(&self, limits: &Limits) -> Bytes {
+        self.0.get_or_init(|| describe(limits).into()).clone()
+    }
 }
 
 fn describe(limits: &Limits) -> String {
@@ -56,4 +70,23 @@ fn describe(limits: &Limits) -> String {
     #[expect(clippy::unwrap_used)]
     let text = document.to_json().unwrap();
     text.replace("{longest}", &limits.message_bytes.to_string()).replace("{largest}", &push::body_bytes(limits).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_is_made_once() {
+        let document = Document::default();
+        let limits = Limits {
+            message_bytes: 1_000,
+            backlog_bytes: 0,
+            messages_per_second: 0,
+            bytes_per_second: 0,
+            topics: 1,
+            ping_s: 25,
+        };
+        assert_eq!(document.of(&limits).as_ptr(), document.of(&limits).as_ptr());
+    }
 }

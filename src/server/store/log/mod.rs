@@ -15,7 +15,10 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
-use super::error::{StoreError, Trouble};
+use super::{
+    error::{StoreError, Trouble},
+    records::Records,
+};
 use crate::wire::{Emoji, Group, Offset, Person, RoomSummary};
 
 pub(super) mod batch;
@@ -88,35 +91,43 @@ pub trait Log: Send + Sync {
     /// The store cannot be read now.
     async fn entries(&self, group: &Group, after: Offset, count: usize, bytes: usize) -> Result<Missed, StoreError>;
 
+    /// The plain tables beside it, in which it notes who has put a reaction and what they are called; none where it forgets with the process.
+    fn records(&self) -> Option<&dyn Records> {
+        None
+    }
+
     /// What a person has put to some of a room's messages. Of most messages that follows from what is [read](Self::read); this is for
     /// those to which more people have put something than are named there. A store in which that cannot be gives nothing.
     ///
     /// # Errors
     /// The store cannot be read now.
-    async fn reacted(
-        &self,
-        _group: &Group,
-        _person: &str,
-        _messages: &[Offset],
-    ) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
-        Ok(Vec::new())
+    async fn reacted(&self, group: &Group, person: &str, messages: &[Offset]) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
+        match self.records() {
+            Some(records) => reactions::reacted(records, group, person, messages).await,
+            None => Ok(Vec::new()),
+        }
     }
 
-    /// Notes what somebody is called from now on, for [`Self::called`], if they have put a reaction. A store that forgets with the process
-    /// does not.
+    /// Notes what somebody is called from now on, for [`Self::called`], if they have put a reaction.
     ///
     /// # Errors
     /// The store cannot write now.
-    async fn rename(&self, _person: &Person) -> Result<(), StoreError> {
-        Ok(())
+    async fn rename(&self, person: &Person) -> Result<(), StoreError> {
+        match self.records() {
+            Some(records) => names::rename(records, person).await,
+            None => Ok(()),
+        }
     }
 
     /// What those of these people are called now, by their ids, who have taken another name since they put a reaction.
     ///
     /// # Errors
     /// The store cannot be read now.
-    async fn called(&self, _people: &[String]) -> Result<HashMap<String, String>, StoreError> {
-        Ok(HashMap::new())
+    async fn called(&self, people: &[String]) -> Result<HashMap<String, String>, StoreError> {
+        match self.records() {
+            Some(records) => names::called(records, people).await,
+            None => Ok(HashMap::new()),
+        }
     }
 
     /// Drops the names of those of whose reactions none is left.
@@ -124,7 +135,10 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// The store cannot write now.
     async fn forget_names(&self) -> Result<(), StoreError> {
-        Ok(())
+        match self.records() {
+            Some(records) => names::forget(records).await,
+            None => Ok(()),
+        }
     }
 
     /// At most `count` of the rooms `within`, those with the newest activity first, each with its latest message, without its

@@ -28,14 +28,14 @@ const GONE: &str = "SELECT id FROM people
 const FORGET: &str = "DELETE FROM people WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM reactions WHERE person_id = $1)";
 
 /// Notes what somebody is called from now on.
-pub(in crate::server::store) async fn rename(records: &impl Records, person: &Person) -> Result<(), StoreError> {
+pub(in crate::server::store) async fn rename(records: &dyn Records, person: &Person) -> Result<(), StoreError> {
     let values = [person.id.as_str().into(), person.name.as_str().into()];
     records.write(vec![Statement::new(RENAME, values)]).await.map(drop)
 }
 
 /// What those of these people are called who have another name since.
 pub(in crate::server::store) async fn called(
-    records: &impl Records,
+    records: &dyn Records,
     people: &[String],
 ) -> Result<HashMap<String, String>, StoreError> {
     let mut names = HashMap::new();
@@ -50,7 +50,7 @@ pub(in crate::server::store) async fn called(
 }
 
 /// Drops the names of those who have no reaction any more.
-pub(in crate::server::store) async fn forget(records: &impl Records) -> Result<(), StoreError> {
+pub(in crate::server::store) async fn forget(records: &dyn Records) -> Result<(), StoreError> {
     let mut after = String::new();
     loop {
         let gone: Vec<String> =

@@ -49,7 +49,7 @@ pub(in crate::server::store) fn statement(group: &Group, change: &Change) -> Opt
 
 /// What a person has put to some of a room's messages.
 pub(in crate::server::store) async fn reacted(
-    records: &impl Records,
+    records: &dyn Records,
     group: &Group,
     person: &str,
     messages: &[Offset],

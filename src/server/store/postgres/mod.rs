@@ -10,8 +10,6 @@
 //!
 //! The index of words, in which is [searched](search), follows the commits; nobody waits for it.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -33,13 +31,12 @@ use crate::{
                 batch::{Job, Work},
                 commits::Outbox,
                 intake::Intake,
-                names, reactions,
             },
             records::{Records, Results, Row, Statement, Value},
             search::Search,
         },
     },
-    wire::{Emoji, Group, Offset, Person},
+    wire::{Group, Offset},
 };
 
 mod append;
@@ -117,20 +114,8 @@ impl Log for PostgresStore {
         self.readers.entries(group, after, count, bytes).await
     }
 
-    async fn reacted(&self, group: &Group, person: &str, messages: &[Offset]) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
-        reactions::reacted(self, group, person, messages).await
-    }
-
-    async fn rename(&self, person: &Person) -> Result<(), StoreError> {
-        names::rename(self, person).await
-    }
-
-    async fn called(&self, people: &[String]) -> Result<HashMap<String, String>, StoreError> {
-        names::called(self, people).await
-    }
-
-    async fn forget_names(&self) -> Result<(), StoreError> {
-        names::forget(self).await
+    fn records(&self) -> Option<&dyn Records> {
+        Some(self)
     }
 
     async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {

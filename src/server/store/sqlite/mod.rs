@@ -13,7 +13,6 @@
 //! [copy] of it can be made meanwhile.
 
 use std::{
-    collections::HashMap,
     fs::{self, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
@@ -47,13 +46,12 @@ use crate::{
                 commits::Outbox,
                 epoch::EpochSeed,
                 intake::Intake,
-                names, reactions,
             },
             records::{Records, Results, Row, Statement, Value},
             search::Search,
         },
     },
-    wire::{Emoji, Group, Offset, Person},
+    wire::{Group, Offset},
 };
 
 mod bell;
@@ -186,20 +184,8 @@ impl Log for SqliteStore {
         self.readers.run(move |connection, known| reader::entries(connection, known, &group, after, count, bytes)).await
     }
 
-    async fn reacted(&self, group: &Group, person: &str, messages: &[Offset]) -> Result<Vec<(Offset, Vec<Emoji>)>, StoreError> {
-        reactions::reacted(self, group, person, messages).await
-    }
-
-    async fn rename(&self, person: &Person) -> Result<(), StoreError> {
-        names::rename(self, person).await
-    }
-
-    async fn called(&self, people: &[String]) -> Result<HashMap<String, String>, StoreError> {
-        names::called(self, people).await
-    }
-
-    async fn forget_names(&self) -> Result<(), StoreError> {
-        names::forget(self).await
+    fn records(&self) -> Option<&dyn Records> {
+        Some(self)
     }
 
     async fn list(&self, within: &Within, before: Option<u64>, count: usize) -> Result<Listed, StoreError> {
