@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   session, plain client, file on its way ── grant ──► Leases: by person, who holds something open
-//!   Leases::take_back ──► Holder::take_back, on this node at once
+//!   Leases::take_back, take_from_all ──► Holder::take_back, on this node at once
 //!          └──► ChannelLayer::group_send, the group `confab.leases` ──► the same on every other node
 //! ```
 //!
@@ -29,7 +29,6 @@ use tokio::{sync::Notify, time::Instant};
 use tracing::{debug, info, warn};
 
 use super::{
-    accounts::Who,
     layers::{Channel, ChannelLayer, Event, GroupName, Sink},
     presence::Presence,
     telemetry::Fault,
@@ -62,7 +61,8 @@ pub enum Taken {
 /// What is taken back, and from whom.
 #[derive(Debug, PartialEq, Eq)]
 struct Loss<'l> {
-    person: &'l str,
+    /// None: from everybody.
+    person: Option<&'l str>,
     /// Only what is open by this session of theirs.
     session: Option<&'l str>,
     taken: Taken,
@@ -108,7 +108,7 @@ struct Told {
 struct Held {
     /// Of its lease.
     number: u64,
-    /// [By what](Who::known_by) the person is known.
+    /// By what the person is known: their session, or their id.
     known_by: Arc<str>,
     holder: Weak<dyn Holder>,
 }
@@ -152,8 +152,8 @@ impl Leases {
         leases
     }
 
-    /// Notes that something is open for somebody. Where they are signed out it ends at once.
-    pub fn grant(self: &Arc<Self>, who: &Who, holder: &Arc<impl Holder + 'static>) -> Lease {
+    /// Notes that something is open for somebody, by a session of theirs if they have one. Where they are signed out it ends at once.
+    pub fn grant(self: &Arc<Self>, person: &str, session: Option<&Arc<str>>, holder: &Arc<impl Holder + 'static>) -> Lease {
         // Written out, since a weak reference is not turned into one to a trait by itself.
         let weak: Weak<dyn Holder> = {
             let weak: Weak<_> = Arc::downgrade(holder);
@@ -163,13 +163,9 @@ impl Leases {
         table.last += 1;
         let number = table.last;
         // The key is one text for all that is open to a person.
-        let person = who.person().id.as_str();
         let known = table.by_person.get_key_value(person).map(|(id, _)| Arc::clone(id));
         let id = known.unwrap_or_else(|| person.into());
-        let known_by = match who {
-            Who::Account(signed_in) => Arc::clone(&signed_in.session),
-            Who::Guest(_) | Who::Program(_) => Arc::clone(&id),
-        };
+        let known_by = Arc::clone(session.unwrap_or(&id));
         let is_over = table.over.contains(&known_by);
         let held = Held { number, known_by, holder: weak };
         table.by_person.entry(Arc::clone(&id)).or_insert_with(|| Vec::with_capacity(1)).push(held);
@@ -180,7 +176,7 @@ impl Leases {
         Lease { leases: Arc::clone(self), person: id, number }
     }
 
-    /// Whether whoever is [known by](Who::known_by) this was signed out, and can be so no more.
+    /// Whether whoever is known by this session or id was signed out, and can be so no more.
     pub fn is_over(&self, known_by: &str) -> bool {
         self.table.lock().over.contains(known_by)
     }
@@ -193,12 +189,17 @@ impl Leases {
 
     /// Takes something back from a person: on this node when this resolves, and on the others as soon as the layer has told them.
     pub async fn take_back(&self, person: &str, taken: Taken) {
-        self.take(Loss { person, session: None, taken }).await;
+        self.take(Loss { person: Some(person), session: None, taken }).await;
     }
 
     /// Takes back all that is open to a person by one of their sessions, in the same way.
     pub async fn end_session(&self, person: &str, session: &str) {
-        self.take(Loss { person, session: Some(session), taken: Taken::Everything }).await;
+        self.take(Loss { person: Some(person), session: Some(session), taken: Taken::Everything }).await;
+    }
+
+    /// Takes a topic back from everybody, in the same way, as one that is there no more.
+    pub async fn take_from_all(&self, topic: Topic) {
+        self.take(Loss { person: None, session: None, taken: Taken::Topic(topic) }).await;
     }
 
     async fn take(&self, loss: Loss<'_>) {
@@ -222,7 +223,7 @@ impl Leases {
         let people: Vec<_> = self.table.lock().by_person.keys().map(Arc::clone).collect();
         let taken = Taken::Topic(topic.clone());
         for person in people.iter().filter(|person| !keeps(person)) {
-            self.end(&Loss { person, session: None, taken: taken.clone() });
+            self.end(&Loss { person: Some(person), session: None, taken: taken.clone() });
         }
     }
 
@@ -250,19 +251,22 @@ impl Leases {
     fn end(&self, Loss { person, session, taken }: &Loss<'_>) {
         let holders: Vec<_> = {
             let mut table = self.table.lock();
-            if *taken == Taken::Everything {
+            if let (Some(person), Taken::Everything) = (person, taken) {
                 table.is_over(session.unwrap_or(person));
             }
             let is_meant = |held: &&Held| session.is_none_or(|session| *session == *held.known_by);
-            let held = table.by_person.get(*person).into_iter().flatten().filter(is_meant);
-            held.filter_map(|held| held.holder.upgrade()).collect()
+            let of = |all: &Vec<Held>| all.iter().filter(is_meant).filter_map(|held| held.holder.upgrade()).collect::<Vec<_>>();
+            match person {
+                Some(person) => table.by_person.get(*person).map(of).unwrap_or_default(),
+                None => table.by_person.values().flat_map(of).collect(),
+            }
         };
         for holder in holders {
             holder.take_back(taken);
         }
         match taken {
-            Taken::Everything => self.presence.expel(person, None),
-            Taken::Topic(Topic::Room(room)) => self.presence.expel(person, Some(room)),
+            Taken::Everything => self.presence.expel(*person, None),
+            Taken::Topic(Topic::Room(room)) => self.presence.expel(*person, Some(room)),
             Taken::Topic(_) => {}
         }
     }
@@ -321,7 +325,11 @@ async fn keep(leases: Weak<Leases>, wake: Arc<Notify>, first: Duration, every: D
 }
 
 fn to_layer(Loss { person, session, taken }: &Loss<'_>) -> Event {
-    let event = Event::new(KIND).with("person", *person);
+    let event = Event::new(KIND);
+    let event = match person {
+        Some(person) => event.with("person", *person),
+        None => event,
+    };
     let event = match session {
         Some(session) => event.with("session", *session),
         None => event,
@@ -334,15 +342,18 @@ fn to_layer(Loss { person, session, taken }: &Loss<'_>) -> Event {
 
 /// What is taken back; none where the event says no such thing.
 fn from_layer(event: &Event) -> Option<Loss<'_>> {
-    let is_id = |id: &&str| (1..=LONGEST_ID).contains(&id.len());
-    let person = event.get_str("person").filter(|id| event.kind() == KIND && is_id(id))?;
-    let session = match event.get("session") {
-        Some(_) => Some(event.get_str("session").filter(is_id)?),
-        None => None,
+    if event.kind() != KIND {
+        return None;
+    }
+    let id = |key| match event.get(key) {
+        Some(_) => event.get_str(key).filter(|id| (1..=LONGEST_ID).contains(&id.len())).map(Some),
+        None => Some(None),
     };
+    let (person, session) = (id("person")?, id("session")?);
     let taken = match event.get("topic") {
         Some(_) => Taken::Topic(event.get_str("topic")?.parse().ok()?),
-        None => Taken::Everything,
+        // Nothing signs everybody out.
+        None => person.map(|_| Taken::Everything)?,
     };
     Some(Loss { person, session, taken })
 }
@@ -403,7 +414,7 @@ mod tests {
     use super::*;
     use crate::{
         server::{
-            accounts::SignedIn,
+            accounts::{SignedIn, Who},
             layers::{MemoryLayer, MemoryOptions},
             presence::Times,
         },
@@ -427,6 +438,10 @@ mod tests {
         Who::Account(Arc::new(SignedIn { person, handle, session: session.into(), is_administrator: false }))
     }
 
+    fn grant(leases: &Arc<Leases>, who: &Who, holds: &Arc<Holds>) -> Lease {
+        leases.grant(&who.person().id, who.session(), holds)
+    }
+
     async fn leases() -> Arc<Leases> {
         let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
         let presence = Presence::start(Arc::clone(&layer), Times::default(), |_| "node!p0".parse().unwrap());
@@ -438,18 +453,21 @@ mod tests {
         let leases = leases().await;
         let [one, other, gone, bobs] = [(); 4].map(|()| Arc::new(Holds::default()));
         let (ann, bob) = (Who::guest("g1", "Ann"), Who::guest("g2", "Bob"));
-        let kept = [leases.grant(&ann, &one), leases.grant(&ann, &other), leases.grant(&bob, &bobs)];
-        drop(leases.grant(&ann, &gone));
+        let kept = [grant(&leases, &ann, &one), grant(&leases, &ann, &other), grant(&leases, &bob, &bobs)];
+        drop(grant(&leases, &ann, &gone));
         let room = Taken::Topic("room/a".parse().unwrap());
         leases.take_back("g1", room.clone()).await;
         leases.take_back("g1", Taken::Everything).await;
+        leases.take_from_all("room/b".parse().unwrap()).await;
+        let from_all = Taken::Topic("room/b".parse().unwrap());
         for holds in [one, other] {
-            assert_eq!(*holds.0.lock(), [room.clone(), Taken::Everything]);
+            assert_eq!(*holds.0.lock(), [room.clone(), Taken::Everything, from_all.clone()]);
         }
-        assert!(gone.0.lock().is_empty() && bobs.0.lock().is_empty());
+        assert!(gone.0.lock().is_empty());
+        assert_eq!(*bobs.0.lock(), [from_all]);
         assert!(leases.is_over("g1") && !leases.is_over("g2"));
         let late = Arc::new(Holds::default());
-        let lease = leases.grant(&ann, &late);
+        let lease = grant(&leases, &ann, &late);
         assert_eq!(*late.0.lock(), [Taken::Everything], "what was about to be opened");
         drop((kept, lease));
         assert!(leases.table.lock().by_person.is_empty(), "all is given back");
@@ -460,7 +478,7 @@ mod tests {
         let leases = leases().await;
         let [phone, desk, bobs] = [(); 3].map(|()| Arc::new(Holds::default()));
         let (ann, bob) = (["phone", "desk"].map(|session| who("a1", session)), who("a2", "bobs"));
-        let _kept = [leases.grant(&ann[0], &phone), leases.grant(&ann[1], &desk), leases.grant(&bob, &bobs)];
+        let _kept = [grant(&leases, &ann[0], &phone), grant(&leases, &ann[1], &desk), grant(&leases, &bob, &bobs)];
         // Of another person's it is none.
         leases.end_session("a2", "desk").await;
         leases.end_session("a1", "phone").await;
@@ -468,7 +486,7 @@ mod tests {
         assert!(desk.0.lock().is_empty() && bobs.0.lock().is_empty());
         assert!(leases.is_over("phone") && !leases.is_over("a1"));
         let late = Arc::new(Holds::default());
-        let _lease = leases.grant(&ann[0], &late);
+        let _lease = grant(&leases, &ann[0], &late);
         assert_eq!(*late.0.lock(), [Taken::Everything], "what was about to be opened");
     }
 
@@ -476,7 +494,7 @@ mod tests {
     async fn of_those_who_are_signed_out_the_last_are_remembered() {
         let leases = leases().await;
         for n in 0..=REMEMBERED {
-            leases.end(&Loss { person: &n.to_string(), session: None, taken: Taken::Everything });
+            leases.end(&Loss { person: Some(&n.to_string()), session: None, taken: Taken::Everything });
         }
         assert!(!leases.is_over("0") && leases.is_over("1"));
         assert_eq!(leases.table.lock().over.len(), REMEMBERED);
@@ -484,13 +502,17 @@ mod tests {
 
     #[test]
     fn what_goes_by_the_layer_is_read_as_it_was() {
-        for (session, taken) in
-            [(None, Taken::Everything), (Some("s1"), Taken::Everything), (None, Taken::Topic("room/a".parse().unwrap()))]
+        let (room, everything) = (|| Taken::Topic("room/a".parse().unwrap()), || Taken::Everything);
+        let ann = Some("g1");
+        for (person, session, taken) in
+            [(ann, None, everything()), (ann, Some("s1"), everything()), (ann, None, room()), (None, None, room())]
         {
-            let loss = Loss { person: "g1", session, taken };
+            let loss = Loss { person, session, taken };
             let event = to_layer(&loss);
             assert_eq!(from_layer(&event), Some(loss));
         }
+        let all = to_layer(&Loss { person: None, session: None, taken: everything() });
+        assert_eq!(from_layer(&all), None, "nothing signs everybody out");
         let event = |topic: &str| Event::new(KIND).with("person", "g1").with("topic", topic);
         assert_eq!(from_layer(&event("nothing/at all")), None, "it takes not more than it says");
         assert_eq!(from_layer(&Event::new("chat.message").with("person", "g1")), None);

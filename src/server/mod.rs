@@ -1,4 +1,4 @@
-//! The server. Who may know whom: `transports::websocket` knows bytes, not rooms; `layers` knows neither store nor sockets;
+//! The server. Who may know whom: `websocket` knows bytes, not rooms; `layers` knows neither store nor sockets;
 //! `rooms` knows `store` and `layers`; `presence` knows `layers`; `hub`, `session` and `transports` join them; `services` holds what a
 //! server is made of, `pages`, `api` and `operators` answer with it, and `routing` names them all. No arrow runs back, which
 //! `xtask/tests/arrows.rs` checks. `layer` and `storage` make of the settings what they name. `visitors` tells from which address
@@ -28,6 +28,7 @@ mod origins;
 mod pages;
 mod percent;
 pub mod personal;
+mod postgres_url;
 pub mod presence;
 mod problem;
 mod quota;
@@ -47,6 +48,7 @@ pub mod topics;
 pub mod transports;
 mod turns;
 mod visitors;
+pub mod websocket;
 pub mod who;
 
 use std::{
@@ -64,7 +66,7 @@ use self::{
     accounts::{Accounts, Attempts, Elsewhere, Passwords, Programs, Purpose, django::Django, jwt::Sites},
     bucket::Buckets,
     hub::Hub,
-    layers::ChannelLayer,
+    layers::{ChannelLayer, Measured},
     lease::Leases,
     limits::{EXPORTS, Limits, SEARCHES},
     noun::{Make, Parts},
@@ -77,11 +79,11 @@ use self::{
     services::{Connections, Services},
     settings::{AllowedOrigin, Settings, StoreUrl},
     store::{Log, MemoryStore, StoreError},
-    telemetry::{Measured, Metrics},
+    telemetry::Metrics,
     topics::{NOUNS, Topics},
-    transports::websocket::CloseCode,
     turns::Turns,
     visitors::Proxies,
+    websocket::CloseCode,
 };
 use crate::wire::Timestamp;
 

@@ -44,11 +44,9 @@ use super::{
     services::{Connections, Entry, Named, NamedTopic, Place, Services},
     settings::HostName,
     telemetry::Refused,
-    transports::{
-        self, Consumer, Plain, TooMany, V1,
-        websocket::{Backlog, Counters, Handshake, is_upgrade},
-    },
+    transports::{self, Consumer, Plain, TooMany, V1},
     visitors::Visitor,
+    websocket::{Backlog, Counters, Handshake, is_upgrade},
     who::{Asks, Route, Who, mount},
 };
 use crate::wire::{Group, InvalidName, SUBPROTOCOL, Topic};

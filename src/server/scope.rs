@@ -14,7 +14,7 @@ use super::{
     problem::status_of,
     quota::{Payer, Quotas},
     topics::Topics,
-    transports::websocket::CloseCode,
+    websocket::CloseCode,
 };
 use crate::wire::{CommandError, Topic};
 

@@ -25,9 +25,9 @@ use super::{
     settings::{MetricsFor, SignUp},
     telemetry::Metrics,
     topics::Topics,
-    transports::websocket::Backlog,
     turns::Turns,
     visitors::{Household, Proxies},
+    websocket::Backlog,
 };
 use crate::wire::{Group, InvalidName, Topic};
 

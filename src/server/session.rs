@@ -23,9 +23,9 @@ use crate::{
         problem::Problem,
         quota::Owed,
         scope::{Flow, LONG, Scope},
-        transports::websocket::{CloseCode, Frame},
         turns::Turn,
         visitors::Household,
+        websocket::{CloseCode, Frame},
     },
     wire::{
         self, Answer, Asked, Code, Command, CommandError, Group, Join, Outcome, Position, Reply, Request, ServerFrame, State,
@@ -79,7 +79,7 @@ impl Session {
         let open = Arc::new(Open::default());
         // From before it is asked for until it is joined.
         open.begin();
-        let lease = scope.leases.grant(&scope.who, &open);
+        let lease = scope.leases.grant(&scope.who.person().id, scope.who.session(), &open);
         let address = match &scope.topic {
             Some(topic) => Some(scope.topics.open(topic, scope.asker()).await?),
             None => None,
@@ -382,8 +382,8 @@ mod tests {
         quota::Payer,
         settings::Settings,
         start,
-        transports::websocket::{Listener, Socket},
         visitors::Visitor,
+        websocket::{Listener, Socket},
     };
 
     /// The other end of a way out.

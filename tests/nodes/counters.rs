@@ -21,6 +21,7 @@ use crate::{
 on_each_backend! {
     what_is_done_on_one_node_is_seen_on_the_other_over_one_database,
     who_is_barred_loses_the_counter_on_all_nodes,
+    what_is_taken_from_everybody_ends_for_all_on_all_nodes,
     a_plain_client_is_sent_the_newest_value_and_then_each_and_presses_by_what_it_says,
 }
 
@@ -188,6 +189,35 @@ async fn a_plain_client_is_sent_the_newest_value_and_then_each_and_presses_by_wh
         [("/ws/counter/a.b", BOB, 403), ("/ws/abacus/a", ANN, 400), ("/ws/counter/%20", ANN, 404), ("/ws/room/a", ANN, 101)]
     {
         assert_eq!(status_of(&nodes[1], path, cookie).await, status, "{path}");
+    }
+}
+
+async fn what_is_taken_from_everybody_ends_for_all_on_all_nodes(backend: Backend) {
+    let (redis, postgres) = (Redis::start().await, Postgres::shared().await);
+    let nodes = two_nodes(backend, &redis, &postgres).await;
+    let (mut tabs, mut plain) = (Vec::new(), Vec::new());
+    for node in &nodes {
+        for cookie in [ANN, BOB] {
+            let mut tab = V1::with(node.address, "/ws/", &[("cookie", cookie)]).await;
+            tab.join(TOPIC, None).await;
+            tab.join("counter/other", None).await;
+            tabs.push(tab);
+            let mut client = Plain::with(node.address, "/ws/counter/a.b", &[("cookie", cookie)]).await;
+            assert_eq!(client.text().await, "0", "it is a member");
+            plain.push(client);
+        }
+    }
+    tabs[0].ok(json!({"bar": {"topic": TOPIC, "person": "*"}})).await;
+    let left = json!({"type": "left", "code": "forbidden", "message": format!("{TOPIC} is not open to you any more")});
+    for tab in &mut tabs {
+        assert_eq!(tab.push().await, json!({"topic": TOPIC, "event": left}));
+    }
+    for tab in &mut tabs {
+        assert_eq!(tab.error(json!({"press": {"topic": TOPIC}})).await["code"], "not_joined");
+        assert!(tab.ok(json!({"press": {"topic": "counter/other"}})).await["offset"].is_number(), "what else is open stays so");
+    }
+    for client in &mut plain {
+        assert_eq!(client.closed().await, (4502, "this is not open to you any more".to_owned()));
     }
 }
 

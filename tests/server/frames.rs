@@ -3,7 +3,7 @@
 
 use confab::server::{
     settings::History,
-    transports::websocket::{CloseCode, Decoded, Decoder, Message},
+    websocket::{CloseCode, Decoded, Decoder, Message},
 };
 use proptest::prelude::*;
 use tokio_tungstenite::tungstenite::{

@@ -64,6 +64,11 @@ impl Who {
         }
     }
 
+    /// The session by which they are signed in.
+    pub fn session(&self) -> Option<&Arc<str>> {
+        if let Self::Account(signed_in) = self { Some(&signed_in.session) } else { None }
+    }
+
     /// By what they are known, as far as it is no secret: with it what is open to them ends. Of an account that is the session.
     pub fn known_by(&self) -> &str {
         match self {

@@ -66,7 +66,7 @@ pub(super) async fn export(
     let group = group.map_err(Problem::NoName)?;
     // From before it is asked for.
     let holder = Arc::new(Holding { topic: Topic::Room(group.clone()), line: line.clone() });
-    let lease = services.leases.grant(&who, &holder);
+    let lease = services.leases.grant(&who.person().id, who.session(), &holder);
     let access = services.rooms.enter(who.asker(), &group).await?;
     if version < Version::HTTP_11 {
         return Err(Problem::OldHttp);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::feed::{Entry, FeedKey, Place, PlainMessage};
 use crate::{
-    server::transports::websocket::{Deflate, Frame, SharedFrame},
+    server::websocket::{Deflate, Frame, SharedFrame},
     wire::{Position, Push, ServerFrame, Topic},
 };
 

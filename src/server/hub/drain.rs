@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
 
 use super::Hub;
-use crate::server::transports::websocket::CloseCode;
+use crate::server::websocket::CloseCode;
 
 /// The time between two batches of goodbyes.
 const BEAT: Duration = Duration::from_millis(100);

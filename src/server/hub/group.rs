@@ -32,7 +32,7 @@ use crate::{
         layers::{Event, GroupName},
         presence::Audience,
         telemetry::{FanOut, Fault},
-        transports::websocket::Frame,
+        websocket::Frame,
     },
     wire::{self, Position, Topic},
 };

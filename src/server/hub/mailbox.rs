@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::server::transports::websocket::{CloseCode, ConnectionId, Deflate, Frame, Tap};
+use crate::server::websocket::{CloseCode, ConnectionId, Deflate, Frame, Tap};
 
 /// See the module.
 pub struct Mailbox {

@@ -13,7 +13,7 @@ use super::{
     outbound::Outbound,
 };
 use crate::{
-    server::transports::websocket::{CloseCode, ConnectionId, Frame},
+    server::websocket::{CloseCode, ConnectionId, Frame},
     wire::Position,
 };
 

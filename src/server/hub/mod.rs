@@ -67,7 +67,7 @@ use crate::{
         layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
         presence::Audience,
         telemetry::FanOut,
-        transports::websocket::{CloseCode, ConnectionId, Frame},
+        websocket::{CloseCode, ConnectionId, Frame},
     },
     wire::{Position, Topic},
 };

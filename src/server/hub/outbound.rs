@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 #[cfg(test)]
 use super::mailbox::Mailbox;
-use crate::server::transports::websocket::{CloseCode, ConnectionId, Deflate, Frame, Socket, Tap};
+use crate::server::websocket::{CloseCode, ConnectionId, Deflate, Frame, Socket, Tap};
 
 /// One connection's way out.
 #[derive(Clone)]

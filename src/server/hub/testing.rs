@@ -13,7 +13,7 @@ use super::*;
 use crate::{
     server::{
         layers::{MemoryLayer, MemoryOptions},
-        transports::websocket::Socket,
+        websocket::Socket,
     },
     wire::{self, Content, Message, Offset, Person, Timestamp},
 };

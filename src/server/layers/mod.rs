@@ -18,12 +18,14 @@ mod capacity;
 mod event;
 mod groups;
 mod mailboxes;
+mod measured;
 mod memory;
 mod names;
 pub mod redis;
 
 pub use capacity::Capacities;
 pub use event::{Event, InvalidEvent, Value};
+pub use measured::Measured;
 pub use memory::{MemoryLayer, MemoryOptions};
 pub use names::{Channel, GroupName, InvalidName};
 

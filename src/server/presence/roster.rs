@@ -299,15 +299,18 @@ impl Roster {
 
     /// Nobody waits for a person any more who has no connection on this node, in a room or in all of them; gives the rooms in which
     /// nobody is left on this node.
-    pub(super) fn expel(&mut self, id: &str, room: Option<&Group>, now: Instant) -> Vec<Group> {
-        let waited_for = |hall: &Hall| {
-            let (id, seat) = hall.people.get_key_value(id)?;
-            seat.here.as_ref().is_some_and(|here| here.connections == 0).then(|| Arc::clone(id))
+    pub(super) fn expel(&mut self, id: Option<&str>, room: Option<&Group>, now: Instant) -> Vec<Group> {
+        let from = |(room, hall): (&Group, &Hall)| -> Vec<(Group, Id)> {
+            let people: Vec<_> = match id {
+                Some(id) => hall.people.get_key_value(id).into_iter().collect(),
+                None => hall.people.iter().collect(),
+            };
+            let waited_for = |seat: &Seat| seat.here.as_ref().is_some_and(|here| here.connections == 0);
+            people.into_iter().filter(|(_, seat)| waited_for(seat)).map(|(id, _)| (room.clone(), Arc::clone(id))).collect()
         };
-        let from = |(room, hall): (&Group, &Hall)| Some((room.clone(), waited_for(hall)?));
         let gone: Vec<_> = match room {
-            Some(room) => self.halls.get_key_value(room).and_then(from).into_iter().collect(),
-            None => self.halls.iter().filter_map(from).collect(),
+            Some(room) => self.halls.get_key_value(room).map(from).unwrap_or_default(),
+            None => self.halls.iter().flat_map(from).collect(),
         };
         let mut deserted = Vec::new();
         for (room, id) in gone {

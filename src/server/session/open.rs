@@ -17,7 +17,7 @@ use crate::{
         noun::Opened,
         presence::Attendance,
         problem::Problem,
-        transports::websocket::CloseCode,
+        websocket::CloseCode,
     },
     wire::{Event, Group, Left, Push, ServerFrame, SignedOut, Topic},
 };

@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    server::{glob::Glob, store::PostgresUrl},
+    server::{glob::Glob, postgres_url::PostgresUrl},
     wire::{PersonName, SUBPROTOCOL},
 };
 

@@ -8,6 +8,8 @@
 //!
 //! Neither knows the other. `sqlite` and `postgres` are databases that have both, `memory` has the log for as long as the process lasts.
 
+pub use super::postgres_url::PostgresUrl;
+
 mod error;
 mod log;
 mod memory;
@@ -22,7 +24,7 @@ pub use log::{
     NewChange, NewMessage, Page, Refused, Rule, Slice, Watch, What, Within, bytes_as_sent, cut_down,
 };
 pub use memory::MemoryStore;
-pub use postgres::{OpenError as PostgresOpenError, PostgresStore, PostgresUrl};
+pub use postgres::{OpenError as PostgresOpenError, PostgresStore};
 pub use records::{FromValue, Records, Results, Row, Statement, Value, Written};
 pub use search::Search;
 pub use sqlite::{Beside, CopyError, Durability, Holdings, OpenError, SqliteStore, backup, restore};

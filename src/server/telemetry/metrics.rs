@@ -19,7 +19,7 @@ use prometheus::{
     proto::{Counter as CounterProto, Gauge as GaugeProto, Metric, MetricFamily, MetricType},
 };
 
-use crate::server::transports::websocket::{Counters, Traffic};
+use crate::server::websocket::{Counters, Traffic};
 
 /// The bounds of all histograms, in seconds: from what a small group takes to what nobody waits for.
 const SECONDS: [f64; 17] =

@@ -7,7 +7,6 @@
 //! that all mistakes are told at once.
 
 mod fault;
-mod measured;
 mod metrics;
 mod seldom;
 
@@ -23,7 +22,6 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 pub use self::{
     fault::Fault,
-    measured::Measured,
     metrics::{Append, Appends, FanOut, Metrics, Present, Refused, Sends, TEXT_FORMAT},
     seldom::Seldom,
 };

@@ -11,7 +11,6 @@
 mod plain;
 mod too_many;
 mod v1;
-pub mod websocket;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,13 +18,13 @@ use async_trait::async_trait;
 use hyper::upgrade::OnUpgrade;
 use tracing::debug;
 
-use self::websocket::{Backlog, CloseCode, Connection, ConnectionLimits, Counters, Deflate, Heard, Message, Socket};
 pub use self::{plain::Plain, too_many::TooMany, v1::V1};
 use super::{
     limits::Limits,
     scope::{Close, Flow, LONG, Refuse, Scope},
     turns::Turn,
     visitors::Household,
+    websocket::{Backlog, CloseCode, Connection, ConnectionLimits, Counters, Deflate, Heard, Message, Socket},
 };
 
 /// What a connection does.

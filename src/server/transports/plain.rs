@@ -8,10 +8,7 @@ use axum::http::StatusCode;
 use parking_lot::Mutex;
 use tracing::error;
 
-use super::{
-    Consumer,
-    websocket::{CloseCode, Frame, Message, Socket},
-};
+use super::Consumer;
 use crate::{
     server::{
         allowance::Allowance,
@@ -22,6 +19,7 @@ use crate::{
         scope::{Flow, Refuse, Scope},
         turns::Turn,
         visitors::Household,
+        websocket::{CloseCode, Frame, Message, Socket},
     },
     wire::{Code, CommandError, Key, SUBPROTOCOL, Timestamp, Topic},
 };
@@ -87,7 +85,7 @@ impl Consumer for Plain {
         };
         let open = Arc::new(Open { topic: topic.clone(), stands: Mutex::new(Stands::Allowed) });
         // From before it is asked for.
-        let lease = scope.leases.grant(&scope.who, &open);
+        let lease = scope.leases.grant(&scope.who.person().id, scope.who.session(), &open);
         let opened = scope.topics.open(&topic, scope.asker()).await?;
         if !opened.is_plain() {
             return Err(only_v1(format!("{topic} has nothing for plain clients: ask for the sub-protocol {SUBPROTOCOL}")));

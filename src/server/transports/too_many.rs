@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{
-    Consumer,
-    websocket::{CloseCode, Message, Socket},
-};
+use super::Consumer;
 use crate::server::{
     scope::{Flow, Refuse, Scope},
     turns::Turn,
     visitors::Household,
+    websocket::{CloseCode, Message, Socket},
 };
 
 /// Closes every connection at once.

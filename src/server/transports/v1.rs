@@ -4,16 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{
-    Consumer,
-    websocket::{CloseCode, Message, Socket},
-};
+use super::Consumer;
 use crate::server::{
     hub::Outbound,
     scope::{Flow, Refuse, Scope},
     session::Session,
     turns::Turn,
     visitors::Household,
+    websocket::{CloseCode, Message, Socket},
 };
 
 /// Speaks `confab.v1`, in text messages.

@@ -19,11 +19,10 @@ const BAR: &str = "INSERT INTO presses (name, person) VALUES ($1, $2) ON CONFLIC
 
 struct Counters(Parts);
 
-/// A counter that is open to somebody.
 #[derive(Clone)]
 struct Counter(Parts, Topic);
 
-/// `press`; and `bar`, which keeps somebody away.
+/// `press`; and `bar`, which keeps somebody away, or has everybody (`*`) go.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Command {
@@ -68,7 +67,10 @@ impl Opened for Counter {
     async fn act(&self, act: Act) -> Result<Option<Offset>, CommandError> {
         let Some(person) = act.what::<Option<String>>()? else { return press(self).await.map(Some) };
         self.0.records.write_one(Statement::new(BAR, [self.1.to_string().into(), person.as_str().into()])).await?;
-        self.0.leases.take_back(&person, Taken::Topic(self.1.clone())).await;
+        match &*person {
+            "*" => self.0.leases.take_from_all(self.1.clone()).await,
+            person => self.0.leases.take_back(person, Taken::Topic(self.1.clone())).await,
+        }
         Ok(None)
     }
 

@@ -22,6 +22,7 @@ use self::{
 };
 use crate::{
     server::{
+        postgres_url::PostgresUrl,
         search::{Found, Query},
         store::{
             error::StoreError,
@@ -47,11 +48,9 @@ mod reader;
 mod records;
 mod search;
 mod text;
-mod url;
 mod writer;
 
 pub use error::OpenError;
-pub use url::PostgresUrl;
 
 /// A [`Log`] in a database that other nodes may use too. It keeps every message.
 ///

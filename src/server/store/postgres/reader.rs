@@ -16,10 +16,10 @@ use super::{
     pool::{Connections, Purpose, answer},
     records::run,
     text::unescape,
-    url::PostgresUrl,
 };
 use crate::{
     server::{
+        postgres_url::PostgresUrl,
         store::{
             error::{StoreError, tell_unreadable},
             log::{

@@ -17,6 +17,7 @@ use tokio::{
 
 use crate::{
     server::{
+        postgres_url::PostgresUrl,
         search::{room_term, terms},
         store::{
             error::StoreError,
@@ -26,7 +27,6 @@ use crate::{
                 pool::{ANSWER, Connections, Purpose},
                 reader::{HeadWatch, Readers, name},
                 text::unescape,
-                url::PostgresUrl,
             },
         },
     },

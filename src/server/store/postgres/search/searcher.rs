@@ -9,6 +9,7 @@ use tokio_postgres::Row;
 use super::indexer::{STRETCH, stretch_term};
 use crate::{
     server::{
+        postgres_url::PostgresUrl,
         search::{Candidate, Filter, Found, Hunt, MOST_ROOMS, Need, Query, room_term, searched},
         store::{
             error::StoreError,
@@ -18,7 +19,6 @@ use crate::{
                 pool::{Connections, Purpose, answer},
                 reader::{name, offset},
                 text::unescape,
-                url::PostgresUrl,
             },
         },
     },

@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 
-use super::Sends;
-use crate::server::layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink};
+use super::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink};
+use crate::server::telemetry::Sends;
 
 /// A layer that counts what is sent through it.
 pub struct Measured {
