@@ -471,8 +471,8 @@ impl Rooms {
         }
         match self.registry.use_invitation(code, &room.group, asker.person).await? {
             Some(brief) => self.tell(&room.group, brief, false).await,
-            // By another of their pages, perhaps.
-            None if self.is_member(asker.person, &room.group).await? => {}
+            // By another of their pages, perhaps, which is not through yet.
+            None if self.registry.standing_now(&room.group, &asker.person.id).await?.role.is_some() => {}
             None => return Err(NotDone::NotGood),
         }
         Ok(room.group)

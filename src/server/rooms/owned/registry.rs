@@ -167,14 +167,19 @@ impl Registry {
             return Ok(standing);
         }
         let heard = self.heard.load(SeqCst);
-        let rows = self.base()?.records.query(STANDING, &[group.as_str().into(), person.into()]).await?;
-        let standing = rows.first().map_or(Ok(Standing::default()), |row| standing(row, 0))?;
+        let standing = self.standing_now(group, person).await?;
         let mut standings = self.standings.lock();
         // Something may have changed since it was read.
         if self.heard.load(SeqCst) == heard {
             standings.put(group, person, standing);
         }
         Ok(standing)
+    }
+
+    /// The same as the store has it, also where this node does not know of the change yet.
+    pub(super) async fn standing_now(&self, group: &Group, person: &str) -> Result<Standing, StoreError> {
+        let rows = self.base()?.records.query(STANDING, &[group.as_str().into(), person.into()]).await?;
+        rows.first().map_or(Ok(Standing::default()), |row| standing(row, 0))
     }
 
     /// How somebody stands in all rooms in which that is said.
