@@ -105,18 +105,20 @@ pub(crate) async fn old_ones_go_up_to_the_first_that_is_not_old(opened: Opened<i
 
 pub(crate) async fn a_room_of_which_nothing_is_left_goes_on(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
-    fill(&opened.store, "lobby", 3).await;
-    let epoch = read(&opened.store, "lobby", Slice::Latest, 9).await.head.epoch;
-    forget(&opened.store, "lobby", since(i64::MAX)).await;
-    let page = read(&opened.store, "lobby", Slice::Latest, 9).await;
-    assert_eq!((offsets(&page), page.first, page.latest, page.head.offset), (vec![], Offset(4), Offset(0), Offset(3)));
-    let missed = opened.store.entries(&group("lobby"), Offset(3), 9, 9).await.expect("entries");
-    assert_eq!((missed.entries.len(), missed.first), (0, Offset(4)), "who had them all has missed nothing");
-    append(&opened.store, message("lobby", "new", "new")).await;
-    let page = read(&opened.store, "lobby", Slice::Latest, 9).await;
-    assert_eq!((texts(&page), &page.head.epoch, page.latest), (vec!["new"], &epoch, Offset(4)));
+    for (room, nothing) in [("lobby", since(i64::MAX)), ("next-door", newest(0))] {
+        fill(&opened.store, room, 3).await;
+        let epoch = read(&opened.store, room, Slice::Latest, 9).await.head.epoch;
+        forget(&opened.store, room, nothing).await;
+        let page = read(&opened.store, room, Slice::Latest, 9).await;
+        assert_eq!((offsets(&page), page.first, page.latest, page.head.offset), (vec![], Offset(4), Offset(0), Offset(3)));
+        let missed = opened.store.entries(&group(room), Offset(3), 9, 9).await.expect("entries");
+        assert_eq!((missed.entries.len(), missed.first), (0, Offset(4)), "who had them all has missed nothing");
+        append(&opened.store, message(room, "new", "new")).await;
+        let page = read(&opened.store, room, Slice::Latest, 9).await;
+        assert_eq!((texts(&page), &page.head.epoch, page.latest), (vec!["new"], &epoch, Offset(4)));
+    }
     forget(&opened.store, "nowhere", newest(1)).await;
-    assert_eq!(opened.store.rooms(9).await.expect("rooms").len(), 1);
+    assert_eq!(opened.store.rooms(9).await.expect("rooms").len(), 2);
 }
 
 pub(crate) async fn changes_go_with_what_stands_before_them(opened: Opened<impl Log>) {

@@ -95,9 +95,9 @@ const ENTRIES: &str = of_room!(
 );
 const EXTENTS: &str = "SELECT name, head + 1 - replayable FROM rooms WHERE name > $1 ORDER BY name LIMIT $2";
 const OLDEST: &str = r#"SELECT "offset", at FROM messages WHERE room_id = $1 AND "offset" >= $2 ORDER BY "offset" LIMIT $3"#;
-const KEPT: &str = r#"SELECT "offset" FROM messages WHERE room_id = $1 ORDER BY "offset" DESC LIMIT 1 OFFSET $2"#;
+const MESSAGE_NOT_KEPT: &str = r#"SELECT "offset" FROM messages WHERE room_id = $1 ORDER BY "offset" DESC LIMIT 1 OFFSET $2"#;
 /// The newest change that is not kept; or where the index of words has come to, if that is before it.
-const NEWEST_NOT_KEPT: &str = r#"SELECT least("offset", coalesce((SELECT indexed FROM search_streams WHERE room_id = $1), 0))
+const CHANGE_NOT_KEPT: &str = r#"SELECT least("offset", coalesce((SELECT indexed FROM search_streams WHERE room_id = $1), 0))
     FROM changes WHERE room_id = $1 ORDER BY "offset" DESC LIMIT 1 OFFSET $2"#;
 const LAST_AT_ONCE: &str =
     r#"SELECT "offset" FROM changes WHERE room_id = $1 AND "offset" >= $2 ORDER BY "offset" LIMIT 1 OFFSET $3"#;
@@ -292,15 +292,15 @@ impl Readers {
     pub(super) async fn kept(&self, group: &Group, bounds: Bounds) -> Result<Option<Kept>, StoreError> {
         self.ask(async |client| {
             let Room { id: Some(id), head, beginning, .. } = self.room(client, group).await? else { return Ok(None) };
-            let messages = match beginning.messages_to_count(bounds, head.offset) {
-                Some(most) => one(client, KEPT, &[&id, &column(most.saturating_sub(1))]).await?,
+            let message = match beginning.messages_to_count(bounds, head.offset) {
+                Some(most) => one(client, MESSAGE_NOT_KEPT, &[&id, &column(most)]).await?,
                 None => None,
             };
-            let gone = match beginning.changes_to_count(bounds, head.offset) {
-                Some(most) => one(client, NEWEST_NOT_KEPT, &[&id, &column(most)]).await?,
+            let change = match beginning.changes_to_count(bounds, head.offset) {
+                Some(most) => one(client, CHANGE_NOT_KEPT, &[&id, &column(most)]).await?,
                 None => None,
             };
-            let (messages, changes) = (messages.unwrap_or_default(), gone.map(Offset::next).unwrap_or_default());
+            let [messages, changes] = [message, change].map(|gone| gone.map(Offset::next).unwrap_or_default());
             Ok(Some(Kept { messages, since: bounds.since, changes }))
         })
         .await

@@ -48,8 +48,8 @@ const CHANGES: &str =
     WHERE changes.room_id = ?1 AND changes.offset >= ?2 ORDER BY changes.offset LIMIT ?3";
 const EXTENTS: &str = "SELECT name, head + 1 - replayable FROM rooms WHERE name > ?1 ORDER BY name LIMIT ?2";
 const OLDEST: &str = "SELECT offset, at FROM messages WHERE room_id = ?1 AND offset >= ?2 ORDER BY offset LIMIT ?3";
-const KEPT: &str = "SELECT offset FROM messages WHERE room_id = ?1 ORDER BY offset DESC LIMIT 1 OFFSET ?2";
-const NEWEST_NOT_KEPT: &str = "SELECT offset FROM changes WHERE room_id = ?1 ORDER BY offset DESC LIMIT 1 OFFSET ?2";
+const MESSAGE_NOT_KEPT: &str = "SELECT offset FROM messages WHERE room_id = ?1 ORDER BY offset DESC LIMIT 1 OFFSET ?2";
+const CHANGE_NOT_KEPT: &str = "SELECT offset FROM changes WHERE room_id = ?1 ORDER BY offset DESC LIMIT 1 OFFSET ?2";
 const LAST_AT_ONCE: &str = "SELECT offset FROM changes WHERE room_id = ?1 AND offset >= ?2 ORDER BY offset LIMIT 1 OFFSET ?3";
 /// The names alone, since of those that are not asked for nothing else is read.
 const NAMES: &str = "SELECT name, activity, id FROM rooms WHERE activity < ?1 AND latest > 0 ORDER BY activity DESC";
@@ -327,16 +327,17 @@ pub(super) fn kept(
     let Some(Room { id, head, beginning, .. }) = room(&moment, group)? else { return Ok(None) };
     let count =
         |sql, passed| moment.prepare_cached(sql)?.query_row(params![id, column(passed)], |row| offset(row, 0)).optional();
-    let messages = match beginning.messages_to_count(bounds, head.offset) {
-        Some(most) => count(KEPT, most.saturating_sub(1))?,
+    let message = match beginning.messages_to_count(bounds, head.offset) {
+        Some(most) => count(MESSAGE_NOT_KEPT, most)?,
         None => None,
     };
-    let gone = match beginning.changes_to_count(bounds, head.offset) {
-        Some(most) => count(NEWEST_NOT_KEPT, most)?,
+    let change = match beginning.changes_to_count(bounds, head.offset) {
+        Some(most) => count(CHANGE_NOT_KEPT, most)?,
         None => None,
     };
-    let changes = gone.map(|gone| indexed.map_or(gone, |indexed| gone.min(indexed)).next());
-    Ok(Some(Kept { messages: messages.unwrap_or_default(), since: bounds.since, changes: changes.unwrap_or_default() }))
+    let change = change.map(|change| indexed.map_or(change, |indexed| change.min(indexed)));
+    let [messages, changes] = [message, change].map(|gone| gone.map(Offset::next).unwrap_or_default());
+    Ok(Some(Kept { messages, since: bounds.since, changes }))
 }
 
 /// The next part of the way to what is to be held of a room; none where it is through.
@@ -581,8 +582,8 @@ mod tests {
             CHANGES,
             EXTENTS,
             OLDEST,
-            KEPT,
-            NEWEST_NOT_KEPT,
+            MESSAGE_NOT_KEPT,
+            CHANGE_NOT_KEPT,
             LAST_AT_ONCE,
             NAMES,
             ROOMS,
