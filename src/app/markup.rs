@@ -31,6 +31,11 @@ pub(super) fn element(tag: &'static str, attributes: &[(&'static str, &str)], ht
     Markup { tag, attributes, inner: Inner::Html(html.into()) }
 }
 
+/// A button, with its class and whatever else is said of it; `html` stands on it.
+pub(super) fn button(class: &str, html: &str, more: &[(&'static str, &str)]) -> Markup {
+    element("button", &[&[("class", class), ("type", "button")], more].concat(), html)
+}
+
 impl Markup {
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(other, _)| *other == name).map(|(_, value)| value.as_str())

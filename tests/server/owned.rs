@@ -67,6 +67,10 @@ async fn is_indexed(app: &TestApp, somebody: &Somebody, text: &str) {
     within("the index", async { while somebody.api(app, &path).await.1["hits"] == json!([]) {} }).await;
 }
 
+const READS: &str = "200 ok forbidden forbidden forbidden forbidden 403 200 403 403 200 200 found listed forbidden";
+const WRITES: &str = "200 ok ok ok ok ok 303 200 403 403 200 200 found listed forbidden";
+const NOTHING: &str = "404 not_found not_joined not_joined not_joined not_joined 404 404 404 404 404 404 - - not_joined";
+
 #[tokio::test]
 async fn everybody_gets_in_an_owned_room_what_the_table_says() {
     let app = TestApp::with(settings).await;
@@ -75,9 +79,6 @@ async fn everybody_gets_in_an_owned_room_what_the_table_says() {
         people.push(Somebody::new(&app, name).await);
     }
     let owner = people[0].clone();
-    const READS: &str = "200 ok forbidden forbidden forbidden forbidden 403 200 403 403 200 200 found listed forbidden";
-    const WRITES: &str = "200 ok ok ok ok ok 303 200 403 403 200 200 found listed forbidden";
-    const NOTHING: &str = "404 not_found not_joined not_joined not_joined not_joined 404 404 404 404 404 404 - - not_joined";
     for (room, stranger, admin) in [
         ("open", WRITES, "200 ok ok ok ok ok 303 200 303 200 200 200 found listed ok"),
         ("closed", NOTHING, "404 not_found not_joined not_joined not_joined not_joined 404 200 303 200 404 404 - - not_joined"),

@@ -47,7 +47,7 @@ impl Somebody {
         database.batch_execute("SET search_path = confab").await.expect("the schema");
         database.execute(ACCOUNT, &[id, &name, &(name == "admin")]).await.expect("an account");
         let digest = token.digest();
-        database.execute(SESSION, &[&name, &&digest.as_bytes()[..], id, &i64::MAX]).await.expect("a session");
+        database.execute(SESSION, &[&name, &digest.as_bytes(), id, &i64::MAX]).await.expect("a session");
         somebody
     }
 

@@ -1,11 +1,11 @@
 //! One message, as it is shown: a function from the state to inert HTML, the same on the server and in the browser.
 
-use super::{Delivery, RoomState, Row, actions::MENU, reactions};
+use super::{Delivery, RoomState, Row, actions::MENU, reactions, reader::Reader};
 use crate::{
     app::{
         Status, ZoneOf,
         components::{clock, date, hue, initial, moment, program},
-        markup::{Inner, Markup, element},
+        markup::{Inner, Markup, button, element},
         words::words,
     },
     wire::{Content, Timestamp},
@@ -63,20 +63,6 @@ fn continues(row: &Row, above: &[Row]) -> bool {
 
 fn day_number(at: Timestamp, zone: ZoneOf) -> i64 {
     (at.as_millis() + i64::from(zone(at)) * 60_000).div_euclid(24 * 60 * 60 * 1000)
-}
-
-/// Who looks at the messages, and how the page is doing.
-pub struct Reader<'a> {
-    pub id: &'a str,
-    pub zone: ZoneOf,
-    pub status: &'a Status,
-}
-
-impl<'a> Reader<'a> {
-    /// As the server shows the messages to this person, and the browser finds them.
-    pub fn of_the_page(id: &'a str) -> Self {
-        Self { id, zone: |_| 0, status: &Status::Rendered }
-    }
 }
 
 /// All messages of the state, as the server shows them.
@@ -153,11 +139,6 @@ fn meta(row: &Row, content: &Content, zone: ZoneOf) -> String {
 
 fn is_long(text: &str) -> bool {
     text.len() > LONG || text.lines().nth(LONG_LINES).is_some()
-}
-
-pub(super) fn button(class: &str, label: &str, more: &[(&'static str, &str)]) -> Markup {
-    let attributes = [&[("class", class), ("type", "button")], more].concat();
-    element("button", &attributes, label)
 }
 
 /// Says why the server did not take a message, and offers what can be done about it.

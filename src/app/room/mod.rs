@@ -8,6 +8,7 @@ mod link;
 mod message;
 mod presence;
 mod reactions;
+mod reader;
 #[cfg(feature = "ssr")]
 mod rendered;
 mod state;
@@ -17,7 +18,8 @@ pub use actions::MENU;
 pub use edits::{Editing, Edits};
 pub use here::{Here, Typists};
 pub use link::{Intent, RoomLink};
-pub use message::{Reader, message};
+pub use message::message;
+pub use reader::Reader;
 #[cfg(feature = "ssr")]
 pub use rendered::{as_data, rendered_bytes};
 pub use state::{Delivery, End, Input, RoomState, Row, RowKey, Touched};

@@ -1,10 +1,10 @@
 //! The reactions to a message.
 
-use super::message::{Reader, button};
+use super::reader::Reader;
 use crate::{
     app::{
         Status,
-        markup::{Inner, Markup, element},
+        markup::{Inner, Markup, button, element},
         words::words,
     },
     wire::{Emoji, Reaction},

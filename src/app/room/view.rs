@@ -7,8 +7,9 @@ use super::{
     actions::{ActionMenu, Actions, DeleteQuestion, step},
     composer::Composer,
     link::About,
-    message::{self, Reader},
+    message,
     presence::{People, TypingLine},
+    reader::Reader,
 };
 use crate::app::{
     Client, Intent, Loading, RoomLink, RoomPage, Status,

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     fn folded(text: &str) -> String {
-        text.parse::<Handle>().map(|handle| handle.folded()).unwrap_or_else(|error| panic!("{text}: {error}"))
+        text.parse::<Handle>().map_or_else(|error| panic!("{text}: {error}"), |handle| handle.folded())
     }
 
     #[test]
