@@ -117,7 +117,7 @@ pub(crate) fn Room(page: RoomPage) -> impl IntoView {
 #[component]
 fn AboutRoom(topic: String, settings: String) -> impl IntoView {
     view! {
-        <span class="topic">{topic}</span>
+        {(!topic.is_empty()).then(|| view! { <span class="topic">{topic}</span> })}
         <a class="about" href=settings>
             "About"
         </a>

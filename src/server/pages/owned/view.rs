@@ -250,7 +250,7 @@ pub(super) fn form_of_invitation(about: &About, mistake: Option<&Mistake>) -> im
                 {complaint(mistake)}
                 <button type="submit">"Make an invitation"</button>
             </form>
-            <ul class="people">{living}</ul>
+            <ul class="rows">{living}</ul>
         </section>
     }
 }
@@ -311,7 +311,7 @@ pub(super) fn list_of_members(about: &About, you: &Person) -> impl IntoView + us
     view! {
         <section class="card">
             <h2>"Members"</h2>
-            <ul class="people">{rows}</ul>
+            <ul class="rows">{rows}</ul>
             {more}
         </section>
     }
@@ -380,7 +380,7 @@ pub(super) fn list_of_others(about: &About, present: &[Person]) -> impl IntoView
     });
     let rows: Vec<_> = rows.collect();
     (!rows.is_empty())
-        .then(|| view! { <section class="card"><h2>"Here, and no members"</h2><ul class="people">{rows}</ul></section> })
+        .then(|| view! { <section class="card"><h2>"Here, and no members"</h2><ul class="rows">{rows}</ul></section> })
 }
 
 pub(super) fn list_of_banned(about: &About) -> impl IntoView + use<> {
@@ -394,7 +394,7 @@ pub(super) fn list_of_banned(about: &About) -> impl IntoView + use<> {
         }
     });
     let rows: Vec<_> = rows.collect();
-    (!rows.is_empty()).then(|| view! { <section class="card"><h2>"Banned"</h2><ul class="people">{rows}</ul></section> })
+    (!rows.is_empty()).then(|| view! { <section class="card"><h2>"Banned"</h2><ul class="rows">{rows}</ul></section> })
 }
 
 pub(super) fn list_of_log(log: &[Logged]) -> impl IntoView + use<> {
@@ -407,7 +407,7 @@ pub(super) fn list_of_log(log: &[Logged]) -> impl IntoView + use<> {
     view! {
         <details class="card">
             <summary>"What was done"</summary>
-            <ul class="people">{rows}</ul>
+            <ul class="rows">{rows}</ul>
         </details>
     }
 }
