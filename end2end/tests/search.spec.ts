@@ -57,6 +57,23 @@ test('a new name leads back to what was found', async ({ page }) => {
   await expect(page.getByRole('button', { name: 'You are Zoë' })).toBeVisible();
 });
 
+test.describe('far to the east', () => {
+  test.use({ timezoneId: 'Pacific/Kiritimati' });
+
+  test('the times of what was found are those of the reader', async ({ page }) => {
+    const room = freshRoom();
+    await page.goto('/');
+    await fill(page, room, ['Sencha']);
+    await find(page, `/search/?q=sencha&room=${room}`);
+    const time = page.getByRole('main').getByRole('listitem').locator('time');
+    const at = new Date((await time.getAttribute('datetime'))!);
+    const reader = { timeZone: 'Pacific/Kiritimati', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' } as const;
+    const clock = at.toLocaleTimeString('en-GB', reader);
+    await expect(time).toHaveText(new RegExp(`^\\d+ \\w{3} \\d{4} ${clock}$`));
+    await expect(time).toHaveAttribute('title', new RegExp(` ${clock}:\\d{2}$`));
+  });
+});
+
 test('a room is searched from its bar', async ({ page }) => {
   const room = freshRoom();
   await page.goto('/');

@@ -77,7 +77,7 @@ pub(super) fn program(from: &Person) -> &'static str {
 }
 
 /// A time of day on the reader's clock; with `day`, the date where it is not obvious from the surroundings.
-pub(super) fn clock(at: Timestamp, zone: ZoneOf, day: bool) -> Markup {
+pub fn clock(at: Timestamp, zone: ZoneOf, day: bool) -> Markup {
     let local = at.civil(zone(at));
     let time = format!("{:02}:{:02}", local.hour(), local.minute());
     let time = if day { format!("{} {time}", date(at, zone)) } else { time };

@@ -24,15 +24,22 @@ mod status;
 mod words;
 
 pub use client::Client;
+pub use components::clock;
 #[cfg(feature = "ssr")]
 pub use components::{hue, initial};
 pub use feed::{Feed, Gap, Reducer};
+#[cfg(not(feature = "ssr"))]
+use leptos::either::EitherOf3 as Kind;
+#[cfg(feature = "ssr")]
+use leptos::either::EitherOf4 as Kind;
 #[cfg(feature = "ssr")]
 use leptos::nonce::use_nonce;
-use leptos::{either::EitherOf4, prelude::*};
+use leptos::prelude::*;
 pub use lobby::{LobbyLink, LobbyState, rooms};
 pub use markup::{Inner, Markup, first_word};
-pub use page::{Alike, LobbyPage, NoticePage, Outcome, OwnRoom, OwnRooms, OwnedRoom, Page, RoomPage, SearchPage};
+pub use page::{Alike, LobbyPage, OwnRoom, OwnRooms, OwnedRoom, Page, RoomPage};
+#[cfg(feature = "ssr")]
+pub use page::{NoticePage, Outcome, SearchPage};
 pub use room::{
     Delivery, Editing, Edits, End, Here, Input, Intent, MENU, Reader, RoomLink, RoomState, Row, RowKey, Touched, Typists,
     message,
@@ -45,7 +52,9 @@ pub use words::words;
 
 use crate::wire::Timestamp;
 
-use self::{lobby::Lobby, page::Notice, room::Room, search::Search};
+use self::{lobby::Lobby, room::Room};
+#[cfg(feature = "ssr")]
+use self::{page::Notice, search::Search};
 
 /// What makes the page alive.
 #[cfg(feature = "ssr")]
@@ -113,10 +122,15 @@ pub fn App() -> impl IntoView {
     #[cfg(not(feature = "ssr"))]
     let page = expect_context::<Page>();
     match page {
-        Page::Lobby(page) => EitherOf4::A(view! { <Lobby page /> }),
-        Page::Room(page) => EitherOf4::B(view! { <Room page /> }),
-        Page::Search(page) => EitherOf4::C(view! { <Search page /> }),
-        Page::Notice(page) => EitherOf4::D(view! { <Notice page /> }),
+        Page::Lobby(page) => Kind::A(view! { <Lobby page /> }),
+        Page::Room(page) => Kind::B(view! { <Room page /> }),
+        #[cfg(feature = "ssr")]
+        Page::Search(page) => Kind::C(view! { <Search page /> }),
+        #[cfg(feature = "ssr")]
+        Page::Notice(page) => Kind::D(view! { <Notice page /> }),
+        // Nothing here renders it.
+        #[cfg(not(feature = "ssr"))]
+        Page::Still => Kind::C(()),
     }
 }
 

@@ -1,20 +1,37 @@
 //! The data of a page: what the server knows when it renders it, and all that the browser needs to go on from there.
 
+#[cfg(feature = "ssr")]
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+#[cfg(feature = "ssr")]
 use super::components::TopBar;
-use crate::wire::{Group, Hit, Key, Members, Person, RoomList, Stretch, Unreadable, read};
+#[cfg(feature = "ssr")]
+use crate::wire::Hit;
+use crate::wire::{Group, Key, Members, Person, RoomList, Stretch, Unreadable, read};
 
-/// A page and its data.
+/// A page and its data. What does not change once it is shown the server alone renders; of that the browser learns no more than
+/// that it is such a page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "page", rename_all = "snake_case", try_from = "Value")]
 pub enum Page {
     Lobby(LobbyPage),
     Room(RoomPage),
+    #[cfg(feature = "ssr")]
+    #[serde(serialize_with = "still")]
     Search(SearchPage),
+    #[cfg(feature = "ssr")]
+    #[serde(serialize_with = "still")]
     Notice(NoticePage),
+    #[cfg(not(feature = "ssr"))]
+    Still,
+}
+
+/// Nothing but the kind of the page.
+#[cfg(feature = "ssr")]
+fn still<T, S: serde::Serializer>(_: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_unit()
 }
 
 impl TryFrom<Value> for Page {
@@ -24,13 +41,14 @@ impl TryFrom<Value> for Page {
         match page.get("page").and_then(Value::as_str) {
             Some("lobby") => read(&page).map(Self::Lobby),
             Some("room") => read(&page).map(Self::Room),
-            Some("search") => read(&page).map(Self::Search),
-            Some("notice") => read(&page).map(Self::Notice),
+            #[cfg(not(feature = "ssr"))]
+            Some("search" | "notice") => Ok(Self::Still),
             _ => Err(Unreadable),
         }
     }
 }
 
+#[cfg(feature = "ssr")]
 impl Page {
     /// What a list of links says of it.
     pub fn description(&self) -> String {
@@ -133,7 +151,8 @@ pub struct OwnedRoom {
 }
 
 /// `/search/`: what was searched for, and what came of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg(feature = "ssr")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SearchPage {
     pub you: Person,
     /// The room that is searched; none for all of them.
@@ -147,8 +166,8 @@ pub struct SearchPage {
 }
 
 /// What came of a search.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[cfg(feature = "ssr")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing was searched for.
     Nothing,
@@ -163,13 +182,15 @@ pub enum Outcome {
 }
 
 /// Says something that is not a page: an error, mostly.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg(feature = "ssr")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoticePage {
     pub title: String,
     pub text: String,
 }
 
 /// The page that says it.
+#[cfg(feature = "ssr")]
 #[component]
 pub(super) fn Notice(page: NoticePage) -> impl IntoView {
     let NoticePage { title, text } = page;
@@ -184,5 +205,17 @@ pub(super) fn Notice(page: NoticePage) -> impl IntoView {
                 </a>
             </p>
         </main>
+    }
+}
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_page_that_does_not_change_the_browser_learns_its_kind_alone() {
+        let notice = NoticePage { title: "Not found".to_owned(), text: "There is nothing here.".to_owned() };
+        let page = serde_json::to_value(Page::Notice(notice)).expect("JSON");
+        assert_eq!(page, serde_json::json!({ "page": "notice" }));
     }
 }

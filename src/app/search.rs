@@ -1,14 +1,17 @@
-//! Searching: the form, the way to it, and the page of what was found. It needs no script.
+//! Searching: the form, the way to it, and the page of what was found. It needs no script, and the server alone renders it; the
+//! browser shows its times by the reader's clock (`browser/still.rs`).
 
 use leptos::prelude::*;
 
+#[cfg(feature = "ssr")]
 use super::{
-    Client, Outcome, SearchPage, ZoneOf,
+    Outcome, SearchPage,
     components::{Me, TopBar, clock, program},
-    live::text,
     words::words,
 };
-use crate::wire::{Group, Hit, Segment};
+use crate::wire::Group;
+#[cfg(feature = "ssr")]
+use crate::wire::{Hit, Segment};
 
 /// The form that searches a room, or all of them.
 #[component]
@@ -58,17 +61,10 @@ pub(super) fn SearchLink(name: String) -> impl IntoView {
     }
 }
 
+#[cfg(feature = "ssr")]
 #[component]
 pub(super) fn Search(page: SearchPage) -> impl IntoView {
     let SearchPage { you, group, text, longest, outcome, here } = page;
-    let client = use_context::<Client>();
-    // The server's clock, until there is the reader's.
-    let zone = RwSignal::<ZoneOf>::new(|_| 0);
-    Effect::new(move || {
-        if let Some(client) = client {
-            zone.set(client.zone);
-        }
-    });
     let mistake = (outcome == Outcome::TooLong)
         .then(|| format!("This is {} characters long; a search has at most {longest}.", text.chars().count()));
     let back = group.clone();
@@ -90,7 +86,10 @@ pub(super) fn Search(page: SearchPage) -> impl IntoView {
             })}
             <p role="status">{said(&outcome)}</p>
             {match outcome {
-                Outcome::Found { hits, .. } if !hits.is_empty() => Some(view! { <Hits hits zone /> }),
+                Outcome::Found { hits, .. } if !hits.is_empty() => {
+                    let items: String = hits.iter().map(item).collect();
+                    Some(view! { <ol class="hits" inner_html=items></ol> })
+                }
                 _ => None,
             }}
         </main>
@@ -98,6 +97,7 @@ pub(super) fn Search(page: SearchPage) -> impl IntoView {
 }
 
 /// What came of it, in a sentence.
+#[cfg(feature = "ssr")]
 fn said(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Nothing => {
@@ -118,18 +118,13 @@ fn said(outcome: &Outcome) -> String {
     }
 }
 
-#[component]
-fn Hits(hits: Vec<Hit>, zone: RwSignal<ZoneOf>) -> impl IntoView {
-    let items = move || hits.iter().map(|hit| item(hit, zone.get())).collect::<String>();
-    view! { <ol class="hits" inner_html=text(items)></ol> }
-}
-
 /// A message that was found, which leads to its place.
-fn item(Hit { group, offset, from, at, snippet, .. }: &Hit, zone: ZoneOf) -> String {
+#[cfg(feature = "ssr")]
+fn item(Hit { group, offset, from, at, snippet, .. }: &Hit) -> String {
     let segment = |Segment { text, matches }: &Segment| {
         if *matches { format!("<mark>{}</mark>", words(text)) } else { words(text) }
     };
-    let (author, program, clock) = (words(&from.name), program(from), clock(*at, zone, true).html());
+    let (author, program, clock) = (words(&from.name), program(from), clock(*at, |_| 0, true).html());
     let snippet: String = snippet.iter().map(segment).collect();
     format!(
         "<li><a href=\"/room/{group}/?around={offset}#message-{offset}\"><span class=\"where\"><span class=\"name\">{group}</span> · \

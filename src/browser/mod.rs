@@ -18,6 +18,7 @@ mod markup;
 mod me;
 mod room;
 mod scroll;
+mod still;
 mod topic;
 
 use std::{
@@ -61,15 +62,22 @@ fn data() -> Page {
 
 /// Makes the page alive that the server has rendered.
 pub fn hydrate() {
-    let data = data();
-    hydrate_from(element(), || page(data, false)).forget();
-    WHOLE.set(true);
+    match data() {
+        Page::Still => still::show_times(),
+        data => {
+            hydrate_from(element(), || page(data, false)).forget();
+            WHOLE.set(true);
+        }
+    }
 }
 
 /// Renders the page anew from its data, where something else than the server has changed it, and makes it alive. What the reader has
 /// written, and where they are, is theirs.
 pub fn render() {
     let (data, app, reader) = (data(), element(), Reader::of_the_page());
+    if matches!(data, Page::Still) {
+        return still::show_times();
+    }
     app.set_inner_html("");
     mount_to(app, || page(data, true)).forget();
     reader.goes_on();
@@ -125,7 +133,7 @@ async fn answer<T: DeserializeOwned>(request: http::RequestBuilder) -> Option<T>
 
 /// After a panic nothing goes on: the page says so.
 fn panicked(info: &std::panic::PanicHookInfo) {
-    console_error_panic_hook::hook(info);
+    web_sys::console::error_1(&info.to_string().into());
     if let Some(dead) = document().get_element_by_id("dead") {
         // It may be gone.
         let _ = dead.remove_attribute("hidden");
