@@ -3,7 +3,8 @@
 //! After a failure the next attempt waits longer, up to half a minute, and for a random part of that, so that a thousand
 //! browsers do not come back at the same moment; when the network or the tab comes back it is made at once. A close code from
 //! 4500 on means that coming back is of no use. Who was signed out is shown a fresh page, as somebody new, or, with an account, where
-//! to sign in again; who has lost what the page shows is shown a fresh one too. A connection that has gone quiet is asked with a `ping` and given up if nothing comes.
+//! to sign in again; who has lost what the page shows is shown a fresh one too. A connection that has gone quiet is asked with a `ping`
+//! and given up if nothing comes.
 //!
 //! Who leaves the page is gone: it is closed then. A browser may keep the page as it is, with its socket, and show it once more when the
 //! reader comes back; until then the others would see somebody who is not there.

@@ -16,7 +16,7 @@ use tracing::{debug, info};
 
 use super::{
     own_path,
-    plain::{Field, alert, attribute, hidden, page},
+    plain::{Field, alert, hidden, page},
     refused, rename,
     render::with_cookies,
     split,
@@ -313,7 +313,7 @@ async fn sign_up_form(services: &Services, who: &Who, status: StatusCode, typed:
         let text = "<p>You have an account, and are signed in with it.</p><p><a class=\"button\" href=\"/account/\">Your account</a></p>";
         return page(status, "Sign up", who, text);
     }
-    let next = attribute(&percent_encode(field(typed, "next")));
+    let next = words(&percent_encode(field(typed, "next")));
     let sign_in = format!("<p>You have an account? <a href=\"/login?next={next}\">Sign in</a></p>");
     let may = match admitted(services, typed).await {
         Ok(Admitted::Yes(_)) => true,
@@ -468,7 +468,7 @@ fn sign_in_form(services: &Services, who: &Who, status: StatusCode, typed: &Type
     };
     let next = field(typed, "next");
     let sign_up = match services.sign_up {
-        SignUp::Open => format!("<p>New here? <a href=\"/signup?next={}\">Sign up</a></p>", attribute(&percent_encode(next))),
+        SignUp::Open => format!("<p>New here? <a href=\"/signup?next={}\">Sign up</a></p>", words(&percent_encode(next))),
         SignUp::Invite => "<p>New here? An invitation lets you sign up: a link that somebody gives you.</p>".to_owned(),
         SignUp::Closed => String::new(),
     };
@@ -739,7 +739,7 @@ fn device_link(who: &Who, token: &Token, headers: &HeaderMap) -> Response {
          <p class=\"entry\"><label for=\"link\">Link</label><input id=\"link\" readonly value=\"{}\"></p>\
          <p class=\"hint\">Whoever has it can sign in as you: give it to nobody.</p><p><a href=\"/account/\">Back to your account</a></p>",
         qr(&link),
-        attribute(&link)
+        words(&link)
     );
     page(StatusCode::OK, "Sign in on another device", who, &main)
 }
@@ -909,7 +909,7 @@ async fn reset_form(
          <form method=\"post\">{}{}<p><button type=\"submit\">Save</button></p></form>",
         words(handle.as_str()),
         // So that a browser keeps it under this name.
-        format_args!("<input type=\"hidden\" autocomplete=\"username\" value=\"{}\">", attribute(handle.as_str())),
+        format_args!("<input type=\"hidden\" autocomplete=\"username\" value=\"{}\">", words(handle.as_str())),
         password_field("password", "New password", true, error),
     );
     page(status, "Choose a password", who, &main)

@@ -1,5 +1,4 @@
-//! Pages of forms: plain HTML in the looks of the rest, without a program. Whatever is written by people goes through [`words`] or
-//! [`attribute`].
+//! Pages of forms: plain HTML in the looks of the rest, without a program. Whatever is written by people goes through [`words`].
 
 use std::fmt::Write as _;
 
@@ -22,11 +21,6 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; img-src 'self' data:; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
      frame-ancestors 'none'",
 );
-
-/// A text as the value of a quoted attribute.
-pub(in crate::server) fn attribute(text: &str) -> String {
-    words(text).replace('"', "&quot;")
-}
 
 /// A field of a form, with what is wrong with what was typed.
 #[derive(Default)]
@@ -66,14 +60,14 @@ impl Field<'_> {
             "<p class=\"entry\"><label for=\"{name}\">{}</label><input id=\"{name}\" name=\"{name}\" type=\"{kind}\" required \
              autocomplete=\"{autocomplete}\" value=\"{}\"{described}{invalid}>{beside}</p>",
             words(label),
-            attribute(value),
+            words(value),
         )
     }
 }
 
 /// A hidden field.
 pub(in crate::server) fn hidden(name: &str, value: &str) -> String {
-    format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", attribute(value))
+    format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", words(value))
 }
 
 /// What is wrong with a form as a whole.
