@@ -27,7 +27,7 @@ use tracing::error;
 pub(super) use self::owned::{change_settings, invitation, join, make_room, new_room, open_direct, person, settings};
 use self::render::{filled, render, takes_gzip, template, with_cookies};
 use super::{
-    accounts::{Elsewhere, Guest, Kind, Token},
+    accounts::{Elsewhere, Guest, Kind, Token, is_over_tls},
     lease::Taken,
     limits::SEARCH_AGAIN,
     problem::{Problem, lets_in},
@@ -457,6 +457,13 @@ async fn too_fast(
     let mut response = room_with(services, who, access, None, Some((mistake, text)), status, request).await;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
+}
+
+/// A whole address at the name by which a page was asked for; without a name the path alone.
+fn address(headers: &HeaderMap, path: &str) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let scheme = if is_over_tls(headers) { "https" } else { "http" };
+    host.map_or_else(|| path.to_owned(), |host| format!("{scheme}://{host}{path}"))
 }
 
 /// A request to render a page from, and the same with the body.

@@ -66,6 +66,11 @@ pub(super) fn value(headers: &HeaderMap, name: &str) -> Option<String> {
     pairs(headers).find(|cookie| cookie.name() == name).map(|cookie| cookie.value_trimmed().to_owned())
 }
 
+/// Whether the browser that asks does so over TLS, as far as that can be known.
+pub fn is_over_tls(headers: &HeaderMap) -> bool {
+    Cookies::of(headers).given.secure
+}
+
 /// What has a browser forget a cookie of ours, under both of its names.
 pub(super) fn forgotten(name: &str) -> [HeaderValue; 2] {
     [false, true].map(|secure| Given { secure }.cookie(name, "", Duration::ZERO))

@@ -30,6 +30,7 @@ mod who;
 
 pub use asker::{Asker, Kind};
 pub use attempts::Attempts;
+pub use cookies::is_over_tls;
 pub use directory::Accounts;
 pub use elsewhere::{Elsewhere, LONGEST_IN_COOKIE, NotTaken, SignedInBy};
 pub use guest::{Guest, RateKey};

@@ -15,7 +15,7 @@ use qrcodegen::{QrCode, QrCodeEcc};
 use tracing::{debug, info};
 
 use super::{
-    own_path,
+    address, own_path,
     plain::{Field, alert, hidden, page},
     refused, rename,
     render::with_cookies,
@@ -731,9 +731,7 @@ fn ago(millis: i64) -> String {
 
 /// The link by which another device is signed in, as text and to be read by its camera.
 fn device_link(who: &Who, token: &Token, headers: &HeaderMap) -> Response {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let is_tls = token.cookie(headers).to_str().is_ok_and(|cookie| cookie.contains("; Secure"));
-    let link = format!("{}://{host}/device/{}", if is_tls { "https" } else { "http" }, token.reveal());
+    let link = address(headers, &format!("/device/{}", token.reveal()));
     let main = format!(
         "<p>Open this link on the other device, or read it with its camera. It is good for four hours and for one device.</p>{}\
          <p class=\"entry\"><label for=\"link\">Link</label><input id=\"link\" readonly value=\"{}\"></p>\

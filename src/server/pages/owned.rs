@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
 
@@ -22,7 +22,7 @@ pub(in crate::server) use self::{
     invitation::{invitation, join},
     people::{open_direct, person},
 };
-use super::refused;
+use super::{address, refused};
 use crate::{
     server::{
         problem::Problem,
@@ -136,13 +136,6 @@ pub(in crate::server) async fn change_settings(
             shown(&services, &who, &group, Some(News::Mistake(Box::new(mistake))), status(&not_done), page).await
         }
     }
-}
-
-/// A whole address at the name that this page was asked for by.
-fn address(headers: &HeaderMap, path: &str) -> String {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = if text("x-forwarded-proto").is_some_and(|proto| proto.starts_with("https")) { "https" } else { "http" };
-    text("host").map_or_else(|| path.to_owned(), |host| format!("{scheme}://{host}{path}"))
 }
 
 enum Outcome {

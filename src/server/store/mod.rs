@@ -24,7 +24,6 @@ pub use log::{
     NewChange, NewMessage, Page, Refused, Rule, Slice, Watch, What, Within, bytes_as_sent, cut_down,
 };
 pub use memory::MemoryStore;
-pub(in crate::server) use postgres::with_causes;
 pub use postgres::{OpenError as PostgresOpenError, PostgresStore};
 pub use records::{FromValue, Records, Results, Row, Statement, Value, Written};
 pub use search::Search;

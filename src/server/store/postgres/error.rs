@@ -31,7 +31,7 @@ pub enum OpenError {
 }
 
 /// An error and what led to it, in one line.
-pub(in crate::server) fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

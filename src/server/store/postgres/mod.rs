@@ -51,7 +51,6 @@ mod text;
 mod writer;
 
 pub use error::OpenError;
-pub(in crate::server) use error::with_causes;
 
 /// A [`Log`] in a database that other nodes may use too. It keeps every message.
 ///
