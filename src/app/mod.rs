@@ -28,10 +28,7 @@ pub use components::clock;
 #[cfg(feature = "ssr")]
 pub use components::{hue, initial};
 pub use feed::{Feed, Gap, Reducer};
-#[cfg(not(feature = "ssr"))]
 use leptos::either::EitherOf3 as Kind;
-#[cfg(feature = "ssr")]
-use leptos::either::EitherOf4 as Kind;
 #[cfg(feature = "ssr")]
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
@@ -39,7 +36,7 @@ pub use lobby::{LobbyLink, LobbyState, rooms};
 pub use markup::{Inner, Markup, first_word};
 pub use page::{Alike, LobbyPage, OwnRoom, OwnRooms, OwnedRoom, Page, RoomPage};
 #[cfg(feature = "ssr")]
-pub use page::{NoticePage, Outcome, SearchPage};
+pub use page::{Outcome, SearchPage};
 pub use room::{
     Delivery, Editing, Edits, End, Here, Input, Intent, MENU, Reader, RoomLink, RoomState, Row, RowKey, Touched, Typists,
     message,
@@ -52,9 +49,9 @@ pub use words::words;
 
 use crate::wire::Timestamp;
 
-use self::{lobby::Lobby, room::Room};
 #[cfg(feature = "ssr")]
-use self::{page::Notice, search::Search};
+use self::search::Search;
+use self::{lobby::Lobby, room::Room};
 
 /// What makes the page alive.
 #[cfg(feature = "ssr")]
@@ -126,8 +123,6 @@ pub fn App() -> impl IntoView {
         Page::Room(page) => Kind::B(view! { <Room page /> }),
         #[cfg(feature = "ssr")]
         Page::Search(page) => Kind::C(view! { <Search page /> }),
-        #[cfg(feature = "ssr")]
-        Page::Notice(page) => Kind::D(view! { <Notice page /> }),
         // Nothing here renders it.
         #[cfg(not(feature = "ssr"))]
         Page::Still => Kind::C(()),

@@ -1,12 +1,8 @@
 //! The data of a page: what the server knows when it renders it, and all that the browser needs to go on from there.
 
-#[cfg(feature = "ssr")]
-use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-#[cfg(feature = "ssr")]
-use super::components::TopBar;
 #[cfg(feature = "ssr")]
 use crate::wire::Hit;
 use crate::wire::{Group, Key, Members, Person, RoomList, Stretch, Unreadable, read};
@@ -21,9 +17,6 @@ pub enum Page {
     #[cfg(feature = "ssr")]
     #[serde(serialize_with = "still")]
     Search(SearchPage),
-    #[cfg(feature = "ssr")]
-    #[serde(serialize_with = "still")]
-    Notice(NoticePage),
     #[cfg(not(feature = "ssr"))]
     Still,
 }
@@ -42,7 +35,7 @@ impl TryFrom<Value> for Page {
             Some("lobby") => read(&page).map(Self::Lobby),
             Some("room") => read(&page).map(Self::Room),
             #[cfg(not(feature = "ssr"))]
-            Some("search" | "notice") => Ok(Self::Still),
+            Some("search") => Ok(Self::Still),
             _ => Err(Unreadable),
         }
     }
@@ -56,7 +49,6 @@ impl Page {
             Self::Lobby(_) => "Rooms to talk in, as it happens.".to_owned(),
             Self::Room(room) => format!("What is said in the room {}, as it happens.", room.group),
             Self::Search(_) => "Find what was said in the rooms.".to_owned(),
-            Self::Notice(notice) => notice.text.clone(),
         }
     }
 
@@ -66,7 +58,6 @@ impl Page {
             Self::Lobby(_) => "Rooms · Confab".to_owned(),
             Self::Room(room) => format!("{} · Confab", room.called()),
             Self::Search(_) => "Search · Confab".to_owned(),
-            Self::Notice(notice) => format!("{} · Confab", notice.title),
         }
     }
 }
@@ -181,41 +172,16 @@ pub enum Outcome {
     Unavailable,
 }
 
-/// Says something that is not a page: an error, mostly.
-#[cfg(feature = "ssr")]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoticePage {
-    pub title: String,
-    pub text: String,
-}
-
-/// The page that says it.
-#[cfg(feature = "ssr")]
-#[component]
-pub(super) fn Notice(page: NoticePage) -> impl IntoView {
-    let NoticePage { title, text } = page;
-    view! {
-        <TopBar title="Confab".to_owned()>{None::<()>}</TopBar>
-        <main class="notice">
-            <h1>{title}</h1>
-            <p>{text}</p>
-            <p>
-                <a class="button" href="/">
-                    "See all rooms"
-                </a>
-            </p>
-        </main>
-    }
-}
-
 #[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::*;
 
     #[test]
     fn of_a_page_that_does_not_change_the_browser_learns_its_kind_alone() {
-        let notice = NoticePage { title: "Not found".to_owned(), text: "There is nothing here.".to_owned() };
-        let page = serde_json::to_value(Page::Notice(notice)).expect("JSON");
-        assert_eq!(page, serde_json::json!({ "page": "notice" }));
+        let you = Person { id: "g1".to_owned(), name: "Ann".to_owned(), handle: None };
+        let (text, here) = ("tea".to_owned(), "/search/?q=tea".to_owned());
+        let search = SearchPage { you, group: None, text, longest: 256, outcome: Outcome::NotKept, here };
+        let page = serde_json::to_value(Page::Search(search)).expect("JSON");
+        assert_eq!(page, serde_json::json!({ "page": "search" }));
     }
 }

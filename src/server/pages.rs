@@ -5,6 +5,8 @@
 //! alike for all is rendered for its reader: of the past, with something that went wrong, or where the reader is named on it.
 
 pub(super) mod accounts;
+pub(super) mod form;
+pub(super) mod html;
 mod owned;
 pub(super) mod plain;
 mod render;
@@ -25,7 +27,11 @@ use serde::Deserialize;
 use tracing::error;
 
 pub(super) use self::owned::{change_settings, invitation, join, make_room, new_room, open_direct, person, settings};
-use self::render::{filled, render, takes_gzip, template, with_cookies};
+use self::{
+    form::Sent,
+    plain::{Instead, notice, refused},
+    render::{filled, render, takes_gzip, template, with_cookies},
+};
 use super::{
     accounts::{Elsewhere, Guest, Kind, Token, is_over_tls},
     lease::Taken,
@@ -40,7 +46,7 @@ use super::{
     who::Who,
 };
 use crate::{
-    app::{Alike, LobbyPage, NoticePage, Outcome, OwnRoom, OwnRooms, OwnedRoom, Page, RoomPage, SearchPage, rendered_bytes},
+    app::{Alike, LobbyPage, Outcome, OwnRoom, OwnRooms, OwnedRoom, Page, RoomPage, SearchPage, rendered_bytes},
     wire::{
         Event, Group, InvalidName, InvalidPersonName, Key, Members, Offset, Person, PersonName, Position, Renamed, RoomList,
         Stretch, Text,
@@ -75,7 +81,7 @@ pub(super) async fn lobby(State(services): State<Arc<Services>>, who: Who, reque
     match services.room_pages.list(list(), render).await {
         Ok(Some(shared)) => with_cookies(filled(&shared.template, &who.you(), takes_gzip(&request)), who.cookies()),
         Ok(None) => lobby_with(&services, &who, "", None, Entered::Nothing, request).await,
-        Err(cause) => refused(cause, request).await,
+        Err(cause) => refused(cause),
     }
 }
 
@@ -120,7 +126,7 @@ async fn lobby_with(
             let page = Page::Lobby(LobbyPage { you: who.you(), list, name, first, mistake, alike, own });
             with_cookies(render(status, page, request).await, who.cookies())
         }
-        Err(cause) => refused(cause, request).await,
+        Err(cause) => refused(cause),
     }
 }
 
@@ -186,7 +192,7 @@ pub(super) async fn search(
         "" => None,
         name => match enter(&services, &who, name.parse()).await {
             Ok(access) => Some(access),
-            Err(refusal) => return refused(refusal, request).await,
+            Err(refusal) => return refused(refusal),
         },
     };
     let group = access.as_ref().map(|access| access.room().group.clone());
@@ -254,7 +260,7 @@ impl Part {
 pub(super) async fn room(State(services): State<Arc<Services>>, who: Who, Named(group): Named, request: Request) -> Response {
     let access = match enter(&services, &who, group).await {
         Ok(access) => access,
-        Err(refusal) => return refused(refusal, request).await,
+        Err(refusal) => return refused(refusal),
     };
     let past = Query::<Part>::try_from_uri(request.uri()).ok().and_then(|Query(part)| part.slice());
     room_with(&services, &who, access, past, None, StatusCode::OK, request).await
@@ -273,7 +279,7 @@ async fn room_with(
         match shared_page(services, who, &access, takes_gzip(&request)).await {
             Ok(Some(response)) => return with_cookies(response, who.cookies()),
             Ok(None) => {}
-            Err(cause) => return refused(cause, request).await,
+            Err(cause) => return refused(cause),
         }
     }
     let (slice, most) = past.map_or((Slice::Latest, NEWEST), |slice| (slice, PAST));
@@ -284,12 +290,12 @@ async fn room_with(
             let reader = (who.you(), super::random::fresh_key());
             let owned = match owned(&access, who).await {
                 Ok(owned) => owned,
-                Err(cause) => return refused(cause, request).await,
+                Err(cause) => return refused(cause),
             };
             let page = room_page(services, (&access, owned), reader, (stretch, members), mistake);
             with_cookies(render(status, page, request).await, who.cookies())
         }
-        Err(cause) => refused(cause, request).await,
+        Err(cause) => refused(cause),
     }
 }
 
@@ -384,12 +390,12 @@ pub(super) async fn post_message(
 ) -> Response {
     let access = match enter(&services, &who, group).await {
         Ok(access) => access,
-        Err(refusal) => return refused(refusal, request).await,
+        Err(refusal) => return refused(refusal),
     };
     let (page, request) = split(request);
     let Said { key, text } = match Form::<Said>::from_request(request, &()).await {
         Ok(Form(said)) => said,
-        Err(rejection) => return notice(rejection.status(), "That was not understood", &rejection.body_text(), page).await,
+        Err(rejection) => return notice(rejection.status(), "That was not understood", &rejection.body_text()),
     };
     let back = format!("/room/{}/", access.room().group);
     let Ok(text) = Text::written(&text) else { return Redirect::to(&back).into_response() };
@@ -483,35 +489,22 @@ pub(super) struct Me {
 }
 
 /// `POST /me`: takes another name, or gives up who one is, and leads back to where it was asked for.
-pub(super) async fn me(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
-    let (page, request) = split(request);
-    let Me { name, forget, next } = match Form::<Me>::from_request(request, &()).await {
-        Ok(Form(me)) => me,
-        Err(rejection) => return notice(rejection.status(), "That was not understood", &rejection.body_text(), page).await,
-    };
+pub(super) async fn me(State(services): State<Arc<Services>>, who: Who, Sent(me): Sent<Me>) -> Result<Response, Instead> {
+    let Me { name, forget, next } = me;
     if !forget.is_empty() {
-        return sign_out(&services, &who, &next, page).await;
+        return Ok(sign_out(&services, &who, &next).await?);
     }
-    let Some(name) = name else {
-        let needed = "A name is needed, or forget.";
-        return notice(StatusCode::UNPROCESSABLE_ENTITY, "That was not understood", needed, page).await;
+    let wrong = |title, text: &str| notice(StatusCode::UNPROCESSABLE_ENTITY, title, text);
+    let Some(name) = name else { return Ok(wrong("That was not understood", "A name is needed, or forget.")) };
+    let Ok(name) = name.parse::<PersonName>() else {
+        return Ok(wrong("This name cannot be taken", &format!("{InvalidPersonName}.")));
     };
-    match name.parse::<PersonName>() {
-        Ok(name) => {
-            // Nobody else can be who has shown no secret, so there is nobody to be told.
-            if who.rate_key().is_some()
-                && who.person().name != name.as_str()
-                && let Err(cause) = rename(&services, &who, &name).await
-            {
-                return refused(cause, page).await;
-            }
-            let response = with_cookies(Redirect::to(own_path(&next)).into_response(), who.cookies());
-            with_cookies(response, who.renamed(&name).as_slice())
-        }
-        Err(InvalidPersonName) => {
-            notice(StatusCode::UNPROCESSABLE_ENTITY, "This name cannot be taken", &format!("{InvalidPersonName}."), page).await
-        }
+    // Nobody else can be who has shown no secret, so there is nobody to be told.
+    if who.rate_key().is_some() && who.person().name != name.as_str() {
+        rename(&services, &who, &name).await?;
     }
+    let response = with_cookies(Redirect::to(own_path(&next)).into_response(), who.cookies());
+    Ok(with_cookies(response, who.renamed(&name).as_slice()))
 }
 
 /// Gives somebody another name, and tells their pages and those who see them.
@@ -527,17 +520,13 @@ async fn rename(services: &Services, who: &Who, name: &PersonName) -> Result<(),
 
 /// The browser forgets who somebody is, and so do all nodes: what is open to them ends, and their secret is worth nothing. Of an account it is
 /// this session that ends.
-async fn sign_out(services: &Services, who: &Who, next: &str, page: Request) -> Response {
+async fn sign_out(services: &Services, who: &Who, next: &str) -> Result<Response, StoreError> {
     const STORAGE: (&str, HeaderValue) = ("clear-site-data", HeaderValue::from_static("\"storage\""));
     match who {
         Who::Account(signed_in) if services.elsewhere.signed_in_by(signed_in).is_some() => {
             services.elsewhere.end(signed_in).await;
         }
-        Who::Account(signed_in) => {
-            if let Err(cause) = services.accounts.end(&signed_in.person.id, &signed_in.session).await {
-                return refused(cause, page).await;
-            }
-        }
+        Who::Account(signed_in) => _ = services.accounts.end(&signed_in.person.id, &signed_in.session).await?,
         // Nobody else can be who has shown no secret: there is nothing to end.
         _ if who.rate_key().is_some() => services.leases.take_back(&who.person().id, Taken::Everything).await,
         _ => {}
@@ -547,7 +536,7 @@ async fn sign_out(services: &Services, who: &Who, next: &str, page: Request) -> 
     let mut response = with_cookies(response, &Guest::forgotten());
     // Drafts, and what waits to be sent.
     response.headers_mut().insert(STORAGE.0, STORAGE.1);
-    response
+    Ok(response)
 }
 
 /// A path of this server; never the address of another one, which `//host` and `/\host` are to a browser.
@@ -587,30 +576,12 @@ pub(super) fn bare(problem: &Problem, asked: &HeaderMap) -> Option<Response> {
 }
 
 /// Any other address.
-pub(super) async fn not_found(_: State<Arc<Services>>, request: Request) -> Response {
-    refused(Problem::NoAddress, request).await
+pub(super) async fn not_found() -> Response {
+    refused(Problem::NoAddress)
 }
 
 async fn enter(services: &Services, who: &Who, group: Result<Group, InvalidName>) -> Result<Access<Room>, Refusal> {
     services.rooms.enter(who.asker(), &group.map_err(|_| Refusal::NotFound)?).await
-}
-
-/// A page on why there is no other.
-async fn refused(problem: impl Into<Problem>, request: Request) -> Response {
-    let problem = problem.into();
-    let (title, text) = match problem {
-        Problem::ClosedRoom => ("Not for guests", "This room is not open to guests."),
-        Problem::Unavailable => ("Something is wrong here", "The messages cannot be read now. Try again in a moment."),
-        // Whatever is not there.
-        _ => {
-            ("Nothing is here", "There is no such page. The name of a room is 1 to 64 of the letters A to Z, digits, _ and -.")
-        }
-    };
-    notice(problem.status(), title, text, request).await
-}
-
-async fn notice(status: StatusCode, title: &str, text: &str, request: Request) -> Response {
-    render(status, Page::Notice(NoticePage { title: title.to_owned(), text: text.to_owned() }), request).await
 }
 
 #[cfg(test)]

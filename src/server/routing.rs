@@ -142,7 +142,7 @@ pub fn router(services: Arc<Services>) -> Router {
 async fn metrics(services: State<Arc<Services>>, Extension(peer): Extension<Peer>, request: Request) -> Response {
     match operators::metrics(&services, peer, request.headers()) {
         Some(numbers) => numbers,
-        None => pages::not_found(services, request).await,
+        None => pages::not_found().await,
     }
 }
 
@@ -162,7 +162,7 @@ async fn room_or_slash(services: State<Arc<Services>>, who: Who, group: Named, r
     }
     match group.0 {
         Ok(group) => with_slash(&group, request.uri().query()),
-        Err(_) => pages::not_found(services, request).await,
+        Err(_) => pages::not_found().await,
     }
 }
 

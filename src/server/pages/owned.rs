@@ -9,20 +9,20 @@ mod view;
 use std::sync::Arc;
 
 use axum::{
-    extract::{Request, State},
-    http::StatusCode,
+    extract::State,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 
 use self::{
-    form::{Mistake, Sent, read, sign_in, status, to_room},
+    form::{Mistake, Typed, sign_in, status, to_room},
     view::{News, form_of_room, page_of_nobodys, page_of_settings},
 };
 pub(in crate::server) use self::{
     invitation::{invitation, join},
     people::{open_direct, person},
 };
-use super::{address, refused};
+use super::{address, form::Sent, plain::Instead};
 use crate::{
     server::{
         problem::Problem,
@@ -44,11 +44,7 @@ pub(in crate::server) async fn new_room(who: Who) -> Response {
 }
 
 /// `POST /rooms/new`: makes it.
-pub(in crate::server) async fn make_room(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
-    let sent = match read(request).await {
-        Ok(sent) => sent,
-        Err(response) => return response,
-    };
+pub(in crate::server) async fn make_room(State(services): State<Arc<Services>>, who: Who, Sent(sent): Sent<Typed>) -> Response {
     if who.signed_in().is_none() {
         return sign_in("/rooms/new");
     }
@@ -80,10 +76,9 @@ pub(in crate::server) async fn settings(
     State(services): State<Arc<Services>>,
     who: Who,
     Named(group): Named,
-    request: Request,
-) -> Response {
-    let Ok(group) = group else { return refused(Problem::NoRoom, request).await };
-    shown(&services, &who, &group, None, StatusCode::OK, request).await
+) -> Result<Response, Instead> {
+    let group = group.map_err(|_| Problem::NoRoom)?;
+    shown(&services, &who, &group, None, StatusCode::OK).await
 }
 
 async fn shown(
@@ -92,18 +87,17 @@ async fn shown(
     group: &Group,
     news: Option<News>,
     status: StatusCode,
-    request: Request,
-) -> Response {
+) -> Result<Response, Instead> {
     match services.rooms.about(who.asker(), group).await {
         Ok(about) => {
             let present = services.presence.members(group).people;
-            page_of_settings(status, who, &about, &present, news.as_ref())
+            Ok(page_of_settings(status, who, &about, &present, news.as_ref()))
         }
         Err(NotDone::Denied(Denied::NotThere)) if services.rooms.may_take_over(who.asker(), group) => {
-            page_of_nobodys(who, group)
+            Ok(page_of_nobodys(who, group))
         }
-        Err(NotDone::Denied(denied)) => refused(denied, request).await,
-        Err(_) => refused(Problem::Unavailable, request).await,
+        Err(NotDone::Denied(denied)) => Err(denied.into()),
+        Err(_) => Err(Problem::Unavailable.into()),
     }
 }
 
@@ -112,28 +106,22 @@ pub(in crate::server) async fn change_settings(
     State(services): State<Arc<Services>>,
     who: Who,
     Named(group): Named,
-    request: Request,
-) -> Response {
-    let (page, request) = super::split(request);
-    let sent = match read(request).await {
-        Ok(sent) => sent,
-        Err(response) => return response,
-    };
-    let Ok(group) = group else { return refused(Problem::NoRoom, page).await };
-    let host = page.headers().clone();
-    let outcome = carry_out(&services, &who, &group, &sent).await;
-    let back = || Redirect::to(&format!("/room/{group}/settings")).into_response();
-    match outcome {
-        Ok(Outcome::Done) => back(),
-        Ok(Outcome::Gone) => Redirect::to("/").into_response(),
+    headers: HeaderMap,
+    Sent(sent): Sent<Typed>,
+) -> Result<Response, Instead> {
+    let group = group.map_err(|_| Problem::NoRoom)?;
+    match carry_out(&services, &who, &group, &sent).await {
+        Ok(Outcome::Done) => Ok(Redirect::to(&format!("/room/{group}/settings")).into_response()),
+        Ok(Outcome::Gone) => Ok(Redirect::to("/").into_response()),
         Ok(Outcome::Invited(code)) => {
-            let link = address(&host, &format!("/invite/{}", code.as_str()));
-            shown(&services, &who, &group, Some(News::Invited(link)), StatusCode::OK, page).await
+            let link = address(&headers, &format!("/invite/{}", code.as_str()));
+            shown(&services, &who, &group, Some(News::Invited(link)), StatusCode::OK).await
         }
-        Err(NotDone::Denied(denied @ (Denied::NotThere | Denied::Guests))) => refused(denied, page).await,
+        Err(NotDone::Denied(denied @ (Denied::NotThere | Denied::Guests))) => Err(denied.into()),
         Err(not_done) => {
+            let status = status(&not_done);
             let mistake = Mistake { act: sent.act.clone(), text: not_done.to_string(), sent };
-            shown(&services, &who, &group, Some(News::Mistake(Box::new(mistake))), status(&not_done), page).await
+            shown(&services, &who, &group, Some(News::Mistake(Box::new(mistake))), status).await
         }
     }
 }
@@ -145,7 +133,7 @@ enum Outcome {
     Invited(Code),
 }
 
-async fn carry_out(services: &Services, who: &Who, group: &Group, sent: &Sent) -> Result<Outcome, NotDone> {
+async fn carry_out(services: &Services, who: &Who, group: &Group, sent: &Typed) -> Result<Outcome, NotDone> {
     let (rooms, asker) = (&services.rooms, who.asker());
     let wrong = |reason: InvalidName| NotDone::Wrong(reason.0);
     let role = || sent.role.parse::<Role>().map_err(wrong);
@@ -188,7 +176,7 @@ async fn carry_out(services: &Services, who: &Who, group: &Group, sent: &Sent) -
 }
 
 /// Whom a form is about, by what they are called here.
-async fn subject(services: &Services, who: &Who, group: &Group, sent: &Sent) -> Result<Person, NotDone> {
+async fn subject(services: &Services, who: &Who, group: &Group, sent: &Typed) -> Result<Person, NotDone> {
     let is_them = |person: &&Person| person.id == sent.person;
     let present = services.presence.members(group).people;
     if let Some(person) = present.iter().find(is_them) {

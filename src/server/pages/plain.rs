@@ -1,19 +1,20 @@
-//! Pages of forms: plain HTML in the looks of the rest, without a program. Whatever is written by people goes through [`words`].
-
-use std::fmt::Write as _;
+//! Pages without a program: forms, and why there is no other page. Their content is [`Html`].
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
-    response::{Html, IntoResponse as _, Response},
+    response::{Html as HtmlAnswer, IntoResponse, Response},
 };
 
-use super::render::with_cookies;
-use crate::{
-    app::words,
-    server::{
-        assets::{BUILD, VERSION},
-        who::Who,
-    },
+use super::{
+    html::{Html, html},
+    render::with_cookies,
+};
+use crate::server::{
+    assets::{BUILD, VERSION},
+    problem::Problem,
+    rooms::{Denied, Refusal},
+    store::StoreError,
+    who::Who,
 };
 
 /// Nothing runs on such a page.
@@ -22,80 +23,94 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      frame-ancestors 'none'",
 );
 
-/// A field of a form, with what is wrong with what was typed.
-#[derive(Default)]
-pub(in crate::server) struct Field<'f> {
-    pub(in crate::server) name: &'f str,
-    pub(in crate::server) label: &'f str,
-    /// `text` if it is none.
-    pub(in crate::server) kind: &'f str,
-    pub(in crate::server) autocomplete: &'f str,
-    pub(in crate::server) value: &'f str,
-    pub(in crate::server) hint: &'f str,
-    pub(in crate::server) error: Option<String>,
-}
-
-impl Field<'_> {
-    pub(in crate::server) fn html(&self) -> String {
-        let Self { name, label, kind, autocomplete, value, hint, error } = self;
-        let kind = if kind.is_empty() { "text" } else { kind };
-        let mut described = Vec::new();
-        let mut beside = String::new();
-        if !hint.is_empty() {
-            described.push(format!("{name}-hint"));
-            let _ = write!(beside, "<span id=\"{name}-hint\" class=\"hint\">{}</span>", words(hint));
-        }
-        if let Some(error) = error {
-            described.push(format!("{name}-error"));
-            let _ = write!(
-                beside,
-                "<span id=\"{name}-error\" class=\"wrong\" role=\"alert\">{}.</span>",
-                words(error.trim_end_matches('.'))
-            );
-        }
-        let described =
-            if described.is_empty() { String::new() } else { format!(" aria-describedby=\"{}\"", described.join(" ")) };
-        let invalid = if error.is_some() { " aria-invalid=\"true\"" } else { "" };
-        format!(
-            "<p class=\"entry\"><label for=\"{name}\">{}</label><input id=\"{name}\" name=\"{name}\" type=\"{kind}\" required \
-             autocomplete=\"{autocomplete}\" value=\"{}\"{described}{invalid}>{beside}</p>",
-            words(label),
-            words(value),
-        )
-    }
-}
-
-/// A hidden field.
-pub(in crate::server) fn hidden(name: &str, value: &str) -> String {
-    format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", words(value))
-}
-
-/// What is wrong with a form as a whole.
-pub(in crate::server) fn alert(text: &str) -> String {
-    format!("<p class=\"wrong\" role=\"alert\">{}</p>", words(text))
-}
-
-/// The page with this HTML in it, for somebody.
-pub(in crate::server) fn page(status: StatusCode, title: &str, who: &Who, main: &str) -> Response {
+/// The page with this in it, for somebody.
+pub(in crate::server) fn page(status: StatusCode, title: &str, who: &Who, main: &Html) -> Response {
     let you = who.you();
     let me = match &you.handle {
-        Some(_) => format!("<a class=\"button quiet\" href=\"/account/\"><bdi>{}</bdi></a>", words(&you.name)),
-        None => "<a class=\"button quiet\" href=\"/login\">Sign in</a>".to_owned(),
+        Some(_) => html!("<a class=\"button quiet\" href=\"/account/\"><bdi>{}</bdi></a>", you.name),
+        None => html!("<a class=\"button quiet\" href=\"/login\">Sign in</a>"),
     };
-    let html = format!(
+    let main = html!("<main class=\"forms\"><h1>{}</h1>{}</main>", title, main);
+    let mut response = with_cookies(document(status, title, &me, &main), who.cookies());
+    // Addresses of such pages may have a secret in them. Who sends a form says where it comes from all the same.
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
+    response
+}
+
+/// A page on why there is no other. It is about nobody, so it says nothing of who reads it.
+pub(in crate::server) fn notice(status: StatusCode, title: &str, text: &str) -> Response {
+    let all = html!("<p><a class=\"button\" href=\"/\">See all rooms</a></p>");
+    let main = html!("<main class=\"notice\"><h1>{}</h1><p>{}</p>{}</main>", title, text, all);
+    document(status, title, &html!(""), &main)
+}
+
+fn document(status: StatusCode, title: &str, me: &Html, main: &Html) -> Response {
+    let html = html!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\">\
          <meta name=\"robots\" content=\"noindex\"><title>{title} · Confab</title>\
-         <link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\"><link rel=\"stylesheet\" href=\"/pkg/{BUILD}/confab.css\"></head>\
+         <link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\"><link rel=\"stylesheet\" href=\"/pkg/{build}/confab.css\"></head>\
          <body><div id=\"app\"><header class=\"bar\"><a class=\"home\" href=\"/\"><span class=\"word\">Confab</span></a>{me}</header>\
-         <main class=\"forms\"><h1>{title}</h1>{main}</main></div><footer class=\"version\">Confab {VERSION}</footer></body></html>",
-        title = words(title),
+         {main}</div><footer class=\"version\">Confab {version}</footer></body></html>",
+        title = title,
+        build = BUILD,
+        me = me,
+        main = main,
+        version = VERSION,
     );
-    let headers = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        // Addresses of such pages may have a secret in them. Who sends a form says where it comes from all the same.
-        (header::REFERRER_POLICY, HeaderValue::from_static("strict-origin")),
-    ];
-    with_cookies((status, headers, Html(html)).into_response(), who.cookies())
+    let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (status, headers, HtmlAnswer(html.as_str().to_owned())).into_response()
+}
+
+/// A page on why something is not there, or cannot be now.
+pub(in crate::server) fn refused(problem: impl Into<Problem>) -> Response {
+    let problem = problem.into();
+    let (title, text) = match problem {
+        Problem::ClosedRoom => ("Not for guests", "This room is not open to guests."),
+        Problem::Unavailable => ("Something is wrong here", "What is kept here cannot be read now. Try again in a moment."),
+        // Whatever is not there.
+        _ => {
+            ("Nothing is here", "There is no such page. The name of a room is 1 to 64 of the letters A to Z, digits, _ and -.")
+        }
+    };
+    notice(problem.status(), title, text)
+}
+
+/// What is answered instead of what was asked for.
+pub(in crate::server) struct Instead(Box<Response>);
+
+impl IntoResponse for Instead {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+impl From<Response> for Instead {
+    fn from(response: Response) -> Self {
+        Self(Box::new(response))
+    }
+}
+
+impl From<Problem> for Instead {
+    fn from(problem: Problem) -> Self {
+        refused(problem).into()
+    }
+}
+
+impl From<StoreError> for Instead {
+    fn from(cause: StoreError) -> Self {
+        refused(cause).into()
+    }
+}
+
+impl From<Denied> for Instead {
+    fn from(denied: Denied) -> Self {
+        refused(denied).into()
+    }
+}
+
+impl From<Refusal> for Instead {
+    fn from(refusal: Refusal) -> Self {
+        refused(refusal).into()
+    }
 }

@@ -1,9 +1,9 @@
-//! A page of forms whose content is a view.
+//! A page of forms whose content is a view, as those of rooms are. New pages are written with [`form`](super::form).
 
 use axum::{http::StatusCode, response::Response};
 use leptos::prelude::*;
 
-use super::plain;
+use super::{html::Html, plain};
 use crate::server::who::Who;
 
 /// Where such a page leads back to, and in which words.
@@ -26,5 +26,5 @@ pub(super) fn sheet<V: IntoView>(
         }
         .to_html()
     });
-    plain::page(status, title, who, &html)
+    plain::page(status, title, who, &Html::made(html))
 }

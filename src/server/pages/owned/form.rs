@@ -1,8 +1,6 @@
 //! What the forms of rooms send, and what is said where that is wrong.
 
 use axum::{
-    Form,
-    extract::{FromRequest as _, Request},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
@@ -11,6 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     server::{
+        pages::form::sentence,
         percent::percent_encode,
         rooms::{Denied, NotDone, Role},
     },
@@ -20,7 +19,7 @@ use crate::{
 /// What a form of these pages sends; each has what it needs of it.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Sent {
+pub(in crate::server) struct Typed {
     pub(super) act: String,
     pub(super) group: String,
     pub(super) title: String,
@@ -40,7 +39,7 @@ pub(super) struct Sent {
 pub(super) struct Mistake {
     pub(super) act: String,
     pub(super) text: String,
-    pub(super) sent: Sent,
+    pub(super) sent: Typed,
 }
 
 impl Mistake {
@@ -62,12 +61,6 @@ pub(super) fn status(not_done: &NotDone) -> StatusCode {
     }
 }
 
-/// Reads a form.
-pub(super) async fn read(request: Request) -> Result<Sent, Response> {
-    let form = Form::<Sent>::from_request(request, &()).await;
-    form.map(|Form(sent)| sent).map_err(IntoResponse::into_response)
-}
-
 /// Where whoever is not signed in does that, and comes back.
 pub(super) fn sign_in(next: &str) -> Response {
     Redirect::to(&format!("/login?next={}", percent_encode(next))).into_response()
@@ -83,13 +76,6 @@ pub(super) fn complaint(mistake: Option<&Mistake>) -> Option<impl IntoView + use
         let text = sentence(&mistake.text);
         view! { <p id=format!("{}-mistake", mistake.act) class="mistake" role="alert">{text}</p> }
     })
-}
-
-/// With a capital letter and a full stop.
-pub(super) fn sentence(text: &str) -> String {
-    let mut signs = text.chars();
-    let first = signs.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", signs.as_str())
 }
 
 pub(super) fn role_name(role: Role) -> &'static str {

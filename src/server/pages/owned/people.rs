@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, Request, State, rejection::PathRejection},
-    http::StatusCode,
+    extract::{Path, State, rejection::PathRejection},
+    http::{StatusCode, Uri},
     response::{IntoResponse, Response},
 };
 use leptos::prelude::*;
 
-use super::form::{Mistake, complaint, read, sign_in, status, to_room};
+use super::form::{Mistake, Typed, complaint, sign_in, status, to_room};
 use crate::{
     server::{
         accounts::{Account, Handle},
         pages::{
-            refused,
+            form::Sent,
+            plain::Instead,
             sheet::{Back, sheet},
-            split,
         },
         problem::Problem,
         rooms::{DIRECT, NotDone},
@@ -45,17 +45,14 @@ pub(in crate::server) async fn person(
     State(services): State<Arc<Services>>,
     who: Who,
     named: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Response {
+    uri: Uri,
+) -> Result<Response, Instead> {
     let named = named.map(|Path(named)| named).unwrap_or_default();
     if who.signed_in().is_none() {
-        return sign_in(request.uri().path());
+        return Ok(sign_in(uri.path()));
     }
-    match account(&services, &named).await {
-        Ok(Some(account)) => page_of(StatusCode::OK, &who, &account, None),
-        Ok(None) => refused(Problem::NoAddress, request).await,
-        Err(cause) => refused(cause, request).await,
-    }
+    let account = account(&services, &named).await?.ok_or(Problem::NoAddress)?;
+    Ok(page_of(StatusCode::OK, &who, &account, None))
 }
 
 /// `POST /people/{account}/direct`: opens the direct room with them, and with whom `with` names beside.
@@ -63,22 +60,13 @@ pub(in crate::server) async fn open_direct(
     State(services): State<Arc<Services>>,
     who: Who,
     named: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Response {
+    Sent(sent): Sent<Typed>,
+) -> Result<Response, Instead> {
     let named = named.map(|Path(named)| named).unwrap_or_default();
-    let (page, request) = split(request);
-    let sent = match read(request).await {
-        Ok(sent) => sent,
-        Err(response) => return response,
-    };
     if who.signed_in().is_none() {
-        return sign_in(&format!("/people/{named}"));
+        return Ok(sign_in(&format!("/people/{named}")));
     }
-    let them = match account(&services, &named).await {
-        Ok(Some(account)) => account,
-        Ok(None) => return refused(Problem::NoAddress, page).await,
-        Err(cause) => return refused(cause, page).await,
-    };
+    let them = account(&services, &named).await?.ok_or(Problem::NoAddress)?;
     let opened = async {
         let mut others = vec![person_of(&them)];
         for named in sent.with.split([',', ' ']).filter(|named| !named.is_empty()).take(*DIRECT.end()) {
@@ -89,10 +77,10 @@ pub(in crate::server) async fn open_direct(
         services.rooms.direct(who.asker(), &others).await
     };
     match opened.await {
-        Ok(group) => to_room(&group).into_response(),
+        Ok(group) => Ok(to_room(&group).into_response()),
         Err(not_done) => {
             let mistake = Mistake { act: "direct".to_owned(), text: not_done.to_string(), sent };
-            page_of(status(&not_done), &who, &them, Some(&mistake))
+            Ok(page_of(status(&not_done), &who, &them, Some(&mistake)))
         }
     }
 }

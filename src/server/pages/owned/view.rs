@@ -3,7 +3,7 @@
 use axum::{http::StatusCode, response::Response};
 use leptos::prelude::*;
 
-use super::form::{Mistake, Sent, complaint, role_name};
+use super::form::{Mistake, Typed, complaint, role_name};
 use crate::{
     server::{
         pages::sheet::{Back, sheet},
@@ -74,7 +74,7 @@ pub(super) fn roles(of: &[Role]) -> Vec<(String, String)> {
 }
 
 pub(super) fn form_of_room(who: &Who, mistake: Option<&Mistake>) -> Response {
-    let Sent { group, title, kind, .. } = mistake.map(|mistake| mistake.sent.clone()).unwrap_or_default();
+    let Typed { group, title, kind, .. } = mistake.map(|mistake| mistake.sent.clone()).unwrap_or_default();
     let (invalid, described) = mistake.map(|_| ("true", "make-mistake")).unzip();
     sheet(StatusCode::OK, "Make a room", who, Back("/".to_owned(), "Rooms"), || {
         view! {

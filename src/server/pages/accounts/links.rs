@@ -1,0 +1,200 @@
+//! Links that say once who somebody is. Looking at one spends nothing, its form does; of several who send it at once one is answered.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use axum::{
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use qrcodegen::{QrCode, QrCodeEcc};
+use tracing::info;
+
+use super::{
+    Typed, Wrong, begin, busy, new_password_field, now,
+    sign_up::{Chosen, NotMade, fields, is_free, make},
+};
+use crate::server::{
+    accounts::{Account, Password, Purpose, Token},
+    pages::{
+        address,
+        form::{Sent, button, form},
+        html::{Html, html},
+        plain::{Instead, page},
+    },
+    problem::Problem,
+    services::Services,
+    who::Who,
+};
+
+/// The last part of an address.
+type Named = Result<Path<String>, PathRejection>;
+
+/// A link that is good now.
+struct Link {
+    token: Token,
+    purpose: Purpose,
+    /// Whom it is for; nobody is there yet where a server is set up.
+    account: Option<String>,
+}
+
+impl Link {
+    /// The link of an address; where it is none, there is no such address.
+    async fn read(services: &Services, purpose: Purpose, named: Named) -> Result<Self, Instead> {
+        let token = named.ok().and_then(|Path(text)| Token::read(&text)).ok_or(Problem::NoAddress)?;
+        let account = services.accounts.records.link(&token, purpose, now()).await?.ok_or(Problem::NoAddress)?;
+        Ok(Self { token, purpose, account })
+    }
+
+    /// The account that it is for.
+    async fn account(&self, services: &Services) -> Result<Account, Instead> {
+        let id = self.account.as_deref().ok_or(Problem::NoAddress)?;
+        Ok(services.accounts.find(id).await?.ok_or(Problem::NoAddress)?)
+    }
+
+    /// Spends it; where somebody else was faster, there is no such address.
+    async fn spend(&self, services: &Services) -> Result<(), Instead> {
+        let spent = services.accounts.records.spend(&self.token, self.purpose, now()).await?;
+        spent.map(|_| ()).ok_or_else(|| Problem::NoAddress.into())
+    }
+}
+
+/// `GET /setup/{token}`
+pub(super) async fn show_set_up(State(services): State<Arc<Services>>, who: Who, named: Named) -> Result<Response, Instead> {
+    Link::read(&services, Purpose::SetUp, named).await?;
+    Ok(set_up_page(&who, StatusCode::OK, &Typed::default(), Wrong::default()))
+}
+
+/// `POST /setup/{token}`: makes the account of the first administrator.
+pub(super) async fn set_up(
+    State(services): State<Arc<Services>>,
+    who: Who,
+    headers: HeaderMap,
+    named: Named,
+    Sent(typed): Sent<Typed>,
+) -> Result<Response, Instead> {
+    let link = Link::read(&services, Purpose::SetUp, named).await?;
+    let made = async {
+        let chosen = Chosen::read(&typed).map_err(NotMade::Wrong)?;
+        // A name that somebody has does not spend the link.
+        is_free(&services, &chosen.handle).await?;
+        link.spend(&services).await.map_err(NotMade::Instead)?;
+        make(&services, &who, chosen, true).await
+    };
+    let person = match made.await {
+        Ok(person) => person,
+        Err(NotMade::Wrong(wrong)) => return Ok(set_up_page(&who, StatusCode::UNPROCESSABLE_ENTITY, &typed, wrong)),
+        Err(NotMade::Instead(instead)) => return Err(instead),
+    };
+    info!(person = person.id, "the first administrator has an account");
+    Ok(begin(&services, &who, &person.id, "/account/", &headers).await?)
+}
+
+fn set_up_page(who: &Who, status: StatusCode, typed: &Typed, wrong: Wrong) -> Response {
+    let title = "Set up this server";
+    let main = html!(
+        "<p>This server has no administrator yet. Whoever fills this in becomes it.</p>{}",
+        form("", fields(typed, wrong), button(title))
+    );
+    page(status, title, who, &main)
+}
+
+/// `GET /reset/{token}`
+pub(super) async fn show_reset(State(services): State<Arc<Services>>, who: Who, named: Named) -> Result<Response, Instead> {
+    let account = Link::read(&services, Purpose::Reset, named).await?.account(&services).await?;
+    Ok(reset_page(&who, StatusCode::OK, &account, None))
+}
+
+const RESET: &str = "Choose a password";
+
+/// `POST /reset/{token}`: takes another password, signs out everywhere and in here.
+pub(super) async fn reset(
+    State(services): State<Arc<Services>>,
+    who: Who,
+    headers: HeaderMap,
+    named: Named,
+    Sent(typed): Sent<Typed>,
+) -> Result<Response, Instead> {
+    let link = Link::read(&services, Purpose::Reset, named).await?;
+    let account = link.account(&services).await?;
+    let new = match Password::chosen(typed.password, account.handle.as_str()) {
+        Ok(new) => new,
+        Err(error) => {
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            return Ok(reset_page(&who, status, &account, Some(error.to_string())));
+        }
+    };
+    let hash = services.passwords.hash(new).await.map_err(busy(RESET, &who))?;
+    link.spend(&services).await?;
+    services.accounts.records.set_password(&account.id, &hash).await?;
+    services.accounts.end_all(&account.id, None).await?;
+    Ok(begin(&services, &who, &account.id, "/account/", &headers).await?)
+}
+
+fn reset_page(who: &Who, status: StatusCode, account: &Account, error: Option<String>) -> Response {
+    let handle = account.handle.as_str();
+    // So that a browser keeps it under this name.
+    let name = html!("<input type=\"hidden\" autocomplete=\"username\" value=\"{}\">", handle);
+    let fields = html!("{}{}", name, new_password_field("password", "New password", error));
+    let main = html!(
+        "<p>Choose the password of <strong>@<bdi>{}</bdi></strong>. All of their devices are signed out, and this one is signed in.</p>{}",
+        handle,
+        form("", fields, button("Save"))
+    );
+    page(status, RESET, who, &main)
+}
+
+/// `GET /device/{token}`
+pub(super) async fn show_device(State(services): State<Arc<Services>>, who: Who, named: Named) -> Result<Response, Instead> {
+    let account = Link::read(&services, Purpose::Device, named).await?.account(&services).await?;
+    let main = html!(
+        "<p>Sign in on this device as <strong>@<bdi>{}</bdi></strong>?</p>{}",
+        account.handle.as_str(),
+        form("", Html::default(), button("Sign in here"))
+    );
+    Ok(page(StatusCode::OK, "Sign in on this device", &who, &main))
+}
+
+/// `POST /device/{token}`: signs this device in.
+pub(super) async fn device(
+    State(services): State<Arc<Services>>,
+    who: Who,
+    headers: HeaderMap,
+    named: Named,
+) -> Result<Response, Instead> {
+    let link = Link::read(&services, Purpose::Device, named).await?;
+    let account = link.account(&services).await?;
+    link.spend(&services).await?;
+    Ok(begin(&services, &who, &account.id, "/", &headers).await?)
+}
+
+/// The link by which another device is signed in, as text and to be read by its camera.
+pub(super) fn device_link(who: &Who, token: &Token, headers: &HeaderMap) -> Response {
+    let link = address(headers, &format!("/device/{}", token.reveal()));
+    let main = html!(
+        "<p>Open this link on the other device, or read it with its camera. It is good for four hours and for one device.</p>{code}\
+         <p class=\"entry\"><label for=\"link\">Link</label><input id=\"link\" readonly value=\"{link}\"></p>\
+         <p class=\"hint\">Whoever has it can sign in as you: give it to nobody.</p><p><a href=\"/account/\">Back to your account</a></p>",
+        code = qr(&link, "The link as a QR code"),
+        link = link,
+    );
+    page(StatusCode::OK, "Sign in on another device", who, &main)
+}
+
+/// A QR code as a picture; nothing where the text is too long for one.
+pub(super) fn qr(text: &str, label: &str) -> Html {
+    let Ok(code) = QrCode::encode_text(text, QrCodeEcc::Medium) else { return Html::default() };
+    let mut path = String::new();
+    for y in 0..code.size() {
+        for x in (0..code.size()).filter(|x| code.get_module(*x, y)) {
+            let _ = write!(path, "M{},{}h1v1h-1z", x + 4, y + 4); // a text takes whatever is written
+        }
+    }
+    html!(
+        "<svg class=\"qr\" role=\"img\" aria-label=\"{label}\" viewBox=\"0 0 {size} {size}\" width=\"256\" height=\"256\">\
+         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/><path d=\"{path}\" fill=\"#000\"/></svg>",
+        label = label,
+        size = code.size() + 8,
+        path = path,
+    )
+}

@@ -1,0 +1,226 @@
+//! One's own page: what one is called, the password, and the devices.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Redirect, Response},
+};
+
+use super::{Typed, Wrong, busy, links::device_link, new_password_field, now, password_field, sign_in, too_often};
+use crate::{
+    server::{
+        accounts::{Account, Device, Password, Purpose, SignedIn},
+        pages::{
+            form::{Field, Sent, alert, button, card, form, hidden, quiet, rows},
+            html::{Html, html},
+            plain::{Instead, page},
+            rename,
+            render::with_cookies,
+        },
+        problem::Problem,
+        services::Services,
+        visitors::Visitor,
+        who::Who,
+    },
+    wire::PersonName,
+};
+
+const TITLE: &str = "Your account";
+const HERE: &str = "/account/";
+
+/// Who looks at their own page: somebody with an account of this server.
+fn owner<'w>(services: &Services, who: &'w Who, elsewhere: StatusCode) -> Result<&'w SignedIn, Instead> {
+    match who {
+        Who::Account(signed_in) => match services.elsewhere.signed_in_by(signed_in) {
+            Some(by) => Err(sign_in::signed_in_elsewhere(who, signed_in, elsewhere, by).into()),
+            None => Ok(signed_in),
+        },
+        _ => Err(Redirect::to("/login?next=/account/").into_response().into()),
+    }
+}
+
+/// `GET /account/`
+pub(super) async fn show(State(services): State<Arc<Services>>, who: Who) -> Result<Response, Instead> {
+    let signed_in = owner(&services, &who, StatusCode::OK)?;
+    shown(&services, &who, signed_in, StatusCode::OK, &Typed::default(), Wrong::default()).await
+}
+
+/// `POST /account/`: takes another name or password, ends other sessions, or makes a link for another device.
+pub(super) async fn act(
+    State(services): State<Arc<Services>>,
+    Extension(visitor): Extension<Visitor>,
+    who: Who,
+    headers: HeaderMap,
+    Sent(typed): Sent<Typed>,
+) -> Result<Response, Instead> {
+    let signed_in = owner(&services, &who, StatusCode::FORBIDDEN)?;
+    let id = signed_in.person.id.as_str();
+    match typed.r#do.as_str() {
+        "name" => match typed.name.parse::<PersonName>() {
+            Ok(name) => rename(&services, &who, &name).await?,
+            Err(error) => return mistaken(&services, &who, signed_in, &typed, Wrong::name(error)).await,
+        },
+        "password" => return change_password(&services, &who, signed_in, visitor, typed, &headers).await,
+        // Another's session is none of theirs: then there is nothing to end.
+        "revoke" => _ = services.accounts.end(id, &typed.session).await?,
+        "revoke_others" => services.accounts.end_all(id, Some(&signed_in.session)).await?,
+        "device" => {
+            let token = services.accounts.records.make_link(Purpose::Device, Some(id), now()).await?;
+            return Ok(device_link(&who, &token, &headers));
+        }
+        _ => {
+            let text = alert("There is no such thing to do on this page");
+            return Ok(page(StatusCode::UNPROCESSABLE_ENTITY, "That was not understood", &who, &text));
+        }
+    }
+    Ok(Redirect::to(HERE).into_response())
+}
+
+/// All other sessions end, and this one has another token from now on.
+async fn change_password(
+    services: &Services,
+    who: &Who,
+    signed_in: &SignedIn,
+    visitor: Visitor,
+    typed: Typed,
+    headers: &HeaderMap,
+) -> Result<Response, Instead> {
+    let id = signed_in.person.id.as_str();
+    let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
+    let new = match Password::chosen(typed.new_password.clone(), signed_in.handle.as_str()) {
+        Ok(new) => new,
+        Err(error) => return mistaken(services, who, signed_in, &typed, Wrong::password(error)).await,
+    };
+    // Whoever came from another site has none yet.
+    if account.password.is_some()
+        && let Err(wrong) = is_theirs(services, who, &account, visitor, &typed.password).await?
+    {
+        return mistaken(services, who, signed_in, &typed, Wrong::password(wrong)).await;
+    }
+    let hash = services.passwords.hash(new).await.map_err(busy(TITLE, who))?;
+    services.accounts.records.set_password(id, &hash).await?;
+    services.accounts.end_all(id, Some(&signed_in.session)).await?;
+    let token = services.accounts.rotate(signed_in).await?;
+    Ok(with_cookies(Redirect::to(HERE).into_response(), &[token.cookie(headers)]))
+}
+
+/// Whether a password is the one that somebody has; what is wrong with it. Wrong ones are counted as at signing in.
+async fn is_theirs(
+    services: &Services,
+    who: &Who,
+    account: &Account,
+    visitor: Visitor,
+    typed: &str,
+) -> Result<Result<(), String>, Instead> {
+    let folded = account.handle.folded();
+    services
+        .attempts
+        .may(&folded, visitor.household())
+        .map_err(|wait| too_often(TITLE, who, "There were too many wrong passwords. Try again in a few minutes", wait))?;
+    let shown = match Password::shown(typed.to_owned()) {
+        Ok(shown) => shown,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let checked = services.passwords.check(shown, account.password.as_deref()).await.map_err(busy(TITLE, who))?;
+    if checked.is_right {
+        return Ok(Ok(()));
+    }
+    services.attempts.failed(&folded, visitor.household());
+    Ok(Err("The password that you have now is another one".to_owned()))
+}
+
+/// The page with what was typed, and what is wrong with it.
+async fn mistaken(
+    services: &Services,
+    who: &Who,
+    signed_in: &SignedIn,
+    typed: &Typed,
+    wrong: Wrong,
+) -> Result<Response, Instead> {
+    shown(services, who, signed_in, StatusCode::UNPROCESSABLE_ENTITY, typed, wrong).await
+}
+
+async fn shown(
+    services: &Services,
+    who: &Who,
+    signed_in: &SignedIn,
+    status: StatusCode,
+    typed: &Typed,
+    wrong: Wrong,
+) -> Result<Response, Instead> {
+    let id = signed_in.person.id.as_str();
+    let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
+    let devices = services.accounts.devices(id).await?;
+    let main = html!(
+        "{}{}{}{}",
+        card("Name", names(signed_in, typed, wrong.name)),
+        card("Password", password(&account, wrong.password)),
+        card("Devices", list(&devices, signed_in)),
+        card("Sign out", sign_in::form_out()),
+    );
+    Ok(page(status, TITLE, who, &main))
+}
+
+/// A form of this page that does something.
+fn does(act: &str, fields: Html, button: Html) -> Html {
+    form(HERE, html!("{}{}", hidden("do", act), fields), button)
+}
+
+fn names(signed_in: &SignedIn, typed: &Typed, error: Option<String>) -> Html {
+    let value = if error.is_some() { &typed.name } else { &signed_in.person.name };
+    let name =
+        Field { name: "name", label: "What others call you", autocomplete: "nickname", value, error, ..Field::default() };
+    html!(
+        "<p>You sign in and are mentioned as <strong>@<bdi>{}</bdi></strong>.</p>{}",
+        signed_in.handle.as_str(),
+        does("name", name.html(), button("Save"))
+    )
+}
+
+fn password(account: &Account, error: Option<String>) -> Html {
+    let current = account.password.is_some().then(|| password_field("Password now", None));
+    let fields = html!(
+        "{}{}<p class=\"hint\">All other devices are signed out.</p>",
+        current,
+        new_password_field("new_password", "New password", error)
+    );
+    does("password", fields, button("Change the password"))
+}
+
+fn list(devices: &[Device], signed_in: &SignedIn) -> Html {
+    let now = now();
+    let row = |device: &Device| {
+        let end = if *device.session == *signed_in.session {
+            html!("<strong>This device</strong>")
+        } else {
+            does("revoke", hidden("session", &device.session), quiet("Sign it out"))
+        };
+        html!(
+            "<span><bdi>{}</bdi> <span class=\"hint\">used {}, signed in {}</span></span>{}",
+            device.device,
+            ago(now - device.used_at),
+            ago(now - device.created_at),
+            end
+        )
+    };
+    let others = (devices.len() > 1).then(|| does("revoke_others", Html::default(), quiet("Sign out all others")));
+    let another = does("device", Html::default(), quiet("Sign in on another device"));
+    html!("{}{}{}", rows(devices.iter().map(row)), others, another)
+}
+
+/// How long ago something was.
+fn ago(millis: i64) -> String {
+    const MINUTE: i64 = 60_000;
+    const HOUR: i64 = 60 * MINUTE;
+    const DAY: i64 = 24 * HOUR;
+    let times = |number: i64, what: &str| format!("{number} {what}{} ago", if number == 1 { "" } else { "s" });
+    match millis {
+        DAY.. => times(millis / DAY, "day"),
+        HOUR.. => times(millis / HOUR, "hour"),
+        MINUTE.. => times(millis / MINUTE, "minute"),
+        _ => "just now".to_owned(),
+    }
+}

@@ -1,0 +1,200 @@
+//! Signing up: who may, and what makes an account of a name and a password.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+    response::Response,
+};
+use tracing::debug;
+
+use super::{Typed, Wrong, begin, busy, name_field, new_password_field, too_often};
+use crate::{
+    server::{
+        accounts::{Accounts, Asker, CreateError, Handle, Kind, NewAccount, Password},
+        pages::{
+            form::{Sent, button, form, hidden},
+            html::{Html, html},
+            own_path,
+            plain::{Instead, page},
+        },
+        percent::percent_encode,
+        problem::Problem,
+        rooms::Code,
+        services::Services,
+        settings::SignUp,
+        store::StoreError,
+        visitors::Visitor,
+        who::Who,
+    },
+    wire::{Person, PersonName},
+};
+
+const TITLE: &str = "Sign up";
+/// What a name may be.
+const NAME: &str =
+    "Others see it and mention you by it: letters and digits of any script, with spaces or any of _ - . between them.";
+const TAKEN: &str = "Somebody has this name, or one that looks like it; take another one";
+
+/// A name and a password that were chosen.
+pub(super) struct Chosen {
+    pub(super) name: PersonName,
+    pub(super) handle: Handle,
+    password: Password,
+}
+
+impl Chosen {
+    pub(super) fn read(typed: &Typed) -> Result<Self, Wrong> {
+        let handle = typed.name.parse::<Handle>().map_err(|error| error.to_string());
+        let name = typed.name.parse::<PersonName>().map_err(|error| error.to_string());
+        let password = Password::chosen(typed.password.clone(), &typed.name).map_err(|error| error.to_string());
+        match (name, handle, password) {
+            (Ok(name), Ok(handle), Ok(password)) => Ok(Self { name, handle, password }),
+            (name, handle, password) => Err(Wrong { name: handle.err().or(name.err()), password: password.err() }),
+        }
+    }
+}
+
+/// The fields that [`Chosen`] is read from.
+pub(super) fn fields(typed: &Typed, wrong: Wrong) -> Html {
+    let name = name_field(&typed.name, NAME, wrong.name);
+    html!("{}{}", name, new_password_field("password", "Password", wrong.password))
+}
+
+/// Why there is no account of what was chosen.
+pub(super) enum NotMade {
+    Wrong(Wrong),
+    Instead(Instead),
+}
+
+impl From<StoreError> for NotMade {
+    fn from(cause: StoreError) -> Self {
+        Self::Instead(cause.into())
+    }
+}
+
+/// That nobody has a handle, nor one that looks like it.
+pub(super) async fn is_free(services: &Services, handle: &Handle) -> Result<(), NotMade> {
+    match services.accounts.records.by_handle(handle).await? {
+        None => Ok(()),
+        Some(_) => Err(NotMade::Wrong(Wrong::name(TAKEN))),
+    }
+}
+
+/// Makes an account of what was chosen; gives whoever it is now.
+pub(super) async fn make(
+    services: &Services,
+    who: &Who,
+    Chosen { name, handle, password }: Chosen,
+    is_administrator: bool,
+) -> Result<Person, NotMade> {
+    // Before the work of a hash.
+    is_free(services, &handle).await?;
+    let hash = services.passwords.hash(password).await;
+    let password = Some(hash.map_err(|cause| NotMade::Instead(busy(TITLE, who)(cause)))?);
+    // Whoever was a guest keeps what they wrote.
+    let id = match who {
+        Who::Guest(guest) if !guest.is_new => guest.person.id.clone(),
+        _ => Accounts::fresh_id(),
+    };
+    let new = NewAccount { id, handle, name, is_administrator, password, subject: None };
+    match services.accounts.create(&new).await {
+        Ok(()) => Ok(Person { id: new.id, name: new.name.into_string(), handle: Some(new.handle.to_string()) }),
+        Err(CreateError::Taken | CreateError::Exists) => Err(NotMade::Wrong(Wrong::name(TAKEN))),
+        Err(CreateError::Store(cause)) => Err(cause.into()),
+    }
+}
+
+/// `GET /signup`
+pub(super) async fn show(State(services): State<Arc<Services>>, who: Who, uri: Uri) -> Result<Response, Instead> {
+    let asked = Typed::asked(&uri);
+    let admitted = admitted(&services, &asked).await?;
+    Ok(shown(&services, &who, StatusCode::OK, &asked, &admitted, Wrong::default()))
+}
+
+/// `POST /signup`: makes an account, and signs its owner in.
+pub(super) async fn act(
+    State(services): State<Arc<Services>>,
+    Extension(visitor): Extension<Visitor>,
+    who: Who,
+    headers: HeaderMap,
+    Sent(typed): Sent<Typed>,
+) -> Result<Response, Instead> {
+    let admitted = admitted(&services, &typed).await?;
+    let Admitted::Yes(invite) = &admitted else {
+        return Ok(shown(&services, &who, StatusCode::FORBIDDEN, &typed, &admitted, Wrong::default()));
+    };
+    let form = |wrong| shown(&services, &who, StatusCode::UNPROCESSABLE_ENTITY, &typed, &admitted, wrong);
+    let chosen = match Chosen::read(&typed) {
+        Ok(chosen) => chosen,
+        Err(wrong) => return Ok(form(wrong)),
+    };
+    services.attempts.sign_up(visitor.household()).map_err(|wait| {
+        too_often(TITLE, &who, "Many accounts were made from your address of late. Try again in a few minutes", wait)
+    })?;
+    let folded = chosen.handle.folded();
+    let person = match make(&services, &who, chosen, false).await {
+        Ok(person) => person,
+        Err(NotMade::Wrong(wrong)) => return Ok(form(wrong)),
+        Err(NotMade::Instead(instead)) => return Err(instead),
+    };
+    services.attempts.succeeded(&folded, visitor.household());
+    let mut to = own_path(&typed.next).to_owned();
+    if let Some(code) = invite {
+        // It was good a moment ago. Where it is not any more, the account is there all the same.
+        match services.rooms.join(Asker { person: &person, kind: Kind::Account }, code).await {
+            Ok(group) => to = format!("/room/{group}/"),
+            Err(cause) => debug!(%cause, "an invitation was not good any more for a new account"),
+        }
+    }
+    Ok(begin(&services, &who, &person.id, &to, &headers).await?)
+}
+
+/// Whether somebody may make an account.
+enum Admitted {
+    No,
+    /// By this invitation, if it takes one or one was given.
+    Yes(Option<Code>),
+}
+
+async fn admitted(services: &Services, typed: &Typed) -> Result<Admitted, Problem> {
+    let code = match typed.invite.parse::<Code>() {
+        Ok(code) if services.sign_up != SignUp::Closed => {
+            let invited = services.rooms.invited(&code).await.map_err(|_| Problem::Unavailable)?;
+            invited.map(|_| code)
+        }
+        _ => None,
+    };
+    Ok(match (services.sign_up, code) {
+        (SignUp::Open, code) => Admitted::Yes(code),
+        (SignUp::Invite, Some(code)) => Admitted::Yes(Some(code)),
+        (SignUp::Invite, None) | (SignUp::Closed, _) => Admitted::No,
+    })
+}
+
+fn shown(services: &Services, who: &Who, status: StatusCode, typed: &Typed, admitted: &Admitted, wrong: Wrong) -> Response {
+    if who.signed_in().is_some() {
+        let text = html!(
+            "<p>You have an account, and are signed in with it.</p><p><a class=\"button\" href=\"/account/\">Your account</a></p>"
+        );
+        return page(status, TITLE, who, &text);
+    }
+    let sign_in = html!("<p>You have an account? <a href=\"/login?next={}\">Sign in</a></p>", percent_encode(&typed.next));
+    if let Admitted::No = admitted {
+        let text = match services.sign_up {
+            SignUp::Closed => "Accounts are made by the administrators of this server.",
+            _ if typed.invite.is_empty() => "To make an account here takes an invitation: a link that somebody gives you.",
+            _ => "This invitation is not good any more. Ask whoever gave it to you for another one.",
+        };
+        return page(status, TITLE, who, &html!("<p>{}</p>{}", text, sign_in));
+    }
+    let keeps = match who {
+        Who::Guest(guest) if !guest.is_new => html!("<p>What you have written as a guest stays yours.</p>"),
+        _ => Html::default(),
+    };
+    let hidden = html!("{}{}", hidden("next", &typed.next), hidden("invite", &typed.invite));
+    let fields = html!("{}{}", fields(typed, wrong), hidden);
+    page(status, TITLE, who, &html!("{}{}{}", keeps, form("/signup", fields, button(TITLE)), sign_in))
+}
