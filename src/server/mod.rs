@@ -12,6 +12,7 @@ pub mod accounts;
 mod allowance;
 pub mod api;
 pub mod assets;
+pub mod audit;
 mod bucket;
 pub mod cli;
 mod glob;
@@ -56,6 +57,7 @@ use std::{
     io::{self, Write as _},
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
+    time::Duration,
 };
 
 use any_spawner::Executor;
@@ -64,6 +66,7 @@ use tracing::{info, warn};
 
 use self::{
     accounts::{Accounts, Attempts, Elsewhere, Passwords, Programs, Purpose, django::Django, jwt::Sites},
+    audit::AuditLog,
     bucket::Buckets,
     hub::Hub,
     layers::{ChannelLayer, Measured},
@@ -198,6 +201,8 @@ async fn start(
     let presence = Presence::start(Arc::clone(&unmeasured), Times::default(), |sink| hub.share('p', sink));
     let leases = Leases::start(unmeasured, &presence, group_expiry, |sink| hub.share('l', sink)).await;
     let sign_up = accounts.sign_up;
+    let audit = AuditLog::new(Arc::clone(&records));
+    audit.keep(server.audit_days.map(|days| Duration::from_hours(24 * u64::from(days.get()))));
     let accounts = Accounts::start(Arc::clone(&records), &leases, accounts.session).await?;
     let is_shared = store.url != StoreUrl::Sqlite;
     let registry = Registry::start(Arc::clone(&records), &leases, is_shared).await?;
@@ -231,6 +236,7 @@ async fn start(
         hub,
         layer,
         accounts,
+        audit,
         passwords: Passwords::default(),
         attempts: Attempts::default(),
         sign_up,

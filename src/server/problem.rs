@@ -35,7 +35,7 @@ pub enum Problem {
     // Who asks, and from where.
     #[error("a token is needed: Authorization: Bearer TOKEN")]
     NoToken,
-    #[error("the server knows no such token; the setting tokens has those that it knows")]
+    #[error("the server knows no such token; the setting tokens and the page /manage/tokens/ have those that it knows")]
     WrongToken,
     #[error("{0}")]
     NotBelieved(jwt::Refused),
@@ -115,8 +115,14 @@ pub enum Problem {
     // What is pushed.
     #[error("this token may not send to {group}; it may send to {}", listed(.allowed))]
     OtherGroup { group: Group, allowed: Vec<Pattern> },
-    #[error("this token may not send to single channels; the setting channels = true of a token lets it")]
+    #[error(
+        "this token may not send to single channels; the setting channels = true of a token lets it, and one made at /manage/tokens/ that may push to all rooms"
+    )]
     NoChannels,
+    #[error("this token may not {0}; an administrator can make one that may at /manage/tokens/")]
+    TokenLacks(&'static str),
+    #[error("this token may not read {group}; it is for {}", listed(.allowed))]
+    OtherRoom { group: Group, allowed: Vec<Pattern> },
     #[error("a list has at most {most} items, not {found}")]
     LongList { most: usize, found: usize },
     #[error("item {0}: {1}")]
@@ -203,6 +209,8 @@ impl Problem {
             | Self::TakenBack(_)
             | Self::Unchangeable(Refused::NotYours)
             | Self::OtherGroup { .. }
+            | Self::OtherRoom { .. }
+            | Self::TokenLacks(_)
             | Self::NoChannels => Code::Forbidden,
             Self::NoAddress
             | Self::NoRoom

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::{
     accounts::{Accounts, Attempts, Elsewhere, Passwords, Programs, RateKey, Who},
+    audit::AuditLog,
     bucket::Buckets,
     hub::Hub,
     layers::ChannelLayer,
@@ -41,6 +42,8 @@ pub struct Services {
     pub leases: Arc<Leases>,
     pub layer: Arc<dyn ChannelLayer>,
     pub accounts: Arc<Accounts>,
+    /// Who did what.
+    pub audit: AuditLog,
     pub passwords: Passwords,
     pub attempts: Attempts,
     pub sign_up: SignUp,

@@ -114,6 +114,8 @@ section! {
     deflate, "deflate": bool = true, truth();
     /// Over how long a stopping server says goodbye to its connections.
     drain, "drain_seconds": Duration = Duration::from_secs(3), seconds(0..=HOUR);
+    /// For how many days it is known who did what.
+    audit_days, "audit_days": Option<NonZeroU32> = NonZeroU32::new(365), limit(36_500);
 }
 
 impl ServerSettings {

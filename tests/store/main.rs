@@ -10,6 +10,7 @@ use confab::{
 use tokio::task::JoinHandle;
 
 mod accounts;
+mod audit;
 mod changes;
 mod conformance;
 mod like_memory;
@@ -74,6 +75,10 @@ macro_rules! conformance {
         conformance! { @on sqlite_accounts, crate::on_disk(); $(accounts::$case)* }
         conformance! { @on postgres_accounts, crate::in_postgres().await; $(accounts::$case)* }
     };
+    (audit $($case:ident)*) => {
+        conformance! { @on sqlite_audit, crate::on_disk(); $(audit::$case)* }
+        conformance! { @on postgres_audit, crate::in_postgres().await; $(audit::$case)* }
+    };
     ($($part:ident :: $case:ident)*) => {
         conformance! { @on memory_store, crate::in_memory(); $($part::$case)* }
         conformance! { @on sqlite_store, crate::on_disk(); $($part::$case)* }
@@ -131,6 +136,11 @@ conformance! {
 conformance! { accounts
     an_account_is_found_by_what_it_is_called
     sessions_and_links_go_with_their_account
+}
+
+conformance! { audit
+    an_account_that_is_made_is_recorded_and_one_that_is_not_is_not
+    what_is_recorded_with_something_is_there_with_it_or_not_at_all
 }
 
 conformance! { rows

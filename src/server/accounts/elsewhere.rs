@@ -296,7 +296,7 @@ impl Elsewhere {
             };
             match self.accounts.create(&new).await {
                 // Whoever has come at the same time has made it, or somebody has the handle.
-                Ok(()) | Err(CreateError::Taken | CreateError::Exists) => {}
+                Ok(()) | Err(CreateError::Taken | CreateError::Exists | CreateError::NotInvited) => {}
                 Err(CreateError::Store(cause)) => return Err(cause),
             }
         }

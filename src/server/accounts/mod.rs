@@ -36,7 +36,7 @@ pub use elsewhere::{Elsewhere, LONGEST_IN_COOKIE, NotTaken, SignedInBy};
 pub use guest::{Guest, RateKey};
 pub use handle::{Handle, InvalidHandle};
 pub use password::{Busy, InvalidPassword, Password, Passwords};
-pub use program::{Program, Programs, Unknown};
+pub use program::{MadeToken, Program, Programs, TokenRights, Unknown};
 pub use records::{Account, AccountRecords, CreateError, Device, NewAccount, Purpose};
 
 pub use token::{Token, TokenDigest};

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use super::{Handle, Token, TokenDigest};
 use crate::{
-    server::store::{Records, Row, Statement, StoreError, Value},
-    wire::PersonName,
+    server::{
+        audit::{Act, By, Deed},
+        store::{Records, Row, Statement, StoreError, Value, Written},
+    },
+    wire::{Person, PersonName},
 };
 
 /// How many sessions an account has at most; the one that was used longest ago makes room.
@@ -15,6 +18,21 @@ const ROTATED: i64 = 60_000;
 
 const CREATE: &str = "INSERT INTO accounts (id, handle, folded, name, administrator, password, origin, subject, created_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+/// The same by an invitation that was used for it.
+const CREATE_INVITED: &str =
+    "INSERT INTO accounts (id, handle, folded, name, administrator, password, origin, subject, created_at)
+    SELECT $1, $2, $3, $4, CAST($5 AS boolean), $6, $7, $8, CAST($9 AS bigint)
+    WHERE EXISTS (SELECT 1 FROM sign_up_invitations WHERE digest = $10 AND last_by = $1) ON CONFLICT DO NOTHING";
+const USE_INVITATION: &str = "UPDATE sign_up_invitations SET uses = uses - 1, last_by = $2
+    WHERE digest = $1 AND uses > 0 AND ends_at > $3";
+/// It is given back where nobody came by it.
+const INVITATION_USED: &str = "UPDATE sign_up_invitations SET last_by = NULL,
+    uses = uses + CASE WHEN EXISTS (SELECT 1 FROM accounts WHERE id = $2 AND created_at = $3) THEN 0 ELSE 1 END
+    WHERE digest = $1 AND last_by = $2";
+const IS_INVITED: &str = "SELECT note FROM sign_up_invitations WHERE digest = $1 AND uses > 0 AND ends_at > $2";
+/// That it was made, where it was.
+const NOTE_MADE: &str = "INSERT INTO audit_log (at, id, by_id, by_name, act, subject_id, subject_name, detail)
+    SELECT CAST($1 AS bigint), $2, $3, $4, $5, $6, $7, $8 FROM accounts WHERE id = $6 AND created_at = CAST($1 AS bigint)";
 const BY_ID: &str = "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts WHERE id = $1";
 const BY_HANDLE: &str = "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts WHERE folded = $1";
 const BY_SUBJECT: &str =
@@ -84,6 +102,8 @@ pub enum CreateError {
     Taken,
     /// This person has one already.
     Exists,
+    /// The invitation is used up, revoked or over.
+    NotInvited,
     Store(StoreError),
 }
 
@@ -149,27 +169,64 @@ impl AccountRecords {
         Self(records)
     }
 
+    /// The person makes it for themselves.
+    ///
     /// # Errors
     /// See [`CreateError`].
     pub async fn create(&self, new: &NewAccount, now: i64) -> Result<(), CreateError> {
-        let NewAccount { id, handle, name, is_administrator, password, subject } = new;
-        let folded = handle.folded();
-        let (origin, subject) = subject.clone().unzip();
-        let values: [Value; 9] = [
-            id.as_str().into(),
-            handle.as_str().into(),
-            folded.as_str().into(),
-            name.as_str().into(),
-            (*is_administrator).into(),
-            password.clone().into(),
-            origin.into(),
-            subject.into(),
-            now.into(),
-        ];
-        if self.0.write_one(Statement::new(CREATE, values)).await?.changed == 1 {
+        let themselves = Person { id: new.id.clone(), name: new.name.as_str().to_owned(), handle: None };
+        self.create_by(new, By::Person(&themselves), now).await
+    }
+
+    /// Somebody else makes it.
+    ///
+    /// # Errors
+    /// See [`CreateError`].
+    pub async fn create_by(&self, new: &NewAccount, by: By<'_>, now: i64) -> Result<(), CreateError> {
+        let written = self.0.write(vec![Statement::new(CREATE, values(new, now)), made(new, by, now)]).await?;
+        self.outcome(new, written.into_iter().next()).await
+    }
+
+    /// The person makes it for themselves by an invitation to the server, which is used by that.
+    ///
+    /// # Errors
+    /// See [`CreateError`].
+    pub async fn create_invited(&self, new: &NewAccount, invitation: &Token, now: i64) -> Result<(), CreateError> {
+        let (digest, id): (Value, Value) = (invitation.digest().hex().into(), new.id.as_str().into());
+        let mut create = values(new, now);
+        create.push(digest.clone());
+        let themselves = Person { id: new.id.clone(), name: new.name.as_str().to_owned(), handle: None };
+        let mut written = self
+            .0
+            .write(vec![
+                Statement::new(USE_INVITATION, [digest.clone(), id.clone(), now.into()]),
+                Statement::new(CREATE_INVITED, create),
+                Statement::new(INVITATION_USED, [digest, id, now.into()]),
+                made(new, By::Person(&themselves), now),
+            ])
+            .await?
+            .into_iter();
+        if written.next().transpose()?.is_none_or(|used| used.changed == 0) {
+            return Err(CreateError::NotInvited);
+        }
+        self.outcome(new, written.next()).await
+    }
+
+    /// Whether an invitation to the server can be used; uses nothing.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn is_invited(&self, invitation: &Token, now: i64) -> Result<bool, StoreError> {
+        let rows = self.0.query(IS_INVITED, &[invitation.digest().hex().into(), now.into()]).await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// What has become of an account that was to be made.
+    async fn outcome(&self, new: &NewAccount, created: Option<Result<Written, StoreError>>) -> Result<(), CreateError> {
+        if created.transpose()?.is_some_and(|created| created.changed == 1) {
             return Ok(());
         }
-        let is_taken = self.by_handle(handle).await?.is_some_and(|other| other.id != *id);
+        let is_taken = self.by_handle(&new.handle).await?.is_some_and(|other| other.id != new.id);
         Err(if is_taken { CreateError::Taken } else { CreateError::Exists })
     }
 
@@ -335,6 +392,30 @@ impl AccountRecords {
     async fn changes(&self, statement: Statement) -> Result<bool, StoreError> {
         Ok(self.0.write_one(statement).await?.changed > 0)
     }
+}
+
+/// What a new account's row has.
+fn values(new: &NewAccount, now: i64) -> Vec<Value> {
+    let NewAccount { id, handle, name, is_administrator, password, subject } = new;
+    let folded = handle.folded();
+    let (origin, subject) = subject.clone().unzip();
+    vec![
+        id.as_str().into(),
+        handle.as_str().into(),
+        folded.as_str().into(),
+        name.as_str().into(),
+        (*is_administrator).into(),
+        password.clone().into(),
+        origin.into(),
+        subject.into(),
+        now.into(),
+    ]
+}
+
+/// Records that it was made, where it was.
+fn made(new: &NewAccount, by: By<'_>, now: i64) -> Statement {
+    let what = if new.is_administrator { "as an administrator" } else { "" };
+    Deed::new(by, Act::AccountMade).to(&new.id, new.handle.as_str()).detail(what).at(now).statement_by(NOTE_MADE)
 }
 
 fn bytes(digest: TokenDigest) -> Value {

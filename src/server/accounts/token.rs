@@ -1,6 +1,6 @@
 //! Secrets that are drawn at random: of sessions, in a cookie, and of links that say once who somebody is. Only their digests are kept.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use axum::http::{HeaderMap, HeaderValue};
 use sha2::{Digest as _, Sha256};
@@ -10,6 +10,8 @@ use crate::server::random;
 
 /// Holds the token of a session.
 const COOKIE: &str = "confab_session";
+/// What the tokens of programs begin with that are made here: so whoever finds one knows what it is.
+pub(super) const OF_PROGRAM: &str = "confab_";
 
 /// 256 bits of the system's randomness, as 64 hexadecimal digits. It prints as nothing.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,7 +26,12 @@ impl Token {
         Self(random::hex_128() + &random::hex_128())
     }
 
-    /// None where the text is no token.
+    /// Of a program, told from other secrets by how it begins.
+    pub fn for_program() -> Self {
+        Self(format!("{OF_PROGRAM}{}{}", random::hex_128(), random::hex_128()))
+    }
+
+    /// None where the text is no token of a session or a link.
     pub fn read(text: &str) -> Option<Self> {
         let good = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
         good.then(|| Self(text.to_owned()))
@@ -66,6 +73,14 @@ impl fmt::Debug for Token {
 impl TokenDigest {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// In hexadecimal digits.
+    pub fn hex(self) -> String {
+        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}"); // a text takes whatever is written
+            text
+        })
     }
 }
 

@@ -97,7 +97,7 @@ pub(super) async fn to_group(
     request: Request,
 ) -> Result<Json<Sent>, Problem> {
     let group = group.map_err(Problem::NoName)?;
-    if !program.may_send_to(&group) {
+    if !program.is_for(&group) {
         return Err(Problem::OtherGroup { group, allowed: program.groups().to_vec() });
     }
     let asker = Asker { person: &program.person, kind: Kind::Program };
@@ -113,6 +113,7 @@ pub(super) async fn to_group(
             Items { program: &program.person, room: access.room(), limits: &services.limits }.read(json, key)?
         }
     };
+    allowed(&program, &items)?;
     spend(&program, items.len(), &services.limits)?;
     Ok(Json(send_all(&access, &items).await?))
 }
@@ -310,6 +311,15 @@ fn event(json: Value, program: &Person, limits: &Limits, events: Option<&RoomEve
         return Err(Problem::LongEvent(most));
     }
     foreign_event(json, program, events).map_err(|reason| Problem::WrongItem(reason.to_string()))
+}
+
+/// Whether its token lets the program send all of these.
+fn allowed(program: &Program, items: &[Item]) -> Result<(), Problem> {
+    let lacks = |item: &Item| match item {
+        Item::Text { .. } => (!program.may.post).then_some("post"),
+        Item::Event(_) => (!program.may.push).then_some("push"),
+    };
+    items.iter().find_map(lacks).map_or(Ok(()), |right| Err(Problem::TokenLacks(right)))
 }
 
 /// Counts the items against the program's rate.

@@ -13,6 +13,7 @@ use super::{Outcome, with_settings};
 use crate::{
     server::{
         accounts::{AccountRecords, Accounts, CreateError, Handle, NewAccount, Purpose},
+        audit::By,
         settings::{Settings, StoreUrl},
         storage,
         store::{Beside, OpenError, Records, SqliteStore, StoreError},
@@ -50,9 +51,9 @@ pub(super) fn run(command: Command) -> Outcome<ExitCode> {
             let called: PersonName = name.parse()?;
             let (id, is_administrator) = (Accounts::fresh_id(), admin);
             let new = NewAccount { id, handle, name: called, is_administrator, password: None, subject: None };
-            match records.create(&new, now()).await {
+            match records.create_by(&new, By::CommandLine, now()).await {
                 Ok(()) => tell_link(&records, &new.id, new.handle.as_str(), &address).await,
-                Err(CreateError::Taken | CreateError::Exists) => {
+                Err(CreateError::Taken | CreateError::Exists | CreateError::NotInvited) => {
                     Err(format!("somebody is called {}, or something that looks like it", new.handle).into())
                 }
                 Err(CreateError::Store(cause)) => Err(cause.into()),

@@ -102,7 +102,7 @@ pub(super) async fn make(
     let new = NewAccount { id, handle, name, is_administrator, password, subject: None };
     match services.accounts.create(&new).await {
         Ok(()) => Ok(Person { id: new.id, name: new.name.into_string(), handle: Some(new.handle.to_string()) }),
-        Err(CreateError::Taken | CreateError::Exists) => Err(NotMade::Wrong(Wrong::name(TAKEN))),
+        Err(CreateError::Taken | CreateError::Exists | CreateError::NotInvited) => Err(NotMade::Wrong(Wrong::name(TAKEN))),
         Err(CreateError::Store(cause)) => Err(cause.into()),
     }
 }

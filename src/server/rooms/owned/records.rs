@@ -11,7 +11,10 @@ use super::{
     registry::{Registry, brief},
 };
 use crate::{
-    server::store::{Row, Statement, StoreError, Value},
+    server::{
+        audit::{self, By, Deed},
+        store::{Row, Statement, StoreError, Value},
+    },
     wire::{Group, Person, Timestamp},
 };
 
@@ -44,6 +47,10 @@ const TOUCH: &str = "UPDATE room_records SET changed = (SELECT changes FROM room
 const NOTE: &str = "INSERT INTO room_log (room, number, at, by_id, by_name, act, subject_id, subject_name, detail)
     SELECT room, changed, CAST($2 AS bigint), $3, $4, $5, $6, $7, $8 FROM room_records
     WHERE room = $1 AND changed = (SELECT changes FROM room_changes)";
+/// What of it stands in the log of the server, too.
+const RECORD_DEED: &str = "INSERT INTO audit_log (at, id, by_id, by_name, act, subject_id, subject_name, detail)
+    SELECT CAST($1 AS bigint), $2, $3, $4, $5, $6, $7, $8 FROM room_records
+    WHERE room = $6 AND kind <> 'direct' AND changed = (SELECT changes FROM room_changes)";
 const TRIM: &str = "DELETE FROM room_log WHERE room = $1
     AND number <= (SELECT number FROM room_log WHERE room = $1 ORDER BY number DESC LIMIT 1 OFFSET $2)";
 
@@ -110,7 +117,7 @@ pub(super) struct Note<'n> {
 }
 
 impl Note<'_> {
-    fn statements(&self, group: &Group) -> [Statement; 2] {
+    fn statements(&self, group: &Group) -> Vec<Statement> {
         let Note { by, act, to, detail } = self;
         let (to_id, to_name) = to.map(|to| (to.id.as_str(), to.name.as_str())).unzip();
         let values: [Value; 8] = [
@@ -123,7 +130,23 @@ impl Note<'_> {
             to_name.into(),
             detail.as_str().into(),
         ];
-        [Statement::new(NOTE, values), Statement::new(TRIM, [group.as_str().into(), LOGGED.into()])]
+        let own = [Statement::new(NOTE, values), Statement::new(TRIM, [group.as_str().into(), LOGGED.into()])];
+        own.into_iter().chain(self.deed(group)).collect()
+    }
+
+    /// What the log of the server has of it, too.
+    fn deed(&self, group: &Group) -> Option<Statement> {
+        let act = match self.act {
+            "made" => audit::Act::RoomMade,
+            "archived" => audit::Act::RoomArchived,
+            "opened again" => audit::Act::RoomReopened,
+            "deleted" => audit::Act::RoomDeleted,
+            "handed over" => audit::Act::RoomOwnerGiven,
+            _ => return None,
+        };
+        let detail = self.to.map_or_else(|| self.detail.clone(), |owner| owner.name.clone());
+        let deed = Deed::new(By::Person(self.by), act).to(group.as_str(), group.as_str()).detail(detail);
+        Some(deed.statement_by(RECORD_DEED))
     }
 }
 
