@@ -10,7 +10,8 @@
 //! `dead_node` a node is killed, and in `kills` Redis or the database dies fifty times. They also see in `restart` what becomes of a
 //! server that has nobody beside it. `presence` is about who is there, `revocation` about what is taken back from somebody, `counters` about
 //! a kind of topic in a folder of its own, the `counter`, `owned` about rooms that somebody owns, `changes` about what becomes of what
-//! was said. `model` takes pages, each a `tab`, on two nodes through whatever comes, at random, and `statements` counts what a question costs the database.
+//! was said. `model` takes pages, each a `tab`, on two nodes through whatever comes, at random, and `statements` counts what a question
+//! costs the database. In `transfer` a server gets another store.
 //!
 //! Clients and servers are those of `tests/server`, Redis and the programs in Python those of `tests/support`.
 
@@ -69,5 +70,7 @@ mod statements;
 mod tab;
 #[path = "nodes/traffic.rs"]
 mod traffic;
+#[path = "nodes/transfer.rs"]
+mod transfer;
 
 use support::within;

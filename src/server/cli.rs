@@ -1,4 +1,4 @@
-//! The command line: `serve` (also what `confab` alone does), `check`, `backup` and `restore`, and `send`, which is a
+//! The command line: `serve` (also what `confab` alone does), `check`, `user`, `backup` and `restore`, `move`, and `send`, which is a
 //! client of a running server.
 //!
 //! The flags and the environment become the [sources](Sources) of the settings; the commands load them, so a start fails
@@ -7,7 +7,9 @@
 
 mod backup;
 mod send;
+mod transfer;
 mod user;
+mod words;
 
 use std::{
     error::Error,
@@ -71,6 +73,8 @@ enum Command {
     Backup(backup::Flags),
     /// Put a copy into a data folder that has no store
     Restore(backup::Flags),
+    /// Carry everything from the store of the settings to another, which is empty; no server may be running on either
+    Move(transfer::Flags),
 }
 
 #[derive(Args)]
@@ -116,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::User(command) => user::run(command),
         Command::Backup(flags) => backup::backup(flags),
         Command::Restore(flags) => backup::restore(flags),
+        Command::Move(flags) => transfer::run(flags),
     };
     done.unwrap_or_else(|error| {
         complain(format_args!("confab: {error}"));

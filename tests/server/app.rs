@@ -152,6 +152,16 @@ pub fn rule(pattern: &str, history: History) -> RoomRule {
     RoomRule { matches: Pattern::for_rooms(pattern).expect("a pattern"), history, ..RoomRule::default() }
 }
 
+/// Runs a command of the program to its end; gives its status and what it says.
+pub async fn confab(arguments: &[&str], variables: &[(&str, &str)], folder: &Path) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_confab"));
+    command.args(arguments).env_clear().envs(variables.iter().copied()).current_dir(folder).stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output());
+    let output = within("the end of the program", output).await.expect("no panic").expect("its output");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
 /// The real program; killed when the test ends.
 pub struct Program {
     pub address: SocketAddr,

@@ -1,12 +1,6 @@
 //! Copies of the store while the program runs, what is put back from them, and rooms as files.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
-    process::{Command, Stdio},
-    sync::Arc,
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 use confab::server::settings::History;
 use parking_lot::Mutex;
@@ -15,20 +9,10 @@ use serde_json::{Value, json};
 use tokio::{net::TcpSocket, sync::watch, task::JoinSet};
 
 use crate::{
-    app::{Http, Program, TestApp, offset, rule},
+    app::{Http, Program, TestApp, confab, offset, rule},
     clients::{Raw, V1},
     within,
 };
-
-/// Runs the program; gives its status and what it says.
-async fn confab(arguments: &[&str], variables: &[(&str, &str)], folder: &Path) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_confab"));
-    command.args(arguments).env_clear().envs(variables.iter().copied()).current_dir(folder).stdin(Stdio::null());
-    let output = tokio::task::spawn_blocking(move || command.output());
-    let output = within("the end of the program", output).await.expect("no panic").expect("its output");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
 
 /// Runs it where it does its work; gives the line that it says.
 async fn done(command: &str, file: &str, data: &str, folder: &Path) -> String {

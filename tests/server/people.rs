@@ -1,5 +1,7 @@
 //! People with accounts, and what they do with rooms by the forms of pages.
 
+use std::path::Path;
+
 use confab::server::accounts::Token;
 use reqwest::{Client, redirect};
 use rusqlite::{Connection, params};
@@ -30,9 +32,14 @@ impl Somebody {
     pub async fn new(app: &TestApp, name: &str) -> Self {
         // It is there when it answers.
         app.get("/healthz").await;
+        Self::in_folder(app.data(), name)
+    }
+
+    /// The same in a folder in which there is a store.
+    pub fn in_folder(folder: &Path, name: &str) -> Self {
         let (somebody, token) = Self::named(name);
         let Self { id, .. } = &somebody;
-        let database = Connection::open(app.data().join("confab.db")).expect("the database");
+        let database = Connection::open(folder.join("confab.db")).expect("the database");
         database.execute(ACCOUNT, params![id, name, name == "admin"]).expect("an account");
         let digest = token.digest();
         database.execute(SESSION, params![name, digest.as_bytes(), id, i64::MAX]).expect("a session");

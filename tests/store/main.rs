@@ -24,6 +24,7 @@ mod search;
 mod sqlite;
 #[path = "../support/mod.rs"]
 mod support;
+mod transfer;
 mod upgrade;
 
 use support::postgres::Postgres;

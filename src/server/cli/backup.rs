@@ -4,12 +4,14 @@
 //! server holds.
 
 use std::{
-    io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use super::{Outcome, WRONG_USE, complain, with_settings};
+use super::{
+    Outcome, WRONG_USE, complain, with_settings,
+    words::{counted, tell},
+};
 use crate::server::{
     settings::{Settings, StoreUrl},
     store::{self, Holdings},
@@ -66,13 +68,4 @@ fn with_folder(flags: Flags, instead: &str, command: impl FnOnce(&Path, &Path) -
 
 fn words(Holdings { rooms, messages, bytes }: Holdings) -> String {
     format!("{} with {}, {bytes} bytes", counted(rooms, "room"), counted(messages, "message"))
-}
-
-fn counted(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// A line for people; the work is done, whether somebody reads it or not.
-fn tell(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
 }

@@ -15,8 +15,10 @@ mod log;
 mod memory;
 mod postgres;
 mod records;
+mod rows;
 mod search;
 mod sqlite;
+mod transfer;
 
 pub use error::{StoreError, Trouble};
 pub use log::{
@@ -26,5 +28,7 @@ pub use log::{
 pub use memory::MemoryStore;
 pub use postgres::{OpenError as PostgresOpenError, PostgresStore};
 pub use records::{FromValue, Records, Results, Row, Statement, Value, Written};
+pub use rows::{Progress, TransferError};
 pub use search::Search;
 pub use sqlite::{Beside, CopyError, Durability, Holdings, OpenError, SqliteStore, backup, restore};
+pub use transfer::{Carried, Place, transfer};

@@ -499,7 +499,7 @@ impl<'p> Columns<'p> {
 
     fn message(&mut self, message: &'p NewMessage) {
         self.rooms.push(message.group.as_str());
-        self.digests.push(Some(digest(message)));
+        self.digests.push(Some(digest(&message.from.id, message.key.as_str())));
         self.keys.push(Some(message.key.as_str()));
         self.author_ids.push(Some(escape(&message.from.id)));
         self.author_names.push(Some(escape(&message.from.name)));
@@ -604,8 +604,7 @@ fn outcomes(steps: Vec<Step<'_>>, rows: &[Row]) -> Result<Vec<Outcome>, Failure>
 }
 
 /// What makes a message the same one within its room.
-fn digest(message: &NewMessage) -> Vec<u8> {
-    let author = message.from.id.as_str();
+pub(super) fn digest(author: &str, key: &str) -> Vec<u8> {
     let length = (author.len() as u64).to_le_bytes();
-    Sha256::new().chain_update(length).chain_update(author).chain_update(message.key.as_str()).finalize().to_vec()
+    Sha256::new().chain_update(length).chain_update(author).chain_update(key).finalize().to_vec()
 }

@@ -31,19 +31,26 @@ const TURN: i64 = 0x436e_6662;
 
 /// Runs the migrations that the database has not had, in one transaction, and gives the seed of its epochs.
 pub(super) async fn to_newest(client: &mut Client) -> Result<EpochSeed, OpenError> {
-    let encoding: String = client.query_one("SHOW server_encoding", &[]).await?.get(0);
+    let transaction = client.transaction().await?;
+    let seed = within(&transaction).await?;
+    transaction.commit().await?;
+    Ok(seed)
+}
+
+/// The same in a transaction in which more is to be done.
+pub(super) async fn within(transaction: &Transaction<'_>) -> Result<EpochSeed, OpenError> {
+    let encoding: String = transaction.query_one("SHOW server_encoding", &[]).await?.get(0);
     if encoding != "UTF8" {
         return Err(OpenError::Encoding(encoding));
     }
-    let read_only: String = client.query_one("SHOW transaction_read_only", &[]).await?.get(0);
+    let read_only: String = transaction.query_one("SHOW transaction_read_only", &[]).await?.get(0);
     if read_only == "on" {
         return Err(OpenError::ReadOnly);
     }
-    let transaction = client.transaction().await?;
     // Another node may be at it, and a large table take its time.
     transaction.batch_execute("SET LOCAL lock_timeout = 0").await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&TURN]).await?;
-    let found = version(&transaction).await?;
+    let found = version(transaction).await?;
     let known = newest();
     if found > known {
         return Err(OpenError::Newer { found, known });
@@ -53,7 +60,6 @@ pub(super) async fn to_newest(client: &mut Client) -> Result<EpochSeed, OpenErro
         transaction.execute("UPDATE meta SET version = $1", &[&after]).await?;
     }
     let seed = transaction.query_one("SELECT seed FROM meta", &[]).await?.get(0);
-    transaction.commit().await?;
     Ok(EpochSeed::from_bytes(seed))
 }
 

@@ -48,9 +48,11 @@ mod reader;
 mod records;
 mod search;
 mod text;
+mod transfer;
 mod writer;
 
 pub use error::OpenError;
+pub(super) use transfer::{read_all, write_all};
 
 /// A [`Log`] in a database that other nodes may use too. It keeps every message.
 ///

@@ -25,6 +25,14 @@ const SETTINGS: &str = "SET search_path = confab; SET jit = off; SET enable_seqs
 /// For those that write: a statement has one plan for batches of every size, which is made once. To plan for each batch would take longer
 /// than to carry it out.
 const WRITING: &str = "SET plan_cache_mode = force_generic_plan";
+/// Whoever writes as a server says so as long as the connection lasts, and finds out whether all is being carried from here or to here: "Cnfu".
+pub(super) const IN_USE: i64 = 0x436e_6675;
+const USING: &str = "DO $$ BEGIN
+    IF NOT pg_try_advisory_lock_shared(1131308661) THEN RAISE EXCEPTION 'confab move is at work on it; start again when it is done'; END IF;
+END $$";
+const _: () = assert!(IN_USE == 1_131_308_661, "the statement has another number");
+/// For whoever carries all from or to it, however long that takes.
+const MOVING: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
 /// For those that read: what we wait for no longer, the server should not go on with either. Never where there are commits, of which
 /// one that waits for a standby would be cut short and pass for done.
 const READING: &str = "SET statement_timeout = '8s'";
@@ -42,6 +50,7 @@ pub(super) enum Purpose {
     Reading,
     Searching,
     Indexing,
+    Moving,
     /// `durable`: a commit waits for the disk.
     Writing {
         durable: bool,
@@ -111,8 +120,12 @@ impl Connect for Connector {
                 Purpose::Reading => client.batch_execute(READING).await?,
                 Purpose::Searching => client.batch_execute(SEARCHING).await?,
                 Purpose::Indexing => client.batch_execute(INDEXING).await?,
+                Purpose::Moving => {
+                    client.batch_execute(MOVING).await?;
+                    client.batch_execute(DURABLE).await?;
+                }
                 Purpose::Writing { durable } => {
-                    client.batch_execute(WRITING).await?;
+                    client.batch_execute(&format!("{WRITING}; {USING}")).await?;
                     if durable {
                         client.batch_execute(DURABLE).await?;
                     }

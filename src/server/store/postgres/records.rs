@@ -112,6 +112,11 @@ pub(super) async fn run(client: &Object, (prepared, values): &Ready<'_>) -> Resu
 }
 
 fn row(found: &Found) -> Result<Row, StoreError> {
+    Ok(Row::new(values(found)?))
+}
+
+/// The values of a row.
+pub(super) fn values(found: &Found) -> Result<Vec<Value>, StoreError> {
     let value = |(number, column): (usize, &tokio_postgres::Column)| {
         Ok(match *column.type_() {
             Type::BOOL => found.get::<_, Option<bool>>(number).into(),
@@ -125,5 +130,5 @@ fn row(found: &Found) -> Result<Row, StoreError> {
             ref other => return Err(StoreError::damage(format!("a column has the type {other}, which no value has"))),
         })
     };
-    Ok(Row::new(found.columns().iter().enumerate().map(value).collect::<Result<_, _>>()?))
+    found.columns().iter().enumerate().map(value).collect()
 }

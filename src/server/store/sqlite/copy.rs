@@ -105,26 +105,40 @@ pub fn restore(from: &Path, folder: &Path) -> Result<Holdings, CopyError> {
 }
 
 /// A copy under a name that is no backup's; it goes when this is dropped.
-struct Draft {
+pub(super) struct Draft {
     file: NamedTempFile,
     /// What it is to be called.
     to: PathBuf,
 }
 
 impl Draft {
-    /// Copies `from` to beside `to`.
-    fn copy(from: &Path, to: PathBuf) -> Result<Self, CopyError> {
+    /// An empty one, beside `to`.
+    pub(super) fn new(to: PathBuf) -> Result<Self, CopyError> {
         let folder = to.parent().unwrap_or(&to);
         let file = tempfile::Builder::new().prefix(".confab-").suffix(".part").tempfile_in(folder);
-        let file = file.map_err(|cause| CopyError::Target { file: to.clone(), cause })?;
+        match file {
+            Ok(file) => Ok(Self { file, to }),
+            Err(cause) => Err(CopyError::Target { file: to, cause }),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Copies `from` to beside `to`.
+    fn copy(from: &Path, to: PathBuf) -> Result<Self, CopyError> {
+        let draft = Self::new(to)?;
         let still = read(from)?;
         // Paths need not be UTF-8, which `SQLite` does not look at.
-        let path = ToSqlOutput::Borrowed(ValueRef::Text(file.path().as_os_str().as_bytes()));
+        let path = ToSqlOutput::Borrowed(ValueRef::Text(draft.path().as_os_str().as_bytes()));
         still.connection.execute("VACUUM INTO ?1", [path]).map_err(|cause| match cause.sqlite_error() {
-            Some(error) if is_of_writing(*error) => CopyError::Target { file: to.clone(), cause: io::Error::other(cause) },
+            Some(error) if is_of_writing(*error) => {
+                CopyError::Target { file: draft.to.clone(), cause: io::Error::other(cause) }
+            }
             _ => CopyError::Copying { file: from.to_owned(), cause },
         })?;
-        Ok(Self { file, to })
+        Ok(draft)
     }
 
     /// Makes a store of it that goes on by itself.
@@ -139,7 +153,7 @@ impl Draft {
     }
 
     /// Checks it, sees to it that a power cut does not undo it, and gives it its name.
-    fn keep(self) -> Result<Holdings, CopyError> {
+    pub(super) fn keep(self) -> Result<Holdings, CopyError> {
         check(self.file.path())?;
         let still = read(self.file.path())?;
         sound(&still.connection, self.file.path())?;
@@ -179,12 +193,12 @@ fn begin_new_epochs(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 /// The whole path: to `SQLite`, `:memory:` or `file:...` are no files.
-fn full(file: &Path) -> Result<PathBuf, CopyError> {
+pub(super) fn full(file: &Path) -> Result<PathBuf, CopyError> {
     absolute(file).map_err(|cause| CopyError::Target { file: file.to_owned(), cause })
 }
 
 /// Whether there is a database of ours, and one that we know how to read.
-fn check(file: &Path) -> Result<(), CopyError> {
+pub(super) fn check(file: &Path) -> Result<(), CopyError> {
     match file.try_exists() {
         Ok(true) => {}
         Ok(false) => return Err(CopyError::Missing { file: file.to_owned() }),
@@ -196,7 +210,7 @@ fn check(file: &Path) -> Result<(), CopyError> {
     }
 }
 
-fn vacant(file: &Path) -> Result<(), CopyError> {
+pub(super) fn vacant(file: &Path) -> Result<(), CopyError> {
     match file.symlink_metadata() {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(cause) => Err(CopyError::Target { file: file.to_owned(), cause }),

@@ -66,11 +66,13 @@ mod reader;
 mod records;
 mod search;
 mod still;
+mod transfer;
 mod writer;
 
 pub use beside::Beside;
 pub use copy::{CopyError, Holdings, backup, restore};
 pub use error::OpenError;
+pub(super) use transfer::{read_all, schema, write_all};
 
 /// What the writer keeps in memory of the pages that it has used, in KiB.
 const WRITER_CACHE_KIB: i64 = 16 << 10;

@@ -47,7 +47,7 @@ fn bind(statement: &mut Prepared<'_>, values: &[Value]) -> Result<()> {
     Ok(())
 }
 
-fn value(value: ValueRef<'_>) -> Value {
+pub(super) fn value(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(value) => Value::Integer(value),
