@@ -20,21 +20,21 @@ mod browser;
 #[cfg(feature = "ssr")]
 pub mod server;
 
-/// Reads what the page was rendered from; `app/start.js` calls it first, and then one of those below.
+/// Reads what the page was rendered from; `app/start.js` calls it first, and then those below.
 #[cfg(all(feature = "hydrate", target_arch = "wasm32"))]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn prepare() {
     browser::prepare();
 }
 
-/// Makes the page alive.
+/// Makes the page alive, a part of it each time; false when all of it is.
 #[cfg(all(feature = "hydrate", target_arch = "wasm32"))]
 #[wasm_bindgen::prelude::wasm_bindgen]
-pub fn hydrate() {
-    browser::hydrate();
+pub fn hydrate() -> bool {
+    browser::hydrate()
 }
 
-/// The same where the page is not as the server has rendered it: renders it anew.
+/// Makes all of the page alive at once where it is not as the server has rendered it: renders it anew.
 #[cfg(all(feature = "hydrate", target_arch = "wasm32"))]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn render() {

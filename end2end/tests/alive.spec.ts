@@ -127,6 +127,93 @@ test('a page that was changed while it came comes alive all the same', async ({ 
   await expect(page.locator('#dead')).toBeHidden();
 });
 
+/** What the page's program was asked for, in which turn of the browser, and what began to listen then. */
+type Turn = { asked: string; turn: number; listening: string[] };
+
+/** Puts a module before the page's program that notes each turn. `before` runs in the page before the turn with that number. */
+async function watchTurns(page: Page, before: { at: number; run: string } = { at: -1, run: '' }): Promise<() => Promise<Turn[]>> {
+  await page.route(/confab\.js$/, (route) =>
+    route.fulfill({
+      contentType: 'text/javascript',
+      body: `
+        import * as real from './confab.js?real';
+        export default real.default;
+        const turns = (globalThis.turns = []);
+        let turn = 0;
+        let listening;
+        const { addEventListener } = EventTarget.prototype;
+        EventTarget.prototype.addEventListener = function (type, ...rest) {
+          if (this instanceof Element) listening?.push((this.id ? '#' + this.id : '.' + this.classList[0]) + ' ' + type);
+          return addEventListener.call(this, type, ...rest);
+        };
+        const watched = (asked) => () => {
+          if (turns.length === ${before.at}) { ${before.run} }
+          turns.push({ asked, turn, listening: (listening = []) });
+          // It comes before anything that is put off from here on, and after all that is not.
+          setTimeout(() => (turn += 1));
+          const goesOn = real[asked]();
+          listening = undefined;
+          return goesOn;
+        };
+        export const [prepare, hydrate, render] = ['prepare', 'hydrate', 'render'].map(watched);`,
+    }),
+  );
+  return () => page.evaluate(() => (globalThis as unknown as { turns: Turn[] }).turns);
+}
+
+test('a page comes alive part by part, each in a turn of its own', async ({ page }) => {
+  const name = freshRoom();
+  await page.goto('/');
+  await fill(page, name, ['one', 'two']);
+  const turns = await watchTurns(page);
+  const letGo = await hold(page);
+  await page.goto(`/room/${name}/`, { waitUntil: 'commit' });
+  await page.waitForLoadState('domcontentloaded');
+  const servers = await page.evaluateHandle(() => [...document.querySelectorAll('#app > *, #app > * > *, .message')]);
+  letGo();
+  const room = new Room(page);
+  await room.isConnected();
+  const all = await turns();
+  // Its data is read, its state made, and then there is a part each time.
+  expect(all.map(({ asked }) => asked)).toEqual(['prepare', ...Array(all.length - 1).fill('hydrate')]);
+  expect(new Set(all.map(({ turn }) => turn)).size, 'turns').toBe(all.length);
+  const when = (listening: string) => all.findIndex((turn) => turn.listening.includes(listening));
+  const parts = ['#messages click', '#text keydown', '#actions keydown'].map(when);
+  expect(parts, 'the messages, the composer and the menu, one after the other').toEqual([...new Set(parts)].sort((a, b) => a - b));
+  expect(parts[0], 'nothing listens before').toBe(all.findIndex((turn) => turn.listening.length > 0));
+  expect(all.at(-1)!.listening, 'the last one opens the page').toEqual([]);
+  // What the server has rendered is there still.
+  expect(await servers.evaluate((elements) => elements.filter((element) => !element.isConnected).map((element) => element.outerHTML))).toEqual([]);
+});
+
+for (const [what, run] of Object.entries({
+  'is changed': "document.querySelector('.composer').prepend(document.createElement('div'));",
+  'cannot be made alive': "document.querySelector('.typing').remove();",
+})) {
+  test(`a page of which a part ${what} while others are alive comes alive all the same`, async ({ page, problems }) => {
+    problems.allow(/console error: panicked at|exception: RuntimeError: unreachable|the page has the part/);
+    const name = freshRoom();
+    await page.goto('/');
+    await fill(page, name, ['one', 'two']);
+    const turns = await watchTurns(page, { at: 4, run });
+    const letGo = await hold(page);
+    await page.goto(`/room/${name}/`, { waitUntil: 'commit' });
+    const room = new Room(page);
+    await page.waitForLoadState('domcontentloaded');
+    await room.composer.fill('half a thought');
+    letGo();
+    await room.isConnected();
+    expect((await turns()).filter(({ asked }) => asked === 'hydrate').length).toBeGreaterThan(3);
+    await room.shows('one', 'two');
+    await expect(room.composer).toHaveValue('half a thought');
+    await expect(room.composer).toBeFocused();
+    await room.composer.press('Enter');
+    await room.shows('one', 'two', 'half a thought');
+    await expect(page.locator('.message.pending')).toHaveCount(0);
+    await expect(page.locator('#dead')).toBeHidden();
+  });
+}
+
 test('a page whose program cannot run says so and offers a reload', async ({ page, problems }) => {
   problems.allow(/Failed to load resource|request failed: GET .*\.wasm/, /WebAssembly|fetch/);
   let broken = true;

@@ -1,18 +1,12 @@
-//! What the components ask of the browser.
+//! What the components must know of the browser.
 
 use leptos::prelude::use_context;
 
-use super::{ZoneOf, lobby::LobbyLink, room::RoomLink};
-
-/// What the browser does for a page once it is alive; in the context of the application, or not there at all.
+/// The browser in which a page is alive; in the context of the page, or not there at all.
 #[derive(Clone, Copy)]
 pub struct Client {
-    pub room: fn(RoomLink),
-    pub lobby: fn(LobbyLink),
     /// The page is rendered anew, and has nothing of what the server had rendered.
     pub anew: bool,
-    /// The reader's clock.
-    pub zone: ZoneOf,
     /// The reader has a touch screen and nothing more precise.
     pub touch: fn() -> bool,
 }

@@ -2,6 +2,8 @@
 
 use leptos::{either::Either, prelude::*};
 
+#[cfg(not(feature = "ssr"))]
+use super::part::take_over;
 use super::{
     ZoneOf,
     live::text,
@@ -31,7 +33,7 @@ pub(super) fn TopBar<C: IntoView + 'static>(
 /// click beside it, and needs no script.
 #[component]
 pub(super) fn Me(you: Person, called: RwSignal<String>, next: String) -> impl IntoView {
-    let hue = hue(&you.id);
+    let id = you.id;
     let links = if you.handle.is_some() {
         Either::Left(view! {
             <p class="me-links">
@@ -49,26 +51,47 @@ pub(super) fn Me(you: Person, called: RwSignal<String>, next: String) -> impl In
         })
     };
     view! {
-        <button type="button" class="me" popovertarget="me">
-            <span
-                class="avatar"
-                data-hue=hue
-                aria-hidden="true"
-                inner_html=text(move || called.with(|name| words(&initial(name))))
-            ></span>
-            <span class="visually-hidden">"You are "</span>
-            <bdi class="name" inner_html=text(move || called.with(|name| words(name)))></bdi>
-        </button>
+        <MeButton id called />
         <form id="me" class="me-form" method="post" action="/me" popover="auto">
             <label for="name">"What others call you"</label>
             <div class="field">
-                <input id="name" name="name" required maxlength="40" autocomplete="nickname" value=text(move || called.get()) />
+                <NameField called />
                 <input type="hidden" name="next" value=next />
                 <button type="submit">"Save"</button>
             </div>
             {links}
         </form>
     }
+}
+
+/// What opens the form, with who the reader is.
+#[component]
+fn MeButton(id: String, called: RwSignal<String>) -> impl IntoView {
+    view! {
+        <button type="button" class="me" popovertarget="me">
+            <span
+                class="avatar"
+                data-hue=hue(&id)
+                aria-hidden="true"
+                inner_html=text(move || called.with(|name| words(&initial(name))))
+            ></span>
+            <span class="visually-hidden">"You are "</span>
+            <bdi class="name" inner_html=text(move || called.with(|name| words(name)))></bdi>
+        </button>
+    }
+}
+
+/// Where the reader's name is changed.
+#[component]
+fn NameField(called: RwSignal<String>) -> impl IntoView {
+    view! { <input id="name" name="name" required maxlength="40" autocomplete="nickname" value=text(move || called.get()) /> }
+}
+
+/// Makes alive what of [`Me`] changes.
+#[cfg(not(feature = "ssr"))]
+pub(super) fn take_over_me(page: &web_sys::Element, id: String, called: RwSignal<String>) {
+    take_over(page, ".me", view! { <MeButton id called /> });
+    take_over(page, "#name", view! { <NameField called /> });
 }
 
 /// The mark of what no person has said, behind the name; HTML.

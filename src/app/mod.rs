@@ -3,13 +3,14 @@
 //!
 //! ```text
 //!   server: Page ──► Shell ──► App ──► HTML, with the Page as JSON beside it
-//!   browser: that JSON ──► App ──► the same components, now alive
-//!                           │  the page opens a link to the Client
+//!   browser: that JSON ──► the same components, made alive part by part
+//!                           │  the browser module opens the page's link
 //!                           ▼
-//!            components ── Intent ──► Client (the browser module: socket, clock, storage) ── Input ──► the state
+//!            components ── Intent ──► the browser module (socket, clock, storage) ── Input ──► the state
 //! ```
 //!
-//! Nothing here does I/O. What the components need done they ask of the [`Client`], which on the server is not there.
+//! Nothing here does I/O. What the components need done they ask by the page's link, which nobody hears on the server. What they must know of
+//! the browser stands in the [`Client`], which is not there either.
 
 mod client;
 mod components;
@@ -18,6 +19,8 @@ mod live;
 mod lobby;
 mod markup;
 mod page;
+#[cfg(not(feature = "ssr"))]
+mod part;
 mod room;
 mod search;
 mod status;
@@ -28,18 +31,18 @@ pub use components::clock;
 #[cfg(feature = "ssr")]
 pub use components::{hue, initial};
 pub use feed::{Feed, Gap, Reducer};
-use leptos::either::EitherOf3 as Kind;
 #[cfg(feature = "ssr")]
-use leptos::nonce::use_nonce;
-use leptos::prelude::*;
-pub use lobby::{LobbyLink, LobbyState, rooms};
+use leptos::{either::EitherOf3 as Kind, nonce::use_nonce, prelude::*};
+pub use lobby::{LobbyLink, LobbyState, LobbyView, rooms};
 pub use markup::{Inner, Markup, first_word};
 pub use page::{Alike, LobbyPage, OwnRoom, OwnRooms, OwnedRoom, Page, RoomPage};
 #[cfg(feature = "ssr")]
 pub use page::{Outcome, SearchPage};
+#[cfg(not(feature = "ssr"))]
+pub use part::Part;
 pub use room::{
-    Delivery, Editing, Edits, End, Here, Input, Intent, MENU, Reader, RoomLink, RoomState, Row, RowKey, Touched, Typists,
-    message,
+    Delivery, Editing, Edits, End, Here, Input, Intent, MENU, Reader, RoomLink, RoomState, RoomView, Row, RowKey, Touched,
+    Typists, message,
 };
 #[cfg(feature = "ssr")]
 pub use room::{as_data, rendered_bytes};
@@ -51,7 +54,6 @@ use crate::wire::Timestamp;
 
 #[cfg(feature = "ssr")]
 use self::search::Search;
-use self::{lobby::Lobby, room::Room};
 
 /// What makes the page alive.
 #[cfg(feature = "ssr")]
@@ -110,22 +112,15 @@ pub fn shell(page: Page, version: &'static str, options: LeptosOptions) -> impl 
     }
 }
 
-/// One page, from the data that the server gave it.
+/// One page, from its data.
+#[cfg(feature = "ssr")]
 #[component]
-pub fn App() -> impl IntoView {
-    // The server leaves it in the page as well.
-    #[cfg(feature = "ssr")]
-    let page = SharedValue::new(expect_context::<Page>).into_inner();
-    #[cfg(not(feature = "ssr"))]
-    let page = expect_context::<Page>();
-    match page {
-        Page::Lobby(page) => Kind::A(view! { <Lobby page /> }),
-        Page::Room(page) => Kind::B(view! { <Room page /> }),
-        #[cfg(feature = "ssr")]
+fn App() -> impl IntoView {
+    // It is left in the page for the browser.
+    match SharedValue::new(expect_context::<Page>).into_inner() {
+        Page::Lobby(page) => Kind::A(LobbyView::new(page).whole()),
+        Page::Room(page) => Kind::B(RoomView::new(page).whole()),
         Page::Search(page) => Kind::C(view! { <Search page /> }),
-        // Nothing here renders it.
-        #[cfg(not(feature = "ssr"))]
-        Page::Still => Kind::C(()),
     }
 }
 

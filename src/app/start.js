@@ -25,11 +25,14 @@
     const pause = () => new Promise((resolve) => setTimeout(resolve));
     await pause();
     module.prepare();
-    await pause();
-    foreign ||= watch.takeRecords().length > 0;
+    // One part of the page after the other. Until all are alive something may change one that is not.
+    let coming = true;
+    while (coming) {
+      await pause();
+      foreign ||= watch.takeRecords().length > 0;
+      coming = anew || foreign ? module.render() : module.hydrate();
+    }
     watch.disconnect();
-    if (anew || foreign) module.render();
-    else module.hydrate();
     dead.hidden = true;
   };
   // A program that has failed once is in no state to go on; at another address there is another one.

@@ -44,9 +44,10 @@ use crate::{
 /// packet makes it leave one out.
 const TYPING: f64 = 3_250.0;
 
-/// Opens the link of the page, in parts.
+/// Opens the link of the page, in parts. The connection is asked for as soon as somebody hears what the reader wants, and not before.
 pub(super) async fn open(link: RoomLink) {
     let scroll = Scroll::start(link);
+    pause().await;
     // The page of a room has one.
     let Some(list) = List::of_the_page(link, scroll.clone()).map(Rc::new) else { return };
     pause().await;
@@ -74,12 +75,13 @@ pub(super) async fn open(link: RoomLink) {
         list.status_changed();
     });
     pause().await;
+    let draft = Draft::open(&group, link);
+    pause().await;
     let topics = Topics::open(link.status);
     let subscription = topics.subscribe(Topic::Room(group.clone()), Rc::new(Rc::clone(&room)));
     me::subscribe(&topics, link.called);
     // It is set once, before anything is heard.
     let _ = room.subscription.set(subscription);
-    let draft = Draft::open(&group, link);
     let hear = SendWrapper::new(move |intent| match intent {
         Intent::Send(text) => {
             room.to_latest();
@@ -113,6 +115,7 @@ pub(super) async fn open(link: RoomLink) {
         }
     });
     link.ask.set_value(Some(Arc::new(move |intent| (*hear)(intent))));
+    pause().await;
     write_from_anywhere(link);
     go_to_places(scroll, &group);
     // Where there are keys, somebody who comes to write can begin; a touch keyboard would cover half of what is to be read.

@@ -3,6 +3,9 @@
 
 /// In capital letters.
 pub fn uppercase(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_uppercase();
+    }
     #[cfg(all(feature = "hydrate", target_arch = "wasm32", not(feature = "ssr")))]
     return js_sys::JsString::from(text).to_upper_case().into();
     #[cfg(not(all(feature = "hydrate", target_arch = "wasm32", not(feature = "ssr"))))]
@@ -11,6 +14,9 @@ pub fn uppercase(text: &str) -> String {
 
 /// In small letters.
 pub fn lowercase(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     #[cfg(all(feature = "hydrate", target_arch = "wasm32", not(feature = "ssr")))]
     return js_sys::JsString::from(text).to_lower_case().into();
     #[cfg(not(all(feature = "hydrate", target_arch = "wasm32", not(feature = "ssr"))))]

@@ -6,16 +6,32 @@
 
 /// What people take for the first character of a text.
 pub fn first_cluster(text: &str) -> &str {
+    let sign = text.chars().next().map_or(0, char::len_utf8);
+    if text.chars().take(2).all(is_plain) {
+        return &text[..sign];
+    }
     let end = imp::first(text).filter(|end| text.is_char_boundary(*end));
-    &text[..end.unwrap_or_else(|| text.chars().next().map_or(0, char::len_utf8))]
+    &text[..end.unwrap_or(sign)]
 }
 
 /// The beginning of a text, of at most so many code points, and whole clusters of them; none where that is all of it.
 pub fn cut(text: &str, most: usize) -> Option<&str> {
-    let (at, _) = text.char_indices().nth(most)?;
+    let (at, sign) = text.char_indices().nth(most)?;
+    if is_plain(sign) && text[..at].chars().next_back().is_none_or(is_plain) {
+        return Some(&text[..at]);
+    }
     // One cluster may be longer than all that is wanted.
     let start = imp::start(text, at).filter(|start| *start > 0 && *start <= at && text.is_char_boundary(*start));
     Some(&text[..start.unwrap_or(at)])
+}
+
+/// One of the many signs of which two are always two characters: letters of Latin, Cyrillic and Japanese, Chinese characters, and what else is
+/// in ASCII. Of these nobody is asked, since a browser that is asked for the first time takes long to answer.
+fn is_plain(sign: char) -> bool {
+    matches!(
+        sign,
+        ' '..='~' | 'À'..='ɏ' | 'Ѐ'..='ҁ' | '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
+    )
 }
 
 #[cfg(feature = "ssr")]
@@ -93,8 +109,10 @@ mod tests {
     use super::*;
 
     /// One character each, to people.
-    const WHOLE: [&str; 9] = [
+    const WHOLE: [&str; 11] = [
         "a",
+        "王",
+        "か\u{3099}",
         "é",
         "e\u{301}",
         "🇩🇪",
@@ -104,6 +122,16 @@ mod tests {
         "🏴\u{E0067}\u{E0062}\u{E0065}\u{E006E}\u{E0067}\u{E007F}",
         "क्ष",
     ];
+
+    #[test]
+    fn two_plain_signs_are_two_characters() {
+        for sign in ('\0'..=char::MAX).filter(|sign| is_plain(*sign)) {
+            for other in ['a', sign, '王'] {
+                assert_eq!(imp::first(&format!("{sign}{other}")), Some(sign.len_utf8()), "{sign:?} {other}");
+                assert_eq!(imp::first(&format!("{other}{sign}")), Some(other.len_utf8()), "{other} {sign:?}");
+            }
+        }
+    }
 
     #[test]
     fn the_first_character_is_whole() {

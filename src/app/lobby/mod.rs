@@ -5,5 +5,4 @@ mod state;
 mod view;
 
 pub use state::{LobbyLink, LobbyState};
-pub(super) use view::Lobby;
-pub use view::rooms;
+pub use view::{LobbyView, rooms};

@@ -3,41 +3,79 @@
 use leptos::prelude::*;
 
 use super::{LobbyLink, LobbyState, own::Own};
+#[cfg(not(feature = "ssr"))]
+use crate::app::{
+    components::take_over_me,
+    part::{Part, take_over},
+};
 use crate::{
     app::{
         ZoneOf,
-        client::{Client, renders},
+        client::renders,
         components::{Me, TopBar, clock, program},
         live::{click, live, memo, text, when},
         markup::{Inner, Markup, element},
-        page::{Alike, LobbyPage},
+        page::{Alike, LobbyPage, OwnRooms},
         search::SearchForm,
         status::{Loading, Status},
         words::words,
     },
-    wire::{RoomSummary, beginning},
+    wire::{Person, RoomSummary, beginning},
 };
 
-#[component]
-pub(crate) fn Lobby(page: LobbyPage) -> impl IntoView {
-    let LobbyPage { you, list, name, first, mistake, alike, own } = page;
-    let link = LobbyLink {
-        state: RwSignal::new(LobbyState::named(&name, list)),
-        status: RwSignal::new(Status::Rendered),
-        called: RwSignal::new(you.name.clone()),
-        name: RwSignal::new(name.clone()),
-        first,
-        list: NodeRef::new(),
-        loading: RwSignal::new(Loading::Idle),
-        read: StoredValue::new(None),
-    };
-    let (state, status) = (link.state, link.status);
-    let client = use_context::<Client>();
-    Effect::new(move || {
-        if let Some(client) = client {
-            (client.lobby)(link);
+/// The page of the list, with the link to the browser.
+#[derive(Clone)]
+pub struct LobbyView {
+    pub link: LobbyLink,
+    you: Person,
+    name: String,
+    mistake: Option<(String, String)>,
+    alike: Option<Alike>,
+    own: Option<OwnRooms>,
+}
+
+impl LobbyView {
+    pub fn new(page: LobbyPage) -> Self {
+        let LobbyPage { you, list, name, first, mistake, alike, own } = page;
+        let link = LobbyLink {
+            state: RwSignal::new(LobbyState::named(&name, list)),
+            status: RwSignal::new(Status::Rendered),
+            called: RwSignal::new(you.name.clone()),
+            name: RwSignal::new(name.clone()),
+            first,
+            list: NodeRef::new(),
+            loading: RwSignal::new(Loading::Idle),
+            read: StoredValue::new(None),
+        };
+        Self { link, you, name, mistake, alike, own }
+    }
+
+    /// All of it.
+    pub fn whole(self) -> impl IntoView {
+        let (link, you) = (self.link, self.you.clone());
+        view! {
+            <TopBar title="Confab".to_owned()>
+                <Me you called=link.called next="/".to_owned() />
+            </TopBar>
+            <Lobby page=self />
         }
-    });
+    }
+
+    /// What of it is made alive at once, one part after the other.
+    #[cfg(not(feature = "ssr"))]
+    pub fn parts(&self) -> Vec<Part> {
+        let (page, me, called) = (self.clone(), self.you.id.clone(), self.link.called);
+        vec![
+            Part::new(move |app| take_over(app, ".lobby", view! { <Lobby page /> })),
+            Part::new(move |app| take_over_me(app, me, called)),
+        ]
+    }
+}
+
+#[component]
+fn Lobby(page: LobbyView) -> impl IntoView {
+    let LobbyView { link, name, mistake, alike, own, .. } = page;
+    let (state, status, first) = (link.state, link.status, link.first);
     let is_empty = memo(move || link.name.with(|name| state.with(|state| state.with_name(name).next().is_none())));
     // As in a room.
     let items = if renders() { state.with_untracked(|state| rooms(state, &name, |_| 0)) } else { Vec::new() };
@@ -47,9 +85,6 @@ pub(crate) fn Lobby(page: LobbyPage) -> impl IntoView {
     let entered = entered.or_else(|| alike.as_ref().map(|alike| alike.entered.to_string())).unwrap_or(name);
     let lost = use_lost(status);
     view! {
-        <TopBar title="Confab".to_owned()>
-            <Me you called=link.called next="/".to_owned() />
-        </TopBar>
         <main class="lobby">
             <h1>"Rooms"</h1>
             <form class="goto" method="get" action="/room/">

@@ -8,7 +8,7 @@ use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 use super::{RoomState, RowKey, reactions::EMOJI};
 use crate::{
     app::{
-        Client, Intent, RoomLink, Status, first_word,
+        Client, Intent, RoomLink, first_word,
         live::{click, live, memo, text, when},
         words::words,
     },
@@ -35,8 +35,6 @@ const USUAL: [(&str, &str); 8] = [
 pub(super) struct Actions {
     room: StoredValue<RoomLink>,
     me: StoredValue<String>,
-    /// Somebody hears what is asked for.
-    pub(super) alive: Memo<bool>,
     /// The row that the menu is for.
     row: RwSignal<Option<RowKey>>,
     menu: NodeRef<html::Div>,
@@ -49,7 +47,6 @@ impl Actions {
         Self {
             room: StoredValue::new(link),
             me: StoredValue::new(link.about.with_value(|about| about.you.id.clone())),
-            alive: memo(move || link.status.with(|status| *status != Status::Rendered)),
             row: RwSignal::new(None),
             menu: NodeRef::new(),
             deleting: RwSignal::new(None),

@@ -23,4 +23,4 @@ pub use reader::Reader;
 #[cfg(feature = "ssr")]
 pub use rendered::{as_data, rendered_bytes};
 pub use state::{Delivery, End, Input, RoomState, Row, RowKey, Touched};
-pub(super) use view::Room;
+pub use view::RoomView;

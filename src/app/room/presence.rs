@@ -15,12 +15,10 @@ use crate::{
     wire::Person,
 };
 
-/// How many people are in the room, and on demand who. A popover of the browser's own, like the form for one's name.
+/// How many people are in the room; opens the list of them.
 #[component]
-pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
+pub(super) fn PeopleButton(link: RoomLink) -> impl IntoView {
     let count = memo(move || link.with_here(Here::count));
-    let more = memo(move || link.with_here(Here::more));
-    let people = memo(move || link.with_here(|here| me.with_value(|me| here.people(me))));
     view! {
         <button type="button" class="quiet people-button" class:nobody=live(move || count.get() == 0) popovertarget="people">
             <span inner_html=text(move || match count.get() {
@@ -28,6 +26,17 @@ pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
                 count => count.to_string(),
             })></span> <span class="word">" here"</span>
         </button>
+    }
+}
+
+/// Who is in the room. A popover of the browser's own, like the form for one's name.
+#[component]
+pub(super) fn People(link: RoomLink) -> impl IntoView {
+    // As whom the page was made.
+    let me = StoredValue::new(link.about.with_value(|about| about.you.id.clone()));
+    let more = memo(move || link.with_here(Here::more));
+    let people = memo(move || link.with_here(|here| me.with_value(|me| here.people(me))));
+    view! {
         <section id="people" class="people" popover="auto" aria-label="People in this room">
             <ul
                 tabindex="0"
@@ -39,7 +48,7 @@ pub(super) fn People(link: RoomLink, me: StoredValue<String>) -> impl IntoView {
                     <p class="more" inner_html=text(move || format!("and {} more", more.get()))></p>
                 }
             })}
-            {when(move || count.get() == 0, move || {
+            {when(move || link.with_here(Here::count) == 0, move || {
                 view! {
                     <p class="more">"Nobody is here now."</p>
                 }

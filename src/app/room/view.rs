@@ -8,109 +8,169 @@ use super::{
     composer::Composer,
     link::About,
     message,
-    presence::{People, TypingLine},
+    presence::{People, PeopleButton, TypingLine},
     reader::Reader,
 };
+#[cfg(not(feature = "ssr"))]
 use crate::app::{
-    Client, Intent, Loading, RoomLink, RoomPage, Status,
-    client::renders,
-    components::{Me, TopBar},
-    live::{click, live, memo, text, when},
-    search::SearchLink,
-    words::words,
+    components::take_over_me,
+    part::{Part, take_over},
+};
+use crate::{
+    app::{
+        Client, Intent, Loading, RoomLink, RoomPage, Status,
+        client::renders,
+        components::{Me, TopBar},
+        live::{click, live, memo, text, when},
+        page::OwnedRoom,
+        search::SearchLink,
+        words::words,
+    },
+    wire::{Key, Person},
 };
 
-#[component]
-pub(crate) fn Room(page: RoomPage) -> impl IntoView {
-    let called = page.called().to_owned();
-    let RoomPage { group, you, stretch, members, form_key, longest, mistake, owned } = page;
-    let name = group.to_string();
-    let here = format!("/room/{group}/");
-    let (title, next) = (name.clone(), here.clone());
-    let about_room = owned.as_ref().map(|owned| (owned.topic.clone(), format!("{here}settings")));
-    let me = StoredValue::new(you.id.clone());
-    let about = About { group, you: you.clone() };
-    // What the form sent in vain, and why.
-    let (refused, entered) = mistake.unzip();
-    let link = RoomLink {
-        state: RwSignal::new(RoomState::new(stretch).with_members(members).read_by(&you.id)),
-        list: Trigger::new(),
-        here: Trigger::new(),
-        status: RwSignal::new(Status::Rendered),
-        called: RwSignal::new(you.name.clone()),
-        unseen: RwSignal::new(0),
-        away: RwSignal::new(false),
-        loading: RwSignal::new(Loading::Idle),
-        returning: RwSignal::new(Loading::Idle),
-        edits: RwSignal::default(),
-        problem: RwSignal::new(refused),
-        announcement: RwSignal::new(String::new()),
-        log: NodeRef::new(),
-        composer: NodeRef::new(),
-        about: StoredValue::new(about),
-        ask: StoredValue::new(None),
-    };
-    let actions = Actions::new(link);
-    let is_past = link.state.with_untracked(RoomState::is_past);
-    let client = use_context::<Client>();
-    Effect::new(move || {
-        if let Some(client) = client {
-            (client.room)(link);
+/// The page of a room: what it is made of, and the link to the browser.
+#[derive(Clone)]
+pub struct RoomView {
+    pub link: RoomLink,
+    actions: Actions,
+    you: Person,
+    called: String,
+    name: String,
+    /// Its address.
+    here: String,
+    owned: Option<OwnedRoom>,
+    form_key: Key,
+    longest: usize,
+    /// What the form sent in vain.
+    entered: Option<String>,
+}
+
+impl RoomView {
+    pub fn new(page: RoomPage) -> Self {
+        let called = page.called().to_owned();
+        let RoomPage { group, you, stretch, members, form_key, longest, mistake, owned } = page;
+        let (name, here) = (group.to_string(), format!("/room/{group}/"));
+        // What the form sent in vain, and why.
+        let (refused, entered) = mistake.unzip();
+        let link = RoomLink {
+            state: RwSignal::new(RoomState::new(stretch).with_members(members).read_by(&you.id)),
+            list: Trigger::new(),
+            here: Trigger::new(),
+            status: RwSignal::new(Status::Rendered),
+            called: RwSignal::new(you.name.clone()),
+            unseen: RwSignal::new(0),
+            away: RwSignal::new(false),
+            loading: RwSignal::new(Loading::Idle),
+            returning: RwSignal::new(Loading::Idle),
+            edits: RwSignal::default(),
+            problem: RwSignal::new(refused),
+            announcement: RwSignal::new(String::new()),
+            log: NodeRef::new(),
+            composer: NodeRef::new(),
+            about: StoredValue::new(About { group, you: you.clone() }),
+            ask: StoredValue::new(None),
+        };
+        Self { link, actions: Actions::new(link), you, called, name, here, owned, form_key, longest, entered }
+    }
+
+    /// All of it.
+    pub fn whole(self) -> impl IntoView {
+        let Self { link, actions, you, called, name, here, owned, .. } = self.clone();
+        let is_past = link.state.with_untracked(RoomState::is_past);
+        let about = owned.map(|owned| (owned.topic, format!("{here}settings")));
+        let next = here.clone();
+        view! {
+            <TopBar title="Rooms".to_owned() back=true>
+                <h1 class="title" title=called.clone()>
+                    {called.clone()}
+                </h1>
+                {about.map(|(topic, settings)| view! { <AboutRoom topic settings /> })}
+                <SearchLink name=name.clone() />
+                <PeopleButton link />
+                <People link />
+                <Connection link />
+                <Me you called=link.called next />
+            </TopBar>
+            <main class="room">
+                <Reason link />
+                {self.log()}
+                // Where the page is alive there is a button above the list's end.
+                {is_past
+                    .then(|| {
+                        view! {
+                            <p class="archive">
+                                "These are earlier messages. " <a class="button" href=here>
+                                    "Go to the latest"
+                                </a>
+                            </p>
+                        }
+                    })}
+                <TypingLine link />
+                {self.composer()}
+                <ActionMenu actions />
+                <DeleteQuestion actions />
+                <Announced link />
+            </main>
         }
-    });
-    let reason = move || {
+    }
+
+    fn log(&self) -> impl IntoView + use<> {
+        view! { <Log link=self.link name=self.name.clone() here=self.here.clone() actions=self.actions /> }
+    }
+
+    fn composer(&self) -> impl IntoView + use<> {
+        let Self { link, actions, name, here, form_key, longest, entered, .. } = self.clone();
+        view! { <Composer link actions name here form_key longest entered /> }
+    }
+
+    /// What of it is made alive at once, one part after the other: first what is read and written, last what opens when it is asked for.
+    #[cfg(not(feature = "ssr"))]
+    pub fn parts(&self) -> Vec<Part> {
+        let Self { link, actions, you, .. } = self;
+        let (link, actions, me) = (*link, *actions, you.id.clone());
+        let (log, composer) = (self.clone(), self.clone());
+        vec![
+            Part::new(move |page| take_over(page, ".log", log.log())),
+            Part::new(move |page| take_over(page, ".composer", composer.composer())),
+            Part::new(move |page| {
+                take_over(page, ".people-button", view! { <PeopleButton link /> });
+                take_over(page, "#people", view! { <People link /> });
+            }),
+            Part::new(move |page| take_over_me(page, me, link.called)),
+            Part::new(move |page| {
+                take_over(page, ".connection", view! { <Connection link /> });
+                take_over(page, ".reason", view! { <Reason link /> });
+                take_over(page, ".typing", view! { <TypingLine link /> });
+                take_over(page, ".announced", view! { <Announced link /> });
+            }),
+            Part::new(move |page| {
+                take_over(page, ".actions", view! { <ActionMenu actions /> });
+                take_over(page, ".question", view! { <DeleteQuestion actions /> });
+            }),
+        ]
+    }
+}
+
+/// Why the server has closed the connection, where it has said so.
+#[component]
+fn Reason(link: RoomLink) -> impl IntoView {
+    let said = move || {
         link.status.with(|status| match status {
-            Status::Closed { reason: Some(reason) } if !reason.is_empty() => Some(reason.clone()),
-            _ => None,
+            Status::Closed { reason: Some(reason) } if !reason.is_empty() => {
+                words(&format!("The server has closed the connection: {reason}."))
+            }
+            _ => String::new(),
         })
     };
-    view! {
-        <TopBar title="Rooms".to_owned() back=true>
-            <h1 class="title" title=called.clone()>
-                {called.clone()}
-            </h1>
-            {about_room.map(|(topic, settings)| view! { <AboutRoom topic settings /> })}
-            <SearchLink name=title />
-            <People link me />
-            <Connection link />
-            <Me you called=link.called next />
-        </TopBar>
-        <main class="room" class:alive=live(move || actions.alive.get())>
-            {when(move || reason().is_some(), move || {
-                view! {
-                    <p
-                        class="reason"
-                        role="alert"
-                        inner_html=text(move || {
-                            words(&format!("The server has closed the connection: {}.", reason().unwrap_or_default()))
-                        })
-                    ></p>
-                }
-            })}
-            <Log link name=name.clone() here=here.clone() actions />
-            // Where the page is alive there is a button above the list's end.
-            {is_past
-                .then(|| {
-                    view! {
-                        <p class="archive">
-                            "These are earlier messages. " <a class="button" href=here.clone()>
-                                "Go to the latest"
-                            </a>
-                        </p>
-                    }
-                })}
-            <TypingLine link />
-            <Composer link actions name=name here form_key longest entered />
-            <ActionMenu actions />
-            <DeleteQuestion actions />
-            <div
-                class="visually-hidden"
-                role="status"
-                aria-live="polite"
-                inner_html=text(move || link.announcement.with(|text| words(text)))
-            ></div>
-        </main>
-    }
+    view! { <p class="reason" role="alert" inner_html=text(said)></p> }
+}
+
+/// What a screen reader is told of what comes.
+#[component]
+fn Announced(link: RoomLink) -> impl IntoView {
+    let told = move || link.announcement.with(|text| words(text));
+    view! { <div class="announced visually-hidden" role="status" aria-live="polite" inner_html=text(told)></div> }
 }
 
 /// What a room is about that somebody owns, and the way to its settings.

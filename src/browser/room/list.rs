@@ -14,7 +14,7 @@ use web_sys::Element;
 use crate::{
     app::{Markup, Reader, RoomLink, RoomState, RowKey, Status, Touched, message},
     browser::{
-        markup::{create, insert, merge},
+        markup::{arrange, create, merge, same},
         pause,
         scroll::{Scroll, hold},
         spawn, zone,
@@ -100,48 +100,33 @@ impl List {
         }
     }
 
-    /// Has the elements stand as the rows do. Mostly some come at the end or go at the beginning: the others are not looked at.
+    /// Has the elements stand as the rows do.
     fn arrange(&self, reader: &Reader, state: &RoomState) {
-        let (mut rows, wanted) = (self.rows.borrow_mut(), state.rows());
-        let head = rows.iter().zip(wanted).take_while(|(row, wanted)| row.key == wanted.key).count();
-        let ends = rows[head..].iter().rev().zip(wanted[head..].iter().rev());
-        let tail = ends.take_while(|(row, wanted)| row.key == wanted.key).count();
-        let end = rows.len() - tail;
-        let mut next = rows.get(end).map(|row| row.element.clone());
-        let (mut stay, gone): (Vec<_>, Vec<_>) = rows.drain(head..end).partition(|row| state.place(&row.key).is_some());
-        for row in gone {
-            row.element.remove();
-        }
+        let (before, wanted) = (self.rows.take(), state.rows());
+        let from = same(before.len(), wanted.len(), &|old, new| before[old].key == wanted[new].key);
         let mut new = Vec::new();
-        for place in (head..wanted.len() - tail).rev() {
-            let key = &wanted[place].key;
-            let row = match stay.iter().rposition(|row| row.key == *key) {
-                // It stands where it is to stand.
-                Some(at) if at + 1 == stay.len() => stay.remove(at),
-                Some(at) => {
-                    let row = stay.remove(at);
-                    insert(&self.element, &row.element, next.as_ref());
-                    row
-                }
-                None => {
-                    let markup = message(state, place, reader, false);
-                    let element = create(&markup);
-                    insert(&self.element, &element, next.as_ref());
-                    Shown { key: key.clone(), element, markup, unfolded: false }
-                }
-            };
-            next = Some(row.element.clone());
-            new.push(row);
-        }
-        new.reverse();
-        rows.splice(head..head, new);
+        arrange(&self.element, before.len(), &from, &|old| Some(before[old].element.clone()), &mut |place| {
+            let markup = message(state, place, reader, false);
+            let element = create(&markup);
+            new.push(Shown { key: wanted[place].key.clone(), element: element.clone(), markup, unfolded: false });
+            element
+        });
+        let mut before: Vec<_> = before.into_iter().map(Some).collect();
+        // The last was made first.
+        let row = |from: &Option<usize>| from.map_or_else(|| new.pop(), |old| before[old].take());
+        self.rows.replace(from.iter().filter_map(row).collect());
     }
 
-    /// The connection is in another state. Once there is one at all, every row is shown as this reader sees it, by their clock and with
-    /// buttons that are heard: those at the end first, and a few at a time. Later on only what waits for the connection says so.
+    /// The connection is in another state. Once there is one at all, the page says that it is alive, and every row is shown as this reader
+    /// sees it, by their clock and with buttons that are heard: those at the end first, and a few at a time. Later on only what waits for the
+    /// connection says so.
     pub(super) fn status_changed(self: &Rc<Self>) {
         let is_alive = self.link.status.with_untracked(|status| *status != Status::Rendered);
         let mut rows: Vec<_> = if is_alive && !self.is_alive.replace(true) {
+            if let Some(room) = self.element.closest(".room").ok().flatten() {
+                // It has a class attribute.
+                let _ = room.class_list().add_1("alive");
+            }
             self.rows.borrow().iter().map(|row| row.key.clone()).collect()
         } else {
             self.link.state.with_untracked(|state| state.unsent().map(|row| row.key.clone()).collect())
@@ -149,11 +134,11 @@ impl List {
         let list = Rc::clone(self);
         spawn(async move {
             while !rows.is_empty() {
+                pause().await;
                 let part = rows.split_off(rows.len().saturating_sub(PART));
                 list.scroll.remember();
                 list.show(&Touched { rows: part, ..Touched::default() });
                 list.scroll.restore();
-                pause().await;
             }
         });
     }
