@@ -45,23 +45,41 @@ fn the_checked_in_file_sets_every_key_to_its_default() {
     for key in known_keys() {
         assert!(loaded.origin(key).is_some(), "{key} is missing");
     }
-    for field in [
-        "#   name = ",
-        "#   token = ",
-        "#   groups = ",
-        "#   channels = ",
-        "match = ",
-        "history = ",
-        "guests = ",
-        "make = ",
-        "keep_messages = ",
-        "keep_days = ",
-        "event_type = ",
-        "text_key = ",
-        "group = ",
-        "protocols = ",
-    ] {
-        assert!(CHECKED_IN.lines().any(|line| line.starts_with(field)), "{field} is missing");
+    // Those of the rooms' rule, which is the default one: as it is printed it has every key, and the file has each with its default.
+    let printed = loaded.effective();
+    let (_, rule) = printed.split_once("[[rooms]]\n").unwrap();
+    for line in rule.lines().take_while(|line| !line.is_empty()) {
+        let key = line.split_once(" = ").unwrap().0;
+        assert!(CHECKED_IN.lines().any(|written| written.starts_with(&format!("{key} = "))), "{key} is missing");
+    }
+}
+
+/// The lines of the checked-in file that show the keys of a list's tables, as a table of these lines says.
+fn shown_table(header: &str, without: &[&str]) -> String {
+    let after = CHECKED_IN.lines().skip_while(|line| !line.contains(header)).skip_while(|line| !line.starts_with("#   "));
+    let lines = after.map_while(|line| line.strip_prefix("#   "));
+    let kept = lines.filter(|line| !without.iter().any(|key| line.starts_with(&format!("{key} = "))));
+    format!("{header}\n{}\n", kept.collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn the_checked_in_file_shows_every_key_of_tokens_and_sites_with_its_default() {
+    let secret = |table: String| table.replace("\"...\"", &format!("\"{}\"", "x".repeat(40)));
+    let tokens = secret(shown_table("[[tokens]]", &[]));
+    let least = "[[tokens]]\nname = \"cron\"\ntoken = \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"\n";
+    assert_eq!(settings(&tokens), settings(least), "\n{tokens}");
+    let all = secret(shown_table("[[accounts.jwt]]", &["key_file", "jwks_file"])).replace("RS256", "HS256");
+    let least =
+        secret(shown_table("[[accounts.jwt]]", &["key_file", "jwks_file", "name_claim", "handle_claim", "rooms_claim"]));
+    assert_eq!(settings(&all), settings(&least.replace("RS256", "HS256")), "\n{all}");
+    // A key that is unknown is told with all that there are.
+    for (header, all) in
+        [("[[tokens]]", shown_table("[[tokens]]", &[])), ("[[accounts.jwt]]", shown_table("[[accounts.jwt]]", &[]))]
+    {
+        let mistakes = load(&format!("{header}\ncolour = 1\n"), &[], &[]).err().unwrap();
+        let (_, keys) = mistakes.lines().find_map(|line| line.split_once(" has ")).unwrap();
+        let shown = all.lines().skip(1).map(|line| line.split_once(" = ").unwrap().0);
+        assert_eq!(keys.split(", ").collect::<Vec<_>>(), shown.collect::<Vec<_>>(), "{header}");
     }
 }
 

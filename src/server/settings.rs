@@ -13,7 +13,6 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     num::{NonZero, NonZeroU32, NonZeroUsize},
     path::PathBuf,
-    sync::Arc,
     time::Duration,
 };
 
@@ -25,31 +24,40 @@ mod hosts;
 mod jwt;
 mod keys;
 mod mistakes;
+mod patterns;
 mod room_events;
+mod rooms;
+mod secrets;
 mod show;
 mod sources;
-mod types;
+mod table;
+mod tokens;
 mod values;
+mod web;
+mod words;
 
 pub use django::{CookieName, DjangoDatabase, SessionEngine, SqlName};
 pub use hosts::{Login, RedisHost, RedisPlace, RedisServer, SentinelMaster};
 pub use jwt::{JwtAlgorithm, JwtKey, JwtKeys, JwtRule, read_key_file, read_key_set};
 pub use keys::known_keys;
-pub use mistakes::{Mistake, Mistakes, Place};
+pub use mistakes::{Invalid, Mistake, Mistakes, Place};
+pub use patterns::Pattern;
 pub use room_events::{EventType, GroupTemplate, RoomEvents, TextKey};
+pub use rooms::{Keep, RoomRule};
+pub use secrets::Secret;
 pub use sources::{ConfigFile, Flag, LOG_FORMAT_VARIABLE, LOG_VARIABLE, Loaded, Sources, TOKEN_VARIABLE};
-pub use types::{
-    AllowedHost, AllowedOrigin, Backend, Durability, History, HostName, Invalid, Makes, MetricsFor, Origin, Pattern,
-    ProgramName, ProxyNetwork, PushToken, Secret, SerializerFormat, SignUp, StoreUrl, SubProtocol, host_and_port,
-};
+pub use tokens::{ProgramName, PushToken, TokenRule};
+pub use web::{AllowedHost, AllowedOrigin, HostName, Origin, ProxyNetwork, SubProtocol, host_and_port};
+pub use words::{Backend, Durability, History, Makes, MetricsFor, SerializerFormat, SignUp, StoreUrl};
 
 use self::{
     django::{optional, optional_redis, optional_secret, secrets, shown_optional, shown_redis},
     keys::{
-        Form, HOUR, Key, MOST, PROXIES, TEXTS, YEAR, address, channel_capacity, folder, form, message_bytes, prefix, read,
+        Form, HOUR, Key, MOST, PROXIES, YEAR, address, channel_capacity, folder, form, message_bytes, prefix, read,
         redis_hosts, section, show, shown_capacities, shown_folder, shown_hosts,
     },
     show::{list, quoted},
+    values::TEXTS,
 };
 
 /// A message is never longer than this, whatever `limits.message_bytes` says: 64 MiB. One frame has to fit into memory.
@@ -192,67 +200,6 @@ section! {
     serializer_format, "serializer_format": SerializerFormat = SerializerFormat::Msgpack, text(str::parse);
     /// How many bytes stand before each message in a sorted set, 0 to 64; the same on every node. Only `channels_redis.core` reads it.
     random_prefix_length, "random_prefix_length": usize = 12, whole(0..=64);
-}
-
-/// One `[[rooms]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoomRule {
-    /// `match` in the file: which room names the rule is for.
-    pub matches: Pattern,
-    pub history: History,
-    /// Whether people who are not signed in may enter.
-    pub guests: bool,
-    /// Who makes such rooms, and owns them.
-    pub make: Makes,
-    /// `keep_messages` and `keep_days` in the file.
-    pub keep: Keep,
-    /// `event_type`, `text_key` and `group` in the file.
-    pub events: Arc<RoomEvents>,
-    /// The sub-protocols that plain clients may offer: one of them is taken up.
-    pub protocols: Vec<SubProtocol>,
-}
-
-/// The rule without `[[rooms]]`, and what a rule has that says nothing more than `match = "*"`.
-impl Default for RoomRule {
-    fn default() -> Self {
-        Self {
-            matches: Pattern::everything(),
-            history: History::Store,
-            guests: true,
-            make: Makes::Accounts,
-            keep: Keep::default(),
-            events: Arc::default(),
-            protocols: Vec::new(),
-        }
-    }
-}
-
-/// How much of a room's history is kept; without bounds all of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Keep {
-    /// So many of the newest messages.
-    pub messages: Option<u64>,
-    /// Messages for so many days.
-    pub days: Option<u32>,
-}
-
-impl Keep {
-    /// Whether anything is ever dropped.
-    pub fn is_bounded(self) -> bool {
-        self != Self::default()
-    }
-}
-
-/// One `[[tokens]]`: a program that may push.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenRule {
-    /// Who it speaks as.
-    pub name: ProgramName,
-    pub token: PushToken,
-    /// The groups that it may send to.
-    pub groups: Vec<Pattern>,
-    /// Whether it may send to single channels too.
-    pub channels: bool,
 }
 
 section! {

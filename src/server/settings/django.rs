@@ -5,12 +5,12 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use super::{
     RedisHost, Settings, hosts,
-    mistakes::{Mistake, Mistakes, Place},
+    mistakes::{Invalid, Mistake, Mistakes, Place},
+    secrets::{Secret, masked},
     show::quoted,
-    types::{Invalid, Secret, masked},
-    values::{Node, Raw},
+    values::{Node, Raw, TEXTS},
 };
-use crate::server::store::PostgresUrl;
+use crate::server::postgres_url::PostgresUrl;
 
 /// Where a project keeps its sessions: `SESSION_ENGINE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -167,7 +167,7 @@ pub(super) fn optional_secret(node: &Node) -> Result<Option<Secret>, Mistakes> {
 }
 
 pub(super) fn secrets(node: &Node) -> Result<Vec<Secret>, Mistakes> {
-    node.list(super::keys::TEXTS, |item| item.secret(str::parse))
+    node.list(TEXTS, |item| item.secret(str::parse))
 }
 
 /// A Redis server that may be left out; written like those of a channel layer.

@@ -4,10 +4,11 @@
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 use super::{
-    mistakes::Mistakes,
+    mistakes::{Invalid, Mistakes},
+    secrets::Secret,
     show::{list, quoted},
-    types::{Invalid, Secret, is_host, split_port},
     values::{Node, Raw},
+    web::{is_host, split_port},
 };
 use crate::server::percent::{percent_decode, percent_encode};
 

@@ -9,9 +9,9 @@ use jsonwebtoken::{
 };
 
 use super::{
-    mistakes::{Mistake, Mistakes},
-    show::{list, quoted},
-    types::Invalid,
+    mistakes::{Invalid, Mistakes},
+    show::{list, quoted, table},
+    table::{Table, distinct},
     values::Node,
 };
 
@@ -219,85 +219,60 @@ pub fn read_key_file(file: &std::path::Path) -> Result<String, String> {
 }
 
 pub(super) fn rules(node: &Node) -> Result<Vec<JwtRule>, Mistakes> {
-    let rules =
-        node.list("a list of tables, each begun with [[accounts.jwt]]", |item| Ok((item.place.clone(), rule(item)?)))?;
-    for (at, (place, rule)) in rules.iter().enumerate() {
-        if let Some(before) = rules[..at].iter().position(|(_, other)| other.issuer == rule.issuer) {
-            let says = format!(
-                "accounts.jwt[{at}] has the issuer of accounts.jwt[{before}]: give a site with several keys a jwks_file"
-            );
-            return Err(Mistake { place: place.clone(), says }.into());
-        }
-    }
-    Ok(rules.into_iter().map(|(_, rule)| rule).collect())
+    let says = |at, before| {
+        format!("accounts.jwt[{at}] has the issuer of accounts.jwt[{before}]: give a site with several keys a jwks_file")
+    };
+    let same = |one: &JwtRule, other: &JwtRule| one.issuer == other.issuer;
+    distinct(node, "a list of tables, each begun with [[accounts.jwt]]", rule, same, says)
 }
 
 fn rule(node: &Node) -> Result<JwtRule, Mistakes> {
-    const NAMES: [&str; 9] =
-        ["issuer", "audience", "algorithm", "key", "key_file", "jwks_file", "name_claim", "handle_claim", "rooms_claim"];
-    let fields = node
-        .fields(r#"a table, like { issuer = "https://example.org", audience = "confab", algorithm = "HS256", key = "..." }"#)?;
-    let mut mistakes = Mistakes::default();
-    let (mut issuer, mut audience, mut algorithm) = (None, None, None);
-    let [mut name_claim, mut handle_claim, mut rooms_claim] = ["name", "preferred_username", "rooms"].map(str::to_owned);
-    let (mut key, mut file, mut set) = (None, None, None);
-    for (name, field) in fields {
-        match name.as_str() {
-            "issuer" => issuer = mistakes.keep(field.parsed(word)),
-            "audience" => audience = mistakes.keep(field.parsed(word)),
-            "algorithm" => algorithm = mistakes.keep(field.parsed(str::parse)),
-            "name_claim" => name_claim = mistakes.keep(field.parsed(word)).unwrap_or(name_claim),
-            "handle_claim" => handle_claim = mistakes.keep(field.parsed(word)).unwrap_or(handle_claim),
-            "rooms_claim" => rooms_claim = mistakes.keep(field.parsed(word)).unwrap_or(rooms_claim),
-            // What they may be depends on the algorithm, which may stand after them.
-            "key" => key = Some(field),
-            "key_file" => file = Some(field),
-            "jwks_file" => set = Some(field),
-            _ => {
-                let siblings = NAMES.map(|name| format!("{}.{name}", node.path));
-                mistakes.add(field.unknown(&node.path, &NAMES, siblings.iter().map(String::as_str)));
-            }
-        }
+    let needed = r#"a table, like { issuer = "https://example.org", audience = "confab", algorithm = "HS256", key = "..." }"#;
+    let mut table = Table::of(node, needed)?;
+    let issuer = table.need(
+        "issuer",
+        r#"needs an issuer, the iss of the site's tokens, like issuer = "https://example.org""#,
+        |field| field.parsed(word),
+    );
+    let audience = table.need(
+        "audience",
+        r#"needs an audience, what the site writes into aud for this server, like audience = "confab""#,
+        |field| field.parsed(word),
+    );
+    let algorithm = table.read("algorithm", |field| field.parsed(str::parse));
+    let keys = keys(&mut table, algorithm);
+    let mut claim = |key, usual: &str| table.read(key, |field| field.parsed(word)).unwrap_or_else(|| usual.to_owned());
+    let name_claim = claim("name_claim", "name");
+    let handle_claim = claim("handle_claim", "preferred_username");
+    let rooms_claim = claim("rooms_claim", "rooms");
+    let rule = |((issuer, audience), keys)| JwtRule { issuer, audience, keys, name_claim, handle_claim, rooms_claim };
+    table.end(issuer.zip(audience).zip(keys).map(rule))
+}
+
+/// Where a site's keys are: in one of three places, of which all but the last need the algorithm. Each is asked for, so that it is known.
+fn keys(table: &mut Table<'_>, algorithm: Option<JwtAlgorithm>) -> Option<JwtKeys> {
+    let is_one = ["key", "key_file", "jwks_file"].into_iter().filter(|key| table.has(key)).count() == 1;
+    let algorithm = algorithm.filter(|_| is_one);
+    let key = table.read("key", |field| {
+        let read = |algorithm| field.secret(|text| JwtKey::of_text(algorithm, text)).map(JwtKeys::One);
+        algorithm.map(read).transpose()
+    });
+    let file = table.read("key_file", |field| {
+        let of_text = |algorithm, text: &str| JwtKey::of_text(algorithm, text.trim_end_matches(['\r', '\n']));
+        let read = |algorithm| in_file(field, |text| of_text(algorithm, text)).map(|(file, key)| JwtKeys::File(file, key));
+        algorithm.map(read).transpose()
+    });
+    let set = table.read("jwks_file", |field| {
+        let read = || in_file(field, read_key_set).map(|(file, keys)| JwtKeys::Set(file, keys));
+        is_one.then(read).transpose()
+    });
+    match (is_one, table.has("jwks_file"), table.has("algorithm")) {
+        (false, ..) => table.wrong("needs one of key, key_file and jwks_file"),
+        (true, false, false) => table.wrong(r#"needs the algorithm of its key: "HS256", "RS256" or "EdDSA""#),
+        (true, true, true) => table.wrong("has a jwks_file, whose keys say their algorithm: leave algorithm out"),
+        (true, true, false) | (true, false, true) => {}
     }
-    let named = |key: &str| fields.iter().any(|(name, _)| name == key);
-    for (key, needed) in [
-        ("issuer", r#"needs an issuer, the iss of the site's tokens, like issuer = "https://example.org""#),
-        ("audience", r#"needs an audience, what the site writes into aud for this server, like audience = "confab""#),
-    ] {
-        if !named(key) {
-            mistakes.add(node.mistake(needed));
-        }
-    }
-    let keys = match (key, file, set) {
-        (Some(_), None, None) | (None, Some(_), None) if !named("algorithm") => {
-            mistakes.add(node.mistake(r#"needs the algorithm of its key: "HS256", "RS256" or "EdDSA""#));
-            None
-        }
-        (Some(field), None, None) => algorithm.and_then(|algorithm| {
-            let key = field.secret(|text| JwtKey::of_text(algorithm, text));
-            mistakes.keep(key).map(JwtKeys::One)
-        }),
-        (None, Some(field), None) => algorithm.and_then(|algorithm| {
-            let key = in_file(field, |text| JwtKey::of_text(algorithm, text.trim_end_matches(['\r', '\n'])));
-            mistakes.keep(key).map(|(file, key)| JwtKeys::File(file, key))
-        }),
-        (None, None, Some(field)) => {
-            if named("algorithm") {
-                mistakes.add(node.mistake("has a jwks_file, whose keys say their algorithm: leave algorithm out"));
-            }
-            mistakes.keep(in_file(field, read_key_set)).map(|(file, keys)| JwtKeys::Set(file, keys))
-        }
-        _ => {
-            mistakes.add(node.mistake("needs one of key, key_file and jwks_file"));
-            None
-        }
-    };
-    match (issuer, audience, keys) {
-        (Some(issuer), Some(audience), Some(keys)) => {
-            mistakes.or(JwtRule { issuer, audience, keys, name_claim, handle_claim, rooms_claim })
-        }
-        _ => Err(mistakes),
-    }
+    [key, file, set].into_iter().flatten().flatten().next()
 }
 
 /// What a file has, whose path is a value. Mistakes show the path and nothing of what is in it.
@@ -320,15 +295,13 @@ pub(super) fn shown(rules: &[JwtRule]) -> String {
     }
     let rule = |JwtRule { issuer, audience, keys, name_claim, handle_claim, rooms_claim }: &JwtRule| {
         let keys = match keys {
-            JwtKeys::One(key) => format!("algorithm = {}, key = \"***\"", quoted(key.algorithm)),
-            JwtKeys::File(file, key) => format!("algorithm = {}, key_file = {}", quoted(key.algorithm), quoted(file.display())),
-            JwtKeys::Set(file, _) => format!("jwks_file = {}", quoted(file.display())),
+            JwtKeys::One(key) => vec![("algorithm", quoted(key.algorithm)), ("key", quoted("***"))],
+            JwtKeys::File(file, key) => vec![("algorithm", quoted(key.algorithm)), ("key_file", quoted(file.display()))],
+            JwtKeys::Set(file, _) => vec![("jwks_file", quoted(file.display()))],
         };
-        let [issuer, audience] = [issuer, audience].map(quoted);
-        let [name, handle, rooms] = [name_claim, handle_claim, rooms_claim].map(quoted);
-        format!(
-            "{{ issuer = {issuer}, audience = {audience}, {keys}, name_claim = {name}, handle_claim = {handle}, rooms_claim = {rooms} }}"
-        )
+        let claims = [("name_claim", name_claim), ("handle_claim", handle_claim), ("rooms_claim", rooms_claim)];
+        let all = [("issuer", quoted(issuer)), ("audience", quoted(audience))].into_iter().chain(keys);
+        table(all.chain(claims.map(|(key, claim)| (key, quoted(claim)))))
     };
     list(rules.iter().map(rule))
 }

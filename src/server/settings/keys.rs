@@ -4,16 +4,16 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use super::{
-    AccountSettings, DjangoSettings, GroupTemplate, LARGEST_MESSAGE, LayerSettings, Limits, Pattern, RedisHost, RoomEvents,
-    RoomRule, ServerSettings, Settings, StoreSettings, TokenRule, hosts, jwt,
-    mistakes::{Mistake, Mistakes},
-    room_events,
-    show::{list, quoted, rooms, table, tokens},
-    types::Invalid,
+    AccountSettings, DjangoSettings, LARGEST_MESSAGE, LayerSettings, Limits, RedisHost, ServerSettings, Settings,
+    StoreSettings, hosts, jwt,
+    mistakes::{Invalid, Mistakes},
+    patterns::Pattern,
+    rooms,
+    show::{list, quoted, table},
+    tokens,
     values::Node,
 };
 
@@ -178,8 +178,18 @@ pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
         show: |settings| jwt::shown(&settings.jwt),
     }];
     const LISTS: &[Key] = &[
-        Key { path: "rooms", form: Form::Json, set: |s, n| room_rules(n).map(|v| s.rooms = v), show: |s| rooms(&s.rooms) },
-        Key { path: "tokens", form: Form::Json, set: |s, n| token_rules(n).map(|v| s.tokens = v), show: |s| tokens(&s.tokens) },
+        Key {
+            path: "rooms",
+            form: Form::Json,
+            set: |s, n| rooms::rules(n).map(|v| s.rooms = v),
+            show: |s| rooms::shown(&s.rooms),
+        },
+        Key {
+            path: "tokens",
+            form: Form::Json,
+            set: |s, n| tokens::rules(n).map(|v| s.tokens = v),
+            show: |s| tokens::shown(&s.tokens),
+        },
     ];
     [
         ServerSettings::KEYS,
@@ -196,7 +206,6 @@ pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
 }
 
 pub(super) const PROXIES: &str = r#"a list of addresses, like ["127.0.0.1", "10.0.0.0/8"]"#;
-pub(super) const TEXTS: &str = r#"a list of texts, like ["...", "..."]"#;
 pub(super) const HOSTS: &str = r#"a list, like ["redis://127.0.0.1:6379/0"]"#;
 
 /// Every key that can be set, `server.listen` and so on; those of a rule for rooms are under `rooms`, those of a token
@@ -243,10 +252,6 @@ pub(super) fn prefix(text: &str) -> Result<String, Invalid> {
     good.then(|| text.to_owned()).ok_or(Invalid("1 to 64 ASCII letters without spaces are needed"))
 }
 
-fn at_least_one<T>(node: &Node, list: Vec<T>) -> Result<Vec<T>, Mistakes> {
-    if list.is_empty() { Err(node.mistake("cannot be empty: at least one is needed")) } else { Ok(list) }
-}
-
 /// How long the longest message may be: without a limit as long as any.
 pub(super) fn message_bytes(node: &Node) -> Result<usize, Mistakes> {
     node.limit(LARGEST_MESSAGE as u64).map(|most| if most == 0 { LARGEST_MESSAGE } else { most })
@@ -265,7 +270,7 @@ pub(super) fn shown_capacities(capacities: &[(Pattern, usize)]) -> String {
 }
 
 pub(super) fn redis_hosts(node: &Node) -> Result<Vec<RedisHost>, Mistakes> {
-    at_least_one(node, node.list(HOSTS, hosts::read)?)
+    node.at_least_one(node.list(HOSTS, hosts::read)?)
 }
 
 pub(super) fn channel_capacity(node: &Node) -> Result<Vec<(Pattern, usize)>, Mistakes> {
@@ -277,117 +282,4 @@ pub(super) fn channel_capacity(node: &Node) -> Result<Vec<(Pattern, usize)>, Mis
         capacities.extend(pattern.zip(capacity));
     }
     mistakes.or(capacities)
-}
-
-fn room_rules(node: &Node) -> Result<Vec<RoomRule>, Mistakes> {
-    let rules = node.list("a list of tables, each begun with [[rooms]]", |item| Ok((item.place.clone(), room_rule(item)?)))?;
-    let rules = at_least_one(node, rules)?;
-    if let Some(all) = rules.iter().position(|(_, rule)| rule.matches.matches_everything())
-        && all + 1 < rules.len()
-    {
-        let says = format!("rooms[{all}] matches every room, so the rules after it are never used: put it last");
-        return Err(Mistake { place: rules[all].0.clone(), says }.into());
-    }
-    let (places, rules): (Vec<_>, Vec<_>) = rules.into_iter().unzip();
-    if let Some((one, other)) = room_events::collision(&rules) {
-        let says = format!(
-            "rooms[{other}] may give a room the group of another room, of rooms[{one}], and each would hear the other: give both the same group, or one of them a dot, which no room's name has"
-        );
-        return Err(Mistake { place: places[other].clone(), says }.into());
-    }
-    Ok(rules)
-}
-
-/// The largest bounds that make sense: more than any room has, and a thousand years.
-const MOST_KEPT: u64 = 1_000_000_000_000;
-const MOST_DAYS: u64 = 365_250;
-
-fn room_rule(node: &Node) -> Result<RoomRule, Mistakes> {
-    const NAMES: [&str; 10] =
-        ["match", "history", "guests", "make", "keep_messages", "keep_days", "event_type", "text_key", "group", "protocols"];
-    let fields = node.fields(r#"a table, like { match = "*", history = "store", guests = true }"#)?;
-    let mut mistakes = Mistakes::default();
-    let RoomRule { history: mut kept, mut guests, mut make, mut keep, .. } = RoomRule::default();
-    let RoomEvents { mut event_type, mut text_key, .. } = RoomEvents::default();
-    let (mut matches, mut protocols) = (None, Vec::new());
-    for (name, field) in fields {
-        match name.as_str() {
-            "match" => matches = mistakes.keep(field.parsed(Pattern::for_rooms)),
-            "history" => kept = mistakes.keep(field.parsed(str::parse)).unwrap_or(kept),
-            "guests" => guests = mistakes.keep(field.truth()).unwrap_or(guests),
-            "make" => make = mistakes.keep(field.parsed(str::parse)).unwrap_or(make),
-            "keep_messages" => keep.messages = mistakes.keep(field.limit(MOST_KEPT)).filter(|most| *most > 0),
-            "keep_days" => keep.days = mistakes.keep(field.limit(MOST_DAYS)).filter(|days| *days > 0),
-            "event_type" => event_type = mistakes.keep(field.parsed(str::parse)).unwrap_or(event_type),
-            "text_key" => text_key = mistakes.keep(field.parsed(str::parse)).unwrap_or(text_key),
-            "protocols" => {
-                let names = field.list(TEXTS, |item| item.parsed(str::parse));
-                protocols = mistakes.keep(names).unwrap_or_default();
-            }
-            // What it may be depends on the pattern, which may stand after it.
-            "group" => {}
-            _ => {
-                let siblings = NAMES.map(|name| format!("{}.{name}", node.path));
-                mistakes.add(field.unknown(&node.path, &NAMES, siblings.iter().map(String::as_str)));
-            }
-        }
-    }
-    let named = |key: &str| fields.iter().find(|(name, _)| name == key).map(|(_, field)| field);
-    if named("match").is_none() {
-        mistakes.add(node.mistake(r#"needs a match, the pattern of the rooms it is for, like match = "*""#));
-    }
-    let Some(matches) = matches else { return Err(mistakes) };
-    let group = named("group").map(|field| field.parsed(|text| GroupTemplate::new(text, &matches)));
-    let group = group.and_then(|group| mistakes.keep(group)).unwrap_or_default();
-    let events = Arc::new(RoomEvents { event_type, text_key, group });
-    mistakes.or(RoomRule { matches, history: kept, guests, make, keep, events, protocols })
-}
-
-fn token_rules(node: &Node) -> Result<Vec<TokenRule>, Mistakes> {
-    let rules =
-        node.list("a list of tables, each begun with [[tokens]]", |item| Ok((item.place.clone(), token_rule(item)?)))?;
-    for (at, (place, rule)) in rules.iter().enumerate() {
-        if let Some(before) = rules[..at].iter().position(|(_, other)| other.token == rule.token) {
-            let says = format!("tokens[{at}] has the token of tokens[{before}]: give each its own");
-            return Err(Mistake { place: place.clone(), says }.into());
-        }
-    }
-    Ok(rules.into_iter().map(|(_, rule)| rule).collect())
-}
-
-fn token_rule(node: &Node) -> Result<TokenRule, Mistakes> {
-    const NAMES: [&str; 4] = ["name", "token", "groups", "channels"];
-    let fields = node.fields(r#"a table, like { name = "cron", token = "...", groups = ["*"], channels = false }"#)?;
-    let mut mistakes = Mistakes::default();
-    let (mut name, mut token, mut groups, mut channels) = (None, None, vec![Pattern::everything()], false);
-    for (key, field) in fields {
-        match key.as_str() {
-            "name" => name = mistakes.keep(field.parsed(str::parse)),
-            "token" => token = mistakes.keep(field.secret(str::parse)),
-            "groups" => {
-                let patterns = field.list(TEXTS, |item| item.parsed(Pattern::for_rooms));
-                groups = mistakes.keep(patterns).unwrap_or(groups);
-            }
-            "channels" => channels = mistakes.keep(field.truth()).unwrap_or(channels),
-            _ => {
-                let siblings = NAMES.map(|name| format!("{}.{name}", node.path));
-                mistakes.add(field.unknown(&node.path, &NAMES, siblings.iter().map(String::as_str)));
-            }
-        }
-    }
-    for (key, needed) in [
-        ("name", r#"needs a name, who the program speaks as, like name = "cron""#),
-        ("token", "needs a token, the secret that the program sends"),
-    ] {
-        if !fields.iter().any(|(name, _)| name == key) {
-            mistakes.add(node.mistake(needed));
-        }
-    }
-    if groups.is_empty() && !channels {
-        mistakes.add(node.mistake(r#"may send nowhere: it needs groups, like groups = ["*"], or channels = true"#));
-    }
-    match name.zip(token) {
-        Some((name, token)) => mistakes.or(TokenRule { name, token, groups, channels }),
-        None => Err(mistakes),
-    }
 }

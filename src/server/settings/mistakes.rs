@@ -4,6 +4,11 @@ use std::{fmt, sync::Arc};
 
 use strsim::levenshtein;
 
+/// Why a text was refused: what is needed instead, to be read after `cannot be "...": `.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub &'static str);
+
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {

@@ -3,10 +3,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{
-    RoomRule,
-    types::{Invalid, Pattern},
-};
+use super::{mistakes::Invalid, patterns::Pattern};
 
 /// The longest name of a group of the layer, in characters.
 const LONGEST_GROUP: usize = 99;
@@ -188,34 +185,34 @@ impl fmt::Display for GroupTemplate {
     }
 }
 
+/// A rule: which rooms it is for, and which groups carry them.
+type Carried<'r> = (&'r Pattern, &'r GroupTemplate);
+
 /// Two rules that may give two different rooms the same group, the first one first.
 ///
 /// Rules with the same template never do. A rule for one room is looked at exactly: its group must not be that of another
 /// room, by the rule that holds for that one. Of rules with patterns the groups must not overlap at all, whichever rooms an
 /// earlier rule takes away from them.
-pub(super) fn collision(rules: &[RoomRule]) -> Option<(usize, usize)> {
+pub(super) fn collision(rules: &[Carried<'_>]) -> Option<(usize, usize)> {
     let pairs = (0..rules.len()).flat_map(|other| (0..other).map(move |one| (one, other)));
     pairs.into_iter().find(|(one, other)| collide(rules, *one, *other))
 }
 
-fn collide(rules: &[RoomRule], one: usize, other: usize) -> bool {
-    let holds = |rule: usize, room: &str| rules.iter().position(|first| first.matches.matches(room)) == Some(rule);
-    let template = |rule: usize| &rules[rule].events.group;
-    match (rules[one].matches.only(), rules[other].matches.only()) {
+fn collide(rules: &[Carried<'_>], one: usize, other: usize) -> bool {
+    let holds = |rule: usize, room: &str| rules.iter().position(|(rooms, _)| rooms.matches(room)) == Some(rule);
+    let template = |rule: usize| rules[rule].1;
+    match (rules[one].0.only(), rules[other].0.only()) {
         (Some(a), Some(b)) => a != b && template(one).group_of(a) == template(other).group_of(b),
         (Some(a), None) => holds(one, a) && takes(rules, other, &template(one).group_of(a), a),
         (None, Some(b)) => holds(other, b) && takes(rules, one, &template(other).group_of(b), b),
-        (None, None) => template(one) != template(other) && overlap(&rules[one], &rules[other]),
+        (None, None) => template(one) != template(other) && overlap(rules[one], rules[other]),
     }
 }
 
 /// Whether a rule holds for a room besides `room` that has this group.
-fn takes(rules: &[RoomRule], rule: usize, group: &str, room: &str) -> bool {
-    rules[rule]
-        .events
-        .group
-        .room_of(group)
-        .is_some_and(|taken| taken != room && rules.iter().position(|first| first.matches.matches(taken)) == Some(rule))
+fn takes(rules: &[Carried<'_>], rule: usize, group: &str, room: &str) -> bool {
+    let holds = |room: &str| rules.iter().position(|(rooms, _)| rooms.matches(room)) == Some(rule);
+    rules[rule].1.room_of(group).is_some_and(|taken| taken != room && holds(taken))
 }
 
 /// A letter of a group's name, as a template and a pattern leave it open.
@@ -227,9 +224,9 @@ enum Letter {
     Star,
 }
 
-fn letters(rule: &RoomRule) -> Vec<Letter> {
-    let GroupTemplate { before, after } = &rule.events.group;
-    let pattern = rule.matches.to_string();
+fn letters((rooms, template): Carried<'_>) -> Vec<Letter> {
+    let GroupTemplate { before, after } = template;
+    let pattern = rooms.to_string();
     let open = pattern.bytes().map(|letter| match letter {
         b'*' => Letter::Star,
         b'?' => Letter::Any,
@@ -240,7 +237,7 @@ fn letters(rule: &RoomRule) -> Vec<Letter> {
 }
 
 /// Whether there is a name that both rules may give a group.
-fn overlap(one: &RoomRule, other: &RoomRule) -> bool {
+fn overlap(one: Carried<'_>, other: Carried<'_>) -> bool {
     let (one, other) = (letters(one), letters(other));
     // For each place in `other`, from the end on: whether the rest of `one` and the rest of `other` have a name in common.
     let mut rests = vec![false; other.len() + 1];
@@ -271,14 +268,12 @@ fn is_in_rooms(letter: Letter) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
-    fn rule(pattern: &str, group: &str) -> RoomRule {
-        let matches = Pattern::for_rooms(pattern).unwrap();
-        let group = GroupTemplate::new(group, &matches).unwrap();
-        RoomRule { matches, events: Arc::new(RoomEvents { group, ..RoomEvents::default() }), ..RoomRule::default() }
+    fn rule(pattern: &str, group: &str) -> (Pattern, GroupTemplate) {
+        let rooms = Pattern::for_rooms(pattern).unwrap();
+        let group = GroupTemplate::new(group, &rooms).unwrap();
+        (rooms, group)
     }
 
     #[test]
@@ -362,6 +357,7 @@ mod tests {
             (&[("a*", "{group}-b"), ("*c", "a-{group}")], None),
         ] {
             let rules: Vec<_> = rules.iter().map(|(pattern, group)| rule(pattern, group)).collect();
+            let rules: Vec<_> = rules.iter().map(|(rooms, group)| (rooms, group)).collect();
             assert_eq!(collision(&rules), expected, "{rules:?}");
         }
     }

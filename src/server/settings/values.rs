@@ -9,8 +9,11 @@ use toml::{
 
 use super::{
     mistakes::{Mistake, Mistakes, Place, nearest, printable},
-    types::masked,
+    secrets::masked,
 };
+
+/// What a list of texts is like.
+pub(super) const TEXTS: &str = r#"a list of texts, like ["...", "..."]"#;
 
 /// How much of a wrong value is shown.
 const LONGEST_SHOWN: usize = 80;
@@ -151,6 +154,11 @@ impl Node {
     /// The fields of a table.
     pub(super) fn fields(&self, needed: &str) -> Result<&[(String, Node)], Mistakes> {
         if let Raw::Table(fields) = &self.raw { Ok(fields) } else { Err(self.must_be(needed)) }
+    }
+
+    /// What was read of a list, if it is something.
+    pub(super) fn at_least_one<T>(&self, list: Vec<T>) -> Result<Vec<T>, Mistakes> {
+        if list.is_empty() { Err(self.mistake("cannot be empty: at least one is needed")) } else { Ok(list) }
     }
 
     /// A list, each element read by `read`, with the mistakes of all elements.
