@@ -42,9 +42,10 @@ use super::{
     quota::{Payer, Weight},
     scope::Refuse,
     services::{Connections, Entry, Named, NamedTopic, Place, Services},
+    session::Session,
     settings::HostName,
     telemetry::Refused,
-    transports::{self, Consumer, Plain, TooMany, V1},
+    transports::{self, Consumer, Plain, TooMany},
     visitors::Visitor,
     websocket::{Backlog, Counters, Handshake, is_upgrade},
     who::{Asks, Route, Who, mount},
@@ -246,7 +247,7 @@ async fn upgrade(services: &Arc<Services>, who: &Who, topic: Option<Topic>, mut 
     // As everywhere, what comes from the server's own machine has no bound as one address.
     let backlog = visitor.paying().map(|_| Arc::clone(&kept.1.backlog));
     let accepted = if is_v1 {
-        V1::connect(scope).await.map(|consumer| accept(services, consumer, protocol, handshake, upgrade, backlog, kept))
+        Session::connect(scope).await.map(|consumer| accept(services, consumer, protocol, handshake, upgrade, backlog, kept))
     } else {
         Plain::connect(scope).await.map(|consumer| accept(services, consumer, protocol, handshake, upgrade, backlog, kept))
     };

@@ -5,9 +5,9 @@ use confab::{
         rooms::may_change,
         search::Query,
         settings::{History, Settings},
-        store::{Alteration, Durability, Log as _, NewChange, NewMessage, Search as _, SqliteStore, Within},
+        store::{Durability, Log as _, NewChange, NewMessage, Search as _, SqliteStore, Within},
     },
-    wire::{MessageId, Offset, Person, Timestamp},
+    wire::{Change, MessageId, Offset, Person, Timestamp},
 };
 use serde_json::Value;
 
@@ -78,8 +78,8 @@ async fn edited_for_ever(folder: &std::path::Path, times: u64) -> String {
     let first = say("k1", "first").await;
     let edit = |number: u64| {
         let id = MessageId { epoch: first.epoch.clone(), offset: Offset(1) };
-        let (alteration, at) = (Alteration::Edit(format!("edit {number}")), Timestamp::from_millis(0));
-        NewChange { group: group.clone(), id, from: ann(), alteration, at, rule: may_change }
+        let change = Change::Edit { id, text: format!("edit {number}"), at: Timestamp::from_millis(0) };
+        NewChange { group: group.clone(), change, from: ann(), at: Timestamp::from_millis(0), rule: may_change }
     };
     // At once, and so in any order; then the last.
     futures_util::future::try_join_all((1..times).map(|number| store.change(edit(number)))).await.expect("changed");

@@ -5,9 +5,11 @@ use std::{pin::pin, sync::Arc};
 use confab::{
     server::{
         rooms::may_change,
-        store::{Alteration, Appended, ChangeError, Entry, Log, NewChange, Refused, Slice, What, bytes_as_sent},
+        store::{Appended, ChangeError, Entry, Log, NewChange, Refused, Slice, What, bytes_as_sent},
     },
-    wire::{Change, Content, MOST_KINDS, MOST_KINDS_OF_ONE, MessageId, Offset, Person, Position, REACTION_SAMPLE, Timestamp},
+    wire::{
+        Act, Change, Content, MOST_KINDS, MOST_KINDS_OF_ONE, MessageId, Offset, Person, Position, REACTION_SAMPLE, Timestamp,
+    },
 };
 use futures_util::poll;
 use tokio::task::JoinSet;
@@ -18,18 +20,24 @@ fn person(id: &str) -> Person {
     Person { id: id.to_owned(), name: id.to_uppercase(), handle: None }
 }
 
-/// A change by somebody; the authors of messages are `ann`.
-pub(crate) fn change(id: &MessageId, by: &str, alteration: Alteration) -> NewChange {
+/// What somebody does to a message of the lobby.
+pub(crate) fn change(from: Person, act: &Act) -> NewChange {
     let at = Timestamp::from_millis(1_795_176_001_000);
-    NewChange { group: group("lobby"), id: id.clone(), from: person(by), alteration, at, rule: may_change }
+    let change = act.change(&from, at).expect("it changes something");
+    NewChange { group: group("lobby"), change, from, at, rule: may_change }
 }
 
-pub(crate) fn edit(text: &str) -> Alteration {
-    Alteration::Edit(text.to_owned())
+/// The authors of messages are `ann`.
+pub(crate) fn edit(message: &MessageId, by: &str, text: &str) -> NewChange {
+    change(person(by), &Act::Edit { message: message.clone(), text: text.to_owned() })
 }
 
-fn react(emoji: &str, on: bool) -> Alteration {
-    Alteration::React { emoji: emoji.parse().expect("an emoji"), on }
+pub(crate) fn delete(message: &MessageId, by: &str) -> NewChange {
+    change(person(by), &Act::Delete { message: message.clone() })
+}
+
+pub(crate) fn react(message: &MessageId, by: &str, emoji: &str, on: bool) -> NewChange {
+    change(person(by), &Act::React { message: message.clone(), emoji: emoji.parse().expect("an emoji"), on })
 }
 
 pub(crate) fn id(Position { epoch, offset }: &Position) -> MessageId {
@@ -69,9 +77,9 @@ pub(crate) async fn a_change_is_an_entry_of_the_stream_and_its_message_is_as_it_
     let reader = acknowledge_all(opened.commits);
     let first = say(&opened.store, "first").await;
     say(&opened.store, "second").await;
-    let edited = changed(&opened.store, change(&first, "ann", edit("First!"))).await;
+    let edited = changed(&opened.store, edit(&first, "ann", "First!")).await;
     assert_eq!((edited.position.offset, edited.fresh), (Offset(3), true));
-    let reacted = changed(&opened.store, change(&first, "bob", react("👍", true))).await;
+    let reacted = changed(&opened.store, react(&first, "bob", "👍", true)).await;
     assert_eq!(reacted.position, Position { epoch: first.epoch.clone(), offset: Offset(4) });
     say(&opened.store, "third").await;
     let page = read(&opened.store, "lobby", Slice::Latest, 10).await;
@@ -95,8 +103,8 @@ pub(crate) async fn a_change_is_an_entry_of_the_stream_and_its_message_is_as_it_
 pub(crate) async fn only_the_author_edits_and_deletes(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let first = say(&opened.store, "first").await;
-    for alteration in [edit("mine"), Alteration::Delete] {
-        assert_eq!(refused(&opened.store, change(&first, "bob", alteration)).await, Refused::NotYours);
+    for change in [edit(&first, "bob", "mine"), delete(&first, "bob")] {
+        assert_eq!(refused(&opened.store, change).await, Refused::NotYours);
     }
     assert_eq!(messages(&opened.store).await, [Content::new("first")]);
     assert_eq!(whole(&opened.store, "lobby").await.head.offset, Offset(1), "what is refused takes no offset");
@@ -105,16 +113,16 @@ pub(crate) async fn only_the_author_edits_and_deletes(opened: Opened<impl Log>) 
 pub(crate) async fn what_is_deleted_is_gone_from_all_that_is_read(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let first = say(&opened.store, "first").await;
-    changed(&opened.store, change(&first, "ann", edit("a secret"))).await;
-    changed(&opened.store, change(&first, "bob", react("👍", true))).await;
-    changed(&opened.store, change(&first, "ann", Alteration::Delete)).await;
+    changed(&opened.store, edit(&first, "ann", "a secret")).await;
+    changed(&opened.store, react(&first, "bob", "👍", true)).await;
+    changed(&opened.store, delete(&first, "ann")).await;
     let gone = Content { deleted: true, changed: Some(Offset(4)), ..Content::default() };
     assert_eq!(messages(&opened.store).await, [gone]);
     let all = entries(&opened.store, 0).await;
     assert!(!format!("{all:?}").contains("secret"), "{all:?}");
     assert_eq!(all[1].what, What::Change(Change::Delete { id: first.clone() }), "the edit is a deletion already");
-    for alteration in [edit("back"), react("👍", true), react("👍", false)] {
-        assert_eq!(refused(&opened.store, change(&first, "ann", alteration)).await, Refused::NotFound);
+    for change in [edit(&first, "ann", "back"), react(&first, "ann", "👍", true), react(&first, "ann", "👍", false)] {
+        assert_eq!(refused(&opened.store, change).await, Refused::NotFound);
     }
     // Its key is still taken: whoever sends it again has not said it anew.
     assert!(!append(&opened.store, message("lobby", "first", "first")).await.fresh);
@@ -123,13 +131,14 @@ pub(crate) async fn what_is_deleted_is_gone_from_all_that_is_read(opened: Opened
 pub(crate) async fn a_repeated_change_changes_nothing(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let first = say(&opened.store, "first").await;
-    let none = changed(&opened.store, change(&first, "ann", edit("first"))).await;
+    let none = changed(&opened.store, edit(&first, "ann", "first")).await;
     assert_eq!((none.position.offset, none.fresh), (Offset(1), false), "it says so from the first");
-    for (alteration, offset) in [(edit("again"), 2), (react("👍", true), 3), (react("👍", false), 4), (Alteration::Delete, 5)]
+    let react = |on| react(&first, "ann", "👍", on);
+    for (change, offset) in [(edit(&first, "ann", "again"), 2), (react(true), 3), (react(false), 4), (delete(&first, "ann"), 5)]
     {
         for fresh in [true, false] {
-            let appended = changed(&opened.store, change(&first, "ann", alteration.clone())).await;
-            assert_eq!((appended.position.offset.0, appended.fresh), (offset, fresh), "{alteration:?}");
+            let appended = changed(&opened.store, change.clone()).await;
+            assert_eq!((appended.position.offset.0, appended.fresh), (offset, fresh), "{change:?}");
         }
     }
     assert_eq!(entries(&opened.store, 0).await.len(), 5);
@@ -148,15 +157,15 @@ pub(crate) async fn any_number_of_people_react_and_each_is_counted_once(opened: 
     let store = &opened.store;
     let first = say(store, "first").await;
     for number in 0..PEOPLE {
-        assert!(changed(store, change(&first, &format!("p{number}"), react("👍", true))).await.fresh);
+        assert!(changed(store, react(&first, &format!("p{number}"), "👍", true)).await.fresh);
     }
     assert_eq!(put(store, "👍").await, (PEOPLE, REACTION_SAMPLE));
     for number in 0..PEOPLE {
-        let again = changed(store, change(&first, &format!("p{number}"), react("👍", true))).await;
+        let again = changed(store, react(&first, &format!("p{number}"), "👍", true)).await;
         assert!(!again.fresh, "p{number} has put it already");
     }
     // What is whose can be asked for, whether they are named or not.
-    changed(store, change(&first, "p149", react("🎉", true))).await;
+    changed(store, react(&first, "p149", "🎉", true)).await;
     let second = say(store, "second").await;
     let reacted = async |who: &str| {
         let both = [first.offset, second.offset];
@@ -170,18 +179,18 @@ pub(crate) async fn any_number_of_people_react_and_each_is_counted_once(opened: 
     assert_eq!(reacted("nobody").await, [""; 0]);
     // One who is named and one who is not take it away; who comes then is named.
     for who in ["p0", "p149"] {
-        assert!(changed(store, change(&first, who, react("👍", false))).await.fresh);
-        assert!(!changed(store, change(&first, who, react("👍", false))).await.fresh);
+        assert!(changed(store, react(&first, who, "👍", false)).await.fresh);
+        assert!(!changed(store, react(&first, who, "👍", false)).await.fresh);
     }
     assert_eq!(put(store, "👍").await, (PEOPLE - 2, REACTION_SAMPLE - 1));
-    assert!(changed(store, change(&first, "late", react("👍", true))).await.fresh);
+    assert!(changed(store, react(&first, "late", "👍", true)).await.fresh);
     assert_eq!(put(store, "👍").await, (PEOPLE - 1, REACTION_SAMPLE));
     for number in 1..PEOPLE - 1 {
-        assert!(changed(store, change(&first, &format!("p{number}"), react("👍", false))).await.fresh);
+        assert!(changed(store, react(&first, &format!("p{number}"), "👍", false)).await.fresh);
     }
     assert_eq!(put(store, "👍").await, (1, 1));
     // What comes at once is counted like what comes one after the other.
-    let at_once = (0..60).map(|number| store.change(change(&first, &format!("q{}", number % 30), react("👍", true))));
+    let at_once = (0..60).map(|number| store.change(react(&first, &format!("q{}", number % 30), "👍", true)));
     let fresh = futures_util::future::join_all(at_once).await;
     assert_eq!(fresh.into_iter().filter(|done| done.as_ref().expect("changed").fresh).count(), 30);
     assert_eq!(put(store, "👍").await, (31, REACTION_SAMPLE));
@@ -192,36 +201,36 @@ pub(crate) async fn kinds_of_reactions_are_bounded_and_nobody_alone_takes_them_a
     let store = &opened.store;
     let first = say(store, "first").await;
     for number in 0..MOST_KINDS_OF_ONE {
-        changed(store, change(&first, "ann", react(&format!("a{number}"), true))).await;
+        changed(store, react(&first, "ann", &format!("a{number}"), true)).await;
     }
-    assert_eq!(refused(store, change(&first, "ann", react("more", true))).await, Refused::TooManyOfOne);
+    assert_eq!(refused(store, react(&first, "ann", "more", true)).await, Refused::TooManyOfOne);
     for number in MOST_KINDS_OF_ONE..MOST_KINDS {
-        changed(store, change(&first, "bob", react(&format!("b{number}"), true))).await;
+        changed(store, react(&first, "bob", &format!("b{number}"), true)).await;
     }
-    assert_eq!(refused(store, change(&first, "eve", react("more", true))).await, Refused::TooManyKinds);
+    assert_eq!(refused(store, react(&first, "eve", "more", true)).await, Refused::TooManyKinds);
     // Of what is there everybody may put some, and what has been put may be put again.
-    changed(store, change(&first, "eve", react("a0", true))).await;
-    assert!(!changed(store, change(&first, "ann", react("a0", true))).await.fresh);
+    changed(store, react(&first, "eve", "a0", true)).await;
+    assert!(!changed(store, react(&first, "ann", "a0", true)).await.fresh);
     // The last one of a kind makes room.
-    changed(store, change(&first, "bob", react("b19", false))).await;
-    changed(store, change(&first, "eve", react("more", true))).await;
+    changed(store, react(&first, "bob", "b19", false)).await;
+    changed(store, react(&first, "eve", "more", true)).await;
     assert_eq!(messages(store).await[0].reactions.len(), MOST_KINDS);
 }
 
 pub(crate) async fn what_is_not_there_is_not_changed(opened: Opened<impl Log>) {
     let _reader = acknowledge_all(opened.commits);
     let first = say(&opened.store, "first").await;
-    let reaction = changed(&opened.store, change(&first, "ann", react("👍", true))).await;
+    let reaction = changed(&opened.store, react(&first, "ann", "👍", true)).await;
     let elsewhere = id(&append(&opened.store, message("kitchen", "k", "k")).await.position);
     let other_epoch = MessageId { epoch: "other".parse().expect("an epoch"), offset: Offset(1) };
     let beyond = MessageId { offset: Offset(u64::MAX), ..first.clone() };
     let zero = MessageId { offset: Offset(0), ..first.clone() };
     for target in [id(&reaction.position), elsewhere, other_epoch, beyond, zero] {
-        for alteration in [edit("x"), Alteration::Delete, react("👍", true)] {
-            assert_eq!(refused(&opened.store, change(&target, "ann", alteration)).await, Refused::NotFound, "{target}");
+        for change in [edit(&target, "ann", "x"), delete(&target, "ann"), react(&target, "ann", "👍", true)] {
+            assert_eq!(refused(&opened.store, change).await, Refused::NotFound, "{target}");
         }
     }
-    let mut nowhere = change(&first, "ann", Alteration::Delete);
+    let mut nowhere = delete(&first, "ann");
     nowhere.group = group("nowhere");
     assert_eq!(refused(&opened.store, nowhere).await, Refused::NotFound);
     assert_eq!(opened.store.rooms(10).await.expect("rooms").len(), 2, "a refused change makes no room");
@@ -238,8 +247,8 @@ pub(crate) async fn changes_and_messages_share_their_offsets_under_concurrent_wr
         writers.spawn(async move {
             for number in 0..4 {
                 say(&*store, &format!("{writer}-{number}")).await;
-                let on = react("👍", number % 2 == 0);
-                assert!(changed(&*store, change(&target, &format!("p{writer}"), on)).await.fresh);
+                let reaction = react(&target, &format!("p{writer}"), "👍", number % 2 == 0);
+                assert!(changed(&*store, reaction).await.fresh);
             }
         });
     }
@@ -267,7 +276,7 @@ pub(crate) async fn slices_pass_over_changes(opened: Opened<impl Log>) {
     // Messages at 1, 3, 5, 7, 9 and a reaction after each.
     for number in 1..=5 {
         let target = say(&opened.store, &number.to_string()).await;
-        changed(&opened.store, change(&target, "bob", react("👍", true))).await;
+        changed(&opened.store, react(&target, "bob", "👍", true)).await;
     }
     for (slice, count, expected) in [
         (Slice::Latest, 2, vec![7, 9]),
@@ -292,8 +301,8 @@ pub(crate) async fn entries_are_bounded_and_have_no_gap(opened: Opened<impl Log>
     let long = |letter: &str| letter.repeat(LONG);
     // 1: long, 2: a reaction, 3: an edit to something long, 4 and 5: short.
     let target = id(&append(&opened.store, message("lobby", "long", &long("x"))).await.position);
-    changed(&opened.store, change(&target, "bob", react("👍", true))).await;
-    changed(&opened.store, change(&target, "ann", edit(&long("y")))).await;
+    changed(&opened.store, react(&target, "bob", "👍", true)).await;
+    changed(&opened.store, edit(&target, "ann", &long("y"))).await;
     fill(&opened.store, "lobby", 2).await;
     let sizes = entries(&opened.store, 0).await.into_iter().map(|entry| match entry.what {
         What::Message(message) => bytes_as_sent(&message),
@@ -334,8 +343,8 @@ pub(crate) async fn a_change_of_the_newest_message_says_what_it_is_now(mut opene
         let store = Arc::clone(&store);
         async move {
             let [first, second] = [say(&*store, "first").await, say(&*store, "second").await];
-            changed(&*store, change(&first, "ann", edit("First!"))).await;
-            changed(&*store, change(&second, "ann", edit("Second!"))).await;
+            changed(&*store, edit(&first, "ann", "First!")).await;
+            changed(&*store, edit(&second, "ann", "Second!")).await;
         }
     });
     let mut latest = Vec::new();
@@ -360,22 +369,22 @@ pub(crate) async fn what_comes_at_once_is_done_in_its_order(mut opened: Opened<i
         saying.await
     };
     let nowhere = MessageId { epoch: first.epoch.clone(), offset: Offset(9) };
-    let new = |alteration| store.change(change(&first, "ann", alteration));
-    let by_bob = |id, alteration| store.change(change(id, "bob", alteration));
+    let edit = |by: &str, text: &str| store.change(edit(&first, by, text));
+    let react = |id: &MessageId, on| store.change(react(id, "bob", "👍", on));
     let all = [
-        new(edit("one")),
-        new(edit("one")),
-        by_bob(&first, edit("not mine")),
-        by_bob(&first, react("👍", true)),
-        by_bob(&nowhere, react("👍", true)),
-        new(edit("two")),
-        by_bob(&first, react("👍", true)),
-        by_bob(&first, react("👍", false)),
+        edit("ann", "one"),
+        edit("ann", "one"),
+        edit("bob", "not mine"),
+        react(&first, true),
+        react(&nowhere, true),
+        edit("ann", "two"),
+        react(&first, true),
+        react(&first, false),
     ];
     let first_half = futures_util::future::join_all(all);
     let then = store.append(message("lobby", "second", "second"));
     let again = store.append(message("lobby", "second", "second"));
-    let last = [new(edit("three")), new(Alteration::Delete), by_bob(&first, react("👍", true))];
+    let last = [edit("ann", "three"), store.change(delete(&first, "ann")), react(&first, true)];
     let doing = async { tokio::join!(first_half, then, again, futures_util::future::join_all(last)) };
     let reading = async {
         let mut latest = Vec::new();
@@ -432,10 +441,10 @@ pub(crate) async fn a_message_may_be_changed_by_what_comes_with_it(opened: Opene
     let id = |offset| MessageId { epoch: epoch.clone(), offset: Offset(offset) };
     let (early, late) = (id(2), id(2));
     let (before, first, second, after, third) = tokio::join!(
-        store.change(change(&early, "bob", react("👍", true))),
+        store.change(react(&early, "bob", "👍", true)),
         store.append(message("lobby", "first", "first")),
         store.append(message("lobby", "second", "second")),
-        store.change(change(&late, "bob", react("🎉", true))),
+        store.change(react(&late, "bob", "🎉", true)),
         store.append(message("lobby", "third", "third")),
     );
     assert!(matches!(before, Err(ChangeError::Refused(Refused::NotFound))), "{before:?}");
@@ -449,9 +458,10 @@ pub(crate) async fn any_edit_and_reaction_comes_back_as_it_was(opened: Opened<im
     for (number, text) in ["", "a\0b\u{1}c", "\u{1}", "'; --", "שלום 中文 👩‍👩‍👧‍👦", "\r\n\t\u{feff}\u{ffff}"].into_iter().enumerate()
     {
         let target = say(&opened.store, &format!("k{number}")).await;
-        changed(&opened.store, change(&target, "ann", edit(text))).await;
-        let mut reaction = change(&target, "bob", react("👩‍👩‍👧‍👦", true));
-        reaction.from = Person { id: format!("id {text}"), name: text.to_owned(), handle: None };
+        changed(&opened.store, edit(&target, "ann", text)).await;
+        let from = Person { id: format!("id {text}"), name: text.to_owned(), handle: None };
+        let emoji = "👩‍👩‍👧‍👦".parse().expect("an emoji");
+        let reaction = change(from, &Act::React { message: target.clone(), emoji, on: true });
         changed(&opened.store, reaction.clone()).await;
         let content = messages(&opened.store).await.pop().expect("a message");
         assert_eq!((content.text.as_str(), &content.reactions[0].from[..]), (text, std::slice::from_ref(&reaction.from)));

@@ -6,12 +6,9 @@ use std::{fmt::Write as _, sync::Arc};
 use confab::{
     server::{
         rooms::may_change,
-        store::{
-            Alteration, Bounds, ChangeError, Commits, Log, MemoryStore, NewChange, NewMessage, PostgresStore, Slice,
-            SqliteStore,
-        },
+        store::{Bounds, ChangeError, Commits, Log, MemoryStore, NewChange, NewMessage, PostgresStore, Slice, SqliteStore},
     },
-    wire::{Epoch, Group, MessageId, Offset, Person, Timestamp},
+    wire::{Act, Emoji, Epoch, Group, MessageId, Offset, Person, Timestamp},
 };
 use futures_util::future::join_all;
 use parking_lot::Mutex;
@@ -33,8 +30,10 @@ const EMOJI: [&str; 2] = ["👍", "🎉"];
 enum Command {
     /// With this key, by somebody.
     Say(usize, usize),
-    /// The message at this offset, if there is one.
-    Change(u64, usize, Alteration),
+    /// To the message at this offset, if there is one.
+    Edit(u64, usize, String),
+    Delete(u64, usize),
+    React(u64, usize, Emoji, bool),
 }
 
 #[derive(Clone, Debug)]
@@ -46,15 +45,15 @@ enum Step {
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    let alteration = prop_oneof![
-        3 => (0..3_u8).prop_map(|text| Alteration::Edit(format!("edited {text}"))),
-        1 => Just(Alteration::Delete),
-        4 => (0..EMOJI.len(), any::<bool>())
-            .prop_map(|(emoji, on)| Alteration::React { emoji: EMOJI[emoji].parse().expect("an emoji"), on }),
-    ];
+    let (target, person) = (1..40_u64, 0..PEOPLE.len());
+    let emoji = (0..EMOJI.len()).prop_map(|emoji| EMOJI[emoji].parse().expect("an emoji"));
     prop_oneof![
-        2 => (0..30_usize, 0..PEOPLE.len()).prop_map(|(key, person)| Command::Say(key, person)),
-        3 => (1..40_u64, 0..PEOPLE.len(), alteration).prop_map(|(target, person, alteration)| Command::Change(target, person, alteration)),
+        16 => (0..30_usize, person.clone()).prop_map(|(key, person)| Command::Say(key, person)),
+        9 => (target.clone(), person.clone(), 0..3_u8)
+            .prop_map(|(target, person, text)| Command::Edit(target, person, format!("edited {text}"))),
+        3 => (target.clone(), person.clone()).prop_map(|(target, person)| Command::Delete(target, person)),
+        12 => (target, person, emoji, any::<bool>())
+            .prop_map(|(target, person, emoji, on)| Command::React(target, person, emoji, on)),
     ]
 }
 
@@ -105,18 +104,24 @@ impl Side {
         let at = Timestamp::from_millis(now);
         let person = |number: usize| Person { id: PEOPLE[number].to_owned(), name: format!("the {now}th"), handle: None };
         let group: Group = group(ROOMS[room]);
-        let done = match command {
+        let message = |offset: u64| MessageId { epoch: self.epochs[room].clone(), offset: Offset(offset) };
+        let (by, act) = match command {
             Command::Say(key, by) => {
-                let key = format!("k{key}").parse().expect("a key");
-                let message = NewMessage { group, key, from: person(*by), text: format!("said at {now}"), at };
-                self.store.append(message).await.map_err(ChangeError::from)
+                (by, Act::Send { key: format!("k{key}").parse().expect("a key"), text: format!("said at {now}") })
             }
-            Command::Change(target, by, alteration) => {
-                let id = MessageId { epoch: self.epochs[room].clone(), offset: Offset(*target) };
-                self.store
-                    .change(NewChange { group, id, from: person(*by), alteration: alteration.clone(), at, rule: may_change })
-                    .await
+            Command::Edit(target, by, text) => (by, Act::Edit { message: message(*target), text: text.clone() }),
+            Command::Delete(target, by) => (by, Act::Delete { message: message(*target) }),
+            Command::React(target, by, emoji, on) => {
+                (by, Act::React { message: message(*target), emoji: emoji.clone(), on: *on })
             }
+        };
+        let from = person(*by);
+        let done = match (act.change(&from, at), act) {
+            (Some(change), _) => self.store.change(NewChange { group, change, from, at, rule: may_change }).await,
+            (None, Act::Send { key, text }) => {
+                self.store.append(NewMessage { group, key, from, text, at }).await.map_err(ChangeError::from)
+            }
+            (None, act) => panic!("{act:?}"),
         };
         match done {
             Ok(appended) => format!("{} {}", appended.position.offset.0, appended.fresh),

@@ -3,14 +3,14 @@
 use std::{fs, sync::Arc};
 
 use confab::{
-    server::store::{Alteration, Log, Slice},
+    server::store::{Log, Slice},
     wire::{Content, Offset},
 };
 use rusqlite::Connection;
 
 use crate::{
     acknowledge_all, append,
-    changes::{change, changed},
+    changes::{changed, react},
     fill, group, message, offsets, postgres, read,
     support::postgres::{Postgres, connection},
 };
@@ -28,8 +28,7 @@ async fn is_passed_over(store: &impl Log, breaks: impl AsyncFnOnce()) {
     let epoch = read(store, "lobby", Slice::Latest, 1).await.head.epoch;
     let id = confab::wire::MessageId { epoch, offset: Offset(1) };
     for emoji in ["a", "b", "c"] {
-        let alteration = Alteration::React { emoji: emoji.parse().expect("an emoji"), on: true };
-        changed(store, change(&id, "bob", alteration)).await;
+        changed(store, react(&id, "bob", emoji, true)).await;
     }
     breaks().await;
     let page = read(store, "lobby", Slice::Latest, 9).await;

@@ -6,17 +6,14 @@ use std::{
 };
 
 use confab::{
-    server::{
-        rooms::may_change,
-        store::{Alteration, Bounds, Commits, Entry, Log, NewChange, PostgresOpenError, PostgresStore, StoreError, Watch},
-    },
-    wire::{MessageId, Offset, Person, Timestamp},
+    server::store::{Bounds, Commits, Entry, Log, NewChange, PostgresOpenError, PostgresStore, StoreError, Watch},
+    wire::{MessageId, Offset, Timestamp},
 };
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     acknowledge_all, append,
-    changes::{change, changed, edit, id},
+    changes::{changed, edit, id, react},
     fill, group, message, search,
     support::{
         postgres::{Postgres, connection},
@@ -149,9 +146,9 @@ async fn a_watch_tells_which_entry_made_the_latest_message_what_it_is() {
     let first = id(&append(&store, message("lobby", "k1", "first")).await.position);
     let second = id(&append(&store, message("lobby", "k2", "second")).await.position);
     look("messages").await;
-    changed(&store, change(&first, "ann", edit("of the first"))).await;
+    changed(&store, edit(&first, "ann", "of the first")).await;
     look("an edit of the first").await;
-    changed(&store, change(&second, "ann", edit("of the latest"))).await;
+    changed(&store, edit(&second, "ann", "of the latest")).await;
     look("an edit of the latest").await;
     append(&store, message("lobby", "k3", "third")).await;
     look("a message").await;
@@ -216,12 +213,7 @@ async fn a_change_that_the_database_refuses_costs_the_others_nothing() {
     let constraint = "ALTER TABLE confab.changes ADD CONSTRAINT taste CHECK (emoji <> 'poison')";
     connection(&url).await.batch_execute(constraint).await.expect("a constraint");
     let id = MessageId { epoch: whole(&store, "lobby").await.head.epoch, offset: Offset(1) };
-    let react = |emoji: &str| {
-        let from = Person { id: "bob".to_owned(), name: "Bob".to_owned(), handle: None };
-        let alteration = Alteration::React { emoji: emoji.parse().expect("an emoji"), on: true };
-        NewChange { group: group("lobby"), id: id.clone(), from, alteration, at: Timestamp::from_millis(0), rule: may_change }
-    };
-    let sending = ["a", "poison", "b", "c", "poison", "d"].map(|emoji| store.change(react(emoji)));
+    let sending = ["a", "poison", "b", "c", "poison", "d"].map(|emoji| store.change(react(&id, "bob", emoji, true)));
     let sent = futures_util::future::join(futures_util::future::join_all(sending), append(&store, message("lobby", "k", "k")));
     let (outcomes, appended) = sent.await;
     assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true, true, false, true]);
@@ -275,9 +267,7 @@ async fn no_statement_looks_through_a_table() {
         store.rooms(5).await.expect("rooms");
         let id = MessageId { epoch: whole(&store, room).await.head.epoch, offset: Offset(3) };
         for number in 0..9 {
-            let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
-            let (id, alteration) = (id.clone(), Alteration::Edit(number.to_string()));
-            let edit = NewChange { group: group(room), id, from, alteration, at: Timestamp::from_millis(0), rule: may_change };
+            let edit = NewChange { group: group(room), ..edit(&id, "ann", &number.to_string()) };
             store.change(edit).await.expect("changed");
         }
         store.entries(&group(room), Offset(5), 9, 99).await.expect("entries");

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use confab::{
-    server::store::{Alteration, Bounds, Log, NewChange, Slice, SqliteStore, backup, restore},
+    server::store::{Bounds, Log, NewChange, Slice, SqliteStore, backup, restore},
     wire::{MessageId, Offset, Person, REACTION_SAMPLE},
 };
 use rusqlite::Connection;
@@ -11,14 +11,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     Opened, acknowledge_all, append,
-    changes::{change, changed, id},
+    changes::{changed, delete, id, react},
     group, message, postgres, sqlite,
     support::postgres::{Postgres, connection},
 };
-
-fn react(emoji: &str, on: bool) -> Alteration {
-    Alteration::React { emoji: emoji.parse().expect("an emoji"), on }
-}
 
 /// How many have put it to the room's first message, and how many of them are named.
 async fn shown(store: &impl Log) -> (u64, usize) {
@@ -40,7 +36,7 @@ pub(crate) async fn of_a_large_crowd_everybody_is_known(opened: Opened<impl Log>
     let first = id(&append(store, message("lobby", "k", "vote")).await.position);
     let people = || (0..PEOPLE).map(|number| format!("p{number:04}"));
     let each = async |on| {
-        let all = people().map(|person| store.change(change(&first, &person, react("+1", on))));
+        let all = people().map(|person| store.change(react(&first, &person, "+1", on)));
         let all = futures_util::future::join_all(all).await;
         all.into_iter().filter(|done| done.as_ref().expect("changed").fresh).count() as u64
     };
@@ -71,7 +67,7 @@ async fn rows_go_with_their_messages_and_come_back_with_a_copy() {
     let second = id(&append(&store, message("lobby", "2", "2")).await.position);
     for message in [&first, &second] {
         for person in ["bob", "eve"] {
-            changed(&store, change(message, person, react("+1", true))).await;
+            changed(&store, react(message, person, "+1", true)).await;
         }
     }
     assert_eq!(rows(folder.path()), 4);
@@ -79,7 +75,7 @@ async fn rows_go_with_their_messages_and_come_back_with_a_copy() {
     let (copies, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let copy = copies.path().join("copy.db");
     backup(folder.path(), &copy).expect("a copy");
-    changed(&store, change(&second, "ann", Alteration::Delete)).await;
+    changed(&store, delete(&second, "ann")).await;
     assert_eq!(rows(folder.path()), 2, "what is deleted has none");
     let none = Bounds { messages: Some(1), ..Bounds::default() };
     assert!(store.forget(&group("lobby"), none).await.expect("dropped"));
@@ -106,10 +102,10 @@ async fn rows_go_with_their_messages_in_postgresql() {
     let first = id(&append(&store, message("lobby", "1", "1")).await.position);
     let second = id(&append(&store, message("lobby", "2", "2")).await.position);
     for message in [&first, &second] {
-        changed(&store, change(message, "bob", react("+1", true))).await;
+        changed(&store, react(message, "bob", "+1", true)).await;
     }
     assert_eq!(rows().await, 2);
-    changed(&store, change(&second, "ann", Alteration::Delete)).await;
+    changed(&store, delete(&second, "ann")).await;
     assert_eq!(rows().await, 1);
     assert!(store.forget(&group("lobby"), Bounds { messages: Some(1), ..Bounds::default() }).await.expect("dropped"));
     assert_eq!(rows().await, 0);
@@ -134,7 +130,7 @@ async fn who_has_put_something_is_known_by_their_new_name_as_long_as_it_is_there
     let first = id(&append(store, message("lobby", "1", "1")).await.position);
     let second = id(&append(store, message("kitchen", "2", "2")).await.position);
     let put = async |message: &MessageId, room: &str, person: &str, on| {
-        let change = NewChange { group: group(room), ..change(message, person, react("+1", on)) };
+        let change = NewChange { group: group(room), ..react(message, person, "+1", on) };
         changed(store, change).await;
     };
     put(&first, "lobby", "bob", true).await;
@@ -151,7 +147,7 @@ async fn who_has_put_something_is_known_by_their_new_name_as_long_as_it_is_there
     put(&first, "lobby", "bob", false).await;
     store.forget_names().await.expect("done");
     assert_eq!(called(store, &people).await.len(), 1, "the other is there");
-    changed(store, NewChange { group: group("kitchen"), ..change(&second, "ann", Alteration::Delete) }).await;
+    changed(store, NewChange { group: group("kitchen"), ..delete(&second, "ann") }).await;
     store.forget_names().await.expect("done");
     assert_eq!(called(store, &people).await, names([]));
     // More than are asked for, or dropped, at a time.
@@ -159,7 +155,7 @@ async fn who_has_put_something_is_known_by_their_new_name_as_long_as_it_is_there
     futures_util::future::join_all(crowd.iter().map(|person| put(&first, "lobby", person, true))).await;
     futures_util::future::join_all(crowd.iter().map(|person| rename(store, person, "New"))).await;
     assert_eq!(store.called(&crowd).await.expect("an answer").len(), crowd.len());
-    changed(store, change(&first, "ann", Alteration::Delete)).await;
+    changed(store, delete(&first, "ann")).await;
     store.forget_names().await.expect("done");
     assert_eq!(store.called(&crowd).await.expect("an answer").len(), 0);
 }
@@ -210,14 +206,14 @@ async fn is_as_it_was(store: &impl Log) {
     }
     // Who is known puts it no second time, and takes it away once.
     for person in ["bob", "carl"] {
-        assert!(!changed(store, change(&at(1), person, react("+1", true))).await.fresh, "{person}");
-        assert!(changed(store, change(&at(1), person, react("+1", false))).await.fresh, "{person}");
-        assert!(!changed(store, change(&at(1), person, react("+1", false))).await.fresh, "{person}");
+        assert!(!changed(store, react(&at(1), person, "+1", true)).await.fresh, "{person}");
+        assert!(changed(store, react(&at(1), person, "+1", false)).await.fresh, "{person}");
+        assert!(!changed(store, react(&at(1), person, "+1", false)).await.fresh, "{person}");
         assert!(!has(store, person, &at(1)).await, "{person}");
     }
     assert_eq!(shown(store).await, (3, 1));
     // With a row of their own.
-    assert!(changed(store, change(&at(1), "carl", react("+1", true))).await.fresh);
+    assert!(changed(store, react(&at(1), "carl", "+1", true)).await.fresh);
     assert!(has(store, "carl", &at(1)).await && has(store, "dora", &at(1)).await);
     assert_eq!(shown(store).await, (4, 2));
 }

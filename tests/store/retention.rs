@@ -1,14 +1,11 @@
 //! How every store drops what a room is not to hold any more. Each case gets a fresh store and its commits.
 
 use confab::{
-    server::{
-        rooms::may_change,
-        store::{Alteration, Appended, Bounds, Extent, Log, NewChange, Slice},
-    },
-    wire::{MessageId, Offset, Person, Timestamp},
+    server::store::{Appended, Bounds, Extent, Log, Slice},
+    wire::{MessageId, Offset, Timestamp},
 };
 
-use crate::{Opened, acknowledge_all, append, fill, group, message, offsets, read, support::within, texts};
+use crate::{Opened, acknowledge_all, append, changes, fill, group, message, offsets, read, support::within, texts};
 
 /// Drops until there is nothing more to drop.
 async fn forget(store: &impl Log, room: &str, bounds: Bounds) {
@@ -43,15 +40,9 @@ async fn forget_up_to(store: &impl Log, room: &str, bounds: Bounds, expected: u6
 /// Edits a message of the lobby over and over.
 async fn edit(store: &impl Log, offset: u64, times: usize) -> Vec<Appended> {
     let epoch = read(store, "lobby", Slice::Latest, 1).await.head.epoch;
-    let edit = |number: usize| NewChange {
-        group: group("lobby"),
-        id: MessageId { epoch: epoch.clone(), offset: Offset(offset) },
-        from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
-        alteration: Alteration::Edit(format!("edit {number}")),
-        at: Timestamp::from_millis(0),
-        rule: may_change,
-    };
-    futures_util::future::try_join_all((1..=times).map(|number| store.change(edit(number)))).await.expect("changed")
+    let id = MessageId { epoch, offset: Offset(offset) };
+    let edit = |number| store.change(changes::edit(&id, "ann", &format!("edit {number}")));
+    futures_util::future::try_join_all((1..=times).map(edit)).await.expect("changed")
 }
 
 /// The offsets after one, and where the entries begin that are held.
@@ -126,14 +117,8 @@ pub(crate) async fn changes_go_with_what_stands_before_them(opened: Opened<impl 
     // 1 to 3: messages, 4: an edit of the first, 5: a message, 6: an edit of the fifth.
     fill(&opened.store, "lobby", 3).await;
     let epoch = read(&opened.store, "lobby", Slice::Latest, 9).await.head.epoch;
-    let edit = |offset: u64| NewChange {
-        group: group("lobby"),
-        id: MessageId { epoch: epoch.clone(), offset: Offset(offset) },
-        from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
-        alteration: Alteration::Edit("edited".to_owned()),
-        at: Timestamp::from_millis(0),
-        rule: may_change,
-    };
+    let id = |offset: u64| MessageId { epoch: epoch.clone(), offset: Offset(offset) };
+    let edit = |offset| changes::edit(&id(offset), "ann", "edited");
     opened.store.change(edit(1)).await.expect("changed");
     append(&opened.store, message("lobby", "5", "5")).await;
     opened.store.change(edit(5)).await.expect("changed");

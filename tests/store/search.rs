@@ -10,14 +10,18 @@ use std::{
 
 use confab::{
     server::{
-        rooms::may_change,
         search::{Found, LONGEST_QUERY, Query},
-        store::{Alteration, Bounds, Log, NewChange, NewMessage, Search, Within},
+        store::{Bounds, Log, NewMessage, Search, Within},
     },
     wire::{Group, Hit, MessageId, Offset, Person, Segment, Timestamp},
 };
 
-use crate::{Opened, acknowledge_all, append, group, message, support::within};
+use crate::{
+    Opened, acknowledge_all, append,
+    changes::{delete, edit},
+    group, message,
+    support::within,
+};
 
 pub(crate) fn query(text: &str) -> Query {
     Query::parse(text).expect("a query that is not too long")
@@ -140,18 +144,10 @@ pub(crate) async fn what_is_edited_is_found_as_it_is_now_and_what_is_gone_is_not
     }
     indexed(&store, "lobby").await;
     let epoch = crate::whole(&store, "lobby").await.head.epoch;
-    let change = |offset: u64, alteration: Alteration| NewChange {
-        group: group("lobby"),
-        id: MessageId { epoch: epoch.clone(), offset: Offset(offset) },
-        from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
-        alteration,
-        at: Timestamp::from_millis(9),
-        rule: may_change,
-    };
-    let changed = async |offset, alteration| store.change(change(offset, alteration)).await.expect("changed");
-    changed(1, Alteration::Edit("first coffee".to_owned())).await;
-    changed(1, Alteration::Edit("white coffee".to_owned())).await;
-    changed(2, Alteration::Delete).await;
+    let id = |offset: u64| MessageId { epoch: epoch.clone(), offset: Offset(offset) };
+    for change in [edit(&id(1), "ann", "first coffee"), edit(&id(1), "ann", "white coffee"), delete(&id(2), "ann")] {
+        store.change(change).await.expect("changed");
+    }
     let finds = async |text: &str| {
         search(&store, text, &room("lobby")).await.hits.into_iter().map(|hit| hit.offset.0).collect::<Vec<_>>()
     };
@@ -242,7 +238,6 @@ pub(crate) async fn changes_wait_for_the_index(
     hold: impl Future<Output = ()>,
     release: impl Future<Output = ()>,
 ) {
-    let ann = || Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
     say(store, "lobby", 1, "green tea").await;
     indexed(store, "lobby").await;
     let first = async || store.entries(&group("lobby"), Offset(0), 0, 0).await.expect("entries").first;
@@ -251,11 +246,7 @@ pub(crate) async fn changes_wait_for_the_index(
     let epoch = store.entries(&group("lobby"), Offset(0), 0, 0).await.expect("entries").head.epoch;
     for (offset, text) in [(1, "black coffee"), (2, "a"), (2, "b"), (2, "c"), (2, "d")] {
         let id = MessageId { epoch: epoch.clone(), offset: Offset(offset) };
-        let (alteration, at) = (Alteration::Edit(text.to_owned()), Timestamp::from_millis(0));
-        store
-            .change(NewChange { group: group("lobby"), id, from: ann(), alteration, at, rule: may_change })
-            .await
-            .expect("changed");
+        store.change(edit(&id, "ann", text)).await.expect("changed");
     }
     store.forget(&group("lobby"), bounds).await.expect("dropped");
     assert_eq!(first().await, Offset(3), "all five can be replayed");

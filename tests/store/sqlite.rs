@@ -11,19 +11,21 @@ use std::{
 };
 
 use confab::{
-    server::{
-        rooms::may_change,
-        store::{
-            Alteration, Bounds, Commits, Durability, Log, NewChange, OpenError, Search as _, Slice, SqliteStore, StoreError,
-            Trouble, backup, restore,
-        },
+    server::store::{
+        Bounds, Commits, Durability, Log, OpenError, Search as _, Slice, SqliteStore, StoreError, Trouble, backup, restore,
     },
-    wire::{MessageId, Offset, Person, Timestamp},
+    wire::{MessageId, Offset},
 };
 use rusqlite::Connection;
 use tokio::task::JoinSet;
 
-use crate::{acknowledge_all, append, fill, group, message, search, stored, support::within, texts, whole};
+use crate::{
+    acknowledge_all, append,
+    changes::{delete, edit, id},
+    fill, group, message, search, stored,
+    support::within,
+    texts, whole,
+};
 
 pub(crate) fn open(folder: &Path) -> (SqliteStore, Commits) {
     SqliteStore::open(folder, Durability::Process).expect("a store")
@@ -407,9 +409,7 @@ async fn what_was_edited_deleted_or_dropped_is_not_in_the_file() {
     }
     for number in 100_u64..200 {
         let id = MessageId { epoch: epoch.clone().expect("an epoch"), offset: Offset(number + 1) };
-        let alteration = if number % 8 < 4 { Alteration::Delete } else { Alteration::Edit("open".to_owned()) };
-        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
-        let change = NewChange { group: group("lobby"), id, from, alteration, at: Timestamp::from_millis(0), rule: may_change };
+        let change = if number % 8 < 4 { delete(&id, "ann") } else { edit(&id, "ann", "open") };
         store.change(change).await.expect("changed");
     }
     let newest = Bounds { messages: Some(100), ..Bounds::default() };
@@ -430,14 +430,7 @@ async fn a_message_that_cannot_be_understood_is_nobody_elses_fault() {
     fill(&store, "lobby", 3).await;
     tamper(folder.path(), "UPDATE messages SET key = '' WHERE offset = 2");
     let epoch = store.entries(&group("lobby"), Offset(9), 0, 0).await.expect("a head").head.epoch;
-    let delete = |offset: u64| NewChange {
-        group: group("lobby"),
-        id: MessageId { epoch: epoch.clone(), offset: Offset(offset) },
-        from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
-        alteration: Alteration::Delete,
-        at: Timestamp::from_millis(0),
-        rule: may_change,
-    };
+    let delete = |offset: u64| delete(&MessageId { epoch: epoch.clone(), offset: Offset(offset) }, "ann");
     let (one, broken, said) =
         tokio::join!(store.change(delete(1)), store.change(delete(2)), store.append(message("lobby", "4", "4")));
     broken.expect_err("it cannot be understood");
@@ -458,14 +451,7 @@ async fn a_change_that_the_database_refuses_leaves_nothing_behind() {
         folder.path(),
         "CREATE TRIGGER refused BEFORE UPDATE ON messages WHEN new.text = 'bad' BEGIN SELECT raise(ABORT, 'not this one'); END;",
     );
-    let edit = |text: &str| NewChange {
-        group: group("lobby"),
-        id: MessageId { epoch: position.epoch.clone(), offset: position.offset },
-        from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
-        alteration: Alteration::Edit(text.to_owned()),
-        at: Timestamp::from_millis(0),
-        rule: may_change,
-    };
+    let edit = |text: &str| edit(&id(&position), "ann", text);
     // Alone, and among others that are taken.
     store.change(edit("bad")).await.expect_err("refused");
     let (one, bad, other) = tokio::join!(store.change(edit("good")), store.change(edit("bad")), store.change(edit("better")));

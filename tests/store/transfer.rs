@@ -3,18 +3,15 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use confab::{
-    server::{
-        rooms::may_change,
-        store::{
-            Alteration, Bounds, Log, NewChange, Place, PostgresStore, Progress, Slice, SqliteStore, TransferError, transfer,
-        },
-    },
-    wire::{MessageId, Offset, Person, Timestamp},
+    server::store::{Bounds, Log, Place, PostgresStore, Progress, Slice, SqliteStore, TransferError, transfer},
+    wire::{MessageId, Offset},
 };
 use rusqlite::{Connection, types::Value};
 
 use crate::{
-    acknowledge_all, append, group, message, postgres, read, sqlite,
+    acknowledge_all, append,
+    changes::{delete, edit, react},
+    group, message, postgres, read, sqlite,
     support::{
         postgres::{Postgres, connection},
         within,
@@ -56,19 +53,8 @@ async fn filled(folder: &Path) {
         append(&store, message(room, key, text)).await;
     }
     let page = read(&store, "lobby", Slice::Latest, 9).await;
-    let change = |offset, from: &str, alteration| NewChange {
-        group: group("lobby"),
-        id: MessageId { epoch: page.head.epoch.clone(), offset: Offset(offset) },
-        from: Person { id: from.to_owned(), name: from.to_owned(), handle: None },
-        alteration,
-        at: Timestamp::from_millis(7),
-        rule: may_change,
-    };
-    for change in [
-        change(1, "ann", Alteration::Edit("edited \0".to_owned())),
-        change(2, "ann", Alteration::Delete),
-        change(3, "bob", Alteration::React { emoji: "👍".parse().expect("an emoji"), on: true }),
-    ] {
+    let id = |offset| MessageId { epoch: page.head.epoch.clone(), offset: Offset(offset) };
+    for change in [edit(&id(1), "ann", "edited \0"), delete(&id(2), "ann"), react(&id(3), "bob", "👍", true)] {
         store.change(change).await.expect("changed");
     }
     let bounds = Bounds { messages: Some(1), since: None, changes: None };

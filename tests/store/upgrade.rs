@@ -4,16 +4,15 @@
 use std::sync::Arc;
 
 use confab::{
-    server::{
-        rooms::may_change,
-        store::{Alteration, Bounds, Log, NewChange, NewMessage, Slice, SqliteStore},
-    },
+    server::store::{Bounds, Log, NewMessage, Slice, SqliteStore},
     wire::{MessageId, Offset, Person, Timestamp},
 };
 use rusqlite::Connection;
 
 use crate::{
-    Opened, acknowledge_all, append, group, message, postgres, sqlite,
+    Opened, acknowledge_all, append,
+    changes::edit,
+    group, message, postgres, sqlite,
     support::postgres::{Postgres, connection},
     texts, whole,
 };
@@ -73,10 +72,7 @@ async fn assert_goes_on(opened: Opened<impl Log>, version: usize) {
     let again = append(&store, message("lobby", "k2", "second")).await;
     assert_eq!((again.position.offset, again.fresh), (Offset(2), false), "its keys are known");
     let id = MessageId { epoch: page.head.epoch, offset: Offset(1) };
-    let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
-    let (alteration, at) = (Alteration::Edit("First!".to_owned()), Timestamp::from_millis(7));
-    let change = NewChange { group: group("lobby"), id, from, alteration, at, rule: may_change };
-    assert_eq!(store.change(change).await.expect("changed").position.offset, Offset(3));
+    assert_eq!(store.change(edit(&id, "ann", "First!")).await.expect("changed").position.offset, Offset(3));
     assert_eq!(append(&store, message("lobby", "k3", "third")).await.position.offset, Offset(4));
     let page = store.read(&group("lobby"), Slice::Latest, 9, 9_999).await.expect("a page");
     assert_eq!(texts(&page), ["First!", "second", "third"]);

@@ -10,17 +10,16 @@ use tracing::{debug, error, info};
 use super::{
     Room, Rooms,
     changes::{may_change, may_moderate},
-    events,
-    layer_groups::group_name,
+    events::{self, group_name},
     owned::{Act, Denied, Record, RoomKind, Seen, may},
 };
 use crate::{
     server::{
         accounts::{Asker, Kind},
         layers::{Event, GroupName, LayerError},
-        store::{Alteration, Appended, NewChange, NewMessage, Refused, Slice, StoreError},
+        store::{Appended, NewChange, NewMessage, Refused, Slice, StoreError},
     },
-    wire::{Content, Key, Message, MessageId, Offset, Person, Stretch, Text, Timestamp},
+    wire::{Change, Content, Key, Message, Offset, Person, Stretch, Text, Timestamp},
 };
 
 /// Proof that `person` may read `subject`; made by [`Rooms::enter`] alone. What else they may do in a room that somebody owns is asked each
@@ -172,36 +171,36 @@ impl Access<Room> {
         self.hand_on(events::blank(blank, &self.subject.events)).await
     }
 
-    /// Changes a message of the room: it is durable and handed on to the members when this resolves. A change may be repeated.
+    /// Makes a change of a message of the room: it is durable and handed on to the members when this resolves. A change may be repeated.
     /// Gives where it stands, or where the message's last change does if it says that already.
     ///
     /// # Errors
     /// It is refused, the text is out of bounds, or it cannot be kept now.
-    pub async fn change(&self, id: MessageId, alteration: Alteration) -> Result<Offset, AlterError> {
-        if let Alteration::Edit(text) = &alteration
+    pub async fn change(&self, change: Change, at: Timestamp) -> Result<Offset, AlterError> {
+        if let Change::Edit { text, .. } = &change
             && text.len() > self.rooms.longest
         {
             return Err(PostError::TooLong(self.rooms.longest).into());
         }
         let seen = self.seen().await.map_err(PostError::from)?;
-        let act = match &alteration {
-            Alteration::Edit(_) => Act::Edit,
-            Alteration::Delete => Act::Delete,
-            Alteration::React { .. } => Act::React,
+        let act = match &change {
+            Change::Edit { .. } => Act::Edit,
+            Change::Delete { .. } => Act::Delete,
+            Change::React { .. } => Act::React,
         };
-        may(&seen, act, Timestamp::now()).map_err(PostError::Denied)?;
-        let moderates = alteration == Alteration::Delete && may(&seen, Act::DeleteOthers, Timestamp::now()).is_ok();
+        may(&seen, act, at).map_err(PostError::Denied)?;
+        let moderates = act == Act::Delete && may(&seen, Act::DeleteOthers, at).is_ok();
         let Room { group, history, .. } = &self.subject;
         // What is not kept cannot be found again.
         let store = self.rooms.store(*history).ok_or(AlterError::Refused(Refused::NotFound))?;
-        let (group, from, at) = (group.clone(), self.person.clone(), Timestamp::now());
+        let (group, from) = (group.clone(), self.person.clone());
         if !moderates {
-            let change = NewChange { group, id, from, alteration, at, rule: may_change };
-            return Ok(store.change(change).await?.position.offset);
+            let new = NewChange { group, change, from, at, rule: may_change };
+            return Ok(store.change(new).await?.position.offset);
         }
-        let author = self.author(id.offset).await.map_err(PostError::from)?;
-        let change = NewChange { group, id, from, alteration, at, rule: may_moderate };
-        let Appended { position, fresh } = store.change(change).await?;
+        let author = self.author(change.id().offset).await.map_err(PostError::from)?;
+        let new = NewChange { group, change, from, at, rule: may_moderate };
+        let Appended { position, fresh } = store.change(new).await?;
         if let Some(author) = author.filter(|author| fresh && author.id != self.person.id) {
             self.rooms.note_deletion(&self.subject.group, &self.person, &author).await;
         }

@@ -1,8 +1,8 @@
 //! Who may do what to a message that was said.
 
 use crate::{
-    server::store::{Alteration, NewChange, Refused},
-    wire::{MOST_KINDS, MOST_KINDS_OF_ONE, Message},
+    server::store::{NewChange, Refused},
+    wire::{Change, MOST_KINDS, MOST_KINDS_OF_ONE, Message},
 };
 
 /// Whether a change may be made of a message, to which its person has `put` so many kinds of emoji: only the author edits and deletes, and
@@ -11,9 +11,9 @@ use crate::{
 /// # Errors
 /// Why not.
 pub fn may_change(change: &NewChange, message: &Message, put: usize) -> Result<(), Refused> {
-    match &change.alteration {
-        Alteration::Edit(_) | Alteration::Delete if message.from.id != change.from.id => Err(Refused::NotYours),
-        Alteration::React { emoji, on: true } => {
+    match &change.change {
+        Change::Edit { .. } | Change::Delete { .. } if message.from.id != change.from.id => Err(Refused::NotYours),
+        Change::React { emoji, on: true, .. } => {
             if message.content.reactions.len() >= MOST_KINDS && message.content.reaction(emoji).is_none() {
                 return Err(Refused::TooManyKinds);
             }
@@ -28,18 +28,23 @@ pub fn may_change(change: &NewChange, message: &Message, put: usize) -> Result<(
 /// # Errors
 /// Why not.
 pub(super) fn may_moderate(change: &NewChange, message: &Message, put: usize) -> Result<(), Refused> {
-    if change.alteration == Alteration::Delete { Ok(()) } else { may_change(change, message, put) }
+    if matches!(change.change, Change::Delete { .. }) { Ok(()) } else { may_change(change, message, put) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Content, Person, Reaction, Timestamp};
+    use crate::wire::{Act, Content, MessageId, Person, Reaction, Timestamp};
 
-    fn change(by: &str, alteration: Alteration) -> NewChange {
-        let (group, id) = ("lobby".parse().unwrap(), "e-1".parse().unwrap());
+    fn id() -> MessageId {
+        "e-1".parse().unwrap()
+    }
+
+    fn change(by: &str, act: &Act) -> NewChange {
         let from = Person { id: by.to_owned(), name: by.to_uppercase(), handle: None };
-        NewChange { group, id, from, alteration, at: Timestamp::from_millis(0), rule: may_change }
+        let at = Timestamp::from_millis(0);
+        let change = act.change(&from, at).unwrap();
+        NewChange { group: "lobby".parse().unwrap(), change, from, at, rule: may_change }
     }
 
     /// Of Ann's, with so many kinds of emoji.
@@ -52,15 +57,15 @@ mod tests {
 
     #[test]
     fn only_the_author_edits_and_deletes() {
-        for alteration in [Alteration::Edit("mine".to_owned()), Alteration::Delete] {
-            assert_eq!(may_change(&change("ann", alteration.clone()), &message(0), 0), Ok(()));
-            assert_eq!(may_change(&change("bob", alteration), &message(0), 0), Err(Refused::NotYours));
+        for act in [Act::Edit { message: id(), text: "mine".to_owned() }, Act::Delete { message: id() }] {
+            assert_eq!(may_change(&change("ann", &act), &message(0), 0), Ok(()));
+            assert_eq!(may_change(&change("bob", &act), &message(0), 0), Err(Refused::NotYours));
         }
     }
 
     #[test]
     fn nobody_alone_takes_the_room_of_the_others() {
-        let react = |emoji: &str, on| Alteration::React { emoji: emoji.parse().unwrap(), on };
+        let react = |emoji: &str, on| Act::React { message: id(), emoji: emoji.parse().unwrap(), on };
         for (emoji, on, kinds, put, expected) in [
             ("new", true, MOST_KINDS - 1, MOST_KINDS_OF_ONE - 1, Ok(())),
             ("new", true, MOST_KINDS, 0, Err(Refused::TooManyKinds)),
@@ -68,7 +73,7 @@ mod tests {
             ("a0", true, 1, MOST_KINDS_OF_ONE, Err(Refused::TooManyOfOne)),
             ("a0", false, MOST_KINDS, MOST_KINDS_OF_ONE, Ok(())),
         ] {
-            let may = may_change(&change("bob", react(emoji, on)), &message(kinds), put);
+            let may = may_change(&change("bob", &react(emoji, on)), &message(kinds), put);
             assert_eq!(may, expected, "{emoji} {on} with {kinds} kinds, {put} of one's own");
         }
     }

@@ -7,17 +7,16 @@
 //!
 //! Whatever goes to a room's group has the rule's type, also bytes, since a consumer without a method for a type fails. Clients
 //! see nothing of all this: to them a message is a `message` and bytes are `chat.binary`. What is done to messages goes by a
-//! group beside the room's.
+//! group beside the room's, and what the list of rooms shows by one for all.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use thiserror::Error;
 
-use super::layer_groups::list_key;
 use crate::{
     server::{
-        hub::{Entry, Place, PlainMessage},
-        layers::{Event, InvalidEvent, Value},
+        hub::{Entry, FeedKey, Place, PlainMessage},
+        layers::{Event, GroupName, InvalidEvent, Value},
         settings::RoomEvents,
     },
     wire::{
@@ -68,6 +67,26 @@ pub enum Foreign {
     /// It has all that a message of somebody has.
     #[error("with `id`, `key`, `from` and `at` it would be somebody's message; leave one of them out")]
     Message,
+}
+
+/// The group of the layer that carries the changes of a room's messages; no template of the settings gives this name.
+pub(super) fn changes_name(group: &Group) -> GroupName {
+    format!("confab.changes.{group}").parse().expect("letters, dots and a group's name") // never: 15 and 64 of 99 characters
+}
+
+/// The group of the layer that carries a room's messages: its own name, or what its rule makes of it.
+pub(super) fn group_name(group: &Group, events: &RoomEvents) -> GroupName {
+    events.group.group_of(group.as_str()).parse().expect("a template gives valid names") // never: it is made for its rule's rooms
+}
+
+/// The group of the channel layer that carries the list of rooms; no template of the settings gives this name.
+pub(super) fn list_name() -> GroupName {
+    "confab.rooms".parse().expect("a constant") // never: letters and a dot
+}
+
+/// What the list knows a room by.
+pub(super) fn list_key(group: &Group) -> FeedKey {
+    group.as_str().into()
 }
 
 /// An event from outside, checked, with the program that it comes from: nothing that clients take for a message of somebody, or

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     Rooms, events,
-    layer_groups::{list_key, list_name},
+    events::{list_key, list_name},
 };
 use crate::{
     server::{

@@ -17,8 +17,7 @@ use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::{
-    events,
-    layer_groups::{changes_name, group_name, list_key, list_name},
+    events::{self, changes_name, group_name, list_key, list_name},
     owned::Registry,
     rules::rule,
 };

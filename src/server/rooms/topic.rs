@@ -1,20 +1,81 @@
-//! A room as a topic that is open to somebody: what they do in it, and what is said to them where that is refused.
+//! A room as a topic: what its members are given (its feed), what somebody does in it to whom it is open, and what is said to them where
+//! that is refused.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Access, AlterError, CatchUp, Denied, PostError, Refusal, Room, Rooms};
+use super::{
+    Access, AlterError, CatchUp, Denied, PostError, Refusal, Room, Rooms, Stream,
+    events::{self, changes_name, group_name},
+};
 use crate::{
     server::{
         accounts::Asker,
-        hub::{Feed, PlainMessage, Unavailable},
+        hub::{self, Feed, LayerGroups, Place, PlainMessage, Policy, Unavailable},
+        layers::Event,
         noun::{self, Opened},
         problem::Problem,
-        store::{Alteration, Entry},
+        settings::History,
+        store::{Entry, Missed, StoreError, What},
     },
-    wire::{Act, Code, CommandError, Group, Key, MessageId, Offset, Position, Push, State, Text, Topic},
+    wire::{Act, Change, Code, CommandError, Epoch, Group, Key, Offset, Position, Push, State, Text, Timestamp, Topic},
 };
+
+/// A room's messages and their changes, for those who may enter it.
+struct RoomFeed {
+    topic: Topic,
+    room: Room,
+    /// None where the room keeps no history.
+    stream: Option<Stream>,
+}
+
+#[async_trait]
+impl Feed for RoomFeed {
+    fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    fn groups(&self) -> LayerGroups {
+        let Room { group, history, events, .. } = &self.room;
+        let beside = (*history != History::None).then(|| changes_name(group));
+        LayerGroups { name: group_name(group, events), beside }
+    }
+
+    fn policy(&self) -> Policy {
+        if self.stream.is_some() { Policy::Ordered } else { Policy::Passing }
+    }
+
+    fn read(&self, event: &Event) -> Option<hub::Entry> {
+        Some(events::read_event(event, Some(&self.room.events)))
+    }
+
+    async fn after(&self, offset: Option<Offset>) -> Result<hub::Missed, Unavailable> {
+        let Some(stream) = &self.stream else { return Err(Unavailable("the room keeps no history".into())) };
+        let Missed { head, entries, .. } = stream.after(offset).await?;
+        let entries = entries.into_iter().map(|entry| stored(&head.epoch, entry)).collect();
+        Ok(hub::Missed { head, entries })
+    }
+
+    fn shows_presence(&self) -> Option<&Group> {
+        Some(&self.room.group)
+    }
+}
+
+impl From<StoreError> for Unavailable {
+    fn from(StoreError::Unavailable(cause): StoreError) -> Self {
+        Self(cause)
+    }
+}
+
+/// An entry of a room's stream, as the store gives it.
+fn stored(epoch: &Epoch, Entry { offset, what }: Entry) -> hub::Entry {
+    let plain = match &what {
+        What::Message(message) if !message.content.deleted => Some(PlainMessage::Text(message.content.text.clone())),
+        What::Message(_) | What::Change(_) => None,
+    };
+    hub::Entry { place: Place::At(Position { epoch: epoch.clone(), offset }), plain, event: what.into() }
+}
 
 impl Rooms {
     /// Opens a room.
@@ -34,7 +95,8 @@ impl Rooms {
 #[async_trait]
 impl Opened for Access<Room> {
     fn feed(&self) -> Arc<dyn Feed> {
-        self.feed()
+        let room = self.room().clone();
+        Arc::new(RoomFeed { topic: Topic::Room(room.group.clone()), stream: self.stream(), room })
     }
 
     async fn head(&self) -> Result<Position, Unavailable> {
@@ -79,19 +141,22 @@ impl Opened for Access<Room> {
                 let posted = self.post(key, written(&text)?).await.map_err(|error| refused(error, Problem::NotTaken))?;
                 Ok(posted.offset)
             }
-            act => match Alteration::of(act) {
-                Some((message, alteration)) => alter(self, message, alteration).await,
-                None => Err(Problem::NothingSent(self.feed().topic().clone()).into()),
-            },
+            act => {
+                let at = Timestamp::now();
+                match act.change(self.person(), at) {
+                    Some(change) => make(self, change, at).await,
+                    None => Err(Problem::NothingSent(self.feed().topic().clone()).into()),
+                }
+            }
         }
     }
 }
 
-async fn alter(access: &Access<Room>, message: MessageId, mut alteration: Alteration) -> Result<Option<Offset>, CommandError> {
-    if let Alteration::Edit(text) = &mut alteration {
+async fn make(access: &Access<Room>, mut change: Change, at: Timestamp) -> Result<Option<Offset>, CommandError> {
+    if let Change::Edit { text, .. } = &mut change {
         *text = written(text)?.into_string();
     }
-    let changed = access.change(message, alteration).await;
+    let changed = access.change(change, at).await;
     changed.map(Some).map_err(|error| match error {
         AlterError::Post(error) => refused(error, Problem::NotChanged).into(),
         AlterError::Refused(refused) => Problem::Unchangeable(refused).into(),

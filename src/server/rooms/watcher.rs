@@ -11,7 +11,7 @@ use std::{
 use tracing::{error, info};
 
 use super::{
-    layer_groups::{group_name, list_key, list_name},
+    events::{group_name, list_key, list_name},
     owned::Registry,
     rules::rule,
 };

@@ -25,10 +25,10 @@ use super::{
         Appended, Bounds, ChangeError, Commits, Entry, Extent, Listed, ListedRoom, Log, Missed, NewChange, NewMessage, Page,
         Refused, Slice, What, Within,
         change::{Unnamed, edit_as_it_is_now},
-        commits::{InFlight, Made, Outbox, Ticket},
         epoch::EpochSeed,
         listing::Picking,
         page::{self, Allowance, Run, bytes_as_sent},
+        queue::{InFlight, Made, Outbox, Ticket},
     },
 };
 use crate::wire::{Change, Emoji, Epoch, Group, Key, Message, Offset, Position, RoomSummary, Stored};
@@ -162,7 +162,7 @@ impl Rooms {
 
     /// Changes a message and says so, as above.
     fn change(&mut self, change: &NewChange, ticket: Ticket) {
-        let Some(room) = self.by_name.get_mut(&change.group).filter(|room| room.epoch == change.id.epoch) else {
+        let Some(room) = self.by_name.get_mut(&change.group).filter(|room| room.epoch == change.change.id().epoch) else {
             return ticket.answer(Err(ChangeError::Refused(Refused::NotFound)));
         };
         let before = room.taken();
@@ -334,7 +334,7 @@ impl Room {
     }
 
     fn change(&mut self, new: &NewChange) -> Result<Changed, Refused> {
-        let target = new.id.offset;
+        let target = new.change.id().offset;
         let at = self.messages_before(target);
         let held = self.messages.get_mut(at).filter(|held| held.offset() == target).ok_or(Refused::NotFound)?;
         let before = footprint::of_held(held);
@@ -490,10 +490,7 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        server::store::Alteration,
-        wire::{MessageId, Person, Timestamp},
-    };
+    use crate::wire::{Act, MessageId, Person, Timestamp};
 
     fn message(room: &str, text: &str, number: u64) -> NewMessage {
         NewMessage {
@@ -503,6 +500,13 @@ mod tests {
             text: text.to_owned(),
             at: Timestamp::from_millis(0),
         }
+    }
+
+    /// A change of a message that nobody forbids.
+    fn by(from: Person, room: &str, act: Act) -> NewChange {
+        let (group, at) = (room.parse().expect("a group name"), Timestamp::from_millis(0));
+        let change = act.change(&from, at).expect("it changes something");
+        NewChange { group, change, from, at, rule: |_, _, _| Ok(()) }
     }
 
     async fn fill(store: &MemoryStore, room: &str, count: u64, text: &str) -> Appended {
@@ -567,11 +571,9 @@ mod tests {
         let (store, _) = MemoryStore::with(limits);
         let said = fill(&store, "lobby", 3, "x").await.position;
         for number in 0..5 {
-            let id = MessageId { epoch: said.epoch.clone(), offset: Offset(2) };
+            let message = MessageId { epoch: said.epoch.clone(), offset: Offset(2) };
             let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
-            let (alteration, at) = (Alteration::Edit(number.to_string()), Timestamp::from_millis(0));
-            let group = "lobby".parse().expect("a group name");
-            store.change(NewChange { group, id, from, alteration, at, rule: |_, _, _| Ok(()) }).await.expect("changed");
+            store.change(by(from, "lobby", Act::Edit { message, text: number.to_string() })).await.expect("changed");
         }
         let page = latest(&store, "lobby").await;
         assert_eq!((page.first, page.head.offset, offsets(&page)), (Offset(1), Offset(8), vec![1, 2, 3]));
@@ -609,11 +611,10 @@ mod tests {
         let before = taken(&short);
         let epoch = latest(&short, "a").await.head.epoch;
         for number in 0..1_000 {
-            let id = MessageId { epoch: epoch.clone(), offset: Offset(1 + number % 2) };
+            let message = MessageId { epoch: epoch.clone(), offset: Offset(1 + number % 2) };
             let from = Person { id: format!("p{number}"), name: "n".repeat(100), handle: None };
-            let alteration = Alteration::React { emoji: "+1".parse().expect("an emoji"), on: true };
-            let (group, at) = ("a".parse().expect("a group name"), Timestamp::from_millis(0));
-            short.change(NewChange { group, id, from, alteration, at, rule: |_, _, _| Ok(()) }).await.expect("changed");
+            let react = Act::React { message, emoji: "+1".parse().expect("an emoji"), on: true };
+            short.change(by(from, "a", react)).await.expect("changed");
         }
         let grown = taken(&short) - before;
         assert!((200_000..500_000).contains(&grown), "{grown}");
@@ -651,11 +652,9 @@ mod tests {
     async fn a_text_that_was_long_is_held_no_longer_than_it_is() {
         let (store, _) = MemoryStore::with(limits(usize::MAX));
         let said = fill(&store, "a", 1, &"x".repeat(100_000)).await.position;
-        let id = MessageId { epoch: said.epoch, offset: said.offset };
+        let message = MessageId { epoch: said.epoch, offset: said.offset };
         let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
-        let (alteration, at) = (Alteration::Edit("short".to_owned()), Timestamp::from_millis(0));
-        let group = "a".parse().expect("a group name");
-        store.change(NewChange { group, id, from, alteration, at, rule: |_, _, _| Ok(()) }).await.expect("changed");
+        store.change(by(from, "a", Act::Edit { message, text: "short".to_owned() })).await.expect("changed");
         assert!(taken(&store) < 10_000, "{}", taken(&store));
         let rooms = store.rooms.lock();
         let held = &rooms.as_ref().expect("open").by_name[&"a".parse::<Group>().expect("a group name")].messages[0];

@@ -22,8 +22,8 @@ mod transfer;
 
 pub use error::{StoreError, Trouble};
 pub use log::{
-    Alteration, Appended, Bounds, ChangeError, Commits, Committed, Entry, Extent, Listed, ListedRoom, Log, Missed, Moved,
-    NewChange, NewMessage, Page, Refused, Rule, Slice, Watch, What, Within, bytes_as_sent, cut_down,
+    Appended, Bounds, ChangeError, Commits, Committed, Entry, Extent, Listed, ListedRoom, Log, Missed, Moved, NewChange,
+    NewMessage, Page, Refused, Rule, Slice, Watch, What, Within, bytes_as_sent, cut_down,
 };
 pub use memory::MemoryStore;
 pub use postgres::{OpenError as PostgresOpenError, PostgresStore};

@@ -10,7 +10,6 @@
 
 mod plain;
 mod too_many;
-mod v1;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,10 +17,12 @@ use async_trait::async_trait;
 use hyper::upgrade::OnUpgrade;
 use tracing::debug;
 
-pub use self::{plain::Plain, too_many::TooMany, v1::V1};
+pub use self::{plain::Plain, too_many::TooMany};
 use super::{
+    hub::Outbound,
     limits::Limits,
     scope::{Close, Flow, LONG, Refuse, Scope},
+    session::Session,
     turns::Turn,
     visitors::Household,
     websocket::{Backlog, CloseCode, Connection, ConnectionLimits, Counters, Deflate, Heard, Message, Socket},
@@ -61,6 +62,47 @@ pub trait Consumer: Send + Sized + 'static {
 
     /// The connection has ended; memberships end by themselves when the consumer is dropped.
     async fn disconnect(self, code: CloseCode);
+}
+
+/// Speaks `confab.v1`, in text messages.
+#[async_trait]
+impl Consumer for Session {
+    async fn connect(scope: Scope) -> Result<Self, Refuse> {
+        Ok(Self::new(scope).await?)
+    }
+
+    fn longest_message(&self) -> usize {
+        self.longest_message()
+    }
+
+    async fn open(&mut self, socket: &Arc<Socket>) -> Flow {
+        self.open(Outbound::WebSocket(Arc::clone(socket))).await
+    }
+
+    async fn turn(&self) -> Option<Turn<Household>> {
+        self.turn().await
+    }
+
+    async fn receive(&mut self, message: Message, turn: Option<Turn<Household>>) -> Flow {
+        match message {
+            Message::Text(text) => self.receive(text, turn).await,
+            _ => Flow::close(CloseCode::UNSUPPORTED, "confab.v1 is spoken in text messages"),
+        }
+    }
+
+    fn charge(&mut self, bytes: usize) -> Flow {
+        self.charge(bytes)
+    }
+
+    fn hand_out(&self) {
+        self.hand_out();
+    }
+
+    fn owed(&self) -> Duration {
+        self.owed()
+    }
+
+    async fn disconnect(self, _code: CloseCode) {}
 }
 
 /// Takes a connection through its life; `deflate` was agreed on in its handshake, `counters` counts it and `backlog` what

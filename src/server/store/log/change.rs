@@ -12,8 +12,8 @@ use thiserror::Error;
 use crate::{
     server::store::error::StoreError,
     wire::{
-        Act, Change, Content, Emoji, Group, InvalidName, MOST_KINDS, MOST_KINDS_OF_ONE, Message, MessageId, Person,
-        REACTION_SAMPLE, Reaction, Timestamp,
+        Change, Content, Emoji, Group, InvalidName, MOST_KINDS, MOST_KINDS_OF_ONE, Message, MessageId, Person, REACTION_SAMPLE,
+        Reaction, Timestamp,
     },
 };
 
@@ -21,11 +21,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct NewChange {
     pub group: Group,
-    /// The message.
-    pub id: MessageId,
-    /// Who changes it.
+    pub change: Change,
+    /// Who makes it, and when.
     pub from: Person,
-    pub alteration: Alteration,
     pub at: Timestamp,
     pub rule: Rule,
 }
@@ -33,29 +31,6 @@ pub struct NewChange {
 /// Whether a change may be made of the message as it is, to which its person has put so many kinds of emoji. Of the message the text may be
 /// left out. It is not asked of what the message says already.
 pub type Rule = fn(&NewChange, &Message, usize) -> Result<(), Refused>;
-
-/// What is to become of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Alteration {
-    /// Its author says it differently.
-    Edit(String),
-    /// Its author takes it back.
-    Delete,
-    /// Somebody puts this to it, or takes it away.
-    React { emoji: Emoji, on: bool },
-}
-
-impl Alteration {
-    /// What an act is to make of a message, and of which; none where it is to say one.
-    pub fn of(act: Act) -> Option<(MessageId, Self)> {
-        match act {
-            Act::Send { .. } => None,
-            Act::Edit { message, text } => Some((message, Self::Edit(text))),
-            Act::Delete { message } => Some((message, Self::Delete)),
-            Act::React { message, emoji, on } => Some((message, Self::React { emoji, on })),
-        }
-    }
-}
 
 /// Why a change is not made; to try again does not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -96,27 +71,23 @@ impl From<ChangeError> for StoreError {
 impl NewChange {
     /// The bytes of text in it.
     pub(in crate::server::store) fn text_bytes(&self) -> usize {
-        if let Alteration::Edit(text) = &self.alteration { text.len() } else { 0 }
+        if let Change::Edit { text, .. } = &self.change { text.len() } else { 0 }
     }
 
     /// Makes the change of a message; gives its event, or none where the message says that already. For a reaction, `put` is what the person
     /// has put to the message.
     pub(in crate::server::store) fn make(&self, message: &mut Message, put: &[Emoji]) -> Result<Option<Change>, Refused> {
-        if let Alteration::React { emoji, on } = &self.alteration
+        if let Change::React { emoji, on, .. } = &self.change
             && !message.content.deleted
             && put.contains(emoji) == *on
         {
             return Ok(None);
         }
         (self.rule)(self, message, put.len())?;
-        let (id, content) = (self.id.clone(), &mut message.content);
-        let change = match &self.alteration {
-            Alteration::Delete => Change::Delete { id },
-            _ if content.deleted => return Err(Refused::NotFound),
-            Alteration::Edit(text) => Change::Edit { id, text: text.clone(), at: self.at },
-            Alteration::React { emoji, on } => Change::React { id, emoji: emoji.clone(), from: self.from.clone(), on: *on },
-        };
-        Ok(content.apply(&change).then_some(change))
+        if message.content.deleted && !matches!(self.change, Change::Delete { .. }) {
+            return Err(Refused::NotFound);
+        }
+        Ok(message.content.apply(&self.change).then(|| self.change.clone()))
     }
 }
 
@@ -261,11 +232,12 @@ mod tests {
     use super::*;
 
     fn react(emoji: &str, who: &str, on: bool) -> NewChange {
+        let from = Person { id: who.to_owned(), name: who.to_uppercase(), handle: None };
+        let (id, emoji) = ("e-1".parse().expect("an id"), emoji.parse().expect("an emoji"));
         NewChange {
             group: "lobby".parse().expect("a name"),
-            id: "e-1".parse().expect("an id"),
-            from: Person { id: who.to_owned(), name: who.to_uppercase(), handle: None },
-            alteration: Alteration::React { emoji: emoji.parse().expect("an emoji"), on },
+            change: Change::React { id, emoji, from: from.clone(), on },
+            from,
             at: Timestamp::from_millis(0),
             rule: |_, _, _| Ok(()),
         }

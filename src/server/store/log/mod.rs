@@ -21,24 +21,22 @@ use super::{
 };
 use crate::wire::{Emoji, Group, Offset, Person, RoomSummary};
 
-pub(super) mod batch;
 pub(super) mod beginning;
 pub(super) mod change;
-pub(super) mod commits;
 pub(super) mod entry;
 pub(super) mod epoch;
-pub(super) mod intake;
 pub(super) mod listing;
 pub(super) mod names;
 pub(super) mod page;
 pub(super) mod passed;
+pub(super) mod queue;
 pub(super) mod reactions;
 
-pub use change::{Alteration, ChangeError, NewChange, Refused, Rule};
-pub use commits::{Commits, Committed};
+pub use change::{ChangeError, NewChange, Refused, Rule};
 pub use entry::{Appended, Bounds, Entry, Extent, Missed, Moved, NewMessage, Page, Slice, What};
 pub use listing::{Listed, ListedRoom, Within};
 pub use page::{bytes_as_sent, cut_down};
+pub use queue::{Commits, Committed};
 
 /// A log of rooms.
 ///

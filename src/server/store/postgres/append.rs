@@ -30,10 +30,9 @@ use crate::{
     server::store::{
         error::StoreError,
         log::{
-            Alteration, Appended, ChangeError, Entry, NewChange, NewMessage, Refused, What,
-            batch::BATCH_MESSAGES,
+            Appended, ChangeError, Entry, NewChange, NewMessage, Refused, What,
             change::{Unnamed, kind_of, reaction_of, reactions_to_json},
-            commits::Made,
+            queue::{BATCH_MESSAGES, Made},
             reactions,
         },
         records::{Value, Written},
@@ -250,7 +249,7 @@ impl<'b> Target<'b> {
         put.dedup();
         let change = match new.make(&mut self.stored.message, put) {
             Ok(Some(change)) => change,
-            Ok(None) => return Step::Already(new.id.epoch.clone(), self.changed),
+            Ok(None) => return Step::Already(new.change.id().epoch.clone(), self.changed),
             Err(refused) => return Step::Settled(ChangeError::Refused(refused)),
         };
         self.unnamed.lose(&change);
@@ -333,7 +332,7 @@ impl<'b> Putters<'b> {
     fn of(batch: &[&'b New]) -> Self {
         let mut seen = HashSet::new();
         let putters = batch.iter().filter_map(|new| match new {
-            New::Change(NewChange { group, id, from, alteration: Alteration::React { .. }, .. }) => {
+            New::Change(NewChange { group, from, change: Change::React { id, .. }, .. }) => {
                 Some((group, id, from.id.as_str())).filter(|putter| seen.insert(*putter))
             }
             _ => None,
@@ -407,7 +406,8 @@ impl<'b> Wanted<'b> {
     fn of(batch: &[&'b New]) -> Self {
         let (mut wanted, mut places) = (Self::default(), HashMap::new());
         for new in batch {
-            let New::Change(NewChange { group, id, alteration, .. }) = new else { continue };
+            let New::Change(NewChange { group, change, .. }) = new else { continue };
+            let id = change.id();
             let place = *places.entry((group, id)).or_insert_with(|| {
                 wanted.ids.push((group, id));
                 wanted.rooms.push(group.as_str());
@@ -416,7 +416,7 @@ impl<'b> Wanted<'b> {
                 wanted.whole.push(false);
                 wanted.whole.len() - 1
             });
-            wanted.whole[place] |= matches!(alteration, Alteration::Edit(_));
+            wanted.whole[place] |= matches!(change, Change::Edit { .. });
         }
         wanted
     }
@@ -446,7 +446,7 @@ fn decide<'b>(batch: &[&'b New], mut targets: Targets<'b>) -> Vec<Step<'b>> {
                 spoken.insert(&message.group);
                 Step::Message(message)
             }
-            New::Change(change) => match targets.get_mut(&(&change.group, &change.id)) {
+            New::Change(change) => match targets.get_mut(&(&change.group, change.change.id())) {
                 Some(Ok(target)) => target.change(change, number),
                 Some(Err(cause)) => Step::Settled(StoreError::unavailable(cause.clone()).into()),
                 // It may be about one of these messages.
@@ -524,7 +524,7 @@ impl<'p> Columns<'p> {
         self.author_names.push(from.map(|from| escape(&from.name)));
         self.texts.push(state.and_then(|state| state.text.as_deref()).map(escape));
         self.times.push(new.at.as_millis());
-        self.targets.push(Some(column(new.id.offset.0)));
+        self.targets.push(Some(column(new.change.id().offset.0)));
         self.kinds.push(Some(kind_of(change)));
         self.emoji.push(emoji.map(Emoji::as_str));
         self.edited.push(state.and_then(|state| state.edited).map(Timestamp::as_millis));

@@ -29,9 +29,7 @@ use crate::{
             log::{
                 Appended, Bounds, ChangeError, Commits, Extent, Listed, Log, Missed, NewChange, NewMessage, Page, Slice, Watch,
                 Within,
-                batch::{Job, Work},
-                commits::Outbox,
-                intake::Intake,
+                queue::{Intake, Job, Outbox, Work},
             },
             records::{Records, Results, Row, Statement, Value},
             search::Search,

@@ -37,10 +37,9 @@ use crate::{
         error::StoreError,
         log::{
             Appended, ChangeError, Refused,
-            batch::{Job, Work, gather},
             beginning::Beginning,
-            commits::{Outbox, Ticket},
             epoch::EpochSeed,
+            queue::{Job, Outbox, Ticket, Work, gather},
         },
         records::{Results, Statement},
     },

@@ -42,10 +42,8 @@ use crate::{
             log::{
                 Appended, Bounds, ChangeError, Commits, Extent, Listed, Log, Missed, NewChange, NewMessage, Page, Slice,
                 Within,
-                batch::{Job, Work},
-                commits::Outbox,
                 epoch::EpochSeed,
-                intake::Intake,
+                queue::{Intake, Job, Outbox, Work},
             },
             records::{Records, Results, Row, Statement, Value},
             search::Search,

@@ -20,16 +20,15 @@ use crate::{
         error::StoreError,
         log::{
             Appended, ChangeError, Entry, NewChange, NewMessage, Refused, What,
-            batch::{Job, Work, gather},
             beginning::Beginning,
-            change::{Alteration, Unnamed, kind_of, reaction_of, reactions_to_json},
-            commits::{Made, Outbox},
+            change::{Unnamed, kind_of, reaction_of, reactions_to_json},
             epoch::EpochSeed,
+            queue::{Job, Made, Outbox, Work, gather},
             reactions,
         },
         records::{Results, Statement},
     },
-    wire::{Content, Emoji, Epoch, Group, Offset, Position, Timestamp},
+    wire::{Change, Content, Emoji, Epoch, Group, Offset, Position, Timestamp},
 };
 
 /// So many rooms are remembered; with more the memory is emptied and filled anew from the database.
@@ -312,10 +311,11 @@ fn insert(transaction: &Transaction<'_>, room: &mut Room, message: &NewMessage) 
 /// Changes a message and puts the change behind the room's head, or finds that there is nothing to change.
 fn alter(transaction: &Transaction<'_>, room: &mut Room, new: &NewChange) -> rusqlite::Result<Outcome> {
     let refused = |refused| Ok(Outcome::Settled(Err(ChangeError::Refused(refused))));
-    if new.id.epoch != room.epoch {
+    let id = new.change.id();
+    if id.epoch != room.epoch {
         return refused(Refused::NotFound);
     }
-    let target = column(new.id.offset.0);
+    let target = column(id.offset.0);
     let found = transaction.prepare_cached(FIND_MESSAGE)?.query_row(params![room.id, target], |row| {
         Ok((held(row, &room.epoch)?, Unnamed::read(row.get_ref(10)?.as_blob_or_null()?)))
     });
@@ -327,7 +327,7 @@ fn alter(transaction: &Transaction<'_>, room: &mut Room, new: &NewChange) -> rus
         Err(cause) => return Err(cause),
     };
     let changed = stored.message.content.changed;
-    let is_reaction = matches!(new.alteration, Alteration::React { .. });
+    let is_reaction = matches!(new.change, Change::React { .. });
     let put = if is_reaction { put_by(transaction, new, &unnamed, &stored.message.content)? } else { Vec::new() };
     let change = match new.make(&mut stored.message, &put) {
         Ok(Some(change)) => change,
@@ -362,7 +362,7 @@ fn put_by(
     unnamed: &Unnamed,
     content: &Content,
 ) -> rusqlite::Result<Vec<Emoji>> {
-    let values = reactions::by(&new.group, &new.from.id, new.id.offset);
+    let values = reactions::by(&new.group, &new.from.id, new.change.id().offset);
     let rows = records::run(transaction, reactions::PUT_BY, &values)?.rows;
     let rows = rows.iter().filter_map(|row| row.get::<String>(0).ok()?.parse().ok());
     let mut put: Vec<Emoji> = rows.chain(unnamed.put_by(&content.reactions, &new.from.id).cloned()).collect();
@@ -407,7 +407,7 @@ fn is_of_the_message(cause: &rusqlite::Error) -> bool {
 mod tests {
     use super::*;
     use crate::server::store::{
-        log::{Commits, batch::tests::job},
+        log::{Commits, queue::tests::job},
         sqlite::{Durability, prepare},
     };
 
