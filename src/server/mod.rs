@@ -14,6 +14,7 @@ pub mod api;
 pub mod assets;
 pub mod audit;
 mod bucket;
+mod causes;
 pub mod cli;
 mod glob;
 mod gzip;

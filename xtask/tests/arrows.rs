@@ -45,6 +45,7 @@ const FLOORS: &[&[&str]] = &[
         "server/bucket",
         "server/limits",
         "server/assets",
+        "server/causes",
         "server/glob",
         "server/gzip",
         "server/percent",

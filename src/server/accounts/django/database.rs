@@ -11,8 +11,9 @@ use tokio_postgres::types::Type;
 
 use super::Trouble;
 use crate::server::{
+    causes::with_causes,
+    postgres_url::PostgresUrl,
     settings::{DjangoDatabase, DjangoSettings, SqlName},
-    store::PostgresUrl,
 };
 
 /// How long the database may take to answer.
@@ -248,19 +249,6 @@ impl From<tokio_postgres::Error> for Trouble {
         let is_wrong = cause.code().is_some_and(|code| code.code().starts_with("42") || code.code().starts_with("22"));
         if is_wrong { Self::Wrong(with_causes(&cause)) } else { Self::Away(with_causes(&cause)) }
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::server::store::error::StoreError;
+use crate::server::{causes::with_causes, store::error::StoreError};
 
 /// Why the database cannot be used. Nothing in it was changed.
 #[derive(Debug, Error)]
@@ -28,20 +28,6 @@ pub enum OpenError {
     /// It refuses what is asked: no right to make the schema, read-only, ...
     #[error("{}", with_causes(.0))]
     Database(#[from] tokio_postgres::Error),
-}
-
-/// An error and what led to it, in one line.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// Why something is not committed, or not known to be.

@@ -8,8 +8,8 @@ use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::error::{OpenError, with_causes};
-use crate::server::{postgres_url::PostgresUrl, store::error::StoreError};
+use super::error::OpenError;
+use crate::server::{causes::with_causes, postgres_url::PostgresUrl, store::error::StoreError};
 
 /// How long a caller waits for a connection, be it made or given back.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -12,13 +12,14 @@ use futures_util::future;
 use tokio_postgres::{Row, types::ToSql};
 
 use super::{
-    error::{Failure, OpenError, with_causes},
+    error::{Failure, OpenError},
     pool::{Connections, Purpose, answer},
     records::run,
     text::unescape,
 };
 use crate::{
     server::{
+        causes::with_causes,
         postgres_url::PostgresUrl,
         store::{
             error::{StoreError, tell_unreadable},

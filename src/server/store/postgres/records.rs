@@ -11,12 +11,15 @@ use tokio_postgres::{
 };
 
 use super::{
-    error::{Failure, with_causes},
+    error::Failure,
     text::{escape, unescape},
 };
-use crate::server::store::{
-    error::StoreError,
-    records::{Results, Row, Statement, Value, Written},
+use crate::server::{
+    causes::with_causes,
+    store::{
+        error::StoreError,
+        records::{Results, Row, Statement, Value, Written},
+    },
 };
 
 impl ToSql for Value {

@@ -17,12 +17,13 @@ use tokio_postgres::{
 
 use super::{
     append::digest,
-    error::{OpenError, with_causes},
+    error::OpenError,
     migrate,
     pool::{Connections, IN_USE, Purpose},
     records::values,
 };
 use crate::server::{
+    causes::with_causes,
     postgres_url::PostgresUrl,
     store::{
         error::StoreError,

@@ -27,21 +27,24 @@ use tracing::warn;
 
 use super::{
     append::{New, Outcome, append},
-    error::{Failure, with_causes},
+    error::Failure,
     pool::{ANSWER, Connections},
     reader::{column, name, offset},
     records,
 };
 use crate::{
-    server::store::{
-        error::StoreError,
-        log::{
-            Appended, ChangeError, Refused,
-            beginning::Beginning,
-            epoch::EpochSeed,
-            queue::{Job, Outbox, Ticket, Work, gather},
+    server::{
+        causes::with_causes,
+        store::{
+            error::StoreError,
+            log::{
+                Appended, ChangeError, Refused,
+                beginning::Beginning,
+                epoch::EpochSeed,
+                queue::{Job, Outbox, Ticket, Work, gather},
+            },
+            records::{Results, Statement},
         },
-        records::{Results, Statement},
     },
     wire::{Epoch, Group, Position},
 };

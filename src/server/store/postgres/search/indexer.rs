@@ -17,13 +17,14 @@ use tokio::{
 
 use crate::{
     server::{
+        causes::with_causes,
         postgres_url::PostgresUrl,
         search::{room_term, terms},
         store::{
             error::StoreError,
             log::{Moved, Watch as _},
             postgres::{
-                error::{OpenError, with_causes},
+                error::OpenError,
                 pool::{ANSWER, Connections, Purpose},
                 reader::{HeadWatch, Readers, name},
                 text::unescape,
