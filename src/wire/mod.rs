@@ -32,6 +32,8 @@ pub use command::{Asked, Command, Join, Leave, Other, Ping, Request, Typing};
 pub use emoji::Emoji;
 pub use error::{Code, CommandError};
 pub use event::{BY_PROGRAM, Event, Left, Message, Renamed, RoomList, RoomSummary, SignedOut, Stored, Stretch};
+#[cfg(feature = "ssr")]
+pub(crate) use names::checked_text;
 pub use names::{Epoch, Group, InvalidName, Key, MessageId, OfNoun, Offset, Position, Topic};
 pub use person::Person;
 pub use presence::{Members, Presence, SAMPLE, TYPING_SHOWN_MS, Typist};

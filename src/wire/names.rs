@@ -1,6 +1,6 @@
 //! Names and positions.
 
-use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -22,17 +22,12 @@ fn is_name(text: &str, longest: usize) -> bool {
     (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-/// A cheap, shared text with a checked form; the four name types below differ only in what they accept.
-macro_rules! checked_name {
-    ($(#[$doc:meta])* $name:ident, $longest:tt, $rule:literal) => {
-        $(#[$doc])*
+/// A checked text that is cheap to clone: what it `accepts` is asked of each text, and where it is none the `rule` says what is.
+macro_rules! checked_text {
+    ($(#[$meta:meta])* $name:ident, $accepts:ident($($bound:tt)*), $rule:literal) => {
+        $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[cfg_attr(
-            feature = "ssr",
-            derive(utoipa::ToSchema),
-            schema(value_type = String, min_length = 1, max_length = $longest, pattern = "^[A-Za-z0-9_-]*$")
-        )]
-        pub struct $name(Arc<str>);
+        pub struct $name(std::sync::Arc<str>);
 
         impl $name {
             /// The name as text.
@@ -41,24 +36,42 @@ macro_rules! checked_name {
             }
         }
 
-        impl FromStr for $name {
-            type Err = InvalidName;
+        impl std::str::FromStr for $name {
+            type Err = $crate::wire::InvalidName;
 
-            fn from_str(text: &str) -> Result<Self, InvalidName> {
-                if is_name(text, $longest) { Ok(Self(text.into())) } else { Err(InvalidName($rule)) }
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                if $accepts(text, $($bound)*) { Ok(Self(text.into())) } else { Err($crate::wire::InvalidName($rule)) }
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
-        impl Borrow<str> for $name {
+        impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0
             }
+        }
+    };
+}
+
+#[cfg(feature = "ssr")]
+pub(crate) use checked_text;
+
+/// One that crosses the network; the name types below differ in how long they may be.
+macro_rules! checked_name {
+    ($(#[$doc:meta])* $name:ident, $longest:tt, $rule:literal) => {
+        checked_text! {
+            $(#[$doc])*
+            #[cfg_attr(
+                feature = "ssr",
+                derive(utoipa::ToSchema),
+                schema(value_type = String, min_length = 1, max_length = $longest, pattern = "^[A-Za-z0-9_-]*$")
+            )]
+            $name, is_name($longest), $rule
         }
 
         impl Serialize for $name {

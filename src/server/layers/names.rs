@@ -3,10 +3,11 @@
 //! The rules are those of Channels, whose limit is 99 characters although its specification says 100. Its regular
 //! expressions also let some other digits and a final line feed pass; those are refused here, for no program makes them.
 
-use std::{borrow::Borrow, fmt, fmt::Write as _, str::FromStr, sync::Arc};
+use std::fmt::Write as _;
 
 use super::LayerError;
 pub use crate::wire::InvalidName;
+use crate::wire::checked_text;
 
 /// In characters, which are bytes: names are ASCII.
 const LONGEST: usize = 99;
@@ -24,56 +25,20 @@ fn is_channel(text: &str) -> bool {
     text.len() <= LONGEST && !process.is_empty() && is_plain(process) && is_plain(local)
 }
 
-/// A checked text that is cheap to clone; the two types below differ in what they accept.
-macro_rules! checked_name {
-    ($(#[$doc:meta])* $name:ident, $accepts:ident, $rule:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Arc<str>);
-
-        impl $name {
-            /// The name as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidName;
-
-            fn from_str(text: &str) -> Result<Self, InvalidName> {
-                if $accepts(text) { Ok(Self(text.into())) } else { Err(InvalidName($rule)) }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl Borrow<str> for $name {
-            fn borrow(&self) -> &str {
-                &self.0
-            }
-        }
-    };
-}
-
-checked_name!(
+checked_text!(
     /// The name of a group of channels: `[A-Za-z0-9._-]{1,99}`.
     GroupName,
-    is_group,
+    is_group(),
     "a group of channels has a name of 1 to 99 of A-Z a-z 0-9 - _ ."
 );
 
-checked_name!(
+checked_text!(
     /// The name of a channel: 1 to 99 of `A-Z a-z 0-9 - _ .`, with at most one `!` that is not the first.
     ///
     /// With a `!` the channel is process-specific: the part [before](Self::non_local) it says which process reads it, the
     /// part [after](Self::local) it is that process's own business.
     Channel,
-    is_channel,
+    is_channel(),
     "a channel has a name of 1 to 99 of A-Z a-z 0-9 - _ . with at most one ! that is not the first"
 );
 
