@@ -14,7 +14,7 @@ use super::{
     limits::Limits,
     quota::{Owed, Payer, Quotas, count},
     turns::Turn,
-    visitors::Household,
+    visitors::Subnet,
 };
 
 /// What is paid in advance for an answer that may be long.
@@ -68,7 +68,7 @@ impl Allowance {
     }
 
     /// See [`Quotas::turn`].
-    pub(super) async fn turn(&self) -> Option<Turn<Household>> {
+    pub(super) async fn turn(&self) -> Option<Turn<Subnet>> {
         self.quotas.turn(self.payer).await
     }
 
@@ -258,7 +258,7 @@ mod tests {
     async fn one_long_message_at_a_time_is_read_of_an_address() {
         let quotas = Arc::new(Quotas::new(0, 0));
         let at = |address: &str| {
-            let address = Some(Visitor::direct(address.parse().expect("an address")).household());
+            let address = Some(Visitor::direct(address.parse().expect("an address")).subnet());
             Allowance { payer: Payer { account: None, address }, ..allowance_of(&quotas, somebody()) }
         };
         let [one, other, elsewhere] = [at("192.0.2.1"), at("192.0.2.1"), at("192.0.2.2")];

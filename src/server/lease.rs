@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   session, plain client, file on its way ── grant ──► Leases: by person, who holds something open
-//!   Leases::take_back, take_from_all ──► Holder::take_back, on this node at once
+//!   Leases::take_back, end_for ──► Holder::take_back, on this node at once
 //!          └──► ChannelLayer::group_send, the group `confab.leases` ──► the same on every other node
 //! ```
 //!
@@ -12,7 +12,8 @@
 //!
 //! Where it is a rule that has changed, and not what one person has, a node finds out itself whom that concerns: a noun
 //! [announces](Leases::announce) the change, the noun of every other node [hears](Follower) of it, and each
-//! [ends](Leases::end_for) what is open to whoever may not have it any more.
+//! [ends](Leases::end_for) what is open to whoever may not have it any more. That nobody may is a rule that needs no noun to
+//! [be told](Leases::take_from_all).
 //!
 //! Who has lost everything is signed out: the secret that made a guest this person is worth nothing from then on. So is a session that has
 //! ended; what else its owner has open by other sessions goes on. Of both a node remembers the last, in memory, as guests have no other
@@ -61,11 +62,18 @@ pub enum Taken {
 /// What is taken back, and from whom.
 #[derive(Debug, PartialEq, Eq)]
 struct Loss<'l> {
-    /// None: from everybody.
-    person: Option<&'l str>,
+    person: &'l str,
     /// Only what is open by this session of theirs.
     session: Option<&'l str>,
     taken: Taken,
+}
+
+/// What another node says.
+#[derive(Debug, PartialEq, Eq)]
+enum Said<'l> {
+    Lost(Loss<'l>),
+    /// Nobody may have this topic.
+    Ended(Topic),
 }
 
 /// Something that is open for a person.
@@ -189,22 +197,23 @@ impl Leases {
 
     /// Takes something back from a person: on this node when this resolves, and on the others as soon as the layer has told them.
     pub async fn take_back(&self, person: &str, taken: Taken) {
-        self.take(Loss { person: Some(person), session: None, taken }).await;
+        self.take(Loss { person, session: None, taken }).await;
     }
 
     /// Takes back all that is open to a person by one of their sessions, in the same way.
     pub async fn end_session(&self, person: &str, session: &str) {
-        self.take(Loss { person: Some(person), session: Some(session), taken: Taken::Everything }).await;
+        self.take(Loss { person, session: Some(session), taken: Taken::Everything }).await;
     }
 
     /// Takes a topic back from everybody, in the same way, as one that is there no more.
     pub async fn take_from_all(&self, topic: Topic) {
-        self.take(Loss { person: None, session: None, taken: Taken::Topic(topic) }).await;
+        self.end_for(&topic, |_| false);
+        self.tell_all(to_layer(&Said::Ended(topic))).await;
     }
 
     async fn take(&self, loss: Loss<'_>) {
         self.end(&loss);
-        self.tell_all(to_layer(&loss)).await;
+        self.tell_all(to_layer(&Said::Lost(loss))).await;
     }
 
     /// Has the noun of every other node hear of something, as soon as the layer has told them.
@@ -223,7 +232,7 @@ impl Leases {
         let people: Vec<_> = self.table.lock().by_person.keys().map(Arc::clone).collect();
         let taken = Taken::Topic(topic.clone());
         for person in people.iter().filter(|person| !keeps(person)) {
-            self.end(&Loss { person: Some(person), session: None, taken: taken.clone() });
+            self.end(&Loss { person, session: None, taken: taken.clone() });
         }
     }
 
@@ -251,22 +260,19 @@ impl Leases {
     fn end(&self, Loss { person, session, taken }: &Loss<'_>) {
         let holders: Vec<_> = {
             let mut table = self.table.lock();
-            if let (Some(person), Taken::Everything) = (person, taken) {
+            if *taken == Taken::Everything {
                 table.is_over(session.unwrap_or(person));
             }
             let is_meant = |held: &&Held| session.is_none_or(|session| *session == *held.known_by);
-            let of = |all: &Vec<Held>| all.iter().filter(is_meant).filter_map(|held| held.holder.upgrade()).collect::<Vec<_>>();
-            match person {
-                Some(person) => table.by_person.get(*person).map(of).unwrap_or_default(),
-                None => table.by_person.values().flat_map(of).collect(),
-            }
+            let held = table.by_person.get(*person).into_iter().flatten();
+            held.filter(is_meant).filter_map(|held| held.holder.upgrade()).collect()
         };
         for holder in holders {
             holder.take_back(taken);
         }
         match taken {
-            Taken::Everything => self.presence.expel(*person, None),
-            Taken::Topic(Topic::Room(room)) => self.presence.expel(*person, Some(room)),
+            Taken::Everything => self.presence.expel(person, None),
+            Taken::Topic(Topic::Room(room)) => self.presence.expel(person, Some(room)),
             Taken::Topic(_) => {}
         }
     }
@@ -324,24 +330,26 @@ async fn keep(leases: Weak<Leases>, wake: Arc<Notify>, first: Duration, every: D
     }
 }
 
-fn to_layer(Loss { person, session, taken }: &Loss<'_>) -> Event {
+fn to_layer(said: &Said<'_>) -> Event {
     let event = Event::new(KIND);
-    let event = match person {
-        Some(person) => event.with("person", *person),
-        None => event,
-    };
-    let event = match session {
-        Some(session) => event.with("session", *session),
-        None => event,
-    };
-    match taken {
-        Taken::Everything => event,
-        Taken::Topic(topic) => event.with("topic", topic.to_string()),
+    match said {
+        Said::Ended(topic) => event.with("topic", topic.to_string()),
+        Said::Lost(Loss { person, session, taken }) => {
+            let event = event.with("person", *person);
+            let event = match session {
+                Some(session) => event.with("session", *session),
+                None => event,
+            };
+            match taken {
+                Taken::Everything => event,
+                Taken::Topic(topic) => event.with("topic", topic.to_string()),
+            }
+        }
     }
 }
 
-/// What is taken back; none where the event says no such thing.
-fn from_layer(event: &Event) -> Option<Loss<'_>> {
+/// What another node says; none where the event says no such thing.
+fn from_layer(event: &Event) -> Option<Said<'_>> {
     if event.kind() != KIND {
         return None;
     }
@@ -350,12 +358,18 @@ fn from_layer(event: &Event) -> Option<Loss<'_>> {
         None => Some(None),
     };
     let (person, session) = (id("person")?, id("session")?);
-    let taken = match event.get("topic") {
-        Some(_) => Taken::Topic(event.get_str("topic")?.parse().ok()?),
-        // Nothing signs everybody out.
-        None => person.map(|_| Taken::Everything)?,
+    let topic = match event.get("topic") {
+        Some(_) => Some(event.get_str("topic")?.parse().ok()?),
+        None => None,
     };
-    Some(Loss { person, session, taken })
+    match (person, topic) {
+        (Some(person), topic) => {
+            Some(Said::Lost(Loss { person, session, taken: topic.map_or(Taken::Everything, Taken::Topic) }))
+        }
+        (None, Some(topic)) => Some(Said::Ended(topic)),
+        // Nothing signs everybody out.
+        (None, None) => None,
+    }
 }
 
 impl Table {
@@ -380,7 +394,8 @@ impl Sink for Leases {
         }
         let follower = || self.follower.get().and_then(Weak::upgrade);
         match from_layer(event) {
-            Some(loss) => self.end(&loss),
+            Some(Said::Lost(loss)) => self.end(&loss),
+            Some(Said::Ended(topic)) => self.end_for(&topic, |_| false),
             None if event.kind() == KIND => debug!("something arrived that takes nothing back"),
             None => _ = follower().map(|follower| follower.hear(event)),
         }
@@ -494,7 +509,7 @@ mod tests {
     async fn of_those_who_are_signed_out_the_last_are_remembered() {
         let leases = leases().await;
         for n in 0..=REMEMBERED {
-            leases.end(&Loss { person: Some(&n.to_string()), session: None, taken: Taken::Everything });
+            leases.end(&Loss { person: &n.to_string(), session: None, taken: Taken::Everything });
         }
         assert!(!leases.is_over("0") && leases.is_over("1"));
         assert_eq!(leases.table.lock().over.len(), REMEMBERED);
@@ -503,16 +518,13 @@ mod tests {
     #[test]
     fn what_goes_by_the_layer_is_read_as_it_was() {
         let (room, everything) = (|| Taken::Topic("room/a".parse().unwrap()), || Taken::Everything);
-        let ann = Some("g1");
-        for (person, session, taken) in
-            [(ann, None, everything()), (ann, Some("s1"), everything()), (ann, None, room()), (None, None, room())]
-        {
-            let loss = Loss { person, session, taken };
-            let event = to_layer(&loss);
-            assert_eq!(from_layer(&event), Some(loss));
+        let lost = |session, taken| Said::Lost(Loss { person: "g1", session, taken });
+        let ended = Said::Ended("room/a".parse().unwrap());
+        for said in [lost(None, everything()), lost(Some("s1"), everything()), lost(None, room()), ended] {
+            let event = to_layer(&said);
+            assert_eq!(from_layer(&event), Some(said));
         }
-        let all = to_layer(&Loss { person: None, session: None, taken: everything() });
-        assert_eq!(from_layer(&all), None, "nothing signs everybody out");
+        assert_eq!(from_layer(&Event::new(KIND)), None, "nothing signs everybody out");
         let event = |topic: &str| Event::new(KIND).with("person", "g1").with("topic", topic);
         assert_eq!(from_layer(&event("nothing/at all")), None, "it takes not more than it says");
         assert_eq!(from_layer(&Event::new("chat.message").with("person", "g1")), None);

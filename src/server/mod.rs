@@ -243,7 +243,7 @@ async fn start(
         sign_up,
         elsewhere,
         programs: Programs::new(tokens.clone(), most(limits.messages_per_second)),
-        by_household: Connections::new(limits.connections_per_address),
+        by_subnet: Connections::new(limits.connections_per_address),
         by_account: Connections::new(limits.connections_per_account),
         exports: Connections::new(NonZeroU32::new(EXPORTS)),
         searches: Turns::new(SEARCHES),

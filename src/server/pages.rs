@@ -228,7 +228,7 @@ async fn outcome(
             None => rooms.search(&reader, &query, FOUND).await,
         }
     };
-    let Ok(found) = services.searches.run(visitor.household(), search).await else {
+    let Ok(found) = services.searches.run(visitor.subnet(), search).await else {
         return (Problem::Searches.status(), Outcome::Unavailable);
     };
     match found.unwrap_or_else(|panicked| Err(StoreError::Unavailable(panicked.into()))) {
@@ -442,7 +442,7 @@ pub(super) async fn post_message(
 fn charge(services: &Services, who: &Who, request: &Request) -> Result<(), Duration> {
     match (who.rate_key(), request.extensions().get::<Visitor>()) {
         (Some(account), _) => services.rates.take(account),
-        (None, Some(visitor)) => services.strangers.take(visitor.household()),
+        (None, Some(visitor)) => services.strangers.take(visitor.subnet()),
         (None, None) => Ok(()),
     }
 }

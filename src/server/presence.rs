@@ -153,8 +153,7 @@ impl Presence {
     }
 
     /// Who was sent away is not waited for: whoever has no connection left on this node is gone at once, from a room or from all of them.
-    /// Without a person it is everybody.
-    pub fn expel(&self, person: Option<&str>, room: Option<&Group>) {
+    pub fn expel(&self, person: &str, room: Option<&Group>) {
         self.with(|state| {
             for room in state.roster.expel(person, room, Instant::now()) {
                 state.audiences.remove(&room);

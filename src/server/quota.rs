@@ -16,7 +16,7 @@ use super::{
     accounts::RateKey,
     bucket::Buckets,
     turns::{Turn, Turns},
-    visitors::Household,
+    visitors::Subnet,
 };
 
 /// A message is charged as so many bytes at least: to handle one costs as much as to copy these.
@@ -25,8 +25,8 @@ const LEAST: usize = 1_024;
 /// The rates of all accounts and addresses.
 pub struct Quotas {
     accounts: Buckets<RateKey>,
-    addresses: Buckets<Household>,
-    turns: Turns<Household>,
+    addresses: Buckets<Subnet>,
+    turns: Turns<Subnet>,
 }
 
 /// In the extensions of an answer that took more to make than its length says: what it is charged as, in bytes.
@@ -40,7 +40,7 @@ pub struct Payer {
     pub account: Option<RateKey>,
     /// None for what comes from the server's own machine: it is its owner's, or of a proxy that nobody has told us to trust, and then
     /// of everybody's.
-    pub address: Option<Household>,
+    pub address: Option<Subnet>,
 }
 
 /// A rate that was used up, and how long until there is something of it again.
@@ -95,7 +95,7 @@ impl Quotas {
 
     /// Waits until it is one's turn, of all connections of the address, to have a message inflated or a long one read. The turn ends when
     /// what is given is dropped. None where nobody waits for anybody.
-    pub async fn turn(&self, payer: Payer) -> Option<Turn<Household>> {
+    pub async fn turn(&self, payer: Payer) -> Option<Turn<Subnet>> {
         self.turns.turn(payer.address?).await.ok()
     }
 

@@ -233,7 +233,7 @@ async fn upgrade(services: &Arc<Services>, who: &Who, topic: Option<Topic>, mut 
     let account = who.rate_key();
     let scope = services.scope(who, Payer { account, address: visitor.paying() }, topic);
     let of_account = || account.map(|account| place(&services.by_account, account, "an account")).transpose();
-    let places = place(&services.by_household, visitor.household(), "an address");
+    let places = place(&services.by_subnet, visitor.subnet(), "an address");
     let kept = match places.and_then(|of_address| Ok((alive.clone(), of_address, of_account()?))) {
         Ok(kept) => kept,
         Err(told) => {

@@ -27,7 +27,7 @@ use super::{
     telemetry::Metrics,
     topics::Topics,
     turns::Turns,
-    visitors::{Household, Proxies},
+    visitors::{Proxies, Subnet},
     websocket::Backlog,
 };
 use crate::wire::{Group, InvalidName, Topic};
@@ -51,19 +51,19 @@ pub struct Services {
     pub elsewhere: Arc<Elsewhere>,
     pub programs: Programs,
     /// The `WebSocket`s of each address.
-    pub by_household: Connections<Household>,
+    pub by_subnet: Connections<Subnet>,
     /// The `WebSocket`s of each account.
     pub by_account: Connections<RateKey>,
     /// The exports of each address that are on their way.
-    pub exports: Connections<Household>,
+    pub exports: Connections<Subnet>,
     /// The searches of each address.
-    pub searches: Turns<Household>,
+    pub searches: Turns<Subnet>,
     /// The HTTP requests of each address.
-    pub requests: Buckets<Household>,
+    pub requests: Buckets<Subnet>,
     /// What each account says.
     pub rates: Arc<Buckets<RateKey>>,
     /// What those of each address say by forms who have shown no secret: each would be an account of its own.
-    pub strangers: Buckets<Household>,
+    pub strangers: Buckets<Subnet>,
     /// What each account and each address has carried, in bytes.
     pub quotas: Arc<Quotas>,
     pub proxies: Proxies,

@@ -24,7 +24,7 @@ use crate::{
         quota::Owed,
         scope::{Flow, LONG, Scope},
         turns::Turn,
-        visitors::Household,
+        visitors::Subnet,
         websocket::{CloseCode, Frame},
     },
     wire::{
@@ -124,12 +124,12 @@ impl Session {
     }
 
     /// Waits until something that takes long may be done for this connection.
-    pub async fn turn(&self) -> Option<Turn<Household>> {
+    pub async fn turn(&self) -> Option<Turn<Subnet>> {
         self.allowance.turn().await
     }
 
     /// The client has said something; `turn` ends as soon as it is read.
-    pub async fn receive(&mut self, text: String, turn: Option<Turn<Household>>) -> Flow {
+    pub async fn receive(&mut self, text: String, turn: Option<Turn<Subnet>>) -> Flow {
         let Some((outbound, _)) = &self.link else { return Flow::Continue };
         let outbound = outbound.clone();
         outbound.tap().heard(&text);
@@ -329,7 +329,7 @@ impl Session {
 
     /// Reads what is answered to a join when it is its turn, which lasts until the answer is made: of all connections of an address one at a
     /// time takes the store's readers and the memory for that. Whatever else a join waits for it has behind it.
-    async fn in_turn<T>(&self, reading: impl Future<Output = T>) -> (Option<Turn<Household>>, T) {
+    async fn in_turn<T>(&self, reading: impl Future<Output = T>) -> (Option<Turn<Subnet>>, T) {
         let Some(turn) = self.allowance.turn().await else { return (None, reading.await) };
         let mut reading = pin!(reading);
         if let Ok(read) = tokio::time::timeout(READING, reading.as_mut()).await {
@@ -676,7 +676,7 @@ mod tests {
         let topic = "room/a".parse().unwrap();
         let room = async || Arc::new(Slow::new(scope.topics.open(&topic, scope.asker()).await.ok().unwrap()));
         let client = async |address: &str| {
-            let address = Some(Visitor::direct(address.parse().unwrap()).household());
+            let address = Some(Visitor::direct(address.parse().unwrap()).subnet());
             let scope = Scope { payer: Payer { account: None, address }, ..scope.clone() };
             let mut client = Client::open(&scope, false).await;
             client.session.open(client.outbound.clone()).await;

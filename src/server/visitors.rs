@@ -24,7 +24,7 @@ pub(super) struct Visitor {
 /// Whoever shares what bounds an address: one IPv4 address, or an IPv6 network of 64 bits, in which everybody has as many
 /// addresses as they like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Household(IpAddr);
+pub struct Subnet(IpAddr);
 
 impl Visitor {
     /// Somebody at the other end of the TCP connection.
@@ -32,8 +32,8 @@ impl Visitor {
         Self { address, told: false }
     }
 
-    pub(super) fn household(self) -> Household {
-        Household(match self.address {
+    pub(super) fn subnet(self) -> Subnet {
+        Subnet(match self.address {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
             IpAddr::V4(_) => self.address,
         })
@@ -41,8 +41,8 @@ impl Visitor {
 
     /// The address that is charged for what is asked: what comes from the server's own machine is its owner's, or of a proxy that nobody
     /// has told us to trust, and then of everybody's.
-    pub(super) fn paying(self) -> Option<Household> {
-        (!self.is_local()).then(|| self.household())
+    pub(super) fn paying(self) -> Option<Subnet> {
+        (!self.is_local()).then(|| self.subnet())
     }
 
     /// Whether it is on this machine: a program there, or a proxy that is not trusted and stands for many. Nobody is believed
@@ -81,9 +81,9 @@ impl Proxies {
     }
 
     /// Whose TCP connection it is that comes from `peer`; of a proxy's it is nobody's in particular.
-    pub(super) fn counted(&self, peer: IpAddr) -> Option<Household> {
+    pub(super) fn counted(&self, peer: IpAddr) -> Option<Subnet> {
         let address = peer.to_canonical();
-        (!self.trust(address)).then(|| Visitor::direct(address).household())
+        (!self.trust(address)).then(|| Visitor::direct(address).subnet())
     }
 
     /// Whether an address is one of theirs; IPv4 addresses are not to be mapped to IPv6.
@@ -164,10 +164,10 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_network_is_one_household_and_an_ipv4_address_is() {
-        let household = |text| Visitor { address: ip(text), told: false }.household();
-        assert_eq!(household("2001:db8:1:2::3"), household("2001:db8:1:2:ffff:ffff:ffff:ffff"));
-        assert_ne!(household("2001:db8:1:2::3"), household("2001:db8:1:3::3"));
-        assert_ne!(household("192.0.2.1"), household("192.0.2.2"));
+    fn an_ipv6_network_is_one_subnet_and_an_ipv4_address_is() {
+        let subnet = |text| Visitor { address: ip(text), told: false }.subnet();
+        assert_eq!(subnet("2001:db8:1:2::3"), subnet("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(subnet("2001:db8:1:2::3"), subnet("2001:db8:1:3::3"));
+        assert_ne!(subnet("192.0.2.1"), subnet("192.0.2.2"));
     }
 }

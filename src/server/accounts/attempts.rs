@@ -10,7 +10,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::server::visitors::Household;
+use crate::server::visitors::Subnet;
 
 /// For how long a wrong one counts.
 const WITHIN: Duration = Duration::from_mins(3);
@@ -31,10 +31,10 @@ struct Counts<K>(Mutex<HashMap<K, (u32, Instant)>>);
 /// See the [module](self).
 #[derive(Default)]
 pub struct Attempts {
-    addresses: Counts<Household>,
+    addresses: Counts<Subnet>,
     accounts: Counts<String>,
-    sign_ups: Counts<Household>,
-    known: Mutex<HashSet<(String, Household)>>,
+    sign_ups: Counts<Subnet>,
+    known: Mutex<HashSet<(String, Subnet)>>,
 }
 
 impl<K> Default for Counts<K> {
@@ -75,7 +75,7 @@ impl Attempts {
     ///
     /// # Errors
     /// Too many were wrong; how long until the next may be tried.
-    pub(in crate::server) fn may(&self, account: &str, address: Household) -> Result<(), Duration> {
+    pub(in crate::server) fn may(&self, account: &str, address: Subnet) -> Result<(), Duration> {
         self.addresses.may(&address, OF_ADDRESS)?;
         let account = account.to_owned();
         if self.known.lock().contains(&(account.clone(), address)) {
@@ -85,13 +85,13 @@ impl Attempts {
     }
 
     /// It was wrong.
-    pub(in crate::server) fn failed(&self, account: &str, address: Household) {
+    pub(in crate::server) fn failed(&self, account: &str, address: Subnet) {
         self.addresses.count(address);
         self.accounts.count(account.to_owned());
     }
 
     /// It was right: its owner is there.
-    pub(in crate::server) fn succeeded(&self, account: &str, address: Household) {
+    pub(in crate::server) fn succeeded(&self, account: &str, address: Subnet) {
         let mut known = self.known.lock();
         if known.len() >= KNOWN {
             known.clear();
@@ -103,7 +103,7 @@ impl Attempts {
     ///
     /// # Errors
     /// There were too many; how long until there may be one.
-    pub(in crate::server) fn sign_up(&self, address: Household) -> Result<(), Duration> {
+    pub(in crate::server) fn sign_up(&self, address: Subnet) -> Result<(), Duration> {
         self.sign_ups.may(&address, SIGN_UPS)?;
         self.sign_ups.count(address);
         Ok(())
@@ -115,8 +115,8 @@ mod tests {
     use super::*;
     use crate::server::visitors::Visitor;
 
-    fn address(n: u8) -> Household {
-        Visitor::direct([192, 0, 2, n].into()).household()
+    fn address(n: u8) -> Subnet {
+        Visitor::direct([192, 0, 2, n].into()).subnet()
     }
 
     #[tokio::test(start_paused = true)]

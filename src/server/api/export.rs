@@ -71,7 +71,7 @@ pub(super) async fn export(
     if version < Version::HTTP_11 {
         return Err(Problem::OldHttp);
     }
-    let Entry::In(place) = services.exports.enter(visitor.household()) else {
+    let Entry::In(place) = services.exports.enter(visitor.subnet()) else {
         return Err(Problem::Exports);
     };
     let begun = access.part(Slice::Latest, 0, None).await?;

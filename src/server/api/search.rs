@@ -107,7 +107,7 @@ async fn found(
     visitor: Visitor,
     search: impl Future<Output = Result<Found, StoreError>> + Send + 'static,
 ) -> Result<Json<Hits>, Problem> {
-    let Ok(found) = services.searches.run(visitor.household(), search).await else {
+    let Ok(found) = services.searches.run(visitor.subnet(), search).await else {
         return Err(Problem::Searches);
     };
     Ok(found.map_err(|panicked| StoreError::Unavailable(panicked.into()))??.into())

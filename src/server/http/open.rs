@@ -26,7 +26,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::server::visitors::Household;
+use crate::server::visitors::Subnet;
 
 /// How many file descriptors connections leave to everything else; where there are few, half of them.
 const RESERVE: u64 = 128;
@@ -59,15 +59,15 @@ pub(super) struct Open {
 
 #[derive(Default)]
 struct Table {
-    by_address: HashMap<Household, u32>,
+    by_address: HashMap<Subnet, u32>,
     /// Those that speak HTTP. A WebSocket is not among them.
-    speaking_http: HashMap<u64, Arc<Seat>>,
+    speaking_http: HashMap<u64, Arc<Connection>>,
     last: u64,
 }
 
 /// Where a connection stands.
-struct Seat {
-    address: Option<Household>,
+struct Connection {
+    address: Option<Subnet>,
     /// Since which turn it has had no request under way; 0 while it has one.
     idle_since: AtomicU64,
     give_way: Notify,
@@ -77,7 +77,7 @@ struct Seat {
 
 /// The connection that an answer goes out by.
 #[derive(Clone)]
-pub(in crate::server) struct Line(Arc<Seat>);
+pub(in crate::server) struct Line(Arc<Connection>);
 
 impl Line {
     /// Ends it at once, in the middle of the answer: what waits for its reader is given up.
@@ -95,7 +95,7 @@ impl Line {
 /// A connection's place among all, given back when the last who holds it drops it.
 pub(super) struct Place {
     open: Arc<Open>,
-    address: Option<Household>,
+    address: Option<Subnet>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -103,7 +103,7 @@ pub(super) struct Place {
 pub(super) struct SpeakingHttp {
     open: Arc<Open>,
     number: u64,
-    seat: Arc<Seat>,
+    connection: Arc<Connection>,
 }
 
 impl Open {
@@ -141,7 +141,7 @@ impl Open {
     }
 
     /// A place for a connection of an address, or none where it has as many as it may have. Nobody in particular is behind `None`.
-    pub(super) fn enter(self: &Arc<Self>, address: Option<Household>, room: OwnedSemaphorePermit) -> Result<Place, u32> {
+    pub(super) fn enter(self: &Arc<Self>, address: Option<Subnet>, room: OwnedSemaphorePermit) -> Result<Place, u32> {
         if let Some((address, most)) = address.zip(self.most_of_address) {
             let mut table = self.table.lock();
             let count = table.by_address.entry(address).or_default();
@@ -156,14 +156,15 @@ impl Open {
     /// Has some give way that have no request under way.
     pub(super) fn make_room(&self) {
         let table = self.table.lock();
-        let mut idle: Vec<_> = table.speaking_http.values().filter_map(|seat| Some((seat.is_idle()?, seat))).collect();
+        let mut idle: Vec<_> =
+            table.speaking_http.values().filter_map(|connection| Some((connection.is_idle()?, connection))).collect();
         let mut of_address = HashMap::<_, u32>::new();
-        for (_, seat) in &idle {
-            *of_address.entry(seat.address).or_default() += 1;
+        for (_, connection) in &idle {
+            *of_address.entry(connection.address).or_default() += 1;
         }
-        idle.sort_unstable_by_key(|(since, seat)| (u32::MAX - of_address[&seat.address], *since));
-        for (_, seat) in idle.iter().take((self.most / PART).max(1)) {
-            seat.give_way.notify_one();
+        idle.sort_unstable_by_key(|(since, connection)| (u32::MAX - of_address[&connection.address], *since));
+        for (_, connection) in idle.iter().take((self.most / PART).max(1)) {
+            connection.give_way.notify_one();
         }
     }
 
@@ -176,13 +177,13 @@ impl Place {
     /// The connection speaks HTTP from now on, until what is returned is dropped.
     pub(super) fn speak_http(&self) -> SpeakingHttp {
         let idle_since = AtomicU64::new(self.open.next_turn());
-        let seat =
-            Arc::new(Seat { address: self.address, idle_since, give_way: Notify::new(), is_cut: AtomicBool::new(false) });
+        let connection =
+            Arc::new(Connection { address: self.address, idle_since, give_way: Notify::new(), is_cut: AtomicBool::new(false) });
         let mut table = self.open.table.lock();
         table.last += 1;
         let number = table.last;
-        table.speaking_http.insert(number, Arc::clone(&seat));
-        SpeakingHttp { open: Arc::clone(&self.open), number, seat }
+        table.speaking_http.insert(number, Arc::clone(&connection));
+        SpeakingHttp { open: Arc::clone(&self.open), number, connection }
     }
 }
 
@@ -199,7 +200,7 @@ impl Drop for Place {
     }
 }
 
-impl Seat {
+impl Connection {
     /// Since which turn, if it is.
     fn is_idle(&self) -> Option<u64> {
         Some(self.idle_since.load(Relaxed)).filter(|since| *since > 0)
@@ -209,14 +210,14 @@ impl Seat {
 impl SpeakingHttp {
     /// The connection, for whoever may have to end it.
     pub(super) fn line(&self) -> Line {
-        Line(Arc::clone(&self.seat))
+        Line(Arc::clone(&self.connection))
     }
 
     /// Resolves when the connection shall end: while it has no request under way, or when it is cut.
     pub(super) async fn gives_way(&self) {
         loop {
-            self.seat.give_way.notified().await;
-            if self.seat.is_idle().is_some() || self.seat.is_cut.load(Relaxed) {
+            self.connection.give_way.notified().await;
+            if self.connection.is_idle().is_some() || self.connection.is_cut.load(Relaxed) {
                 return;
             }
         }
@@ -224,8 +225,8 @@ impl SpeakingHttp {
 
     /// A request is under way until this is dropped.
     pub(super) fn request(&self) -> UnderWay {
-        self.seat.idle_since.store(0, Relaxed);
-        UnderWay { open: Arc::clone(&self.open), seat: Arc::clone(&self.seat) }
+        self.connection.idle_since.store(0, Relaxed);
+        UnderWay { open: Arc::clone(&self.open), connection: Arc::clone(&self.connection) }
     }
 }
 
@@ -238,12 +239,12 @@ impl Drop for SpeakingHttp {
 /// A request that is not answered, or whose answer is not sent.
 pub(super) struct UnderWay {
     open: Arc<Open>,
-    seat: Arc<Seat>,
+    connection: Arc<Connection>,
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.seat.idle_since.store(self.open.next_turn(), Relaxed);
+        self.connection.idle_since.store(self.open.next_turn(), Relaxed);
     }
 }
 
@@ -301,7 +302,7 @@ mod tests {
     use super::*;
     use crate::server::visitors::Proxies;
 
-    fn address(text: &str) -> Option<Household> {
+    fn address(text: &str) -> Option<Subnet> {
         Proxies::new(Vec::new()).counted(text.parse().expect("an address"))
     }
 

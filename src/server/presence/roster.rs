@@ -1,7 +1,7 @@
 //! Who is in which room, as one node knows it: a state without clock and I/O. Whoever calls says what time it is and carries the
 //! [letters](Letter) to the other nodes.
 //!
-//! A person has a seat in a room as long as some node says so. Each node answers for those who are connected to it, and goes on
+//! A person is a member of a room as long as some node says so. Each node answers for those who are connected to it, and goes on
 //! to for a while after the last connection has gone: who comes back in that time, here or elsewhere, was never away. What the
 //! others say is kept node by node, so a node that is gone can be forgotten as a whole.
 //!
@@ -54,8 +54,8 @@ pub(super) struct Roster {
     /// The channel that reaches this node.
     me: Channel,
     times: Times,
-    /// Rooms with people in them.
-    halls: HashMap<Group, Hall>,
+    /// Rooms with members.
+    rooms: HashMap<Group, Occupancy>,
     /// The people in all of them.
     people: usize,
     nodes: HashMap<Channel, Node>,
@@ -100,10 +100,10 @@ struct Mail {
     answer: bool,
 }
 
-/// A room.
+/// Who is in a room.
 #[derive(Default)]
-struct Hall {
-    people: BTreeMap<Id, Seat>,
+struct Occupancy {
+    people: BTreeMap<Id, Member>,
     /// How many of them are here. Without any there is nobody to be told of changes, and they are not noted.
     here: usize,
     /// What the members here know of those with whom something has changed: the name, or that they are not there.
@@ -118,7 +118,7 @@ struct Hall {
     writing: Vec<(String, Instant)>,
 }
 
-impl Hall {
+impl Occupancy {
     /// Whether one more person is to be shown as writing: of many nobody can tell one from the other, and each would be told to
     /// everybody.
     fn takes_writer(&mut self, id: &str, now: Instant) -> bool {
@@ -131,9 +131,9 @@ impl Hall {
     }
 }
 
-/// A person's place in a room. About 250 bytes with its texts, and 40 more for each further node.
+/// A person in a room. About 250 bytes with its texts, and 40 more for each further node.
 #[derive(Default)]
-struct Seat {
+struct Member {
     here: Option<Here>,
     there: Vec<There>,
 }
@@ -180,17 +180,17 @@ struct Node {
 /// What the members of a room are told.
 pub(super) type Told = (Group, Presence);
 
-impl Seat {
-    /// What the person is called; none where nobody has the seat.
+impl Member {
+    /// What the person is called; none where no node says that they are here.
     fn name(&self) -> Option<Arc<str>> {
         let here = self.here.iter().map(|here| &here.named);
         here.chain(self.there.iter().map(|there| &there.named)).max().map(|named| Arc::clone(&named.name))
     }
 }
 
-impl Hall {
+impl Occupancy {
     fn sample(&self) -> Vec<Person> {
-        self.people.iter().take(SAMPLE).filter_map(|(id, seat)| Some(person(id, &seat.name()?))).collect()
+        self.people.iter().take(SAMPLE).filter_map(|(id, member)| Some(person(id, &member.name()?))).collect()
     }
 
     /// What has changed for the members since they were told last; none where all is as it was.
@@ -198,7 +198,7 @@ impl Hall {
         let (mut joined, mut left) = (Vec::new(), Vec::new());
         let shown = std::mem::take(&mut self.shown);
         for (id, before) in std::mem::take(&mut self.before) {
-            match self.people.get(&id).and_then(Seat::name) {
+            match self.people.get(&id).and_then(Member::name) {
                 now if now == before && !shown => {}
                 Some(name) => joined.push(person(&id, &name)),
                 None => left.push(id.to_string()),
@@ -229,7 +229,7 @@ impl Roster {
         Self {
             me,
             times,
-            halls: HashMap::new(),
+            rooms: HashMap::new(),
             people: 0,
             nodes: HashMap::new(),
             next_key: 0,
@@ -252,9 +252,9 @@ impl Roster {
 
     /// The people in a room, for somebody who is told of changes from now on.
     pub(super) fn members(&mut self, room: &Group) -> Members {
-        let Some(hall) = self.halls.get_mut(room) else { return Members::default() };
-        hall.shown = !hall.before.is_empty();
-        Members { count: hall.people.len() as u64, people: hall.sample() }
+        let Some(occupancy) = self.rooms.get_mut(room) else { return Members::default() };
+        occupancy.shown = !occupancy.before.is_empty();
+        Members { count: occupancy.people.len() as u64, people: occupancy.sample() }
     }
 
     /// How many people there are, each as often as in rooms, and how many nodes with this one.
@@ -265,9 +265,9 @@ impl Roster {
     /// A connection of a person has joined a room on this node.
     pub(super) fn enter(&mut self, room: &Group, Known { id, name, at }: Known, now: Instant) {
         let mut told = false;
-        self.alter(room, &id, now, |seat| {
-            let shown = seat.name();
-            if let Some(here) = &mut seat.here {
+        self.alter(room, &id, now, |member| {
+            let shown = member.name();
+            if let Some(here) = &mut member.here {
                 here.connections += 1;
                 here.until = None;
                 // Elsewhere the person may have got another name since.
@@ -276,7 +276,7 @@ impl Roster {
                     told = true;
                 }
             } else {
-                seat.here = Some(Here { connections: 1, named: Named { at, name }, until: None });
+                member.here = Some(Here { connections: 1, named: Named { at, name }, until: None });
                 told = true;
             }
         });
@@ -287,8 +287,8 @@ impl Roster {
 
     /// A connection that has entered has gone.
     pub(super) fn exit(&mut self, room: &Group, id: &Id, now: Instant) {
-        let seat = self.halls.get_mut(room).and_then(|hall| hall.people.get_mut(id));
-        let Some(here) = seat.and_then(|seat| seat.here.as_mut()) else { return };
+        let member = self.rooms.get_mut(room).and_then(|occupancy| occupancy.people.get_mut(id));
+        let Some(here) = member.and_then(|member| member.here.as_mut()) else { return };
         here.connections = here.connections.saturating_sub(1);
         if here.connections == 0 {
             let until = now + self.times.grace;
@@ -299,23 +299,20 @@ impl Roster {
 
     /// Nobody waits for a person any more who has no connection on this node, in a room or in all of them; gives the rooms in which
     /// nobody is left on this node.
-    pub(super) fn expel(&mut self, id: Option<&str>, room: Option<&Group>, now: Instant) -> Vec<Group> {
-        let from = |(room, hall): (&Group, &Hall)| -> Vec<(Group, Id)> {
-            let people: Vec<_> = match id {
-                Some(id) => hall.people.get_key_value(id).into_iter().collect(),
-                None => hall.people.iter().collect(),
-            };
-            let waited_for = |seat: &Seat| seat.here.as_ref().is_some_and(|here| here.connections == 0);
-            people.into_iter().filter(|(_, seat)| waited_for(seat)).map(|(id, _)| (room.clone(), Arc::clone(id))).collect()
+    pub(super) fn expel(&mut self, id: &str, room: Option<&Group>, now: Instant) -> Vec<Group> {
+        let from = |(room, occupancy): (&Group, &Occupancy)| {
+            let (id, member) = occupancy.people.get_key_value(id)?;
+            let waited_for = member.here.as_ref().is_some_and(|here| here.connections == 0);
+            waited_for.then(|| (room.clone(), Arc::clone(id)))
         };
         let gone: Vec<_> = match room {
-            Some(room) => self.halls.get_key_value(room).map(from).unwrap_or_default(),
-            None => self.halls.iter().flat_map(from).collect(),
+            Some(room) => self.rooms.get_key_value(room).and_then(from).into_iter().collect(),
+            None => self.rooms.iter().filter_map(from).collect(),
         };
         let mut deserted = Vec::new();
         for (room, id) in gone {
             self.changed(&room, &id);
-            if self.alter(&room, &id, now, |seat| seat.here = None) {
+            if self.alter(&room, &id, now, |member| member.here = None) {
                 deserted.push(room);
             }
         }
@@ -324,11 +321,12 @@ impl Roster {
 
     /// Somebody on this node is writing something; says whether that is news.
     pub(super) fn typing(&mut self, room: &Group, from: &Person, now: Instant) -> bool {
-        let Some(hall) = self.halls.get_mut(room).filter(|hall| hall.people.contains_key(from.id.as_str())) else {
+        let Some(occupancy) = self.rooms.get_mut(room).filter(|occupancy| occupancy.people.contains_key(from.id.as_str()))
+        else {
             return false;
         };
-        let told = hall.writing.iter().any(|(known, since)| *known == from.id && now < *since + self.times.typing);
-        if told || !hall.takes_writer(&from.id, now) {
+        let told = occupancy.writing.iter().any(|(known, since)| *known == from.id && now < *since + self.times.typing);
+        if told || !occupancy.takes_writer(&from.id, now) {
             return false;
         }
         if self.mail.typing.len() == MOST_TYPING {
@@ -351,7 +349,7 @@ impl Roster {
                 }
             }
             Letter::Typing { room, from } => {
-                let told = self.halls.get_mut(&room).is_none_or(|hall| hall.takes_writer(&from.id, now));
+                let told = self.rooms.get_mut(&room).is_none_or(|occupancy| occupancy.takes_writer(&from.id, now));
                 return told.then_some((room, from));
             }
             letter => self.level(from, letter, now),
@@ -394,7 +392,7 @@ impl Roster {
                     node.seq = Some(seq);
                 }
                 for (room, known) in people {
-                    self.seat_there(&room, known, key, round, now);
+                    self.member_there(&room, known, key, round, now);
                 }
                 if last {
                     self.clear(key, Some(round), now);
@@ -406,10 +404,10 @@ impl Roster {
                     node.seq = Some(seq);
                     let (key, round) = (node.key, node.round);
                     for (room, known) in joined {
-                        self.seat_there(&room, known, key, round, now);
+                        self.member_there(&room, known, key, round, now);
                     }
                     for (room, id) in left {
-                        self.alter(&room, &id, now, |seat| seat.there.retain(|there| there.node != key));
+                        self.alter(&room, &id, now, |member| member.there.retain(|there| there.node != key));
                     }
                 }
                 Some(_) | None => {
@@ -444,21 +442,21 @@ impl Roster {
         }
     }
 
-    fn seat_there(&mut self, room: &Group, Known { id, name, at }: Known, node: u32, round: u32, now: Instant) {
+    fn member_there(&mut self, room: &Group, Known { id, name, at }: Known, node: u32, round: u32, now: Instant) {
         let full = self.people >= MOST_PEOPLE;
-        if full && !self.halls.get(room).is_some_and(|hall| hall.people.contains_key(&id)) {
+        if full && !self.rooms.get(room).is_some_and(|occupancy| occupancy.people.contains_key(&id)) {
             return;
         }
         let named = Named { at, name };
-        self.alter(room, &id, now, |seat| match seat.there.iter_mut().find(|there| there.node == node) {
+        self.alter(room, &id, now, |member| match member.there.iter_mut().find(|there| there.node == node) {
             Some(there) => (there.named, there.round) = (named, round),
-            None => seat.there.push(There { node, round, named }),
+            None => member.there.push(There { node, round, named }),
         });
     }
 
     /// Begins to forget what a node has said in the states before `before`, or at all.
     fn clear(&mut self, node: u32, before: Option<u32>, now: Instant) {
-        let rooms = self.halls.keys().cloned().collect();
+        let rooms = self.rooms.keys().cloned().collect();
         self.sweeps.push_back(Sweep { node, before, rooms, done: None, began: now });
         self.sweep(now);
     }
@@ -476,12 +474,13 @@ impl Roster {
             let (node, before) = (sweep.node, sweep.before);
             let is_gone = |there: &There| there.node == node && before.is_none_or(|before| there.round < before);
             let from = sweep.done.take().map_or(Bound::Unbounded, Bound::Excluded);
-            let people = self.halls.get(&room).map(|hall| &hall.people);
+            let people = self.rooms.get(&room).map(|occupancy| &occupancy.people);
             let (mut looked, mut gone) = (0, Vec::new());
-            for (id, seat) in people.into_iter().flat_map(|people| people.range((from.clone(), Bound::Unbounded))).take(left) {
+            for (id, member) in people.into_iter().flat_map(|people| people.range((from.clone(), Bound::Unbounded))).take(left)
+            {
                 looked += 1;
                 sweep.done = (looked == left).then(|| Arc::clone(id));
-                if seat.there.iter().any(is_gone) {
+                if member.there.iter().any(is_gone) {
                     gone.push(Arc::clone(id));
                 }
             }
@@ -490,40 +489,40 @@ impl Roster {
             }
             left -= looked.max(1);
             for id in gone {
-                self.alter(&room, &id, now, |seat| seat.there.retain(|there| !is_gone(there)));
+                self.alter(&room, &id, now, |member| member.there.retain(|there| !is_gone(there)));
             }
         }
     }
 
-    /// Changes a seat, which is made for that and taken away when nobody has it, and notes what the members of the room do not
+    /// Changes a member, who is made for that and goes when no node says that they are here, and notes what the members of the room do not
     /// know yet. Says whether nobody of the room is left on this node.
-    fn alter(&mut self, room: &Group, id: &Id, now: Instant, change: impl FnOnce(&mut Seat)) -> bool {
-        let hall = self.halls.entry(room.clone()).or_default();
-        let (people, here) = (hall.people.len(), hall.here);
-        let seat = hall.people.entry(Arc::clone(id)).or_default();
-        let (before, was_here) = (seat.name(), seat.here.is_some());
-        change(seat);
-        let (after, is_here) = (seat.name(), seat.here.is_some());
+    fn alter(&mut self, room: &Group, id: &Id, now: Instant, change: impl FnOnce(&mut Member)) -> bool {
+        let occupancy = self.rooms.entry(room.clone()).or_default();
+        let (people, here) = (occupancy.people.len(), occupancy.here);
+        let member = occupancy.people.entry(Arc::clone(id)).or_default();
+        let (before, was_here) = (member.name(), member.here.is_some());
+        change(member);
+        let (after, is_here) = (member.name(), member.here.is_some());
         if after.is_none() {
-            hall.people.remove(id);
+            occupancy.people.remove(id);
         }
-        hall.here = hall.here + usize::from(is_here) - usize::from(was_here);
-        self.people = self.people + hall.people.len() - people;
-        hall.most = if here == 0 { hall.people.len() } else { hall.most.max(hall.people.len()) };
-        if hall.here == 0 {
-            hall.before.clear();
-            (hall.due, hall.shown) = (None, false);
+        occupancy.here = occupancy.here + usize::from(is_here) - usize::from(was_here);
+        self.people = self.people + occupancy.people.len() - people;
+        occupancy.most = if here == 0 { occupancy.people.len() } else { occupancy.most.max(occupancy.people.len()) };
+        if occupancy.here == 0 {
+            occupancy.before.clear();
+            (occupancy.due, occupancy.shown) = (None, false);
         } else if before != after {
-            hall.before.entry(Arc::clone(id)).or_insert(before);
-            if hall.due.is_none() {
+            occupancy.before.entry(Arc::clone(id)).or_insert(before);
+            if occupancy.due.is_none() {
                 let due = now + self.times.batch;
-                hall.due = Some(due);
+                occupancy.due = Some(due);
                 self.due.push_back((due, room.clone()));
             }
         }
-        let deserted = hall.here == 0 && here > 0;
-        if hall.people.is_empty() {
-            self.halls.remove(room);
+        let deserted = occupancy.here == 0 && here > 0;
+        if occupancy.people.is_empty() {
+            self.rooms.remove(room);
         }
         deserted
     }
@@ -538,10 +537,10 @@ impl Roster {
         let mut deserted = Vec::new();
         self.sweep(now);
         while let Some((until, room, id)) = self.graces.pop_front_if(|(until, ..)| *until <= now) {
-            let seat = self.halls.get(&room).and_then(|hall| hall.people.get(&id));
+            let member = self.rooms.get(&room).and_then(|occupancy| occupancy.people.get(&id));
             // Who has come back and gone again stands in the line once more.
-            if seat.and_then(|seat| seat.here.as_ref()).is_some_and(|here| here.until == Some(until)) {
-                if self.alter(&room, &id, now, |seat| seat.here = None) {
+            if member.and_then(|member| member.here.as_ref()).is_some_and(|here| here.until == Some(until)) {
+                if self.alter(&room, &id, now, |member| member.here = None) {
                     deserted.push(room.clone());
                 }
                 self.changed(&room, &id);
@@ -560,9 +559,9 @@ impl Roster {
         let mut told = Vec::new();
         while let Some((due, room)) = self.due.pop_front_if(|(due, _)| *due <= now) {
             // A room in which nobody was left meanwhile may stand in the line twice.
-            if let Some(hall) = self.halls.get_mut(&room).filter(|hall| hall.due == Some(due)) {
-                hall.due = None;
-                told.extend(hall.change().map(|change| (room, change)));
+            if let Some(occupancy) = self.rooms.get_mut(&room).filter(|occupancy| occupancy.due == Some(due)) {
+                occupancy.due = None;
+                told.extend(occupancy.change().map(|change| (room, change)));
             }
         }
         told
@@ -619,9 +618,9 @@ impl Roster {
     fn deltas(&mut self, letters: &mut Vec<(To, Letter)>) {
         let (mut joined, mut left) = (Vec::new(), Vec::new());
         for (room, ids) in std::mem::take(&mut self.mail.changed) {
-            let hall = self.halls.get(&room);
+            let occupancy = self.rooms.get(&room);
             for id in ids {
-                match hall.and_then(|hall| hall.people.get(&id)).and_then(|seat| seat.here.as_ref()) {
+                match occupancy.and_then(|occupancy| occupancy.people.get(&id)).and_then(|member| member.here.as_ref()) {
                     Some(here) => joined.push((room.clone(), here.known(&id))),
                     None => left.push((room.clone(), id)),
                 }
@@ -637,11 +636,11 @@ impl Roster {
 
     /// All people on this node.
     fn state(&self) -> Vec<Letter> {
-        let of_hall = |(room, hall): (&Group, &Hall)| {
-            let here = hall.people.iter().filter_map(|(id, seat)| Some((room.clone(), seat.here.as_ref()?.known(id))));
+        let of_room = |(room, occupancy): (&Group, &Occupancy)| {
+            let here = occupancy.people.iter().filter_map(|(id, member)| Some((room.clone(), member.here.as_ref()?.known(id))));
             here.collect::<Vec<_>>()
         };
-        let people: Vec<_> = self.halls.iter().flat_map(of_hall).collect();
+        let people: Vec<_> = self.rooms.iter().flat_map(of_room).collect();
         let mut pieces: Vec<_> = people.chunks(PIECE).map(<[_]>::to_vec).collect();
         if pieces.is_empty() {
             pieces.push(Vec::new());

@@ -24,7 +24,7 @@ use super::{
     scope::{Close, Flow, LONG, Refuse, Scope},
     session::Session,
     turns::Turn,
-    visitors::Household,
+    visitors::Subnet,
     websocket::{Backlog, CloseCode, Connection, ConnectionLimits, Counters, Deflate, Heard, Message, Socket},
 };
 
@@ -44,10 +44,10 @@ pub trait Consumer: Send + Sized + 'static {
     async fn open(&mut self, socket: &Arc<Socket>) -> Flow;
 
     /// Waits until something that takes long may be done for this connection: see [`Quotas::turn`].
-    async fn turn(&self) -> Option<Turn<Household>>;
+    async fn turn(&self) -> Option<Turn<Subnet>>;
 
     /// A text or binary message from the client; `turn` ends when it is dropped, which is as soon as the message is read.
-    async fn receive(&mut self, message: Message, turn: Option<Turn<Household>>) -> Flow;
+    async fn receive(&mut self, message: Message, turn: Option<Turn<Subnet>>) -> Flow;
 
     /// Frames have come that completed no message, and cost so many bytes.
     fn charge(&mut self, bytes: usize) -> Flow;
@@ -79,11 +79,11 @@ impl Consumer for Session {
         self.open(Outbound::WebSocket(Arc::clone(socket))).await
     }
 
-    async fn turn(&self) -> Option<Turn<Household>> {
+    async fn turn(&self) -> Option<Turn<Subnet>> {
         self.turn().await
     }
 
-    async fn receive(&mut self, message: Message, turn: Option<Turn<Household>>) -> Flow {
+    async fn receive(&mut self, message: Message, turn: Option<Turn<Subnet>>) -> Flow {
         match message {
             Message::Text(text) => self.receive(text, turn).await,
             _ => Flow::close(CloseCode::UNSUPPORTED, "confab.v1 is spoken in text messages"),

@@ -18,7 +18,7 @@ use crate::{
         random,
         scope::{Flow, Refuse, Scope},
         turns::Turn,
-        visitors::Household,
+        visitors::Subnet,
         websocket::{CloseCode, Frame, Message, Socket},
     },
     wire::{Code, CommandError, Key, SUBPROTOCOL, Timestamp, Topic},
@@ -118,11 +118,11 @@ impl Consumer for Plain {
         }
     }
 
-    async fn turn(&self) -> Option<Turn<Household>> {
+    async fn turn(&self) -> Option<Turn<Subnet>> {
         self.allowance.turn().await
     }
 
-    async fn receive(&mut self, message: Message, turn: Option<Turn<Household>>) -> Flow {
+    async fn receive(&mut self, message: Message, turn: Option<Turn<Subnet>>) -> Flow {
         drop(turn);
         // There is no answer that could tell a plain client to slow down; what it says after this waits instead.
         // What was owed before it has held the connection up already.

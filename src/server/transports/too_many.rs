@@ -8,7 +8,7 @@ use super::Consumer;
 use crate::server::{
     scope::{Flow, Refuse, Scope},
     turns::Turn,
-    visitors::Household,
+    visitors::Subnet,
     websocket::{CloseCode, Message, Socket},
 };
 
@@ -32,11 +32,11 @@ impl Consumer for TooMany {
         Flow::close(CloseCode::TOO_MANY_CONNECTIONS, self.reason.as_str())
     }
 
-    async fn turn(&self) -> Option<Turn<Household>> {
+    async fn turn(&self) -> Option<Turn<Subnet>> {
         None
     }
 
-    async fn receive(&mut self, _message: Message, _turn: Option<Turn<Household>>) -> Flow {
+    async fn receive(&mut self, _message: Message, _turn: Option<Turn<Subnet>>) -> Flow {
         Flow::Continue
     }
 

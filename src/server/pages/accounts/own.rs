@@ -118,7 +118,7 @@ async fn is_theirs(
     let folded = account.handle.folded();
     services
         .attempts
-        .may(&folded, visitor.household())
+        .may(&folded, visitor.subnet())
         .map_err(|wait| too_often(TITLE, who, "There were too many wrong passwords. Try again in a few minutes", wait))?;
     let shown = match Password::shown(typed.to_owned()) {
         Ok(shown) => shown,
@@ -128,7 +128,7 @@ async fn is_theirs(
     if checked.is_right {
         return Ok(Ok(()));
     }
-    services.attempts.failed(&folded, visitor.household());
+    services.attempts.failed(&folded, visitor.subnet());
     Ok(Err("The password that you have now is another one".to_owned()))
 }
 

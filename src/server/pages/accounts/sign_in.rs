@@ -54,7 +54,7 @@ pub(super) async fn act(
     headers: HeaderMap,
     Sent(typed): Sent<Typed>,
 ) -> Result<Response, Instead> {
-    let address = visitor.household();
+    let address = visitor.subnet();
     let form = |status, wrong: &str| shown(&services, &who, status, &typed, Some(alert(wrong)));
     let wrong = || Ok(form(StatusCode::UNPROCESSABLE_ENTITY, WRONG));
     let password = match Password::shown(typed.password.clone()) {

@@ -131,7 +131,7 @@ pub(super) async fn act(
         Ok(chosen) => chosen,
         Err(wrong) => return Ok(form(wrong)),
     };
-    services.attempts.sign_up(visitor.household()).map_err(|wait| {
+    services.attempts.sign_up(visitor.subnet()).map_err(|wait| {
         too_often(TITLE, &who, "Many accounts were made from your address of late. Try again in a few minutes", wait)
     })?;
     let folded = chosen.handle.folded();
@@ -140,7 +140,7 @@ pub(super) async fn act(
         Err(NotMade::Wrong(wrong)) => return Ok(form(wrong)),
         Err(NotMade::Instead(instead)) => return Err(instead),
     };
-    services.attempts.succeeded(&folded, visitor.household());
+    services.attempts.succeeded(&folded, visitor.subnet());
     let mut to = own_path(&typed.next).to_owned();
     if let Some(code) = invite {
         // It was good a moment ago. Where it is not any more, the account is there all the same.

@@ -486,7 +486,7 @@ fn nothing_is_kept_of_rooms_without_people() {
     }
     cluster.run(TIMES.grace + seconds(2));
     for Node { roster, .. } in &cluster.nodes {
-        assert!(roster.halls.is_empty() && roster.due.is_empty() && roster.graces.is_empty() && roster.mail.changed.is_empty());
+        assert!(roster.rooms.is_empty() && roster.due.is_empty() && roster.graces.is_empty() && roster.mail.changed.is_empty());
         assert_eq!(roster.census().0, 0);
     }
 }
