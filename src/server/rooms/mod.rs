@@ -11,12 +11,13 @@
 //! ```
 //!
 //! Having an [`Access`] *is* the permission (`access`): there is no other way to read or to say something, and the `rules` of the
-//! settings say who gets one; of rooms that somebody owns it is said in `owned`. `topic`
-//! opens a room to a session and gives it to its members as a [feed](crate::server::hub::Feed); the list of rooms is another (`lobby`). Who may
-//! do what to a message is in `changes`. What is kept waits for the store (`metered`). After the commit and before its author hears that it
-//! was accepted, the `publisher` tells the layer, as an event in the room's group there (`events`). Where the layer refuses, the members of this node hear of it at once all the same. Where
-//! several nodes share a store, each learns from it what the others have committed, with or without a layer (`watcher`). What the rules
-//! do not keep goes again (`retention`), by age only when a clock that is watched says so (`steady_clock`).
+//! settings say who gets one; of rooms that somebody owns it is said in `owned`. `topic` opens a room to a session and gives it
+//! to its members as a [feed](crate::server::hub::Feed); the list of rooms is another (`lobby`). Who may do what to a message is
+//! in `changes`. What is kept waits for the store (`metered`). After the commit and before its author hears that it was accepted,
+//! the `publisher` tells the layer, as an event in the room's group there (`events`). Where the layer refuses, the members of
+//! this node hear of it at once all the same. Where several nodes share a store, each learns from it what the others have
+//! committed, with or without a layer (`watcher`). What the rules do not keep goes again (`retention`), by age only when a clock
+//! that is watched says so (`steady_clock`).
 
 mod access;
 mod changes;

@@ -58,7 +58,9 @@ impl<'n> Table<'n> {
         }
         mistakes.sort_by_key(|(at, _)| *at);
         let mut all = Mistakes::default();
-        mistakes.into_iter().for_each(|(_, mistakes)| all.add(mistakes));
+        for (_, mistakes) in mistakes {
+            all.add(mistakes);
+        }
         match made {
             Some(made) => all.or(made),
             None => Err(all),
