@@ -121,6 +121,7 @@ fn every_key_is_read_from_a_file() {
         [accounts]
         sign_up = "open"
         session_days = 7
+        second_factor_for_administrators = true
         [channel_layers.default]
         backend = "channels_redis.core"
         hosts = ["redis://a", "rediss://:pw@b:6380/1"]
@@ -177,6 +178,7 @@ fn every_key_is_read_from_a_file() {
     assert!(!settings.server.deflate);
     assert_eq!(settings.server.drain, Duration::from_mins(1));
     assert_eq!((settings.store.url, settings.store.durability), (StoreUrl::Sqlite, Durability::Process));
+    assert!(settings.accounts.second_factor_for_administrators);
     assert_eq!((settings.accounts.sign_up, settings.accounts.session), (SignUp::Open, Duration::from_hours(7 * 24)));
     let layer = &settings.channel_layers.default;
     assert_eq!(layer.backend, Backend::RedisCore);

@@ -450,7 +450,13 @@ mod tests {
     fn who(id: &str, session: &str) -> Who {
         let person = Person { id: id.to_owned(), name: "Ann".to_owned(), handle: None };
         let handle = "ann".parse().unwrap();
-        Who::Account(Arc::new(SignedIn { person, handle, session: session.into(), is_administrator: false }))
+        Who::Account(Arc::new(SignedIn {
+            person,
+            handle,
+            session: session.into(),
+            is_administrator: false,
+            lacks_second_factor: false,
+        }))
     }
 
     fn grant(leases: &Arc<Leases>, who: &Who, holds: &Arc<Holds>) -> Lease {

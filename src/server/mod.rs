@@ -204,7 +204,7 @@ async fn start(
     let sign_up = accounts.sign_up;
     let audit = AuditLog::new(Arc::clone(&records));
     audit.keep(server.audit_days.map(|days| Duration::from_hours(24 * u64::from(days.get()))));
-    let accounts = Accounts::start(Arc::clone(&records), &leases, accounts.session).await?;
+    let accounts = Accounts::start(Arc::clone(&records), &leases, accounts).await?;
     let is_shared = store.url != StoreUrl::Sqlite;
     let registry = Registry::start(Arc::clone(&records), &leases, is_shared).await?;
     let rooms = Rooms::start(
@@ -238,7 +238,7 @@ async fn start(
         layer,
         accounts,
         audit,
-        passwords: Passwords::default(),
+        passwords: Passwords::new(metrics.passwords.clone()),
         attempts: Attempts::default(),
         sign_up,
         elsewhere,

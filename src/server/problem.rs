@@ -41,6 +41,8 @@ pub enum Problem {
     NotBelieved(jwt::Refused),
     #[error("this account was deactivated")]
     Deactivated,
+    #[error("this server requires a second factor of its administrators; set one up at /account/second-factor")]
+    NoSecondFactor,
     #[error("this server does not go by the name that was asked for; {}", lets_in(.0))]
     NotOurName(String),
     #[error("pages of this origin may not connect; the setting server.allowed_origins names those that may")]
@@ -203,6 +205,7 @@ impl Problem {
             | Self::ForeignSocket
             | Self::ForeignForm
             | Self::Deactivated
+            | Self::NoSecondFactor
             | Self::ClosedRoom
             | Self::NotAllowed(_)
             | Self::ClosedTopic(_)

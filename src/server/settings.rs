@@ -165,6 +165,8 @@ section! {
     sign_up, "sign_up": SignUp = SignUp::Invite, text(str::parse);
     /// How long a session lasts that nobody uses.
     session, "session_days": Duration = Duration::from_hours(60 * 24), days(1..=3650);
+    /// Whether administrators have to have a second factor.
+    second_factor_for_administrators, "second_factor_for_administrators": bool = false, truth();
 }
 
 /// `[channel_layers]`, by alias as in Django Channels.

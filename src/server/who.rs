@@ -1,6 +1,8 @@
 //! Who asks. It is found out once for each request, in front of its handler, and left in the request's extensions; a handler takes it
 //! from there as a [`Who`], and never looks at a cookie or a token itself.
 //!
+//! An administrator who has to have a second factor and has none gets no further than to where it is set up.
+//!
 //! Which of the two counts is said by the [`Route`], not by the request: a token is looked at only where programs push, so it opens
 //! nothing else, and a cookie means nothing there.
 
@@ -8,15 +10,15 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{FromRequestParts, Request, State},
-    http::request::Parts,
+    extract::{FromRequestParts, MatchedPath, Request, State},
+    http::{Method, request::Parts},
     middleware::{self, Next},
-    response::Response,
+    response::{IntoResponse as _, Redirect, Response},
     routing::MethodRouter,
 };
 
 pub use super::accounts::Who;
-use super::{accounts::Unknown, problem::Problem, services::Services};
+use super::{accounts::Unknown, problem::Problem, services::Services, websocket::is_upgrade};
 
 impl<S: Sync> FromRequestParts<S> for Who {
     type Rejection = Problem;
@@ -26,6 +28,9 @@ impl<S: Sync> FromRequestParts<S> for Who {
         Ok(parts.extensions.get::<Result<Self, Unknown>>().cloned().unwrap_or(Err(Unknown::NoToken))?)
     }
 }
+
+/// Where one sets up a second factor.
+pub(super) const SECOND_FACTOR: &str = "/account/second-factor";
 
 /// Whom a route asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +73,24 @@ async fn resolve(State((services, asks)): State<(Arc<Services>, Asks)>, mut requ
         Asks::Person => services.elsewhere.who(headers).await,
         Asks::Program => services.programs.of(headers).map(Who::Program),
     };
+    if let Ok(Who::Account(signed_in)) = &who
+        && signed_in.lacks_second_factor
+        && let Some(instead) = not_before(&request)
+    {
+        return instead;
+    }
     request.extensions_mut().insert(who);
     next.run(request).await
+}
+
+/// What an administrator is answered who has to set up a second factor; none where that is done, and where one signs out.
+fn not_before(request: &Request) -> Option<Response> {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let is_page = request.method() == Method::GET && !is_upgrade(request.headers());
+    match path {
+        SECOND_FACTOR | "/logout" => None,
+        _ if path.starts_with("/api/") => Some(Problem::NoSecondFactor.into_response()),
+        _ if is_page => Some(Redirect::to(SECOND_FACTOR).into_response()),
+        _ => Some(Problem::NoSecondFactor.text()),
+    }
 }

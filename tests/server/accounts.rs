@@ -46,12 +46,12 @@ async fn me(app: &TestApp, cookie: &str, form: &[(&str, &str)]) -> Response {
     within("an answer", form.send()).await.expect("an answer")
 }
 
-async fn page(app: &TestApp, path: &str, cookie: &str) -> (u16, String) {
+pub async fn page(app: &TestApp, path: &str, cookie: &str) -> (u16, String) {
     let page = within("a page", browser().get(app.url(path)).header("cookie", cookie).send()).await.expect("a page");
     (page.status().as_u16(), page.text().await.expect("a body"))
 }
 
-async fn you(app: &TestApp, cookie: &str) -> Value {
+pub async fn you(app: &TestApp, cookie: &str) -> Value {
     V1::with(app.address, "/ws/", &[("cookie", cookie)]).await.welcome["you"].clone()
 }
 
@@ -128,7 +128,7 @@ async fn no_secret_of_a_session_is_in_the_store() {
     }
 }
 
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 
 fn open(settings: &mut Settings) {
     settings.accounts.sign_up = SignUp::Open;
@@ -145,25 +145,25 @@ fn now() -> i64 {
     Timestamp::now().as_millis()
 }
 
-async fn post(app: &impl crate::app::Http, path: &str, cookie: &str, form: &[(&str, &str)]) -> Response {
+pub async fn post(app: &impl crate::app::Http, path: &str, cookie: &str, form: &[(&str, &str)]) -> Response {
     let request = browser().post(app.url(path)).header("cookie", cookie).form(form);
     within("an answer", request.send()).await.expect("an answer")
 }
 
 /// The cookie of the session that an answer begins.
-fn session(headers: &HeaderMap) -> String {
+pub fn session(headers: &HeaderMap) -> String {
     let cookies = headers.get_all(SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
     let mut sessions = cookies.filter(|cookie| cookie.starts_with("confab_session=") && !cookie.contains("Max-Age=0"));
     sessions.next_back().and_then(|cookie| cookie.split(';').next()).expect("a session").to_owned()
 }
 
-async fn sign_up(app: &impl crate::app::Http, cookie: &str, name: &str) -> String {
+pub async fn sign_up(app: &impl crate::app::Http, cookie: &str, name: &str) -> String {
     let answer = post(app, "/signup", cookie, &[("name", name), ("password", PASSWORD), ("next", "/room/a/")]).await;
     assert_eq!((answer.status().as_u16(), &answer.headers()["location"]), (303, &"/room/a/".parse().expect("a header")));
     session(answer.headers())
 }
 
-async fn log_in(app: &impl crate::app::Http, name: &str, password: &str) -> Response {
+pub async fn log_in(app: &impl crate::app::Http, name: &str, password: &str) -> Response {
     post(app, "/login", "", &[("name", name), ("password", password)]).await
 }
 

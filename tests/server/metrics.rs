@@ -26,13 +26,13 @@ use crate::{
 };
 
 /// What a server said of itself at one moment: each series, as it is written, with its value.
-struct Scrape {
+pub struct Scrape {
     text: String,
     series: BTreeMap<String, f64>,
 }
 
 impl Scrape {
-    async fn of(app: &TestApp) -> Self {
+    pub async fn of(app: &TestApp) -> Self {
         let answer = app.get("/metrics").await;
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4");
@@ -46,7 +46,7 @@ impl Scrape {
         Self { text, series }
     }
 
-    fn get(&self, series: &str) -> f64 {
+    pub fn get(&self, series: &str) -> f64 {
         *self.series.get(series).unwrap_or_else(|| panic!("no {series} in\n{}", self.text))
     }
 

@@ -124,6 +124,10 @@ fn table() -> BTreeMap<(&'static str, Does), (Row, Option<Row>)> {
         (("/signup", Post), alike(members(403))),
         (("/login", Get), alike([200, 200, 200, 200, 200, 200, 421, 303])),
         (("/login", Post), alike([422, 422, 422, 422, 422, 403, 421, 422])),
+        // Without a code, and without what says that the password was right.
+        (("/login/code", Post), alike([422, 422, 422, 422, 422, 403, 421, 422])),
+        (("/account/second-factor", Get), alike([303, 303, 303, 303, 303, 303, 421, 200])),
+        (("/account/second-factor", Post), alike([303, 303, 303, 303, 303, 403, 421, 422])),
         // Without a token of another site.
         (("/login/token", Post), alike([422, 422, 422, 422, 422, 403, 421, 422])),
         (("/logout", Get), alike(SEEN)),

@@ -35,7 +35,7 @@ const FLOORS: &[&[&str]] = &[
     &["server/hub"],
     &["server/accounts/elsewhere"],
     &["server/accounts/directory"],
-    &["server/problem", "server/lease", "server/accounts/records", "server/audit"],
+    &["server/problem", "server/lease", "server/accounts/records", "server/accounts/second_factor", "server/audit"],
     &["server/presence", "server/store", "server/allowance"],
     &["server/search", "server/quota", "server/turns", "server/room_pages"],
     &["server/layers", "server/telemetry", "server/accounts", "server/visitors", "server/origins", "browser"],

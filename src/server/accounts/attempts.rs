@@ -1,4 +1,4 @@
-//! Wrong passwords, counted for each address and for each account. Where an account has had too many, only addresses from which its owner
+//! Wrong passwords and codes, counted for each address and for each account. Where an account has had too many, only addresses from which its owner
 //! has signed in before may try: others cannot lock them out.
 
 use std::{
@@ -20,50 +20,68 @@ const OF_ADDRESS: u32 = 10;
 const OF_ACCOUNT: u32 = 20;
 /// and how many accounts an address may make.
 const SIGN_UPS: u32 = 10;
+/// For how long a wrong code counts, and how many an account may have in that time, from wherever: whoever shows one knows the password.
+const WITHIN_CODES: Duration = Duration::from_hours(1);
+const CODES: u32 = 10;
 /// Of so many addresses and accounts is counted at most.
 const MOST: usize = 65_536;
 /// So many places from which people have signed in are remembered.
 const KNOWN: usize = 65_536;
 
 /// How often something was done of late.
-struct Counts<K>(Mutex<HashMap<K, (u32, Instant)>>);
+struct Counts<K> {
+    within: Duration,
+    of: Mutex<HashMap<K, (u32, Instant)>>,
+}
 
 /// See the [module](self).
-#[derive(Default)]
 pub struct Attempts {
     addresses: Counts<Subnet>,
     accounts: Counts<String>,
+    codes: Counts<String>,
     sign_ups: Counts<Subnet>,
     known: Mutex<HashSet<(String, Subnet)>>,
 }
 
-impl<K> Default for Counts<K> {
+impl Default for Attempts {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self {
+            addresses: Counts::within(WITHIN),
+            accounts: Counts::within(WITHIN),
+            codes: Counts::within(WITHIN_CODES),
+            sign_ups: Counts::within(WITHIN),
+            known: Mutex::default(),
+        }
     }
 }
 
 impl<K: Eq + Hash> Counts<K> {
+    fn within(within: Duration) -> Self {
+        Self { within, of: Mutex::default() }
+    }
+
     /// # Errors
     /// There were so many already; how long until they do not count any more.
     fn may(&self, key: &K, most: u32) -> Result<(), Duration> {
-        let counts = self.0.lock();
+        let counts = self.of.lock();
         match counts.get(key) {
-            Some((count, since)) if *count >= most && since.elapsed() < WITHIN => Err(WITHIN.saturating_sub(since.elapsed())),
+            Some((count, since)) if *count >= most && since.elapsed() < self.within => {
+                Err(self.within.saturating_sub(since.elapsed()))
+            }
             _ => Ok(()),
         }
     }
 
     fn count(&self, key: K) {
-        let mut counts = self.0.lock();
+        let mut counts = self.of.lock();
         if counts.len() >= MOST {
-            counts.retain(|_, (_, since)| since.elapsed() < WITHIN);
+            counts.retain(|_, (_, since)| since.elapsed() < self.within);
         }
         if counts.len() >= MOST {
             counts.clear();
         }
         let (count, since) = counts.entry(key).or_insert_with(|| (0, Instant::now()));
-        if since.elapsed() >= WITHIN {
+        if since.elapsed() >= self.within {
             (*count, *since) = (0, Instant::now());
         }
         *count = count.saturating_add(1);
@@ -88,6 +106,21 @@ impl Attempts {
     pub(in crate::server) fn failed(&self, account: &str, address: Subnet) {
         self.addresses.count(address);
         self.accounts.count(account.to_owned());
+    }
+
+    /// Whether somebody at this address may try a code of this account.
+    ///
+    /// # Errors
+    /// Too many were wrong; how long until the next may be tried.
+    pub(in crate::server) fn may_code(&self, account: &str, address: Subnet) -> Result<(), Duration> {
+        self.addresses.may(&address, OF_ADDRESS)?;
+        self.codes.may(&account.to_owned(), CODES)
+    }
+
+    /// It was wrong.
+    pub(in crate::server) fn failed_code(&self, account: &str, address: Subnet) {
+        self.addresses.count(address);
+        self.codes.count(account.to_owned());
     }
 
     /// It was right: its owner is there.
@@ -141,7 +174,7 @@ mod tests {
                 attempts.failed("ann", address(n));
             }
         }
-        assert_eq!(attempts.accounts.0.lock()["ann"].0, OF_ACCOUNT);
+        assert_eq!(attempts.accounts.of.lock()["ann"].0, OF_ACCOUNT);
         assert!(attempts.may("ann", address(101)).is_err());
         assert!(attempts.may("ann", address(0)).is_ok(), "she is known there");
         assert!(attempts.may("bob", address(101)).is_ok());
@@ -154,6 +187,6 @@ mod tests {
             attempts.failed(&n.to_string(), address(1));
             attempts.succeeded(&n.to_string(), address(1));
         }
-        assert!(attempts.accounts.0.lock().len() <= MOST && attempts.known.lock().len() <= KNOWN);
+        assert!(attempts.accounts.of.lock().len() <= MOST && attempts.known.lock().len() <= KNOWN);
     }
 }

@@ -29,13 +29,14 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::{
-    Account, AccountRecords, CreateError, Device, Guest, NewAccount, RateKey, SignedIn, Token, TokenDigest, Unknown, Who,
-    records::Found,
+    Account, AccountRecords, CreateError, Device, Guest, NewAccount, RateKey, SecondFactors, SignedIn, Token, TokenDigest,
+    Unknown, Who, records::Found,
 };
 use crate::{
     server::{
         lease::{Leases, Taken},
         random,
+        settings::AccountSettings,
         store::{Records, StoreError},
     },
     wire::{Person, PersonName, Timestamp},
@@ -57,6 +58,9 @@ const CLOCKS: i64 = 10 * 60 * 1_000;
 /// See the [module](self).
 pub struct Accounts {
     pub records: AccountRecords,
+    pub second_factors: SecondFactors,
+    /// Administrators have to have one.
+    second_factor_for_administrators: bool,
     leases: Arc<Leases>,
     /// How long a session lasts that nobody uses, in milliseconds.
     lifetime: i64,
@@ -78,9 +82,17 @@ impl Accounts {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn start(records: Arc<dyn Records>, leases: &Arc<Leases>, lifetime: Duration) -> Result<Arc<Self>, StoreError> {
+    pub async fn start(
+        records: Arc<dyn Records>,
+        leases: &Arc<Leases>,
+        settings: &AccountSettings,
+    ) -> Result<Arc<Self>, StoreError> {
+        let AccountSettings { session: lifetime, second_factor_for_administrators, .. } = *settings;
+        let records = AccountRecords::new(records);
         let accounts = Arc::new(Self {
-            records: AccountRecords::new(records),
+            second_factors: records.second_factors(),
+            records,
+            second_factor_for_administrators,
             leases: Arc::clone(leases),
             lifetime: i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX / 2),
             sessions: Mutex::default(),
@@ -165,7 +177,7 @@ impl Accounts {
 
     /// Who that is; that the session was used is written now and then.
     fn note(&self, found: Found, now: i64) -> SignedIn {
-        let Found { session, used_at, account, handle, name, is_administrator } = found;
+        let Found { session, used_at, account, handle, name, is_administrator, has_second_factor } = found;
         if now - used_at >= NOTED {
             let (records, session, end) = (self.records.clone(), session.clone(), now + self.lifetime);
             tokio::spawn(async move {
@@ -176,7 +188,8 @@ impl Accounts {
             });
         }
         let person = Person { id: account, name, handle: None };
-        SignedIn { person, handle, session: session.into(), is_administrator }
+        let lacks_second_factor = is_administrator && self.second_factor_for_administrators && !has_second_factor;
+        SignedIn { person, handle, session: session.into(), is_administrator, lacks_second_factor }
     }
 
     /// Makes an account. What a guest has open ends, who becomes one; whoever shows the guest's secret from now on is somebody new.
@@ -220,6 +233,8 @@ impl Accounts {
     pub async fn rotate(&self, signed_in: &SignedIn) -> Result<Token, StoreError> {
         let token = Token::fresh();
         self.records.rotate(&signed_in.session, token.digest(), now()).await?;
+        // What was changed of the account holds with the next request.
+        self.forget(&signed_in.person.id);
         Ok(token)
     }
 
@@ -256,6 +271,11 @@ impl Accounts {
         for session in sessions {
             self.leases.end_session(account, &session).await;
         }
+    }
+
+    /// Whether administrators have to have a second factor.
+    pub fn administrators_need_second_factor(&self) -> bool {
+        self.second_factor_for_administrators
     }
 
     /// Gives an account another name.
@@ -371,7 +391,7 @@ mod tests {
         let presence = Presence::start(Arc::clone(&layer), Times::default(), |_| "node!p0".parse().unwrap());
         let leases = Leases::start(layer, &presence, Duration::from_hours(1), |_| "node!l0".parse().unwrap()).await;
         let records: Arc<dyn Records> = Arc::clone(store) as _;
-        let accounts = Accounts::start(records, &leases, Duration::from_hours(24)).await.expect("accounts");
+        let accounts = Accounts::start(records, &leases, &AccountSettings::default()).await.expect("accounts");
         store.asked.store(0, Relaxed);
         Node { accounts, leases, store: Arc::clone(store) }
     }

@@ -322,6 +322,8 @@ impl Elsewhere {
             handle: account.handle.clone(),
             session: Arc::clone(&entry.session),
             is_administrator: account.is_administrator,
+            // That is for the other site to ask for.
+            lacks_second_factor: false,
         }))
     }
 

@@ -6,7 +6,8 @@
 //! its token, which the settings have. `elsewhere` knows those who have an account by being somebody on another site: of a `django` project by its
 //! cookie, of others by a signed token (`jwt`).
 //!
-//! Passwords are hashed by `password` and counted by `attempts` where they are wrong.
+//! Passwords are hashed by `password` and counted by `attempts` where they are wrong. Whoever likes has a `second_factor` beside, the codes of an
+//! authenticator app (`totp`).
 //!
 //! `who` says which of them somebody is, `directory` finds it out and is the only one that makes accounts and begins and ends sessions, on
 //! the tables of `records`.
@@ -24,8 +25,9 @@ pub mod jwt;
 mod password;
 mod program;
 mod records;
-
+mod second_factor;
 mod token;
+mod totp;
 mod who;
 
 pub use asker::{Asker, Kind};
@@ -35,9 +37,9 @@ pub use directory::Accounts;
 pub use elsewhere::{Elsewhere, LONGEST_IN_COOKIE, NotTaken, SignedInBy};
 pub use guest::{Guest, RateKey};
 pub use handle::{Handle, InvalidHandle};
-pub use password::{Busy, InvalidPassword, Password, Passwords};
+pub use password::{Busy, ChosenPassword, InvalidPassword, Password, Passwords};
 pub use program::{MadeToken, Program, Programs, TokenRights, Unknown};
 pub use records::{Account, AccountRecords, CreateError, Device, NewAccount, Purpose};
-
+pub use second_factor::{SecondFactor, SecondFactors};
 pub use token::{Token, TokenDigest};
 pub use who::{SignedIn, Who};

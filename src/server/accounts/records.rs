@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Handle, Token, TokenDigest};
+use super::{Handle, SecondFactors, Token, TokenDigest};
 use crate::{
     server::{
         audit::{Act, By, Deed},
@@ -47,7 +47,8 @@ const BEGIN: &str = "INSERT INTO sessions (id, digest, rotated_at, account_id, d
 const MAKE_ROOM: &str = "DELETE FROM sessions WHERE id IN (
         SELECT id FROM sessions WHERE account_id = $1 ORDER BY used_at DESC, id LIMIT 1000000 OFFSET $2
     ) RETURNING id";
-const FIND: &str = "SELECT sessions.id, used_at, accounts.id, handle, name, administrator
+const FIND: &str = "SELECT sessions.id, used_at, accounts.id, handle, name, administrator,
+        EXISTS (SELECT 1 FROM second_factors AS f WHERE f.account_id = accounts.id AND f.since IS NOT NULL)
     FROM sessions JOIN accounts ON accounts.id = account_id
     WHERE (digest = $1 OR previous = $1 AND rotated_at > $3) AND ends_at > $2 AND deactivated_at IS NULL";
 const USED: &str = "UPDATE sessions SET used_at = $2, ends_at = $3 WHERE id = $1";
@@ -57,6 +58,8 @@ const OF_ACCOUNT: &str = "SELECT id, device, created_at, used_at FROM sessions W
 const END: &str = "DELETE FROM sessions WHERE account_id = $1 AND id = $2 RETURNING id";
 const END_ALL: &str = "DELETE FROM sessions WHERE account_id = $1 AND id <> $2 RETURNING id";
 const SET_PASSWORD: &str = "UPDATE accounts SET password = $2 WHERE id = $1";
+const DEACTIVATE: &str = "UPDATE accounts SET deactivated_at = CAST($2 AS bigint) WHERE id = $1 AND deactivated_at IS NULL
+    AND (NOT administrator OR EXISTS (SELECT 1 FROM accounts AS a WHERE a.administrator AND a.deactivated_at IS NULL AND a.id <> $1))";
 const ADMINISTRATORS: &str = "SELECT id FROM accounts WHERE administrator AND deactivated_at IS NULL LIMIT 1";
 const MAKE_LINK: &str = "INSERT INTO links (digest, purpose, account_id, ends_at) VALUES ($1, $2, $3, $4)";
 const DROP_LINKS: &str = "DELETE FROM links WHERE purpose = $1 AND (account_id = CAST($2 AS text) OR account_id IS NULL AND CAST($2 AS text) IS NULL)";
@@ -121,6 +124,7 @@ pub(super) struct Found {
     pub(super) handle: Handle,
     pub(super) name: String,
     pub(super) is_administrator: bool,
+    pub(super) has_second_factor: bool,
 }
 
 /// A session as its owner sees it.
@@ -142,6 +146,8 @@ pub enum Purpose {
     Reset,
     /// Somebody signs in on another device.
     Device,
+    /// Somebody has shown their password, and is asked for a code. It is in no address.
+    Code,
 }
 
 impl Purpose {
@@ -150,6 +156,7 @@ impl Purpose {
             Self::SetUp => "setup",
             Self::Reset => "reset",
             Self::Device => "device",
+            Self::Code => "code",
         }
     }
 
@@ -160,6 +167,7 @@ impl Purpose {
             Self::SetUp => 7 * 24 * HOUR,
             Self::Reset => 24 * HOUR,
             Self::Device => 4 * HOUR,
+            Self::Code => HOUR / 6,
         }
     }
 }
@@ -167,6 +175,11 @@ impl Purpose {
 impl AccountRecords {
     pub fn new(records: Arc<dyn Records>) -> Self {
         Self(records)
+    }
+
+    /// What is asked beside a password.
+    pub fn second_factors(&self) -> SecondFactors {
+        SecondFactors::new(Arc::clone(&self.0))
     }
 
     /// The person makes it for themselves.
@@ -302,6 +315,7 @@ impl AccountRecords {
                 handle: handle(row, 3)?,
                 name: row.get(4)?,
                 is_administrator: row.get(5)?,
+                has_second_factor: row.get(6)?,
             })
         };
         rows.first().map(found).transpose()
@@ -348,6 +362,14 @@ impl AccountRecords {
     /// It cannot be written now.
     pub async fn set_password(&self, id: &str, hash: &str) -> Result<(), StoreError> {
         self.changes(Statement::new(SET_PASSWORD, [id.into(), hash.into()])).await.map(|_| ())
+    }
+
+    /// Lets nobody in by an account any more. Says whether that was done: the last administrator stays.
+    ///
+    /// # Errors
+    /// It cannot be written now.
+    pub async fn deactivate(&self, id: &str, now: i64) -> Result<bool, StoreError> {
+        self.changes(Statement::new(DEACTIVATE, [id.into(), now.into()])).await
     }
 
     /// Whether anybody administers the server.

@@ -27,6 +27,8 @@ pub struct SignedIn {
     /// What the session is called. It opens nothing.
     pub session: Arc<str>,
     pub is_administrator: bool,
+    /// They have to set up a second factor before anything else.
+    pub lacks_second_factor: bool,
 }
 
 impl Who {

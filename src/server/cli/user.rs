@@ -37,6 +37,9 @@ pub(super) enum Command {
     Reset {
         /// What the person signs in with
         name: String,
+        /// Switch off their second factor, too: the app and the codes on paper are lost
+        #[arg(long)]
+        second_factor: bool,
         #[command(flatten)]
         flags: super::Flags,
     },
@@ -59,10 +62,15 @@ pub(super) fn run(command: Command) -> Outcome<ExitCode> {
                 Err(CreateError::Store(cause)) => Err(cause.into()),
             }
         }),
-        Command::Reset { name, flags } => with_records(flags, async move |records, address| {
+        Command::Reset { name, second_factor, flags } => with_records(flags, async move |records, address| {
             let handle: Handle = name.parse()?;
             match records.by_handle(&handle).await? {
-                Some(account) => tell_link(&records, &account.id, account.handle.as_str(), &address).await,
+                Some(account) => {
+                    if second_factor {
+                        records.second_factors().switch_off(&account.id).await?;
+                    }
+                    tell_link(&records, &account.id, account.handle.as_str(), &address).await
+                }
                 None => Err(format!("nobody is called {handle}; confab user list names those who are there").into()),
             }
         }),

@@ -6,9 +6,11 @@
 //! | `sign_in` | in and out, and by another site's token |
 //! | `links` | who somebody is, said once: a server is set up, a password chosen anew, another device signed in |
 //! | `own` | one's own page: name, password, devices |
+//! | `second_factor` | the codes of an app, at signing in and on a page of one's own |
 
 mod links;
 mod own;
+mod second_factor;
 mod sign_in;
 mod sign_up;
 
@@ -30,16 +32,16 @@ use super::{
 };
 use crate::{
     server::{
-        accounts::{Busy, Guest},
+        accounts::{Busy, Guest, Purpose},
         services::Services,
         store::StoreError,
-        who::{Asks, Route, Who},
+        who::{Asks, Route, SECOND_FACTOR, Who},
     },
     wire::Timestamp,
 };
 
 /// The addresses of accounts.
-pub(in crate::server) const ROUTES: [Route; 8] = [
+pub(in crate::server) const ROUTES: [Route; 10] = [
     Route {
         path: "/signup",
         methods: &["GET", "POST"],
@@ -47,6 +49,7 @@ pub(in crate::server) const ROUTES: [Route; 8] = [
         handlers: || get(sign_up::show).post(sign_up::act),
     },
     Route { path: "/login", methods: &["GET", "POST"], asks: Asks::Person, handlers: || get(sign_in::show).post(sign_in::act) },
+    Route { path: "/login/code", methods: &["POST"], asks: Asks::Person, handlers: || post(second_factor::sign_in) },
     Route { path: TOKEN, methods: &["POST"], asks: Asks::Person, handlers: || post(sign_in::by_token) },
     Route {
         path: "/logout",
@@ -55,6 +58,12 @@ pub(in crate::server) const ROUTES: [Route; 8] = [
         handlers: || get(sign_in::show_out).post(sign_in::out),
     },
     Route { path: "/account/", methods: &["GET", "POST"], asks: Asks::Person, handlers: || get(own::show).post(own::act) },
+    Route {
+        path: SECOND_FACTOR,
+        methods: &["GET", "POST"],
+        asks: Asks::Person,
+        handlers: || get(second_factor::show).post(second_factor::act),
+    },
     Route {
         path: "/setup/{token}",
         methods: &["GET", "POST"],
@@ -96,12 +105,20 @@ struct Typed {
     invite: String,
     /// The session of this page has ended.
     over: String,
+    /// The password that was chosen would be guessed soon.
+    weak: String,
+    /// The account was changed as it was asked for.
+    done: String,
     everywhere: String,
     /// Of another site.
     token: String,
     /// Which form of one's own page.
     r#do: String,
     session: String,
+    /// Of an authenticator app, or on paper.
+    code: String,
+    /// Says that the password was right.
+    pending: String,
 }
 
 impl Typed {
@@ -116,15 +133,19 @@ impl Typed {
 struct Wrong {
     name: Option<String>,
     password: Option<String>,
+    /// What is said of a password that can be taken.
+    advice: Option<String>,
+    /// With the password by which one deactivates the account.
+    deactivation: Option<String>,
 }
 
 impl Wrong {
     fn name(error: impl ToString) -> Self {
-        Self { name: Some(error.to_string()), password: None }
+        Self { name: Some(error.to_string()), ..Self::default() }
     }
 
     fn password(error: impl ToString) -> Self {
-        Self { name: None, password: Some(error.to_string()) }
+        Self { password: Some(error.to_string()), ..Self::default() }
     }
 }
 
@@ -138,8 +159,8 @@ fn password_field(label: &str, error: Option<String>) -> Html {
 }
 
 /// For one that is chosen.
-fn new_password_field(name: &str, label: &str, error: Option<String>) -> Html {
-    let (kind, autocomplete, hint) = ("password", "new-password", PASSWORD);
+fn new_password_field(name: &str, label: &str, error: Option<String>, advice: Option<&str>) -> Html {
+    let (kind, autocomplete, hint) = ("password", "new-password", advice.unwrap_or(PASSWORD));
     Field { name, label, kind, autocomplete, hint, error, ..Field::default() }.html()
 }
 
@@ -164,6 +185,15 @@ fn busy(title: &str, who: &Who) -> impl FnOnce(Busy) -> Instead {
     let text = alert("Too many people sign in at this moment. Try again in a few seconds");
     let response = later(page(StatusCode::SERVICE_UNAVAILABLE, title, who, &text), Duration::from_secs(LATER));
     |Busy| response.into()
+}
+
+/// Lets somebody in who has shown that they are this account: asks for their second factor, or begins a session.
+async fn admit(services: &Services, who: &Who, account: &str, to: &str, headers: &HeaderMap) -> Result<Response, StoreError> {
+    if services.accounts.second_factors.is_on(account).await? {
+        let pending = services.accounts.records.make_link(Purpose::Code, Some(account), now()).await?;
+        return Ok(second_factor::asked(who, StatusCode::OK, pending.reveal(), to, None));
+    }
+    begin(services, who, account, to, headers).await
 }
 
 /// Begins a session on this browser, which ends the one that it had, and leads to where it was asked for.

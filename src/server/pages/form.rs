@@ -143,6 +143,11 @@ pub(in crate::server) fn danger(words: &str) -> Html {
     html!("<button type=\"submit\" class=\"danger\">{}</button>", words)
 }
 
+/// One of several that send a form: what it does goes as `do`.
+pub(in crate::server) fn choice(does: &str, look: &str, words: &str) -> Html {
+    html!("<button type=\"submit\" name=\"do\" value=\"{}\" class=\"{}\">{}</button>", does, look, words)
+}
+
 /// A hidden field.
 pub(in crate::server) fn hidden(name: &str, value: &str) -> Html {
     html!("<input type=\"hidden\" name=\"{}\" value=\"{}\">", name, value)

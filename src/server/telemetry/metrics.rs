@@ -187,6 +187,8 @@ pub struct Metrics {
     pub fan_out: FanOut,
     pub appends: Appends,
     pub sends: Sends,
+    /// Passwords that were hashed, or held beside a hash.
+    pub passwords: IntCounter,
     refused: IntCounterVec,
     requests: HistogramVec,
     groups: IntGauge,
@@ -205,6 +207,7 @@ impl Default for Metrics {
             fan_out: FanOut::default(),
             appends: Appends::default(),
             sends: Sends::default(),
+            passwords: counter("confab_passwords_hashed_total", "Passwords that were hashed, or held beside a hash"),
             refused: counters(
                 "confab_connections_refused_total",
                 "Requests for a WebSocket that got none, or one that was closed at once",
@@ -234,6 +237,7 @@ impl Default for Metrics {
             fan_out,
             appends,
             sends,
+            passwords,
             refused,
             requests,
             groups,
@@ -244,7 +248,7 @@ impl Default for Metrics {
             store_writable,
             ..
         } = &metrics;
-        let all: [Box<dyn Collector>; 18] = [
+        let all: [Box<dyn Collector>; 19] = [
             Box::new(FromSockets::new(Arc::clone(&metrics.sockets))),
             Box::new(fan_out.deliveries.clone()),
             Box::new(fan_out.seconds.clone()),
@@ -253,6 +257,7 @@ impl Default for Metrics {
             Box::new(appends.committed.clone()),
             Box::new(sends.seconds.clone()),
             Box::new(sends.refusals.clone()),
+            Box::new(passwords.clone()),
             Box::new(refused.clone()),
             Box::new(requests.clone()),
             Box::new(groups.clone()),

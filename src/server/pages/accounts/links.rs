@@ -11,11 +11,12 @@ use qrcodegen::{QrCode, QrCodeEcc};
 use tracing::info;
 
 use super::{
-    Typed, Wrong, begin, busy, new_password_field, now,
+    Typed, Wrong, admit, begin, busy, new_password_field, now, own,
     sign_up::{Chosen, NotMade, fields, is_free, make},
 };
 use crate::server::{
-    accounts::{Account, Password, Purpose, Token},
+    accounts::{Account, Purpose, Token},
+    audit::{Act, By, Deed},
     pages::{
         address,
         form::{Sent, button, form},
@@ -75,7 +76,7 @@ pub(super) async fn set_up(
 ) -> Result<Response, Instead> {
     let link = Link::read(&services, Purpose::SetUp, named).await?;
     let made = async {
-        let chosen = Chosen::read(&typed).map_err(NotMade::Wrong)?;
+        let chosen = Chosen::read(&services, &who, &typed).await?;
         // A name that somebody has does not spend the link.
         is_free(&services, &chosen.handle).await?;
         link.spend(&services).await.map_err(NotMade::Instead)?;
@@ -117,27 +118,31 @@ pub(super) async fn reset(
 ) -> Result<Response, Instead> {
     let link = Link::read(&services, Purpose::Reset, named).await?;
     let account = link.account(&services).await?;
-    let new = match Password::chosen(typed.password, account.handle.as_str()) {
-        Ok(new) => new,
+    let names = [account.handle.as_str(), account.name.as_str()];
+    let chosen = match services.passwords.choose(typed.password, &names).await.map_err(busy(RESET, &who))? {
+        Ok(chosen) => chosen,
         Err(error) => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             return Ok(reset_page(&who, status, &account, Some(error.to_string())));
         }
     };
-    let hash = services.passwords.hash(new).await.map_err(busy(RESET, &who))?;
+    let to = own::after_change(chosen.advice.as_deref());
+    let hash = services.passwords.hash(chosen.password).await.map_err(busy(RESET, &who))?;
     link.spend(&services).await?;
     services.accounts.records.set_password(&account.id, &hash).await?;
     services.accounts.end_all(&account.id, None).await?;
-    Ok(begin(&services, &who, &account.id, "/account/", &headers).await?)
+    let deed = Deed::new(By::Server, Act::PasswordReset).to(&account.id, account.handle.as_str());
+    services.audit.record(&deed).await;
+    Ok(admit(&services, &who, &account.id, to, &headers).await?)
 }
 
 fn reset_page(who: &Who, status: StatusCode, account: &Account, error: Option<String>) -> Response {
     let handle = account.handle.as_str();
     // So that a browser keeps it under this name.
     let name = html!("<input type=\"hidden\" autocomplete=\"username\" value=\"{}\">", handle);
-    let fields = html!("{}{}", name, new_password_field("password", "New password", error));
+    let fields = html!("{}{}", name, new_password_field("password", "New password", error, None));
     let main = html!(
-        "<p>Choose the password of <strong>@<bdi>{}</bdi></strong>. All of their devices are signed out, and this one is signed in.</p>{}",
+        "<p>Choose the password of <strong>@<bdi>{}</bdi></strong>. All of their devices are signed out.</p>{}",
         handle,
         form("", fields, button("Save"))
     );

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use axum::{
     Extension,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse as _, Redirect, Response},
 };
 
 use super::{Typed, Wrong, busy, links::device_link, new_password_field, now, password_field, sign_in, too_often};
 use crate::{
     server::{
-        accounts::{Account, Device, Password, Purpose, SignedIn},
+        accounts::{Account, Device, Password, Purpose, SecondFactor, SignedIn},
+        audit::{Act, By, Deed},
+        pages,
         pages::{
-            form::{Field, Sent, alert, button, card, form, hidden, quiet, rows},
+            form::{Field, Sent, alert, button, card, danger, form, hidden, news, quiet, rows},
             html::{Html, html},
             plain::{Instead, page},
             rename,
@@ -22,17 +24,20 @@ use crate::{
         },
         problem::Problem,
         services::Services,
+        store::StoreError,
         visitors::Visitor,
-        who::Who,
+        who::{SECOND_FACTOR, Who},
     },
     wire::PersonName,
 };
 
 const TITLE: &str = "Your account";
 const HERE: &str = "/account/";
+const WEAK: &str =
+    "Your password was changed, and others would guess it soon. A few words that have nothing to do with each other are better";
 
 /// Who looks at their own page: somebody with an account of this server.
-fn owner<'w>(services: &Services, who: &'w Who, elsewhere: StatusCode) -> Result<&'w SignedIn, Instead> {
+pub(super) fn owner<'w>(services: &Services, who: &'w Who, elsewhere: StatusCode) -> Result<&'w SignedIn, Instead> {
     match who {
         Who::Account(signed_in) => match services.elsewhere.signed_in_by(signed_in) {
             Some(by) => Err(sign_in::signed_in_elsewhere(who, signed_in, elsewhere, by).into()),
@@ -43,9 +48,22 @@ fn owner<'w>(services: &Services, who: &'w Who, elsewhere: StatusCode) -> Result
 }
 
 /// `GET /account/`
-pub(super) async fn show(State(services): State<Arc<Services>>, who: Who) -> Result<Response, Instead> {
+pub(super) async fn show(State(services): State<Arc<Services>>, who: Who, uri: Uri) -> Result<Response, Instead> {
     let signed_in = owner(&services, &who, StatusCode::OK)?;
-    shown(&services, &who, signed_in, StatusCode::OK, &Typed::default(), Wrong::default()).await
+    shown(&services, &who, signed_in, StatusCode::OK, &Typed::asked(&uri), Wrong::default()).await
+}
+
+/// Where one comes to who has chosen a password, of which this is said.
+pub(super) fn after_change(advice: Option<&str>) -> &'static str {
+    if advice.is_some() { "/account/?weak=yes" } else { "/account/?done=yes" }
+}
+
+/// What was done by the form before, if anything was.
+fn said(asked: &Typed) -> Option<Html> {
+    if !asked.weak.is_empty() {
+        return Some(alert(WEAK));
+    }
+    (!asked.done.is_empty()).then(|| news("Your password was changed"))
 }
 
 /// `POST /account/`: takes another name or password, ends other sessions, or makes a link for another device.
@@ -67,6 +85,7 @@ pub(super) async fn act(
         // Another's session is none of theirs: then there is nothing to end.
         "revoke" => _ = services.accounts.end(id, &typed.session).await?,
         "revoke_others" => services.accounts.end_all(id, Some(&signed_in.session)).await?,
+        "deactivate" => return deactivate(&services, &who, signed_in, visitor, &typed).await,
         "device" => {
             let token = services.accounts.records.make_link(Purpose::Device, Some(id), now()).await?;
             return Ok(device_link(&who, &token, &headers));
@@ -90,8 +109,9 @@ async fn change_password(
 ) -> Result<Response, Instead> {
     let id = signed_in.person.id.as_str();
     let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
-    let new = match Password::chosen(typed.new_password.clone(), signed_in.handle.as_str()) {
-        Ok(new) => new,
+    let names = [signed_in.handle.as_str(), account.name.as_str()];
+    let chosen = match services.passwords.choose(typed.new_password.clone(), &names).await.map_err(busy(TITLE, who))? {
+        Ok(chosen) => chosen,
         Err(error) => return mistaken(services, who, signed_in, &typed, Wrong::password(error)).await,
     };
     // Whoever came from another site has none yet.
@@ -100,15 +120,46 @@ async fn change_password(
     {
         return mistaken(services, who, signed_in, &typed, Wrong::password(wrong)).await;
     }
-    let hash = services.passwords.hash(new).await.map_err(busy(TITLE, who))?;
+    let to = after_change(chosen.advice.as_deref());
+    let hash = services.passwords.hash(chosen.password).await.map_err(busy(TITLE, who))?;
     services.accounts.records.set_password(id, &hash).await?;
     services.accounts.end_all(id, Some(&signed_in.session)).await?;
     let token = services.accounts.rotate(signed_in).await?;
-    Ok(with_cookies(Redirect::to(HERE).into_response(), &[token.cookie(headers)]))
+    record(services, who, signed_in, Act::PasswordChanged).await;
+    Ok(with_cookies(Redirect::to(to).into_response(), &[token.cookie(headers)]))
+}
+
+/// Nobody comes in by the account any more until an administrator lets them.
+async fn deactivate(
+    services: &Services,
+    who: &Who,
+    signed_in: &SignedIn,
+    visitor: Visitor,
+    typed: &Typed,
+) -> Result<Response, Instead> {
+    let id = signed_in.person.id.as_str();
+    let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
+    let wrong = |wrong: String| Wrong { deactivation: Some(wrong), ..Wrong::default() };
+    if let Err(error) = is_theirs(services, who, &account, visitor, &typed.password).await? {
+        return mistaken(services, who, signed_in, typed, wrong(error)).await;
+    }
+    if !services.accounts.records.deactivate(id, now()).await? {
+        let last = "You are the last administrator of this server; make somebody else one first".to_owned();
+        return mistaken(services, who, signed_in, typed, wrong(last)).await;
+    }
+    services.accounts.end_all(id, None).await?;
+    record(services, who, signed_in, Act::AccountDeactivated).await;
+    Ok(pages::sign_out(services, who, "/").await?)
+}
+
+/// Notes what somebody has done to their own account.
+pub(super) async fn record(services: &Services, who: &Who, signed_in: &SignedIn, act: Act) {
+    let deed = Deed::new(By::Person(who.person()), act).to(&signed_in.person.id, signed_in.handle.as_str());
+    services.audit.record(&deed).await;
 }
 
 /// Whether a password is the one that somebody has; what is wrong with it. Wrong ones are counted as at signing in.
-async fn is_theirs(
+pub(super) async fn is_theirs(
     services: &Services,
     who: &Who,
     account: &Account,
@@ -155,11 +206,14 @@ async fn shown(
     let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
     let devices = services.accounts.devices(id).await?;
     let main = html!(
-        "{}{}{}{}",
+        "{}{}{}{}{}{}{}",
+        said(typed),
         card("Name", names(signed_in, typed, wrong.name)),
         card("Password", password(&account, wrong.password)),
+        card("Second factor", second_factor(services, id).await?),
         card("Devices", list(&devices, signed_in)),
         card("Sign out", sign_in::form_out()),
+        card("Deactivate", deactivation(signed_in, wrong.deactivation)),
     );
     Ok(page(status, TITLE, who, &main))
 }
@@ -185,9 +239,27 @@ fn password(account: &Account, error: Option<String>) -> Html {
     let fields = html!(
         "{}{}<p class=\"hint\">All other devices are signed out.</p>",
         current,
-        new_password_field("new_password", "New password", error)
+        new_password_field("new_password", "New password", error, None)
     );
     does("password", fields, button("Change the password"))
+}
+
+async fn second_factor(services: &Services, id: &str) -> Result<Html, StoreError> {
+    let text = match services.accounts.second_factors.find(id).await? {
+        Some(SecondFactor { since: Some(_), left, .. }) => format!("It is on. {left} codes on paper are left."),
+        _ => "It is off: your password alone signs you in.".to_owned(),
+    };
+    Ok(html!("<p>{} <a href=\"{}\">Change that</a></p>", text, SECOND_FACTOR))
+}
+
+fn deactivation(signed_in: &SignedIn, error: Option<String>) -> Html {
+    let what = "You are signed out everywhere, and nobody signs in by this account until an administrator lets you. What you wrote stays, \
+                and your name with it.";
+    let name = html!("<input type=\"hidden\" autocomplete=\"username\" value=\"{}\">", signed_in.handle.as_str());
+    let (id, label, autocomplete) = ("deactivate-password", "Your password", "current-password");
+    let password = Field { name: "password", id, label, kind: "password", autocomplete, error, ..Field::default() };
+    let fields = html!("<p>{}</p>{}{}", what, name, password.html());
+    does("deactivate", fields, danger("Deactivate the account"))
 }
 
 fn list(devices: &[Device], signed_in: &SignedIn) -> Html {

@@ -10,7 +10,7 @@ use axum::{
 };
 use tracing::debug;
 
-use super::{Typed, begin, busy, later, name_field, password_field};
+use super::{Typed, admit, busy, later, name_field, password_field};
 use crate::server::{
     accounts::{Account, Busy, Handle, LONGEST_IN_COOKIE, NotTaken, Password, SignedIn, SignedInBy, Token},
     pages,
@@ -79,7 +79,7 @@ pub(super) async fn act(
         return wrong();
     };
     services.attempts.succeeded(&folded, address);
-    Ok(begin(&services, &who, &account.id, own_path(&typed.next), &headers).await?)
+    Ok(admit(&services, &who, &account.id, own_path(&typed.next), &headers).await?)
 }
 
 /// `POST /login/token`: another site signs somebody in by its token, and leads on to `next`.

@@ -46,13 +46,20 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    pub(super) fn read(typed: &Typed) -> Result<Self, Wrong> {
+    pub(super) async fn read(services: &Services, who: &Who, typed: &Typed) -> Result<Self, NotMade> {
         let handle = typed.name.parse::<Handle>().map_err(|error| error.to_string());
         let name = typed.name.parse::<PersonName>().map_err(|error| error.to_string());
-        let password = Password::chosen(typed.password.clone(), &typed.name).map_err(|error| error.to_string());
+        let password = services.passwords.choose(typed.password.clone(), &[&typed.name]).await;
+        let password = password.map_err(|cause| NotMade::Instead(busy(TITLE, who)(cause)))?.map_err(|error| error.to_string());
         match (name, handle, password) {
-            (Ok(name), Ok(handle), Ok(password)) => Ok(Self { name, handle, password }),
-            (name, handle, password) => Err(Wrong { name: handle.err().or(name.err()), password: password.err() }),
+            (Ok(name), Ok(handle), Ok(chosen)) => Ok(Self { name, handle, password: chosen.password }),
+            (name, handle, password) => {
+                let (password, advice) = match password {
+                    Ok(chosen) => (None, chosen.advice),
+                    Err(error) => (Some(error), None),
+                };
+                Err(NotMade::Wrong(Wrong { name: handle.err().or(name.err()), password, advice, ..Wrong::default() }))
+            }
         }
     }
 }
@@ -60,7 +67,7 @@ impl Chosen {
 /// The fields that [`Chosen`] is read from.
 pub(super) fn fields(typed: &Typed, wrong: Wrong) -> Html {
     let name = name_field(&typed.name, NAME, wrong.name);
-    html!("{}{}", name, new_password_field("password", "Password", wrong.password))
+    html!("{}{}", name, new_password_field("password", "Password", wrong.password, wrong.advice.as_deref()))
 }
 
 /// Why there is no account of what was chosen.
@@ -127,9 +134,10 @@ pub(super) async fn act(
         return Ok(shown(&services, &who, StatusCode::FORBIDDEN, &typed, &admitted, Wrong::default()));
     };
     let form = |wrong| shown(&services, &who, StatusCode::UNPROCESSABLE_ENTITY, &typed, &admitted, wrong);
-    let chosen = match Chosen::read(&typed) {
+    let chosen = match Chosen::read(&services, &who, &typed).await {
         Ok(chosen) => chosen,
-        Err(wrong) => return Ok(form(wrong)),
+        Err(NotMade::Wrong(wrong)) => return Ok(form(wrong)),
+        Err(NotMade::Instead(instead)) => return Err(instead),
     };
     services.attempts.sign_up(visitor.subnet()).map_err(|wait| {
         too_often(TITLE, &who, "Many accounts were made from your address of late. Try again in a few minutes", wait)

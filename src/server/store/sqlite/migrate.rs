@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/records/0003_accounts.sql"),
     include_str!("../../../../migrations/records/0004_rooms.sql"),
     include_str!("../../../../migrations/records/0005_manage.sql"),
+    include_str!("../../../../migrations/records/0006_second_factor.sql"),
 ];
 
 /// "Cnfb", as it stands in the header of the file.
