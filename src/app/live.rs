@@ -25,6 +25,12 @@ pub(super) fn memo<T: PartialEq + Send + Sync + 'static>(read: impl Fn() -> T + 
     Memo::new(move |_| read())
 }
 
+/// Does something in the browser, and does it again when a signal that it has read has changed.
+pub fn effect(act: impl FnMut() + 'static) {
+    let act: Box<dyn FnMut()> = Box::new(act);
+    Effect::new(act);
+}
+
 /// A view that is there at times.
 pub(super) fn when<V: 'static>(
     is_there: impl Fn() -> bool + Send + Sync + 'static,

@@ -33,6 +33,7 @@ pub use components::{hue, initial};
 pub use feed::{Feed, Gap, Reducer};
 #[cfg(feature = "ssr")]
 use leptos::{either::EitherOf3 as Kind, nonce::use_nonce, prelude::*};
+pub use live::effect;
 pub use lobby::{LobbyLink, LobbyState, LobbyView, rooms};
 pub use markup::{Inner, Markup, first_word};
 pub use page::{Alike, LobbyPage, OwnRoom, OwnRooms, OwnedRoom, Page, RoomPage};

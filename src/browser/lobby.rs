@@ -15,7 +15,7 @@ use super::{
     zone,
 };
 use crate::{
-    app::{Gap, Loading, LobbyLink, Markup, Reducer, rooms},
+    app::{Gap, Loading, LobbyLink, Reducer, effect, rooms},
     wire::{CommandError, Joined, Person, Position, Push, RoomList, State, Topic},
 };
 
@@ -26,11 +26,11 @@ const TYPED: u32 = 200;
 pub(super) fn open(link: LobbyLink) {
     let Some(list) = link.list.get_untracked() else { return };
     // The server has rendered them by its own clock.
-    let rendered = link.name.with_untracked(|name| link.state.with_untracked(|state| rooms(state, name, |_| 0)));
-    Effect::new(move |before: Option<Vec<Markup>>| {
+    let mut before = link.name.with_untracked(|name| link.state.with_untracked(|state| rooms(state, name, |_| 0)));
+    effect(move || {
         let now = link.name.with(|name| link.state.with(|state| rooms(state, name, zone)));
-        merge_children(&list, before.as_ref().unwrap_or(&rendered), &now);
-        now
+        merge_children(&list, &before, &now);
+        before = now;
     });
     if !link.first {
         return;
@@ -39,7 +39,7 @@ pub(super) fn open(link: LobbyLink) {
     topics.subscribe(Topic::Lobby, Rc::new(List(link)));
     me::subscribe(&topics, link.called);
     link.read.set_value(Some(Arc::new(move || spawn(read_on(link)))));
-    Effect::new(move || {
+    effect(move || {
         let name = link.name.get();
         spawn(async move {
             TimeoutFuture::new(TYPED).await;

@@ -33,7 +33,7 @@ use super::{
     topic::{Subscriber, Subscription, Topics},
 };
 use crate::{
-    app::{Editing, Gap, Input, Intent, RoomLink, RoomState, RowKey},
+    app::{Editing, Gap, Input, Intent, RoomLink, RoomState, RowKey, effect},
     wire::{
         Act, CommandError, Event, Group, Joined, Message, Offset, Person, Position, Push, State, TYPING_SHOWN_MS, Timestamp,
         Topic, Typist, beginning, is_blank,
@@ -66,11 +66,11 @@ pub(super) async fn open(link: RoomLink) {
     });
     room.bring_back(room.unsent.restore());
     let session = Rc::clone(&room);
-    Effect::new(move || {
+    effect(move || {
         link.edits.track();
         session.unsent.keep();
     });
-    Effect::new(move || {
+    effect(move || {
         link.status.track();
         list.status_changed();
     });

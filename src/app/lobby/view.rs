@@ -13,7 +13,7 @@ use crate::{
         ZoneOf,
         client::renders,
         components::{Me, TopBar, clock, program},
-        live::{click, live, memo, text, when},
+        live::{click, effect, live, memo, text, when},
         markup::{Inner, Markup, element},
         page::{Alike, LobbyPage, OwnRooms},
         search::SearchForm,
@@ -147,7 +147,7 @@ const LOST_AFTER: u64 = 3_000;
 fn use_lost(status: RwSignal<Status>) -> RwSignal<bool> {
     let lost = RwSignal::new(false);
     let is_lost = move || !matches!(status.get_untracked(), Status::Rendered | Status::Connected);
-    Effect::new(move || {
+    effect(move || {
         status.track();
         if is_lost() {
             let late = move || lost.set(is_lost());

@@ -9,7 +9,7 @@ use super::{RoomState, RowKey, reactions::EMOJI};
 use crate::{
     app::{
         Client, Intent, RoomLink, first_word,
-        live::{click, live, memo, text, when},
+        live::{click, effect, live, memo, text, when},
         words::words,
     },
     wire::{Act, Emoji, MessageId, Offset, beginning},
@@ -331,7 +331,7 @@ pub(super) fn DeleteQuestion(actions: Actions) -> impl IntoView {
     let question = NodeRef::<html::Dialog>::new();
     let cancel = NodeRef::<html::Button>::new();
     let touch = use_context::<Client>().map(|client| client.touch);
-    Effect::new(move || {
+    effect(move || {
         if let (true, Some(question)) = (deleting.with(Option::is_some), question.get_untracked()) {
             // It cannot be open: it is asked once at a time.
             let _ = question.show_modal();

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::{
         Client, Intent, RoomLink,
-        live::{click, live, memo, text, when},
+        live::{click, effect, live, memo, text, when},
         words::words,
     },
     wire::{Act, Key, MessageId, Text, beginning},
@@ -171,8 +171,8 @@ fn EditingBar(link: RoomLink, is_editing: Memo<bool>) -> impl IntoView {
 }
 
 /// Says that an edit is not saved, the first of those that the reader has not decided on, and offers what was written. Nothing that is
-/// being written is touched. As above, the line is there from the first on. The buttons are those of one edit: what would be the
-/// second half of a double click, or a key that is held down, is no decision on the next.
+/// being written is touched. As above, the line is there from the first on. What would be the second half of a double click, or a key that is
+/// held down, is no decision on the next: the keyboard goes on to where something is written.
 #[component]
 fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
     // With how many there are.
@@ -199,30 +199,17 @@ fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
             }
         })
     };
-    let message = move || first.with(|first| first.as_ref().map(|(editing, _)| editing.message.clone()));
-    let again = move |event: &ev::MouseEvent, message: &MessageId| {
-        if is_first_click(event) {
-            link.edits.update(|edits| edits.again(message));
+    let decide = move |event: &ev::MouseEvent, act: fn(&mut Edits, &MessageId)| {
+        let message = first.with_untracked(|first| first.as_ref().map(|(editing, _)| editing.message.clone()));
+        if let Some(message) = message.filter(|_| is_first_click(event)) {
+            link.edits.update(|edits| act(edits, &message));
         }
     };
-    let discard = move |event: &ev::MouseEvent, message: &MessageId| {
-        if is_first_click(event) {
-            link.edits.update(|edits| edits.finish(message));
-            // The button is about to go, whatever comes next.
+    let discard = move |event: ev::MouseEvent| {
+        decide(&event, Edits::finish);
+        if is_first_click(&event) {
+            // The button may go, whatever comes next, and what is pressed again is not meant for the next.
             come_back(link, touch);
-        }
-    };
-    let buttons = move |message: MessageId| {
-        let same = message.clone();
-        view! {
-            <span class="choice">
-                <button type="button" class="quiet" aria-describedby="unsaved" on:click=click(move |event| again(&event, &message))>
-                    <span inner_html=text(move || if was_refused() { "Edit again" } else { "Continue" })></span>
-                </button>
-                <button type="button" class="quiet" aria-describedby="unsaved" on:click=click(move |event| discard(&event, &same))>
-                    "Discard"
-                </button>
-            </span>
         }
     };
     view! {
@@ -235,9 +222,22 @@ fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
             <p id="unsaved" role="status">
                 {said}
             </p>
-            <For each=message key=Clone::clone let:message>
-                {buttons(message)}
-            </For>
+            {when(move || there_is.get(), move || {
+                view! {
+                    <span class="choice">
+                        <button
+                            type="button"
+                            class="quiet"
+                            aria-describedby="unsaved"
+                            on:click=click(move |event| decide(&event, Edits::again))
+                            inner_html=text(move || if was_refused() { "Edit again" } else { "Continue" })
+                        ></button>
+                        <button type="button" class="quiet" aria-describedby="unsaved" on:click=click(discard)>
+                            "Discard"
+                        </button>
+                    </span>
+                }
+            })}
         </div>
     }
 }
@@ -275,8 +275,8 @@ fn keep_the_draft(link: RoomLink, touch: Option<fn() -> bool>) {
     let open = memo(move || {
         link.edits.with(|edits| edits.open().map(|Editing { message, refused, .. }| (message.clone(), refused.clone())))
     });
-    Effect::new(move |before: Option<Option<MessageId>>| {
-        let before = before.flatten();
+    let mut before: Option<MessageId> = None;
+    effect(move || {
         let (now, refused) = open.get().unzip();
         let refused = refused.flatten();
         let is_other = now != before;
@@ -294,6 +294,6 @@ fn keep_the_draft(link: RoomLink, touch: Option<fn() -> bool>) {
                 let _ = composer.focus();
             }
         }
-        now
+        before = now;
     });
 }

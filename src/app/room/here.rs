@@ -1,7 +1,5 @@
 //! Who is in the room and who is writing, as the page knows it.
 
-use std::collections::BTreeMap;
-
 use crate::wire::{Members, Person, Presence, SAMPLE, TYPING_SHOWN_MS, Timestamp, lowercase};
 
 /// See [`TYPING_SHOWN_MS`].
@@ -11,8 +9,8 @@ const SHOWN: i64 = TYPING_SHOWN_MS as i64;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Here {
     count: u64,
-    /// Names by id.
-    people: BTreeMap<String, String>,
+    /// Their ids, sorted, with their names. They are few, so they need no tree.
+    people: Vec<(String, String)>,
     /// In the order in which they began, with the time at which each was last said to.
     typing: Vec<(Person, Timestamp)>,
 }
@@ -34,10 +32,13 @@ impl Here {
 
     /// Those who are known, by name; the one with the id `first` before all others.
     pub fn people(&self, first: &str) -> Vec<Person> {
-        let person = |(id, name): (&String, &String)| Person { id: id.clone(), name: name.clone(), handle: None };
-        let mut people: Vec<_> = self.people.iter().map(person).collect();
-        people.sort_by_cached_key(|person| (person.id != first, lowercase(&person.name), person.id.clone()));
-        people
+        let mut people = Vec::with_capacity(self.people.len());
+        for (id, name) in &self.people {
+            let key = (id != first, lowercase(name), id);
+            let place = people.partition_point(|(other, _)| *other < key);
+            people.insert(place, (key, Person { id: id.clone(), name: name.clone(), handle: None }));
+        }
+        people.into_iter().map(|(_, person)| person).collect()
     }
 
     /// How many there are besides those who are known.
@@ -57,7 +58,22 @@ impl Here {
     /// A join has found these.
     pub(super) fn joined(&mut self, Members { count, people }: Members) {
         self.count = count;
-        self.people = people.into_iter().map(|person| (person.id, person.name)).collect();
+        self.people.clear();
+        for person in people {
+            self.is_there(person);
+        }
+    }
+
+    /// Where the person stands, or is to.
+    fn place(&self, id: &str) -> Result<usize, usize> {
+        self.people.binary_search_by(|(known, _)| known.as_str().cmp(id))
+    }
+
+    fn is_there(&mut self, Person { id, name, .. }: Person) {
+        match self.place(&id) {
+            Ok(at) => self.people[at].1 = name,
+            Err(at) => self.people.insert(at, (id, name)),
+        }
     }
 
     /// People have come and gone.
@@ -66,15 +82,17 @@ impl Here {
             self.joined(Members { count, people });
         }
         self.count = count;
-        self.people.extend(joined.into_iter().map(|person| (person.id, person.name)));
+        for person in joined {
+            self.is_there(person);
+        }
         for id in left {
-            self.people.remove(&id);
+            if let Ok(at) = self.place(&id) {
+                self.people.remove(at);
+            }
             self.stopped_typing(&id);
         }
         if self.count > SAMPLE as u64 {
-            while self.people.len() > SAMPLE {
-                self.people.pop_last();
-            }
+            self.people.truncate(SAMPLE);
         }
     }
 

@@ -17,8 +17,10 @@ pub(super) const NAMED: usize = 5;
 
 /// Who has put it, in a few words: the reader, where it is theirs, and then the others by their names, as far as these are known.
 fn names(reaction: &Reaction, mine: bool, me: &str) -> String {
-    let mut others: Vec<_> = reaction.from.iter().filter(|from| from.id != me).map(|from| from.name.as_str()).collect();
-    others.sort_unstable();
+    let mut others = Vec::new();
+    for name in reaction.from.iter().filter(|from| from.id != me).map(|from| from.name.as_str()) {
+        others.insert(others.partition_point(|other| *other <= name), name);
+    }
     let named: Vec<_> = mine.then_some("you").into_iter().chain(others).take(NAMED).collect();
     match (reaction.count.saturating_sub(named.len() as u64), named.is_empty()) {
         (0, _) => named.join(", "),

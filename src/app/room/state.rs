@@ -19,7 +19,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -806,8 +806,12 @@ fn placed(Stored { offset, message }: Stored) -> Row {
 
 /// The rows of messages of a stream, with what the reader has put to them.
 fn rows_of(messages: Vec<Stored>, mine: Mine) -> Vec<Row> {
-    let mut mine: BTreeMap<_, _> = mine.into_iter().map(|(id, put)| (id.offset, put)).collect();
-    let row = |stored: Stored| Row { mine: mine.remove(&stored.offset).unwrap_or_default(), ..placed(stored) };
+    // Few have any, so they are looked for one by one.
+    let mut mine: Vec<_> = mine.into_iter().map(|(id, put)| (id.offset, put)).collect();
+    let row = |stored: Stored| {
+        let place = mine.iter().position(|(offset, _)| *offset == stored.offset);
+        Row { mine: place.map(|place| mine.swap_remove(place).1).unwrap_or_default(), ..placed(stored) }
+    };
     messages.into_iter().map(row).collect()
 }
 
