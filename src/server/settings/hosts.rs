@@ -7,6 +7,7 @@ use super::{
     mistakes::{Invalid, Mistakes},
     secrets::Secret,
     show::{list, quoted},
+    table::Table,
     values::{Node, Raw},
     web::{is_host, split_port},
 };
@@ -252,7 +253,7 @@ fn word(text: &str) -> Result<String, Invalid> {
 /// An entry of `hosts`.
 pub(super) fn read(node: &Node) -> Result<RedisHost, Mistakes> {
     match node.raw {
-        Raw::Table(_) => Table::read(node),
+        Raw::Table(_) => Said::read(node),
         _ => address(node, SERVER_PORT).map(|address| RedisHost::Server(address.server())),
     }
 }
@@ -285,25 +286,8 @@ fn sentinel(node: &Node) -> Result<RedisServer, Mistakes> {
     }
 }
 
-const HOST_NAMES: [&str; 11] = [
-    "address",
-    "host",
-    "port",
-    "db",
-    "username",
-    "password",
-    "ssl",
-    "ssl_cert_reqs",
-    "sentinels",
-    "master_name",
-    "sentinel_kwargs",
-];
-
-const SENTINEL_NAMES: [&str; 4] = ["username", "password", "ssl", "ssl_cert_reqs"];
-
 /// What a table says, before it is known which kind of host it is.
-#[derive(Default)]
-struct Table {
+struct Said {
     address: Option<Address>,
     host: Option<String>,
     port: Option<u16>,
@@ -322,15 +306,13 @@ struct Access {
 }
 
 impl Access {
-    /// Reads a field, if it is one of these.
-    fn field(&mut self, name: &str, field: &Node) -> Option<Result<(), Mistakes>> {
-        Some(match name {
-            "username" => field.parsed(word).map(|v| self.login.username = Some(v)),
-            "password" => field.secret(str::parse).map(|v| self.login.password = Some(v)),
-            "ssl" => field.truth().map(|v| self.tls = v),
-            "ssl_cert_reqs" => field.parsed(certificates),
-            _ => return None,
-        })
+    /// Asks for the keys that say it.
+    fn read(table: &mut Table<'_>) -> Self {
+        let username = table.read("username", |field| field.parsed(word));
+        let password = table.read("password", |field| field.secret(str::parse));
+        let tls = table.read("ssl", Node::truth).unwrap_or_default();
+        table.read("ssl_cert_reqs", |field| field.parsed(certificates));
+        Self { login: Login { username, password }, tls }
     }
 
     /// The place with this access, where it has none of its own.
@@ -343,37 +325,22 @@ impl Access {
     }
 }
 
-impl Table {
+impl Said {
     fn read(node: &Node) -> Result<RedisHost, Mistakes> {
-        let mut mistakes = Mistakes::default();
-        let mut table = Self::default();
-        for (name, field) in node.fields("a table")? {
-            if let Err(more) = table.field(node, name, field) {
-                mistakes.add(more);
-            }
-        }
-        mistakes.or(())?;
-        table.host(node)
-    }
-
-    fn field(&mut self, node: &Node, name: &str, field: &Node) -> Result<(), Mistakes> {
-        match name {
-            "address" => self.address = Some(address(field, SERVER_PORT)?),
-            "host" => self.host = Some(field.parsed(host_name)?),
-            "port" => self.port = Some(field.whole(1..=u16::MAX.into())?),
-            "db" => self.db = Some(field.whole(0..=LAST_DATABASE)?),
-            "sentinels" => {
-                let sentinels = field.list(r#"a list of sentinels, like [["127.0.0.1", 26379]]"#, sentinel)?;
-                if sentinels.is_empty() {
-                    return Err(field.mistake("cannot be empty: at least one is needed"));
-                }
-                self.sentinels = Some(sentinels);
-            }
-            "master_name" => self.master_name = Some(field.parsed(word)?),
-            "sentinel_kwargs" => self.to_sentinels = Some(sentinel_access(field)?),
-            _ => return self.access.field(name, field).unwrap_or_else(|| Err(unknown(node, field, &HOST_NAMES))),
-        }
-        Ok(())
+        let mut table = Table::of(node, "a table")?;
+        let said = Self {
+            address: table.read("address", |field| address(field, SERVER_PORT)),
+            host: table.read("host", |field| field.parsed(host_name)),
+            port: table.read("port", |field| field.whole(1..=u16::MAX.into())),
+            db: table.read("db", |field| field.whole(0..=LAST_DATABASE)),
+            access: Access::read(&mut table),
+            sentinels: table.read("sentinels", |field| {
+                field.at_least_one(field.list(r#"a list of sentinels, like [["127.0.0.1", 26379]]"#, sentinel)?)
+            }),
+            master_name: table.read("master_name", |field| field.parsed(word)),
+            to_sentinels: table.read("sentinel_kwargs", sentinel_access),
+        };
+        table.end(Some(said))?.host(node)
     }
 
     /// What the fields are together.
@@ -414,18 +381,9 @@ impl Table {
 }
 
 fn sentinel_access(node: &Node) -> Result<Access, Mistakes> {
-    let mut mistakes = Mistakes::default();
-    let mut access = Access::default();
-    for (name, field) in node.fields(r#"a table, like { password = "..." }"#)? {
-        let read = access.field(name, field).unwrap_or_else(|| Err(unknown(node, field, &SENTINEL_NAMES)));
-        mistakes.keep(read);
-    }
-    mistakes.or(access)
-}
-
-fn unknown(node: &Node, field: &Node, names: &[&str]) -> Mistakes {
-    let siblings: Vec<String> = names.iter().map(|name| format!("{}.{name}", node.path)).collect();
-    field.unknown(&node.path, names, siblings.iter().map(String::as_str))
+    let mut table = Table::of(node, r#"a table, like { password = "..." }"#)?;
+    let access = Access::read(&mut table);
+    table.end(Some(access))
 }
 
 #[cfg(test)]
