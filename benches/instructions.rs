@@ -27,6 +27,7 @@ mod support;
 const OUTPUT: &str = "callgrind.out";
 const ONE: Talk = Talk { members: 100, messages: 200, ..Talk::ONE };
 const BURST: Talk = Talk { together: 8, on_the_way: 8, messages: 800, ..ONE };
+const KIBIBYTE: Talk = Talk { payload: 1_024, ..ONE };
 const MEMORY: &[(&str, &str)] = &[("ROOMS", r#"[{"match": "*", "history": "memory"}]"#)];
 const STORE: &[(&str, &str)] = &[("ROOMS", r#"[{"match": "*", "history": "store"}]"#)];
 
@@ -85,7 +86,7 @@ fn main() {
     serve_if_asked();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     fs::create_dir_all(kept()).expect("a folder of our own");
-    for (case, talk) in [("one", ONE), ("burst", BURST)] {
+    for (case, talk) in [("one", ONE), ("burst", BURST), ("1 KiB", KIBIBYTE)] {
         for (server, kind, form) in LINES {
             let name = format!("{case}, {server}");
             if selected(&name) {

@@ -318,7 +318,9 @@ impl Queue {
         match send(stream, frame.bytes(), SendFlags::NOSIGNAL) {
             Ok(written) => {
                 self.sent += written as u64;
-                self.push(frames, written);
+                if written < frame.bytes().len() {
+                    self.push(frames, written);
+                }
             }
             Err(Errno::WOULDBLOCK) => self.push(frames, 0),
             // The reading side meets the same error and ends the connection.
