@@ -45,7 +45,7 @@ mod support;
 
 const RUNS: usize = 3;
 /// How long is measured, idle and beside the attack each.
-const SPAN: Duration = Duration::from_secs(8);
+const SPAN: Duration = Duration::from_secs(6);
 const PING: Duration = Duration::from_millis(20);
 const PAGE: Duration = Duration::from_millis(50);
 const MESSAGES: usize = 50;
@@ -60,21 +60,24 @@ const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 const DIRECT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// `WebSockets`, a little below the bound of an address.
 const SOCKETS: usize = 190;
+/// Of all accounts of the attackers.
+const PASSWORD: &str = "correct horse battery";
 /// HTTP requests a second: the bound of an address.
 const REQUESTS: u32 = 100;
 
 const ROOMS: &str = r#"[{"match": "passing", "history": "none"}, {"match": "*", "history": "store"}]"#;
 /// The bounds are those that are in force by default.
-const SETTINGS: [(&str, &str); 5] = [
+const SETTINGS: [(&str, &str); 6] = [
     ("ROOMS", ROOMS),
     ("SERVER__TRUSTED_PROXIES", r#"["127.0.0.3"]"#),
     ("LIMITS__CONNECTIONS_PER_ADDRESS", "200"),
     ("LIMITS__MESSAGES_PER_SECOND", "20"),
     ("LIMITS__BYTES_PER_SECOND", "1048576"),
+    ("ACCOUNTS__SIGN_UP", "open"),
 ];
 
 /// The attacks, and how much each has to have done in a second to count as one.
-const ATTACKS: [(&str, f64); 9] = [
+const ATTACKS: [(&str, f64); 13] = [
     ("nested JSON, deflated", 20.0),
     ("big joins", 20.0),
     ("planted reactions", 10.0),
@@ -84,6 +87,10 @@ const ATTACKS: [(&str, f64); 9] = [
     ("searches of a phrase", 1.0),
     ("empty fragments and pings", 20.0),
     ("forms without a cookie", 10.0),
+    ("sign-ins", 10.0),
+    ("joins of many rooms", 20.0),
+    ("planted rooms", 10.0),
+    ("unfinished messages and bodies", 10.0),
 ];
 
 // The honest client.
@@ -281,12 +288,17 @@ impl Attack {
     /// as it is taken; what it is told is read and counted. One that is closed comes back after a second.
     async fn sockets(&self, path: &'static str, v1: bool, first: Vec<u8>, rest: Vec<u8>, per_second: f64) {
         let (first, rest): (Arc<[u8]>, Arc<[u8]>) = (first.into(), rest.into());
+        self.sockets_of(path, v1, |_| (Arc::clone(&first), Arc::clone(&rest)), per_second).await;
+    }
+
+    /// The same, where each socket says what it is told to by its number.
+    async fn sockets_of(&self, path: &'static str, v1: bool, says: impl Fn(usize) -> (Arc<[u8]>, Arc<[u8]>), per_second: f64) {
         let mut opened = Vec::new();
         for number in 0..SOCKETS {
             opened.push(self.socket(path, number, v1).await.expect("an address may have so many"));
         }
         for (number, mut socket) in opened.into_iter().enumerate() {
-            let (attack, first, rest) = (self.clone(), Arc::clone(&first), Arc::clone(&rest));
+            let (attack, (first, rest)) = (self.clone(), says(number));
             tokio::spawn(async move {
                 loop {
                     attack.one_socket(socket, &first, &rest, per_second).await;
@@ -446,7 +458,104 @@ impl Attack {
                     client.post(address(port, "/room/forms/")).form(&form)
                 });
             }
+            "sign-ins" => {
+                self.sign_up("flooder").await;
+                let port = self.port;
+                self.requests(move |client, number| {
+                    // One knows the password of an account; of others it is guessed.
+                    let name = if number % 2 == 0 { "flooder".to_owned() } else { format!("name{number}") };
+                    client.post(address(port, "/login")).form(&[("name", name.as_str()), ("password", PASSWORD)])
+                });
+            }
+            "joins of many rooms" => {
+                let join = |number: usize, room: usize| {
+                    frame(0x81, format!(r#"{{"id":1,"join":{{"topic":"room/many-{number}-{room}"}}}}"#).as_bytes())
+                };
+                let says = |number: usize| {
+                    let first: Vec<u8> = (0..100).flat_map(|room| join(number, room)).collect();
+                    let leave = format!(r#"{{"id":1,"leave":{{"topic":"room/many-{number}-0"}}}}"#);
+                    let rest = [frame(0x81, leave.as_bytes()), join(number, 0)].concat();
+                    (first.into(), rest.into())
+                };
+                self.sockets_of("/ws/", true, says, 5.0).await;
+            }
+            "planted rooms" => {
+                let cookie = self.plant_rooms().await;
+                let port = self.port;
+                self.requests(move |client, _| client.get(address(port, "/")).header("cookie", &cookie));
+            }
+            "unfinished messages and bodies" => {
+                // As long as a command may be with its JSON escaped, but for its end.
+                let begun = frame(0x01, &[b'x'; 390_000]);
+                self.sockets("/ws/", true, begun, frame(0x89, b""), 1.0).await;
+                self.bodies();
+            }
             other => panic!("there is no attack {other:?}"),
+        }
+    }
+
+    /// Somebody has an account; the cookie of their session.
+    async fn sign_up(&self, name: &str) -> String {
+        let redirects = reqwest::redirect::Policy::none();
+        let client = reqwest::Client::builder().redirect(redirects).no_proxy().build().expect("a client");
+        let form = [("name", name), ("password", PASSWORD)];
+        let answer = client.post(address(self.port, "/signup")).form(&form).send().await.expect("an answer");
+        assert_eq!(answer.status(), 303, "{name}");
+        let cookies = answer.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
+        let mut sessions = cookies.filter(|cookie| cookie.starts_with("confab_session=") && !cookie.contains("Max-Age=0"));
+        sessions.next().and_then(|cookie| cookie.split(';').next()).expect("a session").to_owned()
+    }
+
+    /// As many direct rooms with one account as its others may make; the cookie of that one.
+    async fn plant_rooms(&self) -> String {
+        const OTHERS: usize = 9;
+        let whose = self.sign_up("whose").await;
+        let redirects = reqwest::redirect::Policy::none();
+        let client = reqwest::Client::builder().redirect(redirects).no_proxy().build().expect("a client");
+        let mut cookies = Vec::new();
+        for number in 0..OTHERS {
+            cookies.push(self.sign_up(&format!("other{number}")).await);
+        }
+        let mut taken = 0;
+        for (number, cookie) in cookies.iter().enumerate() {
+            // Each set of the five that come after them.
+            for set in 0..32 {
+                let with: Vec<_> = (0..5).filter(|bit| set >> bit & 1 == 1).collect();
+                let with: Vec<_> = with.iter().map(|bit| format!("@other{}", (number + 1 + bit) % OTHERS)).collect();
+                let form = [("with", with.join(" "))];
+                let made = client.post(address(self.port, "/people/@whose/direct")).form(&form).header("cookie", cookie);
+                taken += usize::from(made.send().await.expect("an answer").status() == 303);
+            }
+        }
+        assert!(taken >= 100, "rooms were planted: {taken}");
+        whose
+    }
+
+    /// As many forms on their way as there can be, each but for its last bytes; one that ends is begun again.
+    fn bodies(&self) {
+        const CONNECTIONS: usize = 400;
+        for _ in 0..CONNECTIONS {
+            let attack = self.clone();
+            tokio::spawn(async move {
+                loop {
+                    let Ok(mut stream) = attack.connect(PROXY).await else {
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        continue;
+                    };
+                    let head = format!(
+                        "POST /room/bodies/ HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {ATTACKER}\r\n\
+                         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 200000\r\n\r\nkey=k&text="
+                    );
+                    attack.act(head.len());
+                    let sent = [head.as_bytes(), &[b'x'; 199_000]].concat();
+                    let mut told = Vec::new();
+                    // It ends when the server ends it, with or without a word.
+                    let _ = stream.write_all(&sent).await;
+                    let _ = stream.read_to_end(&mut told).await;
+                    attack.done.refused.fetch_add(1, Relaxed);
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            });
         }
     }
 
@@ -622,8 +731,7 @@ async fn run(name: &'static str, span: Duration) -> Run {
     let (server, control) = (Server::confab(&SETTINGS).await, Server::confab(&SETTINGS).await);
     let (mut honest, mut on_control) = (Honest::of(&server).await, Honest::of(&control).await);
     // The first ones bring everything into memory.
-    honest.times(span / 4).await;
-    on_control.times(span / 4).await;
+    tokio::join!(honest.times(span / 4), on_control.times(span / 4));
     let (idle, _) = tokio::join!(honest.times(span), on_control.times(span));
     let port = server.port();
     let attackers =

@@ -3,9 +3,6 @@
 import type { Browser, Page } from '@playwright/test';
 import { Server, expect, test } from './fixtures.ts';
 
-// A browser without scripts does not load what it was told to preload.
-test.beforeEach(({ problems }) => problems.allow(/confab\.js: csp$/));
-
 const PASSWORD = 'correct horse battery';
 
 const open = () => Server.start({ env: { CONFAB_ACCOUNTS__SIGN_UP: 'open' } });

@@ -3,9 +3,6 @@
 import { expect, test } from './fixtures.ts';
 import { Room } from './room.ts';
 
-// A browser without scripts does not load what it was told to preload.
-test.beforeEach(({ problems }) => problems.allow(/confab\.js: csp$/));
-
 test('what was edited, deleted and reacted to is shown', async ({ browser, page, baseURL }) => {
   const name = `noscript-changes-${process.pid}-${Date.now()}`;
   const context = await browser.newContext({ baseURL: baseURL!, javaScriptEnabled: true });

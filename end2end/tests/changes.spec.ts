@@ -88,6 +88,26 @@ test('only the author edits and deletes', async ({ browser, baseURL }) => {
   await expect(menu(bob).getByRole('button', { name: 'Delete' })).toHaveCount(0);
 });
 
+test('an emoji is a picture wherever one is chosen and counted', async ({ page }) => {
+  const room = await Room.open(page, freshRoom());
+  await room.say('one');
+  await choose(room, 'one', 'heart');
+  const counted = row(room, 'one').locator('.emoji', { hasText: '❤' });
+  await expect(counted).toBeVisible();
+  await row(room, 'one').hover();
+  await actionsOf(row(room, 'one')).click();
+  const chosen = menu(room).getByRole('button', { name: 'heart' });
+  for (const emoji of [counted, chosen]) {
+    // In ink a heart is as grey as the text around it.
+    const style = await emoji.evaluate((element) => {
+      const { fontFamily } = getComputedStyle(element);
+      return { fontFamily, variant: getComputedStyle(element).getPropertyValue('font-variant-emoji') };
+    });
+    expect(style.variant).toBe('emoji');
+    expect(style.fontFamily).toMatch(/^"Apple Color Emoji"/);
+  }
+});
+
 test('the menu that is open for one message opens for another one', async ({ browser, baseURL }) => {
   const { ann, bob } = await annAndBob(browser, baseURL!);
   await ann.say('one');

@@ -3,9 +3,6 @@
 import { Server, expect, test } from './fixtures.ts';
 import { sayInEach } from './room.ts';
 
-// A browser without scripts does not load what it was told to preload.
-test.beforeEach(({ problems }) => problems.allow(/confab\.js: csp$/));
-
 test('rooms are found by a part of their names, and the others on further pages', async ({ page }) => {
   const server = await Server.start({
     env: { CONFAB_LIMITS__MESSAGES_PER_SECOND: '0', CONFAB_LIMITS__MESSAGES_PER_SECOND_PER_ACCOUNT: '0' },

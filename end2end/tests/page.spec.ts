@@ -40,6 +40,11 @@ test('who goes on and on is named now and then, and every row has its time', asy
   await expect.poll(async () => (await time.boundingBox())!.width).toBeGreaterThan(20);
   const [beside, text] = [(await time.boundingBox())!, (await row.locator('.text').boundingBox())!];
   expect(beside.x + beside.width, 'in the gutter').toBeLessThanOrEqual(text.x + 1);
+  // Without a pointer it is shown by what has the focus.
+  await page.mouse.move(0, 0);
+  await expect.poll(async () => (await time.boundingBox())!.width).toBeLessThan(2);
+  await row.getByRole('button', { name: 'Message actions' }).focus();
+  await expect.poll(async () => (await time.boundingBox())!.width).toBeGreaterThan(20);
 });
 
 test('the list keeps its height in short windows', async ({ page }) => {

@@ -2,9 +2,6 @@
 
 import { expect, test } from './fixtures.ts';
 
-// A browser without scripts does not load what it was told to preload.
-test.beforeEach(({ problems }) => problems.allow(/confab\.js: csp$/));
-
 test('messages are readable, and a form sends', async ({ page }) => {
   const name = `noscript-${process.pid}-${Date.now()}`;
   await page.goto(`/room/${name}/`);

@@ -84,6 +84,9 @@ pub struct LobbyPage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnRooms {
     pub rooms: Vec<OwnRoom>,
+    /// After so many there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more: Option<u32>,
 }
 
 /// One of them.

@@ -12,7 +12,7 @@ use super::{
     accounts::RateKey,
     bucket::{Bucket, Buckets},
     limits::Limits,
-    quota::{Owed, Payer, Quotas, count},
+    quota::{Owed, Payer, Quotas, Seat, count},
     turns::Turn,
     visitors::Subnet,
 };
@@ -65,6 +65,11 @@ impl Allowance {
     /// They had nothing left before it.
     pub(super) fn receive(&self, bytes: usize) -> Result<(), Spent> {
         self.quotas.charge_message(self.payer, bytes).map_err(Spent::Quota)
+    }
+
+    /// See [`Quotas::seat`].
+    pub(super) fn seat(&self, of_connection: usize) -> Option<Seat> {
+        self.quotas.seat(self.payer, of_connection)
     }
 
     /// See [`Quotas::turn`].

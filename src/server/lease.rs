@@ -456,6 +456,7 @@ mod tests {
             session: session.into(),
             is_administrator: false,
             lacks_second_factor: false,
+            elsewhere: None,
         }))
     }
 

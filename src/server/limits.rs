@@ -5,6 +5,9 @@ use std::time::Duration;
 /// How many exports one address may have on their way.
 pub const EXPORTS: u32 = 4;
 
+/// How many requests with a body one address may have under way: each body waits in memory until it is whole.
+pub const BODIES: u32 = 64;
+
 /// How many searches of one address may be under way, all but one of them waiting.
 pub const SEARCHES: usize = 10;
 

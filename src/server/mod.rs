@@ -16,6 +16,7 @@ pub mod audit;
 mod bucket;
 mod causes;
 pub mod cli;
+mod counts;
 mod glob;
 mod gzip;
 mod http;
@@ -43,6 +44,7 @@ pub mod search;
 pub mod services;
 pub mod session;
 pub mod settings;
+mod steady_clock;
 mod storage;
 pub mod store;
 pub mod telemetry;
@@ -72,7 +74,7 @@ use self::{
     hub::Hub,
     layers::{ChannelLayer, Measured},
     lease::Leases,
-    limits::{EXPORTS, Limits, SEARCHES},
+    limits::{BODIES, EXPORTS, Limits, SEARCHES},
     noun::{Make, Parts},
     origins::{Hosts, Origins},
     personal::Personal,
@@ -246,6 +248,7 @@ async fn start(
         by_subnet: Connections::new(limits.connections_per_address),
         by_account: Connections::new(limits.connections_per_account),
         exports: Connections::new(NonZeroU32::new(EXPORTS)),
+        bodies: Connections::new(NonZeroU32::new(BODIES)),
         searches: Turns::new(SEARCHES),
         requests: Buckets::new(most(limits.requests_per_second)),
         rates: Arc::new(Buckets::new(most(of_account))),

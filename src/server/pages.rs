@@ -20,7 +20,7 @@ use std::{
 use axum::{
     Extension, Form,
     extract::{FromRequest, Query, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
@@ -30,13 +30,14 @@ pub(super) use self::owned::{change_settings, invitation, join, make_room, new_r
 use self::{
     form::Sent,
     plain::{Instead, notice, refused},
-    render::{filled, render, takes_gzip, template, with_cookies},
+    render::{filled, render, takes_gzip, template, with_cookies, with_identity},
 };
 use super::{
     accounts::{Elsewhere, Guest, Kind, Token, is_over_tls},
     lease::Taken,
     limits::SEARCH_AGAIN,
     problem::{Problem, lets_in},
+    quota::Weight,
     room_pages::{Shared, StandIn},
     rooms::{Access, Fit, NEWEST, Place, PostError, Posted, Reader, Record, Refusal, Room},
     search::{LONGEST_QUERY, Query as SearchQuery},
@@ -64,14 +65,14 @@ const FOUND: usize = 50;
 ///
 /// With `?group=PART` those with this in their names, with `&before=NEXT` a further part.
 pub(super) async fn lobby(State(services): State<Arc<Services>>, who: Who, request: Request) -> Response {
-    let Query(GoTo { group, before }) = Query::try_from_uri(request.uri()).unwrap_or_default();
+    let Query(GoTo { group, before, .. }) = Query::try_from_uri(request.uri()).unwrap_or_default();
     let (name, place) = (group.trim(), before.parse::<Place>().ok());
     if !name.is_empty() || place.is_some() || who.asker().kind != Kind::Guest {
         return lobby_with(&services, &who, name, place, Entered::Nothing, request).await;
     }
     // As all see it. The list is read for each, which takes a fraction of what it takes to render it.
     let everybody = Reader::guest();
-    let list = || services.rooms.list(&everybody, "", Place::default());
+    let list = async || services.rooms.list(&everybody, "", Place::default()).await.map(|(list, _)| list);
     let render = Box::pin(async {
         let (made, of) = (Instant::now(), list().await?);
         let stand_in = StandIn::new(false);
@@ -115,28 +116,33 @@ async fn lobby_with(
         }
         Entered::Alike(entered, there) => (StatusCode::OK, None, Some(Alike { entered, there })),
     };
+    let asked = request.uri().clone();
     let list = async {
         let reader = services.rooms.reader(who.asker()).await?;
-        let own = if who.signed_in().is_some() { Some(own_rooms(services, who).await?) } else { None };
+        let own = if who.signed_in().is_some() { Some(own_rooms(services, who, &asked).await?) } else { None };
         Ok::<_, StoreError>((services.rooms.list(&reader, name, place.unwrap_or_default()).await?, own))
     };
     match list.await {
-        Ok((list, own)) => {
+        Ok(((list, looked_at), own)) => {
             let (name, first) = (name.to_owned(), place.is_none());
             let page = Page::Lobby(LobbyPage { you: who.you(), list, name, first, mistake, alike, own });
-            with_cookies(render(status, page, request).await, who.cookies())
+            let mut response = with_identity(render(status, page, request).await, who);
+            Weight::of_names(looked_at).put_on(&mut response);
+            response
         }
         Err(cause) => refused(cause),
     }
 }
 
 /// The rooms of who is signed in, and how many are there.
-async fn own_rooms(services: &Services, who: &Who) -> Result<OwnRooms, StoreError> {
-    let own = |record: Record| {
+async fn own_rooms(services: &Services, who: &Who, asked: &Uri) -> Result<OwnRooms, StoreError> {
+    let Query(GoTo { own, .. }) = Query::try_from_uri(asked).unwrap_or_default();
+    let shown = |record: Record| {
         let Record { group, title, brief, .. } = record;
         OwnRoom { kind: brief.kind.to_string(), here: services.presence.members(&group).count, group, title }
     };
-    Ok(OwnRooms { rooms: services.rooms.own(who.person()).await?.into_iter().map(own).collect() })
+    let (rooms, more) = services.rooms.own(who.person(), own.parse().unwrap_or_default()).await?;
+    Ok(OwnRooms { rooms: rooms.into_iter().map(shown).collect(), more })
 }
 
 #[derive(Default, Deserialize)]
@@ -144,6 +150,8 @@ async fn own_rooms(services: &Services, who: &Who) -> Result<OwnRooms, StoreErro
 pub(super) struct GoTo {
     group: String,
     before: String,
+    /// After so many of one's own rooms.
+    own: String,
 }
 
 /// `GET /room/?group=NAME`: leads to the room of that name; where that would be a new one whose name differs from another's in case
@@ -293,7 +301,7 @@ async fn room_with(
                 Err(cause) => return refused(cause),
             };
             let page = room_page(services, (&access, owned), reader, (stretch, members), mistake);
-            with_cookies(render(status, page, request).await, who.cookies())
+            with_identity(render(status, page, request).await, who)
         }
         Err(cause) => refused(cause),
     }
@@ -523,7 +531,7 @@ async fn rename(services: &Services, who: &Who, name: &PersonName) -> Result<(),
 async fn sign_out(services: &Services, who: &Who, next: &str) -> Result<Response, StoreError> {
     const STORAGE: (&str, HeaderValue) = ("clear-site-data", HeaderValue::from_static("\"storage\""));
     match who {
-        Who::Account(signed_in) if services.elsewhere.signed_in_by(signed_in).is_some() => {
+        Who::Account(signed_in) if signed_in.elsewhere.is_some() => {
             services.elsewhere.end(signed_in).await;
         }
         Who::Account(signed_in) => _ = services.accounts.end(&signed_in.person.id, &signed_in.session).await?,

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use super::{
     accounts::{Unknown, jwt},
-    limits::{EXPORTS, SEARCH_AGAIN, SEARCHES},
+    limits::{BODIES, EXPORTS, SEARCH_AGAIN, SEARCHES},
     settings::Pattern,
     store::{Refused, StoreError},
 };
@@ -91,6 +91,8 @@ pub enum Problem {
     Unchangeable(Refused),
     #[error("a connection joins at most {0} topics")]
     Topics(usize),
+    #[error("the connections of one address join at most {0} topics together")]
+    TopicsOfAddress(usize),
 
     // How it is asked for.
     #[error("{0}")]
@@ -165,6 +167,8 @@ pub enum Problem {
     Pushes(u32, Duration),
     #[error("at most {EXPORTS} exports at a time from one address")]
     Exports,
+    #[error("at most {BODIES} requests with a body at a time from one address; try again in a second")]
+    Bodies,
     #[error("at most {SEARCHES} searches at a time from one address")]
     Searches,
     #[error("{0}")]
@@ -229,6 +233,7 @@ impl Problem {
             | Self::LongText(_)
             | Self::LongEvent(_)
             | Self::Topics(_)
+            | Self::TopicsOfAddress(_)
             | Self::Unchangeable(Refused::TooManyKinds | Refused::TooManyOfOne) => Code::TooLarge,
             Self::FarTooMany
             | Self::Requests(..)
@@ -239,6 +244,7 @@ impl Problem {
             | Self::BytesOfAccount(..)
             | Self::Pushes(..)
             | Self::Exports
+            | Self::Bodies
             | Self::Searches
             | Self::FullChannel(_) => Code::RateLimited,
             Self::Unavailable | Self::NotTaken | Self::NotChanged | Self::NoLayer | Self::HalfDone { .. } => Code::Unavailable,
@@ -280,6 +286,7 @@ impl Problem {
             | Self::BytesOfAccount(_, wait)
             | Self::Pushes(_, wait) => CommandError::rate_limited(message, *wait),
             Self::Exports => CommandError::rate_limited(message, EXPORT_AGAIN),
+            Self::Bodies => CommandError::rate_limited(message, LATER),
             Self::Searches => CommandError::rate_limited(message, SEARCH_AGAIN),
             _ if matches!(self, Self::FullChannel(_)) || self.code() == Code::Unavailable => {
                 CommandError { code: self.code(), message, retry_after_ms: later(LATER) }

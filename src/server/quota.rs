@@ -7,10 +7,11 @@
 //! What is charged is done all the same when there was something left before it. A hundred connections that each bring a long message in
 //! that moment would keep everybody else waiting for all of them: of an address one is [read at a time](Quotas::turn).
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use axum::body::Body;
+use axum::{body::Body, response::Response};
 use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
 
 use super::{
     accounts::RateKey,
@@ -19,6 +20,8 @@ use super::{
     visitors::Subnet,
 };
 
+/// So many times as many topics as one connection may be in all connections of an address.
+const TOPICS: usize = 32;
 /// A message is charged as so many bytes at least: to handle one costs as much as to copy these.
 const LEAST: usize = 1_024;
 
@@ -27,11 +30,49 @@ pub struct Quotas {
     accounts: Buckets<RateKey>,
     addresses: Buckets<Subnet>,
     turns: Turns<Subnet>,
+    /// The topics in which those of each address are: each takes some kilobytes as long as they are there.
+    topics: Seats,
 }
 
-/// In the extensions of an answer that took more to make than its length says: what it is charged as, in bytes.
+/// How many are taken, for each address.
+type Seats = Arc<Mutex<HashMap<Subnet, usize>>>;
+
+/// Being in a topic, for the address that has it in memory; given back when dropped.
+pub struct Seat {
+    /// None where nobody is behind the address.
+    of: Option<(Subnet, Seats)>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Some((address, topics)) = &self.of else { return };
+        let mut topics = topics.lock();
+        if let Some(count) = topics.get_mut(address) {
+            *count -= 1;
+            if *count == 0 {
+                topics.remove(address);
+            }
+        }
+    }
+}
+
+/// In the extensions of an answer that took more to make than its length says: what it is charged as at least, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Weight(pub usize);
+
+impl Weight {
+    /// Of an answer for which so many names of rooms were looked at that are not in it.
+    pub fn of_names(looked_at: usize) -> Self {
+        const NAME: usize = 32;
+        Self(looked_at * NAME)
+    }
+
+    /// Adds it to what an answer is charged as.
+    pub fn put_on(self, response: &mut Response) {
+        let before = response.extensions().get().map_or(0, |Self(bytes)| *bytes);
+        response.extensions_mut().insert(Self(before + self.0));
+    }
+}
 
 /// Who is charged.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +108,12 @@ impl Quotas {
     /// Bytes a second of each account and each address; 0 for no bound.
     pub fn new(of_account: u32, of_address: u32) -> Self {
         // In a line are as many at most as an address has connections.
-        Self { accounts: Buckets::new(of_account), addresses: Buckets::new(of_address), turns: Turns::new(usize::MAX) }
+        Self {
+            accounts: Buckets::new(of_account),
+            addresses: Buckets::new(of_address),
+            turns: Turns::new(usize::MAX),
+            topics: Arc::default(),
+        }
     }
 
     /// Bytes a second of an account; 0 for no bound.
@@ -97,6 +143,23 @@ impl Quotas {
     /// what is given is dropped. None where nobody waits for anybody.
     pub async fn turn(&self, payer: Payer) -> Option<Turn<Subnet>> {
         self.turns.turn(payer.address?).await.ok()
+    }
+
+    /// Takes a place among the topics of an address, of which a connection may be in so many; none where there is none left.
+    pub fn seat(&self, payer: Payer, of_connection: usize) -> Option<Seat> {
+        let Some(address) = payer.address else { return Some(Seat { of: None }) };
+        let mut topics = self.topics.lock();
+        let count = topics.entry(address).or_default();
+        if *count >= Self::most_seats(of_connection) {
+            return None;
+        }
+        *count += 1;
+        Some(Seat { of: Some((address, Arc::clone(&self.topics))) })
+    }
+
+    /// In how many topics those of an address are at most.
+    pub fn most_seats(of_connection: usize) -> usize {
+        of_connection.saturating_mul(TOPICS)
     }
 
     /// Charges so many bytes.

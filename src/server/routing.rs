@@ -319,13 +319,20 @@ async fn counted<A: Future<Output = Response>>(
     if let Some(owed) = services.quotas.owed(payer) {
         return refuse(services, &request, Refused::TooSoon, Problem::Bytes(services.quotas.of_address(), owed.wait()));
     }
+    let mut place = None;
     if !request.body().is_end_stream() {
+        let Entry::In(of_address) = services.bodies.enter(address) else {
+            return refuse(services, &request, Refused::TooMany, Problem::Bodies);
+        };
+        place = Some(of_address);
         request = request.map(|body| services.quotas.metered(body, payer));
     }
     let response = answer(request).await;
+    // The body was read, or will not be.
+    drop(place);
     let weight = response.extensions().get().map(|Weight(bytes)| *bytes);
     let length = || response.body().size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-    let Some(bytes) = weight.or_else(length) else {
+    let Some(bytes) = weight.max(length()) else {
         return response.map(|body| services.quotas.metered(body, payer));
     };
     services.quotas.charge(payer, bytes);

@@ -56,6 +56,8 @@ pub struct Services {
     pub by_account: Connections<RateKey>,
     /// The exports of each address that are on their way.
     pub exports: Connections<Subnet>,
+    /// The requests with a body of each address.
+    pub bodies: Connections<Subnet>,
     /// The searches of each address.
     pub searches: Turns<Subnet>,
     /// The HTTP requests of each address.

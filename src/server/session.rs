@@ -21,7 +21,7 @@ use crate::{
         lease::Lease,
         noun::{Act, Opened},
         problem::Problem,
-        quota::Owed,
+        quota::{Owed, Quotas},
         scope::{Flow, LONG, Scope},
         turns::Turn,
         visitors::Subnet,
@@ -118,7 +118,9 @@ impl Session {
         let answer = |joined, _| ServerFrame::Welcome { welcome: Welcome { joined: Some(joined), ..welcome } };
         match self.enter(opened, Level::Head, &outbound, answer).await {
             Ok(_) => Flow::Continue,
-            Err(error) if error.code == Code::Unavailable => Flow::close(CloseCode::TRY_AGAIN, error.message),
+            Err(error) if matches!(error.code, Code::Unavailable | Code::TooLarge) => {
+                Flow::close(CloseCode::TRY_AGAIN, error.message)
+            }
             Err(error) => Flow::close(CloseCode::TAKEN_BACK, error.message),
         }
     }
@@ -276,10 +278,12 @@ impl Session {
         let feed = opened.feed();
         let (topic, room) = (feed.topic().clone(), feed.shows_presence().cloned());
         let is_member = self.open.lock().joined.get(&topic).map(|joined| joined.membership.hold()).is_some();
-        let membership = if is_member {
-            None
+        let (membership, seat) = if is_member {
+            (None, None)
         } else {
-            Some(self.scope.hub.join(feed, outbound, (Form::V1, true)).await.map_err(unavailable)?)
+            let most = self.scope.limits.topics;
+            let seat = self.allowance.seat(most).ok_or_else(|| Problem::TopicsOfAddress(Quotas::most_seats(most)))?;
+            (Some(self.scope.hub.join(feed, outbound, (Form::V1, true)).await.map_err(unavailable)?), Some(seat))
         };
         // It ends when the answer has gone out.
         let is_level = |since: &Position| match &membership {
@@ -309,13 +313,13 @@ impl Session {
             }
         };
         let Scope { presence, who, .. } = &self.scope;
-        if let Some(membership) = membership {
+        if let (Some(membership), Some(seat)) = (membership, seat) {
             let attend = |room: Group| {
                 let attendance = presence.enter(&room, who.person(), membership.audience());
                 (room, attendance)
             };
             let attendance = room.map(attend);
-            let joined = Joined { opened: Arc::clone(&opened), attendance, membership };
+            let joined = Joined { opened: Arc::clone(&opened), attendance, membership, _seat: seat };
             open.joined.insert(topic.clone(), Box::new(joined));
         }
         let Some(joined) = open.joined.get_mut(&topic) else { return Err(Problem::TakenBack(topic).into()) };
@@ -651,6 +655,56 @@ mod tests {
                 }
                 assert_eq!(ann.next().await["error"]["code"], "not_joined");
             }
+        }
+    }
+
+    /// A room that cannot be read now.
+    struct Away(Arc<dyn Opened>);
+
+    #[async_trait]
+    impl Opened for Away {
+        fn feed(&self) -> Arc<dyn Feed> {
+            self.0.feed()
+        }
+
+        async fn head(&self) -> Result<Position, Unavailable> {
+            Err(Unavailable("it is away".into()))
+        }
+
+        async fn catch_up(&self, _: Option<&Position>) -> Result<(Position, State), Unavailable> {
+            Err(Unavailable("it is away".into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_join_that_the_store_refuses_leaves_who_was_a_member_one() {
+        let data = tempfile::tempdir().unwrap();
+        let scope = scope(&data).await;
+        let topic: Topic = "room/a".parse().unwrap();
+        for over_socket in [true, false] {
+            let (mut ann, mut bob) = (Client::open(&scope, over_socket).await, Client::open(&scope, over_socket).await);
+            for client in [&mut ann, &mut bob] {
+                let outbound = client.outbound.clone();
+                client.session.open(outbound).await;
+                client.next().await;
+                client.say(json!({"id": 1, "join": {"topic": "room/a"}})).await;
+                client.next().await;
+            }
+            let members = scope.hub.census().members;
+            let away = Arc::new(Away(scope.topics.open(&topic, scope.asker()).await.ok().unwrap()));
+            let outbound = ann.outbound.clone();
+            let answer =
+                |at, state| ServerFrame::Reply(Reply { id: Some(2), outcome: Outcome::Ok(Answer::Joined { at, state }) });
+            ann.session.open.begin();
+            let refused = ann.session.enter(away, Level::Since(None), &outbound, answer).await.unwrap_err();
+            assert_eq!(refused.code, Code::Unavailable);
+            assert_eq!(scope.hub.census().members, members);
+            // It hears what is said, and may say something.
+            let key = format!("k{over_socket}");
+            bob.say(json!({"id": 2, "send": {"topic": "room/a", "key": key, "text": "to all"}})).await;
+            assert_eq!(ann.next().await["event"]["text"], "to all", "over a socket: {over_socket}");
+            ann.say(json!({"id": 3, "typing": {"topic": "room/a"}})).await;
+            assert_eq!(ann.next().await["ok"], json!({}));
         }
     }
 

@@ -18,7 +18,7 @@ use axum::{
 };
 
 pub use super::accounts::Who;
-use super::{accounts::Unknown, problem::Problem, services::Services, websocket::is_upgrade};
+use super::{accounts::Unknown, problem::Problem, services::Services, visitors::Visitor, websocket::is_upgrade};
 
 impl<S: Sync> FromRequestParts<S> for Who {
     type Rejection = Problem;
@@ -70,7 +70,10 @@ async fn resolve(State((services, asks)): State<(Arc<Services>, Asks)>, mut requ
     let headers = request.headers();
     let who = match asks {
         Asks::Nobody => Err(Unknown::NoToken),
-        Asks::Person => services.elsewhere.who(headers).await,
+        Asks::Person => {
+            let address = request.extensions().get::<Visitor>().and_then(|visitor| visitor.paying());
+            services.elsewhere.who(headers, address).await
+        }
         Asks::Program => services.programs.of(headers).map(Who::Program),
     };
     if let Ok(Who::Account(signed_in)) = &who

@@ -40,7 +40,7 @@ pub use presence::{Members, Presence, SAMPLE, TYPING_SHOWN_MS, Typist};
 pub use read::{Unreadable, read};
 pub use search::{Hit, Segment};
 pub use server::{Answer, Joined, Outcome, Push, Reply, ServerFrame, State, Welcome};
-pub use text::{Blank, InvalidPersonName, LONGEST_NAME, PersonName, Text, is_blank, is_default_ignorable};
+pub use text::{Blank, InvalidPersonName, LONGEST_NAME, PersonName, Text, is_blank, is_default_ignorable, shown};
 pub use time::Timestamp;
 
 /// The sub-protocol that a client asks for to speak this protocol (RFC 6455 section 1.9).

@@ -92,11 +92,40 @@ impl fmt::Display for InvalidPersonName {
 
 impl std::error::Error for InvalidPersonName {}
 
-/// A name that somebody goes by.
+/// What is shown of a name on one line, if anything is and it is of so many characters at most.
 ///
 /// Left out are control characters, signs that turn the direction of what follows, and invisible ones, but for those between
 /// two signs that look different with it: joiners in emoji and in the scripts that have them, and selectors of a variant. One
 /// space stands for many, and none at the ends.
+pub fn shown(text: &str, longest: usize) -> Option<String> {
+    let mut kept = String::with_capacity(text.len());
+    let (mut length, mut space) = (0, false);
+    let mut rest = text;
+    while let Some(sign) = rest.chars().next() {
+        rest = &rest[sign.len_utf8()..];
+        if sign.is_whitespace() {
+            space = !kept.is_empty();
+            continue;
+        }
+        let before = if space { None } else { kept.chars().next_back() };
+        if sign.is_control() || is_ignorable(sign) && !before.is_some_and(|before| is_needed(before, sign, rest)) {
+            continue;
+        }
+        if space {
+            kept.push(' ');
+            length += 1;
+            space = false;
+        }
+        kept.push(sign);
+        length += 1;
+        if length > longest {
+            return None;
+        }
+    }
+    (!is_blank(&kept)).then_some(kept)
+}
+
+/// A name that somebody goes by: what is [shown](shown) of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonName(String);
 
@@ -116,31 +145,7 @@ impl std::str::FromStr for PersonName {
     type Err = InvalidPersonName;
 
     fn from_str(text: &str) -> Result<Self, InvalidPersonName> {
-        let mut kept = String::with_capacity(text.len());
-        let (mut length, mut space) = (0, false);
-        let mut rest = text;
-        while let Some(sign) = rest.chars().next() {
-            rest = &rest[sign.len_utf8()..];
-            if sign.is_whitespace() {
-                space = !kept.is_empty();
-                continue;
-            }
-            let before = if space { None } else { kept.chars().next_back() };
-            if sign.is_control() || is_ignorable(sign) && !before.is_some_and(|before| is_needed(before, sign, rest)) {
-                continue;
-            }
-            if space {
-                kept.push(' ');
-                length += 1;
-                space = false;
-            }
-            kept.push(sign);
-            length += 1;
-            if length > LONGEST_NAME {
-                return Err(InvalidPersonName);
-            }
-        }
-        if is_blank(&kept) { Err(InvalidPersonName) } else { Ok(Self(kept)) }
+        shown(text, LONGEST_NAME).map(Self).ok_or(InvalidPersonName)
     }
 }
 

@@ -21,6 +21,7 @@ django.setup()
 from django.conf import settings  # noqa: E402
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+from django.http import parse_cookie  # noqa: E402
 from django.test import Client  # noqa: E402
 
 User = get_user_model()
@@ -80,6 +81,11 @@ def pickled(literal, protocol):
     return base64.b64encode(pickle.dumps(ast.literal_eval(literal), protocol)).decode()
 
 
+def cookie(line, name):
+    """What Django reads of a cookie in a request with this line of cookies."""
+    return parse_cookie(line).get(name)
+
+
 def token(claims, key, algorithm, headers=None):
     return jwt.encode(claims, key, algorithm=algorithm, headers=headers)
 
@@ -106,7 +112,7 @@ def forged(header, claims, secret):
 
 
 COMMANDS = {f.__name__: f for f in (
-    migrate, add, login, logout, change, password, remember, expire, pickled, token, keys, forged,
+    migrate, add, login, logout, change, password, remember, expire, pickled, cookie, token, keys, forged,
 )}
 
 for line in sys.stdin:

@@ -5,7 +5,7 @@ use confab::server::settings::Backend;
 use serde_json::{Value, json};
 
 use crate::{
-    app::TestApp,
+    app::{Program, TestApp},
     clients::{Plain, V1},
     cluster::{in_trouble, node, plain_member, ready, two_nodes, v1_member},
     crossing::members_are,
@@ -263,5 +263,29 @@ async fn what_is_kept_is_heard_on_its_node_while_redis_is_full(backend: Backend)
     passing.ok(json!({"send": {"topic": "room/n-a", "key": "k2", "text": "heard"}})).await;
     for v1 in [&mut passing, &mut there] {
         assert_eq!(v1.push().await["event"]["text"], "heard");
+    }
+}
+
+/// An operator reads in the log what happened, and what may be the cause.
+#[tokio::test]
+async fn the_log_says_that_redis_has_forgotten_the_groups_of_a_node() {
+    let redis = Redis::start().await;
+    let data = tempfile::tempdir().expect("a folder");
+    let settings = format!("[channel_layers.default]\nbackend = \"{}\"\nhosts = [\"{}\"]\n", Backend::RedisCore, redis.url());
+    std::fs::write(data.path().join("Leptos.toml"), settings).expect("a file");
+    let program = Program::start(data.path()).await;
+    let _member = V1::connect(program.address, "/room/s-a/").await;
+    members_are(&redis, Backend::RedisCore, "s-a", 1).await;
+    // When it is told the second time the first is in the log.
+    for _ in 0..2 {
+        empty(&redis).await;
+        members_are(&redis, Backend::RedisCore, "s-a", 1).await;
+    }
+    let log = program.into_log();
+    let said: Vec<_> = log.lines().filter(|line| line.contains("Redis has forgotten which groups this node is in")).collect();
+    assert!(!said.is_empty(), "{log}");
+    for line in said {
+        assert!(line.contains("WARN") && line.contains("forgotten=") && line.contains("are keys evicted?"), "{line}");
+        assert!(line.contains("host="), "it says which: {line}");
     }
 }

@@ -150,3 +150,29 @@ async fn nodes_without_a_common_layer_know_by_the_database_who_has_lost_a_room()
     let nodes = two(Backend::RedisPubSub, &redis, &database).await;
     Box::pin(loses_all(&nodes, &database, false)).await;
 }
+
+/// What is asked of the tables for lists is asked of both databases alike.
+#[tokio::test]
+async fn own_rooms_are_listed_by_a_shared_database_too() {
+    let (redis, postgres) = (Redis::start().await, Postgres::shared().await);
+    let database = postgres.database().await;
+    let app = node_on(Backend::RedisCore, host(&redis), &database).await;
+    let (ann, bob) = (Somebody::in_postgres(&database, "ann").await, Somebody::in_postgres(&database, "bob").await);
+    ann.make(&app, "s-team", "closed").await;
+    bob.make(&app, "s-theirs", "open").await;
+    let mut socket = ann.socket(&app).await;
+    socket.join("room/s-theirs", None).await;
+    bob.does(&app, "s-theirs", "ban", &ann, &[]).await;
+    for path in ["/", "/?own=0"] {
+        let (status, page) = ann.get(&app, path).await;
+        assert!(status == 200 && page.contains("href=\"/room/s-team/\""), "{page}");
+    }
+    assert!(!ann.get(&app, "/?own=1").await.1.contains("href=\"/room/s-team/\""), "it was on the page before");
+    socket.join("room/s-team", None).await;
+    socket.post("room/s-team", "k", "among us").await;
+    assert_eq!(ann.api(&app, "/api/v1/rooms").await.1["rooms"][0]["group"], "s-team");
+    let path = ann.invite(&app, "s-team", "member", "1").await;
+    assert_eq!(bob.send(&app, &path, &[]).await.0, 303);
+    assert_eq!(ann.set(&app, "s-team", &[("act", "delete"), ("sure", "s-team")]).await.0, 303);
+    assert!(!ann.get(&app, "/").await.1.contains("href=\"/room/s-team/\""));
+}

@@ -237,3 +237,32 @@ async fn a_project_that_is_away_lets_nobody_in_and_guests_go_on() {
     // The cache has forgotten them.
     assert_eq!(open.closed().await.0, 4501);
 }
+
+#[tokio::test]
+async fn of_several_cookies_of_the_project_the_one_counts_that_django_takes() {
+    let project = Project::on_sqlite();
+    let mut people = People::of(&project).await;
+    people.add("ann", json!({})).await;
+    let ann = people.login("ann", "first").await;
+    let lines = format!("database = '{}'", project.file().display());
+    let app = TestApp::with(|settings| with(settings, &lines)).await;
+    let (mut taken, mut not) = (0, 0);
+    for line in [
+        format!("sessionid={ann}"),
+        format!("sessionid=other; sessionid={ann}"),
+        format!("sessionid={ann}; sessionid=other"),
+        format!("sessionid={ann}; sessionid="),
+        format!("sessionid={ann}; sessionid"),
+        format!("sessionid=\"{ann}\""),
+        format!(" sessionid = {ann} "),
+        format!("a=b;;=;sessionid={ann};x"),
+        format!("Sessionid={ann}"),
+    ] {
+        let read = people.tell(json!({"do": "cookie", "line": line, "name": "sessionid"})).await;
+        let socket = V1::with(app.address, "/ws/", &[("cookie", &line)]).await;
+        let is_ann = socket.welcome["you"]["handle"] == "ann";
+        assert_eq!(is_ann, read == json!(ann), "{line}");
+        *(if is_ann { &mut taken } else { &mut not }) += 1;
+    }
+    assert!(taken >= 5 && not >= 3, "{taken} {not}");
+}

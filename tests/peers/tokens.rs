@@ -9,6 +9,10 @@ use confab::server::{
     accounts::jwt::{LONGEST, Refused, Sites, Visitor},
     settings::{ConfigFile, History, RoomRule, Sources},
 };
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -215,6 +219,36 @@ async fn what_is_forged_or_broken_is_refused() {
 }
 
 #[tokio::test]
+async fn no_text_is_too_odd_to_be_refused_and_nothing_but_the_token_itself_is_taken() {
+    let mut people = people();
+    let sites = sites(&shared());
+    let good = signed(&mut people, "HS256", SECRET, Json::Null, json!({})).await;
+    assert!(sites.visitor(&good).is_ok());
+    let mut runner = TestRunner::new(Config { cases: 2_000, failure_persistence: None, ..Config::default() });
+    let odd = prop_oneof![
+        ".{0,200}",
+        r"[A-Za-z0-9_=+/-]{0,40}\.[A-Za-z0-9_=+/-]{0,40}\.[A-Za-z0-9_=+/-]{0,40}",
+        r"e30\.e30\.[A-Za-z0-9_-]{0,60}",
+        r"\PC{0,20}(\.\PC{0,20}){0,4}",
+    ];
+    let refused = |text: String| {
+        prop_assert!(sites.visitor(&text).is_err(), "{text:?}");
+        Ok(())
+    };
+    runner.run(&odd, refused).expect("all are refused");
+    let changed = (0..good.len(), 0..3_u8, prop::char::any()).prop_map(|(at, how, sign)| {
+        let (before, after) = good.split_at(at);
+        match how {
+            0 => format!("{before}{sign}{}", &after[1..]),
+            1 => format!("{before}{sign}{after}"),
+            _ => format!("{before}{}", &after[1..]),
+        }
+    });
+    let changed = changed.prop_filter("it is another one", |text| *text != good);
+    runner.run(&changed, refused).expect("all are refused");
+}
+
+#[tokio::test]
 async fn keys_that_are_none_stop_the_start() {
     let mut people = people();
     let short = people.tell(json!({"do": "keys", "kind": "RS256", "kid": "one", "bits": 1024})).await;
@@ -310,6 +344,41 @@ async fn a_token_in_the_header_is_somebody_on_pages_the_api_and_sockets() {
     }
     // What is no token at all means nothing here, as before.
     assert_eq!(asked(&app, "/api/v1/rooms/lobby/messages", "program-0123456789abcdef").await.0, 200);
+}
+
+#[tokio::test]
+async fn of_several_cookies_the_token_that_is_believed_counts_and_what_others_may_believe_is_left() {
+    let mut people = people();
+    let app = app().await;
+    let anns = signed(&mut people, "HS256", SECRET, Json::Null, json!({"name": "Ann Lee"})).await;
+    let over = signed(&mut people, "HS256", SECRET, Json::Null, json!({"exp": now() - 1})).await;
+    let foreign = signed(&mut people, "HS256", &"another".repeat(8), Json::Null, json!({})).await;
+    let answer = async |cookies: &str, tls: bool| {
+        let mut asked = browser().get(app.url("/room/lobby/")).header("cookie", cookies);
+        if tls {
+            asked = asked.header("x-forwarded-proto", "https");
+        }
+        let answer = within("a page", asked.send()).await.expect("an answer");
+        let given = answer.headers().get_all("set-cookie").iter();
+        let deletes = given.filter(|cookie| cookie.to_str().is_ok_and(|cookie| cookie.contains("confab_token=;"))).count();
+        (answer.text().await.expect("a page").contains("Ann Lee"), deletes > 0)
+    };
+    for beside in [&over, &foreign, "broken", ""] {
+        for cookies in
+            [format!("confab_token={beside}; confab_token={anns}"), format!("confab_token={anns}; confab_token={beside}")]
+        {
+            assert_eq!(answer(&cookies, false).await, (true, false), "{cookies}");
+        }
+    }
+    // Cookies know no ports: what is not believed here may be believed by another Confab on this host.
+    for (token, deleted) in [(&foreign, false), (&"broken".to_owned(), false), (&over, true)] {
+        assert_eq!(answer(&format!("confab_token={token}"), false).await, (false, deleted), "{token}");
+    }
+    // Over TLS a neighbour under the same domain could have set it.
+    assert!(!answer(&format!("confab_token={anns}"), true).await.0);
+    let guest = "__Host-confab_guest=0123456789abcdef0123456789abcdef";
+    assert!(!answer(&format!("{guest}; confab_token={anns}"), false).await.0);
+    assert!(answer(&format!("confab_token={foreign}; __Host-confab_token={anns}"), true).await.0);
 }
 
 #[tokio::test]

@@ -80,6 +80,29 @@ async fn whoever_is_signed_in_is_that_person_by_every_way() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_not_known_here_may_be_anothers_and_takes_nothing_away() {
+    let app = TestApp::start().await;
+    let cookie = sign_in(&app, "a0000000000000001", "zoe", "s1").await;
+    let foreign = format!("confab_session={}", "0".repeat(64));
+    // Cookies know no ports: another Confab on this host has given it, whose people would be signed out.
+    let answer = browser().get(app.url("/room/a/")).header("cookie", &foreign).send();
+    let answer = within("an answer", answer).await.expect("an answer");
+    let given: Vec<_> = answer.headers().get_all(SET_COOKIE).iter().map(|cookie| cookie.to_str().expect("ASCII")).collect();
+    assert!(!given.iter().any(|cookie| cookie.contains("confab_session")), "{given:?}");
+    for cookies in
+        [format!("{foreign}; {cookie}"), format!("{cookie}; {foreign}"), format!("confab_session=0; {foreign}; {cookie}")]
+    {
+        assert_eq!(you(&app, &cookies).await["handle"], "zoe", "{cookies}");
+    }
+    // One that is known to be over is forgotten.
+    assert_eq!(post(&app, "/logout", &cookie, &[("everywhere", "yes")]).await.status(), 303);
+    let answer = browser().get(app.url("/room/a/")).header("cookie", &cookie).send();
+    let answer = within("an answer", answer).await.expect("an answer");
+    let given: Vec<_> = answer.headers().get_all(SET_COOKIE).iter().map(|cookie| cookie.to_str().expect("ASCII")).collect();
+    assert!(given.iter().any(|cookie| cookie.starts_with("confab_session=;")), "{given:?}");
+}
+
+#[tokio::test]
 async fn an_account_has_its_name_in_its_row() {
     let app = TestApp::start().await;
     let cookie = sign_in(&app, "a0000000000000001", "zoe", "s1").await;
@@ -220,7 +243,46 @@ async fn wrong_passwords_are_bounded_and_their_number_is_said() {
     let answer = log_in(&app, "Zoe", PASSWORD).await;
     assert!(answer.headers()["retry-after"].to_str().is_ok_and(|wait| wait.parse::<u64>().is_ok_and(|wait| wait <= 180)));
     let body = answer.text().await.expect("a page");
-    assert!(body.contains("There were too many wrong passwords"), "{body}");
+    assert!(body.contains("There were too many attempts to sign in"), "{body}");
+}
+
+#[tokio::test]
+async fn wrong_passwords_that_come_at_once_are_counted_before_they_are_looked_at() {
+    let app = TestApp::with(open).await;
+    let names: Vec<String> = (0..100).map(|n| format!("name{n}")).collect();
+    let all = futures_util::future::join_all(names.iter().map(|name| log_in(&app, name, "wrong password"))).await;
+    let of = |status| all.iter().filter(|answer| answer.status() == status).count();
+    assert_eq!((of(reqwest::StatusCode::UNPROCESSABLE_ENTITY), of(reqwest::StatusCode::TOO_MANY_REQUESTS)), (10, 90));
+}
+
+/// The most memory that a process has had in use, in bytes.
+fn most_memory(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
+    let kib: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kib * 1024
+}
+
+#[tokio::test]
+async fn a_flood_of_passwords_takes_little_memory_and_keeps_nobody_out() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new("env");
+    command.arg("CONFAB_ACCOUNTS__SIGN_UP=open");
+    let program = Program::start_by(command, data.path()).await;
+    sign_up(&program, "", "Zoe").await;
+    let flood = (2..42).flat_map(|address| (0..5).map(move |n| (address, n)));
+    let flood = flood.map(async |(address, n)| {
+        let address = std::net::Ipv4Addr::new(127, 0, 0, address);
+        let client = reqwest::Client::builder().no_proxy().local_address(Some(address.into())).build().expect("a client");
+        let form = [("name", format!("name-{address}-{n}")), ("password", "wrong password".to_owned())];
+        let answer = within("an answer", client.post(program.url("/login")).form(&form).send()).await.expect("an answer");
+        answer.status().as_u16()
+    });
+    let (answers, honest) = tokio::join!(futures_util::future::join_all(flood), log_in(&program, "Zoe", PASSWORD));
+    assert!(answers.iter().all(|status| *status == 422), "each is within its bound, and is told what was wrong: {answers:?}");
+    assert_eq!(honest.status(), 303, "and so is somebody else");
+    let most = most_memory(program.id());
+    assert!(most < 128 << 20, "{most}");
 }
 
 #[tokio::test]

@@ -570,3 +570,66 @@ async fn a_trusted_proxy_says_whom_it_speaks_for_and_nobody_else_does() {
     assert_eq!(Plain::with(app.address, "/room/a/", &unheard).await.closed().await.0, 4503);
     one.ok(json!({"ping": {}})).await;
 }
+
+#[tokio::test]
+async fn the_topics_of_all_connections_of_an_address_are_bounded_together_and_given_back() {
+    let app = TestApp::with(|settings| {
+        proxied(settings);
+        settings.limits.topics_per_connection = NonZeroUsize::new(4);
+    })
+    .await;
+    let one = [(FORWARDED, "203.0.113.7")];
+    let join = |room: &str| json!({"join": {"topic": format!("room/{room}")}});
+    let mut sockets = Vec::new();
+    for number in 0..32 {
+        let mut socket = V1::with(app.address, "/ws/", &one).await;
+        for topic in 0..4 {
+            socket.ok(join(&format!("r-{number}-{topic}"))).await;
+        }
+        sockets.push(socket);
+    }
+    let mut late = V1::with(app.address, "/ws/", &one).await;
+    let error = late.error(join("one-more")).await;
+    assert_eq!(error["code"], "too_large");
+    assert!(error["message"].as_str().is_some_and(|message| message.contains("128 topics together")), "{error}");
+    sockets[0].ok(json!({"leave": {"topic": "room/r-0-0"}})).await;
+    late.ok(join("one-more")).await;
+    assert_eq!(late.error(join("and-another")).await["code"], "too_large");
+    // Who joins what they are in takes no place, and another address has its own.
+    late.ok(join("one-more")).await;
+    V1::with(app.address, "/ws/", &[(FORWARDED, "203.0.113.8")]).await.ok(join("and-another")).await;
+    // A connection that ends gives back all of its own.
+    drop(sockets.pop());
+    let free = async { while late.ask(join("and-another")).await["ok"].is_null() {} };
+    within("a free place", free).await;
+}
+
+#[tokio::test]
+async fn an_address_has_a_bounded_number_of_bodies_on_their_way() {
+    let app = TestApp::with(proxied).await;
+    let begin = async |address| {
+        let mut raw = Raw::connect(app.address).await;
+        let headers = [
+            ("Host", "confab.example"),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            ("Content-Length", "14"),
+            ("Expect", "100-continue"),
+            (FORWARDED, address),
+        ];
+        raw.send(request("POST /room/a/ HTTP/1.1", &headers).as_bytes()).await;
+        let status = raw.head().await.status;
+        (raw, status)
+    };
+    let mut begun = Vec::new();
+    for number in 0..64 {
+        let (raw, status) = begin("203.0.113.7").await;
+        assert_eq!(status, 100, "{number}");
+        begun.push(raw);
+    }
+    assert_eq!(begin("203.0.113.7").await.1, 429);
+    assert_eq!(begin("203.0.113.8").await.1, 100, "another address has its own");
+    let mut first = begun.remove(0);
+    first.send(b"key=k&text=yes").await;
+    assert_eq!(first.head().await.status, 303);
+    assert_eq!(begin("203.0.113.7").await.1, 100, "a place is free again");
+}

@@ -454,3 +454,55 @@ async fn there_is_one_direct_room_for_each_set_of_people_and_nobody_else_sees_it
     let banned = bob.send(&app, &two, &[("key", "b"), ("text", "yes")]).await;
     assert_eq!(banned, (303, two));
 }
+
+#[tokio::test]
+async fn rooms_are_made_at_a_rate_and_a_name_that_was_used_counts_for_good() {
+    let app = TestApp::with(settings).await;
+    let (ann, bob) = (Somebody::new(&app, "ann").await, Somebody::new(&app, "bob").await);
+    let make = async |who: &Somebody, room: &str| {
+        who.send(&app, "/rooms/new", &[("group", room), ("title", "A room"), ("kind", "open")]).await
+    };
+    for number in 0..30 {
+        let room = format!("room-{number}");
+        assert_eq!(make(&ann, &room).await.0, 303, "{room}");
+        if number < 10 {
+            assert_eq!(ann.set(&app, &room, &[("act", "delete"), ("sure", &room)]).await.0, 303);
+        }
+    }
+    let (status, body) = make(&ann, "one-more").await;
+    assert!(status == 429 && body.contains("30 rooms an hour"), "{status} {body}");
+    let (status, body) = ann.send(&app, &format!("/people/{}/direct", bob.id), &[("with", "")]).await;
+    assert!(status == 429 && body.contains("30 rooms an hour"), "it puts others into rooms: {status} {body}");
+    assert_eq!(make(&bob, "one-more").await.0, 303, "another's rate is their own");
+    // Of a room that was deleted the name is left, and who had it.
+    let database = rusqlite::Connection::open(app.data().join("confab.db")).expect("the database");
+    let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
+    assert_eq!(count("SELECT count(*) FROM room_log WHERE room LIKE 'room-%' AND act = 'deleted'"), 10);
+    assert_eq!(
+        count("SELECT count(*) FROM room_log AS l JOIN room_records AS r ON r.room = l.room WHERE deleted IS NOT NULL"),
+        10
+    );
+    // So much was used over the years.
+    let own = "INSERT INTO room_records (room, kind, title, topic, posting, made, deleted, changed) SELECT 'old-' || ?1, 'open', '', '',
+        'everybody', 1, 1, 1";
+    for number in 0..1_000 {
+        database.execute(own, [number]).expect("a room");
+        let owner = "INSERT INTO room_members (room, person, name, role, joined) VALUES ('old-' || ?1, ?2, 'bob', 'owner', 1)";
+        database.execute(owner, rusqlite::params![number, bob.id]).expect("an owner");
+    }
+    let (status, body) = make(&bob, "and-another").await;
+    assert!(status == 422 && body.contains("1000"), "{status} {body}");
+}
+
+#[tokio::test]
+async fn what_is_done_with_rooms_is_done_at_a_rate() {
+    let app = TestApp::with(settings).await;
+    let ann = Somebody::new(&app, "ann").await;
+    ann.make(&app, "team", "open").await;
+    let mut statuses = Vec::new();
+    for number in 0..620 {
+        let act = if number % 2 == 0 { "archive" } else { "reopen" };
+        statuses.push(ann.set(&app, "team", &[("act", act)]).await.0);
+    }
+    assert_eq!((statuses.iter().filter(|status| **status == 303).count(), statuses.last()), (600, Some(&429)));
+}

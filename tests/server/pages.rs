@@ -2,7 +2,11 @@
 
 use std::{collections::HashSet, io::Read as _};
 
-use confab::server::settings::{History, Pattern, RoomRule, TokenRule};
+use confab::server::{
+    routing::routes,
+    settings::{History, Pattern, RoomRule, TokenRule},
+    who::Route,
+};
 use reqwest::{Client, Response};
 use serde_json::Value;
 
@@ -256,6 +260,28 @@ async fn what_needs_no_identity_makes_none() {
         let answer = posted(&browser(), &app.url("/room/a/"), fields).await;
         assert_eq!(answer.headers().get("set-cookie"), None, "{fields:?}");
     }
+    // Whatever a page of the routes answers that is no page for its reader: a mistake, or where to go.
+    let mut looked_at = 0;
+    for (path, Route { methods, .. }) in routes() {
+        let path =
+            path.replace("{group}", "a").replace("{room}", "a").replace("{token}", &"0".repeat(64)).replace("{code}", "x");
+        let path = path.replace("{account}", "a0").replace(['{', '}'], "").replace('*', "");
+        // Who takes a name becomes somebody.
+        for method in methods.iter().filter(|method| **method != "HEAD" && path != "/me") {
+            let method: reqwest::Method = method.parse().expect("a method");
+            let form = [("name", "x"), ("password", "wrong password")];
+            let request = browser().request(method.clone(), app.url(&path)).form(&form);
+            let answer = within(&path, request.send()).await.expect("an answer");
+            if !answer.status().is_success() && answer.status().as_u16() != 101 {
+                looked_at += 1;
+                // To forget is no identity.
+                let given = answer.headers().get_all("set-cookie").iter();
+                let given: Vec<_> = given.filter(|cookie| !cookie.to_str().is_ok_and(|it| it.contains("Max-Age=0"))).collect();
+                assert!(given.is_empty(), "{method} {path}: {} {given:?}", answer.status());
+            }
+        }
+    }
+    assert!(looked_at > 20, "{looked_at}");
 }
 
 #[tokio::test]

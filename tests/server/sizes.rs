@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::{
     app::{Http as _, TestApp, offset, rule},
     clients::V1,
+    people::Somebody,
 };
 
 /// What messages take of a page and of an answer.
@@ -164,4 +165,36 @@ async fn what_a_page_is_reckoned_to_have_it_has() {
     let real = page.len() - empty;
     assert!(real <= reckoned && reckoned <= 2 * real, "{real} bytes, reckoned as {reckoned}");
     assert_eq!(shown(&page).len(), 40);
+}
+
+#[tokio::test]
+async fn planted_rooms_make_no_list_larger_than_its_bound_and_each_is_reached() {
+    let app = TestApp::start().await;
+    let ann = Somebody::new(&app, "ann").await;
+    let mut database = rusqlite::Connection::open(app.data().join("confab.db")).expect("the database");
+    let all = database.transaction().expect("a transaction");
+    let name = "<>&\"'".repeat(10);
+    for number in 0..1_500 {
+        let room = format!("direct-{number:032x}");
+        let make = "INSERT INTO room_records (room, kind, title, topic, posting, people, made, changed)
+            VALUES (?1, 'direct', '', '', 'everybody', ?1, 1, 1)";
+        all.execute(make, [&room]).expect("a room");
+        for person in 0..8 {
+            let id = if person == 0 { ann.id.clone() } else { format!("a{number}-{person}") };
+            let add = "INSERT INTO room_members (room, person, name, role, joined) VALUES (?1, ?2, ?3, 'member', 1)";
+            all.execute(add, [&room, &id, &name]).expect("a member");
+        }
+    }
+    all.commit().expect("it is written");
+    let (mut path, mut reached) = ("/".to_owned(), std::collections::BTreeSet::new());
+    loop {
+        let (status, page) = ann.get(&app, &path).await;
+        assert!(status == 200 && page.len() <= BOUND + AROUND, "{path}: {} bytes", page.len());
+        let before = reached.len();
+        reached.extend(page.split("href=\"/room/direct-").skip(1).filter_map(|rest| Some(rest.get(..32)?.to_owned())));
+        assert!(reached.len() > before, "{path} shows nothing new");
+        let Some((_, rest)) = page.split_once("?own=") else { break };
+        path = format!("/?own={}", rest.split('"').next().expect("a place"));
+    }
+    assert_eq!(reached.len(), 1_500);
 }

@@ -7,7 +7,7 @@ use crate::app::page::{OwnRoom, OwnRooms};
 /// As they were when the page was made.
 #[component]
 pub(super) fn Own(own: OwnRooms) -> impl IntoView {
-    let OwnRooms { rooms } = own;
+    let OwnRooms { rooms, more } = own;
     let rows: Vec<_> = rooms.into_iter().map(|room| view! { <OwnItem room /> }).collect();
     let is_empty = rows.is_empty();
     view! {
@@ -15,6 +15,7 @@ pub(super) fn Own(own: OwnRooms) -> impl IntoView {
             <h2>"Yours"</h2>
             {is_empty.then(|| view! { <p>"You are a member of no room yet."</p> })}
             <ul class="rooms">{rows}</ul>
+            {more.map(|more| view! { <p><a href=format!("/?own={more}")>"More of yours"</a></p> })}
             <p>
                 <a class="button" href="/rooms/new">
                     "Make a room"

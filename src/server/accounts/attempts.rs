@@ -1,135 +1,148 @@
-//! Wrong passwords and codes, counted for each address and for each account. Where an account has had too many, only addresses from which its owner
-//! has signed in before may try: others cannot lock them out.
+//! Passwords and codes that people show, looked at within bounds.
+//!
+//! Wrong ones are counted for each address and for each account. Where an account has had too many passwords, only addresses from which its
+//! owner has signed in before may try: others cannot lock them out. Right passwords are counted for each account, since they cost as much.
+//!
+//! Each address has one password looked at at a time, and counts as wrong what it shows until it is known to be right. So however many it
+//! sends at once, no more are looked at than one after the other would be.
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::Hash,
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::server::visitors::Subnet;
+use super::password::{Busy, Checked, Password, Passwords};
+use crate::server::{
+    counts::{Counts, keep_greater_half},
+    visitors::Subnet,
+};
 
-/// For how long a wrong one counts.
+/// For how long a password counts.
 const WITHIN: Duration = Duration::from_mins(3);
-/// How many an address may have in that time,
+/// How many wrong ones an address may have in that time,
 const OF_ADDRESS: u32 = 10;
 /// an account,
 const OF_ACCOUNT: u32 = 20;
+/// how many right ones,
+const RIGHT: u32 = 30;
 /// and how many accounts an address may make.
 const SIGN_UPS: u32 = 10;
 /// For how long a wrong code counts, and how many an account may have in that time, from wherever: whoever shows one knows the password.
 const WITHIN_CODES: Duration = Duration::from_hours(1);
 const CODES: u32 = 10;
-/// Of so many addresses and accounts is counted at most.
-const MOST: usize = 65_536;
 /// So many places from which people have signed in are remembered.
 const KNOWN: usize = 65_536;
-
-/// How often something was done of late.
-struct Counts<K> {
-    within: Duration,
-    of: Mutex<HashMap<K, (u32, Instant)>>,
-}
 
 /// See the [module](self).
 pub struct Attempts {
     addresses: Counts<Subnet>,
     accounts: Counts<String>,
     codes: Counts<String>,
+    right: Counts<String>,
     sign_ups: Counts<Subnet>,
-    known: Mutex<HashSet<(String, Subnet)>>,
+    /// From where people have signed in, and when they last did.
+    known: Mutex<HashMap<(String, Subnet), Instant>>,
+}
+
+/// Why a password is not looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum NotChecked {
+    /// There were too many; how long until the next may be tried.
+    TooMany(Duration),
+    Busy(Busy),
 }
 
 impl Default for Attempts {
     fn default() -> Self {
-        Self {
-            addresses: Counts::within(WITHIN),
-            accounts: Counts::within(WITHIN),
-            codes: Counts::within(WITHIN_CODES),
-            sign_ups: Counts::within(WITHIN),
-            known: Mutex::default(),
-        }
-    }
-}
-
-impl<K: Eq + Hash> Counts<K> {
-    fn within(within: Duration) -> Self {
-        Self { within, of: Mutex::default() }
-    }
-
-    /// # Errors
-    /// There were so many already; how long until they do not count any more.
-    fn may(&self, key: &K, most: u32) -> Result<(), Duration> {
-        let counts = self.of.lock();
-        match counts.get(key) {
-            Some((count, since)) if *count >= most && since.elapsed() < self.within => {
-                Err(self.within.saturating_sub(since.elapsed()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn count(&self, key: K) {
-        let mut counts = self.of.lock();
-        if counts.len() >= MOST {
-            counts.retain(|_, (_, since)| since.elapsed() < self.within);
-        }
-        if counts.len() >= MOST {
-            counts.clear();
-        }
-        let (count, since) = counts.entry(key).or_insert_with(|| (0, Instant::now()));
-        if since.elapsed() >= self.within {
-            (*count, *since) = (0, Instant::now());
-        }
-        *count = count.saturating_add(1);
+        let (addresses, accounts) = (Counts::new(OF_ADDRESS, WITHIN), Counts::new(OF_ACCOUNT, WITHIN));
+        let (right, sign_ups) = (Counts::new(RIGHT, WITHIN), Counts::new(SIGN_UPS, WITHIN));
+        Self { addresses, accounts, right, codes: Counts::new(CODES, WITHIN_CODES), sign_ups, known: Mutex::default() }
     }
 }
 
 impl Attempts {
-    /// Whether somebody at this address may try to sign in by this handle, in its folded form.
+    /// Looks at a password that somebody at this address shows as that of an account, by its handle in its folded form and its hash. It is
+    /// wrong where there is no hash.
     ///
     /// # Errors
-    /// Too many were wrong; how long until the next may be tried.
-    pub(in crate::server) fn may(&self, account: &str, address: Subnet) -> Result<(), Duration> {
-        self.addresses.may(&address, OF_ADDRESS)?;
+    /// See [`NotChecked`].
+    pub(in crate::server) async fn check(
+        &self,
+        passwords: &Passwords,
+        account: &str,
+        address: Subnet,
+        shown: (Password, Option<&str>),
+    ) -> Result<Checked, NotChecked> {
+        // Whoever has had too many waits for nothing.
+        self.may(account, address).map_err(NotChecked::TooMany)?;
+        let turn = passwords.turn(address).await.map_err(NotChecked::Busy)?;
+        self.begin(account, address).map_err(NotChecked::TooMany)?;
+        let (password, hash) = shown;
+        let checked = passwords.check(turn, password, hash).await;
+        match checked {
+            Ok(Checked { is_right: true, .. }) => self.succeeded(account, address),
+            Ok(_) => {}
+            Err(_) => self.give_back(account, address),
+        }
+        checked.map_err(NotChecked::Busy)
+    }
+
+    /// Whether somebody at this address may try to sign in by this handle.
+    fn may(&self, account: &str, address: Subnet) -> Result<(), Duration> {
+        self.addresses.may(&address)?;
         let account = account.to_owned();
-        if self.known.lock().contains(&(account.clone(), address)) {
+        self.right.may(&account)?;
+        if self.known.lock().contains_key(&(account.clone(), address)) {
             return Ok(());
         }
-        self.accounts.may(&account, OF_ACCOUNT)
+        self.accounts.may(&account)
     }
 
-    /// It was wrong.
-    pub(in crate::server) fn failed(&self, account: &str, address: Subnet) {
+    /// The same, and counts what is shown as wrong.
+    fn begin(&self, account: &str, address: Subnet) -> Result<(), Duration> {
+        self.may(account, address)?;
         self.addresses.count(address);
         self.accounts.count(account.to_owned());
+        Ok(())
     }
 
-    /// Whether somebody at this address may try a code of this account.
+    fn give_back(&self, account: &str, address: Subnet) {
+        self.addresses.give_back(&address);
+        self.accounts.give_back(&account.to_owned());
+    }
+
+    /// Somebody at this address tries a code of this account; it counts as wrong.
     ///
     /// # Errors
     /// Too many were wrong; how long until the next may be tried.
-    pub(in crate::server) fn may_code(&self, account: &str, address: Subnet) -> Result<(), Duration> {
-        self.addresses.may(&address, OF_ADDRESS)?;
-        self.codes.may(&account.to_owned(), CODES)
+    pub(in crate::server) fn begin_code(&self, account: &str, address: Subnet) -> Result<(), Duration> {
+        self.addresses.may(&address)?;
+        self.codes.take(account.to_owned())?;
+        self.addresses.count(address);
+        Ok(())
     }
 
-    /// It was wrong.
-    pub(in crate::server) fn failed_code(&self, account: &str, address: Subnet) {
-        self.addresses.count(address);
-        self.codes.count(account.to_owned());
+    /// It was right, or could not be looked at.
+    pub(in crate::server) fn give_back_code(&self, account: &str, address: Subnet) {
+        self.addresses.give_back(&address);
+        self.codes.give_back(&account.to_owned());
     }
 
     /// It was right: its owner is there.
-    pub(in crate::server) fn succeeded(&self, account: &str, address: Subnet) {
+    fn succeeded(&self, account: &str, address: Subnet) {
+        self.give_back(account, address);
+        self.right.count(account.to_owned());
+        self.is_known(account, address);
+    }
+
+    /// The owner of an account is at this address.
+    pub(in crate::server) fn is_known(&self, account: &str, address: Subnet) {
         let mut known = self.known.lock();
-        if known.len() >= KNOWN {
-            known.clear();
+        let key = (account.to_owned(), address);
+        if known.len() >= KNOWN && !known.contains_key(&key) {
+            keep_greater_half(&mut known, |since| *since);
         }
-        known.insert((account.to_owned(), address));
+        known.insert(key, Instant::now());
     }
 
     /// Whether another account may be made from this address; counts it.
@@ -137,9 +150,7 @@ impl Attempts {
     /// # Errors
     /// There were too many; how long until there may be one.
     pub(in crate::server) fn sign_up(&self, address: Subnet) -> Result<(), Duration> {
-        self.sign_ups.may(&address, SIGN_UPS)?;
-        self.sign_ups.count(address);
-        Ok(())
+        self.sign_ups.take(address)
     }
 }
 
@@ -156,37 +167,45 @@ mod tests {
     async fn an_address_has_its_budget_and_gets_it_back() {
         let attempts = Attempts::default();
         for n in 0..OF_ADDRESS {
-            assert!(attempts.may("ann", address(1)).is_ok());
-            attempts.failed(&format!("name {n}"), address(1));
+            assert!(attempts.begin(&format!("name {n}"), address(1)).is_ok());
         }
-        assert!(attempts.may("ann", address(1)).is_err_and(|wait| wait <= WITHIN));
+        assert!(attempts.begin("ann", address(1)).is_err_and(|wait| wait <= WITHIN));
         assert!(attempts.may("ann", address(2)).is_ok());
         tokio::time::advance(WITHIN).await;
-        assert!(attempts.may("ann", address(1)).is_ok());
+        assert!(attempts.begin("ann", address(1)).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn many_addresses_do_not_guess_and_do_not_lock_the_owner_out() {
         let attempts = Attempts::default();
-        attempts.succeeded("ann", address(0));
-        for n in 1..=100 {
-            if attempts.may("ann", address(n)).is_ok() {
-                attempts.failed("ann", address(n));
-            }
-        }
-        assert_eq!(attempts.accounts.of.lock()["ann"].0, OF_ACCOUNT);
+        attempts.is_known("ann", address(0));
+        let tried = (1..=100).filter(|n| attempts.begin("ann", address(*n)).is_ok()).count();
+        assert_eq!(tried, usize::try_from(OF_ACCOUNT).unwrap());
         assert!(attempts.may("ann", address(101)).is_err());
         assert!(attempts.may("ann", address(0)).is_ok(), "she is known there");
         assert!(attempts.may("bob", address(101)).is_ok());
     }
 
-    #[tokio::test]
-    async fn what_is_counted_is_bounded() {
+    #[tokio::test(start_paused = true)]
+    async fn right_ones_take_nothing_of_the_wrong_ones_and_have_a_bound_of_their_own() {
         let attempts = Attempts::default();
-        for n in 0..MOST + 10 {
-            attempts.failed(&n.to_string(), address(1));
-            attempts.succeeded(&n.to_string(), address(1));
+        for n in 0..RIGHT {
+            assert!(attempts.begin("ann", address(1)).is_ok(), "{n}");
+            attempts.succeeded("ann", address(1));
         }
-        assert!(attempts.accounts.of.lock().len() <= MOST && attempts.known.lock().len() <= KNOWN);
+        assert!(attempts.begin("ann", address(1)).is_err_and(|wait| wait <= WITHIN), "they cost as much");
+        assert!(attempts.begin("bob", address(1)).is_ok());
+        tokio::time::advance(WITHIN).await;
+        assert!(attempts.begin("ann", address(1)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn where_people_are_known_is_bounded_and_the_last_stay() {
+        let attempts = Attempts::default();
+        for n in 0..3 * KNOWN {
+            attempts.is_known(&n.to_string(), address(1));
+        }
+        let known = attempts.known.lock();
+        assert!(known.len() <= KNOWN && known.contains_key(&((3 * KNOWN - 1).to_string(), address(1))));
     }
 }

@@ -19,7 +19,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -34,9 +37,11 @@ use super::{
 };
 use crate::{
     server::{
+        counts::keep_greater_half,
         lease::{Leases, Taken},
         random,
         settings::AccountSettings,
+        steady_clock::SteadyClock,
         store::{Records, StoreError},
     },
     wire::{Person, PersonName, Timestamp},
@@ -48,8 +53,6 @@ const FRESH: Duration = Duration::from_secs(1);
 const NOTED: i64 = 60 * 60 * 1_000;
 /// How many sessions are known at a time.
 const KNOWN: usize = 10_000;
-/// A session that nobody has shown for so long makes room for another one.
-const IDLE: Duration = Duration::from_mins(1);
 /// How often is read who has become an account on other nodes,
 const HEARD: Duration = Duration::from_mins(1);
 /// and by how much their clocks may differ, in milliseconds.
@@ -70,11 +73,34 @@ pub struct Accounts {
 }
 
 /// What is known of a session. Held while the store is asked.
-struct Session(tokio::sync::Mutex<Option<Answer>>, Mutex<Instant>);
+struct Session {
+    answer: tokio::sync::Mutex<Option<Answer>>,
+    /// It is somebody's, or was.
+    is_theirs: AtomicBool,
+    shown: Mutex<Instant>,
+}
 
 struct Answer {
     asked: Instant,
     signed_in: Option<Arc<SignedIn>>,
+    /// Somebody was signed in by it before.
+    was_theirs: bool,
+}
+
+/// What becomes of a token that a request shows.
+enum Shown {
+    SignedIn(Arc<SignedIn>),
+    /// Somebody was signed in by it.
+    Over,
+    /// It is nobody's here.
+    Unknown,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        let (answer, is_theirs) = Default::default();
+        Self { answer, is_theirs, shown: Mutex::new(Instant::now()) }
+    }
 }
 
 impl Accounts {
@@ -108,17 +134,21 @@ impl Accounts {
     /// # Errors
     /// The store cannot say it now.
     pub async fn who(&self, headers: &HeaderMap) -> Result<Who, Unknown> {
-        let Some(token) = Token::of_session(headers) else {
-            return Ok(self.guest(headers, []));
-        };
-        match self.signed_in(&token).await {
-            Ok(Some(signed_in)) => Ok(Who::Account(signed_in)),
-            Ok(None) => Ok(self.guest(headers, Token::forgotten())),
-            Err(cause) => {
-                debug!(%cause, "a session could not be looked up");
-                Err(Unknown::NotNow)
+        let tokens = Token::of_sessions(headers);
+        let mut are_over = !tokens.is_empty();
+        for token in &tokens {
+            match self.signed_in(token).await {
+                Ok(Shown::SignedIn(signed_in)) => return Ok(Who::Account(signed_in)),
+                Ok(Shown::Over) => {}
+                // Another Confab on this host may have given it.
+                Ok(Shown::Unknown) => are_over = false,
+                Err(cause) => {
+                    debug!(%cause, "a session could not be looked up");
+                    return Err(Unknown::NotNow);
+                }
             }
         }
+        Ok(self.guest(headers, Token::forgotten().into_iter().filter(|_| are_over)))
     }
 
     /// A guest by their secret, as far as it is worth anything.
@@ -134,16 +164,18 @@ impl Accounts {
     }
 
     /// Who is signed in by this token.
-    async fn signed_in(&self, token: &Token) -> Result<Option<Arc<SignedIn>>, StoreError> {
+    async fn signed_in(&self, token: &Token) -> Result<Shown, StoreError> {
         let digest = token.digest();
         let session = self.session(digest);
-        let mut answer = session.0.lock().await;
+        let mut answer = session.answer.lock().await;
         if answer.as_ref().is_none_or(|answer| answer.asked.elapsed() >= FRESH) {
             let (asked, now) = (Instant::now(), now());
             match self.records.find(digest, now).await {
                 Ok(found) => {
                     let signed_in = found.map(|found| Arc::new(self.note(found, now)));
-                    *answer = Some(Answer { asked, signed_in });
+                    let was_theirs = answer.as_ref().is_some_and(|before| before.was_theirs) || signed_in.is_some();
+                    session.is_theirs.fetch_or(was_theirs, Relaxed);
+                    *answer = Some(Answer { asked, signed_in, was_theirs });
                 }
                 // Whoever was known stays known; nobody is let in anew.
                 Err(cause) => match &*answer {
@@ -152,25 +184,26 @@ impl Accounts {
                 },
             }
         }
-        let signed_in = answer.as_ref().and_then(|answer| answer.signed_in.clone());
-        Ok(signed_in.filter(|signed_in| !self.leases.is_over(&signed_in.session)))
+        let Some(Answer { signed_in, was_theirs, .. }) = &*answer else { return Ok(Shown::Unknown) };
+        Ok(match signed_in.as_ref().filter(|signed_in| !self.leases.is_over(&signed_in.session)) {
+            Some(signed_in) => Shown::SignedIn(Arc::clone(signed_in)),
+            None if *was_theirs => Shown::Over,
+            None => Shown::Unknown,
+        })
     }
 
     /// What is known of a session, for all who ask for it at a time.
     fn session(&self, digest: TokenDigest) -> Arc<Session> {
         let mut sessions = self.sessions.lock();
         if let Some(session) = sessions.get(&digest) {
-            *session.1.lock() = Instant::now();
+            *session.shown.lock() = Instant::now();
             return Arc::clone(session);
         }
         if sessions.len() >= KNOWN {
-            sessions.retain(|_, session| Arc::strong_count(session) > 1 || session.1.lock().elapsed() < IDLE);
+            // Nobody's go first, which cost nothing to make up; then those that were shown longest ago. They are asked for again.
+            keep_greater_half(&mut sessions, |session| (session.is_theirs.load(Relaxed), *session.shown.lock()));
         }
-        if sessions.len() >= KNOWN {
-            // They are asked for again.
-            sessions.clear();
-        }
-        let session = Arc::new(Session(tokio::sync::Mutex::default(), Mutex::new(Instant::now())));
+        let session = Arc::new(Session::default());
         sessions.insert(digest, Arc::clone(&session));
         session
     }
@@ -189,7 +222,7 @@ impl Accounts {
         }
         let person = Person { id: account, name, handle: None };
         let lacks_second_factor = is_administrator && self.second_factor_for_administrators && !has_second_factor;
-        SignedIn { person, handle, session: session.into(), is_administrator, lacks_second_factor }
+        SignedIn { person, handle, session: session.into(), is_administrator, lacks_second_factor, elsewhere: None }
     }
 
     /// Makes an account. What a guest has open ends, who becomes one; whoever shows the guest's secret from now on is somebody new.
@@ -292,7 +325,7 @@ impl Accounts {
     /// What is known of an account's sessions is asked anew.
     fn forget(&self, account: &str) {
         let is_theirs = |session: &Session| {
-            session.0.try_lock().is_ok_and(|answer| {
+            session.answer.try_lock().is_ok_and(|answer| {
                 answer.as_ref().and_then(|answer| answer.signed_in.as_ref()).is_some_and(|who| who.person.id == account)
             })
         };
@@ -305,6 +338,16 @@ impl Accounts {
     /// The store cannot be read.
     pub async fn find(&self, id: &str) -> Result<Option<Account>, StoreError> {
         self.records.by_id(id).await
+    }
+
+    /// Deletes the sessions and links that have certainly come to their end; the clock says this now. Until it is certain they open nothing,
+    /// as long as the clock says so.
+    async fn forget_ended(&self, clock: &mut SteadyClock, said: Timestamp) -> Result<(), StoreError> {
+        let newest = if clock.is_new() { self.records.last_used().await? } else { None };
+        match clock.read(said, newest.map(Timestamp::from_millis)) {
+            Some(certain) => self.records.forget_ended(certain.as_millis()).await,
+            None => Ok(()),
+        }
     }
 
     /// Reads who has become an account since; gives when the last did.
@@ -320,6 +363,7 @@ impl Accounts {
 
 /// Reads again and again who has become an account on other nodes, and deletes the sessions that have come to their end.
 async fn keep(accounts: Weak<Accounts>, mut newest: i64) {
+    let mut clock = SteadyClock::default();
     loop {
         tokio::time::sleep(HEARD).await;
         let Some(accounts) = accounts.upgrade() else { return };
@@ -327,7 +371,7 @@ async fn keep(accounts: Weak<Accounts>, mut newest: i64) {
             Ok(now) => newest = now,
             Err(cause) => debug!(%cause, "it could not be read who has an account now"),
         }
-        if let Err(cause) = accounts.records.forget_ended(now()).await {
+        if let Err(cause) = accounts.forget_ended(&mut clock, Timestamp::now()).await {
             debug!(%cause, "sessions that have ended could not be deleted");
         }
     }
@@ -339,13 +383,14 @@ fn now() -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+    use std::sync::atomic::AtomicUsize;
 
     use async_trait::async_trait;
     use axum::http::header;
 
     use super::*;
     use crate::server::{
+        accounts::Purpose,
         layers::{ChannelLayer, MemoryLayer, MemoryOptions},
         presence::{Presence, Times},
         store::{Durability, Results, Row, SqliteStore, Statement, Value},
@@ -493,6 +538,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_clock_that_is_far_ahead_for_a_while_deletes_no_session_and_no_link() {
+        const YEAR: i64 = 365 * 24 * 60 * 60_000;
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let Node { accounts, .. } = node(&store).await;
+        accounts.create(&new("a1", "ann")).await.unwrap();
+        let token = accounts.begin("a1", "a test").await.unwrap();
+        let link = accounts.records.make_link(Purpose::Reset, Some("a1"), now()).await.unwrap();
+        tokio::time::pause();
+        let (mut clock, mut time) = (SteadyClock::default(), Timestamp::now().as_millis());
+        let mut read = async |times: u32, minutes: u32, ahead: i64| {
+            for _ in 0..times {
+                accounts.forget_ended(&mut clock, Timestamp::from_millis(time + ahead)).await.unwrap();
+                tokio::time::advance(Duration::from_mins(minutes.into())).await;
+                time += i64::from(minutes) * 60_000;
+            }
+        };
+        // After a start, and later.
+        read(30, 1, YEAR).await;
+        read(120, 1, 0).await;
+        read(30, 1, YEAR).await;
+        read(400, 1, 0).await;
+        let (digest, begun) = (token.digest(), now());
+        assert!(accounts.records.find(digest, begun).await.unwrap().is_some(), "the session is there");
+        assert!(accounts.records.link(&link, Purpose::Reset, begun).await.unwrap().is_some(), "so is the link");
+        // What is really over goes.
+        let days = u32::try_from(accounts.lifetime / (24 * 60 * 60_000)).unwrap();
+        read(24 * (days + 1), 60, 0).await;
+        assert!(accounts.records.find(digest, begun).await.unwrap().is_none(), "it has lasted for so many days");
+        assert!(accounts.records.link(&link, Purpose::Reset, begun).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
     async fn while_the_store_is_away_whoever_was_known_stays_and_nobody_is_let_in() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder);
@@ -510,12 +588,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_known_is_bounded() {
+    async fn what_is_known_is_bounded_and_tokens_that_are_made_up_take_nobodys_place() {
         let folder = tempfile::tempdir().unwrap();
-        let Node { accounts, .. } = node(&store(&folder)).await;
-        for _ in 0..2 * KNOWN {
+        let store = store(&folder);
+        let Node { accounts, store, .. } = node(&store).await;
+        accounts.create(&new("a1", "ann")).await.unwrap();
+        let ann = shown(&accounts.begin("a1", "one").await.unwrap());
+        accounts.who(&ann).await.unwrap();
+        store.is_away.store(true, Relaxed);
+        for _ in 0..3 * KNOWN {
             accounts.session(Token::fresh().digest());
         }
         assert!(accounts.sessions.lock().len() <= KNOWN);
+        tokio::time::pause();
+        tokio::time::advance(FRESH).await;
+        assert_eq!(accounts.who(&ann).await.unwrap().person().id, "a1", "she is known still, though the store is away");
     }
 }

@@ -26,13 +26,16 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::{
-    Account, Accounts, CreateError, Handle, NewAccount, SignedIn, Unknown, Who,
-    cookies::{Cookies, forgotten, value},
+    Account, Accounts, CreateError, Guest, Handle, NewAccount, SignedIn, SignedInBy, Unknown, Who,
+    cookies::{Cookies, forgotten, of_django},
     django::{Django, Trouble, User},
     jwt::{Refused, Sites, Visitor, now},
 };
 use crate::{
-    server::{lease::Leases, random, settings::CookieName, store::StoreError, telemetry::Fault},
+    server::{
+        counts::keep_greater_half, lease::Leases, random, settings::CookieName, store::StoreError, telemetry::Fault,
+        turns::Turns, visitors::Subnet,
+    },
     wire::{Person, PersonName},
 };
 
@@ -46,6 +49,10 @@ const OF_DJANGO: u32 = 2;
 const IDLE: Duration = Duration::from_mins(1);
 /// How many accounts are known at a time.
 const KNOWN: usize = 10_000;
+/// How many cookies and tokens are known at a time that nobody holds anything open by.
+const OPEN: usize = 10_000;
+/// So many requests of an address wait until the project is asked.
+const WAITING: usize = 64;
 /// Whose people those of the project are.
 const DJANGO: &str = "django";
 /// Holds a token that a form has brought.
@@ -61,9 +68,13 @@ pub struct Elsewhere {
     sites: Sites,
     /// By who vouches for them and what that site calls them.
     known: Mutex<HashMap<(String, String), Known>>,
-    open: Mutex<HashMap<Shown, Open>>,
+    open: Mutex<Table>,
     /// The project could not be asked.
     away: Fault,
+    /// Cookies by which nobody is signed in to the project, and when that was asked.
+    nobodys: Mutex<HashMap<Shown, Instant>>,
+    /// Of those who ask the project.
+    turns: Turns<Subnet>,
 }
 
 /// An account, and when it was asked for.
@@ -71,6 +82,18 @@ type Known = (Instant, Arc<Account>);
 
 /// A cookie or a token, as its digest.
 type Shown = [u8; 32];
+
+struct Table {
+    shown: HashMap<Shown, Open>,
+    /// With so many, those that nobody holds open go before one more comes.
+    room: usize,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { shown: HashMap::new(), room: OPEN }
+    }
+}
 
 /// What somebody has shown lately, or has something open by.
 #[derive(Clone)]
@@ -89,15 +112,6 @@ enum Until {
     Django { cookie: String, user: String },
     /// In seconds since 1970.
     Time(u64),
-}
-
-/// What somebody is signed in by who is so elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignedInBy {
-    /// The project's cookie.
-    Project,
-    /// A token.
-    Token,
 }
 
 /// Why somebody is not taken for who they say they are.
@@ -120,19 +134,20 @@ impl Elsewhere {
     ) -> Arc<Self> {
         let is_needed = django.is_some() || !sites.is_empty();
         let (accounts, leases) = (Arc::clone(accounts), Arc::clone(leases));
-        let (known, open, away) = Default::default();
-        let elsewhere = Arc::new(Self { accounts, leases, django, sites, known, open, away });
+        let (known, open, away, nobodys) = Default::default();
+        let turns = Turns::new(WAITING);
+        let elsewhere = Arc::new(Self { accounts, leases, django, sites, known, open, away, nobodys, turns });
         if is_needed {
             tokio::spawn(keep(Arc::downgrade(&elsewhere)));
         }
         elsewhere
     }
 
-    /// Whom a request is from: of this server or of another site.
+    /// Whom a request from an address is from: of this server or of another site.
     ///
     /// # Errors
     /// It shows a token that is not believed, or it cannot be said now.
-    pub async fn who(&self, headers: &HeaderMap) -> Result<Who, Unknown> {
+    pub async fn who(&self, headers: &HeaderMap, address: Option<Subnet>) -> Result<Who, Unknown> {
         if let Some(token) = self.bearer(headers) {
             match self.by_token(token).await {
                 // A program's token, perhaps, which means nothing here.
@@ -141,19 +156,26 @@ impl Elsewhere {
             }
         }
         let who = self.accounts.who(headers).await?;
-        if !matches!(who, Who::Guest(_)) {
+        let Who::Guest(guest) = &who else { return Ok(who) };
+        let tokens =
+            if self.sites.is_empty() { Vec::new() } else { Cookies::of(headers).own(TOKEN, |text| Some(text.to_owned())) };
+        let mut are_over = !tokens.is_empty();
+        for token in &tokens {
+            match self.by_token(token).await {
+                Ok(who) => return Ok(who),
+                Err(NotTaken::NotNow) => return Err(Unknown::NotNow),
+                Err(NotTaken::Refused(Refused::Over) | NotTaken::Deactivated) => {}
+                // Another Confab on this host may believe it.
+                Err(NotTaken::Refused(_)) => are_over = false,
+            }
+        }
+        if let Some(who) = self.of_django(headers, address).await? {
             return Ok(who);
         }
-        if !self.sites.is_empty()
-            && let Some((token, _)) = Cookies::of(headers).find(TOKEN, |token| Some(token.to_owned()))
-        {
-            return match self.by_token(&token).await {
-                Err(NotTaken::NotNow) => Err(Unknown::NotNow),
-                Err(NotTaken::Refused(_) | NotTaken::Deactivated) => Ok(self.accounts.guest(headers, forgotten(TOKEN))),
-                Ok(who) => Ok(who),
-            };
+        if are_over {
+            return Ok(Who::Guest(Arc::new(Guest::clone(guest).with_cookies(forgotten(TOKEN)))));
         }
-        Ok(self.of_django(headers).await?.unwrap_or(who))
+        Ok(who)
     }
 
     /// The token in the header, where tokens of other sites are believed.
@@ -179,19 +201,9 @@ impl Elsewhere {
         Cookies::of(headers).given.set(TOKEN, token)
     }
 
-    /// By what somebody is signed in elsewhere; none where it is by a session of ours.
-    pub fn signed_in_by(&self, signed_in: &SignedIn) -> Option<SignedInBy> {
-        let open = self.open.lock();
-        let open = open.values().find(|open| open.session == signed_in.session)?;
-        Some(match open.until {
-            Until::Django { .. } => SignedInBy::Project,
-            Until::Time(_) => SignedInBy::Token,
-        })
-    }
-
     /// Ends what is open by such a session.
     pub async fn end(&self, signed_in: &SignedIn) {
-        self.open.lock().retain(|_, open| open.session != signed_in.session);
+        self.open.lock().shown.retain(|_, open| open.session != signed_in.session);
         self.leases.end_session(&signed_in.person.id, &signed_in.session).await;
     }
 
@@ -201,12 +213,30 @@ impl Elsewhere {
     }
 
     /// Who is signed in to the project; none where nobody is.
-    async fn of_django(&self, headers: &HeaderMap) -> Result<Option<Who>, NotTaken> {
+    async fn of_django(&self, headers: &HeaderMap, address: Option<Subnet>) -> Result<Option<Who>, NotTaken> {
         let Some((name, django)) = &self.django else { return Ok(None) };
-        let Some(cookie) = value(headers, name.as_str()) else { return Ok(None) };
-        let user = django.user(&cookie).await.map_err(|trouble| self.trouble(&trouble))?;
+        let Some(cookie) = of_django(headers, name.as_str()) else { return Ok(None) };
+        let shown: Shown = Sha256::digest(&cookie).into();
+        if self.nobodys.lock().get(&shown).is_some_and(|asked| asked.elapsed() < FRESH) {
+            return Ok(None);
+        }
+        let user = {
+            // There are few connections to the project, and one address asks by one of them at a time.
+            let _turn = match address {
+                Some(address) => Some(self.turns.turn(address).await.map_err(|_| NotTaken::NotNow)?),
+                None => None,
+            };
+            django.user(&cookie).await.map_err(|trouble| self.trouble(&trouble))?
+        };
         self.note(false);
-        let Some(User { id, username, name }) = user else { return Ok(None) };
+        let Some(User { id, username, name }) = user else {
+            let mut nobodys = self.nobodys.lock();
+            if nobodys.len() >= KNOWN {
+                keep_greater_half(&mut nobodys, |asked| *asked);
+            }
+            nobodys.insert(shown, Instant::now());
+            return Ok(None);
+        };
         match self.account(DJANGO, &id, Some(&name), [username.as_str(), name.as_str()]).await {
             Ok(account) => {
                 let until = Until::Django { cookie: cookie.clone(), user: id };
@@ -256,7 +286,7 @@ impl Elsewhere {
             let mut known = self.known.lock();
             if known.len() >= KNOWN {
                 // They are asked for again.
-                known.clear();
+                keep_greater_half(&mut known, |(asked, _)| *asked);
             }
             known.insert(key, (asked, Arc::clone(&account)));
             account
@@ -305,13 +335,18 @@ impl Elsewhere {
     /// Notes what was shown, and gives whose it is.
     fn take(&self, account: &Account, shown: &str, until: Until) -> Who {
         let mut open = self.open.lock();
+        if open.shown.len() >= open.room {
+            // What is held open has to be ended when it is over. Whatever else it is, is called otherwise the next time, which nobody sees.
+            open.shown.retain(|_, entry| self.leases.holds(&entry.account, &entry.session));
+            open.room = OPEN.max(2 * open.shown.len());
+        }
         let fresh = || Open {
             session: random::hex_128().into(),
             account: account.id.clone(),
             seen: Instant::now(),
             until: until.clone(),
         };
-        let entry = open.entry(Sha256::digest(shown).into()).or_insert_with(fresh);
+        let entry = open.shown.entry(Sha256::digest(shown).into()).or_insert_with(fresh);
         if entry.account != account.id || self.leases.is_over(&entry.session) {
             *entry = fresh();
         }
@@ -324,13 +359,17 @@ impl Elsewhere {
             is_administrator: account.is_administrator,
             // That is for the other site to ask for.
             lacks_second_factor: false,
+            elsewhere: Some(match entry.until {
+                Until::Django { .. } => SignedInBy::Project,
+                Until::Time(_) => SignedInBy::Token,
+            }),
         }))
     }
 
     /// Ends what is open and over, and forgets what nobody shows.
     async fn check(&self, ask_django: bool) {
         let open: Vec<(Shown, Open)> = {
-            let mut open = self.open.lock();
+            let open = &mut self.open.lock().shown;
             open.retain(|_, entry| entry.seen.elapsed() < IDLE || self.leases.holds(&entry.account, &entry.session));
             open.iter().map(|(shown, entry)| (*shown, entry.clone())).collect()
         };
@@ -358,7 +397,7 @@ impl Elsewhere {
             }
         }
         for (shown, entry) in over {
-            self.open.lock().remove(shown);
+            self.open.lock().shown.remove(shown);
             self.leases.end_session(&entry.account, &entry.session).await;
         }
     }

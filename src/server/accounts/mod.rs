@@ -32,9 +32,10 @@ mod who;
 
 pub use asker::{Asker, Kind};
 pub use attempts::Attempts;
+pub(in crate::server) use attempts::NotChecked;
 pub use cookies::is_over_tls;
 pub use directory::Accounts;
-pub use elsewhere::{Elsewhere, LONGEST_IN_COOKIE, NotTaken, SignedInBy};
+pub use elsewhere::{Elsewhere, LONGEST_IN_COOKIE, NotTaken};
 pub use guest::{Guest, RateKey};
 pub use handle::{Handle, InvalidHandle};
 pub use password::{Busy, ChosenPassword, InvalidPassword, Password, Passwords};
@@ -42,4 +43,4 @@ pub use program::{MadeToken, Program, Programs, TokenRights, Unknown};
 pub use records::{Account, AccountRecords, CreateError, Device, NewAccount, Purpose};
 pub use second_factor::{SecondFactor, SecondFactors};
 pub use token::{Token, TokenDigest};
-pub use who::{SignedIn, Who};
+pub use who::{SignedIn, SignedInBy, Who};

@@ -66,6 +66,7 @@ const DROP_LINKS: &str = "DELETE FROM links WHERE purpose = $1 AND (account_id =
 const LINK: &str = "SELECT account_id FROM links WHERE digest = $1 AND purpose = $2 AND ends_at > $3";
 const SPEND: &str = "DELETE FROM links WHERE digest = $1 AND purpose = $2 AND ends_at > $3 RETURNING account_id";
 const FORGET_LINKS: &str = "DELETE FROM links WHERE ends_at <= $1";
+const LAST_USED: &str = "SELECT max(used_at) FROM sessions";
 const FORGET_ENDED: &str = "DELETE FROM sessions WHERE ends_at <= $1";
 
 /// See the [module](self).
@@ -350,6 +351,11 @@ impl AccountRecords {
     /// Ends all sessions of an account but this one; says which.
     pub(super) async fn end_all(&self, account: &str, but: &str) -> Result<Vec<String>, StoreError> {
         ids(&self.0.write_one(Statement::new(END_ALL, [account.into(), but.into()])).await?.rows)
+    }
+
+    /// When a session was used last.
+    pub(super) async fn last_used(&self) -> Result<Option<i64>, StoreError> {
+        self.0.query(LAST_USED, &[]).await?.first().map_or(Ok(None), |row| row.get(0))
     }
 
     /// Deletes the sessions and links that have come to their end.

@@ -37,11 +37,9 @@ impl Token {
         good.then(|| Self(text.to_owned()))
     }
 
-    /// The one of a session, if a request shows any. Where there is TLS only what is for this very host alone counts: any other cookie may
-    /// come from somebody else's page under the same name.
-    pub fn of_session(headers: &HeaderMap) -> Option<Self> {
-        let (token, is_elsewhere) = Cookies::of(headers).find(COOKIE, Self::read)?;
-        (!is_elsewhere).then_some(token)
+    /// Those of sessions that a request shows.
+    pub fn of_sessions(headers: &HeaderMap) -> Vec<Self> {
+        Cookies::of(headers).own(COOKIE, Self::read)
     }
 
     /// What has a browser show it from now on.
@@ -95,7 +93,7 @@ mod tests {
         if tls {
             headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         }
-        Token::of_session(&headers)
+        Token::of_sessions(&headers).into_iter().next()
     }
 
     #[test]

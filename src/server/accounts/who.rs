@@ -29,6 +29,17 @@ pub struct SignedIn {
     pub is_administrator: bool,
     /// They have to set up a second factor before anything else.
     pub lacks_second_factor: bool,
+    /// None where it is a session of ours.
+    pub elsewhere: Option<SignedInBy>,
+}
+
+/// By what somebody is signed in who is so elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedInBy {
+    /// The project's cookie.
+    Project,
+    /// A token.
+    Token,
 }
 
 impl Who {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Query, State, rejection::QueryRejection},
 };
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use super::described::OfAll;
 use crate::{
-    server::{problem::Problem, rooms::Place, services::Services, who::Who},
+    server::{problem::Problem, quota::Weight, rooms::Place, services::Services, who::Who},
     wire::RoomList,
 };
 
@@ -39,11 +39,12 @@ pub(super) async fn rooms(
     State(services): State<Arc<Services>>,
     who: Who,
     part: Result<Query<Part>, QueryRejection>,
-) -> Result<Json<RoomList>, Problem> {
+) -> Result<(Extension<Weight>, Json<RoomList>), Problem> {
     let Query(Part { name, before }) = part.map_err(|rejection| Problem::Unreadable(rejection.body_text()))?;
     let place = match before.as_str() {
         "" => Place::default(),
         before => before.parse().map_err(Problem::Before)?,
     };
-    Ok(Json(services.rooms.list(&services.rooms.reader(who.asker()).await?, &name, place).await?))
+    let (list, looked_at) = services.rooms.list(&services.rooms.reader(who.asker()).await?, &name, place).await?;
+    Ok((Extension(Weight::of_names(looked_at)), Json(list)))
 }

@@ -353,6 +353,21 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_at_a_gate_is_bounded_in_bytes_however_it_comes() {
+        let item = |bytes: usize| Item { position: None, frame: Some(Frame::text(&"x".repeat(bytes))) };
+        let skipped = || Item { position: Some(at("e", 1)), frame: None };
+        for (bytes, at_once) in [(100, 1), (100, 50), (60_000, 1), (60_000, 7)] {
+            let (mut held, mut taken) = (Held::default(), 0);
+            while held.take((0..at_once).map(|_| item(bytes)).chain([skipped()])) {
+                taken += at_once * item(bytes).frame.map_or(0, |frame| frame.bytes().len());
+                assert_eq!((held.bytes, taken <= HELD_BYTES), (taken, true), "{bytes} {at_once}");
+            }
+            assert!(taken + 2 * at_once * bytes > HELD_BYTES, "it was let go when it was full, not before: {taken}");
+            assert!(held.items.is_empty() && held.bytes == 0, "nothing of it is kept");
+        }
+    }
+
+    #[test]
     fn a_member_is_sent_what_it_has_not_and_is_lost_where_something_is_missing() {
         let level = Gate { seen: Some(at("e", 5)), held: None, gone: false };
         let plain = Gate { seen: None, held: None, gone: false };

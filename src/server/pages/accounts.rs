@@ -32,9 +32,10 @@ use super::{
 };
 use crate::{
     server::{
-        accounts::{Busy, Guest, Purpose},
+        accounts::{Busy, ChosenPassword, Guest, InvalidPassword, Password, Purpose},
         services::Services,
         store::StoreError,
+        visitors::Subnet,
         who::{Asks, Route, SECOND_FACTOR, Who},
     },
     wire::Timestamp,
@@ -182,9 +183,33 @@ fn too_often(title: &str, who: &Who, text: &str, wait: Duration) -> Instead {
 
 /// The server has too much to do to look at a password.
 fn busy(title: &str, who: &Who) -> impl FnOnce(Busy) -> Instead {
-    let text = alert("Too many people sign in at this moment. Try again in a few seconds");
-    let response = later(page(StatusCode::SERVICE_UNAVAILABLE, title, who, &text), Duration::from_secs(LATER));
-    |Busy| response.into()
+    move |busy| {
+        let status = match busy {
+            Busy::Address => StatusCode::TOO_MANY_REQUESTS,
+            Busy::All => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let text = alert("Too many people sign in at this moment. Try again in a few seconds");
+        later(page(status, title, who, &text), Duration::from_secs(LATER)).into()
+    }
+}
+
+/// A password that somebody of these names chooses, when it is their address's turn.
+async fn chosen(
+    services: &Services,
+    title: &str,
+    (who, address): (&Who, Subnet),
+    text: &str,
+    names: &[&str],
+) -> Result<Result<ChosenPassword, InvalidPassword>, Instead> {
+    let passwords = &services.passwords;
+    let chosen = async { passwords.choose(passwords.turn(address).await?, text.to_owned(), names).await };
+    chosen.await.map_err(busy(title, who))
+}
+
+/// The hash of a password that somebody has chosen, when it is their address's turn.
+async fn hashed(services: &Services, title: &str, who: &Who, address: Subnet, password: Password) -> Result<String, Instead> {
+    let hash = async { services.passwords.hash(services.passwords.turn(address).await?, password).await };
+    hash.await.map_err(busy(title, who))
 }
 
 /// Lets somebody in who has shown that they are this account: asks for their second factor, or begins a session.

@@ -7,7 +7,7 @@ use axum::{
 
 use super::{
     html::{Html, html},
-    render::with_cookies,
+    render::with_identity,
 };
 use crate::server::{
     assets::{BUILD, VERSION},
@@ -31,7 +31,7 @@ pub(in crate::server) fn page(status: StatusCode, title: &str, who: &Who, main: 
         None => html!("<a class=\"button quiet\" href=\"/login\">Sign in</a>"),
     };
     let main = html!("<main class=\"forms\"><h1>{}</h1>{}</main>", title, main);
-    let mut response = with_cookies(document(status, title, &me, &main), who.cookies());
+    let mut response = with_identity(document(status, title, &me, &main), who);
     // Addresses of such pages may have a secret in them. Who sends a form says where it comes from all the same.
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     response

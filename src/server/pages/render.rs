@@ -18,6 +18,7 @@ use crate::{
         quota::Weight,
         random,
         room_pages::{StandIn, Template},
+        who::Who,
     },
     wire::{Person, Stored},
 };
@@ -27,6 +28,11 @@ pub(super) fn with_cookies(mut response: Response, cookies: &[HeaderValue]) -> R
         response.headers_mut().append(header::SET_COOKIE, cookie.clone());
     }
     response
+}
+
+/// Gives who reads a page the cookies by which they are the same one the next time. An error makes nobody somebody.
+pub(super) fn with_identity(response: Response, who: &Who) -> Response {
+    if response.status().is_success() { with_cookies(response, who.cookies()) } else { response }
 }
 
 /// Renders a page whole: all its data is there, so there is nothing to stream.

@@ -4,7 +4,14 @@
 //! A further page goes on from a [`Place`], where each store stood: so a room that is used meanwhile moves nothing to or fro over the
 //! edge of a page.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use super::{Rooms, reader::Reader, rules::within};
 use crate::{
@@ -53,17 +60,23 @@ type Choice = Arc<dyn Fn(&Group) -> bool + Send + Sync>;
 
 impl Rooms {
     /// The rooms that a reader may enter and that have been used, newest activity first, each with the beginning of its latest message:
-    /// those with `name` in their names, in any case, and from `place` on.
+    /// those with `name` in their names, in any case, and from `place` on. Also gives how many names were looked at for that, beside those of
+    /// the list.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn list(&self, reader: &Reader, name: &str, place: Place) -> Result<RoomList, StoreError> {
+    pub async fn list(&self, reader: &Reader, name: &str, place: Place) -> Result<(RoomList, usize), StoreError> {
         if name.is_empty() {
-            return self.listed(reader, None, place).await;
+            return Ok((self.listed(reader, None, place).await?, 0));
         }
-        let name = name.to_ascii_lowercase();
-        let is_named = move |group: &Group| group.as_str().to_ascii_lowercase().contains(&name);
-        self.listed(reader, Some(Arc::new(is_named)), place).await
+        let (name, looked_at) = (name.to_ascii_lowercase(), Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&looked_at);
+        let is_named = move |group: &Group| {
+            count.fetch_add(1, Relaxed);
+            group.as_str().to_ascii_lowercase().contains(&name)
+        };
+        let list = self.listed(reader, Some(Arc::new(is_named)), place).await?;
+        Ok((list, looked_at.load(Relaxed)))
     }
 
     /// The beginning of the list that is the same for all.

@@ -17,7 +17,7 @@
 //! the `publisher` tells the layer, as an event in the room's group there (`events`). Where the layer refuses, the members of
 //! this node hear of it at once all the same. Where several nodes share a store, each learns from it what the others have
 //! committed, with or without a layer (`watcher`). What the rules do not keep goes again (`retention`), by age only when a clock
-//! that is watched says so (`steady_clock`).
+//! that is watched says so (`server/steady_clock.rs`).
 
 mod access;
 mod changes;
@@ -32,7 +32,6 @@ mod reader;
 mod reading;
 mod retention;
 mod rules;
-mod steady_clock;
 mod topic;
 mod watcher;
 

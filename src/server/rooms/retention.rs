@@ -12,10 +12,11 @@ use std::{
 
 use tracing::{debug, error, info};
 
-use super::{owned::Registry, rules::rule, steady_clock::SteadyClock};
+use super::{owned::Registry, rules::rule};
 use crate::{
     server::{
         settings::{Keep, RoomRule},
+        steady_clock::SteadyClock,
         store::{Bounds, Extent, Log, StoreError},
         telemetry::Fault,
     },

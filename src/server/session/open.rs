@@ -17,6 +17,7 @@ use crate::{
         noun::Opened,
         presence::Attendance,
         problem::Problem,
+        quota::Seat,
         websocket::CloseCode,
     },
     wire::{Event, Group, Left, Push, ServerFrame, SignedOut, Topic},
@@ -49,6 +50,8 @@ pub(super) struct Joined {
     /// Where the others see that the person is here.
     pub(super) attendance: Option<(Group, Attendance)>,
     pub(super) membership: Membership,
+    /// Among those of the address.
+    pub(super) _seat: Seat,
 }
 
 impl Open {

@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use axum::{
+    Extension,
     extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode},
     response::Response,
@@ -11,7 +12,7 @@ use qrcodegen::{QrCode, QrCodeEcc};
 use tracing::info;
 
 use super::{
-    Typed, Wrong, admit, begin, busy, new_password_field, now, own,
+    Typed, Wrong, admit, begin, chosen, hashed, new_password_field, now, own,
     sign_up::{Chosen, NotMade, fields, is_free, make},
 };
 use crate::server::{
@@ -25,6 +26,7 @@ use crate::server::{
     },
     problem::Problem,
     services::Services,
+    visitors::Visitor,
     who::Who,
 };
 
@@ -69,6 +71,7 @@ pub(super) async fn show_set_up(State(services): State<Arc<Services>>, who: Who,
 /// `POST /setup/{token}`: makes the account of the first administrator.
 pub(super) async fn set_up(
     State(services): State<Arc<Services>>,
+    Extension(visitor): Extension<Visitor>,
     who: Who,
     headers: HeaderMap,
     named: Named,
@@ -76,11 +79,11 @@ pub(super) async fn set_up(
 ) -> Result<Response, Instead> {
     let link = Link::read(&services, Purpose::SetUp, named).await?;
     let made = async {
-        let chosen = Chosen::read(&services, &who, &typed).await?;
+        let chosen = Chosen::read(&services, (&who, visitor.subnet()), &typed).await?;
         // A name that somebody has does not spend the link.
         is_free(&services, &chosen.handle).await?;
         link.spend(&services).await.map_err(NotMade::Instead)?;
-        make(&services, &who, chosen, true).await
+        make(&services, (&who, visitor.subnet()), chosen, true).await
     };
     let person = match made.await {
         Ok(person) => person,
@@ -111,6 +114,7 @@ const RESET: &str = "Choose a password";
 /// `POST /reset/{token}`: takes another password, signs out everywhere and in here.
 pub(super) async fn reset(
     State(services): State<Arc<Services>>,
+    Extension(visitor): Extension<Visitor>,
     who: Who,
     headers: HeaderMap,
     named: Named,
@@ -119,7 +123,7 @@ pub(super) async fn reset(
     let link = Link::read(&services, Purpose::Reset, named).await?;
     let account = link.account(&services).await?;
     let names = [account.handle.as_str(), account.name.as_str()];
-    let chosen = match services.passwords.choose(typed.password, &names).await.map_err(busy(RESET, &who))? {
+    let chosen = match chosen(&services, RESET, (&who, visitor.subnet()), &typed.password, &names).await? {
         Ok(chosen) => chosen,
         Err(error) => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
@@ -127,7 +131,7 @@ pub(super) async fn reset(
         }
     };
     let to = own::after_change(chosen.advice.as_deref());
-    let hash = services.passwords.hash(chosen.password).await.map_err(busy(RESET, &who))?;
+    let hash = hashed(&services, RESET, &who, visitor.subnet(), chosen.password).await?;
     link.spend(&services).await?;
     services.accounts.records.set_password(&account.id, &hash).await?;
     services.accounts.end_all(&account.id, None).await?;

@@ -9,10 +9,12 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 
-use super::{Typed, Wrong, busy, links::device_link, new_password_field, now, password_field, sign_in, too_often};
+use super::{
+    Typed, Wrong, busy, chosen, hashed, links::device_link, new_password_field, now, password_field, sign_in, too_often,
+};
 use crate::{
     server::{
-        accounts::{Account, Device, Password, Purpose, SecondFactor, SignedIn},
+        accounts::{Account, Device, NotChecked, Password, Purpose, SecondFactor, SignedIn},
         audit::{Act, By, Deed},
         pages,
         pages::{
@@ -37,9 +39,9 @@ const WEAK: &str =
     "Your password was changed, and others would guess it soon. A few words that have nothing to do with each other are better";
 
 /// Who looks at their own page: somebody with an account of this server.
-pub(super) fn owner<'w>(services: &Services, who: &'w Who, elsewhere: StatusCode) -> Result<&'w SignedIn, Instead> {
+pub(super) fn owner(who: &Who, elsewhere: StatusCode) -> Result<&SignedIn, Instead> {
     match who {
-        Who::Account(signed_in) => match services.elsewhere.signed_in_by(signed_in) {
+        Who::Account(signed_in) => match signed_in.elsewhere {
             Some(by) => Err(sign_in::signed_in_elsewhere(who, signed_in, elsewhere, by).into()),
             None => Ok(signed_in),
         },
@@ -49,7 +51,7 @@ pub(super) fn owner<'w>(services: &Services, who: &'w Who, elsewhere: StatusCode
 
 /// `GET /account/`
 pub(super) async fn show(State(services): State<Arc<Services>>, who: Who, uri: Uri) -> Result<Response, Instead> {
-    let signed_in = owner(&services, &who, StatusCode::OK)?;
+    let signed_in = owner(&who, StatusCode::OK)?;
     shown(&services, &who, signed_in, StatusCode::OK, &Typed::asked(&uri), Wrong::default()).await
 }
 
@@ -74,7 +76,7 @@ pub(super) async fn act(
     headers: HeaderMap,
     Sent(typed): Sent<Typed>,
 ) -> Result<Response, Instead> {
-    let signed_in = owner(&services, &who, StatusCode::FORBIDDEN)?;
+    let signed_in = owner(&who, StatusCode::FORBIDDEN)?;
     let id = signed_in.person.id.as_str();
     match typed.r#do.as_str() {
         "name" => match typed.name.parse::<PersonName>() {
@@ -110,7 +112,7 @@ async fn change_password(
     let id = signed_in.person.id.as_str();
     let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
     let names = [signed_in.handle.as_str(), account.name.as_str()];
-    let chosen = match services.passwords.choose(typed.new_password.clone(), &names).await.map_err(busy(TITLE, who))? {
+    let chosen = match chosen(services, TITLE, (who, visitor.subnet()), &typed.new_password, &names).await? {
         Ok(chosen) => chosen,
         Err(error) => return mistaken(services, who, signed_in, &typed, Wrong::password(error)).await,
     };
@@ -121,7 +123,7 @@ async fn change_password(
         return mistaken(services, who, signed_in, &typed, Wrong::password(wrong)).await;
     }
     let to = after_change(chosen.advice.as_deref());
-    let hash = services.passwords.hash(chosen.password).await.map_err(busy(TITLE, who))?;
+    let hash = hashed(services, TITLE, who, visitor.subnet(), chosen.password).await?;
     services.accounts.records.set_password(id, &hash).await?;
     services.accounts.end_all(id, Some(&signed_in.session)).await?;
     let token = services.accounts.rotate(signed_in).await?;
@@ -166,21 +168,19 @@ pub(super) async fn is_theirs(
     visitor: Visitor,
     typed: &str,
 ) -> Result<Result<(), String>, Instead> {
-    let folded = account.handle.folded();
-    services
-        .attempts
-        .may(&folded, visitor.subnet())
-        .map_err(|wait| too_often(TITLE, who, "There were too many wrong passwords. Try again in a few minutes", wait))?;
     let shown = match Password::shown(typed.to_owned()) {
         Ok(shown) => shown,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let checked = services.passwords.check(shown, account.password.as_deref()).await.map_err(busy(TITLE, who))?;
-    if checked.is_right {
-        return Ok(Ok(()));
+    let (folded, shown) = (account.handle.folded(), (shown, account.password.as_deref()));
+    match services.attempts.check(&services.passwords, &folded, visitor.subnet(), shown).await {
+        Ok(checked) if checked.is_right => Ok(Ok(())),
+        Ok(_) => Ok(Err("The password that you have now is another one".to_owned())),
+        Err(NotChecked::TooMany(wait)) => {
+            Err(too_often(TITLE, who, "There were too many attempts with a password. Try again in a few minutes", wait))
+        }
+        Err(NotChecked::Busy(cause)) => Err(busy(TITLE, who)(cause)),
     }
-    services.attempts.failed(&folded, visitor.subnet());
-    Ok(Err("The password that you have now is another one".to_owned()))
 }
 
 /// The page with what was typed, and what is wrong with it.

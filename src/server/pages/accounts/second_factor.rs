@@ -79,12 +79,12 @@ pub(super) async fn is_right(
     code: &str,
 ) -> Result<bool, Instead> {
     let address = visitor.subnet();
-    services.attempts.may_code(&account.id, address).map_err(|wait| too_often(TITLE, who, TOO_MANY, wait))?;
-    let is_right = services.accounts.second_factors.take(&account.id, code, now()).await?;
-    if !is_right {
-        services.attempts.failed_code(&account.id, address);
+    services.attempts.begin_code(&account.id, address).map_err(|wait| too_often(TITLE, who, TOO_MANY, wait))?;
+    let taken = services.accounts.second_factors.take(&account.id, code, now()).await;
+    if !matches!(taken, Ok(false)) {
+        services.attempts.give_back_code(&account.id, address);
     }
-    Ok(is_right)
+    Ok(taken?)
 }
 
 // On one's own page.
@@ -98,7 +98,7 @@ struct Wrong {
 
 /// `GET /account/second-factor`
 pub(super) async fn show(State(services): State<Arc<Services>>, who: Who, headers: HeaderMap) -> Result<Response, Instead> {
-    let signed_in = own::owner(&services, &who, StatusCode::OK)?;
+    let signed_in = own::owner(&who, StatusCode::OK)?;
     shown(&services, &who, signed_in, StatusCode::OK, Wrong::default(), &headers).await
 }
 
@@ -110,7 +110,7 @@ pub(super) async fn act(
     headers: HeaderMap,
     Sent(typed): Sent<Typed>,
 ) -> Result<Response, Instead> {
-    let signed_in = own::owner(&services, &who, StatusCode::FORBIDDEN)?;
+    let signed_in = own::owner(&who, StatusCode::FORBIDDEN)?;
     let id = signed_in.person.id.as_str();
     let factors = &services.accounts.second_factors;
     let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
@@ -128,11 +128,12 @@ pub(super) async fn act(
         }
         "confirm" => {
             let (address, now) = (visitor.subnet(), now());
-            services.attempts.may_code(id, address).map_err(|wait| too_often(TITLE, &who, TOO_MANY, wait))?;
-            let Some(codes) = factors.confirm(id, &typed.code, now).await? else {
-                services.attempts.failed_code(id, address);
-                return wrong(wrong_code()).await;
-            };
+            services.attempts.begin_code(id, address).map_err(|wait| too_often(TITLE, &who, TOO_MANY, wait))?;
+            let confirmed = factors.confirm(id, &typed.code, now).await;
+            if !matches!(confirmed, Ok(None)) {
+                services.attempts.give_back_code(id, address);
+            }
+            let Some(codes) = confirmed? else { return wrong(wrong_code()).await };
             own::record(&services, &who, signed_in, Act::SecondFactorAdded).await;
             switched(&services, &who, signed_in, &headers, on_paper(&codes)).await
         }

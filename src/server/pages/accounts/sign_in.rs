@@ -12,7 +12,7 @@ use tracing::debug;
 
 use super::{Typed, admit, busy, later, name_field, password_field};
 use crate::server::{
-    accounts::{Account, Busy, Handle, LONGEST_IN_COOKIE, NotTaken, Password, SignedIn, SignedInBy, Token},
+    accounts::{Account, Handle, LONGEST_IN_COOKIE, NotChecked, NotTaken, Password, SignedIn, SignedInBy, Token},
     pages,
     pages::{
         form::{Sent, alert, button, form, hidden},
@@ -25,7 +25,7 @@ use crate::server::{
     problem::Problem,
     services::Services,
     settings::SignUp,
-    visitors::Visitor,
+    visitors::{Subnet, Visitor},
     who::Who,
 };
 
@@ -63,22 +63,25 @@ pub(super) async fn act(
     };
     let handle = typed.name.parse::<Handle>().ok();
     let folded = handle.as_ref().map(Handle::folded).unwrap_or_default();
-    if let Err(wait) = services.attempts.may(&folded, address) {
-        let minutes = wait.as_secs() / 60 + 1;
-        let text = format!("There were too many wrong passwords. Try again in {minutes} min");
-        return Ok(later(form(StatusCode::TOO_MANY_REQUESTS, &text), wait));
-    }
     let found = match &handle {
         Some(handle) => services.accounts.records.by_handle(handle).await?,
         None => None,
     };
     let found = found.filter(|account| !account.is_deactivated);
-    let is_right = is_right(&services, found.as_ref(), password, &typed.password).await.map_err(busy(TITLE, &who))?;
-    let Some(account) = found.filter(|_| is_right) else {
-        services.attempts.failed(&folded, address);
-        return wrong();
+    let hash = found.as_ref().and_then(|account| account.password.as_deref());
+    let checked = match services.attempts.check(&services.passwords, &folded, address, (password, hash)).await {
+        Ok(checked) => checked,
+        Err(NotChecked::TooMany(wait)) => {
+            let minutes = wait.as_secs() / 60 + 1;
+            let text = format!("There were too many attempts to sign in. Try again in {minutes} min");
+            return Ok(later(form(StatusCode::TOO_MANY_REQUESTS, &text), wait));
+        }
+        Err(NotChecked::Busy(cause)) => return Err(busy(TITLE, &who)(cause)),
     };
-    services.attempts.succeeded(&folded, address);
+    let Some(account) = found.filter(|_| checked.is_right) else { return wrong() };
+    if checked.is_outdated {
+        hash_anew(&services, &account, address, typed.password.clone()).await;
+    }
     Ok(admit(&services, &who, &account.id, own_path(&typed.next), &headers).await?)
 }
 
@@ -101,7 +104,7 @@ pub(super) async fn by_token(
     }
     // Who was signed in by a session of ours is somebody else from now on.
     if let Who::Account(signed_in) = &who
-        && services.elsewhere.signed_in_by(signed_in).is_none()
+        && signed_in.elsewhere.is_none()
     {
         services.accounts.end(&signed_in.person.id, &signed_in.session).await?;
     }
@@ -109,21 +112,15 @@ pub(super) async fn by_token(
     Ok(with_cookies(response, &[services.elsewhere.cookie(&headers, &token)]))
 }
 
-/// Whether a password is an account's; one that was hashed at another cost is hashed anew.
-async fn is_right(services: &Services, account: Option<&Account>, password: Password, typed: &str) -> Result<bool, Busy> {
-    let hash = account.and_then(|account| account.password.as_deref());
-    let checked = services.passwords.check(password, hash).await?;
-    if checked.is_right
-        && checked.is_outdated
-        && let Some(account) = account
-        && let Ok(password) = Password::shown(typed.to_owned())
-        // Otherwise the next time.
-        && let Ok(hash) = services.passwords.hash(password).await
+/// Hashes a right password anew that was hashed at another cost. Where that cannot be now, it is done the next time.
+async fn hash_anew(services: &Services, account: &Account, address: Subnet, typed: String) {
+    if let Ok(password) = Password::shown(typed)
+        && let Ok(turn) = services.passwords.turn(address).await
+        && let Ok(hash) = services.passwords.hash(turn, password).await
         && let Err(cause) = services.accounts.records.set_password(&account.id, &hash).await
     {
         debug!(%cause, "a password could not be hashed anew");
     }
-    Ok(checked.is_right)
 }
 
 fn shown(services: &Services, who: &Who, status: StatusCode, typed: &Typed, news: Option<Html>) -> Response {
@@ -156,9 +153,9 @@ pub(super) fn signed_in_elsewhere(who: &Who, signed_in: &SignedIn, status: Statu
 }
 
 /// `GET /logout`
-pub(super) async fn show_out(State(services): State<Arc<Services>>, who: Who) -> Response {
+pub(super) async fn show_out(who: Who) -> Response {
     if let Who::Account(signed_in) = &who
-        && let Some(by) = services.elsewhere.signed_in_by(signed_in)
+        && let Some(by) = signed_in.elsewhere
     {
         return signed_in_elsewhere(&who, signed_in, StatusCode::OK, by);
     }
@@ -179,7 +176,7 @@ pub(super) async fn out(
     Sent(typed): Sent<Typed>,
 ) -> Result<Response, Instead> {
     if let Who::Account(signed_in) = &who {
-        if services.elsewhere.signed_in_by(signed_in) == Some(SignedInBy::Project) {
+        if signed_in.elsewhere == Some(SignedInBy::Project) {
             return Ok(signed_in_elsewhere(&who, signed_in, StatusCode::FORBIDDEN, SignedInBy::Project));
         }
         if !typed.everywhere.is_empty() {

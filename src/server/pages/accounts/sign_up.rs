@@ -10,7 +10,7 @@ use axum::{
 };
 use tracing::debug;
 
-use super::{Typed, Wrong, begin, busy, name_field, new_password_field, too_often};
+use super::{Typed, Wrong, begin, chosen, hashed, name_field, new_password_field, too_often};
 use crate::{
     server::{
         accounts::{Accounts, Asker, CreateError, Handle, Kind, NewAccount, Password},
@@ -26,7 +26,7 @@ use crate::{
         services::Services,
         settings::SignUp,
         store::StoreError,
-        visitors::Visitor,
+        visitors::{Subnet, Visitor},
         who::Who,
     },
     wire::{Person, PersonName},
@@ -46,11 +46,11 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    pub(super) async fn read(services: &Services, who: &Who, typed: &Typed) -> Result<Self, NotMade> {
+    pub(super) async fn read(services: &Services, asker: (&Who, Subnet), typed: &Typed) -> Result<Self, NotMade> {
         let handle = typed.name.parse::<Handle>().map_err(|error| error.to_string());
         let name = typed.name.parse::<PersonName>().map_err(|error| error.to_string());
-        let password = services.passwords.choose(typed.password.clone(), &[&typed.name]).await;
-        let password = password.map_err(|cause| NotMade::Instead(busy(TITLE, who)(cause)))?.map_err(|error| error.to_string());
+        let password = chosen(services, TITLE, asker, &typed.password, &[&typed.name]).await.map_err(NotMade::Instead)?;
+        let password = password.map_err(|error| error.to_string());
         match (name, handle, password) {
             (Ok(name), Ok(handle), Ok(chosen)) => Ok(Self { name, handle, password: chosen.password }),
             (name, handle, password) => {
@@ -93,14 +93,13 @@ pub(super) async fn is_free(services: &Services, handle: &Handle) -> Result<(), 
 /// Makes an account of what was chosen; gives whoever it is now.
 pub(super) async fn make(
     services: &Services,
-    who: &Who,
+    (who, address): (&Who, Subnet),
     Chosen { name, handle, password }: Chosen,
     is_administrator: bool,
 ) -> Result<Person, NotMade> {
     // Before the work of a hash.
     is_free(services, &handle).await?;
-    let hash = services.passwords.hash(password).await;
-    let password = Some(hash.map_err(|cause| NotMade::Instead(busy(TITLE, who)(cause)))?);
+    let password = Some(hashed(services, TITLE, who, address, password).await.map_err(NotMade::Instead)?);
     // Whoever was a guest keeps what they wrote.
     let id = match who {
         Who::Guest(guest) if !guest.is_new => guest.person.id.clone(),
@@ -134,7 +133,7 @@ pub(super) async fn act(
         return Ok(shown(&services, &who, StatusCode::FORBIDDEN, &typed, &admitted, Wrong::default()));
     };
     let form = |wrong| shown(&services, &who, StatusCode::UNPROCESSABLE_ENTITY, &typed, &admitted, wrong);
-    let chosen = match Chosen::read(&services, &who, &typed).await {
+    let chosen = match Chosen::read(&services, (&who, visitor.subnet()), &typed).await {
         Ok(chosen) => chosen,
         Err(NotMade::Wrong(wrong)) => return Ok(form(wrong)),
         Err(NotMade::Instead(instead)) => return Err(instead),
@@ -143,12 +142,12 @@ pub(super) async fn act(
         too_often(TITLE, &who, "Many accounts were made from your address of late. Try again in a few minutes", wait)
     })?;
     let folded = chosen.handle.folded();
-    let person = match make(&services, &who, chosen, false).await {
+    let person = match make(&services, (&who, visitor.subnet()), chosen, false).await {
         Ok(person) => person,
         Err(NotMade::Wrong(wrong)) => return Ok(form(wrong)),
         Err(NotMade::Instead(instead)) => return Err(instead),
     };
-    services.attempts.succeeded(&folded, visitor.subnet());
+    services.attempts.is_known(&folded, visitor.subnet());
     let mut to = own_path(&typed.next).to_owned();
     if let Some(code) = invite {
         // It was good a moment ago. Where it is not any more, the account is there all the same.

@@ -55,6 +55,7 @@ pub(super) fn status(not_done: &NotDone) -> StatusCode {
         NotDone::Denied(Denied::NotThere) => StatusCode::NOT_FOUND,
         NotDone::Denied(_) | NotDone::OnlyAdministrators | NotDone::NoAccount => StatusCode::FORBIDDEN,
         NotDone::Taken => StatusCode::CONFLICT,
+        NotDone::MadeTooOften(_) | NotDone::DoneTooOften(_) => StatusCode::TOO_MANY_REQUESTS,
         NotDone::NotGood => StatusCode::GONE,
         NotDone::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,

@@ -1,14 +1,16 @@
 //! What is done with rooms that somebody owns. Who may is said by [`rights`](super::rights); what is lost by it is taken back before this
 //! is through: on this node at once, and on the others as soon as the layer has told them.
 
+use std::time::Duration;
+
 use thiserror::Error;
 use tracing::{debug, error, info};
 
 use super::{
     invitation::{Code, Invitation, Invited, Terms},
     record::{Brief, Member, Posting, Record, Role, RoomKind, Standing, Title, Topic},
-    records::{Logged, MOST_BANNED, MOST_INVITATIONS, MOST_OWNED, NewRoom, Note, of_room},
-    registry::Registry,
+    records::{Logged, MOST_BANNED, MOST_DIRECT, MOST_INVITATIONS, MOST_OWNED, MOST_USED, NewRoom, Note, of_room},
+    registry::{MADE, Registry},
     rights::{Act, Denied, Seen, may, may_manage},
 };
 use crate::{
@@ -19,7 +21,7 @@ use crate::{
         settings::Makes,
         store::{Bounds, Statement, StoreError},
     },
-    wire::{self, Group, Offset, Person, Timestamp},
+    wire::{self, Group, Offset, Person, Timestamp, beginning},
 };
 
 const CHANGE: &str = "UPDATE room_records SET title = $2, topic = $3, kind = $4, posting = $5 WHERE room = $1";
@@ -27,7 +29,9 @@ const ARCHIVE: &str = "UPDATE room_records SET archived = CAST($2 AS bigint) WHE
 const DELETE: &str =
     "UPDATE room_records SET deleted = CAST($2 AS bigint), title = '', topic = '', people = NULL WHERE room = $1";
 const NO_INVITATIONS: &str = "DELETE FROM room_invitations WHERE room = $1";
-const NO_MEMBERS: &str = "DELETE FROM room_members WHERE room = $1";
+/// Whose it was is known for good: the names that somebody uses are counted.
+const NO_MEMBERS: &str = "DELETE FROM room_members WHERE room = $1 AND role <> 'owner'";
+const NO_LOG: &str = "DELETE FROM room_log WHERE room = $1";
 const NO_BANS: &str = "DELETE FROM room_bans WHERE room = $1";
 const GIVE: &str = "UPDATE room_members SET role = $3, muted = CASE WHEN $3 IN ('owner', 'moderator') THEN NULL ELSE muted END
     WHERE room = $1 AND person = $2";
@@ -78,6 +82,16 @@ pub enum NotDone {
     NoAccount,
     #[error("one person owns at most {MOST_OWNED} rooms; delete one that is not needed")]
     TooManyRooms,
+    #[error(
+        "the names of rooms that were deleted stay taken, and one person uses at most {MOST_USED}: there are no more for you"
+    )]
+    TooManyNames,
+    #[error("one person makes at most {MOST_DIRECT} direct rooms")]
+    TooManyDirect,
+    #[error("one person makes at most {} rooms an hour; try again in {} min", MADE.0, minutes(*.0))]
+    MadeTooOften(Duration),
+    #[error("rooms were changed too often by you of late; try again in {} min", minutes(*.0))]
+    DoneTooOften(Duration),
     #[error("a room has at most {MOST_INVITATIONS} invitations that can be used; revoke one")]
     TooManyInvitations,
     #[error("a direct room is of {} to {} people", DIRECT.start(), DIRECT.end())]
@@ -92,12 +106,19 @@ pub enum NotDone {
     Unavailable,
 }
 
+fn minutes(wait: Duration) -> u64 {
+    wait.as_secs() / 60 + 1
+}
+
 impl From<StoreError> for NotDone {
     fn from(StoreError::Unavailable(cause): StoreError) -> Self {
         debug!(%cause, "a room could not be looked up or changed");
         Self::Unavailable
     }
 }
+
+/// So many of somebody's rooms are shown at a time.
+const OWN: usize = 50;
 
 /// How many people a direct room has.
 pub const DIRECT: std::ops::RangeInclusive<usize> = 2..=8;
@@ -171,7 +192,7 @@ impl Rooms {
             return Err(NotDone::Taken);
         }
         let members = vec![(asker.person, Role::Owner)];
-        self.begin(NewRoom { group, kind, title: title.as_str(), topic: "", people: None, members }).await
+        self.begin(asker, NewRoom { group, kind, title: title.as_str(), topic: "", people: None, members }).await
     }
 
     /// Makes somebody who administers the server the owner of a room that is nobody's; it stays open.
@@ -185,18 +206,31 @@ impl Rooms {
         }
         may(&seen, Act::Own, Timestamp::now())?;
         let members = vec![(asker.person, Role::Owner)];
-        self.begin(NewRoom { group, kind: RoomKind::Open, title: group.as_str(), topic: "", people: None, members }).await
+        self.begin(asker, NewRoom { group, kind: RoomKind::Open, title: group.as_str(), topic: "", people: None, members })
+            .await
     }
 
-    async fn begin(&self, room: NewRoom<'_>) -> Result<(), NotDone> {
+    async fn begin(&self, asker: Asker<'_>, room: NewRoom<'_>) -> Result<(), NotDone> {
         let (group, kind) = (room.group.clone(), room.kind);
+        self.may_make(asker)?;
         let Some(brief) = self.registry.make(room).await? else {
-            let is_taken = self.registry.record(&group).await?.is_some();
-            return Err(if is_taken { NotDone::Taken } else { NotDone::TooManyRooms });
+            if self.registry.record(&group).await?.is_some() {
+                return Err(NotDone::Taken);
+            }
+            let owned = self.registry.owned(&asker.person.id).await?;
+            return Err(if owned >= MOST_OWNED { NotDone::TooManyRooms } else { NotDone::TooManyNames });
         };
         // Whoever was in it while it was nobody's may have to go.
         self.tell(&group, brief, kind != RoomKind::Open).await;
         Ok(())
+    }
+
+    /// Whether somebody may make one more room now; counts it. Whoever administers the server may as often as they like.
+    fn may_make(&self, asker: Asker<'_>) -> Result<(), NotDone> {
+        if asker.kind == Kind::Administrator {
+            return Ok(());
+        }
+        self.registry.made.take(asker.person.id.clone()).map_err(NotDone::MadeTooOften)
     }
 
     /// Whether anything was said in a room that the settings have kept.
@@ -233,13 +267,14 @@ impl Rooms {
         people.swap(0, first);
         let members = people.into_iter().map(|person| (person, Role::Member)).collect();
         let room = NewRoom { group: &group, kind: RoomKind::Direct, title: "", topic: "", people: Some(key.clone()), members };
+        self.may_make(asker)?;
         match self.registry.make(room).await? {
             Some(brief) => {
                 self.tell(&group, brief, false).await;
                 Ok(group)
             }
             // Another of them was first.
-            None => self.registry.direct(&key).await?.ok_or(NotDone::Unavailable),
+            None => self.registry.direct(&key).await?.ok_or(NotDone::TooManyDirect),
         }
     }
 
@@ -292,6 +327,11 @@ impl Rooms {
         is_there && asker.kind == Kind::Administrator
     }
 
+    /// Whether somebody may do something more with rooms now; counts it. What is done is looked at on all nodes, for everybody there.
+    fn may_do(&self, asker: Asker<'_>) -> Result<(), NotDone> {
+        self.registry.done.take(asker.person.id.clone()).map_err(NotDone::DoneTooOften)
+    }
+
     /// Does something with a room.
     ///
     /// # Errors
@@ -299,6 +339,7 @@ impl Rooms {
     pub async fn act(&self, asker: Asker<'_>, group: &Group, what: What) -> Result<(), NotDone> {
         let (seen, now) = (self.seen(asker, group).await?, Timestamp::now());
         let Some(before) = seen.brief else { return Err(Denied::NotThere.into()) };
+        self.may_do(asker)?;
         let of = |sql, person: &Person| of_room(sql, group, [person.id.as_str().into()]);
         let manage = async |person: &Person, gives: Option<Role>| {
             let has = self.registry.standing(group, &person.id).await?.role;
@@ -365,7 +406,7 @@ impl Rooms {
             What::Delete => {
                 may(&seen, Act::Own, now)?;
                 let delete = of_room(DELETE, group, [now.as_millis().into()]);
-                let rest = [NO_INVITATIONS, NO_MEMBERS, NO_BANS].map(|sql| of_room(sql, group, []));
+                let rest = [NO_INVITATIONS, NO_MEMBERS, NO_BANS, NO_LOG].map(|sql| of_room(sql, group, []));
                 ([delete].into_iter().chain(rest).collect(), "deleted", None, String::new())
             }
             What::Leave => {
@@ -424,6 +465,7 @@ impl Rooms {
         let (seen, now) = (self.seen(asker, group).await?, Timestamp::now());
         may(&seen, Act::Invite, now)?;
         may_manage(&seen, now, None, Some(terms.role))?;
+        self.may_do(asker)?;
         let code = Code::fresh();
         let until = terms.expires.map_or_else(|| "for ever".to_owned(), |at| format!("until {at}"));
         let uses = terms.uses.map_or_else(|| "any number of people".to_owned(), |uses| format!("{uses} people"));
@@ -478,22 +520,27 @@ impl Rooms {
         Ok(room.group)
     }
 
-    /// The rooms of which somebody is a member; a direct one is called by its others.
+    /// A part of the rooms of which somebody is a member, after so many others, and after how many there are more, if there are; a direct one
+    /// is called by its others.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn own(&self, person: &Person) -> Result<Vec<Record>, StoreError> {
-        let mut own = self.registry.own(&person.id).await?;
-        if own.iter().any(|record| record.brief.kind == RoomKind::Direct) {
-            let mut others = self.registry.others(&person.id).await?;
+    pub async fn own(&self, person: &Person, after: u32) -> Result<(Vec<Record>, Option<u32>), StoreError> {
+        let mut own = self.registry.own(&person.id, OWN + 1, after).await?;
+        let more = (own.len() > OWN).then(|| after.saturating_add(u32::try_from(OWN).unwrap_or(u32::MAX)));
+        own.truncate(OWN);
+        let mut direct = own.iter().filter(|record| record.brief.kind == RoomKind::Direct).map(|record| &record.group);
+        if let Some(first) = direct.next() {
+            let last = direct.next_back().unwrap_or(first);
+            let mut others = self.registry.others(&person.id, (first, last)).await?;
             for record in &mut own {
                 if let Some(others) = others.remove(&record.group) {
-                    record.title = others.join(", ");
+                    record.title = beginning(&others.join(", "));
                 }
             }
         }
         // What no rule matches is not there.
         own.retain(|record| rule(&self.rules, &record.group).is_some());
-        Ok(own)
+        Ok((own, more))
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use crate::{
     server::store::{FromValue, Value},
-    wire::{Group, InvalidName, Person, Timestamp},
+    wire::{Group, InvalidName, Person, Timestamp, shown},
 };
 
 /// Makes an enum that is written as words, in tables, forms and on the wire.
@@ -124,7 +124,8 @@ impl FromStr for Title {
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         const RULE: InvalidName = InvalidName("a title is 1 to 80 characters on one line, of which one is seen");
         let title = line(text, Self::LONGEST, RULE)?;
-        if crate::wire::Text::written(&title).is_err() { Err(RULE) } else { Ok(Self(title)) }
+        // As in names: two that look the same are the same.
+        shown(&title, Self::LONGEST).map(Self).ok_or(RULE)
     }
 }
 
@@ -186,6 +187,10 @@ mod tests {
         for bad in ["", "  ", "\u{200b}", "two\nlines", "\u{202e}txet", &"a".repeat(81)] {
             assert!(bad.parse::<Title>().is_err(), "{bad:?}");
         }
+        for alike in ["Te\u{200b}am", "\u{feff}Team", "Team\u{2060}", "Te\u{ad}am", "T\u{fe0f}eam"] {
+            assert_eq!(alike.parse::<Title>().map(|title| title.0), Ok("Team".to_owned()), "{alike:?} looks like it");
+        }
+        assert_eq!("👩\u{200d}💻".parse::<Title>().map(|title| title.0), Ok("👩\u{200d}💻".to_owned()), "that is one sign");
         assert!("".parse::<Topic>().is_ok() && "a\u{7}".parse::<Topic>().is_err() && "a".repeat(251).parse::<Topic>().is_err());
     }
 

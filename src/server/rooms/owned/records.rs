@@ -20,6 +20,10 @@ use crate::{
 
 /// How many rooms somebody may own,
 pub const MOST_OWNED: i64 = 200;
+/// with those that they have deleted, whose names are no other room's any more,
+pub const MOST_USED: i64 = 1_000;
+/// how many direct rooms somebody may make,
+pub const MOST_DIRECT: i64 = 1_000;
 /// how many members a room has at most,
 pub const MOST_MEMBERS: i64 = 10_000;
 /// how many may be kept out of it,
@@ -36,6 +40,14 @@ const MAKE: &str = "INSERT INTO room_records (room, kind, title, topic, posting,
     SELECT $1, $2, $3, $4, $5, $6, CAST($7 AS bigint), (SELECT changes FROM room_changes)
     WHERE (SELECT count(*) FROM room_members AS m JOIN room_records AS r ON r.room = m.room
         WHERE m.person = $8 AND m.role = 'owner' AND r.deleted IS NULL) < $9
+    AND (SELECT count(*) FROM room_members AS m WHERE m.person = $8 AND m.role = 'owner') < $10
+    ON CONFLICT DO NOTHING";
+/// Nobody owns a direct room. Who has made one stands in its log.
+const MAKE_DIRECT: &str = "INSERT INTO room_records (room, kind, title, topic, posting, people, made, changed)
+    SELECT $1, $2, $3, $4, $5, $6, CAST($7 AS bigint), (SELECT changes FROM room_changes)
+    WHERE (SELECT count(*) FROM room_members AS m JOIN room_records AS r ON r.room = m.room
+        JOIN room_log AS l ON l.room = r.room AND l.act = 'made' AND l.by_id = m.person
+        WHERE m.person = $8 AND r.kind = 'direct') < $9
     ON CONFLICT DO NOTHING";
 const FIRST_MEMBER: &str =
     "INSERT INTO room_members (room, person, name, role, joined) SELECT room, $2, $3, $4, made FROM room_records
@@ -68,9 +80,12 @@ const TOUCH_INVITED: &str = "UPDATE room_records SET changed = (SELECT changes F
     RETURNING kind, posting, archived, deleted, changed";
 const INVITE: &str = "INSERT INTO room_invitations (digest, room, role, expires, uses, made, by_id, by_name)
     SELECT $1, $2, $3, CAST($4 AS bigint), CAST($5 AS bigint), CAST($6 AS bigint), $7, $8
-    WHERE (SELECT count(*) FROM room_invitations WHERE room = $2) < $9";
-/// What can be used no more goes with the next that is made.
-const DROP_OVER: &str = "DELETE FROM room_invitations WHERE room = $1 AND (uses = 0 OR expires <= $2)";
+    WHERE (SELECT count(*) FROM room_invitations WHERE room = $2
+        AND (uses IS NULL OR uses > 0) AND (expires IS NULL OR expires > CAST($6 AS bigint))) < $9";
+/// What was used goes with the next that is made. What is over by the clock, which may be wrong, opens nothing; of it the last stay.
+const DROP_OVER: &str =
+    "DELETE FROM room_invitations WHERE room = $1 AND (uses = 0 OR digest IN (SELECT digest FROM room_invitations
+    WHERE room = $1 AND expires <= $2 ORDER BY made DESC, digest LIMIT 1000000 OFFSET $3))";
 const REVOKE: &str = "DELETE FROM room_invitations WHERE room = $1 AND digest = $2";
 
 const RECORD: &str = "SELECT kind, posting, archived, deleted, changed, title, topic FROM room_records WHERE room = $1";
@@ -89,13 +104,17 @@ const INVITATION: &str = "SELECT i.digest, i.role, i.expires, i.uses, i.by_id, i
 const LOG: &str = "SELECT at, by_id, by_name, act, subject_id, subject_name, detail FROM room_log WHERE room = $1
     ORDER BY number DESC LIMIT $2";
 const OF_PEOPLE: &str = "SELECT room FROM room_records WHERE people = $1";
+const OWNED: &str = "SELECT count(*) FROM room_members AS m JOIN room_records AS r ON r.room = m.room
+    WHERE m.person = $1 AND m.role = 'owner' AND r.deleted IS NULL";
 const OWN: &str = "SELECT r.room, r.kind, r.posting, r.archived, r.deleted, r.changed, r.title, r.topic
     FROM room_members AS m JOIN room_records AS r ON r.room = m.room
-    WHERE m.person = $1 AND r.deleted IS NULL ORDER BY r.title, r.room LIMIT 1000";
+    WHERE m.person = $1 AND r.deleted IS NULL
+    ORDER BY CASE r.kind WHEN 'direct' THEN 1 ELSE 0 END, r.title, r.room LIMIT $2 OFFSET $3";
 
 const OTHERS: &str = "SELECT o.room, COALESCE(a.name, o.name) FROM room_members AS m JOIN room_records AS r ON r.room = m.room
     JOIN room_members AS o ON o.room = m.room AND o.person <> m.person LEFT JOIN accounts AS a ON a.id = o.person
-    WHERE m.person = $1 AND r.kind = 'direct' AND r.deleted IS NULL ORDER BY o.room, o.person LIMIT 8000";
+    WHERE m.person = $1 AND r.kind = 'direct' AND r.deleted IS NULL AND r.room >= $2 AND r.room <= $3
+    ORDER BY o.room, o.person LIMIT 1000";
 
 /// Something that was done in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,17 +229,13 @@ impl Registry {
         let NewRoom { group, kind, title, topic, people, members } = room;
         let Some((by, _)) = members.first() else { return Ok(None) };
         let posting = Posting::Everybody;
-        let values: [Value; 8] = [
-            kind.into(),
-            title.into(),
-            topic.into(),
-            posting.into(),
-            people.into(),
-            now(),
-            by.id.as_str().into(),
-            MOST_OWNED.into(),
-        ];
-        let mut what = vec![of_room(MAKE, group, values)];
+        let values: [Value; 7] =
+            [kind.into(), title.into(), topic.into(), posting.into(), people.into(), now(), by.id.as_str().into()];
+        let (make, bounds) = match kind {
+            RoomKind::Direct => (MAKE_DIRECT, vec![MOST_DIRECT.into()]),
+            _ => (MAKE, vec![MOST_OWNED.into(), MOST_USED.into()]),
+        };
+        let mut what = vec![of_room(make, group, values.into_iter().chain(bounds))];
         for (person, role) in &members {
             let values: [Value; 3] = [person.id.as_str().into(), person.name.as_str().into(), (*role).into()];
             what.push(of_room(FIRST_MEMBER, group, values));
@@ -264,7 +279,7 @@ impl Registry {
             by.name.as_str().into(),
             MOST_INVITATIONS.into(),
         ];
-        vec![of_room(DROP_OVER, group, [now()]), Statement::new(INVITE, values)]
+        vec![of_room(DROP_OVER, group, [now(), MOST_INVITATIONS.into()]), Statement::new(INVITE, values)]
     }
 
     pub(super) fn revocation(group: &Group, digest: &str) -> Statement {
@@ -341,9 +356,14 @@ impl Registry {
         rows.iter().map(logged).collect()
     }
 
-    /// The names of the others in the direct rooms of somebody.
-    pub(super) async fn others(&self, person: &str) -> Result<HashMap<Group, Vec<String>>, StoreError> {
-        let rows = self.base()?.records.query(OTHERS, &[person.into()]).await?;
+    /// The names of the others in the direct rooms of somebody, from one to another.
+    pub(super) async fn others(
+        &self,
+        person: &str,
+        (from, to): (&Group, &Group),
+    ) -> Result<HashMap<Group, Vec<String>>, StoreError> {
+        let values = [person.into(), from.as_str().into(), to.as_str().into()];
+        let rows = self.base()?.records.query(OTHERS, &values).await?;
         let mut others: HashMap<Group, Vec<String>> = HashMap::new();
         for row in &rows {
             others.entry(name(row, 0)?).or_default().push(row.get(1)?);
@@ -351,9 +371,16 @@ impl Registry {
         Ok(others)
     }
 
-    /// The rooms of which somebody is a member.
-    pub(super) async fn own(&self, person: &str) -> Result<Vec<Record>, StoreError> {
-        let rows = self.base()?.records.query(OWN, &[person.into()]).await?;
+    /// How many rooms somebody owns.
+    pub(super) async fn owned(&self, person: &str) -> Result<i64, StoreError> {
+        let rows = self.base()?.records.query(OWNED, &[person.into()]).await?;
+        rows.first().map_or(Ok(0), |row| row.get(0))
+    }
+
+    /// So many of the rooms of which somebody is a member, after so many others; direct ones, in which others may have put them, come last.
+    pub(super) async fn own(&self, person: &str, most: usize, after: u32) -> Result<Vec<Record>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = self.base()?.records.query(OWN, &[person.into(), most.into(), i64::from(after).into()]).await?;
         let record =
             |row: &Row| Ok(Record { group: name(row, 0)?, brief: brief(row, 1)?, title: row.get(6)?, topic: row.get(7)? });
         rows.iter().map(record).collect()

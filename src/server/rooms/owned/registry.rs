@@ -26,6 +26,7 @@ use super::record::{Brief, Standing};
 use crate::{
     server::{
         accounts::Kind,
+        counts::Counts,
         layers::Event,
         lease::{Follower, Leases},
         rooms::owned::rights::{Act, Seen, may},
@@ -41,6 +42,12 @@ const KIND: &str = "confab.owned";
 const EVERY: Duration = Duration::from_secs(1);
 /// Of so many people in rooms it is known how they stand, at most twice.
 const STANDINGS: usize = 20_000;
+/// So many rooms, direct ones too, somebody makes in such a time,
+pub const MADE: (u32, Duration) = (30, Duration::from_hours(1));
+/// and so often they change some.
+pub const DONE: (u32, Duration) = (600, Duration::from_mins(3));
+/// Of so many rooms is looked at for a list how somebody stands there: those where they are banned, and those in which they are.
+const LISTED: i64 = 2_000;
 /// So often, and with such a pause, it is tried to read who keeps a room that was narrowed; after that nobody does.
 const TRIES: usize = 5;
 const PAUSE: Duration = Duration::from_millis(150);
@@ -55,10 +62,14 @@ const STANDINGS_OF_ROOM: &str = "SELECT m.person, m.role, m.muted, b.at FROM roo
     UNION ALL SELECT b.person, NULL, NULL, b.at FROM room_bans AS b WHERE b.room = $1
         AND NOT EXISTS (SELECT 1 FROM room_members AS m WHERE m.room = b.room AND m.person = b.person)";
 
-const STANDINGS_OF_PERSON: &str = "SELECT m.room, m.role, m.muted, b.at FROM room_members AS m
-        LEFT JOIN room_bans AS b ON b.room = m.room AND b.person = m.person WHERE m.person = $1
-    UNION ALL SELECT b.room, NULL, NULL, b.at FROM room_bans AS b WHERE b.person = $1
-        AND NOT EXISTS (SELECT 1 FROM room_members AS m WHERE m.room = b.room AND m.person = b.person)";
+/// Whatever others put them in comes last.
+const STANDINGS_OF_PERSON: &str = "SELECT * FROM (SELECT m.room, m.role, m.muted, b.at FROM room_members AS m
+        JOIN room_records AS r ON r.room = m.room LEFT JOIN room_bans AS b ON b.room = m.room AND b.person = m.person
+        WHERE m.person = $1 AND r.deleted IS NULL
+        ORDER BY CASE r.kind WHEN 'direct' THEN 1 ELSE 0 END, m.joined DESC, m.room LIMIT $2) AS own
+    UNION ALL SELECT * FROM (SELECT b.room, CAST(NULL AS text), CAST(NULL AS bigint), b.at FROM room_bans AS b WHERE b.person = $1
+        AND NOT EXISTS (SELECT 1 FROM room_members AS m WHERE m.room = b.room AND m.person = b.person)
+        ORDER BY b.at DESC, b.room LIMIT $2) AS kept_out";
 
 /// See the module.
 pub struct Registry {
@@ -70,6 +81,9 @@ pub struct Registry {
     heard: AtomicU64,
     /// All changes up to this number are known.
     level: AtomicI64,
+    /// What people have made of late, and what they have done with rooms.
+    pub(super) made: Counts<String>,
+    pub(super) done: Counts<String>,
 }
 
 pub(super) struct Base {
@@ -118,7 +132,8 @@ impl Registry {
 
     fn new(base: Option<Base>) -> Self {
         let (briefs, standings, heard, level) = Default::default();
-        Self { base, briefs, standings, heard, level }
+        let [made, done] = [MADE, DONE].map(|(most, within)| Counts::new(most, within));
+        Self { base, briefs, standings, heard, level, made, done }
     }
 
     /// Reads which rooms there are; and stays level with the changes that other nodes make, if the store `is_shared` with some.
@@ -185,7 +200,7 @@ impl Registry {
     /// How somebody stands in all rooms in which that is said.
     pub(in crate::server::rooms) async fn standings_of(&self, person: &str) -> Result<HashMap<Group, Standing>, StoreError> {
         let Some(Base { records, .. }) = &self.base else { return Ok(HashMap::new()) };
-        let rows = records.query(STANDINGS_OF_PERSON, &[person.into()]).await?;
+        let rows = records.query(STANDINGS_OF_PERSON, &[person.into(), LISTED.into()]).await?;
         let named = |row: &Row| {
             let group: String = row.get(0)?;
             let group = group.parse().map_err(|_| StoreError::damage("a room has a name that none can have"))?;

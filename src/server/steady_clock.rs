@@ -1,4 +1,4 @@
-//! The time for what cannot be undone: messages that are deleted for their age.
+//! The time for what cannot be undone: messages, sessions and links that are deleted for their age.
 //!
 //! A clock can be wrong, for minutes after a machine has started or for as long as a server of time says something wrong, and a clock that
 //! is far ahead makes every message old. So no single reading counts. The time that is certain to have come is the least that all readings of the
@@ -38,7 +38,7 @@ impl Reading {
 
 /// A clock that is watched.
 #[derive(Debug, Default)]
-pub(super) struct SteadyClock {
+pub struct SteadyClock {
     /// The readings of the last [`SPAN`] and the one before them, in their order.
     readings: VecDeque<Reading>,
     /// When it leapt ahead last.
@@ -47,19 +47,19 @@ pub(super) struct SteadyClock {
 
 impl SteadyClock {
     /// Whether it was not read yet.
-    pub(super) fn is_new(&self) -> bool {
+    pub fn is_new(&self) -> bool {
         self.readings.is_empty()
     }
 
-    /// Notes what the clock says now, and gives the time that is certain to have come, if any is. `newest` is when the newest message was
-    /// said, for the first reading: until then somebody else's readings are all that is known.
-    pub(super) fn read(&mut self, said: Timestamp, newest: Option<Timestamp>) -> Option<Timestamp> {
+    /// Notes what the clock says now, and gives the time that is certain to have come, if any is. `newest` is when something was
+    /// done last, for the first reading: until then somebody else's readings are all that is known.
+    pub fn read(&mut self, said: Timestamp, newest: Option<Timestamp>) -> Option<Timestamp> {
         let now = Instant::now();
         let expected = self.readings.back().map(|last| last.carried_on_to(now)).or(newest);
         if let Some(expected) = expected
             && said > later(expected, LEAP)
         {
-            warn!(%said, %expected, "the clock is far ahead of what is known; for six hours no message is deleted for its age");
+            warn!(%said, %expected, "the clock is far ahead of what is known; for six hours nothing is deleted for its age");
             self.leapt = Some(now);
         }
         self.readings.push_back(Reading { said, at: now });
