@@ -17,6 +17,7 @@ mod bucket;
 mod causes;
 pub mod cli;
 mod counts;
+pub mod departures;
 mod glob;
 mod gzip;
 mod http;
@@ -71,6 +72,7 @@ use self::{
     accounts::{Accounts, Attempts, Elsewhere, Passwords, Programs, Purpose, django::Django, jwt::Sites},
     audit::AuditLog,
     bucket::Buckets,
+    departures::Departures,
     hub::Hub,
     layers::{ChannelLayer, Measured},
     lease::Leases,
@@ -222,6 +224,7 @@ async fn start(
         limits.message_bytes,
         &metrics.appends,
     );
+    let departures = Departures::start(&records, &accounts, &rooms, &leases);
     let personal = Arc::new(Personal::new(&layer, &hub));
     let project = Django::start(django, django.cache.as_ref().map(layer::host)).await?;
     let project = project.map(|project| (django.cookie_name.clone(), project));
@@ -239,6 +242,7 @@ async fn start(
         hub,
         layer,
         accounts,
+        departures,
         audit,
         passwords: Passwords::new(metrics.passwords.clone()),
         attempts: Attempts::default(),

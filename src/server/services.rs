@@ -12,6 +12,7 @@ use super::{
     accounts::{Accounts, Attempts, Elsewhere, Passwords, Programs, RateKey, Who},
     audit::AuditLog,
     bucket::Buckets,
+    departures::Departures,
     hub::Hub,
     layers::ChannelLayer,
     lease::Leases,
@@ -42,6 +43,7 @@ pub struct Services {
     pub leases: Arc<Leases>,
     pub layer: Arc<dyn ChannelLayer>,
     pub accounts: Arc<Accounts>,
+    pub departures: Arc<Departures>,
     /// Who did what.
     pub audit: AuditLog,
     pub passwords: Passwords,

@@ -16,6 +16,7 @@ mod changes;
 mod chat;
 mod clients;
 mod deflate;
+mod departures;
 mod descriptors;
 mod disk;
 mod durability;

@@ -128,6 +128,9 @@ fn table() -> BTreeMap<(&'static str, Does), (Row, Option<Row>)> {
         (("/login/code", Post), alike([422, 422, 422, 422, 422, 403, 421, 422])),
         (("/account/second-factor", Get), alike([303, 303, 303, 303, 303, 303, 421, 200])),
         (("/account/second-factor", Post), alike([303, 303, 303, 303, 303, 403, 421, 422])),
+        (("/account/delete", Get), alike([303, 303, 303, 303, 303, 303, 421, 200])),
+        (("/account/delete", Post), alike([303, 303, 303, 303, 303, 403, 421, 422])),
+        (("/account/data.jsonl", Get), alike([303, 303, 303, 303, 303, 303, 421, 200])),
         // Without a token of another site.
         (("/login/token", Post), alike([422, 422, 422, 422, 422, 403, 421, 422])),
         (("/logout", Get), alike(SEEN)),

@@ -29,7 +29,7 @@ const FLOORS: &[&[&str]] = &[
     &["server/transports"],
     &["server/session"],
     &["server/scope"],
-    &["server/topics"],
+    &["server/topics", "server/departures"],
     &["server/rooms", "server/personal"],
     &["server/noun"],
     &["server/hub"],

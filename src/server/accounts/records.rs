@@ -37,7 +37,9 @@ const BY_ID: &str = "SELECT id, handle, name, administrator, password, deactivat
 const BY_HANDLE: &str = "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts WHERE folded = $1";
 const BY_SUBJECT: &str =
     "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts WHERE origin = $1 AND subject = $2";
-const ALL: &str = "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts ORDER BY folded";
+/// But for those of which nothing is left but the id.
+const ALL: &str = "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts
+    WHERE NOT EXISTS (SELECT 1 FROM departures AS d WHERE d.account_id = accounts.id AND d.finished IS NOT NULL) ORDER BY folded";
 const RENAME: &str = "UPDATE accounts SET name = $2 WHERE id = $1";
 /// Those who were guests, and when they came.
 const GUESTS: &str = "SELECT id, created_at FROM accounts WHERE created_at >= $1 AND id >= 'g' AND id < 'h'";

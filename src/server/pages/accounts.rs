@@ -6,10 +6,14 @@
 //! | `sign_in` | in and out, and by another site's token |
 //! | `links` | who somebody is, said once: a server is set up, a password chosen anew, another device signed in |
 //! | `own` | one's own page: name, password, devices |
+//! | `owner` | who may do something to an account: by their session and their password |
+//! | `leave` | the file with one's data, and the end of an account |
 //! | `second_factor` | the codes of an app, at signing in and on a page of one's own |
 
+mod leave;
 mod links;
 mod own;
+mod owner;
 mod second_factor;
 mod sign_in;
 mod sign_up;
@@ -42,7 +46,7 @@ use crate::{
 };
 
 /// The addresses of accounts.
-pub(in crate::server) const ROUTES: [Route; 10] = [
+pub(in crate::server) const ROUTES: [Route; 12] = [
     Route {
         path: "/signup",
         methods: &["GET", "POST"],
@@ -59,6 +63,8 @@ pub(in crate::server) const ROUTES: [Route; 10] = [
         handlers: || get(sign_in::show_out).post(sign_in::out),
     },
     Route { path: "/account/", methods: &["GET", "POST"], asks: Asks::Person, handlers: || get(own::show).post(own::act) },
+    Route { path: leave::HERE, methods: &["GET", "POST"], asks: Asks::Person, handlers: || get(leave::show).post(leave::act) },
+    Route { path: leave::DATA, methods: &["GET"], asks: Asks::Person, handlers: || get(leave::data) },
     Route {
         path: SECOND_FACTOR,
         methods: &["GET", "POST"],
@@ -120,6 +126,8 @@ struct Typed {
     code: String,
     /// Says that the password was right.
     pending: String,
+    /// What becomes of what one has written.
+    said: String,
 }
 
 impl Typed {

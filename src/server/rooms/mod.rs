@@ -32,6 +32,7 @@ mod reader;
 mod reading;
 mod retention;
 mod rules;
+mod said;
 mod topic;
 mod watcher;
 
@@ -45,11 +46,12 @@ pub use self::{
     events::{Foreign, foreign_event, read_direct},
     listing::Place,
     owned::{
-        About, Act, Brief, Code, DIRECT, Denied, Invitation, Invited, Logged, Member, NotDone, Posting, Record, Registry, Role,
-        RoomKind, Terms, Title, Topic, What,
+        About, Act, Brief, Code, DIRECT, Denied, FORMER, Invitation, Invited, Logged, Member, NotDone, Posting, Record,
+        Registry, Role, RoomKind, Terms, Title, Topic, What,
     },
     reader::Reader,
     reading::{CatchUp, Fit, Stream},
+    said::{Put, Said, Walk},
 };
 use self::{
     glance::Glance,

@@ -12,7 +12,7 @@ use qrcodegen::{QrCode, QrCodeEcc};
 use tracing::info;
 
 use super::{
-    Typed, Wrong, admit, begin, chosen, hashed, new_password_field, now, own,
+    Typed, Wrong, admit, begin, chosen, hashed, new_password_field, now, owner,
     sign_up::{Chosen, NotMade, fields, is_free, make},
 };
 use crate::server::{
@@ -130,7 +130,7 @@ pub(super) async fn reset(
             return Ok(reset_page(&who, status, &account, Some(error.to_string())));
         }
     };
-    let to = own::after_change(chosen.advice.as_deref());
+    let to = owner::after_change(chosen.advice.as_deref());
     let hash = hashed(&services, RESET, &who, visitor.subnet(), chosen.password).await?;
     link.spend(&services).await?;
     services.accounts.records.set_password(&account.id, &hash).await?;

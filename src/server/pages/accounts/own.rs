@@ -9,13 +9,11 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 
-use super::{
-    Typed, Wrong, busy, chosen, hashed, links::device_link, new_password_field, now, password_field, sign_in, too_often,
-};
+use super::{Typed, Wrong, chosen, hashed, leave, links::device_link, new_password_field, now, owner, password_field, sign_in};
 use crate::{
     server::{
-        accounts::{Account, Device, NotChecked, Password, Purpose, SecondFactor, SignedIn},
-        audit::{Act, By, Deed},
+        accounts::{Account, Device, Purpose, SecondFactor, SignedIn},
+        audit::Act,
         pages,
         pages::{
             form::{Field, Sent, alert, button, card, danger, form, hidden, news, quiet, rows},
@@ -38,26 +36,10 @@ const HERE: &str = "/account/";
 const WEAK: &str =
     "Your password was changed, and others would guess it soon. A few words that have nothing to do with each other are better";
 
-/// Who looks at their own page: somebody with an account of this server.
-pub(super) fn owner(who: &Who, elsewhere: StatusCode) -> Result<&SignedIn, Instead> {
-    match who {
-        Who::Account(signed_in) => match signed_in.elsewhere {
-            Some(by) => Err(sign_in::signed_in_elsewhere(who, signed_in, elsewhere, by).into()),
-            None => Ok(signed_in),
-        },
-        _ => Err(Redirect::to("/login?next=/account/").into_response().into()),
-    }
-}
-
 /// `GET /account/`
 pub(super) async fn show(State(services): State<Arc<Services>>, who: Who, uri: Uri) -> Result<Response, Instead> {
-    let signed_in = owner(&who, StatusCode::OK)?;
+    let signed_in = owner::owner(&who, StatusCode::OK)?;
     shown(&services, &who, signed_in, StatusCode::OK, &Typed::asked(&uri), Wrong::default()).await
-}
-
-/// Where one comes to who has chosen a password, of which this is said.
-pub(super) fn after_change(advice: Option<&str>) -> &'static str {
-    if advice.is_some() { "/account/?weak=yes" } else { "/account/?done=yes" }
 }
 
 /// What was done by the form before, if anything was.
@@ -76,7 +58,7 @@ pub(super) async fn act(
     headers: HeaderMap,
     Sent(typed): Sent<Typed>,
 ) -> Result<Response, Instead> {
-    let signed_in = owner(&who, StatusCode::FORBIDDEN)?;
+    let signed_in = owner::owner(&who, StatusCode::FORBIDDEN)?;
     let id = signed_in.person.id.as_str();
     match typed.r#do.as_str() {
         "name" => match typed.name.parse::<PersonName>() {
@@ -118,16 +100,16 @@ async fn change_password(
     };
     // Whoever came from another site has none yet.
     if account.password.is_some()
-        && let Err(wrong) = is_theirs(services, who, &account, visitor, &typed.password).await?
+        && let Err(wrong) = owner::is_theirs(services, who, &account, visitor, &typed.password).await?
     {
         return mistaken(services, who, signed_in, &typed, Wrong::password(wrong)).await;
     }
-    let to = after_change(chosen.advice.as_deref());
+    let to = owner::after_change(chosen.advice.as_deref());
     let hash = hashed(services, TITLE, who, visitor.subnet(), chosen.password).await?;
     services.accounts.records.set_password(id, &hash).await?;
     services.accounts.end_all(id, Some(&signed_in.session)).await?;
     let token = services.accounts.rotate(signed_in).await?;
-    record(services, who, signed_in, Act::PasswordChanged).await;
+    owner::record(services, who, signed_in, Act::PasswordChanged).await;
     Ok(with_cookies(Redirect::to(to).into_response(), &[token.cookie(headers)]))
 }
 
@@ -142,7 +124,7 @@ async fn deactivate(
     let id = signed_in.person.id.as_str();
     let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
     let wrong = |wrong: String| Wrong { deactivation: Some(wrong), ..Wrong::default() };
-    if let Err(error) = is_theirs(services, who, &account, visitor, &typed.password).await? {
+    if let Err(error) = owner::is_theirs(services, who, &account, visitor, &typed.password).await? {
         return mistaken(services, who, signed_in, typed, wrong(error)).await;
     }
     if !services.accounts.records.deactivate(id, now()).await? {
@@ -150,37 +132,8 @@ async fn deactivate(
         return mistaken(services, who, signed_in, typed, wrong(last)).await;
     }
     services.accounts.end_all(id, None).await?;
-    record(services, who, signed_in, Act::AccountDeactivated).await;
+    owner::record(services, who, signed_in, Act::AccountDeactivated).await;
     Ok(pages::sign_out(services, who, "/").await?)
-}
-
-/// Notes what somebody has done to their own account.
-pub(super) async fn record(services: &Services, who: &Who, signed_in: &SignedIn, act: Act) {
-    let deed = Deed::new(By::Person(who.person()), act).to(&signed_in.person.id, signed_in.handle.as_str());
-    services.audit.record(&deed).await;
-}
-
-/// Whether a password is the one that somebody has; what is wrong with it. Wrong ones are counted as at signing in.
-pub(super) async fn is_theirs(
-    services: &Services,
-    who: &Who,
-    account: &Account,
-    visitor: Visitor,
-    typed: &str,
-) -> Result<Result<(), String>, Instead> {
-    let shown = match Password::shown(typed.to_owned()) {
-        Ok(shown) => shown,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let (folded, shown) = (account.handle.folded(), (shown, account.password.as_deref()));
-    match services.attempts.check(&services.passwords, &folded, visitor.subnet(), shown).await {
-        Ok(checked) if checked.is_right => Ok(Ok(())),
-        Ok(_) => Ok(Err("The password that you have now is another one".to_owned())),
-        Err(NotChecked::TooMany(wait)) => {
-            Err(too_often(TITLE, who, "There were too many attempts with a password. Try again in a few minutes", wait))
-        }
-        Err(NotChecked::Busy(cause)) => Err(busy(TITLE, who)(cause)),
-    }
 }
 
 /// The page with what was typed, and what is wrong with it.
@@ -206,13 +159,14 @@ async fn shown(
     let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
     let devices = services.accounts.devices(id).await?;
     let main = html!(
-        "{}{}{}{}{}{}{}",
+        "{}{}{}{}{}{}{}{}",
         said(typed),
         card("Name", names(signed_in, typed, wrong.name)),
         card("Password", password(&account, wrong.password)),
         card("Second factor", second_factor(services, id).await?),
         card("Devices", list(&devices, signed_in)),
         card("Sign out", sign_in::form_out()),
+        card("Your data", data()),
         card("Deactivate", deactivation(signed_in, wrong.deactivation)),
     );
     Ok(page(status, TITLE, who, &main))
@@ -250,6 +204,14 @@ async fn second_factor(services: &Services, id: &str) -> Result<Html, StoreError
         _ => "It is off: your password alone signs you in.".to_owned(),
     };
     Ok(html!("<p>{} <a href=\"{}\">Change that</a></p>", text, SECOND_FACTOR))
+}
+
+fn data() -> Html {
+    html!(
+        "<p><a href=\"{}\">Fetch all that is kept of you</a>, as a file of JSON lines.</p><p><a href=\"{}\">Delete your account</a></p>",
+        leave::DATA,
+        leave::HERE,
+    )
 }
 
 fn deactivation(signed_in: &SignedIn, error: Option<String>) -> Html {

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 
-use super::{Typed, begin, links::qr, now, own, password_field, too_often};
+use super::{Typed, begin, links::qr, now, owner, password_field, too_often};
 use crate::server::{
     accounts::{Account, Purpose, SecondFactor, SignedIn, Token},
     audit::Act,
@@ -27,7 +27,7 @@ use crate::server::{
 };
 
 const TITLE: &str = "Second factor";
-const WRONG: &str = "This code is wrong, or was used already. The app shows another one every half minute";
+pub(super) const WRONG: &str = "This code is wrong, or was used already. The app shows another one every half minute";
 const TOO_MANY: &str = "There were too many wrong codes. Try again later";
 
 // At signing in.
@@ -40,7 +40,7 @@ pub(super) fn asked(who: &Who, status: StatusCode, pending: &str, next: &str, er
     page(status, TITLE, who, &form("/login/code", fields, button("Sign in")))
 }
 
-fn code_field(hint: &'static str, error: Option<String>) -> Html {
+pub(super) fn code_field(hint: &'static str, error: Option<String>) -> Html {
     let more = " inputmode=\"text\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"40\"";
     Field { name: "code", label: "Code", autocomplete: "one-time-code", hint, error, more, ..Field::default() }.html()
 }
@@ -98,7 +98,7 @@ struct Wrong {
 
 /// `GET /account/second-factor`
 pub(super) async fn show(State(services): State<Arc<Services>>, who: Who, headers: HeaderMap) -> Result<Response, Instead> {
-    let signed_in = own::owner(&who, StatusCode::OK)?;
+    let signed_in = owner::owner(&who, StatusCode::OK)?;
     shown(&services, &who, signed_in, StatusCode::OK, Wrong::default(), &headers).await
 }
 
@@ -110,13 +110,13 @@ pub(super) async fn act(
     headers: HeaderMap,
     Sent(typed): Sent<Typed>,
 ) -> Result<Response, Instead> {
-    let signed_in = own::owner(&who, StatusCode::FORBIDDEN)?;
+    let signed_in = owner::owner(&who, StatusCode::FORBIDDEN)?;
     let id = signed_in.person.id.as_str();
     let factors = &services.accounts.second_factors;
     let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
     let wrong = async |wrong| shown(&services, &who, signed_in, StatusCode::UNPROCESSABLE_ENTITY, wrong, &headers).await;
     if typed.r#do != "confirm"
-        && let Err(error) = own::is_theirs(&services, &who, &account, visitor, &typed.password).await?
+        && let Err(error) = owner::is_theirs(&services, &who, &account, visitor, &typed.password).await?
     {
         return wrong(Wrong { password: Some(error), code: None }).await;
     }
@@ -134,13 +134,13 @@ pub(super) async fn act(
                 services.attempts.give_back_code(id, address);
             }
             let Some(codes) = confirmed? else { return wrong(wrong_code()).await };
-            own::record(&services, &who, signed_in, Act::SecondFactorAdded).await;
+            owner::record(&services, &who, signed_in, Act::SecondFactorAdded).await;
             switched(&services, &who, signed_in, &headers, on_paper(&codes)).await
         }
         "renew" | "off" if !is_right(&services, &who, &account, visitor, &typed.code).await? => wrong(wrong_code()).await,
         "renew" => {
             let codes = factors.renew(id).await?;
-            own::record(&services, &who, signed_in, Act::RecoveryCodesMade).await;
+            owner::record(&services, &who, signed_in, Act::RecoveryCodesMade).await;
             Ok(page(StatusCode::OK, TITLE, &who, &on_paper(&codes)))
         }
         "off" if signed_in.is_administrator && services.accounts.administrators_need_second_factor() => {
@@ -149,7 +149,7 @@ pub(super) async fn act(
         }
         "off" => {
             factors.switch_off(id).await?;
-            own::record(&services, &who, signed_in, Act::SecondFactorRemoved).await;
+            owner::record(&services, &who, signed_in, Act::SecondFactorRemoved).await;
             let text = html!(
                 "<p role=\"status\">Your password alone signs you in from now on.</p><p><a href=\"/account/\">Your account</a></p>"
             );

@@ -438,7 +438,7 @@ impl Rooms {
     }
 
     /// Has all nodes know of a change, this one first; with `narrows` some may lose the room.
-    async fn tell(&self, group: &Group, brief: Brief, narrows: bool) {
+    pub(super) async fn tell(&self, group: &Group, brief: Brief, narrows: bool) {
         if narrows {
             self.registry.revise(group).await;
         }

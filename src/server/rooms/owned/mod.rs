@@ -6,11 +6,13 @@
 //!   records     the tables, and what is written there
 //!   acts        what is done with them
 //!   invitation  the codes by which people come in
+//!   departure   what becomes of the rooms of somebody who goes for good
 //! ```
 //!
 //! A room without a record is nobody's, and as the rules of the settings say; of it the registry knows without asking that there is none.
 
 mod acts;
+mod departure;
 mod invitation;
 mod record;
 mod records;
@@ -19,6 +21,7 @@ mod rights;
 
 pub use self::{
     acts::{About, DIRECT, NotDone, What},
+    departure::FORMER,
     invitation::{Code, Invitation, Invited, Terms},
     record::{Brief, Member, Posting, Record, Role, RoomKind, Standing, Title, Topic},
     records::Logged,

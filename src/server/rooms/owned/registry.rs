@@ -154,6 +154,14 @@ impl Registry {
         Ok(registry)
     }
 
+    /// The tables.
+    ///
+    /// # Errors
+    /// There are none.
+    pub(in crate::server::rooms) fn records(&self) -> Result<&Arc<dyn Records>, StoreError> {
+        self.base().map(|base| &base.records)
+    }
+
     pub(super) fn base(&self) -> Result<&Base, StoreError> {
         self.base.as_ref().ok_or_else(|| StoreError::Unavailable("there are no tables".into()))
     }

@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/records/0004_rooms.sql"),
     include_str!("../../../../migrations/records/0005_manage.sql"),
     include_str!("../../../../migrations/records/0006_second_factor.sql"),
+    include_str!("../../../../migrations/records/0007_departures.sql"),
 ];
 
 /// Holds whoever migrates, in this database; "Cnfb".
