@@ -186,6 +186,19 @@ test('a page comes alive part by part, each in a turn of its own', async ({ page
   expect(await servers.evaluate((elements) => elements.filter((element) => !element.isConnected).map((element) => element.outerHTML))).toEqual([]);
 });
 
+test('a page that nobody looks at comes alive without a turn for each part', async ({ page }) => {
+  const name = freshRoom();
+  await page.addInitScript(() => {
+    Object.defineProperty(document, 'hidden', { get: () => true });
+    // As browsers do it there, and slower.
+    const real = window.setTimeout;
+    Object.assign(window, { setTimeout: (act: () => void, wait?: number) => real(act, wait || 60_000) });
+  });
+  const room = await Room.open(page, name);
+  await room.say('hello');
+  await room.shows('hello');
+});
+
 for (const [what, run] of Object.entries({
   'is changed': "document.querySelector('.composer').prepend(document.createElement('div'));",
   'cannot be made alive': "document.querySelector('.typing').remove();",

@@ -21,8 +21,8 @@
     const [module, code] = await Promise.all([import(address), fetch(binary, { priority: 'low' })]);
     await module.default({ module_or_path: code });
     await parsed;
-    // Others have their turn between what is long to do.
-    const pause = () => new Promise((resolve) => setTimeout(resolve));
+    // Others have their turn between what is long to do. A page that nobody looks at would have one a second itself.
+    const pause = () => new Promise((resolve) => (document.hidden ? resolve() : setTimeout(resolve)));
     await pause();
     module.prepare();
     // One part of the page after the other. Until all are alive something may change one that is not.

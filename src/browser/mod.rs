@@ -33,9 +33,12 @@ use wasm_bindgen_futures::spawn_local;
 pub use self::start::{hydrate, prepare, render};
 use crate::wire::{Timestamp, read};
 
-/// Lets others have their turn: what is long to do is done in parts, so that what the reader does is never long in waiting.
+/// Lets others have their turn: what is long to do is done in parts, so that what the reader does is never long in waiting. Where nobody
+/// looks at the page nothing waits, and browsers give its timers one turn a second.
 async fn pause() {
-    TimeoutFuture::new(0).await;
+    if !document().hidden() {
+        TimeoutFuture::new(0).await;
+    }
 }
 
 /// What a text says in JSON; none where that is something else.
