@@ -61,7 +61,7 @@ fn message(sender: usize, key: Key) -> NewMessage {
     NewMessage {
         group: group(sender),
         key,
-        from: Person { id: format!("sender-{sender}"), name: "Sender".to_owned(), handle: None },
+        from: Person::new(format!("sender-{sender}"), "Sender"),
         text: TEXT.to_owned(),
         at: Timestamp::from_millis(0),
     }

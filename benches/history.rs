@@ -86,7 +86,7 @@ fn message(number: u64) -> NewMessage {
     NewMessage {
         group: group(),
         key: number.to_string().parse().expect("a key"),
-        from: Person { id: "bench".to_owned(), name: "Bench".to_owned(), handle: None },
+        from: Person::new("bench", "Bench"),
         text: said(number),
         at: Timestamp::from_millis(0),
     }

@@ -94,9 +94,24 @@ pub(super) fn take_over_me(page: &web_sys::Element, id: String, called: RwSignal
     take_over(page, "#name", view! { <NameField called /> });
 }
 
-/// The mark of what no person has said, behind the name; HTML.
-pub(super) fn program(from: &Person) -> &'static str {
-    if from.is_program() { " <span class=\"program\">program</span>" } else { "" }
+/// The mark behind a name: of what no person has said, and of a guest; of whoever else could be taken for another one, the handle. HTML.
+pub fn mark(from: &Person) -> String {
+    let kind = |kind| format!(" <span class=\"{kind}\">{kind}</span>");
+    match from.told_apart_by() {
+        _ if from.is_program() => kind("program"),
+        _ if from.is_guest() => kind("guest"),
+        Some(handle) => format!(" <bdi class=\"handle\">@{}</bdi>", words(handle)),
+        None => String::new(),
+    }
+}
+
+/// The same in a line of text.
+pub fn called(from: &Person) -> String {
+    match from.told_apart_by() {
+        _ if from.is_guest() => format!("{} (guest)", from.name),
+        Some(handle) => format!("{} (@{handle})", from.name),
+        None => from.name.clone(),
+    }
 }
 
 /// A time of day on the reader's clock; with `day`, the date where it is not obvious from the surroundings.

@@ -334,7 +334,7 @@ mod tests {
     fn under_way(acts: impl IntoIterator<Item = Act>) -> Feed {
         let mut feed = feed("e", 9);
         for act in acts {
-            feed.begin(act, Person { id: "me".to_owned(), name: "Me".to_owned(), handle: None }, Timestamp::from_millis(5));
+            feed.begin(act, Person::new("me", "Me"), Timestamp::from_millis(5));
         }
         feed
     }
@@ -359,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_reaction_that_is_under_way_is_one_of_many() {
-        let person = |number: u64| Person { id: format!("p{number}"), name: "P".to_owned(), handle: None };
+        let person = |number: u64| Person::new(format!("p{number}"), "P");
         let emoji: Emoji = "+1".parse().expect("an emoji");
         let from = (0..20).map(person).collect();
         let reactions = vec![crate::wire::Reaction { emoji: emoji.clone(), count: 30, from }];

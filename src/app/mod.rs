@@ -27,7 +27,9 @@ mod status;
 mod words;
 
 pub use client::Client;
-pub use components::clock;
+#[cfg(feature = "ssr")]
+pub use components::mark;
+pub use components::{called, clock};
 #[cfg(feature = "ssr")]
 pub use components::{hue, initial};
 pub use feed::{Feed, Gap, Reducer};
@@ -36,7 +38,7 @@ use leptos::{either::EitherOf3 as Kind, nonce::use_nonce, prelude::*};
 pub use live::effect;
 pub use lobby::{LobbyLink, LobbyState, LobbyView, rooms};
 pub use markup::{Inner, Markup, first_word};
-pub use page::{Alike, LobbyPage, OwnRoom, OwnRooms, OwnedRoom, Page, RoomPage};
+pub use page::{Alike, LobbyPage, OwnedRoom, Page, RoomPage};
 #[cfg(feature = "ssr")]
 pub use page::{Outcome, SearchPage};
 #[cfg(not(feature = "ssr"))]
@@ -48,7 +50,6 @@ pub use room::{
 #[cfg(feature = "ssr")]
 pub use room::{as_data, rendered_bytes};
 pub use status::{Loading, Status};
-#[cfg(feature = "ssr")]
 pub use words::words;
 
 use crate::wire::Timestamp;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 #[cfg(feature = "ssr")]
 use crate::wire::Hit;
-use crate::wire::{Group, Key, Members, Person, RoomList, Stretch, Unreadable, read};
+use crate::wire::{Group, Key, Members, Person, Rights, RoomList, Stretch, Unreadable, read};
 
 /// A page and its data. What does not change once it is shown the server alone renders; of that the browser learns no more than
 /// that it is such a page.
@@ -75,30 +75,9 @@ pub struct LobbyPage {
     pub mistake: Option<(String, String)>,
     /// What was entered is a new room that could be mistaken for another one.
     pub alike: Option<Alike>,
-    /// The rooms of who is signed in.
+    /// The rooms of who is signed in, as HTML: the server alone renders them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub own: Option<OwnRooms>,
-}
-
-/// The rooms of which somebody is a member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OwnRooms {
-    pub rooms: Vec<OwnRoom>,
-    /// After so many there are more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub more: Option<u32>,
-}
-
-/// One of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OwnRoom {
-    pub group: Group,
-    /// Of a direct one the names of the others.
-    pub title: String,
-    /// A word for it.
-    pub kind: String,
-    /// How many people were in it.
-    pub here: u64,
+    pub own: Option<String>,
 }
 
 /// Two rooms whose names differ in the case of their letters alone.
@@ -128,6 +107,9 @@ pub struct RoomPage {
     /// Where somebody owns the room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owned: Option<OwnedRoom>,
+    /// What the reader may do there.
+    #[serde(default, skip_serializing_if = "Rights::are_usual")]
+    pub may: Rights,
 }
 
 impl RoomPage {
@@ -181,7 +163,7 @@ mod tests {
 
     #[test]
     fn of_a_page_that_does_not_change_the_browser_learns_its_kind_alone() {
-        let you = Person { id: "g1".to_owned(), name: "Ann".to_owned(), handle: None };
+        let you = Person::new("g1", "Ann");
         let (text, here) = ("tea".to_owned(), "/search/?q=tea".to_owned());
         let search = SearchPage { you, group: None, text, longest: 256, outcome: Outcome::NotKept, here };
         let page = serde_json::to_value(Page::Search(search)).expect("JSON");

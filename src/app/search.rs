@@ -6,7 +6,7 @@ use leptos::prelude::*;
 #[cfg(feature = "ssr")]
 use super::{
     Outcome, SearchPage,
-    components::{Me, TopBar, clock, program},
+    components::{Me, TopBar, clock, mark},
     words::words,
 };
 use crate::wire::Group;
@@ -124,10 +124,10 @@ fn item(Hit { group, offset, from, at, snippet, .. }: &Hit) -> String {
     let segment = |Segment { text, matches }: &Segment| {
         if *matches { format!("<mark>{}</mark>", words(text)) } else { words(text) }
     };
-    let (author, program, clock) = (words(&from.name), program(from), clock(*at, |_| 0, true).html());
+    let (author, mark, clock) = (words(&from.name), mark(from), clock(*at, |_| 0, true).html());
     let snippet: String = snippet.iter().map(segment).collect();
     format!(
         "<li><a href=\"/room/{group}/?around={offset}#message-{offset}\"><span class=\"where\"><span class=\"name\">{group}</span> · \
-         <bdi class=\"author\">{author}</bdi>{program}</span>{clock}<span class=\"snippet\" dir=\"auto\">{snippet}</span></a></li>"
+         <bdi class=\"author\">{author}</bdi>{mark}</span>{clock}<span class=\"snippet\" dir=\"auto\">{snippet}</span></a></li>"
     )
 }

@@ -3,7 +3,7 @@
 //! After a failure the next attempt waits longer, up to half a minute, and for a random part of that, so that a thousand
 //! browsers do not come back at the same moment; when the network or the tab comes back it is made at once. A close code from
 //! 4500 on means that coming back is of no use. Who was signed out is shown a fresh page, as somebody new, or, with an account, where
-//! to sign in again; who has lost what the page shows is shown a fresh one too. A connection that has gone quiet is asked with a `ping`
+//! to sign in again; who has lost what the page shows is told so in its place. A connection that has gone quiet is asked with a `ping`
 //! and given up if nothing comes.
 //!
 //! Who leaves the page is gone: it is closed then. A browser may keep the page as it is, with its socket, and show it once more when the
@@ -20,8 +20,8 @@ use wasm_bindgen::{JsCast, closure::Closure};
 
 use super::spawn;
 use crate::{
-    app::Status,
-    wire::{Command, Event, Person, Ping, Push, Request, SUBPROTOCOL, ServerFrame},
+    app::{Status, words},
+    wire::{Command, Event, Person, Ping, Push, Request, SUBPROTOCOL, ServerFrame, uppercase},
 };
 
 /// The longest wait between attempts, in milliseconds.
@@ -213,6 +213,19 @@ fn to_sign_in() -> End {
     End::Anew
 }
 
+/// Says what has become of what the page showed, in its place. Who asks for the page again finds nothing there.
+fn lost(message: &str) -> End {
+    let first = message.chars().next().map(|first| uppercase(&first.to_string())).unwrap_or_default();
+    let (said, remedy) = message.split_once("; ").unwrap_or((message, ""));
+    let said = words(&format!("{first}{}.", said.get(first.len()..).unwrap_or_default()));
+    let remedy = if remedy.is_empty() { String::new() } else { format!("<p>Perhaps {}.</p>", words(remedy)) };
+    super::start::element().set_inner_html(&format!(
+        "<header class=\"bar\"><a class=\"home\" href=\"/\">Confab</a></header><main class=\"notice\" role=\"alert\">\
+         <h1>{said}</h1>{remedy}<p><a class=\"button\" href=\"/\">See all rooms</a></p></main>"
+    ));
+    End::Anew
+}
+
 /// Leads to this page as the server has it now, with nothing in it that was written.
 fn anew() -> End {
     let location = window().location();
@@ -266,7 +279,7 @@ async fn converse(
                             hear(Heard::Status(Status::Connected));
                             hear(Heard::Welcome(welcome.you));
                         }
-                        Ok(ServerFrame::Push(Push { event: Event::Left(_), .. })) => return anew(),
+                        Ok(ServerFrame::Push(Push { event: Event::Left(left), .. })) => return lost(&left.message),
                         Ok(frame) => hear(Heard::Frame(frame)),
                         // A newer server may say what this page does not know; it does without.
                         Err(_) => {}

@@ -1,16 +1,19 @@
 //! The list of rooms, live: joins the topic `lobby` and takes in what it says. Further rooms, and those with a name that is being typed, are
 //! read over HTTP.
 
-use std::{rc::Rc, sync::Arc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use gloo_net::http;
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
+use wasm_bindgen::JsCast as _;
 
 use super::{
     answer,
     markup::merge_children,
     me, spawn,
+    still::show_times,
+    text,
     topic::{Subscriber, Topics},
     zone,
 };
@@ -21,6 +24,8 @@ use crate::{
 
 /// How long somebody who types has stopped before rooms are asked for, in milliseconds.
 const TYPED: u32 = 200;
+/// How soon after it was heard that the reader's own rooms are others they are asked for, in milliseconds.
+const SOON: u32 = 50;
 
 /// Opens the link of the page.
 pub(super) fn open(link: LobbyLink) {
@@ -37,7 +42,7 @@ pub(super) fn open(link: LobbyLink) {
     }
     let topics = Topics::open(link.status);
     topics.subscribe(Topic::Lobby, Rc::new(List(link)));
-    me::subscribe(&topics, link.called);
+    me::subscribe(&topics, link.called, own_rooms());
     link.read.set_value(Some(Arc::new(move || spawn(read_on(link)))));
     effect(move || {
         let name = link.name.get();
@@ -48,6 +53,36 @@ pub(super) fn open(link: LobbyLink) {
             }
         });
     });
+}
+
+/// Shows the rooms of the reader's own, if there are any on the page, as they are now.
+fn own_rooms() -> Option<Rc<dyn Fn()>> {
+    let section = document().query_selector(".own").ok().flatten()?;
+    let asked = Rc::new(Cell::new(0_u32));
+    Some(Rc::new(move || {
+        let (section, asked) = (section.clone(), Rc::clone(&asked));
+        let number = asked.get() + 1;
+        asked.set(number);
+        spawn(async move {
+            // What comes in quick succession is asked for once.
+            TimeoutFuture::new(SOON).await;
+            if asked.get() != number {
+                return;
+            }
+            let Some(html) = text(http::Request::get("/rooms/own")).await else { return };
+            if asked.get() == number {
+                let place = document().active_element().filter(|active| section.contains(Some(active)));
+                let place = place.and_then(|link| link.get_attribute("href"));
+                section.set_inner_html(&html);
+                show_times(".own time");
+                let link = place.and_then(|href| section.query_selector(&format!("[href=\"{href}\"]")).ok().flatten());
+                if let Some(link) = link.and_then(|link| link.dyn_into::<web_sys::HtmlElement>().ok()) {
+                    // An element that cannot take the keyboard leaves it where it is.
+                    let _ = link.focus();
+                }
+            }
+        });
+    }))
 }
 
 /// Reads the first rooms with the name that is typed, unless that was done.

@@ -25,15 +25,16 @@ const AGAIN: u32 = 250;
 /// How often, where the name does not come: the browser may take no cookies.
 const TRIES: u32 = 4;
 
-/// Has the page know what its reader is called, which `called` is.
-pub(super) fn subscribe(topics: &Rc<Topics>, called: RwSignal<String>) {
-    let me = Me { topics: Rc::clone(topics), called, tries: Rc::default(), news: RefCell::default() };
+/// Has the page know what its reader is called, which `called` is; `list` is done when the list of their rooms may be another one.
+pub(super) fn subscribe(topics: &Rc<Topics>, called: RwSignal<String>, list: Option<Rc<dyn Fn()>>) {
+    let me = Me { topics: Rc::clone(topics), called, list, tries: Rc::default(), news: RefCell::default() };
     topics.subscribe(Topic::Me, Rc::new(me));
 }
 
 struct Me {
     topics: Rc<Topics>,
     called: RwSignal<String>,
+    list: Option<Rc<dyn Fn()>>,
     /// How often the connection is still made for a name that another page has taken.
     tries: Rc<Cell<u32>>,
     news: RefCell<News>,
@@ -71,6 +72,12 @@ impl Me {
         }
     }
 
+    fn list_changed(&self) {
+        if let Some(list) = &self.list {
+            list();
+        }
+    }
+
     fn renew(&self) {
         let (topics, tries) = (Rc::clone(&self.topics), Rc::clone(&self.tries));
         let wait = AGAIN << (TRIES - tries.get());
@@ -101,12 +108,16 @@ impl Subscriber for Me {
     fn joined(&self, at: Joined, state: State) {
         self.news.borrow_mut().joined(at, state);
         self.look();
+        self.list_changed();
     }
 
     /// The name is not told then; the next connection is made with it.
     fn not_joined(&self, _: CommandError) {}
 
     fn pushed(&self, push: Push) -> Result<(), Gap> {
+        if matches!(push.event, Event::Changed(_)) {
+            self.list_changed();
+        }
         let taken = self.news.borrow_mut().pushed(push);
         self.look();
         taken

@@ -53,7 +53,13 @@ fn spawn(work: impl Future<Output = ()> + 'static) {
 
 /// What is answered to a request; none where nothing can be had, or nothing that is understood.
 async fn answer<T: DeserializeOwned>(request: http::RequestBuilder) -> Option<T> {
-    read_json(&request.send().await.ok()?.text().await.ok()?)
+    read_json(&text(request).await?)
+}
+
+/// The text of an answer; none where nothing can be had.
+async fn text(request: http::RequestBuilder) -> Option<String> {
+    let answer = request.send().await.ok()?;
+    if answer.ok() { answer.text().await.ok() } else { None }
 }
 
 /// Minutes ahead of UTC at that moment; JavaScript counts the other way round.

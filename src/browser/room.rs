@@ -33,10 +33,10 @@ use super::{
     topic::{Subscriber, Subscription, Topics},
 };
 use crate::{
-    app::{Editing, Gap, Input, Intent, RoomLink, RoomState, RowKey, effect},
+    app::{Editing, Gap, Input, Intent, RoomLink, RoomState, RowKey, called, effect},
     wire::{
-        Act, CommandError, Event, Group, Joined, Message, Offset, Person, Position, Push, State, TYPING_SHOWN_MS, Timestamp,
-        Topic, Typist, beginning, is_blank,
+        Act, CommandError, Event, Group, Joined, Message, Offset, Person, Position, Push, Rights, State, TYPING_SHOWN_MS,
+        Timestamp, Topic, Typist, beginning, is_blank,
     },
 };
 
@@ -79,7 +79,7 @@ pub(super) async fn open(link: RoomLink) {
     pause().await;
     let topics = Topics::open(link.status);
     let subscription = topics.subscribe(Topic::Room(group.clone()), Rc::new(Rc::clone(&room)));
-    me::subscribe(&topics, link.called);
+    me::subscribe(&topics, link.called, None);
     // It is set once, before anything is heard.
     let _ = room.subscription.set(subscription);
     let hear = SendWrapper::new(move |intent| match intent {
@@ -269,7 +269,8 @@ impl Session {
         });
     }
 
-    fn level(self: &Rc<Self>, at: Joined, state: State) {
+    fn level(self: &Rc<Self>, at: Joined, mut state: State) {
+        self.may(std::mem::take(&mut state.may));
         let same = self.link.state.with_untracked(|state| state.feed().is_in(&at.epoch));
         let stays = self.is_past() && same;
         let fresh = !state.recovered;
@@ -361,10 +362,31 @@ impl Session {
 
     /// The same; where something is missing the room is joined again.
     fn take_in_or_join(self: &Rc<Self>) {
-        if self.take_in().is_err()
-            && let Some(subscription) = self.subscription.get()
-        {
+        if self.take_in().is_err() {
+            self.join();
+        }
+    }
+
+    fn join(&self) {
+        if let Some(subscription) = self.subscription.get() {
             subscription.join();
+        }
+    }
+
+    /// The reader may do this from now on. What ends by itself is asked about when it has.
+    fn may(self: &Rc<Self>, may: Rights) {
+        let until = may.until;
+        self.link.may().set(may);
+        if let Some(until) = until {
+            // Clocks differ; a timer takes no more than 24 days.
+            let wait = (until.as_millis() - now().as_millis()).clamp(1_000, 1 << 31) as u32;
+            let session = Rc::clone(self);
+            spawn(async move {
+                TimeoutFuture::new(wait).await;
+                if session.link.may().with_untracked(|may| may.until == Some(until)) {
+                    session.join();
+                }
+            });
         }
     }
 
@@ -449,11 +471,13 @@ impl Subscriber for Rc<Session> {
     }
 
     fn pushed(&self, push: Push) -> Result<(), Gap> {
-        if let Event::Typing(typist) = push.event {
-            self.typist(typist);
-            return Ok(());
+        match push.event {
+            Event::Typing(typist) => self.typist(typist),
+            // The answer to a join says what.
+            Event::Changed(_) => self.join(),
+            _ => return self.came(push),
         }
-        self.came(push)
+        Ok(())
     }
 
     fn next(&self) -> Option<Act> {
@@ -471,7 +495,7 @@ impl Subscriber for Rc<Session> {
 
 /// What a screen reader is told of a message.
 fn heard(message: &Message) -> String {
-    format!("{}: {}", message.from.name, beginning(&message.content.text))
+    format!("{}: {}", called(&message.from), beginning(&message.content.text))
 }
 
 /// By this browser's clock.

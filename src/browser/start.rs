@@ -86,7 +86,7 @@ impl Coming {
                     Some((View::Lobby(view), parts))
                 }
                 Page::Still => {
-                    still::show_times();
+                    still::show_times(".hits time");
                     None
                 }
             }
@@ -126,7 +126,7 @@ impl Coming {
 }
 
 /// Where the page is; beside it may stand what others have put there.
-fn element() -> HtmlElement {
+pub(super) fn element() -> HtmlElement {
     document().get_element_by_id("app").expect_throw("the page has it").unchecked_into()
 }
 

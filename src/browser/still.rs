@@ -7,8 +7,9 @@ use web_sys::Element;
 use super::{markup::merge, zone};
 use crate::{app::clock, wire::Timestamp};
 
-pub(super) fn show_times() {
-    let Ok(times) = document().query_selector_all(".hits time") else { return };
+/// Those that the selector finds.
+pub(super) fn show_times(which: &str) {
+    let Ok(times) = document().query_selector_all(which) else { return };
     for time in (0..times.length()).filter_map(|at| times.item(at)?.dyn_into::<Element>().ok()) {
         let at = time.get_attribute("datetime").and_then(|at| at.parse::<Timestamp>().ok());
         if let Some(at) = at {

@@ -59,6 +59,11 @@ impl Allowance {
         Self { messages, bytes, payer, accounts: Arc::clone(accounts), quotas: Arc::clone(quotas) }
     }
 
+    /// Somebody else is charged from now on; the address is the same.
+    pub(super) fn belongs_to(&mut self, account: Option<RateKey>) {
+        self.payer.account = account;
+    }
+
     /// A message of so many bytes has come: that is charged to the account and the address, whatever becomes of it.
     ///
     /// # Errors

@@ -308,7 +308,7 @@ mod tests {
     async fn what_was_done_is_read_in_parts_the_newest_first() {
         let (records, _folder) = tables();
         let log = AuditLog::new(records);
-        let ann = Person { id: "a1".to_owned(), name: "Ann".to_owned(), handle: None };
+        let ann = Person::new("a1", "Ann");
         for at in 1..=5 {
             // Two in one millisecond.
             let to = if at % 2 == 0 { "a2" } else { "a3" };

@@ -56,7 +56,51 @@ const LONGEST_ID: usize = 64;
 pub enum Taken {
     /// All that is open to them: they are signed out.
     Everything,
-    Topic(Topic),
+    Topic(Topic, Why),
+}
+
+/// Why somebody loses a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Why {
+    /// That is nobody's business, or not known.
+    #[default]
+    Unsaid,
+    Removed,
+    Banned,
+    /// They have left it.
+    Left,
+    /// It is for its members alone now.
+    Closed,
+    Deleted,
+}
+
+impl Why {
+    const ALL: [Self; 6] = [Self::Unsaid, Self::Removed, Self::Banned, Self::Left, Self::Closed, Self::Deleted];
+
+    /// Between nodes.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsaid => "",
+            Self::Removed => "removed",
+            Self::Banned => "banned",
+            Self::Left => "left",
+            Self::Closed => "closed",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// What they are told, who lose a topic.
+    pub fn said(self, topic: &Topic) -> String {
+        let said = match self {
+            Self::Unsaid => return format!("{topic} is not open to you any more"),
+            Self::Removed => "you were removed from this room; its owner and its moderators can invite you again",
+            Self::Banned => "you were banned from this room; its owner and its moderators can let you in again",
+            Self::Left => "you have left this room; you can come back by an invitation",
+            Self::Closed => "this room is for its members alone now; its owner and its moderators can invite you",
+            Self::Deleted => "this room was deleted, with all that was said in it",
+        };
+        said.to_owned()
+    }
 }
 
 /// What is taken back, and from whom.
@@ -80,6 +124,9 @@ enum Said<'l> {
 pub trait Holder: Send + Sync {
     /// Ends what is taken back: when this returns nothing more of it goes out, also of what waits, and nothing more is done in it.
     fn take_back(&self, taken: &Taken);
+
+    /// What may be done in a topic that stays open may be another thing now.
+    fn stir(&self, _topic: &Topic) {}
 }
 
 /// Hears what the same noun announces on other nodes.
@@ -207,7 +254,7 @@ impl Leases {
 
     /// Takes a topic back from everybody, in the same way, as one that is there no more.
     pub async fn take_from_all(&self, topic: Topic) {
-        self.end_for(&topic, |_| false);
+        self.end_for(&topic, Why::Unsaid, |_| false);
         self.tell_all(to_layer(&Said::Ended(topic))).await;
     }
 
@@ -221,16 +268,36 @@ impl Leases {
         self.tell_all(event).await;
     }
 
+    /// The same of what is not told again, where the layer has lost it.
+    pub async fn mention(&self, event: Event) {
+        self.tell(event.with("node", self.me.as_str())).await;
+    }
+
     /// Who hears what is announced on other nodes; there is one.
     pub fn follow(&self, follower: Weak<dyn Follower>) {
         // It is set once, when the server starts.
         let _ = self.follower.set(follower);
     }
 
+    /// Has those who hold a topic on this node hear that what they may do there may be another thing: all of them, or those of a person.
+    pub fn stir(&self, person: Option<&str>, topic: &Topic) {
+        let of = |all: &Vec<Held>| all.iter().filter_map(|held| held.holder.upgrade()).collect::<Vec<_>>();
+        let holders: Vec<_> = {
+            let table = self.table.lock();
+            match person {
+                Some(person) => table.by_person.get(person).map(of).unwrap_or_default(),
+                None => table.by_person.values().flat_map(of).collect(),
+            }
+        };
+        for holder in &holders {
+            holder.stir(topic);
+        }
+    }
+
     /// Ends a topic on this node for all who do not keep it.
-    pub fn end_for(&self, topic: &Topic, keeps: impl Fn(&str) -> bool) {
+    pub fn end_for(&self, topic: &Topic, why: Why, keeps: impl Fn(&str) -> bool) {
         let people: Vec<_> = self.table.lock().by_person.keys().map(Arc::clone).collect();
-        let taken = Taken::Topic(topic.clone());
+        let taken = Taken::Topic(topic.clone(), why);
         for person in people.iter().filter(|person| !keeps(person)) {
             self.end(&Loss { person, session: None, taken: taken.clone() });
         }
@@ -272,8 +339,8 @@ impl Leases {
         }
         match taken {
             Taken::Everything => self.presence.expel(person, None),
-            Taken::Topic(Topic::Room(room)) => self.presence.expel(person, Some(room)),
-            Taken::Topic(_) => {}
+            Taken::Topic(Topic::Room(room), _) => self.presence.expel(person, Some(room)),
+            Taken::Topic(..) => {}
         }
     }
 
@@ -342,7 +409,8 @@ fn to_layer(said: &Said<'_>) -> Event {
             };
             match taken {
                 Taken::Everything => event,
-                Taken::Topic(topic) => event.with("topic", topic.to_string()),
+                Taken::Topic(topic, Why::Unsaid) => event.with("topic", topic.to_string()),
+                Taken::Topic(topic, why) => event.with("topic", topic.to_string()).with("why", why.as_str()),
             }
         }
     }
@@ -364,7 +432,10 @@ fn from_layer(event: &Event) -> Option<Said<'_>> {
     };
     match (person, topic) {
         (Some(person), topic) => {
-            Some(Said::Lost(Loss { person, session, taken: topic.map_or(Taken::Everything, Taken::Topic) }))
+            // A later version may have more of them.
+            let why = event.get_str("why").and_then(|why| Why::ALL.into_iter().find(|known| known.as_str() == why));
+            let taken = topic.map_or(Taken::Everything, |topic| Taken::Topic(topic, why.unwrap_or_default()));
+            Some(Said::Lost(Loss { person, session, taken }))
         }
         (None, Some(topic)) => Some(Said::Ended(topic)),
         // Nothing signs everybody out.
@@ -395,7 +466,7 @@ impl Sink for Leases {
         let follower = || self.follower.get().and_then(Weak::upgrade);
         match from_layer(event) {
             Some(Said::Lost(loss)) => self.end(&loss),
-            Some(Said::Ended(topic)) => self.end_for(&topic, |_| false),
+            Some(Said::Ended(topic)) => self.end_for(&topic, Why::Unsaid, |_| false),
             None if event.kind() == KIND => debug!("something arrived that takes nothing back"),
             None => _ = follower().map(|follower| follower.hear(event)),
         }
@@ -448,7 +519,7 @@ mod tests {
 
     /// Somebody who is signed in by this session.
     fn who(id: &str, session: &str) -> Who {
-        let person = Person { id: id.to_owned(), name: "Ann".to_owned(), handle: None };
+        let person = Person::new(id, "Ann");
         let handle = "ann".parse().unwrap();
         Who::Account(Arc::new(SignedIn {
             person,
@@ -457,6 +528,7 @@ mod tests {
             is_administrator: false,
             lacks_second_factor: false,
             elsewhere: None,
+            rooms: Arc::default(),
         }))
     }
 
@@ -466,7 +538,7 @@ mod tests {
 
     async fn leases() -> Arc<Leases> {
         let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
-        let presence = Presence::start(Arc::clone(&layer), Times::default(), |_| "node!p0".parse().unwrap());
+        let presence = Presence::start(Arc::clone(&layer), Times::default(), Arc::default(), |_| "node!p0".parse().unwrap());
         Leases::start(layer, &presence, Duration::from_hours(1), |_| "node!l0".parse().unwrap()).await
     }
 
@@ -477,11 +549,11 @@ mod tests {
         let (ann, bob) = (Who::guest("g1", "Ann"), Who::guest("g2", "Bob"));
         let kept = [grant(&leases, &ann, &one), grant(&leases, &ann, &other), grant(&leases, &bob, &bobs)];
         drop(grant(&leases, &ann, &gone));
-        let room = Taken::Topic("room/a".parse().unwrap());
+        let room = Taken::Topic("room/a".parse().unwrap(), Why::Banned);
         leases.take_back("g1", room.clone()).await;
         leases.take_back("g1", Taken::Everything).await;
         leases.take_from_all("room/b".parse().unwrap()).await;
-        let from_all = Taken::Topic("room/b".parse().unwrap());
+        let from_all = Taken::Topic("room/b".parse().unwrap(), Why::Unsaid);
         for holds in [one, other] {
             assert_eq!(*holds.0.lock(), [room.clone(), Taken::Everything, from_all.clone()]);
         }
@@ -524,7 +596,7 @@ mod tests {
 
     #[test]
     fn what_goes_by_the_layer_is_read_as_it_was() {
-        let (room, everything) = (|| Taken::Topic("room/a".parse().unwrap()), || Taken::Everything);
+        let (room, everything) = (|| Taken::Topic("room/a".parse().unwrap(), Why::Banned), || Taken::Everything);
         let lost = |session, taken| Said::Lost(Loss { person: "g1", session, taken });
         let ended = Said::Ended("room/a".parse().unwrap());
         for said in [lost(None, everything()), lost(Some("s1"), everything()), lost(None, room()), ended] {

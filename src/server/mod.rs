@@ -20,6 +20,7 @@ mod counts;
 pub mod departures;
 mod glob;
 mod gzip;
+pub mod handles;
 mod http;
 pub mod hub;
 mod layer;
@@ -73,6 +74,7 @@ use self::{
     audit::AuditLog,
     bucket::Buckets,
     departures::Departures,
+    handles::Handles,
     hub::Hub,
     layers::{ChannelLayer, Measured},
     lease::Leases,
@@ -203,13 +205,15 @@ async fn start(
     let group_expiry = channel_layers.default.group_expiry;
     let hub = Hub::start(Arc::clone(&layer), rooms::read_direct, group_expiry, metrics.fan_out.clone())?;
     // What nodes tell each other about people is no message of anybody.
-    let presence = Presence::start(Arc::clone(&unmeasured), Times::default(), |sink| hub.share('p', sink));
+    let handles: Arc<Handles> = Arc::default();
+    let presence =
+        Presence::start(Arc::clone(&unmeasured), Times::default(), Arc::clone(&handles), |sink| hub.share('p', sink));
     let leases = Leases::start(unmeasured, &presence, group_expiry, |sink| hub.share('l', sink)).await;
     let sign_up = accounts.sign_up;
     let audit = AuditLog::new(Arc::clone(&records));
     audit.keep(server.audit_days.map(|days| Duration::from_hours(24 * u64::from(days.get()))));
-    let accounts = Accounts::start(Arc::clone(&records), &leases, accounts).await?;
     let is_shared = store.url != StoreUrl::Sqlite;
+    let accounts = Accounts::start(Arc::clone(&records), &leases, &handles, accounts, is_shared).await?;
     let registry = Registry::start(Arc::clone(&records), &leases, is_shared).await?;
     let rooms = Rooms::start(
         rooms.clone(),
@@ -218,6 +222,7 @@ async fn start(
             search: Some(search),
             volatile: (Arc::new(volatile), volatile_commits),
             registry,
+            handles,
         },
         &layer,
         &hub,

@@ -13,7 +13,7 @@ pub use super::{
     accounts::Asker,
     hub::{Entry, Feed, Missed, Place, PlainMessage, Policy, Unavailable},
     layers::Event,
-    lease::Taken,
+    lease::{Taken, Why},
     store::Statement,
 };
 use super::{
@@ -23,7 +23,7 @@ use super::{
     problem::Problem,
     store::Records,
 };
-use crate::wire::{CommandError, Key, OfNoun, Offset, Other, Position, Push, State, Topic};
+use crate::wire::{CommandError, Key, OfNoun, Offset, Other, Position, Push, Rights, State, Topic};
 
 /// A kind of topic with a folder of its own.
 #[async_trait]
@@ -121,6 +121,14 @@ pub trait Opened: Send + Sync {
     /// They may not.
     async fn may_write(&self) -> Result<(), CommandError> {
         Ok(())
+    }
+
+    /// What else the person may do in it now, beside reading it.
+    ///
+    /// # Errors
+    /// It cannot be read now.
+    async fn rights(&self) -> Result<Rights, Unavailable> {
+        Ok(Rights::default())
     }
 
     /// Whether plain clients may open it. What they are sent is what the feed's entries are [to them](Entry::plain); of a latest feed they begin

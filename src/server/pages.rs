@@ -7,6 +7,7 @@
 pub(super) mod accounts;
 pub(super) mod form;
 pub(super) mod html;
+mod own_rooms;
 mod owned;
 pub(super) mod plain;
 mod render;
@@ -20,16 +21,17 @@ use std::{
 use axum::{
     Extension, Form,
     extract::{FromRequest, Query, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
 use tracing::error;
 
+pub(super) use self::own_rooms::own_rooms;
 pub(super) use self::owned::{change_settings, invitation, join, make_room, new_room, open_direct, person, settings};
 use self::{
     form::Sent,
-    plain::{Instead, notice, refused},
+    plain::{Instead, not_for_guests, notice, refused},
     render::{filled, render, takes_gzip, template, with_cookies, with_identity},
 };
 use super::{
@@ -47,10 +49,10 @@ use super::{
     who::Who,
 };
 use crate::{
-    app::{Alike, LobbyPage, Outcome, OwnRoom, OwnRooms, OwnedRoom, Page, RoomPage, SearchPage, rendered_bytes},
+    app::{Alike, LobbyPage, Outcome, OwnedRoom, Page, RoomPage, SearchPage, rendered_bytes},
     wire::{
-        Event, Group, InvalidName, InvalidPersonName, Key, Members, Offset, Person, PersonName, Position, Renamed, RoomList,
-        Stretch, Text,
+        Event, Group, InvalidName, InvalidPersonName, Key, Members, Offset, Person, PersonName, Position, Renamed, Rights,
+        RoomList, Stretch, Text,
     },
 };
 
@@ -80,7 +82,7 @@ pub(super) async fn lobby(State(services): State<Arc<Services>>, who: Who, reque
         Ok::<_, StoreError>(template.map(|template| Shared { of, members: Members::default(), made, template }))
     });
     match services.room_pages.list(list(), render).await {
-        Ok(Some(shared)) => with_cookies(filled(&shared.template, &who.you(), takes_gzip(&request)), who.cookies()),
+        Ok(Some(shared)) => with_cookies(filled(&shared.template, &who.person().clone(), takes_gzip(&request)), who.cookies()),
         Ok(None) => lobby_with(&services, &who, "", None, Entered::Nothing, request).await,
         Err(cause) => refused(cause),
     }
@@ -118,31 +120,24 @@ async fn lobby_with(
     };
     let asked = request.uri().clone();
     let list = async {
-        let reader = services.rooms.reader(who.asker()).await?;
-        let own = if who.signed_in().is_some() { Some(own_rooms(services, who, &asked).await?) } else { None };
+        let Query(GoTo { own: after, .. }) = Query::try_from_uri(&asked).unwrap_or_default();
+        let after = after.parse().unwrap_or_default();
+        let own = if who.signed_in().is_some() { Some(own_rooms::html(services, who, after).await?) } else { None };
+        // What is one's own stands above; the list that is followed is the same for all.
+        let is_everybodys = name.is_empty() && place.is_none();
+        let reader = if is_everybodys { Reader::guest() } else { services.rooms.reader(who.asker()).await? };
         Ok::<_, StoreError>((services.rooms.list(&reader, name, place.unwrap_or_default()).await?, own))
     };
     match list.await {
         Ok(((list, looked_at), own)) => {
             let (name, first) = (name.to_owned(), place.is_none());
-            let page = Page::Lobby(LobbyPage { you: who.you(), list, name, first, mistake, alike, own });
+            let page = Page::Lobby(LobbyPage { you: who.person().clone(), list, name, first, mistake, alike, own });
             let mut response = with_identity(render(status, page, request).await, who);
             Weight::of_names(looked_at).put_on(&mut response);
             response
         }
         Err(cause) => refused(cause),
     }
-}
-
-/// The rooms of who is signed in, and how many are there.
-async fn own_rooms(services: &Services, who: &Who, asked: &Uri) -> Result<OwnRooms, StoreError> {
-    let Query(GoTo { own, .. }) = Query::try_from_uri(asked).unwrap_or_default();
-    let shown = |record: Record| {
-        let Record { group, title, brief, .. } = record;
-        OwnRoom { kind: brief.kind.to_string(), here: services.presence.members(&group).count, group, title }
-    };
-    let (rooms, more) = services.rooms.own(who.person(), own.parse().unwrap_or_default()).await?;
-    Ok(OwnRooms { rooms: rooms.into_iter().map(shown).collect(), more })
 }
 
 #[derive(Default, Deserialize)]
@@ -207,7 +202,7 @@ pub(super) async fn search(
     let (status, outcome) = outcome(&services, visitor, (&who, access), &q).await;
     // Of an HTTP request there always is one.
     let here = request.uri().path_and_query().map_or("/search/", |here| here.as_str()).to_owned();
-    let page = SearchPage { you: who.you(), group, text: q, longest: LONGEST_QUERY, outcome, here };
+    let page = SearchPage { you: who.person().clone(), group, text: q, longest: LONGEST_QUERY, outcome, here };
     let mut response = render(status, Page::Search(page), request).await;
     if status == StatusCode::TOO_MANY_REQUESTS {
         response.headers_mut().insert(header::RETRY_AFTER, SEARCH_AGAIN.as_secs().into());
@@ -268,6 +263,7 @@ impl Part {
 pub(super) async fn room(State(services): State<Arc<Services>>, who: Who, Named(group): Named, request: Request) -> Response {
     let access = match enter(&services, &who, group).await {
         Ok(access) => access,
+        Err(Refusal::Forbidden) => return not_for_guests(request.uri().path()),
         Err(refusal) => return refused(refusal),
     };
     let past = Query::<Part>::try_from_uri(request.uri()).ok().and_then(|Query(part)| part.slice());
@@ -295,12 +291,13 @@ async fn room_with(
     match shown {
         Ok(stretch) => {
             let members = services.presence.members(&access.room().group);
-            let reader = (who.you(), super::random::fresh_key());
-            let owned = match owned(&access, who).await {
-                Ok(owned) => owned,
+            let reader = (who.person().clone(), super::random::fresh_key());
+            let about = async { Ok::<_, StoreError>((owned(&access, who).await?, access.rights().await?)) };
+            let about = match about.await {
+                Ok(about) => about,
                 Err(cause) => return refused(cause),
             };
-            let page = room_page(services, (&access, owned), reader, (stretch, members), mistake);
+            let page = room_page(services, &access, about, reader, (stretch, members), mistake);
             with_identity(render(status, page, request).await, who)
         }
         Err(cause) => refused(cause),
@@ -315,7 +312,7 @@ async fn shared_page(
     gzip: bool,
 ) -> Result<Option<Response>, StoreError> {
     let group = &access.room().group;
-    let (members, reader) = (services.presence.members(group), who.you());
+    let (members, reader) = (services.presence.members(group), who.person().clone());
     let has_account = reader.handle.is_some();
     // Each of the people of a direct room knows it by the others.
     if access.is_direct() {
@@ -325,21 +322,27 @@ async fn shared_page(
     if members.people.iter().any(|person| person.id == reader.id) {
         return Ok(None);
     }
+    let may = access.rights().await?;
+    // Nobody else has it.
+    if may.until.is_some() {
+        return Ok(None);
+    }
     // Mostly it is not polled, and would make the future of every request as large as it is.
     let render = Box::pin(async {
         let made = Instant::now();
         let stretch = access.part(Slice::Latest, NEWEST, Some(FIT)).await?;
         let owned = access.record().await?.map(|record| shown(record, None));
-        Ok::<_, StoreError>(render_for_all(services, (access, owned), has_account, stretch, (members.clone(), made)).await)
+        let about = (owned, may.clone());
+        Ok::<_, StoreError>(render_for_all(services, (access, about), has_account, stretch, (members.clone(), made)).await)
     });
-    let shared = services.room_pages.get((group.clone(), has_account), &members, access.head(), render).await?;
+    let shared = services.room_pages.get((group.clone(), has_account, may.clone()), &members, access.head(), render).await?;
     let shared = shared.filter(|shared| shared.template.is_for(&reader, who.rate_key().is_none()));
     Ok(shared.map(|shared| filled(&shared.template, &reader, gzip)))
 }
 
 async fn render_for_all(
     services: &Services,
-    (access, owned): (&Access<Room>, Option<OwnedRoom>),
+    (access, about): (&Access<Room>, (Option<OwnedRoom>, Rights)),
     has_account: bool,
     stretch: Stretch,
     (members, made): (Members, Instant),
@@ -347,14 +350,15 @@ async fn render_for_all(
     let of = Position { epoch: stretch.epoch.clone(), offset: stretch.offset };
     let stand_in = StandIn::new(has_account);
     let reader = (stand_in.you.clone(), stand_in.form_key.clone());
-    let page = room_page(services, (access, owned), reader, (stretch.clone(), members.clone()), None);
+    let page = room_page(services, access, about, reader, (stretch.clone(), members.clone()), None);
     let template = template(page, &stand_in, &stretch.messages, &members.people).await?;
     Some(Shared { of, members, made, template })
 }
 
 fn room_page(
     services: &Services,
-    (access, owned): (&Access<Room>, Option<OwnedRoom>),
+    access: &Access<Room>,
+    (owned, may): (Option<OwnedRoom>, Rights),
     (you, form_key): (Person, Key),
     (stretch, members): (Stretch, Members),
     mistake: Option<(String, String)>,
@@ -368,6 +372,7 @@ fn room_page(
         longest: services.limits.message_bytes,
         mistake,
         owned,
+        may,
     })
 }
 

@@ -191,7 +191,7 @@ mod tests {
     };
 
     fn person(n: usize) -> Person {
-        Person { id: format!("g{n}"), name: "Ann".to_owned(), handle: None }
+        Person::new(format!("g{n}"), "Ann")
     }
 
     fn renamed(n: usize) -> wire::Event {

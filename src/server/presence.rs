@@ -37,6 +37,7 @@ use self::{
     roster::{Roster, To},
 };
 use super::{
+    handles::Handles,
     layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
     telemetry::Fault,
 };
@@ -82,6 +83,8 @@ pub struct Presence {
     me: Channel,
     group: GroupName,
     state: Mutex<State>,
+    /// Nodes tell each other ids and names alone.
+    handles: Arc<Handles>,
     /// Wake the two tasks when there is something to do earlier than they know.
     crier: Arc<Notify>,
     poster: Arc<Notify>,
@@ -126,7 +129,12 @@ impl Sink for Presence {
 impl Presence {
     /// The other nodes hear of this one, and say who is with them. `share` has what is sent to a channel of this node handed to
     /// the sink, and says which channel.
-    pub fn start(layer: Arc<dyn ChannelLayer>, times: Times, share: impl FnOnce(Weak<dyn Sink>) -> Channel) -> Arc<Self> {
+    pub fn start(
+        layer: Arc<dyn ChannelLayer>,
+        times: Times,
+        handles: Arc<Handles>,
+        share: impl FnOnce(Weak<dyn Sink>) -> Channel,
+    ) -> Arc<Self> {
         let presence = Arc::new_cyclic(|presence: &Weak<Self>| {
             let sink: Weak<dyn Sink> = presence.clone();
             let me = share(sink);
@@ -134,7 +142,7 @@ impl Presence {
             let roster = Roster::new(me.clone(), times, Instant::now());
             let state = Mutex::new(State { roster, audiences: HashMap::new(), stopped: false });
             let (crier, poster, unsent) = Default::default();
-            Self { layer, me, group, state, crier, poster, unsent }
+            Self { layer, me, group, state, handles, crier, poster, unsent }
         });
         tokio::spawn(cry(Arc::downgrade(&presence), Arc::clone(&presence.crier)));
         tokio::spawn(post(Arc::downgrade(&presence), Arc::clone(&presence.poster), times));
@@ -163,7 +171,9 @@ impl Presence {
 
     /// Who is in a room.
     pub fn members(&self, room: &Group) -> Members {
-        self.state.lock().roster.members(room)
+        let mut members = self.state.lock().roster.members(room);
+        self.handles.complete_members(&mut members);
+        members
     }
 
     /// Somebody who is in a room on this node is writing something there. More often than [`Times::typing`] it is no news.
@@ -172,7 +182,7 @@ impl Presence {
             let news = state.roster.typing(room, person, Instant::now());
             news.then(|| state.audience(room)).flatten()
         });
-        tell_typing(audience, person.clone());
+        self.tell_typing(audience, person.clone());
     }
 
     /// How many people and nodes there are.
@@ -206,8 +216,19 @@ impl Presence {
             Some((state.audience(&room), person))
         });
         if let Some((audience, person)) = told {
-            tell_typing(audience, person);
+            self.tell_typing(audience, person);
         }
+    }
+
+    fn tell_typing(&self, audience: Option<Arc<dyn Audience>>, from: Person) {
+        if let Some(audience) = audience {
+            self.tell(audience, wire::Event::Typing(Typist { from }));
+        }
+    }
+
+    fn tell(&self, audience: Arc<dyn Audience>, mut event: wire::Event) {
+        self.handles.complete_event(&mut event);
+        audience.tell(event);
     }
 
     /// Works on the state, and wakes whoever has something to do earlier than before.
@@ -239,7 +260,7 @@ impl Presence {
             (told, state.roster.next_tick())
         });
         for (audience, change) in told {
-            audience.tell(wire::Event::Presence(change));
+            self.tell(audience, wire::Event::Presence(change));
         }
         next
     }
@@ -296,12 +317,6 @@ impl Presence {
 impl State {
     fn audience(&self, room: &Group) -> Option<Arc<dyn Audience>> {
         self.audiences.get(room)?.upgrade()
-    }
-}
-
-fn tell_typing(audience: Option<Arc<dyn Audience>>, from: Person) {
-    if let Some(audience) = audience {
-        audience.tell(wire::Event::Typing(Typist { from }));
     }
 }
 

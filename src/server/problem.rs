@@ -77,6 +77,8 @@ pub enum Problem {
     NoTopic(Group),
     #[error("the room {0} is not open to guests")]
     ClosedTopic(Group),
+    #[error("a token is shown before anything else: in the first command, on a connection whose address names no topic")]
+    LateToken,
     #[error("join {0} first")]
     NotJoined(Topic),
     #[error("nothing can be sent to {0}")]
@@ -85,8 +87,8 @@ pub enum Problem {
     NothingWritten(Topic),
     #[error("a topic is {0}")]
     NoKind(String),
-    #[error("{0} is not open to you any more")]
-    TakenBack(Topic),
+    #[error("{0}")]
+    TakenBack(String),
     #[error("{0}")]
     Unchangeable(Refused),
     #[error("a connection joins at most {0} topics")]

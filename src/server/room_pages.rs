@@ -22,7 +22,7 @@ use std::{
 use parking_lot::Mutex;
 
 pub(super) use self::template::{StandIn, Template};
-use crate::wire::{Group, Members, Position, RoomList};
+use crate::wire::{Group, Members, Position, Rights, RoomList};
 
 /// A page is rendered anew after this time, also when nothing is new.
 const FRESH: Duration = Duration::from_secs(1);
@@ -39,8 +39,8 @@ pub struct RoomPages {
     list: Place<RoomList>,
 }
 
-/// A room, and whether it is its page for readers with an account: of themselves theirs says other things than a guest's.
-type Key = (Group, bool);
+/// A room, whether it is its page for readers with an account, and for those with which rights: of themselves theirs says other things.
+type Key = (Group, bool, Rights);
 
 #[derive(Default)]
 struct Rooms {
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn the_pages_that_were_asked_for_longest_ago_make_room() {
         let pages = RoomPages::default();
-        let group = |n: usize| -> Key { (format!("r{n}").parse().expect("a name"), false) };
+        let group = |n: usize| -> Key { (format!("r{n}").parse().expect("a name"), false, Rights::default()) };
         let mut made = 0;
         for n in 0..100 {
             let place = pages.place(&group(n));
@@ -183,9 +183,9 @@ mod tests {
         assert!(rooms.bytes <= MOST_BYTES, "{}", rooms.bytes);
         assert_eq!(rooms.bytes, rooms.by_key.values().map(|kept| kept.bytes).sum::<usize>());
         let mut kept: Vec<_> = rooms.by_key.keys().cloned().collect();
-        kept.sort_unstable();
+        kept.sort_unstable_by(|one, other| one.0.as_str().cmp(other.0.as_str()));
         let mut newest: Vec<_> = (100 - kept.len() + 1..100).map(group).chain([group(0)]).collect();
-        newest.sort_unstable();
+        newest.sort_unstable_by(|one, other| one.0.as_str().cmp(other.0.as_str()));
         assert_eq!(kept, newest);
     }
 
@@ -193,7 +193,7 @@ mod tests {
     fn names_of_rooms_that_nobody_uses_are_bounded_too() {
         let pages = RoomPages::default();
         for n in 0..MOST_BYTES / PLACE + 100 {
-            pages.place(&(format!("r{n}").parse().expect("a name"), false));
+            pages.place(&(format!("r{n}").parse().expect("a name"), false, Rights::default()));
         }
         assert_eq!(pages.rooms.lock().by_key.len(), MOST_BYTES / PLACE);
     }

@@ -7,6 +7,7 @@
 //! | `/room/{group}/` | the room; `POST` says something | the group |
 //! | `/room/{group}/settings` | what the room is, and who is in it; `POST` changes it | |
 //! | `/rooms/new` | makes a room | |
+//! | `/rooms/own` | the reader's own rooms, as a part of a page | |
 //! | `/invite/{code}` | what one is invited to; `POST` joins | |
 //! | `/people/{account}` | who that is; `POST` to `direct` below it opens the room with them | |
 //! | `/signup`, `/login`, `/logout`, `/account/` | accounts | |
@@ -56,7 +57,7 @@ use crate::wire::{Group, InvalidName, SUBPROTOCOL, Topic};
 const REQUEST: Duration = Duration::from_secs(30);
 
 /// Whose requests are counted.
-const COUNTED: [Route; 19] = [
+const COUNTED: [Route; 20] = [
     Route { path: "/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::lobby) },
     Route { path: "/me", methods: &["POST"], asks: Asks::Person, handlers: || post(pages::me) },
     Route { path: "/room/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::go_to_room) },
@@ -79,6 +80,7 @@ const COUNTED: [Route; 19] = [
         asks: Asks::Person,
         handlers: || get(pages::new_room).post(pages::make_room),
     },
+    Route { path: "/rooms/own", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::own_rooms) },
     Route {
         path: "/invite/{code}",
         methods: &["GET", "POST"],

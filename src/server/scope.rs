@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::http::StatusCode;
 
 use super::{
-    accounts::{Asker, RateKey, Who},
+    accounts::{Asker, Elsewhere, RateKey, Who},
     bucket::Buckets,
     hub::Hub,
     lease::Leases,
@@ -37,6 +37,8 @@ pub struct Scope {
     pub hub: Arc<Hub>,
     pub presence: Arc<Presence>,
     pub leases: Arc<Leases>,
+    /// Who believes tokens of other sites.
+    pub elsewhere: Arc<Elsewhere>,
     pub limits: Limits,
 }
 

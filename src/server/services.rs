@@ -99,6 +99,7 @@ impl Services {
             hub: Arc::clone(&self.hub),
             presence: Arc::clone(&self.presence),
             leases: Arc::clone(&self.leases),
+            elsewhere: Arc::clone(&self.elsewhere),
             limits: self.limits,
         }
     }

@@ -10,19 +10,22 @@ mod open;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
+use serde::Deserialize;
 use tracing::debug;
 
-use self::open::{Joined, Open, SIGNED_OUT};
+use self::open::{Joined, Open, SIGNED_OUT, changed};
 use crate::{
     server::{
+        accounts::Unknown,
         allowance::{Allowance, Spent},
         assets::BUILD,
         hub::{Form, Outbound, Reachable, Unavailable, v1},
-        lease::Lease,
+        lease::{Lease, Why},
         noun::{Act, Opened},
         problem::Problem,
         quota::{Owed, Quotas},
         scope::{Flow, LONG, Scope},
+        topics::AUTHORIZE,
         turns::Turn,
         visitors::Subnet,
         websocket::{CloseCode, Frame},
@@ -46,7 +49,9 @@ pub struct Session {
     allowance: Allowance,
     open: Arc<Open>,
     /// By which what is open is found to be taken back.
-    _lease: Lease,
+    lease: Lease,
+    /// Something was asked for: whose the connection is is settled.
+    is_settled: bool,
     link: Option<(Outbound, Reachable)>,
 }
 
@@ -64,6 +69,15 @@ enum Todo {
     Command(Command),
     /// With a command of a noun's own.
     Act(Act),
+    /// To show who asks.
+    Authorize(Authorize),
+}
+
+/// Who asks, by a token of another site.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Authorize {
+    token: String,
 }
 
 /// An answer that has gone out already, or one that has not.
@@ -84,7 +98,8 @@ impl Session {
             Some(topic) => Some(scope.topics.open(topic, scope.asker()).await?),
             None => None,
         };
-        Ok(Self { scope, address, allowance, open, _lease: lease, link: None })
+        let is_settled = address.is_some();
+        Ok(Self { scope, address, allowance, open, lease, is_settled, link: None })
     }
 
     /// The longest text that a client may send, in bytes.
@@ -139,13 +154,21 @@ impl Session {
         let came = self.allowance.receive(length);
         let (id, command) = match Asked::parse(&text) {
             Ok(Asked::Request(Request { id, command })) => (Some(id), Ok(Todo::Command(command))),
+            Ok(Asked::Other(other)) if other.name == AUTHORIZE => (Some(other.id), other.read().map(Todo::Authorize)),
             Ok(Asked::Other(other)) => (Some(other.id), self.scope.topics.read(&other).map(Todo::Act)),
             Err((id, error)) => (id, Err(error)),
+        };
+        let is_ping = matches!(command, Ok(Todo::Command(Command::Ping(_))));
+        let was_settled = self.is_settled;
+        self.is_settled |= !is_ping;
+        let command = match command {
+            Ok(Todo::Authorize(_)) if was_settled => Err(Problem::LateToken.into()),
+            command => command,
         };
         // Its JSON may be six times as long, and it may have to wait.
         drop((text, turn));
         // Pings are never refused, since a client needs them to know that it is not cut off; nonsense is.
-        let (allowed, pause) = if matches!(command, Ok(Todo::Command(Command::Ping(_)))) {
+        let (allowed, pause) = if is_ping {
             (Ok(()), self.allowance.charge_bytes(length))
         } else {
             let taken = came.and_then(|()| self.allowance.take(length));
@@ -200,6 +223,7 @@ impl Session {
         let command = match todo {
             Todo::Command(command) => command,
             Todo::Act(act) => return self.act(act).await,
+            Todo::Authorize(Authorize { token }) => return self.authorize(&token).await,
         };
         match command {
             Command::Join(join) => {
@@ -220,6 +244,16 @@ impl Session {
             Command::Typing(typing) => self.typing(&typing).await.map(|()| Some(Answer::Done {})),
             Command::Ping(_) => Ok(Some(Answer::Done {})),
         }
+    }
+
+    /// Whoever has this token of another site asks from now on.
+    async fn authorize(&mut self, token: &str) -> Answered {
+        let who = self.scope.elsewhere.by_token(token).await.map_err(|not_taken| Problem::from(Unknown::from(not_taken)))?;
+        self.allowance.belongs_to(who.rate_key());
+        // Where it is over meanwhile, so is the connection.
+        self.lease = self.scope.leases.grant(&who.person().id, who.session(), &self.open);
+        self.scope.who = who;
+        Ok(Some(Answer::You { you: self.scope.who.you() }))
     }
 
     async fn typing(&self, Typing { topic }: &Typing) -> Result<(), CommandError> {
@@ -285,6 +319,7 @@ impl Session {
             let seat = self.allowance.seat(most).ok_or_else(|| Problem::TopicsOfAddress(Quotas::most_seats(most)))?;
             (Some(self.scope.hub.join(feed, outbound, (Form::V1, true)).await.map_err(unavailable)?), Some(seat))
         };
+        let is_answered = matches!(level, Level::Since(_));
         // It ends when the answer has gone out.
         let is_level = |since: &Position| match &membership {
             Some(membership) => membership.is_level(since),
@@ -298,10 +333,16 @@ impl Session {
             Level::Head => (None, opened.head().await.map(|head| (head, State::default()))),
             Level::Since(since) => self.in_turn(opened.catch_up(since)).await,
         };
+        let level = match level {
+            // Who begins at the head is told nothing more.
+            Ok((head, state)) if is_answered => opened.rights().await.map(|may| (head, State { may, ..state })),
+            level => level,
+        };
         let mut open = self.open.lock();
-        if open.is_lost(&topic) {
-            return Err(Problem::TakenBack(topic).into());
+        if let Some(why) = open.is_lost(&topic) {
+            return Err(Problem::TakenBack(why.said(&topic)).into());
         }
+        let is_stirred = open.is_stirred();
         let (head, mut state) = match level {
             Ok(level) => level,
             Err(cause) => {
@@ -322,12 +363,18 @@ impl Session {
             let joined = Joined { opened: Arc::clone(&opened), attendance, membership, _seat: seat };
             open.joined.insert(topic.clone(), Box::new(joined));
         }
-        let Some(joined) = open.joined.get_mut(&topic) else { return Err(Problem::TakenBack(topic).into()) };
+        let Some(joined) = open.joined.get_mut(&topic) else {
+            return Err(Problem::TakenBack(Why::Unsaid.said(&topic)).into());
+        };
         joined.opened = opened;
         state.members = joined.attendance.as_ref().map(|(room, _)| presence.members(room));
-        let at = wire::Joined { topic, epoch: head.epoch.clone(), offset: head.offset };
+        let at = wire::Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset };
         let frame = v1(&answer(at, state));
         joined.membership.release(Some(head), Some(frame.clone()));
+        // What the answer says of it may be from before.
+        if is_stirred && is_answered {
+            outbound.send(&[outbound.fitted(changed(&topic))]);
+        }
         Ok(frame)
     }
 
@@ -643,10 +690,10 @@ mod tests {
                     tokio::task::yield_now().await;
                 }
                 bob.say(json!({"id": 2, "send": {"topic": "room/a", "key": "k", "text": "held"}})).await;
-                open.take_back(&Taken::Topic(topic.clone()));
+                open.take_back(&Taken::Topic(topic.clone(), Why::Unsaid));
                 slow.go_on.notify_one();
                 let refused = entering.await.unwrap_err();
-                assert_eq!(refused, Problem::TakenBack(topic.clone()).into());
+                assert_eq!(refused, Problem::TakenBack(Why::Unsaid.said(&topic)).into());
                 assert_eq!(scope.hub.census().members, 1, "it is no member any more");
                 ann.say(json!({"id": 3, "send": {"topic": "room/a", "key": "k", "text": "late"}})).await;
                 if !anew {
@@ -783,7 +830,7 @@ mod tests {
     async fn what_waits_for_its_reader_goes_with_what_is_taken_back() {
         let data = tempfile::tempdir().unwrap();
         let scope = scope(&data).await;
-        for (taken, code) in [(Taken::Everything, 4501), (Taken::Topic("room/a".parse().unwrap()), 4002)] {
+        for (taken, code) in [(Taken::Everything, 4501), (Taken::Topic("room/a".parse().unwrap(), Why::Unsaid), 4002)] {
             let mut client = Client::open(&scope, false).await;
             let outbound = client.outbound.clone();
             client.session.open(outbound).await;

@@ -14,6 +14,9 @@ use crate::wire::{CommandError, Other, Topic};
 /// The nouns that have a folder of their own, a line each.
 pub const NOUNS: &[Make] = &[];
 
+/// The command by which a session is told who asks, before anything else; it is of no topic.
+pub const AUTHORIZE: &str = "authorize";
+
 /// The nouns of this server.
 pub struct Topics {
     pub rooms: Arc<Rooms>,
@@ -43,10 +46,11 @@ impl Topics {
     /// # Errors
     /// No noun has it, or it is not as it has to be.
     pub fn read(&self, command: &Other<'_>) -> Result<Act, CommandError> {
-        match self.others.iter().find(|noun| noun.commands().contains(&&*command.name)) {
-            Some(noun) => noun.read(command),
-            None => Err(command.unknown(self.others.iter().flat_map(|noun| noun.commands()).copied())),
+        if let Some(noun) = self.others.iter().find(|noun| noun.commands().contains(&&*command.name)) {
+            return noun.read(command);
         }
+        let of_nouns = self.others.iter().flat_map(|noun| noun.commands()).copied();
+        Err(command.unknown(of_nouns.chain([AUTHORIZE])))
     }
 
     /// All kinds of topics, in words.

@@ -262,7 +262,7 @@ mod tests {
     }
 
     fn react(emoji: &str, who: &str, on: bool) -> Change {
-        let from = Person { id: who.to_owned(), name: who.to_uppercase(), handle: None };
+        let from = Person::new(who, who.to_uppercase());
         Change::React { id: id(), emoji: emoji.parse().unwrap(), from, on }
     }
 
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_reaction_from_before_there_was_a_count_counts_everybody() {
-        let person = |id: &str| Person { id: id.to_owned(), name: id.to_uppercase(), handle: None };
+        let person = |id: &str| Person::new(id, id.to_uppercase());
         let old = r#"{"emoji":"👍","from":[{"id":"ann","name":"ANN"},{"id":"bob","name":"BOB"}]}"#;
         let reaction: Reaction = serde_json::from_str(old).unwrap();
         assert_eq!(reaction, Reaction { emoji: "👍".parse().unwrap(), count: 2, from: vec![person("ann"), person("bob")] });

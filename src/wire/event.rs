@@ -124,9 +124,14 @@ pub struct Renamed {
 #[serde(tag = "type", rename = "left")]
 pub struct Left {
     pub code: Code,
-    /// Why, for people.
+    /// Why, and what would help; for people.
     pub message: String,
 }
+
+/// What the reader may do in the topic may be another thing now: joining it once more says what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "changed")]
+pub struct Changed {}
 
 /// The person behind a connection was signed out: it ends, and there is no coming back as the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,6 +156,8 @@ pub enum Event {
     Renamed(Renamed),
     /// `left`: the topic was taken back from the reader (any topic).
     Left(Left),
+    /// `changed`: the reader's rights may be others (topics of rooms), or the list of their rooms (topic `me`).
+    Changed(Changed),
     /// `signed_out`: the person was signed out (topic `me`).
     SignedOut(SignedOut),
     /// Whatever else a program has sent to the group, as it came.
@@ -175,6 +182,7 @@ impl Serialize for Event {
             Self::Typing(typist) => typist.serialize(serializer),
             Self::Renamed(renamed) => renamed.serialize(serializer),
             Self::Left(left) => left.serialize(serializer),
+            Self::Changed(changed) => changed.serialize(serializer),
             Self::SignedOut(signed_out) => signed_out.serialize(serializer),
             Self::Other(map) => map.serialize(serializer),
         }
@@ -194,6 +202,7 @@ impl TryFrom<Value> for Event {
             "typing" => read(&event).map(Self::Typing),
             "renamed" => read(&event).map(Self::Renamed),
             "left" => read(&event).map(Self::Left),
+            "changed" => read(&event).map(Self::Changed),
             "signed_out" => read(&event).map(Self::SignedOut),
             _ => Err(Unreadable),
         };

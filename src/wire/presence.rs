@@ -52,7 +52,7 @@ mod tests {
     use crate::wire::Event;
 
     fn ann() -> Person {
-        Person { id: "g1".to_owned(), name: "Ann".to_owned(), handle: None }
+        Person::new("g1", "Ann")
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    CommandError, Epoch, Event, Members, Mine, Offset, Person, RoomSummary, Topic, Unreadable, read,
+    CommandError, Epoch, Event, Members, Mine, Offset, Person, Rights, RoomSummary, Topic, Unreadable, read,
     read::{field, take},
 };
 
@@ -103,6 +103,9 @@ pub enum Answer {
     Sent { offset: Option<Offset> },
     /// To `leave`, `typing` and `ping`.
     Done {},
+    /// To `authorize`: who the server takes the client for from then on.
+    #[cfg(feature = "ssr")]
+    You { you: Person },
 }
 
 /// An answer is known by its keys too.
@@ -125,6 +128,7 @@ impl TryFrom<Value> for Answer {
             mine: field::<Option<Mine>>(&answer, "mine")?.unwrap_or_default(),
             rooms: field(&answer, "rooms")?,
             members: field(&answer, "members")?,
+            may: field::<Option<Rights>>(&answer, "may")?.unwrap_or_default(),
         };
         Ok(Self::Joined { at: read(&answer)?, state })
     }
@@ -146,6 +150,9 @@ pub struct State {
     /// Who is in the room, the joining person too (topics of rooms only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<Members>,
+    /// What the joining person may do there (topics of rooms only).
+    #[serde(default, skip_serializing_if = "Rights::are_usual")]
+    pub may: Rights,
 }
 
 /// An event on its way to the members of a topic.

@@ -182,12 +182,12 @@ impl Node {
         };
         let (tell, told) = mpsc::unbounded_channel();
         let attach = |sink| layer.attach(Arc::new(Inbox(sink))).expect("a sink").with_local("p").expect("a channel");
-        let presence = Presence::start(Arc::clone(&layer), TIMES, attach);
+        let presence = Presence::start(Arc::clone(&layer), TIMES, Arc::default(), attach);
         Self { presence, ears: Arc::new(Ears(tell)), told, people: Vec::new() }
     }
 
     fn enter(&mut self, id: &str) {
-        let person = Person { id: id.to_owned(), name: id.to_uppercase(), handle: None };
+        let person = Person::new(id, id.to_uppercase());
         self.people.push(self.presence.enter(&room(), &person, Arc::downgrade(&self.ears)));
     }
 

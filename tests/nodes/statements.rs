@@ -17,8 +17,13 @@ use crate::{
     support::postgres::{Postgres, Statements},
 };
 
-/// How the statements begin that no question asks: the node sweeps its table of people, and reads which rooms that somebody owns have changed.
-const SWEEPS: [&str; 2] = ["SELECT id FROM people WHERE id > ", "SELECT room, kind, posting, archived, deleted, changed FROM"];
+/// How the statements begin that no question asks: the node sweeps its table of people, and reads which rooms that somebody owns have changed
+/// and who has an account.
+const SWEEPS: [&str; 3] = [
+    "SELECT id FROM people WHERE id > ",
+    "SELECT room, kind, posting, archived, deleted, changed FROM",
+    "SELECT id, handle, created_at FROM accounts",
+];
 
 /// How much there is.
 #[derive(Clone, Copy)]
@@ -50,7 +55,7 @@ async fn fill(database: &str, size: Size) {
     let message = |room: usize, number: usize| NewMessage {
         group: format!("s-{room}").parse().expect("a name"),
         key: format!("k{number}").parse().expect("a key"),
-        from: Person { id: format!("g{}", number % 7), name: "Ann".to_owned(), handle: None },
+        from: Person::new(format!("g{}", number % 7), "Ann"),
         text: format!("text {number}"),
         at: Timestamp::from_millis(0),
     };

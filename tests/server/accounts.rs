@@ -66,7 +66,7 @@ async fn whoever_is_signed_in_is_that_person_by_every_way() {
     let mut zoe = V1::with(app.address, "/room/closed/", &[("cookie", &cookie)]).await;
     zoe.join("room/closed", None).await;
     zoe.post("room/closed", "k1", "by socket").await;
-    let from = json!({"id": "a0000000000000001", "name": "zoe"});
+    let from = json!({"id": "a0000000000000001", "name": "zoe", "handle": "zoe"});
     assert_eq!(zoe.push().await["event"]["from"], from);
     let form = [("key", "k2"), ("text", "by form")];
     let form = browser().post(app.url("/room/closed/")).header("cookie", &cookie).form(&form);

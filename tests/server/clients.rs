@@ -69,6 +69,8 @@ impl Plain {
 pub struct V1 {
     socket: WebSocketStream<TcpStream>,
     pub welcome: Value,
+    /// How the server knows the client.
+    pub kind: Value,
     last_id: u64,
     /// What came while an answer was waited for.
     pushes: VecDeque<Value>,
@@ -92,8 +94,10 @@ impl V1 {
         all.extend(headers);
         let socket = connect(address, path, &all).await?;
         let (pushes, changes) = Default::default();
-        let mut v1 = Self { socket, welcome: Value::Null, last_id: 0, pushes, changes };
-        let first = v1.frame().await?;
+        let mut v1 = Self { socket, welcome: Value::Null, kind: Value::Null, last_id: 0, pushes, changes };
+        let mut first = v1.frame().await?;
+        // It is said to oneself alone: the rest is the person whom others see, too.
+        v1.kind = first["welcome"]["you"].as_object_mut().and_then(|you| you.remove("kind")).unwrap_or_default();
         v1.welcome = first["welcome"].clone();
         assert!(v1.welcome.is_object(), "not a welcome: {first}");
         Ok(v1)

@@ -27,6 +27,7 @@ mod frames;
 mod handshake;
 mod history;
 mod hosts;
+mod known;
 mod limits;
 mod log;
 mod metrics;
@@ -50,6 +51,7 @@ mod sizes;
 mod slow_reader;
 #[path = "../support/mod.rs"]
 mod support;
+mod tokens;
 
 use std::{future::Future, time::Duration};
 

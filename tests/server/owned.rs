@@ -367,6 +367,192 @@ async fn what_people_may_do_is_asked_each_time() {
     }
 }
 
+/// What the answer to a join says of one's rights, by what an answer looks like that says nothing.
+async fn may(socket: &mut V1, room: &str) -> (bool, bool, bool, String) {
+    let may = socket.join(&format!("room/{room}"), None).await["may"].clone();
+    let is = |key: &str, usual: bool| may[key].as_bool().unwrap_or(usual);
+    let why = may["message"].as_str().unwrap_or_default().to_owned();
+    (is("post", true), is("react", true), is("moderate", false), why)
+}
+
+/// Waits until somebody hears that their rights in a room may be others.
+async fn hears(socket: &mut V1, topic: &str) {
+    assert_eq!(socket.push().await, json!({"topic": topic, "event": {"type": "changed"}}));
+}
+
+#[tokio::test]
+async fn whoever_may_not_write_is_told_why_at_once_on_sockets_and_on_the_page() {
+    let app = TestApp::with(settings).await;
+    let (ann, bob, guest) = (Somebody::new(&app, "ann").await, Somebody::new(&app, "bob").await, Somebody::guest());
+    ann.make(&app, "team", "open").await;
+    bob.is_invited(&app, &ann, "team", "member").await;
+    let (mut anns, mut bobs, mut guests) = (ann.socket(&app).await, bob.socket(&app).await, guest.socket(&app).await);
+    assert_eq!(guests.join("room/other", None).await.get("may"), None, "in a room that is nobody's nothing is said");
+    let (yes, moderates) = ((true, true, false, String::new()), (true, true, true, String::new()));
+    assert_eq!((may(&mut anns, "team").await, may(&mut bobs, "team").await), (moderates.clone(), yes.clone()));
+    assert_eq!(may(&mut guests, "team").await, yes);
+    // Of one person that one alone hears.
+    ann.does(&app, "team", "mute", &bob, &[("minutes", "60")]).await;
+    hears(&mut bobs, "room/team").await;
+    let answer = bobs.join("room/team", None).await["may"].clone();
+    assert!(answer["until"].as_str().is_some_and(|until| until.starts_with("20")), "{answer}");
+    let muted = "You are muted in this room.";
+    let (post, react, _, why) = may(&mut bobs, "team").await;
+    assert!(!post && !react && why.starts_with(muted), "{why}");
+    let (_, page) = bob.get(&app, "/room/team/").await;
+    assert!(page.contains(muted) && page.contains("Until <time") && is_hidden(&page), "{page}");
+    assert!(anns.pushes_so_far().await.is_empty() && guests.pushes_so_far().await.is_empty());
+    ann.does(&app, "team", "unmute", &bob, &[]).await;
+    hears(&mut bobs, "room/team").await;
+    assert_eq!(may(&mut bobs, "team").await, yes);
+    ann.does(&app, "team", "role", &bob, &[("role", "read_only")]).await;
+    hears(&mut bobs, "room/team").await;
+    assert!(may(&mut bobs, "team").await.3.starts_with("You may read this room, and not write in it."));
+    ann.does(&app, "team", "role", &bob, &[("role", "moderator")]).await;
+    hears(&mut bobs, "room/team").await;
+    assert_eq!(may(&mut bobs, "team").await, moderates);
+    // Of the room all hear.
+    for (posting, bobs_post, said) in [
+        ("members", true, "Only members of this room write in it. Sign in"),
+        ("moderators", true, "Only the owner and the moderators of this room write in it."),
+    ] {
+        let change = [("act", "change"), ("title", "T"), ("topic", ""), ("kind", "open"), ("posting", posting)];
+        assert_eq!(ann.set(&app, "team", &change).await.0, 303);
+        for socket in [&mut anns, &mut bobs, &mut guests] {
+            hears(socket, "room/team").await;
+        }
+        assert_eq!(may(&mut bobs, "team").await.0, bobs_post);
+        let (post, react, _, why) = may(&mut guests, "team").await;
+        assert!(!post && react && why.starts_with(said), "{why}");
+        // As it is rendered for all who may as much.
+        for somebody in [&guest, &Somebody { cookie: String::new(), ..guest.clone() }] {
+            let (_, page) = somebody.get(&app, "/room/team/").await;
+            assert!(page.contains(said) && page.contains("/login?next=/room/team/") && is_hidden(&page), "{page}");
+        }
+        assert!(!is_hidden(&bob.get(&app, "/room/team/").await.1));
+    }
+    assert_eq!(ann.set(&app, "team", &[("act", "archive")]).await.0, 303);
+    hears(&mut anns, "room/team").await;
+    let archived = may(&mut anns, "team").await;
+    assert!(!archived.0 && !archived.1 && archived.2 && archived.3.starts_with("This room is archived"), "{archived:?}");
+    assert!(is_hidden(&ann.get(&app, "/room/team/").await.1));
+    // What was sent in vain is not lost.
+    let (status, page) = ann.send(&app, "/room/team/", &[("key", "f"), ("text", "kept")]).await;
+    assert!(status == 403 && page.contains("kept") && !is_hidden(&page), "{page}");
+}
+
+/// The rooms that the reader's own part of the list has, in its order.
+async fn own_rooms(app: &TestApp, somebody: &Somebody) -> Vec<String> {
+    let (status, html) = somebody.get(app, "/rooms/own").await;
+    assert_eq!(status, 200, "{html}");
+    let (_, page) = somebody.get(app, "/").await;
+    assert!(page.contains(html.split("</h2>").next().expect("a heading")), "the page has it, too");
+    html.split("data-room=\"").skip(1).map(|room| room.split('"').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_list_of_rooms_is_the_readers_own_and_they_hear_when_it_changes() {
+    let app = TestApp::with(settings).await;
+    let (ann, bob, guest) = (Somebody::new(&app, "ann").await, Somebody::new(&app, "bob").await, Somebody::guest());
+    assert_eq!(guest.get(&app, "/rooms/own").await.0, 403);
+    let (mut anns, mut bobs, mut guests) = (ann.socket(&app).await, bob.socket(&app).await, guest.socket(&app).await);
+    for socket in [&mut anns, &mut bobs, &mut guests] {
+        socket.join("me", None).await;
+    }
+    assert!(own_rooms(&app, &bob).await.is_empty());
+    // A room is made, and somebody comes into it elsewhere.
+    ann.make(&app, "one", "closed").await;
+    hears(&mut anns, "me").await;
+    bob.is_invited(&app, &ann, "one", "member").await;
+    hears(&mut bobs, "me").await;
+    // A direct one.
+    let (status, direct) = ann.send(&app, &format!("/people/{}/direct", bob.id), &[]).await;
+    assert_eq!(status, 303);
+    let direct = direct.trim_start_matches("/room/").trim_end_matches('/').to_owned();
+    hears(&mut anns, "me").await;
+    hears(&mut bobs, "me").await;
+    let (_, html) = bob.get(&app, "/rooms/own").await;
+    assert!(html.contains("<span class=\"name\">ann</span>") && html.contains("<span class=\"name\">The one</span>"), "{html}");
+    // What is said comes first, and only its members hear of it.
+    for (room, key) in [("one", "k1"), (direct.as_str(), "k2"), ("one", "k3")] {
+        let mut sender = ann.socket(&app).await;
+        sender.join(&format!("room/{room}"), None).await;
+        sender.post(&format!("room/{room}"), key, &format!("said as {key}")).await;
+        hears(&mut anns, "me").await;
+        hears(&mut bobs, "me").await;
+        assert_eq!(own_rooms(&app, &bob).await[0], room);
+    }
+    let (_, html) = bob.get(&app, "/rooms/own").await;
+    assert!(html.contains("said as k3") && html.contains("said as k2") && !html.contains("said as k1"), "{html}");
+    assert!(!guest.get(&app, "/").await.1.contains("said as"));
+    // Another title, and who has lost it.
+    let change = [("act", "change"), ("title", "New <title>"), ("topic", ""), ("kind", "closed"), ("posting", "everybody")];
+    assert_eq!(ann.set(&app, "one", &change).await.0, 303);
+    hears(&mut bobs, "me").await;
+    assert!(bob.get(&app, "/rooms/own").await.1.contains("New &lt;title&gt;"));
+    ann.does(&app, "one", "remove", &bob, &[]).await;
+    hears(&mut bobs, "me").await;
+    assert_eq!(own_rooms(&app, &bob).await, [direct]);
+    // A room that its rule closes to guests is for everybody with an account.
+    let mut socket = bob.socket(&app).await;
+    socket.join("room/private-a", None).await;
+    socket.post("room/private-a", "k", "not for guests").await;
+    assert!(own_rooms(&app, &ann).await.contains(&"private-a".to_owned()));
+    assert!(guests.pushes_so_far().await.is_empty(), "nobody else hears of any of it");
+}
+
+/// Whether a room's page has no composer to be seen.
+fn is_hidden(page: &str) -> bool {
+    let composer = page.split("<form ").find(|form| form.contains("class=\"composer\"")).expect("a composer");
+    composer.split('>').next().is_some_and(|tag| tag.contains(" hidden"))
+}
+
+#[tokio::test]
+async fn who_loses_a_room_is_told_why() {
+    let app = TestApp::with(settings).await;
+    let (ann, bob) = (Somebody::new(&app, "ann").await, Somebody::new(&app, "bob").await);
+    for (act, room, said) in [
+        ("remove", "one", "you were removed from this room; "),
+        ("ban", "two", "you were banned from this room; "),
+        ("leave", "three", "you have left this room; "),
+        ("delete", "four", "this room was deleted"),
+        ("close", "five", "this room is for its members alone now; "),
+    ] {
+        ann.make(&app, room, if act == "close" { "open" } else { "closed" }).await;
+        if act != "close" {
+            bob.is_invited(&app, &ann, room, "member").await;
+        }
+        let (mut socket, mut plain) = looks(&app, &bob, room).await;
+        app.has_members(2).await;
+        match act {
+            "leave" => assert_eq!(bob.set(&app, room, &[("act", "leave")]).await.0, 303),
+            "delete" => assert_eq!(ann.set(&app, room, &[("act", "delete"), ("sure", room)]).await.0, 303),
+            "close" => {
+                let change = [("act", "change"), ("title", "T"), ("topic", ""), ("kind", "closed"), ("posting", "everybody")];
+                assert_eq!(ann.set(&app, room, &change).await.0, 303);
+            }
+            act => ann.does(&app, room, act, &bob, &[]).await,
+        }
+        let word = socket.push().await;
+        assert_eq!((&word["event"]["type"], &word["event"]["code"]), (&json!("left"), &json!("forbidden")), "{act}");
+        assert!(word["event"]["message"].as_str().is_some_and(|message| message.starts_with(said)), "{word}");
+        let (code, reason) = plain.closed().await;
+        assert!(code == 4502 && reason.starts_with(said), "{act}: {reason}");
+        drop((socket, plain));
+        app.has_members(0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_for_guests_offers_the_ways_in() {
+    let app = TestApp::with(settings).await;
+    let (status, page) = Somebody::guest().get(&app, "/room/private-a/").await;
+    assert_eq!(status, 403);
+    for way in ["/login?next=%2Froom%2Fprivate-a%2F", "/signup?next=%2Froom%2Fprivate-a%2F"] {
+        assert!(page.contains(&format!("href=\"{way}\"")), "{page}");
+    }
+}
+
 #[tokio::test]
 async fn the_title_is_what_people_see() {
     let app = TestApp::with(settings).await;

@@ -146,6 +146,7 @@ fn table() -> BTreeMap<(&'static str, Does), (Row, Option<Row>)> {
         // Rooms that somebody owns, their people and invitations: what is not there is not there, and the rest needs an account.
         (("/room/{group}/settings", Get), rooms(NOTHING, NOTHING)),
         (("/room/{group}/settings", Post), rooms(NO_FORM, NO_FORM)),
+        (("/rooms/own", Get), alike([403, 403, 403, 403, 403, 403, 421, 200])),
         (("/rooms/new", Get), alike([303, 303, 303, 303, 303, 303, 421, 200])),
         (("/rooms/new", Post), alike([303, 303, 303, 303, 303, 403, 421, 422])),
         (("/invite/{code}", Get), alike(NOTHING)),
@@ -305,7 +306,7 @@ async fn each_address_and_method_is_in_the_table_and_others_are_not_answered() {
 
 /// What a command of somebody's gets: about a message of their own and about another's, both in a room that they have joined; about one in
 /// a room that they have not joined; in one that is closed to guests; and in the topic `me`, joined.
-const COMMANDS: [(&str, [&str; 5]); 8] = [
+const COMMANDS: [(&str, [&str; 5]); 9] = [
     ("join", ["ok", "ok", "ok", "forbidden", "ok"]),
     ("leave", ["ok", "ok", "not_joined", "not_joined", "ok"]),
     ("send", ["ok", "ok", "not_joined", "not_joined", "bad_request"]),
@@ -314,6 +315,8 @@ const COMMANDS: [(&str, [&str; 5]); 8] = [
     ("react", ["ok", "ok", "not_joined", "not_joined", "bad_request"]),
     ("typing", ["ok", "ok", "not_joined", "not_joined", "bad_request"]),
     ("ping", ["ok", "ok", "ok", "ok", "ok"]),
+    // Whoever has asked for something is who they are.
+    ("authorize", ["bad_request", "bad_request", "bad_request", "bad_request", "bad_request"]),
 ];
 
 /// Who may join a topic, by the code of the answer: a guest, somebody without a cookie, and a guest who shows a program's token, which
@@ -345,6 +348,7 @@ fn command(name: &str, topic: &str, message: &str, key: &str) -> Value {
         "delete" => json!({"topic": topic, "message": message}),
         "react" => json!({"topic": topic, "message": message, "emoji": "👍", "on": true}),
         "ping" => json!({}),
+        "authorize" => json!({"token": "x"}),
         other => panic!("what does {other} take?"),
     };
     json!({name: arguments})

@@ -69,7 +69,7 @@ async fn edited_for_ever(folder: &std::path::Path, times: u64) -> String {
     let (store, commits) = SqliteStore::open(folder, Durability::Process).expect("a store");
     drop(commits);
     let group: confab::wire::Group = "lobby".parse().expect("a name");
-    let ann = || Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
+    let ann = || Person::new("ann", "Ann");
     let say = async |key: &str, text: &str| {
         let (group, text, at) = (group.clone(), text.to_owned(), Timestamp::from_millis(0));
         let message = NewMessage { group, key: key.parse().expect("a key"), from: ann(), text, at };

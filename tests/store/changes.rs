@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::{Opened, acknowledge_all, append, fill, group, message, offsets, read, stored, texts, whole};
 
 fn person(id: &str) -> Person {
-    Person { id: id.to_owned(), name: id.to_uppercase(), handle: None }
+    Person::new(id, id.to_uppercase())
 }
 
 /// What somebody does to a message of the lobby.
@@ -459,7 +459,7 @@ pub(crate) async fn any_edit_and_reaction_comes_back_as_it_was(opened: Opened<im
     {
         let target = say(&opened.store, &format!("k{number}")).await;
         changed(&opened.store, edit(&target, "ann", text)).await;
-        let from = Person { id: format!("id {text}"), name: text.to_owned(), handle: None };
+        let from = Person::new(format!("id {text}"), text);
         let emoji = "👩‍👩‍👧‍👦".parse().expect("an emoji");
         let reaction = change(from, &Act::React { message: target.clone(), emoji, on: true });
         changed(&opened.store, reaction.clone()).await;

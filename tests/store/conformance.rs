@@ -173,7 +173,7 @@ pub(crate) async fn keys_of_other_authors_and_rooms_are_others(opened: Opened<im
     let _reader = acknowledge_all(opened.commits);
     let by_ann = message("lobby", "k", "ann's");
     let mut by_bob = message("lobby", "k", "bob's");
-    by_bob.from = Person { id: "bob".to_owned(), name: "Ann".to_owned(), handle: None };
+    by_bob.from = Person::new("bob", "Ann");
     for message in [by_ann, by_bob, message("kitchen", "k", "elsewhere")] {
         assert!(append(&opened.store, message).await.fresh);
     }
@@ -300,7 +300,7 @@ pub(crate) async fn any_text_comes_back_as_it_was(opened: Opened<impl Log>) {
     ];
     for (number, text) in any.into_iter().enumerate() {
         let mut sent = message("lobby", &number.to_string(), text);
-        sent.from = Person { id: format!("id {number} {text}"), name: text.to_owned(), handle: None };
+        sent.from = Person::new(format!("id {number} {text}"), text);
         sent.at = Timestamp::from_millis(-1);
         append(&opened.store, sent).await;
     }

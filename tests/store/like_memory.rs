@@ -102,7 +102,7 @@ impl Side {
 
     async fn run(&self, room: usize, command: &Command, now: i64) -> String {
         let at = Timestamp::from_millis(now);
-        let person = |number: usize| Person { id: PEOPLE[number].to_owned(), name: format!("the {now}th"), handle: None };
+        let person = |number: usize| Person::new(PEOPLE[number].to_owned(), format!("the {now}th"));
         let group: Group = group(ROOMS[room]);
         let message = |offset: u64| MessageId { epoch: self.epochs[room].clone(), offset: Offset(offset) };
         let (by, act) = match command {

@@ -181,7 +181,7 @@ fn message(room: &str, key: &str, text: &str) -> NewMessage {
     NewMessage {
         group: group(room),
         key: key.parse().expect("a key"),
-        from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
+        from: Person::new("ann", "Ann"),
         text: text.to_owned(),
         at: Timestamp::from_millis(1_795_176_000_123),
     }

@@ -117,7 +117,7 @@ async fn called(store: &impl Log, people: &[&str]) -> BTreeMap<String, String> {
 }
 
 async fn rename(store: &impl Log, person: &str, name: &str) {
-    store.rename(&Person { id: person.to_owned(), name: name.to_owned(), handle: None }).await.expect("noted");
+    store.rename(&Person::new(person, name)).await.expect("noted");
 }
 
 fn names<const N: usize>(names: [(&str, &str); N]) -> BTreeMap<String, String> {

@@ -91,7 +91,7 @@ pub(crate) async fn the_best_is_found_first_with_what_was_looked_for_marked(open
     let page = crate::whole(&store, "lobby").await;
     let stored = &page.messages[1];
     assert_eq!((hit.offset, &hit.id, hit.at), (Offset(2), &stored.message.id, stored.message.at));
-    assert_eq!(hit.from, Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None });
+    assert_eq!(hit.from, Person::new("ann", "Ann"));
     assert!(found.complete);
     for (text, expected) in [
         ("the", vec![("lobby", 5), ("lobby", 1)]),

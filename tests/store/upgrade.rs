@@ -49,7 +49,7 @@ async fn assert_attic_is_there(store: &impl Log) {
     let page = store.read(&group("attic"), Slice::Latest, 9, 9_999).await.expect("a page");
     assert_eq!((page.first, page.messages[0].message.content.reactions.len()), (Offset(4), 1));
     // Who has put something then can be called otherwise now.
-    let bob = Person { id: "bob".to_owned(), name: "Bobby".to_owned(), handle: None };
+    let bob = Person::new("bob", "Bobby");
     store.rename(&bob).await.expect("noted");
     assert_eq!(store.called(&[bob.id]).await.expect("an answer").into_values().collect::<Vec<_>>(), ["Bobby"]);
     let bounds = Bounds { messages: Some(1), since: None, changes: Some(1) };
@@ -148,10 +148,7 @@ async fn a_sqlite_database_of_the_second_version_keeps_what_became_of_its_messag
     }
     assert_eq!((page.head.offset, page.first, page.latest), (Offset(7), Offset(2), Offset(4)));
     for (key, author, stands) in [("k2", "ann", 2), ("k3", "ann", 3), ("k1", "bob", 4)] {
-        let again = NewMessage {
-            from: Person { id: author.to_owned(), name: String::new(), handle: None },
-            ..message("lobby", key, "again")
-        };
+        let again = NewMessage { from: Person::new(author, String::new()), ..message("lobby", key, "again") };
         let appended = append(&store, again).await;
         assert_eq!((appended.position.offset, appended.fresh), (Offset(stands), false), "its keys are known");
     }

@@ -1,6 +1,5 @@
 //! The list of rooms.
 
-mod own;
 mod state;
 mod view;
 

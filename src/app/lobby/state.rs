@@ -174,7 +174,7 @@ mod tests {
         let message = Message {
             id: format!("{group}-{offset}"),
             key: "k".parse().expect("a key"),
-            from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
+            from: Person::new("ann", "Ann"),
             content: Content::new("hello"),
             at: Timestamp::from_millis(at),
         };

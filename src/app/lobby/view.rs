@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::{LobbyLink, LobbyState, own::Own};
+use super::{LobbyLink, LobbyState};
 #[cfg(not(feature = "ssr"))]
 use crate::app::{
     components::take_over_me,
@@ -12,10 +12,10 @@ use crate::{
     app::{
         ZoneOf,
         client::renders,
-        components::{Me, TopBar, clock, program},
+        components::{Me, TopBar, clock, mark},
         live::{click, effect, live, memo, text, when},
         markup::{Inner, Markup, element},
-        page::{Alike, LobbyPage, OwnRooms},
+        page::{Alike, LobbyPage},
         search::SearchForm,
         status::{Loading, Status},
         words::words,
@@ -31,7 +31,8 @@ pub struct LobbyView {
     name: String,
     mistake: Option<(String, String)>,
     alike: Option<Alike>,
-    own: Option<OwnRooms>,
+    /// The rooms of the reader's own, as HTML.
+    own: Option<String>,
 }
 
 impl LobbyView {
@@ -115,7 +116,7 @@ fn Lobby(page: LobbyView) -> impl IntoView {
             </form>
             {alike.map(|alike| view! { <Mistakable alike /> })}
             <SearchForm />
-            {own.map(|own| view! { <Own own /> })}
+            {own.map(|own| view! { <section class="own" aria-label="Your rooms" inner_html=own></section> })}
             <p
                 class="lost"
                 role="status"
@@ -228,9 +229,9 @@ fn item(RoomSummary { group, latest }: &RoomSummary, zone: ZoneOf) -> Markup {
         } else {
             format!("<bdi>{}</bdi>", words(&beginning(&message.content.text)))
         };
-        let (author, program) = (words(&message.from.name), program(&message.from));
+        let (author, mark) = (words(&message.from.name), mark(&message.from));
         let clock = clock(message.at, zone, true).html();
-        format!("<span class=\"latest\"><bdi class=\"author\">{author}</bdi>{program}: {said}</span>{clock}")
+        format!("<span class=\"latest\"><bdi class=\"author\">{author}</bdi>{mark}: {said}</span>{clock}")
     });
     let html = format!("<span class=\"name\">{group}</span>{}", latest.unwrap_or_default());
     let link = element("a", &[("href", &format!("/room/{group}/"))], html);

@@ -223,6 +223,10 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
                 .is_some_and(|row| state.with(|state| state.row(row).is_some_and(|row| me.with_value(|me| row.from.id == *me))))
         })
     });
+    let may = actions.link().may();
+    let deletes = memo(move || is_mine.get() || may.with(|may| may.moderate));
+    let edits = memo(move || is_mine.get() && may.with(|may| may.react));
+    let reacts = memo(move || may.with(|may| may.react));
     // Which of the usual reactions the reader has put.
     let put = memo(move || {
         let has = |emoji: &str| {
@@ -274,7 +278,7 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
             on:toggle=toggled
             on:keydown=move |event| walk(menu, &event)
         >
-            <div class="usual" role="group" aria-label="React">
+            <div class="usual" role="group" aria-label="React" hidden=live(move || !reacts.get())>
                 {USUAL
                     .iter()
                     .enumerate()
@@ -293,15 +297,22 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
                     })
                     .collect_view()}
             </div>
-            {when(move || is_mine.get(), move || {
+            {when(move || edits.get(), move || {
                 view! {
                     <button type="button" class="quiet" on:click=click(edit)>
                         "Edit"
                     </button>
+                }
+            })}
+            {when(move || deletes.get(), move || {
+                view! {
                     <button type="button" class="quiet danger" on:click=click(delete)>
                         "Delete"
                     </button>
                 }
+            })}
+            {when(move || !reacts.get() && !deletes.get(), || {
+                view! { <p>"You may read this, and no more."</p> }
             })}
         </div>
     }

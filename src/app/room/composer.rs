@@ -12,6 +12,7 @@ use super::{
 use crate::{
     app::{
         Client, Intent, RoomLink,
+        components::clock,
         live::{click, effect, live, memo, text, when},
         words::words,
     },
@@ -39,6 +40,9 @@ pub(super) fn Composer(
         None => send(link, longest),
     };
     keep_the_draft(link, use_touch);
+    // What the form sent in vain stays in sight, though it cannot be sent.
+    let stays = entered.is_some();
+    let is_barred = memo(move || link.may().with(|may| !may.post));
     let submit = move |event: ev::SubmitEvent| {
         if is_alive() {
             event.prevent_default();
@@ -86,7 +90,7 @@ pub(super) fn Composer(
         }
     };
     view! {
-        <form class="composer" method="post" action=here on:submit=submit>
+        <form class="composer" method="post" action=here hidden=live(move || is_barred.get() && !stays) on:submit=submit>
             <UnsavedEdit link touch=use_touch />
             <EditingBar link is_editing />
             <input type="hidden" name="key" value=form_key.to_string() />
@@ -111,6 +115,30 @@ pub(super) fn Composer(
             <Hint is_editing problem />
         </form>
     }
+}
+
+/// Says why the reader may not write, and what would help; in place of the composer. The line is there from the first on, so that it is read
+/// out when it says so.
+#[component]
+pub(super) fn Barred(link: RoomLink) -> impl IntoView {
+    let (is_guest, group) = link.about.with_value(|about| (about.you.handle.is_none(), about.group.clone()));
+    let said = move || {
+        let mut html = link.may().with(|may| may.message.as_deref().map(words)).unwrap_or_default();
+        if html.is_empty() {
+            return html;
+        }
+        if let Some(until) = link.may().with(|may| may.until) {
+            html = format!("{html} Until {} UTC.", clock(until, |_| 0, true).html());
+        }
+        if is_guest {
+            html = format!("{html} <a href=\"/login?next=/room/{group}/\">Sign in</a>");
+        }
+        if let Some(problem) = link.problem.get() {
+            html = format!("{html} <span class=\"mistake\">{}</span>", words(&problem));
+        }
+        html
+    };
+    view! { <p class="barred" role="status" inner_html=text(said)></p> }
 }
 
 /// Says what is written.

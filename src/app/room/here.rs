@@ -9,8 +9,8 @@ const SHOWN: i64 = TYPING_SHOWN_MS as i64;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Here {
     count: u64,
-    /// Their ids, sorted, with their names. They are few, so they need no tree.
-    people: Vec<(String, String)>,
+    /// Sorted by their ids. They are few, so they need no tree.
+    people: Vec<Person>,
     /// In the order in which they began, with the time at which each was last said to.
     typing: Vec<(Person, Timestamp)>,
 }
@@ -33,10 +33,10 @@ impl Here {
     /// Those who are known, by name; the one with the id `first` before all others.
     pub fn people(&self, first: &str) -> Vec<Person> {
         let mut people = Vec::with_capacity(self.people.len());
-        for (id, name) in &self.people {
-            let key = (id != first, lowercase(name), id);
+        for person in &self.people {
+            let key = (person.id != first, lowercase(&person.name), &person.id);
             let place = people.partition_point(|(other, _)| *other < key);
-            people.insert(place, (key, Person { id: id.clone(), name: name.clone(), handle: None }));
+            people.insert(place, (key, person.clone()));
         }
         people.into_iter().map(|(_, person)| person).collect()
     }
@@ -66,13 +66,13 @@ impl Here {
 
     /// Where the person stands, or is to.
     fn place(&self, id: &str) -> Result<usize, usize> {
-        self.people.binary_search_by(|(known, _)| known.as_str().cmp(id))
+        self.people.binary_search_by(|known| known.id.as_str().cmp(id))
     }
 
-    fn is_there(&mut self, Person { id, name, .. }: Person) {
-        match self.place(&id) {
-            Ok(at) => self.people[at].1 = name,
-            Err(at) => self.people.insert(at, (id, name)),
+    fn is_there(&mut self, person: Person) {
+        match self.place(&person.id) {
+            Ok(at) => self.people[at] = person,
+            Err(at) => self.people.insert(at, person),
         }
     }
 
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     fn person(id: &str) -> Person {
-        Person { id: id.to_owned(), name: id.to_uppercase(), handle: None }
+        Person::new(id, id.to_uppercase())
     }
 
     fn here(count: u64, ids: &[&str]) -> Here {

@@ -19,7 +19,7 @@ use crate::{
         feed::Gap,
         status::{Loading, Status},
     },
-    wire::{Act, Group, Offset, Person},
+    wire::{Act, Group, Offset, Person, Rights},
 };
 
 /// What somebody wants done.
@@ -86,9 +86,16 @@ pub struct RoomLink {
 pub struct About {
     pub group: Group,
     pub you: Person,
+    /// What they may do.
+    pub may: RwSignal<Rights>,
 }
 
 impl RoomLink {
+    /// What the reader may do.
+    pub fn may(&self) -> RwSignal<Rights> {
+        self.about.with_value(|about| about.may)
+    }
+
     /// Asks the browser; before the page is alive nobody hears it.
     pub fn request(&self, intent: Intent) {
         if let Some(ask) = self.ask.get_value() {

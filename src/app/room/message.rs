@@ -4,7 +4,7 @@ use super::{Delivery, RoomState, Row, actions::MENU, reactions, reader::Reader};
 use crate::{
     app::{
         Status, ZoneOf,
-        components::{clock, date, hue, initial, moment, program},
+        components::{clock, date, hue, initial, mark, moment},
         markup::{Inner, Markup, button, element},
         words::words,
     },
@@ -125,7 +125,7 @@ pub fn message(state: &RoomState, place: usize, reader: &Reader, unfolded: bool)
 
 /// Who said it and when, and when it was said differently.
 fn meta(row: &Row, content: &Content, zone: ZoneOf) -> String {
-    let mut meta = format!("<bdi class=\"author\">{}</bdi>{} ", words(&row.from.name), program(&row.from));
+    let mut meta = format!("<bdi class=\"author\">{}</bdi>{} ", words(&row.from.name), mark(&row.from));
     if let Some(at) = row.at {
         meta += &clock(at, zone, false).html();
     }
@@ -171,7 +171,7 @@ mod tests {
     };
 
     fn row(author: &str, at: Option<i64>) -> Row {
-        let from = Person { id: author.to_owned(), name: author.to_owned(), handle: None };
+        let from = Person::new(author, author);
         let key = RowKey::new(author, "k");
         let at = at.map(Timestamp::from_millis);
         Row { key, from, content: Content::default(), mine: Vec::new(), at, offset: None, delivery: Delivery::Sent }
@@ -284,9 +284,9 @@ mod tests {
             edited in any::<bool>(), deleted in any::<bool>(), long in any::<bool>(), unfolded in any::<bool>(),
             delivery in prop_oneof![Just(Delivery::Sent), Just(Delivery::Pending), written().prop_map(Delivery::Failed)],
         ) {
-            let from = Person { id: id.clone(), name: name.clone(), handle: None };
+            let from = Person::new(id.clone(), name.clone());
             let text = if long { format!("{text}{}", "\n".repeat(LONG_LINES + 1)) } else { text };
-            let other = Person { id: "g1".to_owned(), name: others.clone(), handle: None };
+            let other = Person::new("g1", others.clone());
             let emoji = "\"<&>".parse::<Emoji>().expect("a word");
             let reactions = vec![Reaction { emoji, count: 2, from: vec![other, from.clone()] }];
             let edited = edited.then(|| Timestamp::from_millis(DAY));

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     app::{
-        components::{hue, initial},
+        components::{hue, initial, mark},
         live::{live, memo, text, when},
         words::words,
     },
@@ -61,9 +61,10 @@ pub(super) fn People(link: RoomLink) -> impl IntoView {
 fn item(person: &Person, me: &str) -> String {
     let (hue, initial, name) = (hue(&person.id), words(&initial(&person.name)), words(&person.name));
     let you = if person.id == me { "<span class=\"you\">(you)</span>" } else { "" };
+    let mark = if you.is_empty() { mark(person) } else { String::new() };
     format!(
         "<li><span class=\"avatar\" data-hue=\"{hue}\" aria-hidden=\"true\">{initial}</span>\
-         <bdi class=\"name\" title=\"{name}\">{name}</bdi>{you}</li>"
+         <bdi class=\"name\" title=\"{name}\">{name}</bdi>{mark}{you}</li>"
     )
 }
 

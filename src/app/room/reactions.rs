@@ -4,6 +4,7 @@ use super::reader::Reader;
 use crate::{
     app::{
         Status,
+        components::called,
         markup::{Inner, Markup, button, element},
         words::words,
     },
@@ -18,10 +19,10 @@ pub(super) const NAMED: usize = 5;
 /// Who has put it, in a few words: the reader, where it is theirs, and then the others by their names, as far as these are known.
 fn names(reaction: &Reaction, mine: bool, me: &str) -> String {
     let mut others = Vec::new();
-    for name in reaction.from.iter().filter(|from| from.id != me).map(|from| from.name.as_str()) {
+    for name in reaction.from.iter().filter(|from| from.id != me).map(called) {
         others.insert(others.partition_point(|other| *other <= name), name);
     }
-    let named: Vec<_> = mine.then_some("you").into_iter().chain(others).take(NAMED).collect();
+    let named: Vec<_> = mine.then(|| "you".to_owned()).into_iter().chain(others).take(NAMED).collect();
     match (reaction.count.saturating_sub(named.len() as u64), named.is_empty()) {
         (0, _) => named.join(", "),
         (more, false) => format!("{} and {more} more", named.join(", ")),
@@ -66,7 +67,7 @@ mod tests {
 
     /// Of so many people, of whom some are named.
     fn reaction(count: u64, named: u64) -> Reaction {
-        let person = |n| Person { id: format!("p{n}"), name: format!("Name {n}"), handle: None };
+        let person = |n| Person::new(format!("p{n}"), format!("Name {n}"));
         Reaction { emoji: "👍".parse().expect("an emoji"), count, from: (1..=named).map(person).collect() }
     }
 

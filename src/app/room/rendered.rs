@@ -4,28 +4,36 @@
 //! whoever fills a page weighs the messages first. The weight is a little more than what they come to; a test holds it to real pages.
 
 use super::reactions::NAMED;
+use crate::app::called;
 use crate::wire::{Message, Person, Reaction, Stored};
 
 /// What stands around that which people have written: in a row and its data,
-const ROW: usize = 1_400;
+const ROW: usize = 1_450;
 /// in a reaction,
 const REACTION: usize = 640;
 /// and in the data of somebody who has put it.
 const PERSON: usize = 48;
+/// What stands around a handle in both.
+const HANDLE: usize = 64;
 
 /// How many bytes of a page a message takes, at most.
 pub fn rendered_bytes(Stored { message, .. }: &Stored) -> usize {
     let Message { id, key, from, content, .. } = message;
-    let names = data(id) + data(key.as_str()) + data(&from.id) + both(&from.name);
+    let names = data(id) + data(key.as_str()) + data(&from.id) + both(&from.name) + handle(from);
     ROW + names + both(&content.text) + content.reactions.iter().map(reaction).sum::<usize>()
 }
 
 fn reaction(Reaction { emoji, from, .. }: &Reaction) -> usize {
     let emoji = 2 * html(emoji.as_str()) + data(emoji.as_str());
-    let known = from.iter().map(|Person { id, name, .. }| PERSON + data(id) + data(name)).sum::<usize>();
+    let known = from.iter().map(|from| PERSON + data(&from.id) + data(&from.name) + handle(from)).sum::<usize>();
     // The button's label and its title name some of them.
-    let longest = from.iter().map(|from| html(&from.name)).max().unwrap_or_default();
+    let longest = from.iter().map(|from| html(&called(from))).max().unwrap_or_default();
     REACTION + emoji + known + 2 * NAMED.min(from.len()) * longest
+}
+
+/// What the handle of somebody takes, who has one.
+fn handle(Person { handle, .. }: &Person) -> usize {
+    handle.as_ref().map_or(0, |handle| HANDLE + both(handle))
 }
 
 /// What stands in the row and in the data.

@@ -761,11 +761,17 @@ impl Reducer for RoomState {
                 self.touched.here = true;
                 self.here.changed(change);
             }
-            // Of typing the time is not in it, what is changed has a place, and the connection sees to what is taken back.
+            // Of typing the time is not in it, what is changed has a place, and others see to what is taken back and to rights.
             (Some(_), _)
             | (
                 None,
-                Event::Typing(_) | Event::Room(_) | Event::Renamed(_) | Event::Left(_) | Event::SignedOut(_) | Event::Change(_),
+                Event::Typing(_)
+                | Event::Room(_)
+                | Event::Renamed(_)
+                | Event::Left(_)
+                | Event::Changed(_)
+                | Event::SignedOut(_)
+                | Event::Change(_),
             ) => {}
         }
     }
@@ -847,11 +853,11 @@ fn text_of(map: &Map<String, Value>) -> Option<&str> {
 /// The program that an event comes from: the one that pushed it, or one that goes by the name in it. It is never a person.
 fn program_of(map: &Map<String, Value>) -> Person {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let pushed = map.get(BY_PROGRAM).and_then(|by| Some(Person { id: text(by, "id")?, name: text(by, "name")?, handle: None }));
+    let pushed = map.get(BY_PROGRAM).and_then(|by| Some(Person::new(text(by, "id")?, text(by, "name")?)));
     pushed.filter(Person::is_program).unwrap_or_else(|| {
         let names = ["from", "username", "user"].into_iter().filter_map(|key| map.get(key)?.as_str()?.parse().ok());
         let name = names.map(PersonName::into_string).next();
-        Person { id: String::new(), name: name.unwrap_or_else(|| "Program".to_owned()), handle: None }
+        Person::new(String::new(), name.unwrap_or_else(|| "Program".to_owned()))
     })
 }
 

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::{
     RoomState,
     actions::{ActionMenu, Actions, DeleteQuestion, step},
-    composer::Composer,
+    composer::{Barred, Composer},
     link::About,
     message,
     presence::{People, PeopleButton, TypingLine},
@@ -49,7 +49,7 @@ pub struct RoomView {
 impl RoomView {
     pub fn new(page: RoomPage) -> Self {
         let called = page.called().to_owned();
-        let RoomPage { group, you, stretch, members, form_key, longest, mistake, owned } = page;
+        let RoomPage { group, you, stretch, members, form_key, longest, mistake, owned, may } = page;
         let (name, here) = (group.to_string(), format!("/room/{group}/"));
         // What the form sent in vain, and why.
         let (refused, entered) = mistake.unzip();
@@ -68,7 +68,7 @@ impl RoomView {
             announcement: RwSignal::new(String::new()),
             log: NodeRef::new(),
             composer: NodeRef::new(),
-            about: StoredValue::new(About { group, you: you.clone() }),
+            about: StoredValue::new(About { group, you: you.clone(), may: RwSignal::new(may) }),
             ask: StoredValue::new(None),
         };
         Self { link, actions: Actions::new(link), you, called, name, here, owned, form_key, longest, entered }
@@ -107,6 +107,7 @@ impl RoomView {
                         }
                     })}
                 <TypingLine link />
+                <Barred link />
                 {self.composer()}
                 <ActionMenu actions />
                 <DeleteQuestion actions />
@@ -142,6 +143,7 @@ impl RoomView {
                 take_over(page, ".connection", view! { <Connection link /> });
                 take_over(page, ".reason", view! { <Reason link /> });
                 take_over(page, ".typing", view! { <TypingLine link /> });
+                take_over(page, ".barred", view! { <Barred link /> });
                 take_over(page, ".announced", view! { <Announced link /> });
             }),
             Part::new(move |page| {

@@ -1,6 +1,6 @@
 //! Who asks for something that not everybody may have: what matters of it to the rules.
 
-use crate::wire::Person;
+use crate::wire::{Group, Person};
 
 /// How somebody is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +20,22 @@ pub enum Kind {
 pub struct Asker<'p> {
     pub person: &'p Person,
     pub kind: Kind,
+    /// The rooms that another site has given them, each with a role as it writes it.
+    pub granted: &'p [(Group, String)],
 }
 
 impl<'p> Asker<'p> {
     pub fn guest(person: &'p Person) -> Self {
-        Self { person, kind: Kind::Guest }
+        Self::new(person, Kind::Guest)
+    }
+
+    /// Whom no other site has given anything.
+    pub fn new(person: &'p Person, kind: Kind) -> Self {
+        Self { person, kind, granted: &[] }
+    }
+
+    /// What another site has made them in a room.
+    pub fn granted(&self, group: &Group) -> Option<&'p str> {
+        self.granted.iter().find(|(granted, _)| granted == group).map(|(_, role)| role.as_str())
     }
 }

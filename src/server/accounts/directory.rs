@@ -14,11 +14,11 @@
 //! the layer has not. Where the store cannot be read, whoever was known stays known until it can.
 //!
 //! A guest who gets an account keeps their id, and the guest's secret is worth nothing any more: it makes whoever shows it somebody new.
-//! The ids of all such are in memory, as numbers. The other nodes hear of a new one by [`Leases`], and read every [`HEARD`] what they may
-//! have missed.
+//! Who has an account is in memory ([`Handles`]). The other nodes hear of a guest who has one now by [`Leases`], and where they share the store
+//! they read every [`HEARD`] who has come.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -27,17 +27,18 @@ use std::{
 };
 
 use axum::http::{HeaderMap, HeaderValue};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::{
-    Account, AccountRecords, CreateError, Device, Guest, NewAccount, RateKey, SecondFactors, SignedIn, Token, TokenDigest,
-    Unknown, Who, records::Found,
+    Account, AccountRecords, CreateError, Device, Guest, NewAccount, SecondFactors, SignedIn, Token, TokenDigest, Unknown, Who,
+    records::Found,
 };
 use crate::{
     server::{
         counts::keep_greater_half,
+        handles::Handles,
         lease::{Leases, Taken},
         random,
         settings::AccountSettings,
@@ -54,7 +55,9 @@ const NOTED: i64 = 60 * 60 * 1_000;
 /// How many sessions are known at a time.
 const KNOWN: usize = 10_000;
 /// How often is read who has become an account on other nodes,
-const HEARD: Duration = Duration::from_mins(1);
+const HEARD: Duration = Duration::from_secs(1);
+/// and every how many times what has ended is deleted,
+const TURNS: u32 = 60;
 /// and by how much their clocks may differ, in milliseconds.
 const CLOCKS: i64 = 10 * 60 * 1_000;
 
@@ -68,8 +71,7 @@ pub struct Accounts {
     /// How long a session lasts that nobody uses, in milliseconds.
     lifetime: i64,
     sessions: Mutex<HashMap<TokenDigest, Arc<Session>>>,
-    /// The guests who have an account now.
-    claimed: RwLock<HashSet<RateKey>>,
+    handles: Arc<Handles>,
 }
 
 /// What is known of a session. Held while the store is asked.
@@ -104,14 +106,16 @@ impl Default for Session {
 }
 
 impl Accounts {
-    /// Reads which guests have become accounts.
+    /// Reads who has an account. The store `is_shared` with other nodes or not.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn start(
         records: Arc<dyn Records>,
         leases: &Arc<Leases>,
+        handles: &Arc<Handles>,
         settings: &AccountSettings,
+        is_shared: bool,
     ) -> Result<Arc<Self>, StoreError> {
         let AccountSettings { session: lifetime, second_factor_for_administrators, .. } = *settings;
         let records = AccountRecords::new(records);
@@ -122,10 +126,10 @@ impl Accounts {
             leases: Arc::clone(leases),
             lifetime: i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX / 2),
             sessions: Mutex::default(),
-            claimed: RwLock::default(),
+            handles: Arc::clone(handles),
         });
         let newest = accounts.hear(0).await?;
-        tokio::spawn(keep(Arc::downgrade(&accounts), newest));
+        tokio::spawn(keep(Arc::downgrade(&accounts), newest, is_shared));
         Ok(accounts)
     }
 
@@ -160,7 +164,7 @@ impl Accounts {
     }
 
     fn has_claimed(&self, guest: &Person) -> bool {
-        self.claimed.read().contains(&RateKey::of(guest))
+        self.handles.has(&guest.id)
     }
 
     /// Who is signed in by this token.
@@ -220,9 +224,11 @@ impl Accounts {
                 }
             });
         }
-        let person = Person { id: account, name, handle: None };
+        self.handles.note(&account, handle.as_str());
+        let person = Person { handle: Some(handle.to_string()), ..Person::new(account, name) };
         let lacks_second_factor = is_administrator && self.second_factor_for_administrators && !has_second_factor;
-        SignedIn { person, handle, session: session.into(), is_administrator, lacks_second_factor, elsewhere: None }
+        let (session, rooms, elsewhere) = (session.into(), Arc::default(), None);
+        SignedIn { person, handle, session, is_administrator, lacks_second_factor, elsewhere, rooms }
     }
 
     /// Makes an account. What a guest has open ends, who becomes one; whoever shows the guest's secret from now on is somebody new.
@@ -231,8 +237,8 @@ impl Accounts {
     /// See [`CreateError`].
     pub async fn create(&self, new: &NewAccount) -> Result<(), CreateError> {
         self.records.create(new, now()).await?;
+        self.handles.note(&new.id, new.handle.as_str());
         if new.id.starts_with('g') {
-            self.claim(&new.id);
             self.leases.take_back(&new.id, Taken::Everything).await;
         }
         Ok(())
@@ -241,11 +247,6 @@ impl Accounts {
     /// A fresh id, of somebody who was nobody here before.
     pub fn fresh_id() -> String {
         format!("a{:016x}", random::bits_128() as u64)
-    }
-
-    fn claim(&self, id: &str) {
-        let person = Person { id: id.to_owned(), name: String::new(), handle: None };
-        self.claimed.write().insert(RateKey::of(&person));
     }
 
     /// Begins a session of an account. The token is for the browser alone.
@@ -353,8 +354,8 @@ impl Accounts {
     /// Reads who has become an account since; gives when the last did.
     async fn hear(&self, since: i64) -> Result<i64, StoreError> {
         let mut newest = since;
-        for (id, at) in self.records.guests(since).await? {
-            self.claim(&id);
+        for (id, handle, at) in self.records.since(since).await? {
+            self.handles.note(&id, handle.as_str());
             newest = newest.max(at);
         }
         Ok(newest)
@@ -362,16 +363,20 @@ impl Accounts {
 }
 
 /// Reads again and again who has become an account on other nodes, and deletes the sessions that have come to their end.
-async fn keep(accounts: Weak<Accounts>, mut newest: i64) {
+async fn keep(accounts: Weak<Accounts>, mut newest: i64, is_shared: bool) {
     let mut clock = SteadyClock::default();
-    loop {
+    for turn in (1..=TURNS).cycle() {
         tokio::time::sleep(HEARD).await;
         let Some(accounts) = accounts.upgrade() else { return };
+        let is_over = turn == TURNS;
+        if !is_shared && !is_over {
+            continue;
+        }
         match accounts.hear(newest.saturating_sub(CLOCKS).max(0)).await {
             Ok(now) => newest = now,
             Err(cause) => debug!(%cause, "it could not be read who has an account now"),
         }
-        if let Err(cause) = accounts.forget_ended(&mut clock, Timestamp::now()).await {
+        if is_over && let Err(cause) = accounts.forget_ended(&mut clock, Timestamp::now()).await {
             debug!(%cause, "sessions that have ended could not be deleted");
         }
     }
@@ -433,10 +438,11 @@ mod tests {
 
     async fn node(store: &Arc<Counting>) -> Node {
         let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
-        let presence = Presence::start(Arc::clone(&layer), Times::default(), |_| "node!p0".parse().unwrap());
+        let presence = Presence::start(Arc::clone(&layer), Times::default(), Arc::default(), |_| "node!p0".parse().unwrap());
         let leases = Leases::start(layer, &presence, Duration::from_hours(1), |_| "node!l0".parse().unwrap()).await;
         let records: Arc<dyn Records> = Arc::clone(store) as _;
-        let accounts = Accounts::start(records, &leases, &AccountSettings::default()).await.expect("accounts");
+        let settings = AccountSettings::default();
+        let accounts = Accounts::start(records, &leases, &Arc::default(), &settings, false).await.expect("accounts");
         store.asked.store(0, Relaxed);
         Node { accounts, leases, store: Arc::clone(store) }
     }

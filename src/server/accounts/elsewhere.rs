@@ -36,7 +36,7 @@ use crate::{
         counts::keep_greater_half, lease::Leases, random, settings::CookieName, store::StoreError, telemetry::Fault,
         turns::Turns, visitors::Subnet,
     },
-    wire::{Person, PersonName},
+    wire::{Group, Person, PersonName},
 };
 
 /// How long what is known of an account holds without a question.
@@ -190,10 +190,10 @@ impl Elsewhere {
     /// # Errors
     /// See [`NotTaken`].
     pub async fn by_token(&self, token: &str) -> Result<Who, NotTaken> {
-        let Visitor { origin, subject, name, handle, ends_at, .. } = self.sites.visitor(token).map_err(NotTaken::Refused)?;
+        let Visitor { origin, subject, name, handle, rooms, ends_at } = self.sites.visitor(token).map_err(NotTaken::Refused)?;
         let wished = [handle.as_deref(), name.as_ref().map(PersonName::as_str), Some(&subject)];
         let account = self.account(&origin, &subject, name.as_ref(), wished.into_iter().flatten()).await?;
-        Ok(self.take(&account, token, Until::Time(ends_at)))
+        Ok(self.take(&account, token, Until::Time(ends_at), rooms))
     }
 
     /// The cookie that keeps a token, of somebody who was found by it.
@@ -240,7 +240,7 @@ impl Elsewhere {
         match self.account(DJANGO, &id, Some(&name), [username.as_str(), name.as_str()]).await {
             Ok(account) => {
                 let until = Until::Django { cookie: cookie.clone(), user: id };
-                Ok(Some(self.take(&account, &cookie, until)))
+                Ok(Some(self.take(&account, &cookie, until, Vec::new())))
             }
             Err(NotTaken::Deactivated) => Ok(None),
             Err(other) => Err(other),
@@ -333,7 +333,7 @@ impl Elsewhere {
     }
 
     /// Notes what was shown, and gives whose it is.
-    fn take(&self, account: &Account, shown: &str, until: Until) -> Who {
+    fn take(&self, account: &Account, shown: &str, until: Until, rooms: Vec<(Group, String)>) -> Who {
         let mut open = self.open.lock();
         if open.shown.len() >= open.room {
             // What is held open has to be ended when it is over. Whatever else it is, is called otherwise the next time, which nobody sees.
@@ -351,7 +351,8 @@ impl Elsewhere {
             *entry = fresh();
         }
         entry.seen = Instant::now();
-        let person = Person { id: account.id.clone(), name: account.name.clone(), handle: None };
+        let person =
+            Person { handle: Some(account.handle.to_string()), ..Person::new(account.id.clone(), account.name.clone()) };
         Who::Account(Arc::new(SignedIn {
             person,
             handle: account.handle.clone(),
@@ -363,6 +364,7 @@ impl Elsewhere {
                 Until::Django { .. } => SignedInBy::Project,
                 Until::Time(_) => SignedInBy::Token,
             }),
+            rooms: rooms.into(),
         }))
     }
 

@@ -81,7 +81,7 @@ impl Guest {
             set.push(name_cookie(given, name));
         }
         let name = name.map_or_else(|| format!("Guest {}", &id[1..5]), |(name, _): (PersonName, _)| name.into_string());
-        Self { person: Person { id, name, handle: None }, rate_key, is_new, cookies: set, given }
+        Self { person: Person::new(id, name), rate_key, is_new, cookies: set, given }
     }
 
     /// What has the browser forget this guest.

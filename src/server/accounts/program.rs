@@ -59,7 +59,7 @@ impl Program {
     fn set(TokenRule { name, groups, channels, .. }: TokenRule, per_second: u32) -> Self {
         // From the name alone: a message sent again with its key is the same one, also when the token has been changed.
         let id = format!("t{:016x}", digest(name.as_str()));
-        let person = Person { id, name: name.to_string(), handle: None };
+        let person = Person::new(id, name.to_string());
         let may = TokenRights { read: false, post: true, push: true };
         let (bucket, used) = (Mutex::new(Bucket::new(per_second)), AtomicI64::new(0));
         Self { person, groups, may, channels, bucket, used }
@@ -247,7 +247,7 @@ mod tests {
     fn what_is_made_is_known_until_it_is_revoked() {
         let programs = programs();
         let made = |id: &str, token: &str, rooms: &str, may_push| MadeToken {
-            person: Person { id: id.to_owned(), name: id.to_owned(), handle: None },
+            person: Person::new(id, id),
             digest: PushToken::digest(token),
             rooms: vec![Pattern::for_rooms(rooms).unwrap()],
             may: TokenRights { read: true, post: false, push: may_push },

@@ -41,8 +41,7 @@ const BY_SUBJECT: &str =
 const ALL: &str = "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts
     WHERE NOT EXISTS (SELECT 1 FROM departures AS d WHERE d.account_id = accounts.id AND d.finished IS NOT NULL) ORDER BY folded";
 const RENAME: &str = "UPDATE accounts SET name = $2 WHERE id = $1";
-/// Those who were guests, and when they came.
-const GUESTS: &str = "SELECT id, created_at FROM accounts WHERE created_at >= $1 AND id >= 'g' AND id < 'h'";
+const SINCE: &str = "SELECT id, handle, created_at FROM accounts WHERE created_at >= $1";
 
 const BEGIN: &str = "INSERT INTO sessions (id, digest, rotated_at, account_id, device, created_at, used_at, ends_at)
     VALUES ($1, $2, $4, $3, $5, $4, $4, $6)";
@@ -190,7 +189,7 @@ impl AccountRecords {
     /// # Errors
     /// See [`CreateError`].
     pub async fn create(&self, new: &NewAccount, now: i64) -> Result<(), CreateError> {
-        let themselves = Person { id: new.id.clone(), name: new.name.as_str().to_owned(), handle: None };
+        let themselves = Person::new(new.id.clone(), new.name.as_str().to_owned());
         self.create_by(new, By::Person(&themselves), now).await
     }
 
@@ -211,7 +210,7 @@ impl AccountRecords {
         let (digest, id): (Value, Value) = (invitation.digest().hex().into(), new.id.as_str().into());
         let mut create = values(new, now);
         create.push(digest.clone());
-        let themselves = Person { id: new.id.clone(), name: new.name.as_str().to_owned(), handle: None };
+        let themselves = Person::new(new.id.clone(), new.name.as_str().to_owned());
         let mut written = self
             .0
             .write(vec![
@@ -288,10 +287,10 @@ impl AccountRecords {
         self.changes(Statement::new(RENAME, [id.into(), name.as_str().into()])).await
     }
 
-    /// The ids of those who were guests and have had an account since, and when they got it.
-    pub(super) async fn guests(&self, since: i64) -> Result<Vec<(String, i64)>, StoreError> {
-        let rows = self.0.query(GUESTS, &[since.into()]).await?;
-        rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+    /// The ids and handles of those who have had an account since, and when they got it.
+    pub(super) async fn since(&self, since: i64) -> Result<Vec<(String, Handle, i64)>, StoreError> {
+        let rows = self.0.query(SINCE, &[since.into()]).await?;
+        rows.iter().map(|row| Ok((row.get(0)?, handle(row, 1)?, row.get(2)?))).collect()
     }
 
     /// Begins a session of this id. Gives those that have made room for it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::HeaderValue;
 
 use super::{Asker, Guest, Handle, Kind, Program, RateKey};
-use crate::wire::{Person, PersonName};
+use crate::wire::{self, Group, Person, PersonName};
 
 /// Whom a request comes from, and whoever has a connection. Cheap to clone.
 #[derive(Clone)]
@@ -21,7 +21,7 @@ pub enum Who {
 /// Somebody with an account, by one of their sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedIn {
-    /// As others see them in what they say: without their handle.
+    /// As others see them.
     pub person: Person,
     pub handle: Handle,
     /// What the session is called. It opens nothing.
@@ -31,6 +31,8 @@ pub struct SignedIn {
     pub lacks_second_factor: bool,
     /// None where it is a session of ours.
     pub elsewhere: Option<SignedInBy>,
+    /// The rooms that their token of another site gives them, as long as it is good.
+    pub rooms: Arc<[(Group, String)]>,
 }
 
 /// By what somebody is signed in who is so elsewhere.
@@ -52,10 +54,14 @@ impl Who {
         }
     }
 
-    /// As they see themselves: whoever has an account with their handle.
+    /// As they are told when they connect: with how they are known.
     pub fn you(&self) -> Person {
-        let handle = self.signed_in().map(|signed_in| signed_in.handle.to_string());
-        Person { handle, ..self.person().clone() }
+        let kind = match self {
+            Self::Guest(_) => wire::Kind::Guest,
+            Self::Account(_) => wire::Kind::Account,
+            Self::Program(_) => wire::Kind::Program,
+        };
+        Person { kind: Some(kind), ..self.person().clone() }
     }
 
     /// What matters of it to the rules of what may be opened.
@@ -66,7 +72,8 @@ impl Who {
             Self::Account(_) => Kind::Account,
             Self::Program(_) => Kind::Program,
         };
-        Asker { person: self.person(), kind }
+        let granted = self.signed_in().map_or(&[][..], |signed_in| &signed_in.rooms);
+        Asker { granted, ..Asker::new(self.person(), kind) }
     }
 
     /// Who has an account.
@@ -112,7 +119,7 @@ impl Who {
     #[cfg(test)]
     pub fn guest(id: &str, name: &str) -> Self {
         let mut guest = Guest::of(&axum::http::HeaderMap::new());
-        guest.person = Person { id: id.to_owned(), name: name.to_owned(), handle: None };
+        guest.person = Person::new(id, name);
         guest.is_new = false;
         Self::Guest(Arc::new(guest))
     }

@@ -92,7 +92,7 @@ struct Holding {
 
 impl Holder for Holding {
     fn take_back(&self, taken: &Taken) {
-        if *taken == Taken::Everything || *taken == Taken::Topic(self.topic.clone()) {
+        if matches!(taken, Taken::Everything) || matches!(taken, Taken::Topic(topic, _) if *topic == self.topic) {
             self.line.cut();
         }
     }

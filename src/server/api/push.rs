@@ -100,7 +100,7 @@ pub(super) async fn to_group(
     if !program.is_for(&group) {
         return Err(Problem::OtherGroup { group, allowed: program.groups().to_vec() });
     }
-    let asker = Asker { person: &program.person, kind: Kind::Program };
+    let asker = Asker::new(&program.person, Kind::Program);
     let access = services.rooms.enter(asker, &group).await?;
     access.may_post().await.map_err(|error| match error {
         PostError::Denied(denied) => denied.into(),
@@ -438,14 +438,15 @@ mod tests {
                 search: None,
                 volatile: (store, commits()),
                 registry: Registry::none(),
+                handles: Arc::default(),
             },
             &layer,
             &hub,
             10,
             &Appends::default(),
         );
-        let person = Person { id: "t1".to_owned(), name: "Cron".to_owned(), handle: None };
-        let asker = Asker { person: &person, kind: Kind::Program };
+        let person = Person::new("t1", "Cron");
+        let asker = Asker::new(&person, Kind::Program);
         let access = rooms.enter(asker, &"a".parse().unwrap()).await.ok().unwrap();
         let text = || Text::written("x").unwrap();
         let texts = |count| -> Vec<Item> { (0..count).map(|_| Item::Text { key: fresh_key(), text: text() }).collect() };

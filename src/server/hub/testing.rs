@@ -87,7 +87,7 @@ pub(super) fn name() -> GroupName {
 
 /// What Ann has said.
 pub(super) fn said(place: Place, text: &str) -> Entry {
-    let from = Person { id: "g1".to_owned(), name: "Ann".to_owned(), handle: None };
+    let from = Person::new("g1", "Ann");
     let (id, key, content) = ("i".to_owned(), "k".parse().unwrap(), Content::new(text));
     let event = wire::Event::Message(Message { id, key, from, content, at: Timestamp::from_millis(0) });
     Entry { place, plain: Some(PlainMessage::Text(text.to_owned())), event }

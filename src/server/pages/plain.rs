@@ -11,6 +11,7 @@ use super::{
 };
 use crate::server::{
     assets::{BUILD, VERSION},
+    percent::percent_encode,
     problem::Problem,
     rooms::{Denied, Refusal},
     store::StoreError,
@@ -39,9 +40,25 @@ pub(in crate::server) fn page(status: StatusCode, title: &str, who: &Who, main: 
 
 /// A page on why there is no other. It is about nobody, so it says nothing of who reads it.
 pub(in crate::server) fn notice(status: StatusCode, title: &str, text: &str) -> Response {
-    let all = html!("<p><a class=\"button\" href=\"/\">See all rooms</a></p>");
+    notice_with(status, title, text, &html!(""))
+}
+
+/// The same, with ways on beside the one home.
+fn notice_with(status: StatusCode, title: &str, text: &str, ways: &Html) -> Response {
+    let all = html!("<p>{ways}<a class=\"button\" href=\"/\">See all rooms</a></p>", ways = ways);
     let main = html!("<main class=\"notice\"><h1>{}</h1><p>{}</p>{}</main>", title, text, all);
     document(status, title, &html!(""), &main)
+}
+
+/// A room that guests do not enter, and how one becomes somebody who does, and comes back to this path.
+pub(in crate::server) fn not_for_guests(path: &str) -> Response {
+    let next = percent_encode(path);
+    let way = |to: &str, words: &str| {
+        html!("<a class=\"button\" href=\"{to}?next={next}\">{words}</a> ", to = to, next = &*next, words = words)
+    };
+    let ways = html!("{}{}", way("/login", "Sign in"), way("/signup", "Sign up"));
+    let text = "This room is not open to guests. Sign in, or make an account, and you come back here.";
+    notice_with(Problem::ClosedRoom.status(), "Not for guests", text, &ways)
 }
 
 fn document(status: StatusCode, title: &str, me: &Html, main: &Html) -> Response {

@@ -148,7 +148,7 @@ mod tests {
     };
 
     fn person(id: &str, name: &str) -> Person {
-        Person { id: id.to_owned(), name: name.to_owned(), handle: None }
+        Person::new(id, name)
     }
 
     fn message(offset: u64, from: Person, text: &str, reactions: Vec<Reaction>) -> Stored {
@@ -185,7 +185,17 @@ mod tests {
 
     fn page_of(you: Person, form_key: Key, (stretch, members): (Stretch, Members)) -> Page {
         let group = "lobby".parse().expect("a name");
-        Page::Room(RoomPage { group, you, stretch, members, form_key, longest: 65_536, mistake: None, owned: None })
+        Page::Room(RoomPage {
+            group,
+            you,
+            stretch,
+            members,
+            form_key,
+            longest: 65_536,
+            mistake: None,
+            owned: None,
+            may: crate::wire::Rights::default(),
+        })
     }
 
     /// The page as it is rendered, and its nonce.

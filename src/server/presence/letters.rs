@@ -99,11 +99,10 @@ impl Letter {
             },
             "typing" => Self::Typing {
                 room: event.get_str("room")?.parse().ok()?,
-                from: Person {
-                    id: bounded(event.get_str("id")?, LONGEST_ID)?.to_string(),
-                    name: bounded(event.get_str("name")?, LONGEST_NAME)?.to_string(),
-                    handle: None,
-                },
+                from: Person::new(
+                    bounded(event.get_str("id")?, LONGEST_ID)?.to_string(),
+                    bounded(event.get_str("name")?, LONGEST_NAME)?.to_string(),
+                ),
             },
             "bye" => Self::Bye,
             _ => return None,
@@ -175,7 +174,7 @@ mod tests {
             Letter::State { seq: 3, part: 0, last: false, people: people.clone() },
             Letter::State { seq: 3, part: 1, last: true, people: Vec::new() },
             Letter::Delta { seq: 4, joined: people, left: vec![(room("a"), "g3".into())] },
-            Letter::Typing { room: room("a"), from: Person { id: "g1".to_owned(), name: "Ann".to_owned(), handle: None } },
+            Letter::Typing { room: room("a"), from: Person::new("g1", "Ann") },
             Letter::Bye,
         ] {
             // As JSON too, which one of the serializers is.

@@ -220,7 +220,7 @@ impl Occupancy {
 }
 
 fn person(id: &str, name: &str) -> Person {
-    Person { id: id.to_owned(), name: name.to_owned(), handle: None }
+    Person::new(id, name)
 }
 
 impl Roster {

@@ -36,7 +36,7 @@ struct Node {
 impl Node {
     fn on(layer: &Arc<dyn ChannelLayer>) -> Self {
         let share = |sink| layer.attach(Arc::new(Inbox(sink))).unwrap().with_local("p").unwrap();
-        let presence = Presence::start(Arc::clone(layer), Times::default(), share);
+        let presence = Presence::start(Arc::clone(layer), Times::default(), Arc::default(), share);
         let (tell, told) = mpsc::unbounded_channel();
         Self { presence, ears: Arc::new(Ears(tell)), told }
     }
@@ -63,7 +63,7 @@ fn room() -> Group {
 }
 
 fn person(id: &str) -> Person {
-    Person { id: id.to_owned(), name: id.to_uppercase(), handle: None }
+    Person::new(id, id.to_uppercase())
 }
 
 fn layer() -> Arc<dyn ChannelLayer> {

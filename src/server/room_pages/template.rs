@@ -32,7 +32,7 @@ pub(in crate::server) struct StandIn {
 impl StandIn {
     pub(in crate::server) fn new(has_account: bool) -> Self {
         let handle = has_account.then(random::hex_128);
-        let you = Person { id: random::hex_128(), name: random::hex_128(), handle };
+        let you = Person { handle, ..Person::new(random::hex_128(), random::hex_128()) };
         Self { you, form_key: random::fresh_key() }
     }
 }

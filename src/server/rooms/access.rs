@@ -11,7 +11,7 @@ use super::{
     Room, Rooms,
     changes::{may_change, may_moderate},
     events::{self, group_name},
-    owned::{Act, Denied, Record, RoomKind, Seen, may},
+    owned::{Act, Denied, Record, Role, RoomKind, Seen, granted, may, rights},
 };
 use crate::{
     server::{
@@ -19,7 +19,7 @@ use crate::{
         layers::{Event, GroupName, LayerError},
         store::{Appended, NewChange, NewMessage, Refused, Slice, StoreError},
     },
-    wire::{Change, Content, Key, Message, Offset, Person, Stretch, Text, Timestamp},
+    wire::{Change, Content, Key, Message, Offset, Person, Rights, Stretch, Text, Timestamp},
 };
 
 /// Proof that `person` may read `subject`; made by [`Rooms::enter`] alone. What else they may do in a room that somebody owns is asked each
@@ -29,6 +29,8 @@ pub struct Access<T> {
     pub(super) subject: T,
     pub(super) person: Person,
     kind: Kind,
+    /// What another site has made them in the room.
+    granted: Option<Role>,
     pub(super) rooms: Arc<Rooms>,
 }
 
@@ -79,8 +81,9 @@ impl From<PostError> for AlterError {
 
 impl Access<Room> {
     /// Only where the rules were asked.
-    pub(super) fn new(room: Room, Asker { person, kind }: Asker<'_>, rooms: &Arc<Rooms>) -> Self {
-        Self { subject: room, person: person.clone(), kind, rooms: Arc::clone(rooms) }
+    pub(super) fn new(room: Room, asker: Asker<'_>, rooms: &Arc<Rooms>) -> Self {
+        let (person, granted) = (asker.person.clone(), granted(asker, &room.group));
+        Self { subject: room, person, kind: asker.kind, granted, rooms: Arc::clone(rooms) }
     }
 
     pub fn room(&self) -> &Room {
@@ -93,8 +96,8 @@ impl Access<Room> {
 
     /// How they stand in the room now.
     pub(super) async fn seen(&self) -> Result<Seen, StoreError> {
-        let asker = Asker { person: &self.person, kind: self.kind };
-        self.rooms.stands(asker, &self.subject.group, self.subject.guests).await
+        let Room { group, guests, .. } = &self.subject;
+        self.rooms.stands(&self.person, self.kind, self.granted, group, *guests).await
     }
 
     /// Asks whether they may do something in the room now.
@@ -108,6 +111,14 @@ impl Access<Room> {
     /// They may not, or that cannot be found out now.
     pub async fn may_post(&self) -> Result<(), PostError> {
         self.allow(Act::Post).await
+    }
+
+    /// What they may do in the room now beside reading it.
+    ///
+    /// # Errors
+    /// That cannot be found out now.
+    pub async fn rights(&self) -> Result<Rights, StoreError> {
+        Ok(rights(&self.seen().await?, Timestamp::now()))
     }
 
     /// What the room is called and about; none where it is nobody's.
@@ -146,6 +157,7 @@ impl Access<Room> {
         if text.len() > self.rooms.longest {
             return Err(PostError::TooLong(self.rooms.longest));
         }
+        let _acting = self.rooms.registry.acting(&self.subject.group).await;
         self.allow(Act::Post).await?;
         let Room { group, history, events, .. } = &self.subject;
         let (from, at) = (self.person.clone(), Timestamp::now());
@@ -167,6 +179,7 @@ impl Access<Room> {
         if blank.len() > self.rooms.longest {
             return Err(PostError::TooLong(self.rooms.longest));
         }
+        let _acting = self.rooms.registry.acting(&self.subject.group).await;
         self.allow(Act::Post).await?;
         self.hand_on(events::blank(blank, &self.subject.events)).await
     }
@@ -182,6 +195,7 @@ impl Access<Room> {
         {
             return Err(PostError::TooLong(self.rooms.longest).into());
         }
+        let _acting = self.rooms.registry.acting(&self.subject.group).await;
         let seen = self.seen().await.map_err(PostError::from)?;
         let act = match &change {
             Change::Edit { .. } => Act::Edit,
@@ -221,6 +235,7 @@ impl Access<Room> {
         if bytes.len() > self.rooms.longest {
             return Err(PostError::TooLong(self.rooms.longest));
         }
+        let _acting = self.rooms.registry.acting(&self.subject.group).await;
         self.allow(Act::Post).await?;
         let Room { group, events, .. } = &self.subject;
         let group = group_name(group, events);
@@ -238,6 +253,7 @@ impl Access<Room> {
     /// # Errors
     /// It cannot be handed on now.
     pub async fn relay(&self, event: Event) -> Result<(), PostError> {
+        let _acting = self.rooms.registry.acting(&self.subject.group).await;
         self.allow(Act::Post).await?;
         self.hand_on(event).await
     }
@@ -347,13 +363,13 @@ mod tests {
         let hub = Hub::start(Arc::clone(&layer), read_direct, Duration::from_hours(1), FanOut::default()).unwrap();
         let rooms = Rooms::start(
             vec![rule],
-            Stores { durable, search: None, volatile, registry: Registry::none() },
+            Stores { durable, search: None, volatile, registry: Registry::none(), handles: Arc::default() },
             &layer,
             &hub,
             100,
             &Appends::default(),
         );
-        let person = Person { id: "g1".to_owned(), name: "Ann".to_owned(), handle: None };
+        let person = Person::new("g1", "Ann");
         let access = rooms.enter(Asker::guest(&person), &"lobby".parse().unwrap()).await.ok().unwrap();
         access.post("k".parse().unwrap(), Text::written("hello").unwrap()).await.unwrap();
         access.post_binary(vec![1, 2].into()).await.unwrap();

@@ -41,7 +41,7 @@ mod tests {
     }
 
     fn change(by: &str, act: &Act) -> NewChange {
-        let from = Person { id: by.to_owned(), name: by.to_uppercase(), handle: None };
+        let from = Person::new(by, by.to_uppercase());
         let at = Timestamp::from_millis(0);
         let change = act.change(&from, at).unwrap();
         NewChange { group: "lobby".parse().unwrap(), change, from, at, rule: may_change }
@@ -49,7 +49,7 @@ mod tests {
 
     /// Of Ann's, with so many kinds of emoji.
     fn message(kinds: usize) -> Message {
-        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
+        let from = Person::new("ann", "Ann");
         let reaction = |kind| Reaction { emoji: format!("a{kind}").parse().unwrap(), count: 1, from: vec![from.clone()] };
         let content = Content { reactions: (0..kinds).map(reaction).collect(), ..Content::new("hello") };
         Message { id: "e-1".to_owned(), key: "k".parse().unwrap(), from, content, at: Timestamp::from_millis(0) }

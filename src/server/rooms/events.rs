@@ -42,13 +42,14 @@ const CHANGE: &str = "confab.change";
 /// What the types of events begin with that are the server's own business.
 const OWN: &str = "confab.";
 /// Types that the server alone has for clients.
-const ALONE: [&str; 8] = ["presence", "typing", "edit", "delete", "react", "renamed", "left", "signed_out"];
+const ALONE: [&str; 9] = ["presence", "typing", "edit", "delete", "react", "renamed", "left", "changed", "signed_out"];
 /// The types that our messages and rooms have in the layer and on the wire.
 const ALIKE: [&str; 4] = [MESSAGE, BINARY, "message", "room"];
 /// What says in such events who has spoken and where it stands.
 const OURS: [&str; 5] = ["offset", "epoch", "id", "from", "latest"];
 /// Types of the wire: to clients an event of one of these may be the server's own.
-const WIRE: [&str; 10] = ["message", "room", "edit", "delete", "react", "presence", "typing", "renamed", "left", "signed_out"];
+const WIRE: [&str; 11] =
+    ["message", "room", "edit", "delete", "react", "presence", "typing", "renamed", "left", "changed", "signed_out"];
 /// What the type of a program's event begins with for clients that would take it for the server's own.
 const PROGRAMS: &str = "program.";
 
@@ -144,10 +145,10 @@ fn in_full(kind: &str, text_key: &str, place: Option<(&Epoch, Offset)>, message:
     if message.content.deleted { event.with("deleted", true) } else { event }
 }
 
-fn person(Person { id, name, .. }: &Person) -> Value {
-    Value::Map(
-        [("id", id), ("name", name)].into_iter().map(|(key, text)| (key.to_owned(), Value::from(text.as_str()))).collect(),
-    )
+fn person(Person { id, name, handle, .. }: &Person) -> Value {
+    let fields = [("id", Some(id)), ("name", Some(name)), ("handle", handle.as_ref())];
+    let fields = fields.into_iter().filter_map(|(key, text)| Some((key.to_owned(), Value::from(text?.as_str()))));
+    Value::Map(fields.collect())
 }
 
 fn in_place(event: Event, (epoch, offset): (&Epoch, Offset)) -> Event {
@@ -289,7 +290,7 @@ fn read_message(map: &Map) -> Option<(Message, Option<Offset>)> {
     let message = Message {
         id: str("id")?.to_owned(),
         key: str("key")?.parse().ok()?,
-        from: Person { id: from_str("id")?, name: from_str("name")?, handle: None },
+        from: Person { handle: from_str("handle"), ..Person::new(from_str("id")?, from_str("name")?) },
         content: Content {
             text: str(str(TEXT_KEY).unwrap_or(TEXT))?.to_owned(),
             edited: map.get("edited").and_then(Value::as_i64).map(Timestamp::from_millis),
@@ -317,12 +318,12 @@ mod tests {
 
     fn said() -> Message {
         let (id, name) = ("g1".to_owned(), "Ann".to_owned());
-        let (from, at) = (Person { id, name, handle: None }, Timestamp::from_millis(7));
+        let (from, at) = (Person::new(id, name), Timestamp::from_millis(7));
         Message { id: "e-3".to_owned(), key: "k".parse().unwrap(), from, content: Content::new("hello"), at }
     }
 
     fn cron() -> Person {
-        Person { id: "t1".to_owned(), name: "Cron".to_owned(), handle: None }
+        Person::new("t1", "Cron")
     }
 
     fn rule(event_type: &str, text_key: &str) -> RoomEvents {

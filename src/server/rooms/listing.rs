@@ -5,6 +5,7 @@
 //! edge of a page.
 
 use std::{
+    collections::{HashMap, HashSet},
     fmt,
     str::FromStr,
     sync::{
@@ -13,14 +14,41 @@ use std::{
     },
 };
 
-use super::{Rooms, reader::Reader, rules::within};
+use super::{
+    Rooms,
+    owned::{Record, RoomKind},
+    reader::Reader,
+    rules::{rule, within},
+};
 use crate::{
     server::{
+        accounts::Asker,
         settings::History,
         store::{Listed, ListedRoom, Log, StoreError, Within},
     },
-    wire::{Group, InvalidName, RoomList, RoomSummary, Timestamp, beginning},
+    wire::{Group, InvalidName, RoomList, RoomSummary, Stored, Timestamp, beginning},
 };
+
+/// The rooms of somebody.
+pub struct OwnRooms {
+    /// Of which they are a member.
+    pub member: Vec<OwnRoom>,
+    /// After so many there are more.
+    pub more: Option<u32>,
+    /// That they may enter beside those which are everybody's.
+    pub open: Vec<OwnRoom>,
+}
+
+/// One of them.
+pub struct OwnRoom {
+    pub group: Group,
+    /// Of a direct one the names of the others.
+    pub title: String,
+    /// None where it is nobody's, or theirs by a token alone.
+    pub kind: Option<RoomKind>,
+    /// The beginning of its latest message.
+    pub latest: Option<Stored>,
+}
 
 /// How many rooms a page of the list has.
 const LISTED: usize = 100;
@@ -99,6 +127,38 @@ impl Rooms {
         Ok(rooms.into_iter().map(|room| room.group).find(|_| !is_used))
     }
 
+    /// A part of the rooms of somebody with an account, after so many others; of these the one that was used last is first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn own_rooms(&self, asker: Asker<'_>, after: u32) -> Result<OwnRooms, StoreError> {
+        let (records, more) = self.own(asker.person, after).await?;
+        let reader = self.reader(asker).await?;
+        let mut member: HashMap<Group, OwnRoom> = HashMap::with_capacity(records.len());
+        for Record { group, title, brief, .. } in records {
+            member.insert(group.clone(), OwnRoom { group, title, kind: Some(brief.kind), latest: None });
+        }
+        let theirs: HashSet<Group> = member.keys().cloned().collect();
+        let (rules, registry) = (Arc::clone(&self.rules), Arc::clone(&self.registry));
+        // Of open rooms that guests enter too everybody has the list.
+        let is_listed = move |group: &Group| {
+            theirs.contains(group) || !registry.is_open(group) || rule(&rules, group).is_some_and(|rule| !rule.guests)
+        };
+        let RoomList { rooms, .. } = self.listed(&reader, Some(Arc::new(is_listed)), Place::default()).await?;
+        let (mut used, mut open) = (Vec::new(), Vec::new());
+        for RoomSummary { group, latest } in rooms {
+            match member.remove(&group) {
+                Some(room) => used.push(OwnRoom { latest, ..room }),
+                None => open.push(OwnRoom { title: group.to_string(), group, kind: None, latest }),
+            }
+        }
+        // In those nothing was said yet, or long ago.
+        let mut unused: Vec<_> = member.into_values().collect();
+        unused.sort_unstable_by(|one, other| (&one.title, one.group.as_str()).cmp(&(&other.title, other.group.as_str())));
+        used.append(&mut unused);
+        Ok(OwnRooms { member: used, more, open })
+    }
+
     /// Those of the reader's rooms that are asked for, or all of them.
     async fn listed(&self, reader: &Reader, asked_for: Option<Choice>, place: Place) -> Result<RoomList, StoreError> {
         let of = async |store: &Arc<dyn Log>, history, before| {
@@ -111,7 +171,9 @@ impl Rooms {
         };
         let durable = of(&self.durable.store, History::Store, place.durable).await?;
         let volatile = of(&self.volatile.store, History::Memory, place.volatile).await?;
-        Ok(merged(durable, volatile, place))
+        let mut list = merged(durable, volatile, place);
+        self.handles.complete_messages(list.rooms.iter_mut().filter_map(|room| room.latest.as_mut()));
+        Ok(list)
     }
 }
 
@@ -166,13 +228,13 @@ fn merged(durable: Listed, volatile: Listed, place: Place) -> RoomList {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Content, Message, Offset, Person, Stored};
+    use crate::wire::{Content, Message, Offset, Person};
 
     fn listed(name: &str, activity: u64, at: i64) -> ListedRoom {
         let message = Message {
             id: "e-1".to_owned(),
             key: "k".parse().expect("a key"),
-            from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
+            from: Person::new("ann", "Ann"),
             content: Content::new("hello"),
             at: Timestamp::from_millis(at),
         };

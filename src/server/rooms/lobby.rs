@@ -61,7 +61,9 @@ impl Feed for Lobby {
     }
 
     fn read(&self, event: &Event) -> Option<Entry> {
-        Some(events::read_event(event, None))
+        let mut entry = events::read_event(event, None);
+        self.rooms.handles.complete_event(&mut entry.event);
+        Some(entry)
     }
 
     async fn after(&self, _: Option<Offset>) -> Result<Missed, Unavailable> {

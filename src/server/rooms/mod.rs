@@ -44,7 +44,7 @@ pub use self::{
     access::{Access, AlterError, PostError, Posted},
     changes::may_change,
     events::{Foreign, foreign_event, read_direct},
-    listing::Place,
+    listing::{OwnRoom, OwnRooms, Place},
     owned::{
         About, Act, Brief, Code, DIRECT, Denied, FORMER, Invitation, Invited, Logged, Member, NotDone, Posting, Record,
         Registry, Role, RoomKind, Terms, Title, Topic, What,
@@ -62,6 +62,7 @@ use self::{
 };
 use super::{
     accounts::Asker,
+    handles::Handles,
     hub::Hub,
     layers::ChannelLayer,
     search::{Found, Query},
@@ -125,12 +126,15 @@ pub struct Stores {
     pub volatile: (Arc<dyn Log>, Commits),
     /// The rooms that somebody owns.
     pub registry: Arc<Registry>,
+    /// What stores and other nodes do not say of people.
+    pub handles: Arc<Handles>,
 }
 
 /// All rooms of this server.
 pub struct Rooms {
     rules: Arc<[RoomRule]>,
     registry: Arc<Registry>,
+    handles: Arc<Handles>,
     durable: MeteredStore,
     volatile: MeteredStore,
     /// None where the durable store has no index of words.
@@ -152,7 +156,7 @@ impl Rooms {
     /// Starts the publishers; they end when the stores do. `hub` has the members of this node, `appends` counts what is kept.
     pub fn start(
         rules: Vec<RoomRule>,
-        Stores { durable, search, volatile, registry }: Stores,
+        Stores { durable, search, volatile, registry, handles }: Stores,
         layer: &Arc<dyn ChannelLayer>,
         hub: &Arc<Hub>,
         longest: usize,
@@ -180,6 +184,7 @@ impl Rooms {
         Arc::new(Self {
             rules,
             registry,
+            handles,
             durable,
             volatile,
             search,
@@ -258,7 +263,11 @@ impl Rooms {
 
     async fn search_within(&self, query: &Query, within: &Within, count: usize) -> Result<Found, StoreError> {
         match &self.search {
-            Some(search) => search.search(query, within, count).await,
+            Some(search) => {
+                let mut found = search.search(query, within, count).await?;
+                self.handles.complete(found.hits.iter_mut().map(|hit| &mut hit.from));
+                Ok(found)
+            }
             None => Ok(Found::nothing()),
         }
     }

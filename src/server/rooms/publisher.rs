@@ -99,8 +99,9 @@ impl Publisher {
                 }
                 commit = commits.recv(), if sending.len() < MOST_SENDING => match commit {
                     Some(commit) => {
-                        if let Some(listed) = self.listed(&commit) {
-                            list.take(&list_key(&listed.group), listed.since(), listed);
+                        match self.listed(&commit) {
+                            Some(listed) => list.take(&list_key(&listed.group), listed.since(), listed),
+                            None => self.registry.said(&commit.group),
                         }
                         sending.push(self.send(Work::Commit(commit)));
                     }
@@ -222,9 +223,9 @@ mod tests {
         let hub = Hub::start(Arc::clone(&layer), read_direct, Duration::from_hours(1), FanOut::default()).unwrap();
         let [durable, volatile] =
             [MemoryStore::new(100), MemoryStore::new(100)].map(|(store, commits)| (Arc::new(store) as Arc<dyn Log>, commits));
-        let stores = Stores { durable, search: None, volatile, registry: Registry::none() };
+        let stores = Stores { durable, search: None, volatile, registry: Registry::none(), handles: Arc::default() };
         let rooms = Rooms::start(Settings::default().rooms, stores, &layer, &hub, 100, &Appends::default());
-        let ann = Person { id: "g1".to_owned(), name: "Ann".to_owned(), handle: None };
+        let ann = Person::new("g1", "Ann");
         let access = rooms.enter(Asker::guest(&ann), &"a".parse().unwrap()).await.ok().unwrap();
         for n in 1..=50 {
             access.post(format!("k{n}").parse().unwrap(), Text::written("hello").unwrap()).await.unwrap();

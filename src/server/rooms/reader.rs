@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Rooms, owned::Standing};
+use super::{
+    Rooms,
+    owned::{Standing, granted},
+};
 use crate::{
     server::{
         accounts::{Asker, Kind},
@@ -37,7 +40,14 @@ impl Rooms {
     /// The store cannot be read.
     pub async fn reader(&self, asker: Asker<'_>) -> Result<Reader, StoreError> {
         let standings = match asker.kind {
-            Kind::Account | Kind::Administrator => Arc::new(self.registry.standings_of(&asker.person.id).await?),
+            Kind::Account | Kind::Administrator => {
+                let mut standings = self.registry.standings_of(&asker.person.id).await?;
+                for (group, _) in asker.granted {
+                    let standing = standings.entry(group.clone()).or_default();
+                    *standing = standing.or(granted(asker, group));
+                }
+                Arc::new(standings)
+            }
             Kind::Guest | Kind::Program => Arc::default(),
         };
         Ok(Reader { kind: asker.kind, standings, now: Timestamp::now() })

@@ -136,7 +136,7 @@ mod tests {
         drop(commits);
         for (key, hours) in [("k1", 24), ("k2", 1), ("k3", 0)] {
             let at = Timestamp::from_millis(now.as_millis() - hours * 3_600_000);
-            let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
+            let from = Person::new("ann", "Ann");
             let (group, key, text) = ("a".parse().expect("a name"), key.parse().expect("a key"), key.to_owned());
             store.append(NewMessage { group, key, from, text, at }).await.expect("stored");
         }

@@ -108,7 +108,7 @@ impl Rooms {
     /// # Errors
     /// The store cannot be read or written now. What was done stays done.
     pub async fn silence(&self, person: &str, said: Said) -> Result<(), StoreError> {
-        let gone = Person { id: person.to_owned(), name: FORMER.to_owned(), handle: None };
+        let gone = Person::new(person, FORMER);
         let mut after = None;
         loop {
             let puts = self.put_by(person, after.as_ref()).await?;

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     server::{
         accounts::Asker,
+        handles::Handles,
         hub::{self, Feed, LayerGroups, Place, PlainMessage, Policy, Unavailable},
         layers::Event,
         noun::{self, Opened},
@@ -19,7 +20,7 @@ use crate::{
         settings::History,
         store::{Entry, Missed, StoreError, What},
     },
-    wire::{Act, Change, Code, CommandError, Epoch, Group, Key, Offset, Position, Push, State, Text, Timestamp, Topic},
+    wire::{Act, Change, Code, CommandError, Epoch, Group, Key, Offset, Position, Push, Rights, State, Text, Timestamp, Topic},
 };
 
 /// A room's messages and their changes, for those who may enter it.
@@ -28,6 +29,7 @@ struct RoomFeed {
     room: Room,
     /// None where the room keeps no history.
     stream: Option<Stream>,
+    handles: Arc<Handles>,
 }
 
 #[async_trait]
@@ -47,13 +49,18 @@ impl Feed for RoomFeed {
     }
 
     fn read(&self, event: &Event) -> Option<hub::Entry> {
-        Some(events::read_event(event, Some(&self.room.events)))
+        let mut entry = events::read_event(event, Some(&self.room.events));
+        self.handles.complete_event(&mut entry.event);
+        Some(entry)
     }
 
     async fn after(&self, offset: Option<Offset>) -> Result<hub::Missed, Unavailable> {
         let Some(stream) = &self.stream else { return Err(Unavailable("the room keeps no history".into())) };
         let Missed { head, entries, .. } = stream.after(offset).await?;
-        let entries = entries.into_iter().map(|entry| stored(&head.epoch, entry)).collect();
+        let mut entries: Vec<_> = entries.into_iter().map(|entry| stored(&head.epoch, entry)).collect();
+        for entry in &mut entries {
+            self.handles.complete_event(&mut entry.event);
+        }
         Ok(hub::Missed { head, entries })
     }
 
@@ -96,7 +103,8 @@ impl Rooms {
 impl Opened for Access<Room> {
     fn feed(&self) -> Arc<dyn Feed> {
         let room = self.room().clone();
-        Arc::new(RoomFeed { topic: Topic::Room(room.group.clone()), stream: self.stream(), room })
+        let handles = Arc::clone(&self.rooms.handles);
+        Arc::new(RoomFeed { topic: Topic::Room(room.group.clone()), stream: self.stream(), room, handles })
     }
 
     async fn head(&self) -> Result<Position, Unavailable> {
@@ -113,6 +121,10 @@ impl Opened for Access<Room> {
 
     async fn may_write(&self) -> Result<(), CommandError> {
         Ok(self.may_post().await.map_err(|error| refused(error, Problem::Unavailable))?)
+    }
+
+    async fn rights(&self) -> Result<Rights, Unavailable> {
+        Ok(self.rights().await?)
     }
 
     fn is_plain(&self) -> bool {

@@ -193,7 +193,7 @@ mod tests {
             group: group("lobby"),
             epoch: "e".parse().expect("an epoch"),
             offset: Offset(offset),
-            from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
+            from: Person::new("ann", "Ann"),
             text: text.to_owned(),
             at: Timestamp::from_millis(at),
         }

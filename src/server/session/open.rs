@@ -13,14 +13,14 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::{
     server::{
         hub::{Membership, Outbound, v1},
-        lease::{Holder, Taken},
+        lease::{Holder, Taken, Why},
         noun::Opened,
         presence::Attendance,
         problem::Problem,
         quota::Seat,
-        websocket::CloseCode,
+        websocket::{CloseCode, Frame},
     },
-    wire::{Event, Group, Left, Push, ServerFrame, SignedOut, Topic},
+    wire::{Changed, Event, Group, Left, Push, ServerFrame, SignedOut, Topic},
 };
 
 /// See the module.
@@ -39,7 +39,9 @@ pub(super) struct Topics {
     /// A topic is being opened.
     opening: bool,
     /// What was taken back meanwhile.
-    lost: Vec<Topic>,
+    lost: Vec<(Topic, Why)>,
+    /// What may be done in it may be another thing, which was heard of meanwhile.
+    stirred: bool,
     /// All of it was taken back.
     is_over: bool,
 }
@@ -63,20 +65,32 @@ impl Open {
     pub(super) fn begin(&self) {
         let mut topics = self.topics.lock();
         topics.opening = true;
+        topics.stirred = false;
         topics.lost.clear();
     }
 }
 
 impl Topics {
-    /// Ends what [`Open::begin`] began: whether the topic was taken back meanwhile.
-    pub(super) fn is_lost(&mut self, topic: &Topic) -> bool {
+    /// Ends what [`Open::begin`] began: whether the topic was taken back meanwhile, and why.
+    pub(super) fn is_lost(&mut self, topic: &Topic) -> Option<Why> {
         self.opening = false;
-        self.is_over || std::mem::take(&mut self.lost).contains(topic)
+        let lost = std::mem::take(&mut self.lost).into_iter().find(|(lost, _)| lost == topic);
+        lost.map(|(_, why)| why).or_else(|| self.is_over.then_some(Why::Unsaid))
+    }
+
+    /// Whether it was heard since [`Open::begin`] that the rights in a topic may be others.
+    pub(super) fn is_stirred(&mut self) -> bool {
+        std::mem::take(&mut self.stirred)
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.is_over
     }
+}
+
+/// Says that what may be done in a topic may be another thing now.
+pub(super) fn changed(topic: &Topic) -> Frame {
+    v1(&ServerFrame::Push(Push { topic: topic.clone(), offset: None, event: Event::Changed(Changed {}) }))
 }
 
 /// What somebody is told who was signed out.
@@ -98,20 +112,30 @@ impl Holder for Open {
                     outbound.cut(joined_me.then(word), CloseCode::SIGNED_OUT, SIGNED_OUT);
                 }
             }
-            Taken::Topic(topic) => {
-                if topics.opening && !topics.lost.contains(topic) {
-                    topics.lost.push(topic.clone());
+            Taken::Topic(topic, why) => {
+                if topics.opening && !topics.lost.iter().any(|(lost, _)| lost == topic) {
+                    topics.lost.push((topic.clone(), *why));
                 }
                 let joined = topics.joined.remove(topic);
                 if joined.is_some()
                     && let Some(outbound) = self.outbound.get()
                 {
                     drop(joined);
-                    let problem = Problem::TakenBack(topic.clone());
+                    let problem = Problem::TakenBack(why.said(topic));
                     let event = Event::Left(Left { code: problem.code(), message: problem.to_string() });
                     outbound.retract(v1(&ServerFrame::Push(Push { topic: topic.clone(), offset: None, event })));
                 }
             }
+        }
+    }
+
+    fn stir(&self, topic: &Topic) {
+        let mut topics = self.topics.lock();
+        topics.stirred |= topics.opening;
+        if topics.joined.contains_key(topic)
+            && let Some(outbound) = self.outbound.get()
+        {
+            outbound.send(&[outbound.fitted(changed(topic))]);
         }
     }
 }

@@ -496,7 +496,7 @@ mod tests {
         NewMessage {
             group: room.parse().expect("a group name"),
             key: format!("key-{number}").parse().expect("a key"),
-            from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
+            from: Person::new("ann", "Ann"),
             text: text.to_owned(),
             at: Timestamp::from_millis(0),
         }
@@ -572,7 +572,7 @@ mod tests {
         let said = fill(&store, "lobby", 3, "x").await.position;
         for number in 0..5 {
             let message = MessageId { epoch: said.epoch.clone(), offset: Offset(2) };
-            let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
+            let from = Person::new("ann", "Ann");
             store.change(by(from, "lobby", Act::Edit { message, text: number.to_string() })).await.expect("changed");
         }
         let page = latest(&store, "lobby").await;
@@ -612,7 +612,7 @@ mod tests {
         let epoch = latest(&short, "a").await.head.epoch;
         for number in 0..1_000 {
             let message = MessageId { epoch: epoch.clone(), offset: Offset(1 + number % 2) };
-            let from = Person { id: format!("p{number}"), name: "n".repeat(100), handle: None };
+            let from = Person::new(format!("p{number}"), "n".repeat(100));
             let react = Act::React { message, emoji: "+1".parse().expect("an emoji"), on: true };
             short.change(by(from, "a", react)).await.expect("changed");
         }
@@ -653,7 +653,7 @@ mod tests {
         let (store, _) = MemoryStore::with(limits(usize::MAX));
         let said = fill(&store, "a", 1, &"x".repeat(100_000)).await.position;
         let message = MessageId { epoch: said.epoch, offset: said.offset };
-        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
+        let from = Person::new("ann", "Ann");
         store.change(by(from, "a", Act::Edit { message, text: "short".to_owned() })).await.expect("changed");
         assert!(taken(&store) < 10_000, "{}", taken(&store));
         let rooms = store.rooms.lock();

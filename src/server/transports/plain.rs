@@ -13,7 +13,7 @@ use crate::{
     server::{
         allowance::Allowance,
         hub::{Form, Membership, Outbound, PlainMessage, Reachable, Unavailable},
-        lease::{Holder, Lease, Taken},
+        lease::{Holder, Lease, Taken, Why},
         noun::Opened,
         random,
         scope::{Flow, Refuse, Scope},
@@ -55,21 +55,26 @@ enum Stands {
         _reachable: Reachable,
     },
     /// It was taken back, with this code and reason.
-    Ended(CloseCode, &'static str),
+    Ended(CloseCode, Arc<str>),
 }
 
 impl Holder for Open {
     fn take_back(&self, taken: &Taken) {
         let (code, reason) = match taken {
-            Taken::Everything => (CloseCode::SIGNED_OUT, "you were signed out"),
-            Taken::Topic(topic) if *topic == self.topic => (CloseCode::TAKEN_BACK, "this is not open to you any more"),
-            Taken::Topic(_) => return,
+            Taken::Everything => (CloseCode::SIGNED_OUT, "you were signed out".into()),
+            Taken::Topic(topic, Why::Unsaid) if *topic == self.topic => {
+                (CloseCode::TAKEN_BACK, "this is not open to you any more".into())
+            }
+            Taken::Topic(topic, why) if *topic == self.topic => (CloseCode::TAKEN_BACK, Arc::<str>::from(why.said(topic))),
+            Taken::Topic(..) => return,
         };
         let mut stands = self.stands.lock();
-        if let Stands::Joined { outbound, membership, .. } = std::mem::replace(&mut *stands, Stands::Ended(code, reason)) {
+        if let Stands::Joined { outbound, membership, .. } =
+            std::mem::replace(&mut *stands, Stands::Ended(code, Arc::clone(&reason)))
+        {
             // The membership first: what comes after that is none of its own.
             drop(membership);
-            outbound.cut(None, code, reason);
+            outbound.cut(None, code, &reason);
         }
     }
 }
@@ -103,8 +108,8 @@ impl Consumer for Plain {
         match self.join(&outbound).await {
             Ok((membership, begin)) => {
                 let mut stands = self.open.stands.lock();
-                if let Stands::Ended(code, reason) = *stands {
-                    return Flow::close(code, reason);
+                if let Stands::Ended(code, reason) = &*stands {
+                    return Flow::close(*code, &**reason);
                 }
                 let reachable = self.scope.hub.register(&outbound, Form::Plain);
                 membership.release(None, begin);
@@ -138,8 +143,8 @@ impl Consumer for Plain {
         if let Some(line) = line {
             line.has_room().await;
         }
-        if let Stands::Ended(code, reason) = *self.open.stands.lock() {
-            return Flow::close(code, reason);
+        if let Stands::Ended(code, reason) = &*self.open.stands.lock() {
+            return Flow::close(*code, &**reason);
         }
         let said = match message {
             Message::Text(text) if text == EXIT => {

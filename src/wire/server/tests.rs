@@ -13,7 +13,7 @@ mod derived {
     use serde_json::{Map, Value};
 
     use crate::wire::{
-        CommandError, Content, Emoji, Epoch, Group, Key, Members, MessageId, Mine, Offset, Person, Presence, Renamed,
+        CommandError, Content, Emoji, Epoch, Group, Key, Members, MessageId, Mine, Offset, Person, Presence, Renamed, Rights,
         Timestamp, Topic, Typist, Welcome,
     };
 
@@ -139,6 +139,8 @@ mod derived {
         mine: Mine,
         rooms: Option<Vec<RoomSummary>>,
         members: Option<Members>,
+        #[serde(default)]
+        may: Rights,
     }
 
     #[derive(Debug, Deserialize)]
@@ -157,7 +159,7 @@ fn is_read_as_before(json: &Value) {
 }
 
 fn person() -> impl Strategy<Value = Person> {
-    ("[a-z]{0,3}", any::<String>()).prop_map(|(id, name)| Person { id, name, handle: None })
+    ("[a-z]{0,3}", any::<String>()).prop_map(|(id, name)| Person::new(id, name))
 }
 
 fn offset() -> impl Strategy<Value = Offset> {
@@ -234,6 +236,7 @@ fn answer() -> impl Strategy<Value = Answer> {
     });
     let (events, rooms) = (prop::collection::vec(push(), 0..3), prop::option::of(prop::collection::vec(room(), 0..2)));
     let state = (any::<bool>(), events, mine, rooms, members).prop_map(|(recovered, events, mine, rooms, members)| State {
+        may: Rights { moderate: recovered, ..Rights::default() },
         recovered,
         events,
         mine,

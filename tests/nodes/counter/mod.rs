@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use confab::{
     server::noun::{
-        Act, Asker, Entry, Event, Feed, Missed, Noun, Opened, Parts, PlainMessage, Policy, Statement, Taken, Unavailable,
+        Act, Asker, Entry, Event, Feed, Missed, Noun, Opened, Parts, PlainMessage, Policy, Statement, Taken, Unavailable, Why,
     },
     wire::{self, Code, CommandError, Key, OfNoun, Offset, Other, Position, Topic},
 };
@@ -69,7 +69,7 @@ impl Opened for Counter {
         self.0.records.write_one(Statement::new(BAR, [self.1.to_string().into(), person.as_str().into()])).await?;
         match &*person {
             "*" => self.0.leases.take_from_all(self.1.clone()).await,
-            person => self.0.leases.take_back(person, Taken::Topic(self.1.clone())).await,
+            person => self.0.leases.take_back(person, Taken::Topic(self.1.clone(), Why::Unsaid)).await,
         }
         Ok(None)
     }

@@ -63,11 +63,11 @@ fn id(offset: u64) -> MessageId {
 }
 
 fn ann() -> Person {
-    Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None }
+    Person::new("ann", "Ann")
 }
 
 fn me() -> Person {
-    Person { id: "me".to_owned(), name: "Me".to_owned(), handle: None }
+    Person::new("me", "Me")
 }
 
 fn compose(page: &mut RoomState, number: usize) -> RowKey {
@@ -162,8 +162,7 @@ impl Room {
             }),
             Deed::Delete(number) => target(number).map(|id| Change::Delete { id }),
             Deed::React(number, emoji, who, on) => {
-                let from =
-                    if *who == 0 { me() } else { Person { id: format!("p{who}"), name: format!("P{who}"), handle: None } };
+                let from = if *who == 0 { me() } else { Person::new(format!("p{who}"), format!("P{who}")) };
                 let emoji: Emoji = emoji.to_string().parse().unwrap();
                 let is_there = |id: &MessageId| self.put().contains(&(id.offset, emoji.clone(), from.id.clone()));
                 let id = target(number).filter(|id| is_there(id) != *on);
@@ -226,7 +225,7 @@ fn joined(room: &Room, recovered: bool, events: Vec<Push>) -> Input {
     let said: Vec<_> = room.messages();
     let told = said.iter().filter(|stored| events.iter().any(|push| push.offset == Some(stored.offset)));
     let mine = room.mine(told);
-    Input::Joined(at, State { recovered, events, mine, rooms: None, members: None })
+    Input::Joined(at, State { recovered, events, mine, rooms: None, members: None, ..State::default() })
 }
 
 fn deed() -> impl Strategy<Value = Deed> {

@@ -12,11 +12,11 @@ fn at(offset: u64) -> Position {
 }
 
 fn me() -> Person {
-    Person { id: "me".to_owned(), name: "Me".to_owned(), handle: None }
+    Person::new("me", "Me")
 }
 
 fn stored(offset: u64) -> Stored {
-    said(offset, &Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None }, &format!("k{offset}"))
+    said(offset, &Person::new("ann", "Ann"), &format!("k{offset}"))
 }
 
 fn said(offset: u64, from: &Person, key: &str) -> Stored {
@@ -46,7 +46,7 @@ fn answer(epoch_name: &str, head: u64, recovered: bool, events: impl IntoIterato
     let events = events.into_iter().map(push).collect();
     Input::Joined(
         Joined { topic, epoch: epoch(epoch_name), offset: Offset(head) },
-        State { recovered, events, mine: Mine::new(), rooms: None, members: None },
+        State { recovered, events, mine: Mine::new(), rooms: None, members: None, ..State::default() },
     )
 }
 
@@ -272,7 +272,7 @@ fn messages_without_a_place_are_shown_in_the_order_of_their_coming() {
     let mut state = RoomState::new(stretch(0, []));
     let key = compose(&mut state, "a");
     for (name, from) in [("x", "ann"), ("a", "me")] {
-        let from = Person { id: from.to_owned(), name: from.to_owned(), handle: None };
+        let from = Person::new(from, from);
         let Push { topic, event, .. } = push(said(1, &from, name));
         assert_eq!(state.apply(Input::Pushed(Push { topic, offset: None, event })), Ok(()));
     }
@@ -395,8 +395,8 @@ fn an_event_of_a_program_stands_under_its_name_and_never_passes_for_a_person() {
         assert_eq!(state.apply(Input::Pushed(Push { topic: topic.clone(), offset: None, event })), Ok(()));
         state.rows().get(before).map(|row| (row.from.clone(), row.from.is_program(), row.content.text.clone()))
     };
-    let cron = Person { id: "t1".to_owned(), name: "Cron".to_owned(), handle: None };
-    let named = |name: &str| Person { id: String::new(), name: name.to_owned(), handle: None };
+    let cron = Person::new("t1", "Cron");
+    let named = |name: &str| Person::new(String::new(), name);
     let by = json!({"id": "t1", "name": "Cron"});
     for (event, from) in [
         // Pushed with a token: the name is the token's, whatever the event says.
@@ -432,9 +432,7 @@ fn what_happens_costs_a_long_page_what_it_costs_a_short_one() {
         Input::Pushed(Push { topic, offset: Some(Offset(at)), event: Event::Change(change) })
     };
     let delete = || Act::Delete { message: MessageId { epoch: epoch("e"), offset: Offset(3) } };
-    let by_turns = |offset| {
-        said(offset, &Person { id: format!("p{}", offset % 2), name: String::new(), handle: None }, &format!("k{offset}"))
-    };
+    let by_turns = |offset| said(offset, &Person::new(format!("p{}", offset % 2), String::new()), &format!("k{offset}"));
     for rows in [10, 400] {
         let mut state = RoomState::new(stretch(rows, (1..=rows).map(by_turns)));
         let (from, at) = (me(), Timestamp::from_millis(0));

@@ -107,7 +107,7 @@ pub(super) async fn make(
     };
     let new = NewAccount { id, handle, name, is_administrator, password, subject: None };
     match services.accounts.create(&new).await {
-        Ok(()) => Ok(Person { id: new.id, name: new.name.into_string(), handle: Some(new.handle.to_string()) }),
+        Ok(()) => Ok(Person { handle: Some(new.handle.to_string()), ..Person::new(new.id, new.name.into_string()) }),
         Err(CreateError::Taken | CreateError::Exists | CreateError::NotInvited) => Err(NotMade::Wrong(Wrong::name(TAKEN))),
         Err(CreateError::Store(cause)) => Err(cause.into()),
     }
@@ -151,7 +151,7 @@ pub(super) async fn act(
     let mut to = own_path(&typed.next).to_owned();
     if let Some(code) = invite {
         // It was good a moment ago. Where it is not any more, the account is there all the same.
-        match services.rooms.join(Asker { person: &person, kind: Kind::Account }, code).await {
+        match services.rooms.join(Asker::new(&person, Kind::Account), code).await {
             Ok(group) => to = format!("/room/{group}/"),
             Err(cause) => debug!(%cause, "an invitation was not good any more for a new account"),
         }

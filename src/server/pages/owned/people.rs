@@ -86,7 +86,7 @@ pub(in crate::server) async fn open_direct(
 }
 
 fn person_of(account: &Account) -> Person {
-    Person { id: account.id.clone(), name: account.name.clone(), handle: None }
+    Person::new(account.id.clone(), account.name.clone())
 }
 
 fn page_of(status: StatusCode, who: &Who, account: &Account, mistake: Option<&Mistake>) -> Response {

@@ -10,13 +10,13 @@ use super::{
     invitation::{Code, Invitation, Invited, Terms},
     record::{Brief, Member, Posting, Record, Role, RoomKind, Standing, Title, Topic},
     records::{Logged, MOST_BANNED, MOST_DIRECT, MOST_INVITATIONS, MOST_OWNED, MOST_USED, NewRoom, Note, of_room},
-    registry::{MADE, Registry},
-    rights::{Act, Denied, Seen, may, may_manage},
+    registry::{Concerns, MADE, Registry},
+    rights::{Act, Denied, Seen, granted, may, may_manage},
 };
 use crate::{
     server::{
         accounts::{Asker, Kind},
-        lease::Taken,
+        lease::{Taken, Why},
         rooms::{Rooms, rules::rule},
         settings::Makes,
         store::{Bounds, Statement, StoreError},
@@ -146,29 +146,31 @@ impl Rooms {
     /// The store cannot be read.
     pub(in crate::server::rooms) async fn stands(
         &self,
-        asker: Asker<'_>,
+        person: &Person,
+        kind: Kind,
+        granted: Option<Role>,
         group: &Group,
         guests: bool,
     ) -> Result<Seen, StoreError> {
         let brief = self.registry.brief(group);
-        let standing = match (brief, asker.kind) {
+        let standing = match (brief, kind) {
             // A program is in no room.
             (None, _) | (_, Kind::Program) => Standing::default(),
-            _ => self.registry.standing(group, &asker.person.id).await?,
+            _ => self.registry.standing(group, &person.id).await?.or(granted),
         };
-        Ok(Seen { guests, brief, standing, kind: asker.kind })
+        Ok(Seen { guests, brief, standing, kind })
     }
 
     async fn seen(&self, asker: Asker<'_>, group: &Group) -> Result<Seen, NotDone> {
         let rule = rule(&self.rules, group).ok_or(Denied::NotThere)?;
-        Ok(self.stands(asker, group, rule.guests).await?)
+        Ok(self.stands(asker.person, asker.kind, granted(asker, group), group, rule.guests).await?)
     }
 
     /// Notes that a message was deleted by somebody who moderates.
     pub(in crate::server::rooms) async fn note_deletion(&self, group: &Group, by: &Person, author: &Person) {
         let note = Note { by, act: "deleted a message", to: Some(author), detail: String::new() };
         match self.registry.commit(group, Vec::new(), &note).await {
-            Ok(Some(brief)) => self.tell(group, brief, false).await,
+            Ok(Some(brief)) => self.tell(group, brief, false, &Concerns::default()).await,
             Ok(None) => {}
             Err(cause) => error!(%group, %cause, "that somebody has deleted another's message could not be noted"),
         }
@@ -213,6 +215,7 @@ impl Rooms {
     async fn begin(&self, asker: Asker<'_>, room: NewRoom<'_>) -> Result<(), NotDone> {
         let (group, kind) = (room.group.clone(), room.kind);
         self.may_make(asker)?;
+        let people = room.members.iter().map(|(person, _)| person.id.clone()).collect();
         let Some(brief) = self.registry.make(room).await? else {
             if self.registry.record(&group).await?.is_some() {
                 return Err(NotDone::Taken);
@@ -221,7 +224,7 @@ impl Rooms {
             return Err(if owned >= MOST_OWNED { NotDone::TooManyRooms } else { NotDone::TooManyNames });
         };
         // Whoever was in it while it was nobody's may have to go.
-        self.tell(&group, brief, kind != RoomKind::Open).await;
+        self.tell(&group, brief, kind != RoomKind::Open, &Concerns { all: true, people, is_loss: false }).await;
         Ok(())
     }
 
@@ -265,12 +268,13 @@ impl Rooms {
         // Who makes it stands in the log.
         let first = people.iter().position(|person| person.id == asker.person.id).unwrap_or_default();
         people.swap(0, first);
+        let ids: Vec<String> = people.iter().map(|person| person.id.clone()).collect();
         let members = people.into_iter().map(|person| (person, Role::Member)).collect();
         let room = NewRoom { group: &group, kind: RoomKind::Direct, title: "", topic: "", people: Some(key.clone()), members };
         self.may_make(asker)?;
         match self.registry.make(room).await? {
             Some(brief) => {
-                self.tell(&group, brief, false).await;
+                self.tell(&group, brief, false, &Concerns::of(ids)).await;
                 Ok(group)
             }
             // Another of them was first.
@@ -414,23 +418,51 @@ impl Rooms {
                 (vec![of(REMOVE, asker.person)], "left", None, String::new())
             }
         };
+        let concerns = self.concerns(asker, group, &what).await?;
         let note = Note { by: asker.person, act, to, detail };
         let after = self.registry.commit(group, statements, &note).await?.ok_or(Denied::NotThere)?;
-        self.take_effect(asker, group, &what, (before, after)).await;
+        self.take_effect(asker, group, &what, (before, after), &concerns).await;
+        // What somebody was about to do, who might until now, is done before this is through: nothing comes after it.
+        self.registry.settled().await;
         Ok(())
     }
 
+    /// Whom something concerns that is about to be done.
+    async fn concerns(&self, asker: Asker<'_>, group: &Group, what: &What) -> Result<Concerns, StoreError> {
+        let is_open = self.registry.is_open(group);
+        Ok(match what {
+            What::Give(person, Role::Owner) => {
+                Concerns::of(self.registry.owners(group).await?.into_iter().chain([person.id.clone()]))
+            }
+            What::Give(person, _) | What::Mute(person, _) | What::Unban(person) => Concerns::of([person.id.clone()]),
+            What::Remove(person) | What::Ban(person) => Concerns { is_loss: true, ..Concerns::of([person.id.clone()]) },
+            What::Leave => Concerns { is_loss: !is_open, ..Concerns::of([asker.person.id.clone()]) },
+            What::Change { .. } | What::Archive(_) | What::Delete => {
+                Concerns { all: true, ..Concerns::of(self.registry.member_ids(group).await?) }
+            }
+            What::Revoke(_) => Concerns::default(),
+        })
+    }
+
     /// What was lost by something that was done ends.
-    async fn take_effect(&self, asker: Asker<'_>, group: &Group, what: &What, (before, after): (Brief, Brief)) {
+    async fn take_effect(
+        &self,
+        asker: Asker<'_>,
+        group: &Group,
+        what: &What,
+        (before, after): (Brief, Brief),
+        concerns: &Concerns,
+    ) {
         let narrows = after.is_deleted || (before.kind == RoomKind::Open && after.kind != RoomKind::Open);
-        self.tell(group, after, narrows).await;
+        self.tell(group, after, narrows, concerns).await;
         let loses = match what {
-            What::Remove(person) | What::Ban(person) => Some(person),
-            What::Leave if after.kind != RoomKind::Open => Some(asker.person),
+            What::Remove(person) => Some((person, Why::Removed)),
+            What::Ban(person) => Some((person, Why::Banned)),
+            What::Leave if after.kind != RoomKind::Open => Some((asker.person, Why::Left)),
             _ => None,
         };
-        if let (Some(person), Ok(base)) = (loses, self.registry.base()) {
-            base.leases.take_back(&person.id, Taken::Topic(wire::Topic::Room(group.clone()))).await;
+        if let (Some((person, why)), Ok(base)) = (loses, self.registry.base()) {
+            base.leases.take_back(&person.id, Taken::Topic(wire::Topic::Room(group.clone()), why)).await;
         }
         if after.is_deleted {
             self.forget(group).await;
@@ -438,11 +470,12 @@ impl Rooms {
     }
 
     /// Has all nodes know of a change, this one first; with `narrows` some may lose the room.
-    pub(super) async fn tell(&self, group: &Group, brief: Brief, narrows: bool) {
+    pub(super) async fn tell(&self, group: &Group, brief: Brief, narrows: bool, concerns: &Concerns) {
         if narrows {
             self.registry.revise(group).await;
         }
-        self.registry.announce(group, brief, narrows).await;
+        self.registry.stir(group, concerns);
+        self.registry.announce(group, brief, narrows, concerns).await;
     }
 
     /// What was said in a room goes for good.
@@ -473,7 +506,7 @@ impl Rooms {
         let note = Note { by: asker.person, act: "invited", to: None, detail };
         let statements = Registry::invitation(&code, group, terms, asker.person);
         let brief = self.registry.commit(group, statements, &note).await?.ok_or(Denied::NotThere)?;
-        self.tell(group, brief, false).await;
+        self.tell(group, brief, false, &Concerns::default()).await;
         match self.registry.invited(&code).await? {
             Some(_) => Ok(code),
             None => Err(NotDone::TooManyInvitations),
@@ -512,7 +545,10 @@ impl Rooms {
             return Ok(room.group);
         }
         match self.registry.use_invitation(code, &room.group, asker.person).await? {
-            Some(brief) => self.tell(&room.group, brief, false).await,
+            Some(brief) => {
+                let concerns = Concerns::of([asker.person.id.clone()]);
+                self.tell(&room.group, brief, false, &concerns).await;
+            }
             // By another of their pages, perhaps, which is not through yet.
             None if self.registry.standing_now(&room.group, &asker.person.id).await?.role.is_some() => {}
             None => return Err(NotDone::NotGood),

@@ -5,11 +5,11 @@
 use super::{
     record::{Record, Role},
     records::{Note, of_room},
-    registry::brief,
+    registry::{Concerns, brief},
 };
 use crate::{
     server::{
-        lease::Taken,
+        lease::{Taken, Why},
         rooms::Rooms,
         store::{Row, Statement, StoreError},
     },
@@ -58,7 +58,7 @@ impl Rooms {
         if rows.is_empty() {
             rows = records.query(ADMINISTRATOR, &[person.into()]).await?;
         }
-        rows.first().map(|row| Ok(Person { id: row.get(0)?, name: row.get(1)?, handle: None })).transpose()
+        rows.first().map(|row| Ok(Person::new(row.get::<String>(0)?, row.get::<String>(1)?))).transpose()
     }
 
     /// The rooms that somebody owns in which a person is, and as what.
@@ -76,7 +76,8 @@ impl Rooms {
     /// The store cannot be read or written now. What was done stays done.
     pub async fn part_with(&self, person: &str) -> Result<(), StoreError> {
         let records = &self.registry.base()?.records;
-        let gone = Person { id: person.to_owned(), name: FORMER.to_owned(), handle: None };
+        let gone = Person::new(person, FORMER);
+        self.handles.forget(person);
         let mut after = String::new();
         loop {
             let rows = records.query(MEMBER_OF, &[person.into(), after.as_str().into()]).await?;
@@ -100,10 +101,11 @@ impl Rooms {
         let act = if heir.is_some() { "handed over" } else { "left" };
         let note = Note { by: gone, act, to: heir.as_ref(), detail: String::new() };
         if let Some(brief) = self.registry.commit(group, what, &note).await? {
-            self.tell(group, brief, false).await;
+            let people = [gone.id.clone()].into_iter().chain(heir.as_ref().map(|heir| heir.id.clone()));
+            self.tell(group, brief, false, &Concerns::of(people)).await;
         }
         let topic = wire::Topic::Room(group.clone());
-        self.registry.base()?.leases.take_back(&gone.id, Taken::Topic(topic)).await;
+        self.registry.base()?.leases.take_back(&gone.id, Taken::Topic(topic, Why::Unsaid)).await;
         Ok(())
     }
 }

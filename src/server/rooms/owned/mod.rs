@@ -26,5 +26,5 @@ pub use self::{
     record::{Brief, Member, Posting, Record, Role, RoomKind, Standing, Title, Topic},
     records::Logged,
     registry::Registry,
-    rights::{Act, Denied, Seen, may},
+    rights::{Act, Denied, Seen, granted, may, rights},
 };

@@ -167,6 +167,14 @@ pub struct Standing {
     pub is_banned: bool,
 }
 
+impl Standing {
+    /// With what another site has made them, who are no member here and not kept out.
+    #[must_use]
+    pub fn or(self, granted: Option<Role>) -> Self {
+        Self { role: self.role.or(granted.filter(|_| !self.is_banned)), ..self }
+    }
+}
+
 /// Somebody in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {

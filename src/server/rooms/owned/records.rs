@@ -92,6 +92,7 @@ const RECORD: &str = "SELECT kind, posting, archived, deleted, changed, title, t
 const MEMBERS: &str = "SELECT m.person, COALESCE(a.name, m.name), a.handle, m.role, m.muted FROM room_members AS m
     LEFT JOIN accounts AS a ON a.id = m.person WHERE m.room = $1
     ORDER BY CASE m.role WHEN 'owner' THEN 0 WHEN 'moderator' THEN 1 ELSE 2 END, m.joined, m.person LIMIT $2";
+const OWNERS: &str = "SELECT person FROM room_members WHERE room = $1 AND role = 'owner'";
 const COUNT: &str = "SELECT count(*) FROM room_members WHERE room = $1";
 const SOMEBODY: &str = "SELECT person, name FROM room_members WHERE room = $1 AND person = $2
     UNION ALL SELECT person, name FROM room_bans WHERE room = $1 AND person = $2";
@@ -304,6 +305,12 @@ impl Registry {
         rows.first().map(record).transpose()
     }
 
+    /// Whose a room is: one, mostly.
+    pub(super) async fn owners(&self, group: &Group) -> Result<Vec<String>, StoreError> {
+        let rows = self.base()?.records.query(OWNERS, &[group.as_str().into()]).await?;
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
     pub(super) async fn count(&self, group: &Group) -> Result<u64, StoreError> {
         let rows = self.base()?.records.query(COUNT, &[group.as_str().into()]).await?;
         let count: i64 = rows.first().map_or(Ok(0), |row| row.get(0))?;
@@ -344,7 +351,7 @@ impl Registry {
         let rows = self.base()?.records.query(LOG, &[group.as_str().into(), SHOWN.into()]).await?;
         let logged = |row: &Row| {
             let to: Option<String> = row.get(4)?;
-            let to = to.map(|id| Ok::<_, StoreError>(Person { id, name: row.get(5)?, handle: None })).transpose()?;
+            let to = to.map(|id| Ok::<_, StoreError>(Person::new(id, row.get::<String>(5)?))).transpose()?;
             Ok(Logged {
                 at: Timestamp::from_millis(row.get(0)?),
                 by: person(row, 1)?,
@@ -392,7 +399,7 @@ fn name(row: &Row, at: usize) -> Result<Group, StoreError> {
 }
 
 fn person(row: &Row, at: usize) -> Result<Person, StoreError> {
-    Ok(Person { id: row.get(at)?, name: row.get(at + 1)?, handle: None })
+    Ok(Person::new(row.get::<String>(at)?, row.get::<String>(at + 1)?))
 }
 
 /// Of a row that begins with its digest and terms.

@@ -11,7 +11,7 @@
 //! one is read when it is asked for, and held until the room changes; of these a bounded number.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Weak,
         atomic::{AtomicI64, AtomicU64, Ordering::SeqCst},
@@ -20,6 +20,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::RwLockReadGuard;
 use tracing::{debug, error, info, warn};
 
 use super::record::{Brief, Standing};
@@ -27,8 +28,8 @@ use crate::{
     server::{
         accounts::Kind,
         counts::Counts,
-        layers::Event,
-        lease::{Follower, Leases},
+        layers::{Event, Value},
+        lease::{Follower, Leases, Why},
         rooms::owned::rights::{Act, Seen, may},
         store::{Records, Row, StoreError},
         telemetry::Fault,
@@ -38,6 +39,12 @@ use crate::{
 
 /// The type of what nodes tell each other of a change.
 const KIND: &str = "confab.owned";
+/// The same of what was said in a closed room.
+const SAID: &str = "confab.said";
+/// So much later at most members hear of what was said,
+const TOLD_AFTER: Duration = Duration::from_millis(250);
+/// and of so many rooms it is known who they are.
+const MOST_KNOWN: usize = 1_000;
 /// How often a store that others write to is asked for changes.
 const EVERY: Duration = Duration::from_secs(1);
 /// Of so many people in rooms it is known how they stand, at most twice.
@@ -52,6 +59,10 @@ const LISTED: i64 = 2_000;
 const TRIES: usize = 5;
 const PAUSE: Duration = Duration::from_millis(150);
 
+/// So many people at most are told one by one of a change of a room, each on all nodes; further members see it when they look again.
+const MOST_TOLD: i64 = 1_000;
+
+const MEMBER_IDS: &str = "SELECT person FROM room_members WHERE room = $1 LIMIT $2";
 const CHANGED: &str = "SELECT room, kind, posting, archived, deleted, changed FROM room_records WHERE changed > $1
     ORDER BY changed LIMIT 10000";
 const STANDING: &str = "SELECT m.role, m.muted, b.at FROM (SELECT 1 AS one) AS one
@@ -84,6 +95,32 @@ pub struct Registry {
     /// What people have made of late, and what they have done with rooms.
     pub(super) made: Counts<String>,
     pub(super) done: Counts<String>,
+    /// Held for reading by whoever does what was allowed.
+    acting: tokio::sync::RwLock<()>,
+    /// The closed rooms in which something was said, of which their members are still to hear.
+    said: Mutex<HashSet<Group>>,
+    /// The members of some of them, as they were at the change of this number.
+    members: Mutex<HashMap<Group, KnownMembers>>,
+}
+
+/// The number of a change, and who was in the room then.
+type KnownMembers = (i64, Arc<[String]>);
+
+/// Whom a change of a room concerns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Concerns {
+    /// Whoever has the room open: what they may do there may be another thing.
+    pub(super) all: bool,
+    /// These people: the same, and their lists of rooms.
+    pub(super) people: Vec<String>,
+    /// Their lists alone: they lose the room, which they are told otherwise.
+    pub(super) is_loss: bool,
+}
+
+impl Concerns {
+    pub(super) fn of(people: impl IntoIterator<Item = String>) -> Self {
+        Self { people: people.into_iter().collect(), ..Self::default() }
+    }
 }
 
 pub(super) struct Base {
@@ -131,9 +168,9 @@ impl Registry {
     }
 
     fn new(base: Option<Base>) -> Self {
-        let (briefs, standings, heard, level) = Default::default();
         let [made, done] = [MADE, DONE].map(|(most, within)| Counts::new(most, within));
-        Self { base, briefs, standings, heard, level, made, done }
+        let (briefs, standings, heard, level, acting, said, members) = Default::default();
+        Self { base, briefs, standings, heard, level, made, done, acting, said, members }
     }
 
     /// Reads which rooms there are; and stays level with the changes that other nodes make, if the store `is_shared` with some.
@@ -179,6 +216,19 @@ impl Registry {
     /// Whether all rooms are open.
     pub fn are_all_open(&self) -> bool {
         self.briefs.read().is_empty()
+    }
+
+    /// Before it is asked whether somebody may do something in a room; to be held until that is done. None of a room that is nobody's.
+    pub(in crate::server::rooms) async fn acting(&self, group: &Group) -> Option<RwLockReadGuard<'_, ()>> {
+        match self.brief(group) {
+            Some(_) => Some(self.acting.read().await),
+            None => None,
+        }
+    }
+
+    /// Waits until all is done on this node that was allowed before.
+    pub(super) async fn settled(&self) {
+        drop(self.acting.write().await);
     }
 
     /// How somebody stands in a room that somebody owns.
@@ -230,10 +280,26 @@ impl Registry {
         is_news
     }
 
+    /// Those whom a change concerns hear of it on this node.
+    pub(super) fn stir(&self, group: &Group, concerns: &Concerns) {
+        let Ok(Base { leases, .. }) = self.base() else { return };
+        let topic = Topic::Room(group.clone());
+        if concerns.all {
+            leases.stir(None, &topic);
+        }
+        for person in &concerns.people {
+            if !concerns.all && !concerns.is_loss {
+                leases.stir(Some(person), &topic);
+            }
+            leases.stir(Some(person), &Topic::Me);
+        }
+    }
+
     /// Whoever may not read a room any more loses it on this node.
     pub(super) async fn revise(&self, group: &Group) {
         let (Ok(Base { records, leases }), Some(brief)) = (self.base(), self.brief(group)) else { return };
         let topic = Topic::Room(group.clone());
+        let why = if brief.is_deleted { Why::Deleted } else { Why::Closed };
         let mut people = HashMap::new();
         for tried in 1.. {
             if brief.is_deleted {
@@ -246,25 +312,81 @@ impl Registry {
                 }
                 Err(cause) if tried == TRIES => {
                     warn!(%group, %cause, "who may still read a room cannot be found out, so it is taken back from everybody");
-                    leases.end_for(&topic, |_| false);
+                    leases.end_for(&topic, Why::Unsaid, |_| false);
                     return;
                 }
                 Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }
         let now = Timestamp::now();
-        leases.end_for(&topic, |person| {
+        leases.end_for(&topic, why, |person| {
             let standing = people.get(person).copied().unwrap_or_default();
             // What the rule says of guests has not changed.
             may(&Seen { guests: true, brief: Some(brief), standing, kind: Kind::Account }, Act::Read, now).is_ok()
         });
     }
 
-    /// Tells the other nodes of a change; with `narrows` there may be some who lose the room.
-    pub(super) async fn announce(&self, group: &Group, brief: Brief, narrows: bool) {
+    /// Tells the other nodes of a change, and whom it concerns; with `narrows` there may be some who lose the room.
+    pub(super) async fn announce(&self, group: &Group, brief: Brief, narrows: bool, concerns: &Concerns) {
         if let Ok(Base { leases, .. }) = self.base() {
-            leases.announce(to_layer(group, brief, narrows)).await;
+            leases.announce(to_layer(group, brief, narrows, concerns)).await;
         }
+    }
+
+    /// Something was said in a room. Of one that stands in nobody's list but its members' these hear on all nodes, a little later, all at once:
+    /// their lists are others.
+    pub(in crate::server::rooms) fn said(self: &Arc<Self>, group: &Group) {
+        if self.brief(group).is_none() || self.is_open(group) {
+            return;
+        }
+        let is_first = {
+            let mut said = self.said.lock();
+            said.insert(group.clone()) && said.len() == 1
+        };
+        if is_first {
+            let registry = Arc::clone(self);
+            tokio::spawn(async move {
+                tokio::time::sleep(TOLD_AFTER).await;
+                let said = std::mem::take(&mut *registry.said.lock());
+                for group in said {
+                    registry.stir_lists(&group).await;
+                    if let Ok(Base { leases, .. }) = registry.base() {
+                        leases.mention(Event::new(SAID).with("room", group.as_str())).await;
+                    }
+                }
+            });
+        }
+    }
+
+    /// The members of a room hear on this node that their lists are others.
+    async fn stir_lists(&self, group: &Group) {
+        let (Ok(Base { leases, .. }), Some(Brief { changed, .. })) = (self.base(), self.brief(group)) else { return };
+        let known = self.members.lock().get(group).filter(|(at, _)| *at == changed).map(|(_, members)| Arc::clone(members));
+        let members = match known {
+            Some(members) => members,
+            None => match self.member_ids(group).await {
+                Ok(members) => {
+                    let (members, mut known) = (Arc::<[String]>::from(members), self.members.lock());
+                    if known.len() >= MOST_KNOWN {
+                        // They are asked for again.
+                        known.clear();
+                    }
+                    known.insert(group.clone(), (changed, Arc::clone(&members)));
+                    members
+                }
+                // They hear of the next.
+                Err(cause) => return debug!(%group, %cause, "who is in a room could not be read"),
+            },
+        };
+        for person in &*members {
+            leases.stir(Some(person), &Topic::Me);
+        }
+    }
+
+    /// The members of a room, as many as are told one by one of what becomes of it.
+    pub(super) async fn member_ids(&self, group: &Group) -> Result<Vec<String>, StoreError> {
+        let rows = self.base()?.records.query(MEMBER_IDS, &[group.as_str().into(), MOST_TOLD.into()]).await?;
+        rows.iter().map(|row| row.get(0)).collect()
     }
 
     /// Reads what has changed since the last time, and takes back what has to be where anything can be open.
@@ -278,6 +400,8 @@ impl Registry {
                 self.level.store(brief.changed, SeqCst);
                 if is_news && is_open {
                     self.revise(&group).await;
+                    let people = if brief.is_deleted { Vec::new() } else { self.member_ids(&group).await? };
+                    self.stir(&group, &Concerns { all: true, people, is_loss: false });
                 }
             }
             if rows.is_empty() {
@@ -304,18 +428,31 @@ async fn stay_level(registry: Weak<Registry>) {
 
 impl Follower for Registry {
     fn hear(self: Arc<Self>, event: &Event) {
-        let Some((group, brief, narrows)) = from_layer(event) else {
+        if event.kind() == SAID {
+            if let Some(group) = event.get_str("room").and_then(|room| room.parse().ok()) {
+                tokio::spawn(async move { self.stir_lists(&group).await });
+            }
+            return;
+        }
+        let Some((group, brief, narrows, concerns)) = from_layer(event) else {
             debug!(kind = event.kind(), "something arrived that says nothing of a room");
             return;
         };
         let is_news = self.hear_of(&group, brief);
         if is_news && narrows {
-            tokio::spawn(async move { self.revise(&group).await });
+            tokio::spawn(async move {
+                self.revise(&group).await;
+                self.stir(&group, &concerns);
+            });
+        } else if is_news {
+            self.stir(&group, &concerns);
         }
     }
 }
 
-fn to_layer(group: &Group, Brief { kind, posting, is_archived, is_deleted, changed }: Brief, narrows: bool) -> Event {
+fn to_layer(group: &Group, brief: Brief, narrows: bool, Concerns { all, people, is_loss }: &Concerns) -> Event {
+    let Brief { kind, posting, is_archived, is_deleted, changed } = brief;
+    let people = people.iter().map(|person| Value::from(person.as_str())).collect();
     Event::new(KIND)
         .with("room", group.as_str())
         .with("kind", kind.as_str())
@@ -324,9 +461,12 @@ fn to_layer(group: &Group, Brief { kind, posting, is_archived, is_deleted, chang
         .with("deleted", is_deleted)
         .with("changed", changed)
         .with("narrows", narrows)
+        .with("all", *all)
+        .with("people", Value::List(people))
+        .with("loss", *is_loss)
 }
 
-fn from_layer(event: &Event) -> Option<(Group, Brief, bool)> {
+fn from_layer(event: &Event) -> Option<(Group, Brief, bool, Concerns)> {
     let text = |key| event.get_str(key).filter(|_| event.kind() == KIND);
     let truth = |key| event.get(key)?.as_bool();
     let brief = Brief {
@@ -336,7 +476,15 @@ fn from_layer(event: &Event) -> Option<(Group, Brief, bool)> {
         is_deleted: truth("deleted")?,
         changed: event.get("changed")?.as_i64()?,
     };
-    Some((text("room")?.parse().ok()?, brief, truth("narrows")?))
+    // A node of an earlier version does not say whom it concerns.
+    let people = match event.get("people") {
+        Some(Value::List(people)) => {
+            people.iter().filter_map(Value::as_str).take(MOST_TOLD as usize).map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    };
+    let concerns = Concerns { all: truth("all").unwrap_or(true), people, is_loss: truth("loss").unwrap_or_default() };
+    Some((text("room")?.parse().ok()?, brief, truth("narrows")?, concerns))
 }
 
 /// A room and what it is, of a row that begins with its name.
@@ -381,9 +529,28 @@ mod tests {
         let group: Group = "team".parse().unwrap();
         for (kind, is_deleted, narrows) in [(RoomKind::Closed, true, false), (RoomKind::Open, false, true)] {
             let brief = Brief { kind, posting: Posting::Members, is_archived: !is_deleted, is_deleted, changed: 7 };
-            assert_eq!(from_layer(&to_layer(&group, brief, narrows)), Some((group.clone(), brief, narrows)));
+            let concerns = Concerns { all: narrows, people: vec!["a1".to_owned()], is_loss: !narrows };
+            let event = to_layer(&group, brief, narrows, &concerns);
+            assert_eq!(from_layer(&event), Some((group.clone(), brief, narrows, concerns)));
         }
         assert_eq!(from_layer(&Event::new(KIND).with("room", "team")), None);
+    }
+
+    #[tokio::test]
+    async fn what_was_allowed_before_is_done_before_a_change_is_through() {
+        let registry = Registry::none();
+        let group: Group = "team".parse().unwrap();
+        assert!(registry.acting(&group).await.is_none(), "of nobody's rooms nothing is held");
+        let brief =
+            Brief { kind: RoomKind::Open, posting: Posting::Members, is_archived: false, is_deleted: false, changed: 1 };
+        registry.hear_of(&group, brief);
+        let acts = [registry.acting(&group).await, registry.acting(&group).await];
+        let mut settled = Box::pin(registry.settled());
+        for act in acts {
+            assert!(futures_util::poll!(settled.as_mut()).is_pending());
+            drop(act);
+        }
+        settled.await;
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use thiserror::Error;
 
 use super::record::{Brief, Posting, Role, RoomKind, Standing};
-use crate::{server::accounts::Kind, wire::Timestamp};
+use crate::{
+    server::accounts::{Asker, Kind},
+    wire::{Group, Rights, Timestamp},
+};
 
 /// What somebody does in a room or with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,41 @@ pub enum Denied {
     Owner,
     #[error("hand the room over before you leave it: it is yours")]
     Owns,
+}
+
+impl Denied {
+    /// What somebody is told who may not write, in whole sentences: why, and what would help.
+    fn told(self, kind: Kind) -> &'static str {
+        match self {
+            Self::Archived => "This room is archived: what was said can be read. Its owner can open it again.",
+            Self::Muted(_) => "You are muted in this room. Its owner and its moderators can let you speak again.",
+            Self::ReadOnly => "You may read this room, and not write in it. Its owner and its moderators can change that.",
+            Self::Members if kind == Kind::Guest => {
+                "Only members of this room write in it. Sign in if you are one; or else ask its owner for an invitation."
+            }
+            Self::Members => "Only members of this room write in it. Ask its owner or a moderator for an invitation.",
+            Self::Moderators => "Only the owner and the moderators of this room write in it.",
+            Self::NotThere | Self::Guests | Self::Owner | Self::Owns => "You may not write in this room.",
+        }
+    }
+}
+
+/// What somebody may do beside reading.
+pub fn rights(seen: &Seen, now: Timestamp) -> Rights {
+    let post = may(seen, Act::Post, now);
+    let until = if let Err(Denied::Muted(until)) = post { Some(until) } else { None };
+    Rights {
+        post: post.is_ok(),
+        react: may(seen, Act::React, now).is_ok(),
+        moderate: may(seen, Act::DeleteOthers, now).is_ok(),
+        message: post.err().map(|denied| denied.told(seen.kind).to_owned()),
+        until,
+    }
+}
+
+/// What another site has made somebody in a room. Nobody owns a room by it.
+pub fn granted(asker: Asker<'_>, group: &Group) -> Option<Role> {
+    asker.granted(group)?.parse().ok().filter(|role| *role != Role::Owner)
 }
 
 /// A room as one person sees it.

@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     fn react(emoji: &str, who: &str, on: bool) -> NewChange {
-        let from = Person { id: who.to_owned(), name: who.to_uppercase(), handle: None };
+        let from = Person::new(who, who.to_uppercase());
         let (id, emoji) = ("e-1".parse().expect("an id"), emoji.parse().expect("an emoji"));
         NewChange {
             group: "lobby".parse().expect("a name"),
@@ -245,7 +245,7 @@ mod tests {
 
     /// Of Ann's.
     fn message(content: &Content) -> Message {
-        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
+        let from = Person::new("ann", "Ann");
         let (key, at) = ("k".parse().expect("a key"), Timestamp::from_millis(0));
         Message { id: "e-1".to_owned(), key, from, content: content.clone(), at }
     }

@@ -174,7 +174,7 @@ mod tests {
     use crate::wire::{Content, Message, Person, Timestamp};
 
     fn stored(offset: u64) -> Stored {
-        let from = Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None };
+        let from = Person::new("ann", "Ann");
         let (key, at) = ("k".parse().expect("a key"), Timestamp::from_millis(0));
         let message = Message { id: format!("e-{offset}"), key, from, content: Content::new("text"), at };
         Stored { offset: Offset(offset), message }

@@ -63,6 +63,7 @@ impl Intake {
 
 /// What waits for its commit.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are messages, and a box for each would be one more allocation")]
 pub(in crate::server::store) enum Job {
     Log(Work, Ticket),
     /// Rows of plain tables, which are written as one.
@@ -251,7 +252,7 @@ pub(in crate::server::store) mod tests {
         let message = NewMessage {
             group: "lobby".parse().expect("a group name"),
             key: format!("key-{number}").parse().expect("a key"),
-            from: Person { id: "ann".to_owned(), name: "Ann".to_owned(), handle: None },
+            from: Person::new("ann", "Ann"),
             text,
             at: Timestamp::from_millis(0),
         };

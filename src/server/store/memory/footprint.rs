@@ -44,8 +44,8 @@ fn emoji(emoji: &Emoji) -> usize {
     shared(emoji.as_str())
 }
 
-fn person(Person { id, name, .. }: &Person) -> usize {
-    heap(id.capacity()) + heap(name.capacity())
+fn person(Person { id, name, handle, .. }: &Person) -> usize {
+    heap(id.capacity()) + heap(name.capacity()) + handle.as_ref().map_or(0, |handle| heap(handle.capacity()))
 }
 
 fn reaction(Reaction { emoji: put, from, .. }: &Reaction) -> usize {

@@ -491,7 +491,7 @@ pub(super) fn stored(row: &Row, epoch: &Epoch) -> Result<Stored, StoreError> {
     let message = Message {
         id: message_id(epoch, offset).to_string(),
         key: name(row, 1)?,
-        from: Person { id: unescape(row.get(2)), name: unescape(row.get(3)), handle: None },
+        from: Person::new(unescape(row.get(2)), unescape(row.get(3))),
         content: Content {
             text: unescape(row.get(4)),
             edited: row.get::<_, Option<i64>>(6).map(Timestamp::from_millis),
@@ -516,7 +516,7 @@ fn held_or_stand_in(row: &Row, epoch: &Epoch) -> Result<(Stored, Option<StoreErr
     match held(row, epoch) {
         Ok(stored) => Ok((stored, None)),
         Err(cause) => {
-            let from = Person { id: unescape(row.get(2)), name: unescape(row.get(3)), handle: None };
+            let from = Person::new(unescape(row.get(2)), unescape(row.get(3)));
             let at = Timestamp::from_millis(row.get(5));
             Ok((entry::unreadable(epoch, offset(row, 0)?, from, at), Some(cause)))
         }
@@ -537,7 +537,7 @@ fn reactions(row: &Row, json: usize) -> Result<Vec<Reaction>, StoreError> {
 
 /// A change from the columns of a message, with what the message has of text, edited, deleted, and target, kind and emoji from the tenth on.
 fn change(row: &Row, epoch: &Epoch) -> Result<Entry, StoreError> {
-    let person = || Some(Person { id: unescape(row.get::<_, Option<String>>(2)?), name: unescape(row.get(3)), handle: None });
+    let person = || Some(Person::new(unescape(row.get::<_, Option<String>>(2)?), unescape(row.get(3))));
     let content = |text: String| {
         let edited = row.get::<_, Option<i64>>(6).map(Timestamp::from_millis);
         Content { text: unescape(text), edited, deleted: row.get(7), ..Content::default() }

@@ -423,7 +423,7 @@ fn listed(moment: &Connection, rooms: &[(i64, Group)]) -> rusqlite::Result<Vec<L
 
 /// What stands for the message of a row that is not understood, with what of it is.
 fn unreadable(row: &Row<'_>, epoch: &Epoch) -> rusqlite::Result<Stored> {
-    let from = Person { id: row.get(2).unwrap_or_default(), name: row.get(3).unwrap_or_default(), handle: None };
+    let from = Person::new(row.get::<_, String>(2).unwrap_or_default(), row.get::<_, String>(3).unwrap_or_default());
     let at = Timestamp::from_millis(row.get(5).unwrap_or_default());
     Ok(entry::unreadable(epoch, offset(row, 0)?, from, at))
 }
@@ -434,7 +434,7 @@ pub(super) fn stored(row: &Row<'_>, epoch: &Epoch) -> rusqlite::Result<Stored> {
     let message = Message {
         id: message_id(epoch, offset).to_string(),
         key: name(row, 1)?,
-        from: Person { id: row.get(2)?, name: row.get(3)?, handle: None },
+        from: Person::new(row.get::<_, String>(2)?, row.get::<_, String>(3)?),
         content: Content {
             text: row.get(4)?,
             edited: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis),
@@ -461,8 +461,7 @@ fn reactions(row: &Row<'_>, json: usize) -> rusqlite::Result<Vec<Reaction>> {
 
 /// A change from the columns offset, target, at, kind, emoji, author's id and name, and what the message has of text, edited, deleted.
 fn change(row: &Row<'_>, epoch: &Epoch) -> rusqlite::Result<Entry> {
-    let person =
-        |id: Option<String>| Ok::<_, rusqlite::Error>(Person { id: id.unwrap_or_default(), name: row.get(6)?, handle: None });
+    let person = |id: Option<String>| Ok::<_, rusqlite::Error>(Person::new(id.unwrap_or_default(), row.get::<_, String>(6)?));
     let content = match row.get(7)? {
         Some(text) => {
             let edited = row.get::<_, Option<i64>>(8)?.map(Timestamp::from_millis);
@@ -546,7 +545,7 @@ mod tests {
             let message = |room: usize, number: usize| NewMessage {
                 group: format!("s-{room}").parse().expect("a name"),
                 key: format!("k{number}").parse().expect("a key"),
-                from: Person { id: format!("g{}", number % 7), name: "Ann".to_owned(), handle: None },
+                from: Person::new(format!("g{}", number % 7), "Ann"),
                 text: "text".to_owned(),
                 at: Timestamp::from_millis(0),
             };

@@ -153,7 +153,7 @@ fn candidate(row: &Row) -> Result<Option<Candidate>, StoreError> {
         group: name(row, 5)?,
         epoch: name(row, 6)?,
         offset: offset(row, 0)?,
-        from: Person { id: unescape(row.get(1)), name: unescape(row.get(2)), handle: None },
+        from: Person::new(unescape(row.get(1)), unescape(row.get(2))),
         text: searched(&unescape(row.get(3))).to_owned(),
         at: Timestamp::from_millis(row.get(4)),
     }))

@@ -154,7 +154,7 @@ fn candidate(row: &Row<'_>) -> rusqlite::Result<Option<Candidate>> {
         group: name(row, 5)?,
         epoch: name(row, 6)?,
         offset: offset(row, 0)?,
-        from: Person { id: row.get(1)?, name: row.get(2)?, handle: None },
+        from: Person::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?),
         text: searched(row.get_ref(3)?.as_str()?).to_owned(),
         at: Timestamp::from_millis(row.get(4)?),
     }))

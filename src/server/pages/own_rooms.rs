@@ -1,0 +1,91 @@
+//! The rooms of who is signed in: those of which they are a member, and those that are open to people with accounts alone. They stand above the
+//! list that is the same for all, and are HTML that the server alone makes: a page that is open asks for it again when it hears that
+//! something in it is another thing.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use axum::{
+    extract::State,
+    http::{HeaderValue, header},
+    response::{Html, IntoResponse as _, Response},
+};
+
+use crate::{
+    app::{clock, mark, words},
+    server::{
+        problem::Problem,
+        rooms::{OwnRoom, OwnRooms, RoomKind},
+        services::Services,
+        store::StoreError,
+        who::Who,
+    },
+    wire::{Person, Stored, beginning},
+};
+
+/// `GET /rooms/own`: the rooms of who is signed in, as a part of a page.
+pub(in crate::server) async fn own_rooms(State(services): State<Arc<Services>>, who: Who) -> Result<Response, Problem> {
+    if who.signed_in().is_none() {
+        return Err(Problem::NotAllowed("only people with an account have rooms of their own".to_owned()));
+    }
+    let mut response = Html(html(&services, &who, 0).await?).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// The same for the page of all rooms.
+pub(super) async fn html(services: &Services, who: &Who, after: u32) -> Result<String, StoreError> {
+    let OwnRooms { member, more, open } = services.rooms.own_rooms(who.asker(), after).await?;
+    let mut html = "<h2>Yours</h2>".to_owned();
+    if member.is_empty() {
+        html += "<p>You are a member of no room yet.</p>";
+    }
+    list(&mut html, &member, services, who.person());
+    if let Some(more) = more {
+        let _ = write!(html, "<p><a href=\"/?own={more}\">More of yours</a></p>"); // a text takes whatever is written
+    }
+    html += "<p><a class=\"button\" href=\"/rooms/new\">Make a room</a></p>";
+    if !open.is_empty() {
+        html += "<h2>For people with an account</h2>";
+        list(&mut html, &open, services, who.person());
+    }
+    Ok(html)
+}
+
+fn list(html: &mut String, rooms: &[OwnRoom], services: &Services, you: &Person) {
+    if rooms.is_empty() {
+        return;
+    }
+    *html += "<ul class=\"rooms\">";
+    for OwnRoom { group, title, kind, latest } in rooms {
+        let members = services.presence.members(group);
+        let others: Vec<_> =
+            members.people.iter().filter(|person| person.id != you.id).map(|person| words(&person.name)).collect();
+        let here = match (kind, members.count) {
+            // Of a direct one it is said who.
+            (Some(RoomKind::Direct), _) if !others.is_empty() => format!(" · {} here", others.join(", ")),
+            (Some(RoomKind::Direct), _) | (_, 0) => String::new(),
+            (_, count) => format!(" · {count} here"),
+        };
+        let kind = kind.map_or_else(String::new, |kind| kind.to_string());
+        let said = latest.as_ref().map(said).unwrap_or_default();
+        // Into a text whatever there is can be written.
+        let _ = write!(
+            html,
+            "<li data-room=\"{group}\"><a href=\"/room/{group}/\"><span class=\"name\">{}</span>{said}\
+             <span class=\"there\">{kind}{here}</span></a></li>",
+            words(title)
+        );
+    }
+    *html += "</ul>";
+}
+
+fn said(Stored { message, .. }: &Stored) -> String {
+    let said = if message.content.deleted {
+        "<i>message deleted</i>".to_owned()
+    } else {
+        format!("<bdi>{}</bdi>", words(&beginning(&message.content.text)))
+    };
+    let (author, mark) = (words(&message.from.name), mark(&message.from));
+    let clock = clock(message.at, |_| 0, true).html();
+    format!("<span class=\"latest\"><bdi class=\"author\">{author}</bdi>{mark}: {said}</span>{clock}")
+}
