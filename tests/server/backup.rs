@@ -11,6 +11,7 @@ use tokio::{net::TcpSocket, sync::watch, task::JoinSet};
 use crate::{
     app::{Http, Program, TestApp, confab, offset, rule},
     clients::{Raw, V1},
+    people::Somebody,
     within,
 };
 
@@ -207,6 +208,26 @@ async fn a_copy_is_never_put_over_anything_and_only_a_sound_one_is_put_back() {
         let (status, _, reason) = confab(&[command, "pg.db"], &url, here).await;
         assert!(status == Some(1) && reason.contains("pg_dump") && !reason.contains("secret"), "{reason}");
     }
+}
+
+#[tokio::test]
+async fn what_signed_somebody_in_when_a_copy_was_made_does_not_where_it_is_put_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, other) = (folder.path().join("data"), folder.path().join("other"));
+    fs::create_dir(&data).expect("a folder");
+    let program = Program::start(&data).await;
+    let ann = Somebody::in_folder(&data, "ann");
+    assert_eq!(ann.get(&program, "/account/").await.0, 200);
+    done("backup", "copy.db", "data", folder.path()).await;
+    done("restore", "copy.db", "other", folder.path()).await;
+    // The link for the first administrator of the first server among them.
+    let store = Connection::open(other.join("confab.db")).expect("the store");
+    let left = "SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM links)";
+    assert_eq!(store.query_row(left, [], |row| row.get::<_, i64>(0)).expect("a count"), 0);
+    let program = Program::start(&other).await;
+    assert_eq!(ann.get(&program, "/account/").await.0, 303, "she signs in again");
+    let (_, listed, _) = confab(&["user", "list", "--data", "other"], &[], folder.path()).await;
+    assert!(listed.contains("ann"), "{listed}");
 }
 
 #[tokio::test]

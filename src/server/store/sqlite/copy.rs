@@ -6,7 +6,7 @@
 //!
 //! `VACUUM INTO` reads in one transaction, so a copy is of one moment, with what is still in the log, and holds up no writer. A
 //! copy that is put back goes on from an older head. It gets new epochs, for under the old ones the next messages would have the
-//! places of those that were lost, and who had heard those would never ask for these.
+//! places of those that were lost, and who had heard those would never ask for these. Nobody is signed in to it.
 
 use std::{
     fs::File,
@@ -29,6 +29,9 @@ use super::{
     still::Still,
 };
 use crate::{server::store::log::epoch::EpochSeed, wire::Group};
+
+/// Somebody may have been signed out since, or a link used: in what is put back both would be alive again.
+const SIGN_OUT: &str = "DELETE FROM sessions; DELETE FROM links";
 
 /// What a copy holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +88,8 @@ pub fn backup(folder: &Path, to: &Path) -> Result<Holdings, CopyError> {
     draft.keep()
 }
 
-/// Puts the copy `from` into `folder`, which is made when missing and must have no store: brought to the newest schema, and with a
-/// new epoch for each room.
+/// Puts the copy `from` into `folder`, which is made when missing and must have no store: brought to the newest schema, with a new epoch
+/// for each room, and without the sessions and links that opened the server then.
 ///
 /// # Errors
 /// The copy is none or cannot be read, a server uses the folder, or a store is in it.
@@ -149,6 +152,7 @@ impl Draft {
         connection.pragma_update(None, "synchronous", "off")?;
         migrate::to_newest(&mut connection)?;
         begin_new_epochs(&mut connection)?;
+        connection.execute_batch(SIGN_OUT)?;
         connection.close().map_err(|(_, cause)| cause)
     }
 
