@@ -9,7 +9,7 @@
 //! on whatever node. `crowd` are the people who hold them to it while, in `one_store`, Redis or the database fails, and in
 //! `dead_node` a node is killed, and in `kills` Redis or the database dies fifty times. They also see in `restart` what becomes of a
 //! server that has nobody beside it. `presence` is about who is there, `revocation` about what is taken back from somebody, `counters` about
-//! a kind of topic in a folder of its own, the `counter`, `owned` about rooms that somebody owns, `changes` about what becomes of what
+//! a kind of topic in a folder of its own, the `counter`, `owned` about rooms that somebody owns, `rights` about who gets what of them, `changes` about what becomes of what
 //! was said. `model` takes pages, each a `tab`, on two nodes through whatever comes, at random, and `statements` counts what a question
 //! costs the database. In `transfer` a server gets another store.
 //!
@@ -64,6 +64,8 @@ mod presence;
 mod restart;
 #[path = "nodes/revocation.rs"]
 mod revocation;
+#[path = "nodes/rights.rs"]
+mod rights;
 #[path = "nodes/statements.rs"]
 mod statements;
 #[path = "nodes/tab.rs"]

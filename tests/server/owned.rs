@@ -17,109 +17,10 @@ fn settings(settings: &mut Settings) {
     settings.rooms = vec![RoomRule { guests: false, ..rule("private-*", History::Store) }, rule("*", History::Store)];
 }
 
-/// What everybody gets in a room: the page, the socket, saying something by it, reacting, editing their own, typing, deleting another's,
-/// saying something by the form, the settings, changing the title, inviting, the API, the file, what a search finds.
-async fn what(app: &TestApp, room: &str, who: &Somebody, theirs: &str) -> String {
-    let topic = format!("room/{room}");
-    let mut all = Vec::new();
-    all.push(who.get(app, &format!("/room/{room}/")).await.0.to_string());
-    let mut socket = who.socket(app).await;
-    let joined = socket.ask(json!({"join": {"topic": topic}})).await;
-    all.push(code(&joined));
-    let key = format!("k-{}", who.name);
-    let sent = socket.ask(json!({"send": {"topic": topic, "key": key, "text": "needle"}})).await;
-    all.push(code(&sent));
-    let epoch = joined["ok"]["epoch"].as_str().unwrap_or("none").to_owned();
-    let own = format!("{epoch}-{}", sent["ok"]["offset"]);
-    for command in [
-        json!({"react": {"topic": topic, "message": theirs, "emoji": "👍", "on": true}}),
-        json!({"edit": {"topic": topic, "message": if sent["ok"].is_null() { theirs } else { &own }, "text": "needle, too"}}),
-        json!({"typing": {"topic": topic}}),
-    ] {
-        all.push(code(&socket.ask(command).await));
-    }
-    let form = [("key", format!("f-{}", who.name)), ("text", "needle".to_owned())];
-    let form: Vec<_> = form.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    all.push(who.send(app, &format!("/room/{room}/"), &form).await.0.to_string());
-    all.push(who.get(app, &format!("/room/{room}/settings")).await.0.to_string());
-    let change = [("act", "change"), ("title", "New"), ("topic", ""), ("kind", if room == "open" { "open" } else { "closed" })];
-    all.push(who.set(app, room, &[&change[..], &[("posting", "everybody")]].concat()).await.0.to_string());
-    let invite = [("act", "invite"), ("role", "member"), ("uses", "1"), ("minutes", "30")];
-    all.push(who.set(app, room, &invite).await.0.to_string());
-    for path in [format!("/api/v1/rooms/{room}/messages"), format!("/api/v1/rooms/{room}/export")] {
-        all.push(who.get(app, &path).await.0.to_string());
-    }
-    let (status, found) = who.api(app, "/api/v1/search?q=first&limit=100").await;
-    assert_eq!(status, 200, "{found}");
-    let is_found = found["hits"].as_array().expect("hits").iter().any(|hit| hit["group"] == room);
-    all.push(if is_found { "found" } else { "-" }.to_owned());
-    let (_, list) = who.api(app, "/api/v1/rooms").await;
-    let is_listed = list["rooms"].as_array().expect("rooms").iter().any(|listed| listed["group"] == room);
-    all.push(if is_listed { "listed" } else { "-" }.to_owned());
-    // Last, since then it is gone.
-    all.push(code(&socket.ask(json!({"delete": {"topic": topic, "message": theirs}})).await));
-    all.join(" ")
-}
-
 /// Waits until somebody finds what was said: the index follows what is committed.
 async fn is_indexed(app: &TestApp, somebody: &Somebody, text: &str) {
     let path = format!("/api/v1/search?q={}", text.replace(' ', "+").replace(',', ""));
     within("the index", async { while somebody.api(app, &path).await.1["hits"] == json!([]) {} }).await;
-}
-
-const READS: &str = "200 ok forbidden forbidden forbidden forbidden 403 200 403 403 200 200 found listed forbidden";
-const WRITES: &str = "200 ok ok ok ok ok 303 200 403 403 200 200 found listed forbidden";
-const NOTHING: &str = "404 not_found not_joined not_joined not_joined not_joined 404 404 404 404 404 404 - - not_joined";
-
-#[tokio::test]
-async fn everybody_gets_in_an_owned_room_what_the_table_says() {
-    let app = TestApp::with(settings).await;
-    let mut people = Vec::new();
-    for name in ["owner", "moderator", "member", "readonly", "muted", "banned", "former", "stranger", "admin"] {
-        people.push(Somebody::new(&app, name).await);
-    }
-    let owner = people[0].clone();
-    for (room, stranger, admin) in [
-        ("open", WRITES, "200 ok ok ok ok ok 303 200 303 200 200 200 found listed ok"),
-        ("closed", NOTHING, "404 not_found not_joined not_joined not_joined not_joined 404 200 303 200 404 404 - - not_joined"),
-    ] {
-        owner.make(&app, room, room).await;
-        for (at, role) in [(1, "moderator"), (2, "member"), (3, "read_only"), (4, "member"), (5, "member"), (6, "member")] {
-            people[at].is_invited(&app, &owner, room, role).await;
-        }
-        owner.does(&app, room, "mute", &people[4], &[("minutes", "60")]).await;
-        owner.does(&app, room, "ban", &people[5], &[]).await;
-        owner.does(&app, room, "remove", &people[6], &[]).await;
-        let guest = Somebody::guest();
-        let mut table = vec![
-            (&people[0], "200 ok ok ok ok ok 303 200 303 200 200 200 found listed ok"),
-            (&people[1], "200 ok ok ok ok ok 303 200 403 200 200 200 found listed ok"),
-            (&people[2], WRITES),
-            (&people[3], READS),
-            (&people[4], READS),
-            (&people[5], NOTHING),
-            (&people[6], stranger),
-            (&people[7], stranger),
-            (&people[8], admin),
-            (&guest, stranger),
-        ];
-        // The owner has the last word, who deletes what the others look at.
-        table.reverse();
-        let mut socket = owner.socket(&app).await;
-        let epoch = socket.join(&format!("room/{room}"), None).await["epoch"].as_str().expect("an epoch").to_owned();
-        let mut wrong = Vec::new();
-        for (who, expected) in table {
-            let text = format!("first, for {}", who.name);
-            let theirs = socket.post(&format!("room/{room}"), &format!("for-{}", who.name), &text).await;
-            is_indexed(&app, &owner, &text).await;
-            let found = what(&app, room, who, &format!("{epoch}-{theirs}")).await;
-            // Whoever deletes their own may.
-            if found != expected {
-                wrong.push(format!("{room}, {}:\n  {found}\n  {expected}", who.name));
-            }
-        }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    }
 }
 
 #[tokio::test]
