@@ -64,6 +64,7 @@ const CLOSED: &str = "
     command react          not_joined not_joined not_joined not_joined not_joined forbidden forbidden ok ok ok not_joined
     command typing         not_joined not_joined not_joined not_joined not_joined forbidden forbidden ok ok ok not_joined
     command ping           ok ok ok ok ok ok ok ok ok ok ok
+    command authorize      bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request
 ";
 
 const OPEN: &str = "
@@ -99,6 +100,7 @@ const OPEN: &str = "
     command react          ok ok ok ok not_joined forbidden forbidden ok ok ok ok
     command typing         ok ok ok ok not_joined forbidden forbidden ok ok ok ok
     command ping           ok ok ok ok ok ok ok ok ok ok ok
+    command authorize      bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request
 ";
 
 /// The rows of a table: what is done, to what, and what each role gets.
@@ -197,6 +199,8 @@ impl Asking<'_> {
             "delete" => json!({"topic": topic, "message": message}),
             "react" => json!({"topic": topic, "message": message, "emoji": "👍", "on": true}),
             "ping" => json!({}),
+            // Who one is has been settled when a room is joined.
+            "authorize" => json!({"token": "x"}),
             other => panic!("what does {other} take?"),
         };
         code(&socket.ask(json!({name: arguments})).await)

@@ -28,6 +28,7 @@ const ROWS: &str = "
     INSERT INTO links VALUES (x'00', 'reset', 'ann', 9), (x'01', 'setup', NULL, 9);
     INSERT INTO second_factors VALUES ('ann', x'00ff', 5, 7), ('d1', x'01', NULL, 0);
     INSERT INTO recovery_codes VALUES ('ann', x'0a'), ('ann', x'0b');
+    INSERT INTO departures VALUES ('d1', 'goes', 8, NULL);
     UPDATE room_changes SET changes = 41;
     INSERT INTO room_records VALUES ('lobby', 'closed', 'Lobby', '', 'members', NULL, 1, NULL, NULL, 41),
         ('d-1', 'direct', '', '', 'everybody', 'ann bob', 2, 3, 4, 40);
