@@ -219,7 +219,7 @@ fn lost(message: &str) -> End {
     let (said, remedy) = message.split_once("; ").unwrap_or((message, ""));
     let said = words(&format!("{first}{}.", said.get(first.len()..).unwrap_or_default()));
     let remedy = if remedy.is_empty() { String::new() } else { format!("<p>Perhaps {}.</p>", words(remedy)) };
-    super::start::element().set_inner_html(&format!(
+    super::element().set_inner_html(&format!(
         "<header class=\"bar\"><a class=\"home\" href=\"/\">Confab</a></header><main class=\"notice\" role=\"alert\">\
          <h1>{said}</h1>{remedy}<p><a class=\"button\" href=\"/\">See all rooms</a></p></main>"
     ));

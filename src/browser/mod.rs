@@ -28,6 +28,7 @@ use gloo_net::http;
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use serde::de::DeserializeOwned;
+use wasm_bindgen::{JsCast as _, UnwrapThrowExt as _};
 use wasm_bindgen_futures::spawn_local;
 
 pub use self::start::{hydrate, prepare, render};
@@ -60,6 +61,11 @@ async fn answer<T: DeserializeOwned>(request: http::RequestBuilder) -> Option<T>
 async fn text(request: http::RequestBuilder) -> Option<String> {
     let answer = request.send().await.ok()?;
     if answer.ok() { answer.text().await.ok() } else { None }
+}
+
+/// Where the page is; beside it may stand what others have put there.
+fn element() -> web_sys::HtmlElement {
+    document().get_element_by_id("app").expect_throw("the page has it").unchecked_into()
 }
 
 /// Minutes ahead of UTC at that moment; JavaScript counts the other way round.

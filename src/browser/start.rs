@@ -8,7 +8,7 @@ use leptos::{mount::mount_to, prelude::*};
 use wasm_bindgen::{JsCast, UnwrapThrowExt};
 use web_sys::{Element, HtmlElement, HtmlTextAreaElement};
 
-use super::{lobby, pause, room, spawn, still, touch};
+use super::{element, lobby, pause, room, spawn, still, touch};
 use crate::app::{Client, LobbyView, Page, Part, RoomView};
 
 thread_local! {
@@ -123,11 +123,6 @@ impl Coming {
         // It lives as long as the page does.
         mem::forget(owner);
     }
-}
-
-/// Where the page is; beside it may stand what others have put there.
-pub(super) fn element() -> HtmlElement {
-    document().get_element_by_id("app").expect_throw("the page has it").unchecked_into()
 }
 
 /// After a panic nothing goes on: the page says so.
