@@ -220,8 +220,8 @@ fn lost(message: &str) -> End {
     let said = words(&format!("{first}{}.", said.get(first.len()..).unwrap_or_default()));
     let remedy = if remedy.is_empty() { String::new() } else { format!("<p>Perhaps {}.</p>", words(remedy)) };
     super::element().set_inner_html(&format!(
-        "<header class=\"bar\"><a class=\"home\" href=\"/\">Confab</a></header><main class=\"notice\" role=\"alert\">\
-         <h1>{said}</h1>{remedy}<p><a class=\"button\" href=\"/\">See all rooms</a></p></main>"
+        "<header class=\"bar\"><a class=\"home\" href=\"/\">Confab</a></header><main class=\"notice\"><div role=\"alert\">\
+         <h1>{said}</h1>{remedy}<p><a class=\"button\" href=\"/\">See all rooms</a></p></div></main>"
     ));
     End::Anew
 }
