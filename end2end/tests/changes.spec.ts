@@ -260,7 +260,7 @@ test('both react and take it back, and it is counted', async ({ browser, baseURL
 
   const late = await Room.openAs(browser, 'Cleo', name, baseURL!);
   const seen = row(late, 'What do');
-  await expect(reaction(seen, '👍, 2 reactions: Ann, Bob')).toHaveAttribute('title', 'Ann, Bob');
+  await expect(reaction(seen, '👍, 2 reactions: Ann (guest), Bob (guest)')).toHaveAttribute('title', 'Ann (guest), Bob (guest)');
   await expect(reaction(seen, '🎉, 1 reaction: Ann')).toBeEnabled();
   await axe(late.page);
 

@@ -26,7 +26,7 @@ test('what one says the other sees at once, both ways', async ({ browser, baseUR
     await expect(room.messages.nth(0)).toContainText('Ann');
     await expect(room.messages.nth(1)).toContainText('Bob 王');
   }
-  await expect(ann.page.getByRole('status').getByText('Bob 王: Hello Ann')).toBeAttached();
+  await expect(ann.page.getByRole('status').getByText('Bob 王 (guest): Hello Ann')).toBeAttached();
   await axe(ann.page);
   await axe(bob.page);
 });
