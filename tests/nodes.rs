@@ -9,9 +9,9 @@
 //! on whatever node. `crowd` are the people who hold them to it while, in `one_store`, Redis or the database fails, and in
 //! `dead_node` a node is killed, and in `kills` Redis or the database dies fifty times. They also see in `restart` what becomes of a
 //! server that has nobody beside it. `presence` is about who is there, `revocation` about what is taken back from somebody, `counters` about
-//! a kind of topic in a folder of its own, the `counter`, `owned` about rooms that somebody owns, `rights` about who gets what of them, `changes` about what becomes of what
-//! was said. `model` takes pages, each a `tab`, on two nodes through whatever comes, at random, and `statements` counts what a question
-//! costs the database. In `transfer` a server gets another store.
+//! a kind of topic in a folder of its own, the `counter`, `owned` about rooms that somebody owns, `rights` about who gets what of them,
+//! `manage` about what administrators change, `changes` about what becomes of what was said. `model` takes pages, each a `tab`, on two nodes
+//! through whatever comes, at random, and `statements` counts what a question costs the database. In `transfer` a server gets another store.
 //!
 //! Clients and servers are those of `tests/server`, Redis and the programs in Python those of `tests/support`.
 
@@ -49,6 +49,8 @@ mod faults;
 mod forgetting;
 #[path = "nodes/kills.rs"]
 mod kills;
+#[path = "nodes/manage.rs"]
+mod manage;
 #[path = "nodes/model.rs"]
 mod model;
 #[path = "nodes/one_store.rs"]

@@ -68,9 +68,9 @@ fn reload() -> Option<impl IntoView> {
     is_worked_on.then(|| view! { <script nonce=use_nonce()>{include_str!("reload.js")}</script> })
 }
 
-/// The whole document around a page; the server's alone. `version` stands below all pages but rooms.
+/// The whole document around a page; the server's alone. `banner` is HTML and stands at its head, `version` below all pages but rooms.
 #[cfg(feature = "ssr")]
-pub fn shell(page: Page, version: &'static str, options: LeptosOptions) -> impl IntoView {
+pub fn shell(page: Page, banner: String, version: &'static str, options: LeptosOptions) -> impl IntoView {
     let (title, description) = (page.title(), page.description());
     let file = |kind| format!("/{}/{}.{kind}", options.site_pkg_dir, options.output_name);
     // Nothing is painted before all is there, the composer too: above it the list would jump while it is being read.
@@ -101,6 +101,7 @@ pub fn shell(page: Page, version: &'static str, options: LeptosOptions) -> impl 
                 <p id="dead" class="dead" role="alert" hidden>
                     "This page shows nothing new: its program does not run. " <a href="">"Reload"</a>
                 </p>
+                <div id="banner" role="status" inner_html=banner></div>
                 <div id="app">
                     <App />
                 </div>

@@ -2,17 +2,20 @@
 //!
 //! Another page, which was shown anew for it, has taken a new name. A connection goes on as whom it was made for, so it is made once more. The
 //! others hear of the name before the browser has the cookie with it, so that may have to be done again.
+//!
+//! What is announced to all comes here, too.
 
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
 };
 
+use gloo_net::http::Request;
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 
 use super::{
-    spawn,
+    spawn, text,
     topic::{Subscriber, Topics},
 };
 use crate::{
@@ -56,10 +59,24 @@ impl Reducer for News {
     fn snapshot(&mut self, _: bool, _: State) {}
 
     fn event(&mut self, _: Option<Offset>, event: Event) {
-        if let Event::Renamed(renamed) = event {
-            self.name = Some(renamed.name);
+        match event {
+            Event::Renamed(renamed) => self.name = Some(renamed.name),
+            Event::Other(map) if map.get("type").is_some_and(|kind| kind == "announced") => show_what_is_announced(),
+            _ => {}
         }
     }
+}
+
+/// Shows at the head of the page what is announced to all, or that the server is read-only, as the server says it.
+fn show_what_is_announced() {
+    spawn(async {
+        let html = text(Request::get("/banner")).await;
+        if let (Some(html), Some(banner)) = (html, document().get_element_by_id("banner"))
+            && banner.inner_html() != html
+        {
+            banner.set_inner_html(&html);
+        }
+    });
 }
 
 impl Me {

@@ -6,6 +6,7 @@
 //! or the settings are wrong.
 
 mod backup;
+mod invite;
 mod send;
 mod transfer;
 mod user;
@@ -66,6 +67,8 @@ enum Command {
     },
     /// Say something in a room of a running server, with a token of its settings
     Send(send::Flags),
+    /// Make an invitation to the server, by which people sign up; the server may be running
+    Invite(invite::Flags),
     /// Make accounts, and links for those who have forgotten their password; the server may be running
     #[command(subcommand)]
     User(user::Command),
@@ -117,6 +120,7 @@ pub fn main() -> ExitCode {
             with_settings(flags, |loaded, _| Ok(io::stdout().write_all(loaded.effective().as_bytes())?))
         }
         Command::Send(flags) => send::run(flags),
+        Command::Invite(flags) => invite::run(flags),
         Command::User(command) => user::run(command),
         Command::Backup(flags) => backup::backup(flags),
         Command::Restore(flags) => backup::restore(flags),

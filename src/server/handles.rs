@@ -79,7 +79,12 @@ impl Handles {
                 self.complete(joined.iter_mut().chain(people.iter_mut().flatten()));
             }
             Event::Typing(typist) => self.complete([&mut typist.from]),
-            Event::Renamed(_) | Event::Left(_) | Event::Changed(_) | Event::SignedOut(_) | Event::Other(_) => {}
+            Event::Renamed(_)
+            | Event::Left(_)
+            | Event::Changed(_)
+            | Event::SignedOut(_)
+            | Event::Announced(_)
+            | Event::Other(_) => {}
         }
     }
 }

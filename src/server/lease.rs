@@ -21,11 +21,12 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
 use tokio::{sync::Notify, time::Instant};
 use tracing::{debug, info, warn};
 
@@ -127,6 +128,40 @@ pub trait Holder: Send + Sync {
 
     /// What may be done in a topic that stays open may be another thing now.
     fn stir(&self, _topic: &Topic) {}
+
+    /// What it is, for those who administer the server.
+    fn about(&self) -> About;
+
+    /// Ends all of it, though nothing is taken back from the person.
+    fn close(&self);
+}
+
+/// What somebody has open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// A word for it.
+    pub kind: &'static str,
+    /// What the person was called when it was opened.
+    pub name: String,
+    /// When that was, in milliseconds since 1970.
+    pub since: i64,
+    /// From which address, where that is not the server's own machine.
+    pub address: Option<String>,
+    /// How many topics are open.
+    pub topics: usize,
+}
+
+/// The same with whose it is, as nodes tell each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// By which it is [closed](Leases::close).
+    pub number: u64,
+    pub person: String,
+    pub name: String,
+    pub kind: String,
+    pub since: i64,
+    pub address: Option<String>,
+    pub topics: usize,
 }
 
 /// Hears what the same noun announces on other nodes.
@@ -148,7 +183,7 @@ pub struct Leases {
     /// Other nodes could not be told.
     unsent: Fault,
     /// Who hears what is announced.
-    follower: OnceLock<Weak<dyn Follower>>,
+    followers: RwLock<Vec<Weak<dyn Follower>>>,
 }
 
 /// What other nodes were told last.
@@ -198,8 +233,8 @@ impl Leases {
             let sink: Weak<dyn Sink> = leases.clone();
             let me = share(sink);
             let group = "confab.leases".parse().expect("a constant"); // never: letters and a dot
-            let (table, told, wake, unsent, follower) = Default::default();
-            Self { layer, presence: Arc::clone(presence), me, group, table, told, wake, unsent, follower }
+            let (table, told, wake, unsent, followers) = Default::default();
+            Self { layer, presence: Arc::clone(presence), me, group, table, told, wake, unsent, followers }
         });
         let listening = tokio::time::timeout(PATIENCE, leases.listen()).await;
         let first = if matches!(listening, Ok(true)) { expiry / 3 } else { AGAIN };
@@ -263,6 +298,66 @@ impl Leases {
         self.tell_all(to_layer(&Said::Lost(loss))).await;
     }
 
+    /// What is open on this node, of one person or of all: the first of it, and how much there is.
+    pub fn shown(&self, of: Option<&str>, most: usize) -> (Vec<Shown>, usize) {
+        // What each says of itself it says outside of the lock.
+        let held: Vec<_> = {
+            let table = self.table.lock();
+            let all = |(person, held): (&Arc<str>, &Vec<Held>)| {
+                held.iter().map(|held| (Arc::clone(person), held.number, held.holder.clone())).collect::<Vec<_>>()
+            };
+            match of {
+                Some(person) => table.by_person.get_key_value(person).map(all).unwrap_or_default(),
+                None => table.by_person.iter().flat_map(all).collect(),
+            }
+        };
+        let count = held.len();
+        let mut shown: Vec<_> = held
+            .into_iter()
+            .filter_map(|(person, number, holder)| {
+                let About { kind, name, since, address, topics } = holder.upgrade()?.about();
+                Some(Shown { number, person: person.to_string(), name, kind: kind.to_owned(), since, address, topics })
+            })
+            .collect();
+        shown.sort_by_key(|shown| (shown.since, shown.number));
+        shown.truncate(most);
+        (shown, count)
+    }
+
+    /// Closes something that is open on this node. Says whether it was there.
+    pub fn close(&self, number: u64) -> bool {
+        let holder = {
+            let table = self.table.lock();
+            let held = table.by_person.values().flatten().find(|held| held.number == number);
+            held.and_then(|held| held.holder.upgrade())
+        };
+        holder.is_some_and(|holder| {
+            holder.close();
+            true
+        })
+    }
+
+    /// What this node is called in the layer.
+    pub fn node(&self) -> &str {
+        node(&self.me)
+    }
+
+    /// Has every other node hear of something now, or not at all. Says whether the layer took it.
+    pub async fn ask(&self, event: Event) -> bool {
+        let sent = self.layer.group_send(&self.group, event.with("node", self.me.as_str())).await;
+        if let Err(cause) = &sent {
+            debug!(%cause, "other nodes cannot be asked");
+        }
+        sent.is_ok()
+    }
+
+    /// The same of the one that has asked, by the `node` of its question.
+    pub async fn answer(&self, asker: &Channel, event: Event) {
+        if let Err(cause) = self.layer.send(asker, event.with("node", self.me.as_str())).await {
+            debug!(%cause, "another node cannot be answered");
+        }
+    }
+
     /// Has the noun of every other node hear of something, as soon as the layer has told them.
     pub async fn announce(&self, event: Event) {
         self.tell_all(event).await;
@@ -273,10 +368,9 @@ impl Leases {
         self.tell(event.with("node", self.me.as_str())).await;
     }
 
-    /// Who hears what is announced on other nodes; there is one.
+    /// Who hears what is announced, asked and answered by other nodes. Each looks whether it is for them.
     pub fn follow(&self, follower: Weak<dyn Follower>) {
-        // It is set once, when the server starts.
-        let _ = self.follower.set(follower);
+        self.followers.write().push(follower);
     }
 
     /// Has those who hold a topic on this node hear that what they may do there may be another thing: all of them, or those of a person.
@@ -397,6 +491,11 @@ async fn keep(leases: Weak<Leases>, wake: Arc<Notify>, first: Duration, every: D
     }
 }
 
+/// What a node is called whose channel this is.
+fn node(channel: &Channel) -> &str {
+    channel.as_str().split('!').next().unwrap_or_default()
+}
+
 fn to_layer(said: &Said<'_>) -> Event {
     let event = Event::new(KIND);
     match said {
@@ -463,12 +562,12 @@ impl Sink for Leases {
         if event.get_str("node") == Some(self.me.as_str()) {
             return;
         }
-        let follower = || self.follower.get().and_then(Weak::upgrade);
+        let followers = || self.followers.read().iter().filter_map(Weak::upgrade).collect::<Vec<_>>();
         match from_layer(event) {
             Some(Said::Lost(loss)) => self.end(&loss),
             Some(Said::Ended(topic)) => self.end_for(&topic, Why::Unsaid, |_| false),
             None if event.kind() == KIND => debug!("something arrived that takes nothing back"),
-            None => _ = follower().map(|follower| follower.hear(event)),
+            None => followers().into_iter().for_each(|follower| follower.hear(event)),
         }
     }
 
@@ -514,6 +613,14 @@ mod tests {
     impl Holder for Holds {
         fn take_back(&self, taken: &Taken) {
             self.0.lock().push(taken.clone());
+        }
+
+        fn about(&self) -> About {
+            About { kind: "test", name: "Ann".to_owned(), since: 0, address: None, topics: self.0.lock().len() }
+        }
+
+        fn close(&self) {
+            self.0.lock().push(Taken::Everything);
         }
     }
 
@@ -582,6 +689,24 @@ mod tests {
         let late = Arc::new(Holds::default());
         let _lease = grant(&leases, &ann[0], &late);
         assert_eq!(*late.0.lock(), [Taken::Everything], "what was about to be opened");
+    }
+
+    #[tokio::test]
+    async fn what_is_open_is_shown_and_closed_one_by_one() {
+        let leases = leases().await;
+        let [phone, desk, bobs] = [(); 3].map(|()| Arc::new(Holds::default()));
+        let (ann, bob) = (["phone", "desk"].map(|session| who("a1", session)), who("a2", "bobs"));
+        let _kept = [grant(&leases, &ann[0], &phone), grant(&leases, &ann[1], &desk), grant(&leases, &bob, &bobs)];
+        let (all, count) = leases.shown(None, 2);
+        assert_eq!((all.len(), count), (2, 3), "of many the first");
+        let (of_ann, _) = leases.shown(Some("a1"), 9);
+        let numbers: Vec<_> = of_ann.iter().map(|shown| shown.number).collect();
+        assert_eq!(of_ann.iter().map(|shown| (&*shown.person, &*shown.kind)).collect::<Vec<_>>(), [("a1", "test"); 2]);
+        assert!(leases.close(numbers[1]) && !leases.close(99));
+        assert!(phone.0.lock().is_empty() && bobs.0.lock().is_empty());
+        assert_eq!(*desk.0.lock(), [Taken::Everything]);
+        assert!(!leases.is_over("desk"), "nothing is taken back");
+        assert_eq!(leases.shown(Some("a3"), 9), (Vec::new(), 0));
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ mod allowance;
 pub mod api;
 pub mod assets;
 pub mod audit;
+mod banner;
 mod bucket;
 mod causes;
 pub mod cli;
@@ -27,6 +28,7 @@ mod layer;
 pub mod layers;
 pub mod lease;
 pub mod limits;
+pub mod manage;
 pub mod noun;
 mod operators;
 mod origins;
@@ -61,12 +63,12 @@ use std::{
     future::Future,
     io::{self, Write as _},
     num::{NonZeroU32, NonZeroUsize},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use any_spawner::Executor;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tracing::{info, warn};
 
 use self::{
@@ -79,6 +81,7 @@ use self::{
     layers::{ChannelLayer, Measured},
     lease::Leases,
     limits::{BODIES, EXPORTS, Limits, SEARCHES},
+    manage::{Counted, Figures, Invitations, Manage, Nodes, People, Switches},
     noun::{Make, Parts},
     origins::{Hosts, Origins},
     personal::Personal,
@@ -95,7 +98,7 @@ use self::{
     visitors::Proxies,
     websocket::CloseCode,
 };
-use crate::wire::Timestamp;
+use crate::wire::{self, Timestamp};
 
 /// What a room with `history = "memory"` holds, in messages.
 const REMEMBERED: usize = 1_000;
@@ -184,6 +187,44 @@ async fn set_up_link(services: &Services) -> Option<String> {
     }
 }
 
+/// Has the pages that are open on this node know what is announced, and whether the server is read-only.
+async fn tell_what_is_switched(mut switches: watch::Receiver<Arc<Switches>>, personal: Weak<Personal>) {
+    while switches.changed().await.is_ok() {
+        let Some(personal) = personal.upgrade() else { return };
+        let announced = switches.borrow_and_update().announced();
+        personal.tell_all_here(&wire::Event::Announced(announced));
+    }
+}
+
+/// How this node looks at itself, for those who administer it.
+fn looks(
+    metrics: &Metrics,
+    hub: &Arc<Hub>,
+    rooms: &Arc<Rooms>,
+    layer: &Arc<dyn ChannelLayer>,
+) -> impl Fn() -> (Counted, Figures) + Send + Sync + 'static {
+    let (sockets, deliveries) = (Arc::clone(&metrics.sockets), metrics.fan_out.deliveries.clone());
+    // The nodes answer as long as the server stands, which holds all of these.
+    let (hub, rooms, layer) = (Arc::downgrade(hub), Arc::downgrade(rooms), Arc::downgrade(layer));
+    move || {
+        let traffic = sockets.traffic();
+        let counted = Counted { messages: traffic.messages_in, deliveries: deliveries.get() };
+        let can_store = rooms.upgrade().is_none_or(|rooms| rooms.can_store());
+        let figures = Figures {
+            host: manage::host(),
+            version: assets::VERSION.to_owned(),
+            connections: traffic.open as u64,
+            memory_bytes: manage::memory(),
+            queued_bytes: traffic.queued_bytes as u64,
+            groups: hub.upgrade().map_or(0, |hub| hub.census().groups as u64),
+            layer: layer.upgrade().and_then(|layer| layer.trouble()),
+            store: (!can_store).then(|| "it did not take the last message".to_owned()),
+            ..Figures::default()
+        };
+        (counted, figures)
+    }
+}
+
 /// Makes what a server works with, its parts at work already; and gives its store, to be put away at the end.
 async fn start(
     layer: Arc<dyn ChannelLayer>,
@@ -214,7 +255,11 @@ async fn start(
     audit.keep(server.audit_days.map(|days| Duration::from_hours(24 * u64::from(days.get()))));
     let is_shared = store.url != StoreUrl::Sqlite;
     let accounts = Accounts::start(Arc::clone(&records), &leases, &handles, accounts, is_shared).await?;
-    let registry = Registry::start(Arc::clone(&records), &leases, is_shared).await?;
+    let programs = Arc::new(Programs::new(tokens.clone(), most(limits.messages_per_second)));
+    let manage = Manage::start(Arc::clone(&records), &leases, &programs, sign_up, is_shared).await?;
+    let people = People::new(Arc::clone(&records), &accounts, &audit, &leases);
+    let invitations = Invitations::new(Arc::clone(&records));
+    let registry = Registry::start(Arc::clone(&records), &leases, manage.watch(), is_shared).await?;
     let rooms = Rooms::start(
         rooms.clone(),
         Stores {
@@ -231,6 +276,8 @@ async fn start(
     );
     let departures = Departures::start(&records, &accounts, &rooms, &leases);
     let personal = Arc::new(Personal::new(&layer, &hub));
+    tokio::spawn(tell_what_is_switched(manage.watch(), Arc::downgrade(&personal)));
+    let nodes = Nodes::start(&leases, &presence, looks(&metrics, &hub, &rooms, &layer));
     let project = Django::start(django, django.cache.as_ref().map(layer::host)).await?;
     let project = project.map(|project| (django.cookie_name.clone(), project));
     let elsewhere = Elsewhere::start(&accounts, &leases, project, Sites::new(jwt));
@@ -251,9 +298,12 @@ async fn start(
         audit,
         passwords: Passwords::new(metrics.passwords.clone()),
         attempts: Attempts::default(),
-        sign_up,
+        manage,
+        people,
+        invitations,
+        nodes,
         elsewhere,
-        programs: Programs::new(tokens.clone(), most(limits.messages_per_second)),
+        programs,
         by_subnet: Connections::new(limits.connections_per_address),
         by_account: Connections::new(limits.connections_per_account),
         exports: Connections::new(NonZeroU32::new(EXPORTS)),

@@ -12,6 +12,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use tracing::debug;
+
 use super::{
     http::Peer,
     hub::Census,
@@ -39,7 +41,7 @@ pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
 }
 
 /// The numbers, to those whom `server.metrics` names; none where it names nobody.
-pub(super) fn metrics(services: &Services, Peer(peer): Peer, headers: &HeaderMap) -> Option<Response> {
+pub(super) async fn metrics(services: &Services, Peer(peer): Peer, headers: &HeaderMap) -> Option<Response> {
     match services.metrics_for {
         MetricsFor::Everyone => {}
         MetricsFor::Loopback if is_local(peer.ip(), headers) => {}
@@ -51,7 +53,19 @@ pub(super) fn metrics(services: &Services, Peer(peer): Peer, headers: &HeaderMap
     }
     let Census { groups, members } = services.hub.census();
     let Headcount { people, nodes } = services.presence.headcount();
+    let accounts = match services.people.counts().await {
+        Ok(counts) => Some((counts.accounts, counts.sessions)),
+        // The numbers say of the store itself how it is.
+        Err(cause) => {
+            debug!(%cause, "how many accounts there are could not be read");
+            None
+        }
+    };
     let text = services.metrics.text(Present {
+        accounts,
+        rooms_owned: services.rooms.counts().0,
+        tokens: services.programs.made() + services.programs.of_settings().count(),
+        read_only: services.manage.switches().read_only,
         groups,
         members,
         people,

@@ -7,6 +7,7 @@
 pub(super) mod accounts;
 pub(super) mod form;
 pub(super) mod html;
+pub(super) mod manage;
 mod own_rooms;
 mod owned;
 pub(super) mod plain;
@@ -491,6 +492,24 @@ fn split(request: Request) -> (Request, Request) {
     (Request::from_parts(parts.clone(), axum::body::Body::empty()), Request::from_parts(parts, body))
 }
 
+/// `GET /banner`: what stands at the head of the page that asks, as a piece of HTML.
+pub(super) async fn banner() -> Html<String> {
+    Html(super::banner::html().to_string())
+}
+
+#[derive(Deserialize)]
+pub(super) struct Dismiss {
+    announcement: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /dismiss`: shows an announcement no more to this browser, and leads back.
+pub(super) async fn dismiss(Sent(Dismiss { announcement, next }): Sent<Dismiss>) -> Response {
+    let response = Redirect::to(own_path(&next)).into_response();
+    with_cookies(response, super::banner::dismissed(&announcement).as_slice())
+}
+
 #[derive(Deserialize)]
 pub(super) struct Me {
     name: Option<String>,
@@ -512,6 +531,9 @@ pub(super) async fn me(State(services): State<Arc<Services>>, who: Who, Sent(me)
     let Ok(name) = name.parse::<PersonName>() else {
         return Ok(wrong("This name cannot be taken", &format!("{InvalidPersonName}.")));
     };
+    if services.manage.switches().read_only {
+        return Err(Problem::ReadOnly.into());
+    }
     // Nobody else can be who has shown no secret, so there is nobody to be told.
     if who.rate_key().is_some() && who.person().name != name.as_str() {
         rename(&services, &who, &name).await?;

@@ -94,6 +94,19 @@ impl Personal {
         }
     }
 
+    /// Tells all connections of this node that have joined their own topic. It passes: nobody is told of it who comes later.
+    pub fn tell_all_here(&self, event: &wire::Event) {
+        let Some(hub) = self.hub.upgrade() else { return };
+        let streams: Vec<_> = {
+            let streams = self.streams.lock();
+            streams.by_person.values().filter(|stream| Arc::strong_count(stream) > 1).map(Arc::clone).collect()
+        };
+        let event = passing_to_layer(event);
+        for stream in streams {
+            hub.hear(&stream.group, News::Event(event.clone()));
+        }
+    }
+
     fn stream(&self, person: &Person) -> Arc<Stream> {
         let mut streams = self.streams.lock();
         if let Some(stream) = streams.by_person.get(&person.id) {
@@ -154,7 +167,7 @@ impl Feed for Mine {
 
     fn read(&self, event: &Event) -> Option<Entry> {
         let (position, event) = from_layer(event)?;
-        Some(Entry { place: Place::At(position), ..Entry::passing(event) })
+        Some(Entry { place: position.map_or(Place::None, Place::At), ..Entry::passing(event) })
     }
 
     async fn after(&self, offset: Option<Offset>) -> Result<Missed, Unavailable> {
@@ -167,13 +180,22 @@ impl Feed for Mine {
 }
 
 fn to_layer(Position { epoch, offset }: &Position, event: &wire::Event) -> Event {
-    let json = serde_json::to_string(event).expect("the wire is JSON"); // never: it has string keys and no fallible serializers
-    Event::new(KIND).with("event", json).with("epoch", epoch.as_str()).with("offset", offset.0.cast_signed())
+    passing_to_layer(event).with("epoch", epoch.as_str()).with("offset", offset.0.cast_signed())
 }
 
-fn from_layer(event: &Event) -> Option<(Position, wire::Event)> {
+/// One that is no part of the stream.
+fn passing_to_layer(event: &wire::Event) -> Event {
+    let json = serde_json::to_string(event).expect("the wire is JSON"); // never: it has string keys and no fallible serializers
+    Event::new(KIND).with("event", json)
+}
+
+/// The event, and where it stands if it is a part of the stream.
+fn from_layer(event: &Event) -> Option<(Option<Position>, wire::Event)> {
     let json = (event.kind() == KIND).then(|| event.get_str("event"))??;
-    let position = Position { epoch: event.get_str("epoch")?.parse().ok()?, offset: Offset(event.get_u64("offset")?) };
+    let position = match event.get("epoch") {
+        Some(_) => Some(Position { epoch: event.get_str("epoch")?.parse().ok()?, offset: Offset(event.get_u64("offset")?) }),
+        None => None,
+    };
     Some((position, serde_json::from_str(json).ok()?))
 }
 
@@ -243,7 +265,8 @@ mod tests {
     fn what_goes_by_the_layer_is_read_as_it_was() {
         let position = Position { epoch: "e".parse().unwrap(), offset: Offset(7) };
         let event = to_layer(&position, &renamed(1));
-        assert_eq!(from_layer(&event), Some((position, renamed(1))));
+        assert_eq!(from_layer(&event), Some((Some(position), renamed(1))));
+        assert_eq!(from_layer(&passing_to_layer(&renamed(2))), Some((None, renamed(2))));
         assert_eq!(from_layer(&Event::new("chat.message").with("event", "{}")), None);
     }
 }

@@ -191,6 +191,11 @@ impl Presence {
         Headcount { people, nodes }
     }
 
+    /// What the other nodes are called in the layer that are known and have not said goodbye.
+    pub fn nodes(&self) -> Vec<String> {
+        self.state.lock().roster.nodes()
+    }
+
     /// Tells the other nodes that this one stops. A layer that is away is not waited for.
     pub async fn leave(&self) {
         const PATIENCE: Duration = Duration::from_secs(2);

@@ -177,6 +177,8 @@ pub enum Problem {
     FullChannel(String),
 
     // What cannot be done now.
+    #[error("this server is read-only now: what was said can be read, and nothing can be said or changed; try again later")]
+    ReadOnly,
     #[error("not now; try again")]
     Unavailable,
     #[error("the message cannot be taken now; send it again with the same key")]
@@ -229,6 +231,7 @@ impl Problem {
             | Self::NotAscii
             | Self::OwnChannel
             | Self::Unchangeable(Refused::NotFound) => Code::NotFound,
+            Self::ReadOnly => Code::ReadOnly,
             Self::NotJoined(_) => Code::NotJoined,
             Self::LongBody(_)
             | Self::LongList { .. }
@@ -306,7 +309,7 @@ pub(super) fn status_of(code: Code) -> StatusCode {
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Unavailable | Code::ReadOnly => StatusCode::SERVICE_UNAVAILABLE,
         Code::NotJoined | Code::BadRequest | Code::UnknownCommand | Code::Unknown => StatusCode::BAD_REQUEST,
     }
 }

@@ -21,7 +21,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-pub(super) use self::template::{StandIn, Template};
+pub(super) use self::template::{Filling, StandIn, Template};
 use crate::wire::{Group, Members, Position, Rights, RoomList};
 
 /// A page is rendered anew after this time, also when nothing is new.

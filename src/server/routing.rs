@@ -10,6 +10,9 @@
 //! | `/rooms/own` | the reader's own rooms, as a part of a page | |
 //! | `/invite/{code}` | what one is invited to; `POST` joins | |
 //! | `/people/{account}` | who that is; `POST` to `direct` below it opens the room with them | |
+//! | `/manage/` | administration, for administrators alone |
+//! | `/banner` | what stands at the head of the page that asks |
+//! | `/dismiss` | `POST` dismisses an announcement |
 //! | `/signup`, `/login`, `/logout`, `/account/` | accounts | |
 //! | `/setup/{token}`, `/reset/{token}`, `/device/{token}` | who somebody is, said once | |
 //! | `/search/` | what was searched for | |
@@ -35,7 +38,7 @@ use hyper::{body::Body as _, upgrade::OnUpgrade};
 use tower_http::timeout::TimeoutLayer;
 
 use super::{
-    api, assets,
+    api, assets, banner,
     http::{Alive, Peer, well_formed},
     limits::Limits,
     operators, pages,
@@ -51,14 +54,16 @@ use super::{
     websocket::{Backlog, Counters, Handshake, is_upgrade},
     who::{Asks, Route, Who, mount},
 };
-use crate::wire::{Group, InvalidName, SUBPROTOCOL, Topic};
+use crate::wire::{Announced, Group, InvalidName, SUBPROTOCOL, Topic};
 
 /// How long a request may take until it is answered, its body included; not how long the answer may take to send.
 const REQUEST: Duration = Duration::from_secs(30);
 
 /// Whose requests are counted.
-const COUNTED: [Route; 20] = [
+const COUNTED: [Route; 22] = [
     Route { path: "/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::lobby) },
+    Route { path: "/banner", methods: &["GET"], asks: Asks::Nobody, handlers: || get(pages::banner) },
+    Route { path: "/dismiss", methods: &["POST"], asks: Asks::Nobody, handlers: || post(pages::dismiss) },
     Route { path: "/me", methods: &["POST"], asks: Asks::Person, handlers: || post(pages::me) },
     Route { path: "/room/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::go_to_room) },
     Route { path: "/room/{group}", methods: &["GET"], asks: Asks::Person, handlers: || get(room_or_slash) },
@@ -108,12 +113,44 @@ const FREE: [Route; 3] = [
 ];
 
 /// What the addresses begin with whose forms the server's own pages alone may send, whatever the settings allow to others.
-const OWN: [&str; 10] =
-    ["/signup", "/login", "/logout", "/account/", "/setup/", "/reset/", "/device/", "/rooms/", "/invite/", "/people/"];
+const OWN: [&str; 12] = [
+    "/signup",
+    "/login",
+    "/logout",
+    "/account/",
+    "/setup/",
+    "/reset/",
+    "/device/",
+    "/rooms/",
+    "/invite/",
+    "/people/",
+    "/manage/",
+    "/dismiss",
+];
+
+/// What the addresses begin with by which something is sent where the server is read-only, too: who administers it has to come in, and what
+/// is sent to a room its own rules answer.
+const WRITABLE: [&str; 10] = [
+    "/login",
+    "/logout",
+    "/reset/",
+    "/device/",
+    "/setup/",
+    "/account/second-factor",
+    "/manage/",
+    "/dismiss",
+    "/room/",
+    "/rooms/new",
+];
 
 /// All addresses but the files of the site, each with its whole path.
 pub fn routes() -> impl Iterator<Item = (String, &'static Route)> {
-    let own = COUNTED.iter().chain(&pages::accounts::ROUTES).chain(&FREE).map(|route| (route.path.to_owned(), route));
+    let own = COUNTED
+        .iter()
+        .chain(&pages::accounts::ROUTES)
+        .chain(&pages::manage::ROUTES)
+        .chain(&FREE)
+        .map(|route| (route.path.to_owned(), route));
     own.chain(api::ROUTES.iter().map(|route| (format!("{API}{}", route.path), route)))
 }
 
@@ -125,9 +162,11 @@ pub fn router(services: Arc<Services>) -> Router {
     // A form writes a byte in three at most.
     let form_bytes = services.limits.message_bytes.saturating_mul(3).saturating_add(4096);
     let free = mount(Router::new(), &FREE, &services).merge(assets::router());
-    mount(Router::new(), COUNTED.iter().chain(&pages::accounts::ROUTES), &services)
+    mount(Router::new(), COUNTED.iter().chain(&pages::accounts::ROUTES).chain(&pages::manage::ROUTES), &services)
         .nest(API, api::router(&services))
         .fallback(pages::not_found)
+        .layer(middleware::from_fn_with_state(Arc::clone(&services), with_banner))
+        .layer(middleware::from_fn_with_state(Arc::clone(&services), not_read_only))
         .layer(middleware::from_fn_with_state(Arc::clone(&services), not_too_many))
         .merge(free)
         .layer(middleware::from_fn_with_state(Arc::clone(&services), own_pages_only))
@@ -143,7 +182,7 @@ pub fn router(services: Arc<Services>) -> Router {
 
 /// `GET /metrics`: the numbers, where there are any.
 async fn metrics(services: State<Arc<Services>>, Extension(peer): Extension<Peer>, request: Request) -> Response {
-    match operators::metrics(&services, peer, request.headers()) {
+    match operators::metrics(&services, peer, request.headers()).await {
         Some(numbers) => numbers,
         None => pages::not_found().await,
     }
@@ -384,6 +423,29 @@ async fn own_pages_only(State(services): State<Arc<Services>>, request: Request,
         return next.run(request).await;
     }
     counted(&services, request, async |_| Problem::ForeignForm.text()).await
+}
+
+/// Nothing is changed while the server is read-only, but by who administers it.
+async fn not_read_only(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_safe = request.method().is_safe() || path == "/me" || WRITABLE.iter().any(|own| path.starts_with(own));
+    if is_safe || !services.manage.switches().read_only {
+        return next.run(request).await;
+    }
+    if path.starts_with("/api/") {
+        return Problem::ReadOnly.into_response();
+    }
+    pages::plain::refused(Problem::ReadOnly)
+}
+
+/// Has the page that is made know what stands at its head: mostly nothing.
+async fn with_banner(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
+    let announced = services.manage.switches().announced();
+    if announced == Announced::default() || !request.method().is_safe() && request.uri().path().starts_with("/api/") {
+        return next.run(request).await;
+    }
+    let banner = banner::of(&announced, request.headers(), &banner::page_of(&request));
+    banner::around(banner, next.run(request)).await
 }
 
 /// What every answer says to the browser, and to caches on the way; a page adds its content security policy. Only what says so

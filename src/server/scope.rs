@@ -8,15 +8,17 @@ use super::{
     accounts::{Asker, Elsewhere, RateKey, Who},
     bucket::Buckets,
     hub::Hub,
-    lease::Leases,
+    lease::{About, Leases},
     limits::Limits,
+    manage::Manage,
     presence::Presence,
     problem::status_of,
     quota::{Payer, Quotas},
     topics::Topics,
+    visitors::Subnet,
     websocket::CloseCode,
 };
-use crate::wire::{CommandError, Topic};
+use crate::wire::{CommandError, Timestamp, Topic};
 
 /// After a message or an answer of so many bytes the others have their turn: to handle one takes about as long as a hundred short ones.
 pub(super) const LONG: usize = 16 * 1024;
@@ -39,6 +41,7 @@ pub struct Scope {
     pub leases: Arc<Leases>,
     /// Who believes tokens of other sites.
     pub elsewhere: Arc<Elsewhere>,
+    pub manage: Arc<Manage>,
     pub limits: Limits,
 }
 
@@ -46,6 +49,28 @@ impl Scope {
     /// Who asks for what is opened on the connection.
     pub fn asker(&self) -> Asker<'_> {
         self.who.asker()
+    }
+}
+
+/// What somebody is told whose connection was closed by who administers the server.
+pub(super) const CLOSED: &str = "an administrator of this server has closed the connection";
+
+/// Whose a connection is, as those who administer the server see it.
+pub(super) struct Whose {
+    name: Box<str>,
+    since: i64,
+    address: Option<Subnet>,
+}
+
+impl Whose {
+    pub(super) fn of(scope: &Scope) -> Self {
+        let name = scope.who.person().name.as_str().into();
+        Self { name, since: Timestamp::now().as_millis(), address: scope.payer.address }
+    }
+
+    pub(super) fn about(&self, kind: &'static str, topics: usize) -> About {
+        let address = self.address.map(|address| address.to_string());
+        About { kind, name: self.name.to_string(), since: self.since, address, topics }
     }
 }
 

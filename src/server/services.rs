@@ -17,6 +17,7 @@ use super::{
     layers::ChannelLayer,
     lease::Leases,
     limits::Limits,
+    manage::{Invitations, Manage, Nodes, People},
     origins::{Hosts, Origins},
     personal::Personal,
     presence::Presence,
@@ -24,7 +25,7 @@ use super::{
     room_pages::RoomPages,
     rooms::Rooms,
     scope::Scope,
-    settings::{MetricsFor, SignUp},
+    settings::MetricsFor,
     telemetry::Metrics,
     topics::Topics,
     turns::Turns,
@@ -48,10 +49,17 @@ pub struct Services {
     pub audit: AuditLog,
     pub passwords: Passwords,
     pub attempts: Attempts,
-    pub sign_up: SignUp,
+    /// What administrators switch, and the tokens that they make.
+    pub manage: Arc<Manage>,
+    /// The people of the server, for administrators.
+    pub people: People,
+    /// Invitations to the server.
+    pub invitations: Invitations,
+    /// What is open on which node.
+    pub nodes: Arc<Nodes>,
     /// Who is somebody on another site.
     pub elsewhere: Arc<Elsewhere>,
-    pub programs: Programs,
+    pub programs: Arc<Programs>,
     /// The `WebSocket`s of each address.
     pub by_subnet: Connections<Subnet>,
     /// The `WebSocket`s of each account.
@@ -100,6 +108,7 @@ impl Services {
             presence: Arc::clone(&self.presence),
             leases: Arc::clone(&self.leases),
             elsewhere: Arc::clone(&self.elsewhere),
+            manage: Arc::clone(&self.manage),
             limits: self.limits,
         }
     }

@@ -13,7 +13,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use serde::Deserialize;
 use tracing::debug;
 
-use self::open::{Joined, Open, SIGNED_OUT, changed};
+use self::open::{Joined, Open, changed};
 use crate::{
     server::{
         accounts::Unknown,
@@ -31,8 +31,8 @@ use crate::{
         websocket::{CloseCode, Frame},
     },
     wire::{
-        self, Answer, Asked, Code, Command, CommandError, Group, Join, Outcome, Position, Reply, Request, ServerFrame, State,
-        Topic, Typing, Welcome,
+        self, Answer, Asked, Code, Command, CommandError, Group, Join, Outcome, Position, Push, Reply, Request, ServerFrame,
+        State, Topic, Typing, Welcome,
     },
 };
 
@@ -90,7 +90,7 @@ impl Session {
     /// That is not for whoever asks.
     pub async fn new(scope: Scope) -> Result<Self, CommandError> {
         let allowance = Allowance::new(&scope.limits, scope.payer, &scope.rates, &scope.quotas);
-        let open = Arc::new(Open::default());
+        let open = Arc::new(Open::new(&scope));
         // From before it is asked for until it is joined.
         open.begin();
         let lease = scope.leases.grant(&scope.who.person().id, scope.who.session(), &open);
@@ -111,8 +111,8 @@ impl Session {
     pub async fn open(&mut self, outbound: Outbound) -> Flow {
         {
             let open = self.open.lock();
-            if open.is_over() {
-                return Flow::close(CloseCode::SIGNED_OUT, SIGNED_OUT);
+            if let Some((code, reason)) = open.over() {
+                return Flow::close(code, reason);
             }
             // Whoever takes something back finds it from now on; it is set once, here.
             let _ = self.open.outbound.set(outbound.clone());
@@ -270,6 +270,9 @@ impl Session {
 
     /// Does something in a topic that was joined, when there is room for one more event on the way to its members.
     async fn act(&self, act: Act) -> Answered {
+        if self.scope.manage.switches().read_only {
+            return Err(Problem::ReadOnly.into());
+        }
         let line = {
             let open = self.open.lock();
             let joined = open.joined.get(&act.topic).ok_or_else(|| not_joined(&act.topic))?;
@@ -368,9 +371,15 @@ impl Session {
         };
         joined.opened = opened;
         state.members = joined.attendance.as_ref().map(|(room, _)| presence.members(room));
+        // What is switched from here on a member is told of.
+        let announced = if topic == Topic::Me { self.scope.manage.news() } else { None };
         let at = wire::Joined { topic: topic.clone(), epoch: head.epoch.clone(), offset: head.offset };
         let frame = v1(&answer(at, state));
         joined.membership.release(Some(head), Some(frame.clone()));
+        if let Some(announced) = announced {
+            let event = wire::Event::Announced(announced);
+            outbound.send(&[outbound.fitted(v1(&ServerFrame::Push(Push { topic: Topic::Me, offset: None, event })))]);
+        }
         // What the answer says of it may be from before.
         if is_stirred && is_answered {
             outbound.send(&[outbound.fitted(changed(&topic))]);

@@ -5,7 +5,10 @@
 //! stands before. So it is read from the end: those that are trusted have told of the one before them, and the first that is
 //! not trusted is who asks.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
 
 use axum::http::{HeaderMap, HeaderName};
 
@@ -25,6 +28,15 @@ pub(super) struct Visitor {
 /// addresses as they like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Subnet(IpAddr);
+
+impl fmt::Display for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V6(_) => write!(f, "{}/64", self.0),
+            IpAddr::V4(_) => self.0.fmt(f),
+        }
+    }
+}
 
 impl Visitor {
     /// Somebody at the other end of the TCP connection.

@@ -3,8 +3,8 @@
 //!
 //! An administrator who has to have a second factor and has none gets no further than to where it is set up.
 //!
-//! Which of the two counts is said by the [`Route`], not by the request: a token is looked at only where programs push, so it opens
-//! nothing else, and a cookie means nothing there.
+//! Which of the two counts is said by the [`Route`], not by the request: a token is looked at only where programs push, or read rooms over
+//! the API, so it opens nothing else; and where they push a cookie means nothing.
 
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ pub enum Asks {
     Person,
     /// A program, by its token.
     Program,
+    /// A program by its token, where it shows one that was made here; otherwise a person.
+    Reader,
 }
 
 /// An address with what answers there.
@@ -68,13 +70,16 @@ pub(super) fn mount<'r>(
 
 async fn resolve(State((services, asks)): State<(Arc<Services>, Asks)>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
+    let address = request.extensions().get::<Visitor>().and_then(|visitor| visitor.paying());
     let who = match asks {
         Asks::Nobody => Err(Unknown::NoToken),
-        Asks::Person => {
-            let address = request.extensions().get::<Visitor>().and_then(|visitor| visitor.paying());
-            services.elsewhere.who(headers, address).await
-        }
+        Asks::Person => services.elsewhere.who(headers, address).await,
         Asks::Program => services.programs.of(headers).map(Who::Program),
+        Asks::Reader => match services.programs.reader(headers) {
+            Ok(Some(program)) => Ok(Who::Program(program)),
+            Ok(None) => services.elsewhere.who(headers, address).await,
+            Err(unknown) => Err(unknown),
+        },
     };
     if let Ok(Who::Account(signed_in)) = &who
         && signed_in.lacks_second_factor

@@ -26,6 +26,8 @@ pub enum Code {
     RateLimited,
     /// The server cannot do it now; the same command may go through later.
     Unavailable,
+    /// The server is read-only: nothing can be said or changed until its administrators say otherwise.
+    ReadOnly,
     /// Any code that this version does not know.
     #[serde(other)]
     Unknown,

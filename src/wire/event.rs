@@ -138,6 +138,30 @@ pub struct Changed {}
 #[serde(tag = "type", rename = "signed_out")]
 pub struct SignedOut {}
 
+/// Something that administrators say to everybody, on every page.
+#[cfg(feature = "ssr")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Each has one of its own.
+    pub id: String,
+    pub text: String,
+    /// It is shown until then.
+    pub until: Timestamp,
+}
+
+/// What everybody is to know of the server as a whole. A page has the server say it anew, and reads nothing of it.
+#[cfg(feature = "ssr")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "announced")]
+pub struct Announced {
+    /// None where nothing is announced any more.
+    #[serde(default)]
+    pub announcement: Option<Announcement>,
+    /// Nothing can be said or changed now.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
 /// Something that happened in a topic: a JSON object with a string `type`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Value")]
@@ -160,6 +184,9 @@ pub enum Event {
     Changed(Changed),
     /// `signed_out`: the person was signed out (topic `me`).
     SignedOut(SignedOut),
+    /// `announced`: what is announced to all, and whether the server is read-only (topic `me`).
+    #[cfg(feature = "ssr")]
+    Announced(Announced),
     /// Whatever else a program has sent to the group, as it came.
     Other(Map<String, Value>),
 }
@@ -184,6 +211,8 @@ impl Serialize for Event {
             Self::Left(left) => left.serialize(serializer),
             Self::Changed(changed) => changed.serialize(serializer),
             Self::SignedOut(signed_out) => signed_out.serialize(serializer),
+            #[cfg(feature = "ssr")]
+            Self::Announced(announced) => announced.serialize(serializer),
             Self::Other(map) => map.serialize(serializer),
         }
     }
@@ -204,6 +233,8 @@ impl TryFrom<Value> for Event {
             "left" => read(&event).map(Self::Left),
             "changed" => read(&event).map(Self::Changed),
             "signed_out" => read(&event).map(Self::SignedOut),
+            #[cfg(feature = "ssr")]
+            "announced" => read(&event).map(Self::Announced),
             _ => Err(Unreadable),
         };
         // A program may send an event of the same type and another shape: it is passed on as it is.

@@ -32,6 +32,8 @@ pub use clusters::{cut, first_cluster};
 pub use command::{Asked, Command, Join, Leave, Other, Ping, Request, Typing};
 pub use emoji::Emoji;
 pub use error::{Code, CommandError};
+#[cfg(feature = "ssr")]
+pub use event::{Announced, Announcement};
 pub use event::{BY_PROGRAM, Changed, Event, Left, Message, Renamed, RoomList, RoomSummary, SignedOut, Stored, Stretch};
 #[cfg(feature = "ssr")]
 pub(crate) use names::checked_text;

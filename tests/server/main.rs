@@ -30,6 +30,7 @@ mod hosts;
 mod known;
 mod limits;
 mod log;
+mod manage;
 mod metrics;
 mod openapi;
 mod owned;

@@ -7,6 +7,7 @@ use confab::{
     server::{
         routing::routes,
         settings::{History, Pattern, RoomRule, TokenRule},
+        who::Asks,
     },
     wire::REACTION_SAMPLE,
 };
@@ -64,7 +65,12 @@ async fn every_address_is_described_and_what_is_described_is_there() {
     for (path, route) in routes() {
         let Some(path) = path.strip_prefix(API) else { continue };
         // The token is asked for where programs push.
-        let security = route.methods.contains(&"POST").then(|| json!([{"token": []}]));
+        let security = match route.asks {
+            Asks::Program => Some(json!([{"token": []}])),
+            // Or by nobody in particular.
+            Asks::Reader => Some(json!([{}, {"token": []}])),
+            Asks::Nobody | Asks::Person => None,
+        };
         there.extend(route.methods.iter().map(|method| ((path.to_owned(), (*method).to_owned()), security.clone())));
     }
     assert_eq!(described, there);

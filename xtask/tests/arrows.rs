@@ -33,7 +33,7 @@ const FLOORS: &[&[&str]] = &[
     &["server/rooms", "server/personal"],
     &["server/noun"],
     &["server/hub"],
-    &["server/accounts/elsewhere"],
+    &["server/accounts/elsewhere", "server/manage"],
     &["server/accounts/directory"],
     &["server/problem", "server/lease", "server/accounts/records", "server/accounts/second_factor", "server/audit"],
     &["server/presence", "server/store", "server/allowance"],
@@ -42,6 +42,7 @@ const FLOORS: &[&[&str]] = &[
     &["server/settings"],
     &[
         "server/websocket",
+        "server/banner",
         "server/bucket",
         "server/counts",
         "server/limits",

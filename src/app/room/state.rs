@@ -761,6 +761,9 @@ impl Reducer for RoomState {
                 self.touched.here = true;
                 self.here.changed(change);
             }
+            // It is said in the reader's own topic.
+            #[cfg(feature = "ssr")]
+            (None, Event::Announced(_)) => {}
             // Of typing the time is not in it, what is changed has a place, and others see to what is taken back and to rights.
             (Some(_), _)
             | (

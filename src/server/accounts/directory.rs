@@ -237,11 +237,26 @@ impl Accounts {
     /// See [`CreateError`].
     pub async fn create(&self, new: &NewAccount) -> Result<(), CreateError> {
         self.records.create(new, now()).await?;
+        self.is_claimed(new).await;
+        Ok(())
+    }
+
+    /// The same by an invitation to the server, which is used by that.
+    ///
+    /// # Errors
+    /// See [`CreateError`].
+    pub async fn create_invited(&self, new: &NewAccount, invitation: &Token) -> Result<(), CreateError> {
+        self.records.create_invited(new, invitation, now()).await?;
+        self.is_claimed(new).await;
+        Ok(())
+    }
+
+    /// Whoever it is has an account now; whoever was a guest is one no more.
+    async fn is_claimed(&self, new: &NewAccount) {
         self.handles.note(&new.id, new.handle.as_str());
         if new.id.starts_with('g') {
             self.leases.take_back(&new.id, Taken::Everything).await;
         }
-        Ok(())
     }
 
     /// A fresh id, of somebody who was nobody here before.

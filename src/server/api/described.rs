@@ -39,9 +39,9 @@ refusals! {
     /// What everybody may ask.
     ToEverybody = [];
     /// What is asked of all rooms.
-    OfAll = [400, 503];
+    OfAll = [400, 401, 403, 503];
     /// What is asked of one room.
-    OfRoom = [400, 403, 404, 503];
+    OfRoom = [400, 401, 403, 404, 503];
     /// What programs push.
     ToProgram = [400, 401, 403, 404, 413, 415, 422, 503];
 }

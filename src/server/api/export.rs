@@ -18,11 +18,11 @@ use futures_util::{Stream, stream};
 use serde::Serialize;
 use tracing::{debug, error};
 
-use super::described::OfRoom;
+use super::{described::OfRoom, enter};
 use crate::{
     server::{
         http::Line,
-        lease::{Holder, Taken},
+        lease::{About, Holder, Taken},
         problem::Problem,
         quota::{Payer, Quotas},
         rooms::{Access, Room},
@@ -31,7 +31,7 @@ use crate::{
         visitors::Visitor,
         who::Who,
     },
-    wire::{Group, Offset, Stretch, Topic},
+    wire::{Group, Offset, Stretch, Timestamp, Topic},
 };
 
 /// How many messages are read at a time; there are fewer where their text is long.
@@ -65,9 +65,15 @@ pub(super) async fn export(
 ) -> Result<Response, Problem> {
     let group = group.map_err(Problem::NoName)?;
     // From before it is asked for.
-    let holder = Arc::new(Holding { topic: Topic::Room(group.clone()), line: line.clone() });
+    let holder = Arc::new(Holding {
+        topic: Topic::Room(group.clone()),
+        line: line.clone(),
+        name: who.person().name.clone(),
+        since: Timestamp::now().as_millis(),
+        address: visitor.paying().map(|address| address.to_string()),
+    });
     let lease = services.leases.grant(&who.person().id, who.session(), &holder);
-    let access = services.rooms.enter(who.asker(), &group).await?;
+    let access = enter(&services, &who, &group).await?;
     if version < Version::HTTP_11 {
         return Err(Problem::OldHttp);
     }
@@ -88,9 +94,20 @@ pub(super) async fn export(
 struct Holding {
     topic: Topic,
     line: Line,
+    name: String,
+    since: i64,
+    address: Option<String>,
 }
 
 impl Holder for Holding {
+    fn about(&self) -> About {
+        About { kind: "export", name: self.name.clone(), since: self.since, address: self.address.clone(), topics: 1 }
+    }
+
+    fn close(&self) {
+        self.line.cut();
+    }
+
     fn take_back(&self, taken: &Taken) {
         if matches!(taken, Taken::Everything) || matches!(taken, Taken::Topic(topic, _) if *topic == self.topic) {
             self.line.cut();

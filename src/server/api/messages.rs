@@ -9,7 +9,7 @@ use axum::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{described::OfRoom, limit::Limit};
+use super::{described::OfRoom, enter, limit::Limit};
 use crate::{
     server::{
         problem::Problem,
@@ -64,6 +64,6 @@ pub(super) async fn messages(
     let Query(part) = part.map_err(|rejection| Problem::Unreadable(rejection.body_text()))?;
     let (slice, limit) = (part.slice()?, part.limit.get()?);
     let group = group.map_err(Problem::NoName)?;
-    let access = services.rooms.enter(who.asker(), &group).await?;
+    let access = enter(&services, &who, &group).await?;
     Ok(Json(access.page(slice, limit, None).await?))
 }

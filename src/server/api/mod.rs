@@ -27,9 +27,11 @@ use axum::{
 use super::{
     accounts::Program,
     problem::Problem,
+    rooms::{Access, Room},
     services::Services,
     who::{Asks, Route, Who, mount},
 };
+use crate::wire::Group;
 
 const fn reading(path: &'static str, asks: Asks, handlers: fn() -> MethodRouter<Arc<Services>>) -> Route {
     Route { path, methods: &["GET"], asks, handlers }
@@ -41,11 +43,11 @@ const fn pushing(path: &'static str, handlers: fn() -> MethodRouter<Arc<Services
 
 /// What can be asked for, below `/api/v1`; axum and `OpenAPI` write parameters alike.
 pub(super) static ROUTES: [Route; 8] = [
-    reading("/rooms", Asks::Person, || get(rooms::rooms)),
-    reading("/rooms/{group}/messages", Asks::Person, || get(messages::messages)),
-    reading("/rooms/{group}/export", Asks::Person, || get(export::export)),
-    reading("/rooms/{group}/search", Asks::Person, || get(search::in_room)),
-    reading("/search", Asks::Person, || get(search::in_all)),
+    reading("/rooms", Asks::Reader, || get(rooms::rooms)),
+    reading("/rooms/{group}/messages", Asks::Reader, || get(messages::messages)),
+    reading("/rooms/{group}/export", Asks::Reader, || get(export::export)),
+    reading("/rooms/{group}/search", Asks::Reader, || get(search::in_room)),
+    reading("/search", Asks::Reader, || get(search::in_all)),
     pushing("/groups/{group}/send", || post(push::to_group)),
     pushing("/channels/{channel}/send", || post(push::to_channel)),
     reading("/openapi.json", Asks::Nobody, || get(openapi::document)),
@@ -54,6 +56,30 @@ pub(super) static ROUTES: [Route; 8] = [
 pub(super) fn router(services: &Arc<Services>) -> Router<Arc<Services>> {
     let routes = mount(Router::new(), &ROUTES, services).layer(Extension(openapi::Document::default()));
     routes.layer(push::body_limit(&services.limits)).fallback(|| async { Problem::NoAddress })
+}
+
+/// A room, for whoever reads it over the API.
+async fn enter(services: &Services, who: &Who, group: &Group) -> Result<Access<Room>, Problem> {
+    may_read(who)?;
+    if let Who::Program(program) = who
+        && !program.is_for(group)
+    {
+        return Err(Problem::OtherRoom { group: group.clone(), allowed: program.groups().to_vec() });
+    }
+    Ok(services.rooms.enter(who.asker(), group).await?)
+}
+
+/// Whether whoever asks may read rooms over the API at all.
+fn may_read(who: &Who) -> Result<(), Problem> {
+    match who {
+        Who::Program(program) if !program.may.read => Err(Problem::TokenLacks("read")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a room is among those that whoever asks may be told of.
+fn is_told_of(who: &Who, group: &Group) -> bool {
+    if let Who::Program(program) = who { program.is_for(group) } else { true }
 }
 
 /// The program that a request comes from; without one there is no push.

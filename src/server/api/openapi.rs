@@ -60,10 +60,17 @@ fn describe(limits: &Limits) -> String {
     let mut document = Handlers::openapi();
     let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     document.components.get_or_insert_default().add_security_scheme("token", token);
-    for route in ROUTES.iter().filter(|route| route.asks == Asks::Program) {
+    let token = || SecurityRequirement::new("token", [""; 0]);
+    for route in &ROUTES {
+        let security = match route.asks {
+            Asks::Program => vec![token()],
+            // Without one it is a person who reads.
+            Asks::Reader => vec![SecurityRequirement::default(), token()],
+            Asks::Nobody | Asks::Person => continue,
+        };
         let item = document.paths.paths.get_mut(route.path).into_iter();
         for operation in item.flat_map(|item| [&mut item.get, &mut item.post]).flatten() {
-            operation.security = Some(vec![SecurityRequirement::new("token", [""; 0])]);
+            operation.security = Some(security.clone());
         }
     }
     // The keys of all its maps are texts, so it is JSON.

@@ -9,7 +9,7 @@ use axum::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::described::OfAll;
+use super::{described::OfAll, is_told_of, may_read};
 use crate::{
     server::{problem::Problem, quota::Weight, rooms::Place, services::Services, who::Who},
     wire::RoomList,
@@ -45,6 +45,8 @@ pub(super) async fn rooms(
         "" => Place::default(),
         before => before.parse().map_err(Problem::Before)?,
     };
-    let (list, looked_at) = services.rooms.list(&services.rooms.reader(who.asker()).await?, &name, place).await?;
+    may_read(&who)?;
+    let (mut list, looked_at) = services.rooms.list(&services.rooms.reader(who.asker()).await?, &name, place).await?;
+    list.rooms.retain(|room| is_told_of(&who, &room.group));
     Ok((Extension(Weight::of_names(looked_at)), Json(list)))
 }

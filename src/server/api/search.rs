@@ -11,7 +11,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     described::{OfAll, OfRoom},
+    enter, is_told_of,
     limit::Limit,
+    may_read,
 };
 use crate::{
     server::{
@@ -76,7 +78,7 @@ pub(super) async fn in_room(
     let Parameters(search) = search.map_err(|rejection| Problem::Unreadable(rejection.body_text()))?;
     let (query, limit) = search.read()?;
     let group = group.map_err(Problem::NoName)?;
-    let access = services.rooms.enter(who.asker(), &group).await?;
+    let access = enter(&services, &who, &group).await?;
     found(&services, visitor, async move { access.search(&query, limit).await }).await
 }
 
@@ -97,8 +99,17 @@ pub(super) async fn in_all(
     let Parameters(search) = search.map_err(|rejection| Problem::Unreadable(rejection.body_text()))?;
     let (query, limit) = search.read()?;
     let rooms = Arc::clone(&services.rooms);
+    may_read(&who)?;
     let reader = rooms.reader(who.asker()).await?;
-    found(&services, visitor, async move { rooms.search(&reader, &query, limit).await }).await
+    found(&services, visitor, async move {
+        let mut found = rooms.search(&reader, &query, limit).await?;
+        // Of rooms that its token is not for a program learns nothing.
+        let all = found.hits.len();
+        found.hits.retain(|hit| is_told_of(&who, &hit.group));
+        found.complete &= found.hits.len() == all || all < limit;
+        Ok(found)
+    })
+    .await
 }
 
 /// Searches when it is the turn of the visitor's address.

@@ -50,6 +50,7 @@ pub(super) enum Command {
 pub(super) fn run(command: Command) -> Outcome<ExitCode> {
     match command {
         Command::Add { name, admin, flags } => with_records(flags, async move |records, address| {
+            let records = AccountRecords::new(records);
             let handle: Handle = name.parse()?;
             let called: PersonName = name.parse()?;
             let (id, is_administrator) = (Accounts::fresh_id(), admin);
@@ -63,6 +64,7 @@ pub(super) fn run(command: Command) -> Outcome<ExitCode> {
             }
         }),
         Command::Reset { name, second_factor, flags } => with_records(flags, async move |records, address| {
+            let records = AccountRecords::new(records);
             let handle: Handle = name.parse()?;
             match records.by_handle(&handle).await? {
                 Some(account) => {
@@ -75,6 +77,7 @@ pub(super) fn run(command: Command) -> Outcome<ExitCode> {
             }
         }),
         Command::List(flags) => with_records(flags, async |records, _| {
+            let records = AccountRecords::new(records);
             let mut lines = String::new();
             for account in records.all().await? {
                 let what = match (account.is_administrator, account.is_deactivated) {
@@ -90,19 +93,19 @@ pub(super) fn run(command: Command) -> Outcome<ExitCode> {
 }
 
 /// Runs it with the tables, and prints what it gives. The address is the one that the server has by the settings.
-fn with_records(
+pub(super) fn with_records(
     flags: super::Flags,
-    command: impl AsyncFnOnce(AccountRecords, String) -> Outcome<String>,
+    command: impl AsyncFnOnce(Arc<dyn Records>, String) -> Outcome<String>,
 ) -> Outcome<ExitCode> {
     with_settings(flags, |loaded, _| {
         tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
             let address = format!("http://{}", loaded.settings.server.listen);
             let text = if let Some(records) = beside(&loaded.settings)? {
-                command(AccountRecords::new(records), address).await?
+                command(records, address).await?
             } else {
                 let storage::Opened { log, records, .. } =
                     storage::open(&loaded.settings.store, &loaded.settings.server.data).await?;
-                let text = command(AccountRecords::new(records), address).await;
+                let text = command(records, address).await;
                 log.close().await;
                 text?
             };

@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 
+pub(super) use self::form::status as status_of;
 use self::{
     form::{Mistake, Typed, sign_in, status, to_room},
     view::{News, form_of_room, page_of_nobodys, page_of_settings},

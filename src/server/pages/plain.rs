@@ -10,7 +10,9 @@ use super::{
     render::with_identity,
 };
 use crate::server::{
+    accounts::Kind,
     assets::{BUILD, VERSION},
+    banner,
     percent::percent_encode,
     problem::Problem,
     rooms::{Denied, Refusal},
@@ -28,7 +30,11 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 pub(in crate::server) fn page(status: StatusCode, title: &str, who: &Who, main: &Html) -> Response {
     let you = who.you();
     let me = match &you.handle {
-        Some(_) => html!("<a class=\"button quiet\" href=\"/account/\"><bdi>{}</bdi></a>", you.name),
+        Some(_) => {
+            let manage =
+                (who.asker().kind == Kind::Administrator).then(|| html!("<a class=\"about\" href=\"/manage/\">Manage</a>"));
+            html!("{}<a class=\"button quiet\" href=\"/account/\"><bdi>{}</bdi></a>", manage, you.name)
+        }
         None => html!("<a class=\"button quiet\" href=\"/login\">Sign in</a>"),
     };
     let main = html!("<main class=\"forms\"><h1>{}</h1>{}</main>", title, main);
@@ -67,9 +73,10 @@ fn document(status: StatusCode, title: &str, me: &Html, main: &Html) -> Response
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\">\
          <meta name=\"robots\" content=\"noindex\"><title>{title} · Confab</title>\
          <link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\"><link rel=\"stylesheet\" href=\"/pkg/{build}/confab.css\"></head>\
-         <body><div id=\"app\"><header class=\"bar\"><a class=\"home\" href=\"/\"><span class=\"word\">Confab</span></a>{me}</header>\
+         <body><div id=\"banner\" role=\"status\">{banner}</div><div id=\"app\"><header class=\"bar\"><a class=\"home\" href=\"/\"><span class=\"word\">Confab</span></a>{me}</header>\
          {main}</div><footer class=\"version\">Confab {version}</footer></body></html>",
         title = title,
+        banner = Html::made(banner::html().to_string()),
         build = BUILD,
         me = me,
         main = main,
@@ -83,6 +90,9 @@ fn document(status: StatusCode, title: &str, me: &Html, main: &Html) -> Response
 pub(in crate::server) fn refused(problem: impl Into<Problem>) -> Response {
     let problem = problem.into();
     let (title, text) = match problem {
+        Problem::ReadOnly => {
+            ("Read-only now", "What was said can be read, and nothing can be said or changed. Try again later.")
+        }
         Problem::ClosedRoom => ("Not for guests", "This room is not open to guests."),
         Problem::Unavailable => ("Something is wrong here", "What is kept here cannot be read now. Try again in a moment."),
         // Whatever is not there.

@@ -1,6 +1,8 @@
 //! From a page to an answer: rendered by Leptos, or filled into what was rendered for all before; in gzip where the browser takes it; with the
 //! policy and the headers that pages have.
 
+use std::sync::Arc;
+
 use axum::{
     extract::Request,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -14,10 +16,11 @@ use crate::{
     app::{Page, shell},
     server::{
         assets::{BUILD, VERSION, accepts},
+        banner,
         gzip::gzip,
         quota::Weight,
         random,
-        room_pages::{StandIn, Template},
+        room_pages::{Filling, StandIn, Template},
         who::Who,
     },
     wire::{Person, Stored},
@@ -39,7 +42,9 @@ pub(super) fn with_identity(response: Response, who: &Who) -> Response {
 pub(super) async fn render(status: StatusCode, page: Page, request: Request) -> Response {
     let gzip = takes_gzip(&request);
     let options = LeptosOptions::builder().output_name("confab").site_pkg_dir(format!("pkg/{BUILD}")).build();
-    let document = move || shell(page.clone(), VERSION, options.clone());
+    // What renders may run elsewhere.
+    let banner = banner::html().to_string();
+    let document = move || shell(page.clone(), banner.clone(), VERSION, options.clone());
     let mut response = leptos_axum::render_app_async_with_context(add_policy, document)(request).await;
     if response.status().is_success() {
         *response.status_mut() = status;
@@ -51,7 +56,9 @@ pub(super) async fn render(status: StatusCode, page: Page, request: Request) -> 
 /// A page that was made for a stand-in, with these messages and these people named on it, as a template; none where it is not as one needs
 /// it, which the log has then.
 pub(super) async fn template(page: Page, stand_in: &StandIn, messages: &[Stored], people: &[Person]) -> Option<Template> {
-    let (parts, body) = render(StatusCode::OK, page, Request::default()).await.into_parts();
+    // What is at its head is filled in for each.
+    let rendered = banner::around(Arc::default(), render(StatusCode::OK, page, Request::default())).await;
+    let (parts, body) = rendered.into_parts();
     let nonce = nonce_of(parts.headers.get(header::CONTENT_SECURITY_POLICY)?)?;
     let html = String::from_utf8(axum::body::to_bytes(body, usize::MAX).await.ok()?.into()).ok()?;
     let template = Template::of(html, nonce, stand_in, messages, people);
@@ -63,12 +70,10 @@ pub(super) async fn template(page: Page, stand_in: &StandIn, messages: &[Stored]
 
 /// A template, filled in for a reader.
 pub(super) fn filled(template: &Template, reader: &Person, gzip: bool) -> Response {
-    let (nonce, form_key) = (random::hex_128(), random::fresh_key());
-    let mut response = if gzip {
-        in_gzip(Html(template.fill_gzip(reader, &form_key, &nonce)).into_response())
-    } else {
-        Html(template.fill(reader, &form_key, &nonce)).into_response()
-    };
+    let (nonce, form_key, banner) = (random::hex_128(), random::fresh_key(), banner::html());
+    let own = Filling { reader, form_key: &form_key, nonce: &nonce, banner: &banner };
+    let mut response =
+        if gzip { in_gzip(Html(template.fill_gzip(own)).into_response()) } else { Html(template.fill(own)).into_response() };
     if let Some(policy) = policy(&nonce) {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
@@ -219,7 +224,8 @@ mod tests {
 
     /// What is filled in is what was rendered, as it is and in gzip.
     fn is_the_same(template: &Template, reader: &Person, key: &Key, (html, nonce): (&str, &str)) {
-        let ours = template.fill(reader, key, nonce);
+        let own = Filling { reader, form_key: key, nonce, banner: "" };
+        let ours = template.fill(own);
         if let Some(at) = ours.bytes().zip(html.bytes()).position(|(ours, theirs)| ours != theirs) {
             let around = |page: &str| {
                 String::from_utf8_lossy(&page.as_bytes()[at.saturating_sub(120)..(at + 60).min(page.len())]).into_owned()
@@ -228,7 +234,7 @@ mod tests {
         }
         assert_eq!(ours.len(), html.len());
         let mut inflated = String::new();
-        let gzip = template.fill_gzip(reader, key, nonce);
+        let gzip = template.fill_gzip(own);
         flate2::read::GzDecoder::new(&*gzip).read_to_string(&mut inflated).expect("gzip");
         assert!(inflated == html, "{reader:?} in gzip");
         assert!(gzip.len() * 3 < html.len(), "{} of {}", gzip.len(), html.len());
@@ -290,6 +296,24 @@ mod tests {
             let (html, nonce) = rendered(lobby(reader)).await;
             is_the_same(&template, reader, &random::fresh_key(), (&html, &nonce));
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_announced_stands_at_the_head_of_a_page_that_was_rendered_before() {
+        // Another test may have done so.
+        let _ = any_spawner::Executor::init_tokio();
+        let people = people(50);
+        let lobby = |you: &Person| {
+            let (you, list) = (you.clone(), list(&people));
+            Page::Lobby(LobbyPage { you, list, name: String::new(), first: true, mistake: None, alike: None, own: None })
+        };
+        let stand_in = StandIn::new(false);
+        let template = template(lobby(&stand_in.you), &stand_in, &[], &[]).await.expect("a page");
+        let banner: Arc<str> = "<div class=\"banner\"><p>Soon &amp; here</p></div>".into();
+        let (html, nonce) = banner::around(Arc::clone(&banner), rendered(lobby(&people[0]))).await;
+        let ours =
+            template.fill(Filling { reader: &people[0], form_key: &random::fresh_key(), nonce: &nonce, banner: &banner });
+        assert!(ours == html && html.contains(&*banner));
     }
 
     #[test]

@@ -262,6 +262,14 @@ impl Roster {
         (self.people, self.nodes.len() + 1)
     }
 
+    /// What the other nodes are called that have not said goodbye.
+    pub(super) fn nodes(&self) -> Vec<String> {
+        let there = self.nodes.iter().filter(|(_, node)| node.until.is_none());
+        let mut names: Vec<_> = there.map(|(name, _)| name.as_str().split('!').next().unwrap_or_default().to_owned()).collect();
+        names.sort();
+        names
+    }
+
     /// A connection of a person has joined a room on this node.
     pub(super) fn enter(&mut self, room: &Group, Known { id, name, at }: Known, now: Instant) {
         let mut told = false;

@@ -57,6 +57,8 @@ struct Place {
 }
 
 enum Own {
+    /// What stands at the head of the page.
+    Banner,
     Nonce,
     FormKey,
     Id,
@@ -69,8 +71,9 @@ enum Own {
 }
 
 impl Own {
-    fn write(&self, reader: &Person, form_key: &Key, nonce: &str, into: &mut String) {
+    fn write(&self, Filling { reader, form_key, nonce, banner }: Filling<'_>, into: &mut String) {
         match self {
+            Self::Banner => into.push_str(banner),
             Self::Nonce => into.push_str(nonce),
             Self::FormKey => into.push_str(form_key.as_str()),
             Self::Id => into.push_str(&reader.id),
@@ -82,6 +85,16 @@ impl Own {
             Self::Mine(_) => {}
         }
     }
+}
+
+/// What is filled in.
+#[derive(Clone, Copy)]
+pub(in crate::server) struct Filling<'f> {
+    pub(in crate::server) reader: &'f Person,
+    pub(in crate::server) form_key: &'f Key,
+    pub(in crate::server) nonce: &'f str,
+    /// What stands at the head of the page, as HTML.
+    pub(in crate::server) banner: &'f str,
 }
 
 /// How a text is written where it stands.
@@ -148,6 +161,9 @@ impl Template {
             };
             places.extend(html.match_indices(&**handle).map(own));
         }
+        // At the head of the page, before anything else.
+        let (start, end) = between(&html, 0, "<div id=\"banner\" role=\"status\">", "</div>")?;
+        places.push(Place { start, end, what: Own::Banner });
         // The reader's face stands in the bar, before anything that people have written.
         let me = html.find("popovertarget=\"me\"")?;
         let hue = between(&html, me, "data-hue=\"", "\"")?;
@@ -180,12 +196,12 @@ impl Template {
     }
 
     /// The page of a reader.
-    pub(in crate::server) fn fill(&self, reader: &Person, form_key: &Key, nonce: &str) -> String {
-        let mut page = String::with_capacity(self.html.len() + 512);
+    pub(in crate::server) fn fill(&self, own: Filling<'_>) -> String {
+        let mut page = String::with_capacity(self.html.len() + own.banner.len() + 512);
         let mut at = 0;
         for Place { start, end, what } in &self.places {
             page.push_str(&self.html[at..*start]);
-            what.write(reader, form_key, nonce, &mut page);
+            what.write(own, &mut page);
             at = *end;
         }
         page.push_str(&self.html[at..]);
@@ -194,19 +210,20 @@ impl Template {
 
     /// The same in gzip: what is alike for all was deflated before, unless one of the messages is the reader's own, or the page is so short
     /// that in parts it would be half as long again.
-    pub(in crate::server) fn fill_gzip(&self, reader: &Person, form_key: &Key, nonce: &str) -> Vec<u8> {
+    pub(in crate::server) fn fill_gzip(&self, own: Filling<'_>) -> Vec<u8> {
+        let reader = own.reader;
         let has_own = || self.places.iter().any(|place| matches!(&place.what, Own::Mine(author) if *author == reader.id));
         if self.html.len() < SHORT || has_own() {
-            return gzip(self.fill(reader, form_key, nonce).as_bytes());
+            return gzip(self.fill(own).as_bytes());
         }
-        let (mut page, mut own) = (Gzip::with_capacity(self.html.len() / 4), String::new());
+        let (mut page, mut written) = (Gzip::with_capacity(self.html.len() / 4), String::new());
         let parts = self.deflated.get_or_init(|| self.parts().map(|(part, _)| Deflated::new(part.as_bytes())).collect());
         for ((part, place), deflated) in self.parts().zip(parts) {
             page.deflated(deflated, part.len());
             if let Some(place) = place {
-                own.clear();
-                place.what.write(reader, form_key, nonce, &mut own);
-                page.stored(own.as_bytes());
+                written.clear();
+                place.what.write(own, &mut written);
+                page.stored(written.as_bytes());
             }
         }
         page.finish()

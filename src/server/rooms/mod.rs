@@ -20,6 +20,7 @@
 //! that is watched says so (`server/steady_clock.rs`).
 
 mod access;
+mod administration;
 mod changes;
 mod events;
 mod glance;
@@ -42,6 +43,7 @@ use tracing::{debug, error, info};
 
 pub use self::{
     access::{Access, AlterError, PostError, Posted},
+    administration::{Overview, Owned, Size, StandingInvitation},
     changes::may_change,
     events::{Foreign, foreign_event, read_direct},
     listing::{OwnRoom, OwnRooms, Place},

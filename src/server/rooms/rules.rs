@@ -46,7 +46,7 @@ pub(super) fn within(rules: &Arc<[RoomRule]>, registry: &Arc<Registry>, reader: 
 fn may_read(reader: &Reader, rule: &RoomRule, history: History, room: Option<(&Group, &Registry)>) -> bool {
     let brief = room.and_then(|(group, registry)| registry.brief(group));
     let standing = room.map_or_else(Standing::default, |(group, _)| reader.standing(group));
-    let seen = Seen { guests: rule.guests, brief, standing, kind: reader.kind };
+    let seen = Seen { read_only: false, guests: rule.guests, brief, standing, kind: reader.kind };
     rule.history == history && may(&seen, Act::Read, reader.now).is_ok()
 }
 

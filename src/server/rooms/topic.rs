@@ -142,6 +142,7 @@ impl Opened for Access<Room> {
         };
         taken.map_err(|error| match error {
             PostError::TooLong(longest) => CommandError::new(Code::TooLarge, format!("a message is at most {longest} bytes")),
+            PostError::Denied(denied @ Denied::Server) => Problem::from(denied).into(),
             PostError::Denied(denied) => Problem::NotAllowed(denied.to_string()).into(),
             PostError::Unavailable => CommandError::new(Code::Unavailable, "the message cannot be taken now; send it again"),
         })
@@ -193,6 +194,7 @@ impl From<Denied> for Problem {
         match denied {
             Denied::NotThere => Self::NoRoom,
             Denied::Guests => Self::ClosedRoom,
+            Denied::Server => Self::ReadOnly,
             denied => Self::NotAllowed(denied.to_string()),
         }
     }

@@ -13,19 +13,20 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::{
     server::{
         hub::{Membership, Outbound, v1},
-        lease::{Holder, Taken, Why},
+        lease::{About, Holder, Taken, Why},
         noun::Opened,
         presence::Attendance,
         problem::Problem,
         quota::Seat,
+        scope::{CLOSED, Scope, Whose},
         websocket::{CloseCode, Frame},
     },
     wire::{Changed, Event, Group, Left, Push, ServerFrame, SignedOut, Topic},
 };
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct Open {
+    whose: Whose,
     /// Set once the connection is there.
     pub(super) outbound: OnceLock<Outbound>,
     topics: Mutex<Topics>,
@@ -42,8 +43,8 @@ pub(super) struct Topics {
     lost: Vec<(Topic, Why)>,
     /// What may be done in it may be another thing, which was heard of meanwhile.
     stirred: bool,
-    /// All of it was taken back.
-    is_over: bool,
+    /// All of it was taken back, with this code and reason.
+    over: Option<(CloseCode, &'static str)>,
 }
 
 /// A topic that was joined: what may be done in it, and being told of it.
@@ -57,6 +58,10 @@ pub(super) struct Joined {
 }
 
 impl Open {
+    pub(super) fn new(scope: &Scope) -> Self {
+        Self { whose: Whose::of(scope), outbound: OnceLock::new(), topics: Mutex::default() }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Topics> {
         self.topics.lock()
     }
@@ -75,7 +80,7 @@ impl Topics {
     pub(super) fn is_lost(&mut self, topic: &Topic) -> Option<Why> {
         self.opening = false;
         let lost = std::mem::take(&mut self.lost).into_iter().find(|(lost, _)| lost == topic);
-        lost.map(|(_, why)| why).or_else(|| self.is_over.then_some(Why::Unsaid))
+        lost.map(|(_, why)| why).or_else(|| self.over.map(|_| Why::Unsaid))
     }
 
     /// Whether it was heard since [`Open::begin`] that the rights in a topic may be others.
@@ -83,8 +88,9 @@ impl Topics {
         std::mem::take(&mut self.stirred)
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.is_over
+    /// How it has ended, if it has.
+    pub(super) fn over(&self) -> Option<(CloseCode, &'static str)> {
+        self.over
     }
 }
 
@@ -96,23 +102,36 @@ pub(super) fn changed(topic: &Topic) -> Frame {
 /// What somebody is told who was signed out.
 pub(super) const SIGNED_OUT: &str = "you were signed out";
 
-impl Holder for Open {
-    fn take_back(&self, taken: &Taken) {
+impl Open {
+    /// Ends all of it; who has joined their own topic gets this event there before.
+    fn end(&self, code: CloseCode, reason: &'static str, event: Option<Event>) {
         let mut topics = self.topics.lock();
+        topics.over = Some((code, reason));
+        let joined = std::mem::take(&mut topics.joined);
+        let event = event.filter(|_| joined.contains_key(&Topic::Me));
+        // Memberships first: what comes after that is none of theirs.
+        drop(joined);
+        if let Some(outbound) = self.outbound.get() {
+            let word = |event| v1(&ServerFrame::Push(Push { topic: Topic::Me, offset: None, event }));
+            outbound.cut(event.map(word), code, reason);
+        }
+    }
+}
+
+impl Holder for Open {
+    fn about(&self) -> About {
+        self.whose.about("confab.v1", self.topics.lock().joined.len())
+    }
+
+    fn close(&self) {
+        self.end(CloseCode::CLOSED, CLOSED, None);
+    }
+
+    fn take_back(&self, taken: &Taken) {
         match taken {
-            Taken::Everything => {
-                topics.is_over = true;
-                let joined = std::mem::take(&mut topics.joined);
-                let joined_me = joined.contains_key(&Topic::Me);
-                // Memberships first: what comes after that is none of theirs.
-                drop(joined);
-                if let Some(outbound) = self.outbound.get() {
-                    let signed_out = Event::SignedOut(SignedOut {});
-                    let word = || v1(&ServerFrame::Push(Push { topic: Topic::Me, offset: None, event: signed_out }));
-                    outbound.cut(joined_me.then(word), CloseCode::SIGNED_OUT, SIGNED_OUT);
-                }
-            }
+            Taken::Everything => self.end(CloseCode::SIGNED_OUT, SIGNED_OUT, Some(Event::SignedOut(SignedOut {}))),
             Taken::Topic(topic, why) => {
+                let mut topics = self.topics.lock();
                 if topics.opening && !topics.lost.iter().any(|(lost, _)| lost == topic) {
                     topics.lost.push((topic.clone(), *why));
                 }

@@ -178,6 +178,13 @@ pub struct Present {
     pub layer_available: bool,
     /// The store took the last message.
     pub store_writable: bool,
+    /// Accounts that were not deactivated, and sessions of theirs; none where the store could not be asked.
+    pub accounts: Option<(i64, i64)>,
+    /// Rooms that somebody owns or did, direct ones left out.
+    pub rooms_owned: usize,
+    /// Tokens that can be used.
+    pub tokens: usize,
+    pub read_only: bool,
 }
 
 /// The numbers of one server.
@@ -189,8 +196,15 @@ pub struct Metrics {
     pub sends: Sends,
     /// Passwords that were hashed, or held beside a hash.
     pub passwords: IntCounter,
+    /// Wrong names and passwords, and those that were too many.
+    pub sign_ins_refused: IntCounter,
     refused: IntCounterVec,
     requests: HistogramVec,
+    accounts: IntGauge,
+    sessions: IntGauge,
+    rooms_owned: IntGauge,
+    tokens: IntGauge,
+    read_only: IntGauge,
     groups: IntGauge,
     members: IntGauge,
     people: IntGauge,
@@ -218,6 +232,15 @@ impl Default for Metrics {
                 "Time from the head of a request to the head of its answer",
                 &["route", "status"],
             ),
+            sign_ins_refused: counter(
+                "confab_sign_ins_refused_total",
+                "Sign-ins with a wrong name or password, and those that were too many",
+            ),
+            accounts: gauge("confab_accounts", "Accounts that were not deactivated"),
+            sessions: gauge("confab_sessions", "Devices that are signed in"),
+            rooms_owned: gauge("confab_rooms_owned", "Rooms that somebody owns or did, direct ones left out"),
+            tokens: gauge("confab_tokens", "Tokens of programs that can be used"),
+            read_only: gauge("confab_read_only", "1 while the server is read-only, otherwise 0"),
             groups: gauge("confab_groups", "Groups with members on this node"),
             members: gauge("confab_members", "Members of groups on this node; a connection is one in each group it has joined"),
             people: gauge("confab_people", "People in rooms, over all nodes; a person is counted in each room"),
@@ -238,8 +261,14 @@ impl Default for Metrics {
             appends,
             sends,
             passwords,
+            sign_ins_refused,
             refused,
             requests,
+            accounts,
+            sessions,
+            rooms_owned,
+            tokens,
+            read_only,
             groups,
             members,
             people,
@@ -248,7 +277,7 @@ impl Default for Metrics {
             store_writable,
             ..
         } = &metrics;
-        let all: [Box<dyn Collector>; 19] = [
+        let all: [Box<dyn Collector>; 25] = [
             Box::new(FromSockets::new(Arc::clone(&metrics.sockets))),
             Box::new(fan_out.deliveries.clone()),
             Box::new(fan_out.seconds.clone()),
@@ -260,6 +289,12 @@ impl Default for Metrics {
             Box::new(passwords.clone()),
             Box::new(refused.clone()),
             Box::new(requests.clone()),
+            Box::new(sign_ins_refused.clone()),
+            Box::new(accounts.clone()),
+            Box::new(sessions.clone()),
+            Box::new(rooms_owned.clone()),
+            Box::new(tokens.clone()),
+            Box::new(read_only.clone()),
             Box::new(groups.clone()),
             Box::new(members.clone()),
             Box::new(people.clone()),
@@ -296,7 +331,7 @@ impl Metrics {
 
     /// Everything in Prometheus' text format ([`TEXT_FORMAT`]).
     pub fn text(&self, present: Present) -> String {
-        let Present { groups, members, people, nodes, layer_available, store_writable } = present;
+        let Present { groups, members, people, nodes, layer_available, store_writable, .. } = present;
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.groups.set(count(groups));
         self.members.set(count(members));
@@ -304,6 +339,13 @@ impl Metrics {
         self.nodes.set(count(nodes));
         self.layer_available.set(layer_available.into());
         self.store_writable.set(store_writable.into());
+        if let Some((accounts, sessions)) = present.accounts {
+            self.accounts.set(accounts);
+            self.sessions.set(sessions);
+        }
+        self.rooms_owned.set(count(present.rooms_owned));
+        self.tokens.set(count(present.tokens));
+        self.read_only.set(present.read_only.into());
         let families = self.registry.gather();
         TextEncoder::new().encode_to_string(&families).expect("families with metrics") // never: `gather` leaves out empty ones
     }
@@ -438,8 +480,18 @@ fn histograms(name: &str, help: &str, labels: &[&str]) -> HistogramVec {
 mod tests {
     use super::*;
 
-    const PRESENT: Present =
-        Present { groups: 2, members: 3, people: 4, nodes: 5, layer_available: true, store_writable: false };
+    const PRESENT: Present = Present {
+        groups: 2,
+        members: 3,
+        people: 4,
+        nodes: 5,
+        layer_available: true,
+        store_writable: false,
+        accounts: Some((6, 7)),
+        rooms_owned: 8,
+        tokens: 9,
+        read_only: true,
+    };
 
     fn lines(metrics: &Metrics) -> Vec<String> {
         metrics.text(PRESENT).lines().map(str::to_owned).collect()
@@ -459,6 +511,12 @@ mod tests {
                 "confab_members 3".to_owned(),
                 "confab_people 4".to_owned(),
                 "confab_nodes 5".to_owned(),
+                "confab_accounts 6".to_owned(),
+                "confab_sessions 7".to_owned(),
+                "confab_rooms_owned 8".to_owned(),
+                "confab_tokens 9".to_owned(),
+                "confab_read_only 1".to_owned(),
+                "confab_sign_ins_refused_total 0".to_owned(),
                 "confab_store_writable 0".to_owned(),
                 "# TYPE confab_connections_total counter".to_owned(),
             ] {

@@ -13,10 +13,10 @@ use crate::{
     server::{
         allowance::Allowance,
         hub::{Form, Membership, Outbound, PlainMessage, Reachable, Unavailable},
-        lease::{Holder, Lease, Taken, Why},
+        lease::{About, Holder, Lease, Taken, Why},
         noun::Opened,
         random,
-        scope::{Flow, Refuse, Scope},
+        scope::{CLOSED, Flow, Refuse, Scope, Whose},
         turns::Turn,
         visitors::Subnet,
         websocket::{CloseCode, Frame, Message, Socket},
@@ -42,6 +42,7 @@ pub struct Plain {
 /// What is open on the connection.
 struct Open {
     topic: Topic,
+    whose: Whose,
     stands: Mutex<Stands>,
 }
 
@@ -68,6 +69,21 @@ impl Holder for Open {
             Taken::Topic(topic, why) if *topic == self.topic => (CloseCode::TAKEN_BACK, Arc::<str>::from(why.said(topic))),
             Taken::Topic(..) => return,
         };
+        self.end(code, reason);
+    }
+
+    fn about(&self) -> About {
+        let topics = usize::from(matches!(*self.stands.lock(), Stands::Joined { .. }));
+        self.whose.about("plain", topics)
+    }
+
+    fn close(&self) {
+        self.end(CloseCode::CLOSED, CLOSED.into());
+    }
+}
+
+impl Open {
+    fn end(&self, code: CloseCode, reason: Arc<str>) {
         let mut stands = self.stands.lock();
         if let Stands::Joined { outbound, membership, .. } =
             std::mem::replace(&mut *stands, Stands::Ended(code, Arc::clone(&reason)))
@@ -88,7 +104,7 @@ impl Consumer for Plain {
                 "this address carries many topics: ask for the sub-protocol {SUBPROTOCOL}, or connect to /room/{{group}}/"
             )));
         };
-        let open = Arc::new(Open { topic: topic.clone(), stands: Mutex::new(Stands::Allowed) });
+        let open = Arc::new(Open { topic: topic.clone(), whose: Whose::of(&scope), stands: Mutex::new(Stands::Allowed) });
         // From before it is asked for.
         let lease = scope.leases.grant(&scope.who.person().id, scope.who.session(), &open);
         let opened = scope.topics.open(&topic, scope.asker()).await?;
@@ -161,7 +177,7 @@ impl Consumer for Plain {
             Err(CommandError { code, message, .. }) => {
                 let code = match code {
                     Code::TooLarge => CloseCode::TOO_BIG,
-                    Code::Unavailable => CloseCode::TRY_AGAIN,
+                    Code::Unavailable | Code::ReadOnly => CloseCode::TRY_AGAIN,
                     // They may not, at least now.
                     Code::Forbidden => CloseCode::TAKEN_BACK,
                     _ => CloseCode::UNSUPPORTED,

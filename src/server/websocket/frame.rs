@@ -35,6 +35,8 @@ impl CloseCode {
     pub const TAKEN_BACK: Self = Self(4502);
     /// The address has as many connections as it may have.
     pub const TOO_MANY_CONNECTIONS: Self = Self(4503);
+    /// Somebody who administers the server has closed it.
+    pub const CLOSED: Self = Self(4504);
 
     /// May stand in a close frame (RFC 6455 section 7.4.2).
     fn may_be_sent(self) -> bool {

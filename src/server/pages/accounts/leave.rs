@@ -19,7 +19,7 @@ use crate::{
         accounts::{Account, SignedIn},
         audit::{Act, Place as LogPlace},
         http::Line,
-        lease::{Holder, Taken},
+        lease::{About, Holder, Taken},
         pages,
         pages::{
             form::{Field, Sent, alert, danger, form},
@@ -134,7 +134,14 @@ pub(super) async fn data(
     who: Who,
 ) -> Result<Response, Instead> {
     let signed_in = owner::owner(&who, StatusCode::FORBIDDEN)?;
-    let holder = Arc::new(Holding(line.clone()));
+    let about = About {
+        kind: "export",
+        name: who.person().name.clone(),
+        since: Timestamp::now().as_millis(),
+        address: visitor.paying().map(|address| address.to_string()),
+        topics: 0,
+    };
+    let holder = Arc::new(Holding(line.clone(), about));
     let lease = services.leases.grant(&who.person().id, who.session(), &holder);
     let Entry::In(place) = services.exports.enter(visitor.subnet()) else { return Err(Problem::Exports.into()) };
     let account = services.accounts.find(&signed_in.person.id).await?.ok_or(Problem::NoAddress)?;
@@ -148,9 +155,17 @@ pub(super) async fn data(
 }
 
 /// The file is cut off when its owner's session ends.
-struct Holding(Line);
+struct Holding(Line, About);
 
 impl Holder for Holding {
+    fn about(&self) -> About {
+        self.1.clone()
+    }
+
+    fn close(&self) {
+        self.0.cut();
+    }
+
     fn take_back(&self, taken: &Taken) {
         if *taken == Taken::Everything {
             self.0.cut();

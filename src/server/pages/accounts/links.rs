@@ -83,7 +83,7 @@ pub(super) async fn set_up(
         // A name that somebody has does not spend the link.
         is_free(&services, &chosen.handle).await?;
         link.spend(&services).await.map_err(NotMade::Instead)?;
-        make(&services, (&who, visitor.subnet()), chosen, true).await
+        make(&services, (&who, visitor.subnet()), chosen, true, None).await
     };
     let person = match made.await {
         Ok(person) => person,

@@ -72,13 +72,17 @@ pub(super) async fn act(
     let checked = match services.attempts.check(&services.passwords, &folded, address, (password, hash)).await {
         Ok(checked) => checked,
         Err(NotChecked::TooMany(wait)) => {
+            services.metrics.sign_ins_refused.inc();
             let minutes = wait.as_secs() / 60 + 1;
             let text = format!("There were too many attempts to sign in. Try again in {minutes} min");
             return Ok(later(form(StatusCode::TOO_MANY_REQUESTS, &text), wait));
         }
         Err(NotChecked::Busy(cause)) => return Err(busy(TITLE, &who)(cause)),
     };
-    let Some(account) = found.filter(|_| checked.is_right) else { return wrong() };
+    let Some(account) = found.filter(|_| checked.is_right) else {
+        services.metrics.sign_ins_refused.inc();
+        return wrong();
+    };
     if checked.is_outdated {
         hash_anew(&services, &account, address, typed.password.clone()).await;
     }
@@ -126,7 +130,7 @@ async fn hash_anew(services: &Services, account: &Account, address: Subnet, type
 fn shown(services: &Services, who: &Who, status: StatusCode, typed: &Typed, news: Option<Html>) -> Response {
     let fields =
         html!("{}{}{}", name_field(&typed.name, "", None), password_field("Password", None), hidden("next", &typed.next),);
-    let sign_up = match services.sign_up {
+    let sign_up = match services.manage.switches().sign_up {
         SignUp::Open => html!("<p>New here? <a href=\"/signup?next={}\">Sign up</a></p>", percent_encode(&typed.next)),
         SignUp::Invite => html!("<p>New here? An invitation lets you sign up: a link that somebody gives you.</p>"),
         SignUp::Closed => Html::default(),

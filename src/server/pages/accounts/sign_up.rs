@@ -10,12 +10,12 @@ use axum::{
 };
 use tracing::debug;
 
-use super::{Typed, Wrong, begin, chosen, hashed, name_field, new_password_field, too_often};
+use super::{Typed, Wrong, begin, chosen, hashed, name_field, new_password_field, now, too_often};
 use crate::{
     server::{
-        accounts::{Accounts, Asker, CreateError, Handle, Kind, NewAccount, Password},
+        accounts::{Accounts, Asker, CreateError, Handle, Kind, NewAccount, Password, Token},
         pages::{
-            form::{Sent, button, form, hidden},
+            form::{Sent, alert, button, form, hidden},
             html::{Html, html},
             own_path,
             plain::{Instead, page},
@@ -96,6 +96,7 @@ pub(super) async fn make(
     (who, address): (&Who, Subnet),
     Chosen { name, handle, password }: Chosen,
     is_administrator: bool,
+    invitation: Option<&Token>,
 ) -> Result<Person, NotMade> {
     // Before the work of a hash.
     is_free(services, &handle).await?;
@@ -106,9 +107,17 @@ pub(super) async fn make(
         _ => Accounts::fresh_id(),
     };
     let new = NewAccount { id, handle, name, is_administrator, password, subject: None };
-    match services.accounts.create(&new).await {
+    let made = match invitation {
+        Some(invitation) => services.accounts.create_invited(&new, invitation).await,
+        None => services.accounts.create(&new).await,
+    };
+    match made {
         Ok(()) => Ok(Person { handle: Some(new.handle.to_string()), ..Person::new(new.id, new.name.into_string()) }),
-        Err(CreateError::Taken | CreateError::Exists | CreateError::NotInvited) => Err(NotMade::Wrong(Wrong::name(TAKEN))),
+        Err(CreateError::Taken | CreateError::Exists) => Err(NotMade::Wrong(Wrong::name(TAKEN))),
+        Err(CreateError::NotInvited) => {
+            let text = "The invitation has just been used up or revoked. Ask whoever gave it to you for another one.";
+            Err(NotMade::Instead(page(StatusCode::GONE, TITLE, who, &alert(text)).into()))
+        }
         Err(CreateError::Store(cause)) => Err(cause.into()),
     }
 }
@@ -142,14 +151,14 @@ pub(super) async fn act(
         too_often(TITLE, &who, "Many accounts were made from your address of late. Try again in a few minutes", wait)
     })?;
     let folded = chosen.handle.folded();
-    let person = match make(&services, (&who, visitor.subnet()), chosen, false).await {
+    let person = match make(&services, (&who, visitor.subnet()), chosen, false, invite.to_server()).await {
         Ok(person) => person,
         Err(NotMade::Wrong(wrong)) => return Ok(form(wrong)),
         Err(NotMade::Instead(instead)) => return Err(instead),
     };
     services.attempts.is_known(&folded, visitor.subnet());
     let mut to = own_path(&typed.next).to_owned();
-    if let Some(code) = invite {
+    if let Invite::Room(code) = invite {
         // It was good a moment ago. Where it is not any more, the account is there all the same.
         match services.rooms.join(Asker::new(&person, Kind::Account), code).await {
             Ok(group) => to = format!("/room/{group}/"),
@@ -163,22 +172,42 @@ pub(super) async fn act(
 enum Admitted {
     No,
     /// By this invitation, if it takes one or one was given.
-    Yes(Option<Code>),
+    Yes(Invite),
+}
+
+/// An invitation by which somebody may make an account.
+enum Invite {
+    /// None, and it takes none.
+    None,
+    Room(Code),
+    Server(Token),
+}
+
+impl Invite {
+    fn to_server(&self) -> Option<&Token> {
+        if let Self::Server(token) = self { Some(token) } else { None }
+    }
 }
 
 async fn admitted(services: &Services, typed: &Typed) -> Result<Admitted, Problem> {
-    let code = match typed.invite.parse::<Code>() {
-        Ok(code) if services.sign_up != SignUp::Closed => {
-            let invited = services.rooms.invited(&code).await.map_err(|_| Problem::Unavailable)?;
-            invited.map(|_| code)
-        }
-        _ => None,
-    };
-    Ok(match (services.sign_up, code) {
-        (SignUp::Open, code) => Admitted::Yes(code),
-        (SignUp::Invite, Some(code)) => Admitted::Yes(Some(code)),
-        (SignUp::Invite, None) | (SignUp::Closed, _) => Admitted::No,
-    })
+    let sign_up = services.manage.switches().sign_up;
+    if sign_up == SignUp::Closed {
+        return Ok(Admitted::No);
+    }
+    let invite = invite(services, &typed.invite).await?;
+    Ok(if sign_up == SignUp::Invite && matches!(invite, Invite::None) { Admitted::No } else { Admitted::Yes(invite) })
+}
+
+/// The invitation that was given, if it is good; uses nothing.
+async fn invite(services: &Services, given: &str) -> Result<Invite, Problem> {
+    if let Ok(code) = given.parse::<Code>() {
+        let invited = services.rooms.invited(&code).await.map_err(|_| Problem::Unavailable)?;
+        return Ok(invited.map_or(Invite::None, |_| Invite::Room(code)));
+    }
+    match Token::read(given) {
+        Some(token) if services.accounts.records.is_invited(&token, now()).await? => Ok(Invite::Server(token)),
+        _ => Ok(Invite::None),
+    }
 }
 
 fn shown(services: &Services, who: &Who, status: StatusCode, typed: &Typed, admitted: &Admitted, wrong: Wrong) -> Response {
@@ -190,7 +219,7 @@ fn shown(services: &Services, who: &Who, status: StatusCode, typed: &Typed, admi
     }
     let sign_in = html!("<p>You have an account? <a href=\"/login?next={}\">Sign in</a></p>", percent_encode(&typed.next));
     if let Admitted::No = admitted {
-        let text = match services.sign_up {
+        let text = match services.manage.switches().sign_up {
             SignUp::Closed => "Accounts are made by the administrators of this server.",
             _ if typed.invite.is_empty() => "To make an account here takes an invitation: a link that somebody gives you.",
             _ => "This invitation is not good any more. Ask whoever gave it to you for another one.",

@@ -50,7 +50,7 @@ impl Mistake {
 }
 
 /// Why a form was not carried out, as a status.
-pub(super) fn status(not_done: &NotDone) -> StatusCode {
+pub(in crate::server::pages) fn status(not_done: &NotDone) -> StatusCode {
     match not_done {
         NotDone::Denied(Denied::NotThere) => StatusCode::NOT_FOUND,
         NotDone::Denied(_) | NotDone::OnlyAdministrators | NotDone::NoAccount => StatusCode::FORBIDDEN,

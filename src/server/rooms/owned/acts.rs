@@ -36,6 +36,10 @@ const NO_BANS: &str = "DELETE FROM room_bans WHERE room = $1";
 const GIVE: &str = "UPDATE room_members SET role = $3, muted = CASE WHEN $3 IN ('owner', 'moderator') THEN NULL ELSE muted END
     WHERE room = $1 AND person = $2";
 const STEP_DOWN: &str = "UPDATE room_members SET role = 'moderator' WHERE room = $1 AND role = 'owner'";
+/// Makes somebody the owner of a room that has none.
+const GIVE_OWNER: &str = "INSERT INTO room_members (room, person, name, role, joined)
+    SELECT room, $2, $3, 'owner', CAST($4 AS bigint) FROM room_records WHERE room = $1
+    ON CONFLICT (room, person) DO UPDATE SET role = 'owner', muted = NULL";
 const MUTE: &str = "UPDATE room_members SET muted = CAST($3 AS bigint) WHERE room = $1 AND person = $2";
 const REMOVE: &str = "DELETE FROM room_members WHERE room = $1 AND person = $2";
 const BAN: &str = "INSERT INTO room_bans (room, person, name, at) SELECT $1, $2, $3, CAST($4 AS bigint)
@@ -158,10 +162,10 @@ impl Rooms {
             (None, _) | (_, Kind::Program) => Standing::default(),
             _ => self.registry.standing(group, &person.id).await?.or(granted),
         };
-        Ok(Seen { guests, brief, standing, kind })
+        Ok(Seen { read_only: self.registry.is_read_only(), guests, brief, standing, kind })
     }
 
-    async fn seen(&self, asker: Asker<'_>, group: &Group) -> Result<Seen, NotDone> {
+    pub(in crate::server::rooms) async fn seen(&self, asker: Asker<'_>, group: &Group) -> Result<Seen, NotDone> {
         let rule = rule(&self.rules, group).ok_or(Denied::NotThere)?;
         Ok(self.stands(asker.person, asker.kind, granted(asker, group), group, rule.guests).await?)
     }
@@ -182,6 +186,7 @@ impl Rooms {
     /// Why not.
     pub async fn make(&self, asker: Asker<'_>, group: &Group, title: &Title, kind: RoomKind) -> Result<(), NotDone> {
         let rule = rule(&self.rules, group).ok_or(NotDone::NoRule)?;
+        self.can_change()?;
         match (rule.make, asker.kind) {
             _ if kind == RoomKind::Direct => return Err(NotDone::Direct),
             (_, Kind::Guest | Kind::Program) => return Err(NotDone::NoAccount),
@@ -194,7 +199,7 @@ impl Rooms {
             return Err(NotDone::Taken);
         }
         let members = vec![(asker.person, Role::Owner)];
-        self.begin(asker, NewRoom { group, kind, title: title.as_str(), topic: "", people: None, members }).await
+        self.begin(asker, NewRoom { group, kind, title: title.as_str(), topic: "", people: None, members, by: None }).await
     }
 
     /// Makes somebody who administers the server the owner of a room that is nobody's; it stays open.
@@ -208,11 +213,16 @@ impl Rooms {
         }
         may(&seen, Act::Own, Timestamp::now())?;
         let members = vec![(asker.person, Role::Owner)];
-        self.begin(asker, NewRoom { group, kind: RoomKind::Open, title: group.as_str(), topic: "", people: None, members })
-            .await
+        let (kind, title) = (RoomKind::Open, group.as_str());
+        self.begin(asker, NewRoom { group, kind, title, topic: "", people: None, members, by: None }).await
     }
 
-    async fn begin(&self, asker: Asker<'_>, room: NewRoom<'_>) -> Result<(), NotDone> {
+    /// Whether anything can be done on this server at all.
+    fn can_change(&self) -> Result<(), Denied> {
+        if self.registry.is_read_only() { Err(Denied::Server) } else { Ok(()) }
+    }
+
+    pub(in crate::server::rooms) async fn begin(&self, asker: Asker<'_>, room: NewRoom<'_>) -> Result<(), NotDone> {
         let (group, kind) = (room.group.clone(), room.kind);
         self.may_make(asker)?;
         let people = room.members.iter().map(|(person, _)| person.id.clone()).collect();
@@ -262,6 +272,7 @@ impl Rooms {
         if let Some(group) = self.registry.direct(&key).await? {
             return Ok(group);
         }
+        self.can_change()?;
         // Nobody can have been in it before, since nobody can guess its name.
         let group: Group = format!("direct-{}", crate::server::random::hex_128()).parse().map_err(|_| NotDone::NoRule)?;
         rule(&self.rules, &group).ok_or(NotDone::NoRule)?;
@@ -270,7 +281,8 @@ impl Rooms {
         people.swap(0, first);
         let ids: Vec<String> = people.iter().map(|person| person.id.clone()).collect();
         let members = people.into_iter().map(|person| (person, Role::Member)).collect();
-        let room = NewRoom { group: &group, kind: RoomKind::Direct, title: "", topic: "", people: Some(key.clone()), members };
+        let people = Some(key.clone());
+        let room = NewRoom { group: &group, kind: RoomKind::Direct, title: "", topic: "", people, members, by: None };
         self.may_make(asker)?;
         match self.registry.make(room).await? {
             Some(brief) => {
@@ -287,7 +299,8 @@ impl Rooms {
     /// # Errors
     /// There is no such room for them.
     pub async fn about(&self, asker: Asker<'_>, group: &Group) -> Result<About, NotDone> {
-        let (seen, now) = (self.seen(asker, group).await?, Timestamp::now());
+        // What they may do otherwise is shown where the server is read-only, too; what is sent is answered with why not.
+        let (seen, now) = (Seen { read_only: false, ..self.seen(asker, group).await? }, Timestamp::now());
         let brief = seen.brief.ok_or(Denied::NotThere)?;
         let allowed = |act| may(&seen, act, now).is_ok();
         let (manages, is_direct) = (allowed(Act::Manage), brief.kind == RoomKind::Direct);
@@ -467,6 +480,24 @@ impl Rooms {
         if after.is_deleted {
             self.forget(group).await;
         }
+    }
+
+    /// Makes somebody the owner of a room that had one and has none now.
+    pub(in crate::server::rooms) async fn give_owner_of_owned(
+        &self,
+        asker: Asker<'_>,
+        group: &Group,
+        owner: &Person,
+    ) -> Result<(), NotDone> {
+        if self.registry.members(group).await?.iter().any(|member| member.role == Role::Owner) {
+            return Err(NotDone::Wrong("somebody owns this room, who can hand it over in its settings"));
+        }
+        let values = [owner.id.as_str().into(), owner.name.as_str().into(), Timestamp::now().as_millis().into()];
+        let note = Note { by: asker.person, act: "handed over", to: Some(owner), detail: String::new() };
+        let give = of_room(GIVE_OWNER, group, values);
+        let brief = self.registry.commit(group, vec![give], &note).await?.ok_or(Denied::NotThere)?;
+        self.tell(group, brief, false, &Concerns::of([owner.id.clone()])).await;
+        Ok(())
     }
 
     /// Has all nodes know of a change, this one first; with `narrows` some may lose the room.

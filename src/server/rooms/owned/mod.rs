@@ -19,6 +19,7 @@ mod records;
 mod registry;
 mod rights;
 
+pub(super) use self::records::NewRoom;
 pub use self::{
     acts::{About, DIRECT, NotDone, What},
     departure::FORMER,

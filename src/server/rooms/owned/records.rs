@@ -171,15 +171,17 @@ impl Note<'_> {
 }
 
 /// A room that is to be made.
-pub(super) struct NewRoom<'n> {
-    pub(super) group: &'n Group,
-    pub(super) kind: RoomKind,
-    pub(super) title: &'n str,
-    pub(super) topic: &'n str,
+pub(in crate::server::rooms) struct NewRoom<'n> {
+    pub(in crate::server::rooms) group: &'n Group,
+    pub(in crate::server::rooms) kind: RoomKind,
+    pub(in crate::server::rooms) title: &'n str,
+    pub(in crate::server::rooms) topic: &'n str,
     /// Those of a direct room, as its key.
-    pub(super) people: Option<String>,
+    pub(in crate::server::rooms) people: Option<String>,
     /// The first is who makes it.
-    pub(super) members: Vec<(&'n Person, Role)>,
+    pub(in crate::server::rooms) members: Vec<(&'n Person, Role)>,
+    /// Who makes it, where that is none of them.
+    pub(in crate::server::rooms) by: Option<&'n Person>,
 }
 
 fn now() -> Value {
@@ -227,7 +229,7 @@ impl Registry {
 
     /// Makes a room; none where there is one of the name or for the people, or who makes it owns too many.
     pub(super) async fn make(&self, room: NewRoom<'_>) -> Result<Option<Brief>, StoreError> {
-        let NewRoom { group, kind, title, topic, people, members } = room;
+        let NewRoom { group, kind, title, topic, people, members, by: maker } = room;
         let Some((by, _)) = members.first() else { return Ok(None) };
         let posting = Posting::Everybody;
         let values: [Value; 7] =
@@ -241,7 +243,10 @@ impl Registry {
             let values: [Value; 3] = [person.id.as_str().into(), person.name.as_str().into(), (*role).into()];
             what.push(of_room(FIRST_MEMBER, group, values));
         }
-        let note = Note { by, act: "made", to: None, detail: kind.to_string() };
+        let note = match maker {
+            Some(maker) => Note { by: maker, act: "handed over", to: Some(by), detail: String::new() },
+            None => Note { by, act: "made", to: None, detail: kind.to_string() },
+        };
         self.write(group, what, of_room(MADE, group, []), &note).await
     }
 

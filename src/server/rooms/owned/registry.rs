@@ -20,7 +20,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::RwLockReadGuard;
+use tokio::sync::{RwLockReadGuard, watch};
 use tracing::{debug, error, info, warn};
 
 use super::record::{Brief, Standing};
@@ -30,6 +30,7 @@ use crate::{
         counts::Counts,
         layers::{Event, Value},
         lease::{Follower, Leases, Why},
+        manage::Switches,
         rooms::owned::rights::{Act, Seen, may},
         store::{Records, Row, StoreError},
         telemetry::Fault,
@@ -126,6 +127,7 @@ impl Concerns {
 pub(super) struct Base {
     pub(super) records: Arc<dyn Records>,
     pub(super) leases: Arc<Leases>,
+    switches: watch::Receiver<Arc<Switches>>,
 }
 
 /// How people stand in rooms. When there are many, those that nobody has asked for since the last time go.
@@ -177,8 +179,13 @@ impl Registry {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn start(records: Arc<dyn Records>, leases: &Arc<Leases>, is_shared: bool) -> Result<Arc<Self>, StoreError> {
-        let registry = Arc::new(Self::new(Some(Base { records, leases: Arc::clone(leases) })));
+    pub async fn start(
+        records: Arc<dyn Records>,
+        leases: &Arc<Leases>,
+        switches: watch::Receiver<Arc<Switches>>,
+        is_shared: bool,
+    ) -> Result<Arc<Self>, StoreError> {
+        let registry = Arc::new(Self::new(Some(Base { records, leases: Arc::clone(leases), switches })));
         registry.catch_up(false).await?;
         let follower: Weak<dyn Follower> = {
             let weak: Weak<_> = Arc::downgrade(&registry);
@@ -201,6 +208,27 @@ impl Registry {
 
     pub(super) fn base(&self) -> Result<&Base, StoreError> {
         self.base.as_ref().ok_or_else(|| StoreError::Unavailable("there are no tables".into()))
+    }
+
+    /// Whether nothing can be said or done on the whole server.
+    pub(in crate::server::rooms) fn is_read_only(&self) -> bool {
+        self.base.as_ref().is_some_and(|base| base.switches.borrow().read_only)
+    }
+
+    /// The rooms that somebody owns or did, direct and deleted ones left out, those after one in the order of their names.
+    pub(in crate::server::rooms) fn listed(&self, after: Option<&Group>) -> Vec<Group> {
+        let is_listed = |(group, brief): &(&Group, &Brief)| {
+            !brief.is_deleted && brief.kind != super::RoomKind::Direct && after.is_none_or(|after| *group > after)
+        };
+        self.briefs.read().iter().filter(is_listed).map(|(group, _)| group.clone()).collect()
+    }
+
+    /// How many rooms somebody owns, and how many direct ones there are.
+    pub(in crate::server::rooms) fn counts(&self) -> (usize, usize) {
+        let briefs = self.briefs.read();
+        let living = || briefs.values().filter(|brief| !brief.is_deleted);
+        let direct = living().filter(|brief| brief.kind == super::RoomKind::Direct).count();
+        (living().count() - direct, direct)
     }
 
     /// What a room is; none of one that is nobody's.
@@ -297,7 +325,7 @@ impl Registry {
 
     /// Whoever may not read a room any more loses it on this node.
     pub(super) async fn revise(&self, group: &Group) {
-        let (Ok(Base { records, leases }), Some(brief)) = (self.base(), self.brief(group)) else { return };
+        let (Ok(Base { records, leases, .. }), Some(brief)) = (self.base(), self.brief(group)) else { return };
         let topic = Topic::Room(group.clone());
         let why = if brief.is_deleted { Why::Deleted } else { Why::Closed };
         let mut people = HashMap::new();
@@ -322,7 +350,8 @@ impl Registry {
         leases.end_for(&topic, why, |person| {
             let standing = people.get(person).copied().unwrap_or_default();
             // What the rule says of guests has not changed.
-            may(&Seen { guests: true, brief: Some(brief), standing, kind: Kind::Account }, Act::Read, now).is_ok()
+            may(&Seen { read_only: false, guests: true, brief: Some(brief), standing, kind: Kind::Account }, Act::Read, now)
+                .is_ok()
         });
     }
 
@@ -432,6 +461,9 @@ impl Follower for Registry {
             if let Some(group) = event.get_str("room").and_then(|room| room.parse().ok()) {
                 tokio::spawn(async move { self.stir_lists(&group).await });
             }
+            return;
+        }
+        if event.kind() != KIND {
             return;
         }
         let Some((group, brief, narrows, concerns)) = from_layer(event) else {

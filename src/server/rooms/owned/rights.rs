@@ -40,6 +40,8 @@ pub enum Denied {
     Guests,
     #[error("this room is archived: what was said can be read")]
     Archived,
+    #[error("this server is read-only now: what was said can be read, and nothing can be said or changed; try again later")]
+    Server,
     #[error("you are muted in this room until {0}")]
     Muted(Timestamp),
     #[error("you may read this room, and not write in it")]
@@ -66,13 +68,14 @@ impl Denied {
             }
             Self::Members => "Only members of this room write in it. Ask its owner or a moderator for an invitation.",
             Self::Moderators => "Only the owner and the moderators of this room write in it.",
-            Self::NotThere | Self::Guests | Self::Owner | Self::Owns => "You may not write in this room.",
+            Self::NotThere | Self::Guests | Self::Owner | Self::Owns | Self::Server => "You may not write in this room.",
         }
     }
 }
 
-/// What somebody may do beside reading.
+/// What somebody may do beside reading. That the whole server is read-only is announced otherwise, and passes.
 pub fn rights(seen: &Seen, now: Timestamp) -> Rights {
+    let seen = &Seen { read_only: false, ..*seen };
     let post = may(seen, Act::Post, now);
     let until = if let Err(Denied::Muted(until)) = post { Some(until) } else { None };
     Rights {
@@ -92,6 +95,8 @@ pub fn granted(asker: Asker<'_>, group: &Group) -> Option<Role> {
 /// A room as one person sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
+    /// The whole server is read-only.
+    pub read_only: bool,
     /// What the rule of the settings says of guests.
     pub guests: bool,
     /// None where the room is nobody's.
@@ -105,10 +110,11 @@ pub struct Seen {
 /// # Errors
 /// Why not.
 pub fn may(seen: &Seen, act: Act, now: Timestamp) -> Result<(), Denied> {
-    let Seen { guests, brief, standing, kind } = *seen;
+    let Seen { read_only, guests, brief, standing, kind } = *seen;
     let Some(brief) = brief else {
         return match act {
             _ if kind == Kind::Guest && !guests => Err(Denied::Guests),
+            _ if read_only && act != Act::Read => Err(Denied::Server),
             Act::Read | Act::Post | Act::React | Act::Edit | Act::Delete => Ok(()),
             // Whose it is only an administrator says.
             Act::Own if kind == Kind::Administrator => Ok(()),
@@ -116,6 +122,9 @@ pub fn may(seen: &Seen, act: Act, now: Timestamp) -> Result<(), Denied> {
         };
     };
     reads(seen, brief, act)?;
+    if read_only && act != Act::Read {
+        return Err(Denied::Server);
+    }
     let role = standing.role;
     let administers = kind == Kind::Administrator && brief.kind != RoomKind::Direct;
     let moderates = administers || matches!(role, Some(Role::Owner | Role::Moderator));
@@ -222,7 +231,7 @@ mod tests {
 
     /// A letter for each act, in the order of [`ACTS`]: what comes of it.
     fn letters(guests: bool, brief: Option<Brief>, kind: Kind, standing: Standing) -> String {
-        let seen = Seen { guests, brief, standing, kind };
+        let seen = Seen { read_only: false, guests, brief, standing, kind };
         let letter = |act: &Act| match may(&seen, *act, now()) {
             Ok(()) => 'y',
             Err(Denied::NotThere) => '-',
@@ -234,6 +243,7 @@ mod tests {
             Err(Denied::Moderators) => 'D',
             Err(Denied::Owner) => 'O',
             Err(Denied::Owns) => 'o',
+            Err(Denied::Server) => 's',
         };
         ACTS.iter().map(letter).collect()
     }
@@ -291,10 +301,28 @@ mod tests {
     }
 
     #[test]
+    fn where_the_server_is_read_only_everybody_reads_as_before_and_nobody_does_anything() {
+        for brief in [None, Some(OPEN), Some(Brief { kind: RoomKind::Closed, ..OPEN })] {
+            for (name, kind, standing) in people() {
+                let seen = Seen { read_only: false, guests: true, brief, standing, kind };
+                for act in ACTS {
+                    let (before, after) = (may(&seen, act, now()), may(&Seen { read_only: true, ..seen }, act, now()));
+                    let expected = match (act, before) {
+                        (Act::Read, before) => after == before,
+                        (_, Ok(())) => after == Err(Denied::Server),
+                        _ => after.is_err(),
+                    };
+                    assert!(expected, "{name} in {brief:?}, {act:?}: {before:?}, then {after:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn nobody_manages_who_stands_as_high() {
         let roles = [None, Some(Role::ReadOnly), Some(Role::Member), Some(Role::Moderator), Some(Role::Owner)];
         for (name, kind, standing) in people() {
-            let by = Seen { guests: true, brief: Some(OPEN), standing, kind };
+            let by = Seen { read_only: false, guests: true, brief: Some(OPEN), standing, kind };
             for has in roles {
                 for gives in roles {
                     let expected = match name {
