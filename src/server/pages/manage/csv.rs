@@ -182,7 +182,7 @@ fn cell(text: &str) -> String {
     // What a spreadsheet takes for a formula, also behind a sign that it leaves out.
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']);
     let harmless = if is_formula { format!("'{text}") } else { text.to_owned() };
-    let is_plain = !harmless.contains(['"', ',', '\r', '\n', ';']) && harmless.trim() == harmless;
+    let is_plain = !harmless.contains(['"', ',', '\r', '\n', ';', '\t']) && harmless.trim() == harmless;
     if is_plain { harmless } else { format!("\"{}\"", harmless.replace('"', "\"\"")) }
 }
 
