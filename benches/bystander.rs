@@ -486,7 +486,7 @@ impl Attack {
             }
             "unfinished messages and bodies" => {
                 // As long as a command may be with its JSON escaped, but for its end.
-                let begun = frame(0x01, &[b'x'; 390_000]);
+                let begun = frame(0x01, &vec![b'x'; 390_000]);
                 self.sockets("/ws/", true, begun, frame(0x89, b""), 1.0).await;
                 self.bodies();
             }
@@ -547,7 +547,7 @@ impl Attack {
                          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 200000\r\n\r\nkey=k&text="
                     );
                     attack.act(head.len());
-                    let sent = [head.as_bytes(), &[b'x'; 199_000]].concat();
+                    let sent = [head.as_bytes(), &vec![b'x'; 199_000]].concat();
                     let mut told = Vec::new();
                     // It ends when the server ends it, with or without a word.
                     let _ = stream.write_all(&sent).await;

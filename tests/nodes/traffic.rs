@@ -60,7 +60,7 @@ struct Listener {
 
 /// Who listens.
 enum Ear {
-    Plain(Plain),
+    Plain(Box<Plain>),
     V1(Box<V1>),
 }
 
@@ -93,7 +93,7 @@ impl Traffic {
             // Who listens comes first: the first message of each node is that with which it has shown to be there.
             let plain = plain_member(app, GROUP, &format!("{node} first 0")).await;
             let v1 = v1_member(app, GROUP).await;
-            let listeners = [Ear::Plain(plain), Ear::V1(Box::new(v1))].map(Listener::start).into();
+            let listeners = [Ear::Plain(Box::new(plain)), Ear::V1(Box::new(v1))].map(Listener::start).into();
             sides.push(Side { address: app.address, number: Arc::default(), speakers: Vec::new(), listeners, level: 0 });
         }
         for (node, side) in sides.iter_mut().enumerate() {
