@@ -1,8 +1,5 @@
 //! The parts of forms, and what they send. All forms need no script, keep what was typed, and say beside a field what is wrong with it.
 
-// Not each part is on a page yet.
-#![allow(dead_code)]
-
 use axum::{
     Form,
     extract::{FromRequest, Request},
