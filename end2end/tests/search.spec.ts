@@ -27,7 +27,7 @@ test('what was said in any room is found, and leads to its place', async ({ page
   await expect(page).toHaveTitle('Search · Confab');
   const hits = page.getByRole('main').getByRole('listitem');
   await expect(hits).toHaveCount(2);
-  await expect(page.getByRole('status')).toHaveText('The 2 messages that fit best:');
+  await expect(page.getByRole('main').getByRole('status')).toHaveText('The 2 messages that fit best:');
   await expect(hits.locator('mark')).toHaveText([/^tee$/i, /^tee$/i]);
   await axe(page);
   await page.getByRole('searchbox', { name: 'Search all rooms' }).fill('喝茶');
@@ -105,7 +105,7 @@ test('the way to the search is there on a phone, and the bar does not overflow',
 test('a search that finds nothing or is too long says so', async ({ page, problems }) => {
   problems.allow(/status of 422/);
   await page.goto(`/search/?q=${freshRoom()}nowhere`);
-  await expect(page.getByRole('status')).toHaveText('Nothing was found.');
+  await expect(page.getByRole('main').getByRole('status')).toHaveText('Nothing was found.');
   await axe(page);
   await page.goto(`/search/?q=${'x'.repeat(257)}`);
   await expect(page.getByText('a search has at most 256')).toBeVisible();
