@@ -51,6 +51,8 @@ const CLOSED: &str = "
     GET     /api/v1/rooms/{group}/export    404   404      404    404    404   200      200    200       200   200   404
     GET     /api/v1/rooms/{group}/search    404   404      404    404    404   200      200    200       200   200   404
     POST    /api/v1/groups/{group}/send     401   401      401    401    401   401      401    401       401   401   401
+    GET     /manage/rooms/{group}           404   404      404    404    404   404      404    404       404   404   200
+    POST    /manage/rooms/{group}           404   404      404    404    404   404      404    404       404   404   422
     listed  /api/v1/rooms                     -     -        -      -      -   yes      yes    yes       yes   yes     -
     found   /api/v1/search                    -     -        -      -      -   yes      yes    yes       yes   yes     -
     topic   room/{group}   not_found not_found not_found not_found not_found ok ok ok ok ok not_found
@@ -87,6 +89,8 @@ const OPEN: &str = "
     GET     /api/v1/rooms/{group}/export    200   200      200    200    404   200      200    200       200   200   200
     GET     /api/v1/rooms/{group}/search    200   200      200    200    404   200      200    200       200   200   200
     POST    /api/v1/groups/{group}/send     401   401      401    401    401   401      401    401       401   401   401
+    GET     /manage/rooms/{group}           404   404      404    404    404   404      404    404       404   404   200
+    POST    /manage/rooms/{group}           404   404      404    404    404   404      404    404       404   404   422
     listed  /api/v1/rooms                   yes   yes      yes    yes      -   yes      yes    yes       yes   yes   yes
     found   /api/v1/search                  yes   yes      yes    yes      -   yes      yes    yes       yes   yes   yes
     topic   room/{group}   ok ok ok ok not_found ok ok ok ok ok ok

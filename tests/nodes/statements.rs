@@ -18,11 +18,12 @@ use crate::{
 };
 
 /// How the statements begin that no question asks: the node sweeps its table of people, and reads which rooms that somebody owns have changed
-/// and who has an account.
-const SWEEPS: [&str; 3] = [
+/// who has an account, and whether administrators have changed something.
+const SWEEPS: [&str; 4] = [
     "SELECT id FROM people WHERE id > ",
     "SELECT room, kind, posting, archived, deleted, changed FROM",
     "SELECT id, handle, created_at FROM accounts",
+    "SELECT changes FROM manage_changes",
 ];
 
 /// How much there is.
