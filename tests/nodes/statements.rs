@@ -17,13 +17,14 @@ use crate::{
     support::postgres::{Postgres, Statements},
 };
 
-/// How the statements begin that no question asks: the node sweeps its table of people, and reads which rooms that somebody owns have changed
-/// who has an account, and whether administrators have changed something.
-const SWEEPS: [&str; 4] = [
+/// How the statements begin that no question asks: the node sweeps its table of people, and reads which rooms that somebody owns have changed,
+/// who has an account, whether administrators have changed something, and who is to go for good.
+const SWEEPS: [&str; 5] = [
     "SELECT id FROM people WHERE id > ",
     "SELECT room, kind, posting, archived, deleted, changed FROM",
     "SELECT id, handle, created_at FROM accounts",
     "SELECT changes FROM manage_changes",
+    "SELECT account_id, said FROM departures WHERE finished IS NULL",
 ];
 
 /// How much there is.
