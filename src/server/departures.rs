@@ -78,8 +78,7 @@ impl Departures {
         let word = if said == Said::Goes { "goes" } else { "stays" };
         let close = Statement::new(CLOSE, [account.into(), now.into()]);
         let begin = Statement::new(BEGIN, [account.into(), word.into(), now.into()]);
-        let closed = self.records.write(vec![close, begin]).await?.into_iter().next().transpose()?;
-        if closed.is_none_or(|closed| closed.changed == 0) {
+        if !self.accounts.records.change_administrators(vec![close, begin]).await? {
             return Ok(false);
         }
         self.accounts.end_all(account, None).await?;

@@ -61,6 +61,9 @@ const END_ALL: &str = "DELETE FROM sessions WHERE account_id = $1 AND id <> $2 R
 const SET_PASSWORD: &str = "UPDATE accounts SET password = $2 WHERE id = $1";
 const DEACTIVATE: &str = "UPDATE accounts SET deactivated_at = CAST($2 AS bigint) WHERE id = $1 AND deactivated_at IS NULL
     AND (NOT administrator OR EXISTS (SELECT 1 FROM accounts AS a WHERE a.administrator AND a.deactivated_at IS NULL AND a.id <> $1))";
+/// Who administers the server is changed by one after the other, also from several nodes: or the last two would go at once, each looking at
+/// the other.
+const TURN: &str = "UPDATE manage_changes SET changes = changes + 1";
 const ADMINISTRATORS: &str = "SELECT id FROM accounts WHERE administrator AND deactivated_at IS NULL LIMIT 1";
 const MAKE_LINK: &str = "INSERT INTO links (digest, purpose, account_id, ends_at) VALUES ($1, $2, $3, $4)";
 const DROP_LINKS: &str = "DELETE FROM links WHERE purpose = $1 AND (account_id = CAST($2 AS text) OR account_id IS NULL AND CAST($2 AS text) IS NULL)";
@@ -376,7 +379,17 @@ impl AccountRecords {
     /// # Errors
     /// It cannot be written now.
     pub async fn deactivate(&self, id: &str, now: i64) -> Result<bool, StoreError> {
-        self.changes(Statement::new(DEACTIVATE, [id.into(), now.into()])).await
+        self.change_administrators(vec![Statement::new(DEACTIVATE, [id.into(), now.into()])]).await
+    }
+
+    /// Writes what may make somebody an administrator or take one away. Says whether the first statement has changed anything.
+    ///
+    /// # Errors
+    /// It cannot be written now.
+    pub async fn change_administrators(&self, statements: Vec<Statement>) -> Result<bool, StoreError> {
+        let all = [Statement::new(TURN, [])].into_iter().chain(statements).collect();
+        let first = self.0.write(all).await?.into_iter().nth(1).transpose()?;
+        Ok(first.is_some_and(|written| written.changed > 0))
     }
 
     /// Whether anybody administers the server.

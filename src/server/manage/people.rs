@@ -28,10 +28,6 @@ const ROOMS: &str = "SELECT m.room, r.title, m.role FROM room_members AS m JOIN 
 const COUNTS: &str = "SELECT (SELECT count(*) FROM accounts WHERE deactivated_at IS NULL),
     (SELECT count(*) FROM accounts WHERE deactivated_at IS NULL AND administrator),
     (SELECT count(*) FROM sessions WHERE ends_at > $1)";
-/// Whoever changes who administers the server does so one after the other.
-const BEGIN: &str = "UPDATE manage_changes SET changes = changes + 1";
-const DEACTIVATE: &str = "UPDATE accounts SET deactivated_at = $2 WHERE id = $1 AND deactivated_at IS NULL
-    AND (NOT administrator OR EXISTS (SELECT 1 FROM accounts AS o WHERE o.administrator AND o.deactivated_at IS NULL AND o.id <> $1))";
 /// Who goes for good does not come back.
 const REACTIVATE: &str = "UPDATE accounts SET deactivated_at = NULL WHERE id = $1 AND deactivated_at IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM departures AS d WHERE d.account_id = $1)";
@@ -151,31 +147,17 @@ impl People {
     /// It cannot be written now.
     pub async fn change(&self, by: &Person, whom: &Listed, change: Change) -> Result<bool, StoreError> {
         let id = whom.id.as_str();
-        let (sql, act) = match change {
-            Change::Deactivate => (DEACTIVATE, Act::AccountDeactivated),
-            Change::Reactivate => (REACTIVATE, Act::AccountReactivated),
-            Change::MakeAdministrator => (MAKE_ADMINISTRATOR, Act::AdministratorMade),
-            Change::UnmakeAdministrator => (UNMAKE_ADMINISTRATOR, Act::AdministratorUnmade),
-            Change::RemoveSecondFactor => {
-                if !self.accounts.second_factors.switch_off(id).await? {
-                    return Ok(false);
-                }
-                self.end(id).await?;
-                self.note(by, whom, Act::SecondFactorRemoved).await;
-                return Ok(true);
-            }
-            Change::SignOut => {
-                self.end(id).await?;
-                self.note(by, whom, Act::SignedOutEverywhere).await;
-                return Ok(true);
-            }
+        let records = &self.accounts.records;
+        let write = async |sql| records.change_administrators(vec![Statement::new(sql, [id.into()])]).await;
+        let (is_done, act) = match change {
+            Change::Deactivate => (records.deactivate(id, Timestamp::now().as_millis()).await?, Act::AccountDeactivated),
+            Change::Reactivate => (write(REACTIVATE).await?, Act::AccountReactivated),
+            Change::MakeAdministrator => (write(MAKE_ADMINISTRATOR).await?, Act::AdministratorMade),
+            Change::UnmakeAdministrator => (write(UNMAKE_ADMINISTRATOR).await?, Act::AdministratorUnmade),
+            Change::RemoveSecondFactor => (self.accounts.second_factors.switch_off(id).await?, Act::SecondFactorRemoved),
+            Change::SignOut => (true, Act::SignedOutEverywhere),
         };
-        let mut values: Vec<Value> = vec![id.into()];
-        if change == Change::Deactivate {
-            values.push(Timestamp::now().as_millis().into());
-        }
-        let written = self.records.write(vec![Statement::new(BEGIN, []), Statement::new(sql, values)]).await?;
-        if written.into_iter().nth(1).transpose()?.is_none_or(|written| written.changed == 0) {
+        if !is_done {
             return Ok(false);
         }
         if change != Change::Reactivate {
