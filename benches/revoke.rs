@@ -1,8 +1,9 @@
 //! How long somebody goes on hearing what was taken back from them.
 //!
-//! Somebody speaks in a room without a pause. Another looks on with a socket on the node where it is taken back and one on another node, which share a
-//! PostgreSQL database, and a Redis or nothing else. The clock runs from the moment when the request that takes it back is sent until the last
-//! message that each of the two sockets gets; a socket has to be told that it is over, and after that it gets nothing, which is checked.
+//! Somebody speaks in a room without a pause. Another looks on with a socket on the node where it is taken back and one on another node,
+//! which share a PostgreSQL database, and a Redis or nothing else. The clock runs from the moment when the request that takes it back is
+//! sent until the last message that each of the two sockets gets; a socket has to be told that it is over, and after that it gets nothing,
+//! which is checked.
 //! The nodes are within this process, so the time in which the client reads is in it.
 
 #![cfg(feature = "ssr")]

@@ -30,7 +30,7 @@ use serde::Deserialize;
 
 use super::{
     form::{Field, alert},
-    html::Html,
+    html::{Html, html},
     plain::{Instead, page},
     render::with_cookies,
 };
@@ -165,6 +165,11 @@ fn name_field(value: &str, hint: &'static str, error: Option<String>) -> Html {
 /// For a password that somebody has.
 fn password_field(label: &str, error: Option<String>) -> Html {
     Field { name: "password", label, kind: "password", autocomplete: "current-password", error, ..Field::default() }.html()
+}
+
+/// Whose password is asked for, so that a browser keeps and offers it under this name.
+fn username(handle: &str) -> Html {
+    html!("<input type=\"hidden\" autocomplete=\"username\" value=\"{}\">", handle)
 }
 
 /// For one that is chosen.

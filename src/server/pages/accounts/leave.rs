@@ -13,7 +13,7 @@ use futures_util::{Stream, stream};
 use serde_json::{Value as Json, json};
 use tracing::debug;
 
-use super::{Typed, now, owner, password_field, second_factor};
+use super::{Typed, now, owner, password_field, second_factor, username};
 use crate::{
     server::{
         accounts::{Account, SignedIn},
@@ -68,7 +68,7 @@ pub(super) async fn act(
 ) -> Result<Response, Instead> {
     let signed_in = owner::owner(&who, StatusCode::FORBIDDEN)?;
     let id = signed_in.person.id.as_str();
-    let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
+    let account = owner::account(&services, id).await?;
     let wrong = async |wrong| shown(&services, &who, signed_in, StatusCode::UNPROCESSABLE_ENTITY, &typed, wrong).await;
     let said = match typed.said.as_str() {
         "stays" => Said::Stays,
@@ -84,7 +84,7 @@ pub(super) async fn act(
         return wrong(Wrong { code: Some(second_factor::WRONG.to_owned()), ..Wrong::default() }).await;
     }
     if !services.departures.begin(id, said).await? {
-        let last = "You are the last administrator of this server; make somebody else one first".to_owned();
+        let last = owner::LAST.to_owned();
         return wrong(Wrong { all: Some(last), ..Wrong::default() }).await;
     }
     owner::record(&services, &who, signed_in, Act::AccountDeleted).await;
@@ -111,7 +111,7 @@ async fn shown(
     let said = Field { name: "said", label: "What becomes of what you wrote", value: &typed.said, ..Field::default() };
     let said =
         said.choice(&[("", "Choose"), ("stays", "It stays, as by a former member"), ("goes", "It is deleted, in all rooms")]);
-    let name = html!("<input type=\"hidden\" autocomplete=\"username\" value=\"{}\">", signed_in.handle.as_str());
+    let name = username(signed_in.handle.as_str());
     let is_on = services.accounts.second_factors.is_on(id).await?;
     let code = is_on.then(|| second_factor::code_field("Of the app, or on paper.", wrong.code));
     let fields = html!("{}{}{}{}", said, name, password_field("Your password", wrong.password), code);
@@ -144,7 +144,7 @@ pub(super) async fn data(
     let holder = Arc::new(Holding(line.clone(), about));
     let lease = services.leases.grant(&who.person().id, who.session(), &holder);
     let Entry::In(place) = services.exports.enter(visitor.subnet()) else { return Err(Problem::Exports.into()) };
-    let account = services.accounts.find(&signed_in.person.id).await?.ok_or(Problem::NoAddress)?;
+    let account = owner::account(&services, &signed_in.person.id).await?;
     owner::record(&services, &who, signed_in, Act::DataExported).await;
     let name = "attachment; filename=\"confab-data.jsonl\"";
     let headers = [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CONTENT_DISPOSITION, name)];

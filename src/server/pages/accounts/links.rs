@@ -14,6 +14,7 @@ use tracing::info;
 use super::{
     Typed, Wrong, admit, begin, chosen, hashed, new_password_field, now, owner,
     sign_up::{Chosen, NotMade, fields, is_free, make},
+    username,
 };
 use crate::server::{
     accounts::{Account, Purpose, Token},
@@ -52,7 +53,7 @@ impl Link {
     /// The account that it is for.
     async fn account(&self, services: &Services) -> Result<Account, Instead> {
         let id = self.account.as_deref().ok_or(Problem::NoAddress)?;
-        Ok(services.accounts.find(id).await?.ok_or(Problem::NoAddress)?)
+        owner::account(services, id).await
     }
 
     /// Spends it; where somebody else was faster, there is no such address.
@@ -142,8 +143,7 @@ pub(super) async fn reset(
 
 fn reset_page(who: &Who, status: StatusCode, account: &Account, error: Option<String>) -> Response {
     let handle = account.handle.as_str();
-    // So that a browser keeps it under this name.
-    let name = html!("<input type=\"hidden\" autocomplete=\"username\" value=\"{}\">", handle);
+    let name = username(handle);
     let fields = html!("{}{}", name, new_password_field("password", "New password", error, None));
     let main = html!(
         "<p>Choose the password of <strong>@<bdi>{}</bdi></strong>. All of their devices are signed out.</p>{}",

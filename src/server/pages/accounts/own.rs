@@ -9,7 +9,9 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 
-use super::{Typed, Wrong, chosen, hashed, leave, links::device_link, new_password_field, now, owner, password_field, sign_in};
+use super::{
+    Typed, Wrong, chosen, hashed, leave, links::device_link, new_password_field, now, owner, password_field, sign_in, username,
+};
 use crate::{
     server::{
         accounts::{Account, Device, Purpose, SecondFactor, SignedIn},
@@ -22,7 +24,6 @@ use crate::{
             rename,
             render::with_cookies,
         },
-        problem::Problem,
         services::Services,
         store::StoreError,
         visitors::Visitor,
@@ -92,7 +93,7 @@ async fn change_password(
     headers: &HeaderMap,
 ) -> Result<Response, Instead> {
     let id = signed_in.person.id.as_str();
-    let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
+    let account = owner::account(services, id).await?;
     let names = [signed_in.handle.as_str(), account.name.as_str()];
     let chosen = match chosen(services, TITLE, (who, visitor.subnet()), &typed.new_password, &names).await? {
         Ok(chosen) => chosen,
@@ -122,13 +123,13 @@ async fn deactivate(
     typed: &Typed,
 ) -> Result<Response, Instead> {
     let id = signed_in.person.id.as_str();
-    let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
+    let account = owner::account(services, id).await?;
     let wrong = |wrong: String| Wrong { deactivation: Some(wrong), ..Wrong::default() };
     if let Err(error) = owner::is_theirs(services, who, &account, visitor, &typed.password).await? {
         return mistaken(services, who, signed_in, typed, wrong(error)).await;
     }
     if !services.accounts.records.deactivate(id, now()).await? {
-        let last = "You are the last administrator of this server; make somebody else one first".to_owned();
+        let last = owner::LAST.to_owned();
         return mistaken(services, who, signed_in, typed, wrong(last)).await;
     }
     services.accounts.end_all(id, None).await?;
@@ -156,7 +157,7 @@ async fn shown(
     wrong: Wrong,
 ) -> Result<Response, Instead> {
     let id = signed_in.person.id.as_str();
-    let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
+    let account = owner::account(services, id).await?;
     let devices = services.accounts.devices(id).await?;
     let main = html!(
         "{}{}{}{}{}{}{}{}",
@@ -217,7 +218,7 @@ fn data() -> Html {
 fn deactivation(signed_in: &SignedIn, error: Option<String>) -> Html {
     let what = "You are signed out everywhere, and nobody signs in by this account until an administrator lets you. What you wrote stays, \
                 and your name with it.";
-    let name = html!("<input type=\"hidden\" autocomplete=\"username\" value=\"{}\">", signed_in.handle.as_str());
+    let name = username(signed_in.handle.as_str());
     let (id, label, autocomplete) = ("deactivate-password", "Your password", "current-password");
     let password = Field { name: "password", id, label, kind: "password", autocomplete, error, ..Field::default() };
     let fields = html!("<p>{}</p>{}{}", what, name, password.html());

@@ -10,12 +10,14 @@ use crate::server::{
     accounts::{Account, NotChecked, Password, SignedIn},
     audit::{Act, By, Deed},
     pages::plain::Instead,
+    problem::Problem,
     services::Services,
     visitors::Visitor,
     who::Who,
 };
 
 const TITLE: &str = "Your account";
+pub(super) const LAST: &str = "You are the last administrator of this server; make somebody else one first";
 
 /// Who looks at their own page: somebody with an account of this server.
 pub(super) fn owner(who: &Who, elsewhere: StatusCode) -> Result<&SignedIn, Instead> {
@@ -26,6 +28,11 @@ pub(super) fn owner(who: &Who, elsewhere: StatusCode) -> Result<&SignedIn, Inste
         },
         _ => Err(Redirect::to("/login?next=/account/").into_response().into()),
     }
+}
+
+/// The account with an id; where there is none any more, there is no such address.
+pub(super) async fn account(services: &Services, id: &str) -> Result<Account, Instead> {
+    Ok(services.accounts.find(id).await?.ok_or(Problem::NoAddress)?)
 }
 
 /// Whether a password is the one that somebody has; what is wrong with it. Wrong ones are counted as at signing in.

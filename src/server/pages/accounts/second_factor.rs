@@ -20,7 +20,6 @@ use crate::server::{
         plain::{Instead, page},
         render::with_cookies,
     },
-    problem::Problem,
     services::Services,
     visitors::Visitor,
     who::{SECOND_FACTOR, Who},
@@ -113,7 +112,7 @@ pub(super) async fn act(
     let signed_in = owner::owner(&who, StatusCode::FORBIDDEN)?;
     let id = signed_in.person.id.as_str();
     let factors = &services.accounts.second_factors;
-    let account = services.accounts.find(id).await?.ok_or(Problem::NoAddress)?;
+    let account = owner::account(&services, id).await?;
     let wrong = async |wrong| shown(&services, &who, signed_in, StatusCode::UNPROCESSABLE_ENTITY, wrong, &headers).await;
     if typed.r#do != "confirm"
         && let Err(error) = owner::is_theirs(&services, &who, &account, visitor, &typed.password).await?
