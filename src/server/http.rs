@@ -30,7 +30,7 @@ use tracing::{debug, warn};
 
 use self::open::{Answer, Open, Place, Shortage};
 pub(super) use self::{open::Line, request::well_formed};
-use super::visitors::Proxies;
+use super::{stream::Stream, visitors::Proxies};
 
 /// How long a client may take for the head of a request, which bounds an idle connection too.
 const HEAD: Duration = Duration::from_secs(30);
@@ -175,7 +175,7 @@ async fn connection(stream: TcpStream, peer: Peer, app: Router, mut stop: watch:
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(Stream::new(stream)), service).with_upgrades());
     let ended = tokio::select! {
         // What is under way may take all that the task may do at a stretch.
         biased;

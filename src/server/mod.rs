@@ -51,6 +51,7 @@ pub mod settings;
 mod steady_clock;
 mod storage;
 pub mod store;
+mod stream;
 pub mod telemetry;
 pub mod topics;
 pub mod transports;

@@ -35,6 +35,7 @@ use axum::{
     routing::{get, post},
 };
 use hyper::{body::Body as _, upgrade::OnUpgrade};
+use tower::ServiceBuilder;
 use tower_http::timeout::TimeoutLayer;
 
 use super::{
@@ -51,7 +52,7 @@ use super::{
     telemetry::Refused,
     transports::{self, Consumer, Plain, TooMany},
     visitors::Visitor,
-    websocket::{Backlog, Counters, Handshake, is_upgrade},
+    websocket::{Backlog, ConnectionLimits, Counters, Handshake, is_upgrade},
     who::{Asks, Route, Who, mount},
 };
 use crate::wire::{Announced, Group, InvalidName, SUBPROTOCOL, Topic};
@@ -162,21 +163,26 @@ pub fn router(services: Arc<Services>) -> Router {
     // A form writes a byte in three at most.
     let form_bytes = services.limits.message_bytes.saturating_mul(3).saturating_add(4096);
     let free = mount(Router::new(), &FREE, &services).merge(assets::router());
+    // Put in front of the routes one by one, each would box all that is behind it once more, and copy that for every request.
+    let counted = ServiceBuilder::new()
+        .layer(middleware::from_fn_with_state(Arc::clone(&services), not_too_many))
+        .layer(middleware::from_fn_with_state(Arc::clone(&services), not_read_only))
+        .layer(middleware::from_fn_with_state(Arc::clone(&services), with_banner));
+    let every = ServiceBuilder::new()
+        .layer(middleware::from_fn_with_state(Arc::clone(&services), operators::timed))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST))
+        .layer(DefaultBodyLimit::max(form_bytes))
+        .layer(middleware::map_response(secured))
+        // Whatever looks at the path or the host comes after this.
+        .layer(middleware::from_fn(well_formed))
+        .layer(middleware::from_fn_with_state(Arc::clone(&services), own_names_only))
+        .layer(middleware::from_fn_with_state(Arc::clone(&services), own_pages_only));
     mount(Router::new(), COUNTED.iter().chain(&pages::accounts::ROUTES).chain(&pages::manage::ROUTES), &services)
         .nest(API, api::router(&services))
         .fallback(pages::not_found)
-        .layer(middleware::from_fn_with_state(Arc::clone(&services), with_banner))
-        .layer(middleware::from_fn_with_state(Arc::clone(&services), not_read_only))
-        .layer(middleware::from_fn_with_state(Arc::clone(&services), not_too_many))
+        .layer(counted)
         .merge(free)
-        .layer(middleware::from_fn_with_state(Arc::clone(&services), own_pages_only))
-        .layer(middleware::from_fn_with_state(Arc::clone(&services), own_names_only))
-        // Whatever looks at the path or the host comes after this.
-        .layer(middleware::from_fn(well_formed))
-        .layer(middleware::map_response(secured))
-        .layer(DefaultBodyLimit::max(form_bytes))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST))
-        .layer(middleware::from_fn_with_state(Arc::clone(&services), operators::timed))
+        .layer(every)
         .with_state(services)
 }
 
@@ -326,12 +332,17 @@ fn accept<C: Consumer>(
     backlog: Option<Arc<Backlog>>,
     kept: impl Send + 'static,
 ) -> Response {
-    let (limits, counters): (Limits, Arc<Counters>) = (services.limits, Arc::clone(&services.metrics.sockets));
+    let (limits, counters): (&Limits, Arc<Counters>) = (&services.limits, Arc::clone(&services.metrics.sockets));
+    let bounds = ConnectionLimits {
+        message_bytes: consumer.longest_message(),
+        backlog_bytes: limits.backlog_bytes,
+        ping: Duration::from_secs(limits.ping_s),
+    };
     let deflate = handshake.deflate();
     // A future holds what it is made with several times over, each connection for as long as it lives.
     let consumer = Box::new(consumer);
     tokio::spawn(async move {
-        transports::serve(consumer, upgrade, deflate, limits, backlog, &counters).await;
+        transports::serve(consumer, upgrade, deflate, bounds, backlog, &counters).await;
         drop(kept);
     });
     handshake.response(protocol.as_deref())

@@ -98,7 +98,7 @@ impl Services {
     /// What a connection begins with.
     pub fn scope(&self, who: &Who, payer: Payer, topic: Option<Topic>) -> Scope {
         Scope {
-            who: who.clone(),
+            who: who.connected(),
             payer,
             rates: Arc::clone(&self.rates),
             quotas: Arc::clone(&self.quotas),

@@ -54,6 +54,7 @@ const FLOORS: &[&[&str]] = &[
         "server/postgres_url",
         "server/random",
         "server/steady_clock",
+        "server/stream",
         "server/turns",
         "app",
     ],

@@ -68,6 +68,12 @@ impl Guest {
         self
     }
 
+    /// The same, who is given no cookies.
+    pub fn without_cookies(&self) -> Self {
+        let Self { person, rate_key, is_new, given, .. } = self;
+        Self { person: person.clone(), rate_key: *rate_key, is_new: *is_new, cookies: Vec::new(), given: *given }
+    }
+
     fn who_shows(shown: Option<(String, bool)>, name: Option<(PersonName, bool)>, given: Given) -> Self {
         let is_new = shown.is_none();
         let (secret, set_secret) = shown.unwrap_or_else(|| (random::hex_128(), true));
@@ -115,10 +121,13 @@ pub(super) fn digest(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use axum::http::{HeaderName, header};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::server::accounts::Who;
 
     const ANN: &str = "0123456789abcdef0123456789abcdef";
     const BOB: &str = "fedcba9876543210fedcba9876543210";
@@ -284,6 +293,15 @@ mod tests {
             );
             assert!(given.contains("confab_guest=") && given.contains("; Max-Age=34560000"), "{given}");
         }
+    }
+
+    #[test]
+    fn a_connection_holds_no_cookies_and_is_the_same_somebody() {
+        let new = Who::Guest(Arc::new(Guest::of(&headers(&[]))));
+        assert!(!new.cookies().is_empty());
+        let connected = new.connected();
+        assert_eq!((connected.person(), connected.rate_key()), (new.person(), new.rate_key()));
+        assert!(connected.cookies().is_empty());
     }
 
     #[test]

@@ -124,6 +124,15 @@ impl Who {
         Self::Guest(Arc::new(guest))
     }
 
+    /// The same, for as long as a connection lives, whose answer gives the browser nothing to keep.
+    #[must_use]
+    pub fn connected(&self) -> Self {
+        match self {
+            Self::Guest(guest) if !guest.cookies.is_empty() => Self::Guest(Arc::new(guest.without_cookies())),
+            _ => self.clone(),
+        }
+    }
+
     /// What an answer gives the browser to keep.
     pub fn cookies(&self) -> &[HeaderValue] {
         match self {

@@ -20,7 +20,6 @@ use tracing::debug;
 pub use self::{plain::Plain, too_many::TooMany};
 use super::{
     hub::Outbound,
-    limits::Limits,
     scope::{Close, Flow, LONG, Refuse, Scope},
     session::Session,
     turns::Turn,
@@ -111,15 +110,10 @@ pub async fn serve<C: Consumer>(
     mut consumer: Box<C>,
     upgrade: OnUpgrade,
     deflate: Option<Deflate>,
-    limits: Limits,
+    bounds: ConnectionLimits,
     backlog: Option<Arc<Backlog>>,
     counters: &Arc<Counters>,
 ) {
-    let bounds = ConnectionLimits {
-        message_bytes: consumer.longest_message(),
-        backlog_bytes: limits.backlog_bytes,
-        ping: Duration::from_secs(limits.ping_s),
-    };
     let mut connection = match Box::pin(Connection::accept(upgrade, deflate, bounds, backlog, counters)).await {
         Ok(connection) => connection,
         Err(cause) => {

@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::{Future, pending, poll_fn},
     io,
+    mem::take,
     pin::Pin,
     sync::Arc,
     task::{Poll, ready},
@@ -14,6 +15,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
+    task::yield_now,
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -22,8 +24,9 @@ use super::{
     counters::Counters,
     deflate::Deflate,
     frame::{CloseCode, Decoded, Decoder, DeflatedMessage, Frame, Message, Violation},
-    socket::Socket,
+    socket::{READ, Socket},
 };
+use crate::server::stream::Stream;
 
 /// The bounds of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +80,8 @@ pub struct Connection {
     /// The timer runs for the closing handshake.
     closing: bool,
     timer: Pin<Box<Sleep>>,
+    /// As much was read as is at a time: others have their turn before more is.
+    read_full: bool,
     /// The client has ended it and has no answer to that yet.
     ending: Option<Ending>,
     /// How the connection ended, once it has.
@@ -98,9 +103,9 @@ impl Connection {
     ) -> io::Result<Self> {
         let upgraded = upgrade.await.map_err(io::Error::other)?;
         let parts = upgraded
-            .downcast::<TokioIo<TcpStream>>()
+            .downcast::<TokioIo<Stream>>()
             .map_err(|_| io::Error::other("the upgraded connection is not a plain TCP connection"))?;
-        let mut connection = Self::new(parts.io.into_inner(), deflate, limits, backlog, counters);
+        let mut connection = Self::new(parts.io.into_inner().into_inner(), deflate, limits, backlog, counters);
         // A client may have sent frames in the same packet as its handshake.
         connection.decoder.feed(&parts.read_buf);
         connection.socket.counted.bytes_in(parts.read_buf.len());
@@ -124,6 +129,7 @@ impl Connection {
             heard: now,
             pinged: None,
             closing: false,
+            read_full: false,
             timer: Box::pin(sleep_until(now + limits.ping)),
             ending: None,
             ended: None,
@@ -253,6 +259,10 @@ impl Connection {
             self.closing = true;
             self.timer.as_mut().reset(Instant::now() + CLOSING);
         }
+        // A message of 390 kB that has come would be read and kept at one stretch, and those of 190 connections before anybody else is heard.
+        if take(&mut self.read_full) {
+            yield_now().await;
+        }
         // A future for each of these would be as large as all else of an idle connection; and whatever part of the server had the stream
         // before waits for it no more.
         let (readable, time) = poll_fn(|context| {
@@ -285,6 +295,7 @@ impl Connection {
             Ok(length) => {
                 self.heard = Instant::now();
                 self.pinged = None;
+                self.read_full = length == READ;
                 self.socket.counted.bytes_in(length);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -366,7 +377,7 @@ impl Connection {
 mod tests {
     use std::task::{Context, Wake, Waker};
 
-    use tokio::net::TcpListener;
+    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
     use super::*;
 
@@ -392,5 +403,28 @@ mod tests {
         let mut connection = Connection::new(stream, None, limits, None, &Arc::default());
         assert!(futures_util::poll!(Box::pin(connection.next())).is_pending());
         assert_eq!(Arc::strong_count(&before), 1);
+    }
+
+    #[tokio::test]
+    async fn a_long_message_is_read_bit_by_bit_and_others_have_their_turn_between() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        // A frame of more than comes, unmasked in effect.
+        let begun = [&[0x81, 0xFF, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0][..], &[b'x'; 5 * READ]].concat();
+        client.write_all(&begun).await.unwrap();
+        let limits = ConnectionLimits { message_bytes: 2 << 20, backlog_bytes: 0, ping: Duration::from_secs(25) };
+        let counters = Arc::<Counters>::default();
+        let mut connection = Connection::new(stream, None, limits, None, &counters);
+        let read = || counters.traffic().bytes_in as usize;
+        let mut turns = 0;
+        while read() < begun.len() {
+            connection.socket.stream.readable().await.unwrap();
+            let before = read();
+            assert!(futures_util::poll!(Box::pin(connection.next())).is_pending());
+            assert!(read() - before <= READ, "{} bytes at a stretch", read() - before);
+            turns += 1;
+        }
+        assert!(turns > 5, "{turns}");
     }
 }

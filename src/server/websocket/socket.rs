@@ -29,8 +29,8 @@ use super::{
 /// How many pieces one `writev` takes; more are written by the next.
 const SLICES: usize = 64;
 
-/// How much is read at a time.
-const READ: usize = 16 * 1024;
+/// How much is read at a time, in bytes.
+pub(super) const READ: usize = 16 * 1024;
 
 /// What a queued piece takes beside its bytes.
 const ENTRY: usize = 64;
