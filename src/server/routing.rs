@@ -52,7 +52,7 @@ use super::{
     telemetry::Refused,
     transports::{self, Consumer, Plain, TooMany},
     visitors::Visitor,
-    websocket::{Backlog, ConnectionLimits, Counters, Handshake, is_upgrade},
+    websocket::{Backlog, Connection, ConnectionLimits, Counters, Handshake, is_upgrade},
     who::{Asks, Route, Who, mount},
 };
 use crate::wire::{Announced, Group, InvalidName, SUBPROTOCOL, Topic};
@@ -338,11 +338,11 @@ fn accept<C: Consumer>(
         backlog_bytes: limits.backlog_bytes,
         ping: Duration::from_secs(limits.ping_s),
     };
-    let deflate = handshake.deflate();
     // A future holds what it is made with several times over, each connection for as long as it lives.
+    let accepted = Box::pin(Connection::accept(upgrade, handshake.deflate(), bounds, backlog, counters));
     let consumer = Box::new(consumer);
     tokio::spawn(async move {
-        transports::serve(consumer, upgrade, deflate, bounds, backlog, &counters).await;
+        transports::serve(consumer, accepted).await;
         drop(kept);
     });
     handshake.response(protocol.as_deref())

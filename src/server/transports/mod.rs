@@ -11,10 +11,9 @@
 mod plain;
 mod too_many;
 
-use std::{sync::Arc, time::Duration};
+use std::{io, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use hyper::upgrade::OnUpgrade;
 use tracing::debug;
 
 pub use self::{plain::Plain, too_many::TooMany};
@@ -24,7 +23,7 @@ use super::{
     session::Session,
     turns::Turn,
     visitors::Subnet,
-    websocket::{Backlog, CloseCode, Connection, ConnectionLimits, Counters, Deflate, Heard, Message, Socket},
+    websocket::{CloseCode, Connection, Heard, Message, Socket},
 };
 
 /// What a connection does.
@@ -104,17 +103,10 @@ impl Consumer for Session {
     async fn disconnect(self, _code: CloseCode) {}
 }
 
-/// Takes a connection through its life; `deflate` was agreed on in its handshake, `counters` counts it and `backlog` what
-/// waits on all connections of its address.
-pub async fn serve<C: Consumer>(
-    mut consumer: Box<C>,
-    upgrade: OnUpgrade,
-    deflate: Option<Deflate>,
-    bounds: ConnectionLimits,
-    backlog: Option<Arc<Backlog>>,
-    counters: &Arc<Counters>,
-) {
-    let mut connection = match Box::pin(Connection::accept(upgrade, deflate, bounds, backlog, counters)).await {
+/// Takes a connection through its life, once it is `accepted`. That is boxed and gone afterwards: what it is made of would stay in the
+/// task's memory.
+pub async fn serve<C: Consumer>(mut consumer: Box<C>, accepted: Pin<Box<impl Future<Output = io::Result<Connection>>>>) {
+    let mut connection = match accepted.await {
         Ok(connection) => connection,
         Err(cause) => {
             debug!(%cause, "a client left during its handshake");

@@ -99,13 +99,13 @@ impl Connection {
         deflate: Option<Deflate>,
         limits: ConnectionLimits,
         backlog: Option<Arc<Backlog>>,
-        counters: &Arc<Counters>,
+        counters: Arc<Counters>,
     ) -> io::Result<Self> {
         let upgraded = upgrade.await.map_err(io::Error::other)?;
         let parts = upgraded
             .downcast::<TokioIo<Stream>>()
             .map_err(|_| io::Error::other("the upgraded connection is not a plain TCP connection"))?;
-        let mut connection = Self::new(parts.io.into_inner().into_inner(), deflate, limits, backlog, counters);
+        let mut connection = Self::new(parts.io.into_inner().into_inner(), deflate, limits, backlog, &counters);
         // A client may have sent frames in the same packet as its handshake.
         connection.decoder.feed(&parts.read_buf);
         connection.socket.counted.bytes_in(parts.read_buf.len());
