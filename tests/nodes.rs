@@ -11,7 +11,8 @@
 //! server that has nobody beside it. `presence` is about who is there, `revocation` about what is taken back from somebody, `counters` about
 //! a kind of topic in a folder of its own, the `counter`, `owned` about rooms that somebody owns, `rights` about who gets what of them,
 //! `manage` about what administrators change, `changes` about what becomes of what was said. `model` takes pages, each a `tab`, on two nodes
-//! through whatever comes, at random, and `statements` counts what a question costs the database. In `transfer` a server gets another store.
+//! through whatever comes, at random, and `statements` counts what a question costs the database. In `transfer` a server gets another store,
+//! in `import` the messages of a file.
 //!
 //! Clients and servers are those of `tests/server`, Redis and the programs in Python those of `tests/support`.
 
@@ -47,6 +48,8 @@ mod django;
 mod faults;
 #[path = "nodes/forgetting.rs"]
 mod forgetting;
+#[path = "nodes/import.rs"]
+mod import;
 #[path = "nodes/kills.rs"]
 mod kills;
 #[path = "nodes/manage.rs"]

@@ -2,7 +2,8 @@
 //!
 //! `support` starts real Redis servers, real `channels_redis` layers and a real Django project; `harness` and `python` show that these
 //! do what their names say. `matrix` goes through every way in which messages travel, `django` through what a project does, `sessions`
-//! reads what signs its people in, and with `signed_in` they are the same people here. `tokens` are of other sites.
+//! reads what signs its people in, and with `signed_in` they are the same people here. `tokens` are of other sites, and `import`
+//! takes over what a project has kept of its own chat.
 
 #![cfg(feature = "ssr")]
 
@@ -16,6 +17,8 @@ mod clients;
 mod django;
 #[path = "peers/harness.rs"]
 mod harness;
+#[path = "peers/import.rs"]
+mod import;
 #[path = "peers/matrix.rs"]
 mod matrix;
 #[path = "peers/python.rs"]

@@ -1,11 +1,12 @@
-//! The command line: `serve` (also what `confab` alone does), `check`, `user`, `backup` and `restore`, `move`, and `send`, which is a
-//! client of a running server.
+//! The command line: `serve` (also what `confab` alone does), `check`, `user`, `backup` and `restore`, `move`, `import`, and `send`, which
+//! is a client of a running server.
 //!
 //! The flags and the environment become the [sources](Sources) of the settings; the commands load them, so a start fails
 //! exactly where `check` does. The process ends with 0 when all went well, 1 when the server failed, and 2 when the flags
 //! or the settings are wrong.
 
 mod backup;
+mod import;
 mod invite;
 mod send;
 mod transfer;
@@ -78,6 +79,8 @@ enum Command {
     Restore(backup::Flags),
     /// Carry everything from the store of the settings to another, which is empty; no server may be running on either
     Move(transfer::Flags),
+    /// Put the messages of a file into a room, as its export gives them; no server may be running on the store
+    Import(import::Flags),
 }
 
 #[derive(Args)]
@@ -125,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Backup(flags) => backup::backup(flags),
         Command::Restore(flags) => backup::restore(flags),
         Command::Move(flags) => transfer::run(flags),
+        Command::Import(flags) => import::run(flags),
     };
     done.unwrap_or_else(|error| {
         complain(format_args!("confab: {error}"));

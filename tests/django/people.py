@@ -63,6 +63,14 @@ def password(username, new):
     user.save()
 
 
+def say(username, room, text, created):
+    """Puts a message into the table of the project's own chat."""
+    from chat.models import Message
+
+    user = User.objects.get_by_natural_key(username)
+    Message.objects.create(user=user, room=room, text=text, created=created)
+
+
 def remember(cookie, literal):
     """Puts a value of Python's into a session; the value of the cookie then."""
     session = store(cookie)
@@ -112,7 +120,7 @@ def forged(header, claims, secret):
 
 
 COMMANDS = {f.__name__: f for f in (
-    migrate, add, login, logout, change, password, remember, expire, pickled, cookie, token, keys, forged,
+    migrate, add, login, logout, change, password, say, remember, expire, pickled, cookie, token, keys, forged,
 )}
 
 for line in sys.stdin:

@@ -94,6 +94,39 @@ async fn people_go_on_where_they_were_when_the_server_has_another_store() {
     assert_eq!((status, answer["messages"].as_array().map(|all| all.iter().map(offset).collect())), (200, Some(vec![1, 2, 3])));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_on_which_a_server_was_only_started_is_as_good_as_empty() {
+    let server = Postgres::shared().await;
+    let url = server.database().await;
+    let (first, second, third) = (settings("sqlite"), settings(&url), settings("sqlite"));
+    for data in [&second, &third] {
+        let program = Program::start(data.path()).await;
+        // A page was looked at, too.
+        program.get("/room/lobby/").await;
+        program.terminate();
+        assert_eq!(program.status().await.code(), Some(0));
+    }
+    let program = Program::start(first.path()).await;
+    V1::connect(program.address, "/room/a/").await.post("room/a", "k", "first").await;
+    let said = moves(program, first.path(), &url).await;
+    assert!(said.contains("has 1 room, 1 message, "), "{said}");
+    let to = format!("sqlite:{}", third.path().display());
+    let (status, said, error) = confab(&["move", "--to", &to, "--data", "."], &[], first.path()).await;
+    assert_eq!(status, Some(0), "{error}");
+    assert!(said.contains("has 1 room, 1 message, "), "{said}");
+    for data in [&second, &third] {
+        let program = Program::start(data.path()).await;
+        assert_eq!(program.all_messages("a").await.1.len(), 1);
+        program.terminate();
+        assert_eq!(program.status().await.code(), Some(0));
+    }
+    // With a message in it a store is somebody's.
+    for (to, says) in [(&url, "there are rows in rooms"), (&to, "confab.db is there already")] {
+        let (status, _, error) = confab(&["move", "--to", to, "--data", "."], &[], first.path()).await;
+        assert!(status == Some(1) && error.contains(says), "{error}");
+    }
+}
+
 /// A server that begins while everything is being carried would write where nothing is read any more.
 #[tokio::test]
 async fn no_server_begins_on_a_database_that_is_being_carried() {

@@ -77,6 +77,18 @@ impl Django {
     }
 }
 
+/// Runs a command of a project, as `manage.py` does, and gives what it prints.
+pub async fn manage(project: &Project, arguments: &'static [&'static str]) -> String {
+    let mut command = Command::new(python());
+    in_project(&mut command, &json!({"BACKEND": "channels.layers.InMemoryChannelLayer"}));
+    command.args(["-m", "django"]).args(arguments).env("DJANGO_SETTINGS_MODULE", "mysite.settings").env("PYTHONPATH", ".");
+    command.envs(project.environment()).stdin(Stdio::null()).stderr(Stdio::inherit());
+    let done = tokio::task::spawn_blocking(move || command.output());
+    let done = within("the end of the command", done).await.expect("no panic").expect("Python starts");
+    assert!(done.status.success(), "{arguments:?}");
+    String::from_utf8(done.stdout).expect("UTF-8")
+}
+
 /// A browser on the tutorial's page.
 pub struct Browser(WebSocketStream<MaybeTlsStream<TcpStream>>);
 

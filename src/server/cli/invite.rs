@@ -11,6 +11,7 @@ use crate::server::{
 };
 
 #[derive(Args)]
+#[group(skip)]
 pub(super) struct Flags {
     /// How many people may sign up by it
     #[arg(long, default_value_t = 1)]

@@ -11,6 +11,7 @@
 pub use super::postgres_url::PostgresUrl;
 
 mod error;
+mod import;
 mod log;
 mod memory;
 mod postgres;
@@ -21,6 +22,7 @@ mod sqlite;
 mod transfer;
 
 pub use error::{StoreError, Trouble};
+pub use import::{Brought, Import, ImportError, Imported, import};
 pub use log::{
     Appended, Bounds, ChangeError, Commits, Committed, Entry, Extent, Listed, ListedRoom, Log, Missed, Moved, NewChange,
     NewMessage, Page, Refused, Rule, Slice, Watch, What, Within, bytes_as_sent, cut_down,

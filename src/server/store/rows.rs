@@ -8,6 +8,10 @@ use tokio::sync::mpsc;
 use super::records::Value;
 use crate::server::postgres_url::PostgresUrl;
 
+/// What a server writes when it starts for the first time and is used by nobody: the link by which the first administrator would make
+/// their account. Where a store has nothing else it is as good as empty.
+pub(super) const FORGET_FIRST_START: &str = "DELETE FROM links WHERE purpose = 'setup' AND account_id IS NULL";
+
 /// A part has so many rows at most,
 const PART_ROWS: usize = 500;
 /// and no further one when it has so many bytes.
@@ -53,6 +57,24 @@ pub enum TransferError {
     /// The other end has failed.
     #[error("it was interrupted")]
     Interrupted,
+}
+
+/// Why nobody else can be kept away from a database.
+#[derive(Debug, Error)]
+pub(super) enum NotAlone {
+    #[error("a server uses the database {url}, or another command does; stop all that do, and begin anew")]
+    InUse { url: PostgresUrl },
+    #[error("the database {url} cannot be used: {cause}")]
+    Unusable { url: PostgresUrl, cause: Box<dyn Error + Send + Sync> },
+}
+
+impl From<NotAlone> for TransferError {
+    fn from(cause: NotAlone) -> Self {
+        match cause {
+            NotAlone::InUse { url } => Self::InUse { url },
+            NotAlone::Unusable { url, cause } => Self::Database { url, cause },
+        }
+    }
 }
 
 /// A table as both databases have it.

@@ -40,6 +40,7 @@ use crate::{
 
 mod append;
 mod error;
+mod import;
 mod migrate;
 mod pool;
 mod reader;
@@ -50,6 +51,7 @@ mod transfer;
 mod writer;
 
 pub use error::OpenError;
+pub(super) use import::import;
 pub(super) use transfer::{read_all, write_all};
 
 /// A [`Log`] in a database that other nodes may use too. It keeps every message.

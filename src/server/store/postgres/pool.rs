@@ -5,11 +5,15 @@ use std::time::Duration;
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts};
 use futures_util::future::BoxFuture;
 use tokio::{task::JoinHandle, time::timeout};
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{Client, Config, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::OpenError;
-use crate::server::{causes::with_causes, postgres_url::PostgresUrl, store::error::StoreError};
+use crate::server::{
+    causes::with_causes,
+    postgres_url::PostgresUrl,
+    store::{error::StoreError, rows::NotAlone},
+};
 
 /// How long a caller waits for a connection, be it made or given back.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,13 +29,16 @@ const SETTINGS: &str = "SET search_path = confab; SET jit = off; SET enable_seqs
 /// For those that write: a statement has one plan for batches of every size, which is made once. To plan for each batch would take longer
 /// than to carry it out.
 const WRITING: &str = "SET plan_cache_mode = force_generic_plan";
-/// Whoever writes as a server says so as long as the connection lasts, and finds out whether all is being carried from here or to here: "Cnfu".
-pub(super) const IN_USE: i64 = 0x436e_6675;
+/// Whoever writes as a server says so as long as the connection lasts, and finds out whether a command has the database alone: "Cnfu".
+const IN_USE: i64 = 0x436e_6675;
 const USING: &str = "DO $$ BEGIN
-    IF NOT pg_try_advisory_lock_shared(1131308661) THEN RAISE EXCEPTION 'confab move is at work on it; start again when it is done'; END IF;
+    IF NOT pg_try_advisory_lock_shared(1131308661) THEN RAISE EXCEPTION 'confab move is at work on it, or confab import; start again when it is done'; END IF;
 END $$";
 const _: () = assert!(IN_USE == 1_131_308_661, "the statement has another number");
-/// For whoever carries all from or to it, however long that takes.
+/// Whoever has just stopped may be there for a moment still.
+const ALONE: &str = "SET lock_timeout = '3s'; SELECT pg_advisory_lock(1131308661); SET lock_timeout = 0";
+const _: () = assert!(IN_USE == 1_131_308_661, "the statement has another number");
+/// For whoever has it alone, however long that takes.
 const MOVING: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
 /// For those that read: what we wait for no longer, the server should not go on with either. Never where there are commits, of which
 /// one that waits for a standby would be cut short and pass for done.
@@ -87,6 +94,24 @@ impl Connections {
     pub(super) fn close(&self) {
         self.0.close();
     }
+}
+
+/// A connection to a database that no server uses as long as it lasts.
+pub(super) async fn alone(url: &PostgresUrl) -> Result<Object, NotAlone> {
+    let unusable = |cause: OpenError| NotAlone::Unusable { url: url.clone(), cause: cause.into() };
+    let connections = Connections::new(url, Purpose::Moving, 1).map_err(unusable)?;
+    let client = connections.get().await;
+    let client = client.map_err(|StoreError::Unavailable(cause)| unusable(OpenError::Unreachable(cause)))?;
+    match client.batch_execute(ALONE).await {
+        Ok(()) => Ok(client),
+        Err(cause) if cause.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Err(NotAlone::InUse { url: url.clone() }),
+        Err(cause) => Err(unusable(cause.into())),
+    }
+}
+
+/// Lets others use the database again, at once: the server notices only a moment later that a process has ended.
+pub(super) async fn not_alone(client: &Client) -> Result<(), tokio_postgres::Error> {
+    client.batch_execute("SELECT pg_advisory_unlock_all()").await
 }
 
 /// Waits for what is `asked` on a connection. One that does not answer in time is not given back: whoever has it next would wait

@@ -1,17 +1,15 @@
 //! This database as one of the two ends of a [transfer](super::super::transfer).
 //!
-//! Nobody else uses it meanwhile: servers hold a lock that can be shared ([`IN_USE`]), a transfer holds it alone. All that is written is
-//! one transaction, the schema with it.
+//! Nobody else uses it meanwhile: servers hold a lock that can be shared, a transfer holds it [alone]. All that is written is one
+//! transaction, the schema with it.
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use deadpool_postgres::Object;
 use futures_util::TryStreamExt as _;
 use tokio::{pin, sync::mpsc};
 use tokio_postgres::{
     Client, Error, Transaction,
     binary_copy::BinaryCopyInWriter,
-    error::SqlState,
     types::{ToSql, Type},
 };
 
@@ -19,7 +17,7 @@ use super::{
     append::digest,
     error::OpenError,
     migrate,
-    pool::{Connections, IN_USE, Purpose},
+    pool::{alone, not_alone},
     records::values,
 };
 use crate::server::{
@@ -28,7 +26,7 @@ use crate::server::{
     store::{
         error::StoreError,
         records::Value,
-        rows::{Gathering, Part, Parts, Progress, Schema, Table, TransferError},
+        rows::{FORGET_FIRST_START, Gathering, Part, Parts, Progress, Schema, Table, TransferError},
     },
 };
 
@@ -38,9 +36,6 @@ const OWN_COLUMN: (&str, &str) = ("messages", "digest");
 
 const COLUMNS: &str = "SELECT relname::text, array_agg(attname::text) FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
     WHERE relnamespace = to_regnamespace('confab') AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped GROUP BY relname";
-/// Whoever has just stopped may be there for a moment still.
-const ALONE: &str = "SET lock_timeout = '3s'; SELECT pg_advisory_lock(1131308661); SET lock_timeout = 0";
-const _: () = assert!(IN_USE == 1_131_308_661, "the statement has another number");
 /// Further rooms, and their order by activity, go on from what is there.
 const GO_ON: &str = "SELECT setval(pg_get_serial_sequence('rooms', 'id'), greatest(max(id), 1), max(id) IS NOT NULL),
         setval('batches', coalesce(max(activity), 0) / 1024 + 1) FROM rooms";
@@ -85,6 +80,8 @@ pub(in crate::server::store) async fn read_all(
             give(&parts, part).await?;
         }
     }
+    transaction.rollback().await.map_err(|cause| unusable(url, cause.into()))?;
+    not_alone(&client).await.map_err(|cause| unusable(url, cause.into()))?;
     give(&parts, Part::End).await
 }
 
@@ -109,6 +106,7 @@ pub(in crate::server::store) async fn write_all(
     let transaction = Client::transaction(&mut client).await.map_err(lost)?;
     migrate::within(&transaction).await.map_err(|cause| unusable(url, cause))?;
     is_known(&transaction, schema).await?;
+    transaction.execute(FORGET_FIRST_START, &[]).await.map_err(|cause| writing("links", &cause))?;
     for table in &schema.tables {
         let writing = |cause| writing(&table.name, &cause);
         if table.begins_with_rows {
@@ -153,19 +151,8 @@ pub(in crate::server::store) async fn write_all(
         table.has_all(*read, count(&transaction, table).await.map_err(|cause| writing(&table.name, &cause))?)?;
     }
     transaction.commit().await.map_err(lost)?;
+    not_alone(&client).await.map_err(lost)?;
     Ok(read)
-}
-
-/// A connection to a database that nobody else uses as long as it lasts.
-async fn alone(url: &PostgresUrl) -> Result<Object, TransferError> {
-    let connections = Connections::new(url, Purpose::Moving, 1).map_err(|cause| unusable(url, cause))?;
-    let client = connections.get().await;
-    let client = client.map_err(|StoreError::Unavailable(cause)| unusable(url, OpenError::Unreachable(cause)))?;
-    match client.batch_execute(ALONE).await {
-        Ok(()) => Ok(client),
-        Err(cause) if cause.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Err(TransferError::InUse { url: url.clone() }),
-        Err(cause) => Err(unusable(url, cause.into())),
-    }
 }
 
 /// Whether its tables are those that are carried.

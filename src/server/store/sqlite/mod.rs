@@ -16,7 +16,7 @@ use std::{
     fs::{self, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -59,6 +59,7 @@ mod condition;
 mod copy;
 mod error;
 mod folder;
+mod import;
 mod migrate;
 mod reader;
 mod records;
@@ -70,6 +71,7 @@ mod writer;
 pub use beside::Beside;
 pub use copy::{CopyError, Holdings, backup, restore};
 pub use error::OpenError;
+pub(super) use import::import;
 pub(super) use transfer::{read_all, schema, write_all};
 
 /// What the writer keeps in memory of the pages that it has used, in KiB.
@@ -140,14 +142,7 @@ impl SqliteStore {
     pub fn open(folder: &Path, durability: Durability) -> Result<(Self, Commits), OpenError> {
         let in_folder = |cause| OpenError::Folder { folder: folder.to_owned(), cause };
         let lock = FolderLock::take(folder)?;
-        let file = folder.join(DATABASE);
-        let exists = file.try_exists().map_err(in_folder)?;
-        if !exists || migrate::check(&file)? == 0 {
-            lost(&file).map_err(in_folder)?.map_or(Ok(()), Err)?;
-        }
-        if !exists {
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(in_folder)?;
-        }
+        let file = database(folder)?;
         let (outbox, commits) = Outbox::new();
         let (mut writer, seed, condition) =
             prepare(&file, durability, outbox).map_err(|cause| OpenError::Database { file: file.clone(), cause })?;
@@ -260,6 +255,20 @@ impl Drop for SqliteStore {
             running.finish();
         }
     }
+}
+
+/// The database in a folder of which the caller has the lock; an empty file where there is none yet.
+fn database(folder: &Path) -> Result<PathBuf, OpenError> {
+    let in_folder = |cause| OpenError::Folder { folder: folder.to_owned(), cause };
+    let file = folder.join(DATABASE);
+    let exists = file.try_exists().map_err(in_folder)?;
+    if !exists || migrate::check(&file)? == 0 {
+        lost(&file).map_err(in_folder)?.map_or(Ok(()), Err)?;
+    }
+    if !exists {
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(in_folder)?;
+    }
+    Ok(file)
 }
 
 /// A folder without a database that has what only a database leaves behind: it is not taken for a new one.

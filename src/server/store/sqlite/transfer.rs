@@ -4,6 +4,7 @@
 //! both databases.
 
 use std::{
+    fs, io,
     path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::server::store::{
     records::Value,
-    rows::{Gathering, Part, Parts, Progress, Schema, Table, TransferError},
+    rows::{FORGET_FIRST_START, Gathering, Part, Parts, Progress, Schema, Table, TransferError},
 };
 
 /// What only this database has: the order in which messages lie on the disk.
@@ -133,13 +134,60 @@ fn write(folder: &Path, schema: &Schema, parts: Parts, progress: &Progress) -> R
         let names = [DATABASE.to_owned(), format!("{DATABASE}-wal"), format!("{DATABASE}-journal"), INDEX.to_owned()];
         names.iter().try_for_each(|name| vacant(&folder.join(name)))
     };
-    is_vacant()?;
+    let is_there = to.is_file();
+    if !is_there {
+        is_vacant()?;
+    }
     let _lock = FolderLock::take(folder)?;
-    is_vacant()?;
+    if is_there {
+        if !is_unused(&to, schema) {
+            return Err(CopyError::Occupied { file: to }.into());
+        }
+    } else {
+        is_vacant()?;
+    }
     let draft = Draft::new(to)?;
     let counts = fill(draft.path(), schema, parts, progress)?;
+    if is_there {
+        remove(folder).map_err(|cause| OpenError::Folder { folder: folder.to_owned(), cause })?;
+    }
     draft.keep()?;
     Ok(counts)
+}
+
+/// Whether a file is a database of this version that has nothing but what a first start makes.
+fn is_unused(file: &Path, schema: &Schema) -> bool {
+    let look = || -> rusqlite::Result<bool> {
+        let mut connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let found = tables(&connection)?;
+        if schema.is_that_of(found.into_iter().map(|table| (table.name, table.columns))).is_err() {
+            return Ok(false);
+        }
+        // It is undone.
+        let transaction = connection.transaction()?;
+        transaction.execute(FORGET_FIRST_START, [])?;
+        for table in schema.tables.iter().filter(|table| !table.begins_with_rows) {
+            if count(&transaction, &table.name)? > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    // What is no database of ours is not ours to remove.
+    check(file).is_ok() && look().unwrap_or(false)
+}
+
+/// Removes a database, that itself last: until then the folder is one whose database is there.
+fn remove(folder: &Path) -> io::Result<()> {
+    for name in [INDEX, DATABASE] {
+        for part in ["-wal", "-shm", "-journal", ""] {
+            match fs::remove_file(folder.join(format!("{name}{part}"))) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 fn fill(file: &Path, schema: &Schema, mut parts: Parts, progress: &Progress) -> Result<Vec<u64>, TransferError> {
