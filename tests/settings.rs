@@ -758,6 +758,8 @@ fn a_project_of_django_is_set_whole_or_not_at_all() {
         ("user_table = \"a\\\"; DROP\"", "accounts.django.user_table cannot be"),
         ("username = \"\"", "accounts.django.username cannot be \"\": the name of a table or a column"),
         ("cookie_name = \"confab_session\"", "are Confab's own cookies"),
+        ("login_url = \"/in/\"", "accounts.django.login_url needs accounts.django.secret_key beside it"),
+        ("login_url = \"//in\"", "accounts.django.login_url cannot be \"//in\": a path like"),
         ("cookie_age = 0", "accounts.django.cookie_age cannot be 0: a whole number from 1"),
         ("secret_keys = []", "did you mean accounts.django.secret_key?"),
     ] {

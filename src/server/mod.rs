@@ -73,7 +73,7 @@ use tokio::{net::TcpListener, sync::watch};
 use tracing::{info, warn};
 
 use self::{
-    accounts::{Accounts, Attempts, Elsewhere, Passwords, Programs, Purpose, django::Django, jwt::Sites},
+    accounts::{Accounts, Attempts, Elsewhere, Passwords, Programs, Project, Purpose, jwt::Sites},
     audit::AuditLog,
     bucket::Buckets,
     departures::Departures,
@@ -279,8 +279,7 @@ async fn start(
     let personal = Arc::new(Personal::new(&layer, &hub));
     tokio::spawn(tell_what_is_switched(manage.watch(), Arc::downgrade(&personal)));
     let nodes = Nodes::start(&leases, &presence, looks(&metrics, &hub, &rooms, &layer));
-    let project = Django::start(django, django.cache.as_ref().map(layer::host)).await?;
-    let project = project.map(|project| (django.cookie_name.clone(), project));
+    let project = Project::start(django, django.cache.as_ref().map(layer::host)).await?;
     let elsewhere = Elsewhere::start(&accounts, &leases, project, Sites::new(jwt));
     let mut named = server.allowed_origins.clone();
     named.retain(|allowed| *allowed != AllowedOrigin::Any);

@@ -36,7 +36,7 @@ mod values;
 mod web;
 mod words;
 
-pub use django::{CookieName, DjangoDatabase, SessionEngine, SqlName};
+pub use django::{CookieName, DjangoDatabase, LoginUrl, SessionEngine, SqlName};
 pub use hosts::{Login, RedisHost, RedisPlace, RedisServer, SentinelMaster};
 pub use jwt::{JwtAlgorithm, JwtKey, JwtKeys, JwtRule, read_key_file, read_key_set};
 pub use keys::known_keys;
@@ -257,6 +257,8 @@ section! {
     cookie_age, "cookie_age": Duration = Duration::from_secs(14 * 24 * HOUR), seconds(1..=YEAR);
     /// The salt of what the engine signs, where the project has a class of its own for sessions; none: that of Django's.
     session_salt, "session_salt": Option<String> = None, own(Form::Text, optional, shown_optional);
+    /// Where people sign in to the project, its `LOGIN_URL`; none: pages do not lead there.
+    login_url, "login_url": Option<LoginUrl> = None, own(Form::Text, optional, shown_optional);
     /// Who may have let somebody in: the project's `AUTHENTICATION_BACKENDS`.
     authentication_backends, "authentication_backends": Vec<String> = vec!["django.contrib.auth.backends.ModelBackend".to_owned()],
         list(TEXTS);

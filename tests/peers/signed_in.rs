@@ -11,7 +11,7 @@ use crate::{
     clients::{Plain, V1},
     support::{
         django::Django,
-        nginx::Nginx,
+        nginx::{Nginx, locations},
         people::{People, Project},
         postgres::Postgres,
         redis::Redis,
@@ -204,6 +204,24 @@ async fn by_sessions_in_signed_cookies() {
     let project = Project::on_sqlite().with("SESSION_ENGINE", format!("{ENGINES}.signed_cookies"));
     let lines = format!("engine = \"signed_cookies\"\ndatabase = '{}'", project.file().display());
     what_holds_there_holds_here(project, &lines, false).await;
+}
+
+/// Behind one nginx each page of ours is to be had, and Django's own are Django's.
+#[test]
+fn the_paths_of_the_documentation_are_all_of_ours_and_none_of_djangos() {
+    let shown = locations("127.0.0.1:3000".parse().expect("an address"), "127.0.0.1:8000");
+    let ours: Vec<&str> = shown.lines().filter(|line| line.contains(":3000")).collect();
+    let patterns = ours.iter().filter_map(|line| line.trim().strip_prefix("location ~ ^/(")?.split(")(/|$)").next());
+    let names: Vec<&str> = patterns.flat_map(|pattern| pattern.split('|')).collect();
+    let is_ours = |path: &str| names.iter().any(|name| path[1..] == **name || path[1..].starts_with(&format!("{name}/")));
+    // The list of rooms is where Django's own first page is, sockets are at `/ws/` too, and operators ask the server itself.
+    let others = ["/", "/chat/", "/healthz", "/readyz", "/metrics"];
+    for (path, _) in confab::server::routing::routes() {
+        assert!(is_ours(&path) || others.iter().any(|other| path == *other || path.starts_with("/chat/")), "{path}");
+    }
+    for path in ["/admin/", "/accounts/login/", "/static/a.css", "/media/a.png", "/", "/chat/lobby/"] {
+        assert!(!is_ours(path), "{path}");
+    }
 }
 
 /// Two people whose names look alike have two handles; guests go on while the project is away, and nobody else is let in.

@@ -9,6 +9,15 @@ use super::{free_port, process::Process, within};
 
 const HINT: &str = "this installs it: cargo xtask test rust";
 
+/// Which paths go to which of two servers, as the documentation says.
+pub fn locations(confab: SocketAddr, django: &str) -> String {
+    let shown = include_str!("../../docs/django.md");
+    let lines = shown.lines().filter(|line| line.starts_with("    location "));
+    let lines: String = lines.flat_map(|line| [line, "\n"]).collect();
+    assert!(lines.contains("127.0.0.1:3000") && lines.contains("127.0.0.1:8000"), "{lines}");
+    lines.replace("127.0.0.1:3000", &confab.to_string()).replace("127.0.0.1:8000", django)
+}
+
 /// Killed when dropped.
 pub struct Nginx {
     pub address: SocketAddr,
@@ -22,9 +31,7 @@ impl Nginx {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
         let address: SocketAddr = format!("127.0.0.1:{port}").parse().expect("an address");
-        let locations: String = ["/room/", "/ws/", "/pkg/", "/api/v1/", "/login/token"]
-            .map(|path| format!("location {path} {{ proxy_pass http://{confab}; }}\n"))
-            .concat();
+        let locations = locations(confab, django);
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {};\n", folder.path().join(kind).display()))
             .concat();
@@ -33,8 +40,7 @@ impl Nginx {
              map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}\n\
              server {{\nlisten {address};\nproxy_http_version 1.1;\nproxy_set_header Host $http_host;\n\
              proxy_set_header Upgrade $http_upgrade;\nproxy_set_header Connection $connection_upgrade;\n\
-             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n{locations}\
-             location / {{ proxy_pass http://{django}; }}\n}}\n}}\n",
+             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n{locations}}}\n}}\n",
             folder.path().display()
         );
         let file = folder.path().join("nginx.conf");

@@ -168,7 +168,11 @@ pub(crate) fn browser(report: &mut Report, args: &[&str]) {
     // Of an earlier run, perhaps: it must not be counted if this run does not get as far as to write its own.
     let _ = fs::remove_file(&results);
     let mut playwright = npx(&["playwright", "test"]);
-    let outcome = run("browser tests", playwright.args(args).env("CONFAB", target_dir().join("release/confab")));
+    playwright.args(args).env("CONFAB", target_dir().join("release/confab"));
+    if std::env::var_os("PEER_PYTHON").is_none() {
+        playwright.env("PEER_PYTHON", target_dir().join("python/bin/python"));
+    }
+    let outcome = run("browser tests", &mut playwright);
     let tally = fs::read_to_string(&results).ok().and_then(|json| tally::of_playwright(&json));
     match tally {
         Some(tally) => report.tests(tally, outcome),

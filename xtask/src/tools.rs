@@ -68,13 +68,15 @@ pub(crate) fn for_benchmarks() -> Result {
     python("python-benches", "benches/peers/requirements.txt")
 }
 
-/// What the browser tests need, besides the build: Node.js with packages, a browser, and Redis and PostgreSQL for servers of
-/// several nodes.
+/// What the browser tests need, besides the build: Node.js with packages, a browser, Redis and PostgreSQL for servers of several
+/// nodes, and Python with Django and nginx for one site of both.
 pub(crate) fn for_browser() -> Result {
     node("the browser tests")?;
     node_packages(&root().join("end2end"))?;
     redis()?;
     postgres()?;
+    nginx()?;
+    python("python", "tests/python/requirements.txt")?;
     chromium()
 }
 

@@ -33,8 +33,15 @@ use super::{
 };
 use crate::{
     server::{
-        counts::keep_greater_half, lease::Leases, random, settings::CookieName, store::StoreError, telemetry::Fault,
-        turns::Turns, visitors::Subnet,
+        counts::keep_greater_half,
+        layers::redis::Host,
+        lease::Leases,
+        random,
+        settings::{CookieName, DjangoSettings, LoginUrl},
+        store::StoreError,
+        telemetry::Fault,
+        turns::Turns,
+        visitors::Subnet,
     },
     wire::{Group, Person, PersonName},
 };
@@ -64,7 +71,7 @@ pub const LONGEST_IN_COOKIE: usize = 3_800;
 pub struct Elsewhere {
     accounts: Arc<Accounts>,
     leases: Arc<Leases>,
-    django: Option<(CookieName, Django)>,
+    project: Option<Project>,
     sites: Sites,
     /// By who vouches for them and what that site calls them.
     known: Mutex<HashMap<(String, String), Known>>,
@@ -75,6 +82,26 @@ pub struct Elsewhere {
     nobodys: Mutex<HashMap<Shown, Instant>>,
     /// Of those who ask the project.
     turns: Turns<Subnet>,
+}
+
+/// A Django project whose people are known here.
+pub struct Project {
+    /// The cookie of its sessions.
+    cookie: CookieName,
+    /// Where they sign in.
+    login: Option<LoginUrl>,
+    people: Django,
+}
+
+impl Project {
+    /// That of the settings; none where they name none. `cache` is the Redis that they name.
+    ///
+    /// # Errors
+    /// As [`Django::start`].
+    pub async fn start(settings: &DjangoSettings, cache: Option<Host>) -> Result<Option<Self>, Trouble> {
+        let people = Django::start(settings, cache).await?;
+        Ok(people.map(|people| Self { cookie: settings.cookie_name.clone(), login: settings.login_url.clone(), people }))
+    }
 }
 
 /// An account, and when it was asked for.
@@ -126,21 +153,21 @@ pub enum NotTaken {
 }
 
 impl Elsewhere {
-    pub fn start(
-        accounts: &Arc<Accounts>,
-        leases: &Arc<Leases>,
-        django: Option<(CookieName, Django)>,
-        sites: Sites,
-    ) -> Arc<Self> {
-        let is_needed = django.is_some() || !sites.is_empty();
+    pub fn start(accounts: &Arc<Accounts>, leases: &Arc<Leases>, project: Option<Project>, sites: Sites) -> Arc<Self> {
+        let is_needed = project.is_some() || !sites.is_empty();
         let (accounts, leases) = (Arc::clone(accounts), Arc::clone(leases));
         let (known, open, away, nobodys) = Default::default();
         let turns = Turns::new(WAITING);
-        let elsewhere = Arc::new(Self { accounts, leases, django, sites, known, open, away, nobodys, turns });
+        let elsewhere = Arc::new(Self { accounts, leases, project, sites, known, open, away, nobodys, turns });
         if is_needed {
             tokio::spawn(keep(Arc::downgrade(&elsewhere)));
         }
         elsewhere
+    }
+
+    /// Where people of a project sign in, and come back from to a path of this server.
+    pub fn signs_in_at(&self, next: &str) -> Option<String> {
+        self.project.as_ref()?.login.as_ref().map(|login| login.with_next(next))
     }
 
     /// Whom a request from an address is from: of this server or of another site.
@@ -214,8 +241,8 @@ impl Elsewhere {
 
     /// Who is signed in to the project; none where nobody is.
     async fn of_django(&self, headers: &HeaderMap, address: Option<Subnet>) -> Result<Option<Who>, NotTaken> {
-        let Some((name, django)) = &self.django else { return Ok(None) };
-        let Some(cookie) = of_django(headers, name.as_str()) else { return Ok(None) };
+        let Some(Project { cookie, people: django, .. }) = &self.project else { return Ok(None) };
+        let Some(cookie) = of_django(headers, cookie.as_str()) else { return Ok(None) };
         let shown: Shown = Sha256::digest(&cookie).into();
         if self.nobodys.lock().get(&shown).is_some_and(|asked| asked.elapsed() < FRESH) {
             return Ok(None);
@@ -384,7 +411,7 @@ impl Elsewhere {
                 Until::Django { cookie, user } => of_project.push((shown, entry, cookie.as_str(), user)),
             }
         }
-        if let Some((_, django)) = self.django.as_ref().filter(|_| ask_django && !of_project.is_empty()) {
+        if let Some(Project { people: django, .. }) = self.project.as_ref().filter(|_| ask_django && !of_project.is_empty()) {
             let cookies: Vec<&str> = of_project.iter().map(|(_, _, cookie, _)| *cookie).collect();
             match django.users(&cookies).await {
                 Ok(users) => {

@@ -35,7 +35,7 @@ pub use attempts::Attempts;
 pub(in crate::server) use attempts::NotChecked;
 pub use cookies::is_over_tls;
 pub use directory::Accounts;
-pub use elsewhere::{Elsewhere, LONGEST_IN_COOKIE, NotTaken};
+pub use elsewhere::{Elsewhere, LONGEST_IN_COOKIE, NotTaken, Project};
 pub use guest::{Guest, RateKey};
 pub use handle::{Handle, InvalidHandle};
 pub use password::{Busy, ChosenPassword, InvalidPassword, Password, Passwords};

@@ -10,7 +10,7 @@ use super::{
     show::quoted,
     values::{Node, Raw, TEXTS},
 };
-use crate::server::postgres_url::PostgresUrl;
+use crate::server::{percent::percent_encode, postgres_url::PostgresUrl};
 
 /// Where a project keeps its sessions: `SESSION_ENGINE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,6 +156,39 @@ impl fmt::Display for CookieName {
     }
 }
 
+/// Where somebody signs in to the project: a path of the same site, or a whole address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginUrl(String);
+
+impl LoginUrl {
+    /// The address that leads back to a path of this server afterwards.
+    pub fn with_next(&self, next: &str) -> String {
+        let joint = if self.0.contains('?') { '&' } else { '?' };
+        format!("{}{joint}next={}", self.0, percent_encode(next))
+    }
+}
+
+impl FromStr for LoginUrl {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let is_path = text.starts_with('/') && !text.starts_with("//");
+        let is_address =
+            ["https://", "http://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+        let is_clean = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\\"'<>#".contains(&byte));
+        if (is_path || is_address) && is_clean {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Invalid(r#"a path like "/accounts/login/" or an address like "https://example.org/accounts/login/" is needed"#))
+    }
+}
+
+impl fmt::Display for LoginUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A text that may be left empty.
 pub(super) fn optional<T: FromStr<Err: fmt::Display>>(node: &Node) -> Result<Option<T>, Mistakes> {
     node.parsed(|text| if text.is_empty() { Ok(None) } else { text.parse().map(Some) })
@@ -205,6 +238,7 @@ pub(super) fn check(settings: &Settings, place_of: impl Fn(&str) -> Option<Place
             ("secret_key_fallbacks", !django.secret_key_fallbacks.is_empty()),
             ("database", django.database.is_some()),
             ("cache", django.cache.is_some()),
+            ("login_url", django.login_url.is_some()),
         ];
         return set.into_iter().filter(|(_, set)| *set).find_map(|(key, _)| mistake(key, says)).into_iter().collect();
     }
@@ -232,6 +266,22 @@ mod tests {
         }
         for bad in ["", ".", "a.", "a.b.c", "a\"b", "a b", "a;b", "ä", &"a".repeat(64)] {
             assert!(bad.parse::<SqlName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn where_one_signs_in_is_an_address_and_leads_back() {
+        let leads = |text: &str| text.parse::<LoginUrl>().map(|url| url.with_next("/room/a/?before=3")).ok();
+        for (text, address) in [
+            ("/accounts/login/", "/accounts/login/?next=%2Froom%2Fa%2F%3Fbefore%3D3"),
+            ("https://example.org/login?by=us", "https://example.org/login?by=us&next=%2Froom%2Fa%2F%3Fbefore%3D3"),
+        ] {
+            assert_eq!(leads(text).as_deref(), Some(address));
+        }
+        for bad in
+            ["", "login", "//example.org/", "javascript:alert(1)", "https://", "/a b", "/\\example.org", "/a\"", "/login#here"]
+        {
+            assert_eq!(leads(bad), None, "{bad}");
         }
     }
 

@@ -34,6 +34,9 @@ const TITLE: &str = "Sign in";
 const WRONG: &str = "The name or the password is wrong";
 /// What is said to whose session has ended while they had a page open.
 const OVER: &str = "You were signed out on this device: here, from another one, or since the password is another one now.";
+/// The same where another site's people are ours.
+const OVER_ON_THE_SITE: &str = "You were signed out on this device: on the site that this server belongs to, here, from another device, or \
+    since the password is another one now.";
 
 /// `GET /login`
 pub(super) async fn show(State(services): State<Arc<Services>>, who: Who, uri: Uri) -> Response {
@@ -42,7 +45,8 @@ pub(super) async fn show(State(services): State<Arc<Services>>, who: Who, uri: U
         return Redirect::to(own_path(&asked.next)).into_response();
     }
     // A page leads here whose connection was closed.
-    let news = (!asked.over.is_empty()).then(|| html!("<p role=\"status\">{}</p>", OVER));
+    let over = if services.elsewhere.signs_in_at("").is_some() { OVER_ON_THE_SITE } else { OVER };
+    let news = (!asked.over.is_empty()).then(|| html!("<p role=\"status\">{}</p>", over));
     shown(&services, &who, StatusCode::OK, &asked, news)
 }
 
@@ -136,7 +140,11 @@ fn shown(services: &Services, who: &Who, status: StatusCode, typed: &Typed, news
         SignUp::Closed => Html::default(),
     };
     let forgotten = "Forgotten? An administrator can give you a link with which you choose another password.";
-    let main = html!("{}{}{}<p class=\"hint\">{}</p>", news, form("/login", fields, button(TITLE)), sign_up, forgotten);
+    let elsewhere = services.elsewhere.signs_in_at(own_path(&typed.next)).map(|address| {
+        html!("<p><a class=\"button\" href=\"{}\">Sign in on the site that this server belongs to</a></p>", address)
+    });
+    let form = form("/login", fields, button(TITLE));
+    let main = html!("{}{}{}{}<p class=\"hint\">{}</p>", news, elsewhere, form, sign_up, forgotten);
     page(status, TITLE, who, &main)
 }
 
