@@ -69,6 +69,7 @@ impl Guest {
     }
 
     /// The same, who is given no cookies.
+    #[must_use]
     pub fn without_cookies(&self) -> Self {
         let Self { person, rate_key, is_new, given, .. } = self;
         Self { person: person.clone(), rate_key: *rate_key, is_new: *is_new, cookies: Vec::new(), given: *given }
