@@ -238,7 +238,11 @@ mod tests {
 
     /// The event at this place of the stream.
     fn named(offset: u64) -> Push {
-        Push { topic: Topic::Me, offset: Some(Offset(offset)), event: Event::Renamed(Renamed { name: offset.to_string() }) }
+        Push {
+            topic: Topic::Me,
+            offset: Some(Offset(offset)),
+            event: Event::Renamed(Renamed { name: offset.to_string(), handle: None }),
+        }
     }
 
     /// The answer to a join from where somebody stands, or to one that begins anew.

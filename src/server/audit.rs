@@ -71,6 +71,8 @@ acts! {
     AccountDeleted, "account.deleted", "deleted the account of";
     AdministratorMade, "account.administrator_made", "made an administrator of";
     AdministratorUnmade, "account.administrator_unmade", "took the rights of an administrator from";
+    /// The detail says which it was before.
+    HandleChanged, "account.handle_changed", "took another handle,";
     PasswordChanged, "account.password_changed", "changed the password of";
     /// By a link that somebody was given.
     PasswordReset, "account.password_reset", "took another password by a link for";

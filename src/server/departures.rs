@@ -37,13 +37,15 @@ const BEGIN: &str = "INSERT INTO departures (account_id, said, at) SELECT id, $2
 const ALL: &str = "SELECT account_id, said FROM departures WHERE finished IS NULL ORDER BY at, account_id LIMIT 100";
 const NAMELESS: &str =
     "UPDATE accounts SET handle = $2, folded = $3, name = $4, administrator = FALSE, password = NULL, origin = NULL,
-    subject = NULL WHERE id = $1";
+    subject = NULL, changed_at = CASE WHEN changed_at < CAST($5 AS bigint) THEN CAST($5 AS bigint) ELSE changed_at + 1 END
+    WHERE id = $1";
 const FINISHED: &str = "UPDATE departures SET finished = CAST($2 AS bigint) WHERE account_id = $1";
-const REST: [&str; 4] = [
+const REST: [&str; 5] = [
     "DELETE FROM sessions WHERE account_id = $1",
     "DELETE FROM links WHERE account_id = $1",
     "DELETE FROM second_factors WHERE account_id = $1",
     "DELETE FROM recovery_codes WHERE account_id = $1",
+    "DELETE FROM former_handles WHERE account_id = $1",
 ];
 
 /// See the [module](self).
@@ -112,10 +114,11 @@ impl Departures {
     async fn forget(&self, account: &str) -> Result<(), StoreError> {
         let handle: Handle =
             format!("gone-{account}").parse().map_err(|_| StoreError::damage("an account has an id that none has"))?;
-        let values: [Value; 4] = [account.into(), handle.as_str().into(), handle.folded().into(), FORMER.into()];
+        let now = Timestamp::now().as_millis();
+        let values: [Value; 5] = [account.into(), handle.as_str().into(), handle.folded().into(), FORMER.into(), now.into()];
         let mut statements = vec![Statement::new(NAMELESS, values)];
         statements.extend(REST.map(|sql| Statement::new(sql, [account.into()])));
-        statements.push(Statement::new(FINISHED, [account.into(), Timestamp::now().as_millis().into()]));
+        statements.push(Statement::new(FINISHED, [account.into(), now.into()]));
         self.records.write(statements).await.map(|_| ())
     }
 }

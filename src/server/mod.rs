@@ -21,7 +21,6 @@ mod counts;
 pub mod departures;
 mod glob;
 mod gzip;
-pub mod handles;
 mod http;
 pub mod hub;
 mod layer;
@@ -38,6 +37,7 @@ pub mod personal;
 mod postgres_url;
 pub mod presence;
 mod problem;
+pub mod profiles;
 mod quota;
 mod random;
 mod room_pages;
@@ -77,7 +77,6 @@ use self::{
     audit::AuditLog,
     bucket::Buckets,
     departures::Departures,
-    handles::Handles,
     hub::Hub,
     layers::{ChannelLayer, Measured},
     lease::Leases,
@@ -87,6 +86,7 @@ use self::{
     origins::{Hosts, Origins},
     personal::Personal,
     presence::{Presence, Times},
+    profiles::Profiles,
     quota::Quotas,
     room_pages::RoomPages,
     rooms::{Registry, Rooms, Stores},
@@ -247,15 +247,15 @@ async fn start(
     let group_expiry = channel_layers.default.group_expiry;
     let hub = Hub::start(Arc::clone(&layer), rooms::read_direct, group_expiry, metrics.fan_out.clone())?;
     // What nodes tell each other about people is no message of anybody.
-    let handles: Arc<Handles> = Arc::default();
+    let profiles: Arc<Profiles> = Arc::default();
     let presence =
-        Presence::start(Arc::clone(&unmeasured), Times::default(), Arc::clone(&handles), |sink| hub.share('p', sink));
+        Presence::start(Arc::clone(&unmeasured), Times::default(), Arc::clone(&profiles), |sink| hub.share('p', sink));
     let leases = Leases::start(unmeasured, &presence, group_expiry, |sink| hub.share('l', sink)).await;
     let sign_up = accounts.sign_up;
     let audit = AuditLog::new(Arc::clone(&records));
     audit.keep(server.audit_days.map(|days| Duration::from_hours(24 * u64::from(days.get()))));
     let is_shared = store.url != StoreUrl::Sqlite;
-    let accounts = Accounts::start(Arc::clone(&records), &leases, &handles, accounts, is_shared).await?;
+    let accounts = Accounts::start(Arc::clone(&records), &leases, &profiles, accounts, is_shared).await?;
     let programs = Arc::new(Programs::new(tokens.clone(), most(limits.messages_per_second)));
     let manage = Manage::start(Arc::clone(&records), &leases, &programs, sign_up, is_shared).await?;
     let people = People::new(Arc::clone(&records), &accounts, &audit, &leases);
@@ -268,7 +268,7 @@ async fn start(
             search: Some(search),
             volatile: (Arc::new(volatile), volatile_commits),
             registry,
-            handles,
+            profiles: Arc::clone(&profiles),
         },
         &layer,
         &hub,
@@ -281,8 +281,7 @@ async fn start(
     let nodes = Nodes::start(&leases, &presence, looks(&metrics, &hub, &rooms, &layer));
     let project = Project::start(django, django.cache.as_ref().map(layer::host)).await?;
     let elsewhere = Elsewhere::start(&accounts, &leases, project, Sites::new(jwt));
-    let mut named = server.allowed_origins.clone();
-    named.retain(|allowed| *allowed != AllowedOrigin::Any);
+    let named = server.allowed_origins.iter().filter(|allowed| **allowed != AllowedOrigin::Any).cloned().collect();
     let parts = Parts { records, layer: Arc::clone(&layer), hub: Arc::clone(&hub), leases: Arc::clone(&leases) };
     let others = nouns.iter().map(|make| make(&parts)).collect();
     let services = Arc::new(Services {
@@ -290,6 +289,7 @@ async fn start(
         rooms,
         personal,
         presence,
+        profiles,
         leases,
         hub,
         layer,

@@ -41,7 +41,7 @@ use super::{
     limits::SEARCH_AGAIN,
     problem::{Problem, lets_in},
     quota::Weight,
-    room_pages::{Shared, StandIn},
+    room_pages::{Shared, StandIn, Stands},
     rooms::{Access, Fit, NEWEST, Place, PostError, Posted, Reader, Record, Refusal, Room},
     search::{LONGEST_QUERY, Query as SearchQuery},
     services::{Named, Services},
@@ -323,6 +323,7 @@ async fn shared_page(
     if members.people.iter().any(|person| person.id == reader.id) {
         return Ok(None);
     }
+    let profiles = services.profiles.version();
     let may = access.rights().await?;
     // Nobody else has it.
     if may.until.is_some() {
@@ -334,9 +335,11 @@ async fn shared_page(
         let stretch = access.part(Slice::Latest, NEWEST, Some(FIT)).await?;
         let owned = access.record().await?.map(|record| shown(record, None));
         let about = (owned, may.clone());
-        Ok::<_, StoreError>(render_for_all(services, (access, about), has_account, stretch, (members.clone(), made)).await)
+        let made = (members.clone(), profiles, made);
+        Ok::<_, StoreError>(render_for_all(services, (access, about), has_account, stretch, made).await)
     });
-    let shared = services.room_pages.get((group.clone(), has_account, may.clone()), &members, access.head(), render).await?;
+    let now = async { Ok((access.head().await?, profiles)) };
+    let shared = services.room_pages.get((group.clone(), has_account, may.clone()), &members, now, render).await?;
     let shared = shared.filter(|shared| shared.template.is_for(&reader, who.rate_key().is_none()));
     Ok(shared.map(|shared| filled(&shared.template, &reader, gzip)))
 }
@@ -346,9 +349,9 @@ async fn render_for_all(
     (access, about): (&Access<Room>, (Option<OwnedRoom>, Rights)),
     has_account: bool,
     stretch: Stretch,
-    (members, made): (Members, Instant),
-) -> Option<Shared<Position>> {
-    let of = Position { epoch: stretch.epoch.clone(), offset: stretch.offset };
+    (members, profiles, made): (Members, u64, Instant),
+) -> Option<Shared<Stands>> {
+    let of = (Position { epoch: stretch.epoch.clone(), offset: stretch.offset }, profiles);
     let stand_in = StandIn::new(has_account);
     let reader = (stand_in.you.clone(), stand_in.form_key.clone());
     let page = room_page(services, access, about, reader, (stretch.clone(), members.clone()), None);
@@ -536,6 +539,11 @@ pub(super) async fn me(State(services): State<Arc<Services>>, who: Who, Sent(me)
     }
     // Nobody else can be who has shown no secret, so there is nobody to be told.
     if who.rate_key().is_some() && who.person().name != name.as_str() {
+        if who.signed_in().is_some()
+            && let Err(wait) = services.attempts.change_profile(&who.person().id)
+        {
+            return Err(accounts::changed_too_often(&who, wait));
+        }
         rename(&services, &who, &name).await?;
     }
     let response = with_cookies(Redirect::to(own_path(&next)).into_response(), who.cookies());
@@ -544,13 +552,20 @@ pub(super) async fn me(State(services): State<Arc<Services>>, who: Who, Sent(me)
 
 /// Gives somebody another name, and tells their pages and those who see them.
 async fn rename(services: &Services, who: &Who, name: &PersonName) -> Result<(), StoreError> {
-    if let Who::Account(signed_in) = who {
-        services.accounts.rename(&signed_in.person.id, name).await?;
-    }
     let called = Person { name: name.as_str().to_owned(), ..who.person().clone() };
-    services.rooms.renamed(&called).await;
-    services.personal.tell(who.person(), Event::Renamed(Renamed { name: called.name })).await;
+    match who {
+        Who::Account(signed_in) => services.accounts.rename(&signed_in.person.id, name).await?,
+        _ => services.rooms.renamed(&called).await,
+    }
+    tell_who_you_are(services, called).await;
     Ok(())
+}
+
+/// Has all pages of somebody know how they are seen now.
+async fn tell_who_you_are(services: &Services, mut you: Person) {
+    services.profiles.complete([&mut you]);
+    let event = Event::Renamed(Renamed { name: you.name.clone(), handle: you.handle.clone() });
+    services.personal.tell(&you, event).await;
 }
 
 /// The browser forgets who somebody is, and so do all nodes: what is open to them ends, and their secret is worth nothing. Of an account it is

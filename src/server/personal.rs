@@ -217,7 +217,7 @@ mod tests {
     }
 
     fn renamed(n: usize) -> wire::Event {
-        wire::Event::Renamed(Renamed { name: n.to_string() })
+        wire::Event::Renamed(Renamed { name: n.to_string(), handle: None })
     }
 
     fn personal() -> Personal {

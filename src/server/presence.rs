@@ -37,8 +37,8 @@ use self::{
     roster::{Roster, To},
 };
 use super::{
-    handles::Handles,
     layers::{Channel, ChannelLayer, Event, GroupName, LayerError, Sink},
+    profiles::Profiles,
     telemetry::Fault,
 };
 use crate::wire::{self, Group, Members, Person, Timestamp, Typist};
@@ -84,7 +84,7 @@ pub struct Presence {
     group: GroupName,
     state: Mutex<State>,
     /// Nodes tell each other ids and names alone.
-    handles: Arc<Handles>,
+    profiles: Arc<Profiles>,
     /// Wake the two tasks when there is something to do earlier than they know.
     crier: Arc<Notify>,
     poster: Arc<Notify>,
@@ -132,7 +132,7 @@ impl Presence {
     pub fn start(
         layer: Arc<dyn ChannelLayer>,
         times: Times,
-        handles: Arc<Handles>,
+        profiles: Arc<Profiles>,
         share: impl FnOnce(Weak<dyn Sink>) -> Channel,
     ) -> Arc<Self> {
         let presence = Arc::new_cyclic(|presence: &Weak<Self>| {
@@ -141,8 +141,10 @@ impl Presence {
             let group = "confab.people".parse().expect("a constant"); // never: letters and a dot
             let roster = Roster::new(me.clone(), times, Instant::now());
             let state = Mutex::new(State { roster, audiences: HashMap::new(), stopped: false });
-            let (crier, poster, unsent) = Default::default();
-            Self { layer, me, group, state, handles, crier, poster, unsent }
+            let (poster, unsent) = Default::default();
+            // Whoever is seen otherwise is told of as soon as that is known.
+            let crier = profiles.wake();
+            Self { layer, me, group, state, profiles, crier, poster, unsent }
         });
         tokio::spawn(cry(Arc::downgrade(&presence), Arc::clone(&presence.crier)));
         tokio::spawn(post(Arc::downgrade(&presence), Arc::clone(&presence.poster), times));
@@ -172,7 +174,7 @@ impl Presence {
     /// Who is in a room.
     pub fn members(&self, room: &Group) -> Members {
         let mut members = self.state.lock().roster.members(room);
-        self.handles.complete_members(&mut members);
+        self.profiles.complete_members(&mut members);
         members
     }
 
@@ -232,7 +234,7 @@ impl Presence {
     }
 
     fn tell(&self, audience: Arc<dyn Audience>, mut event: wire::Event) {
-        self.handles.complete_event(&mut event);
+        self.profiles.complete_event(&mut event);
         audience.tell(event);
     }
 
@@ -253,14 +255,16 @@ impl Presence {
         done
     }
 
-    /// Lets go whose time is over, and tells the members of rooms what has changed. Gives when there is more to do.
+    /// Lets go whose time is over, and tells the members of rooms what has changed, and who is seen otherwise. Gives when there is more to do.
     fn tick(&self) -> Option<Instant> {
         let now = Instant::now();
+        let changed = self.profiles.take_changed();
         let (told, next) = self.with(|state| {
             for room in state.roster.tick(now) {
                 state.audiences.remove(&room);
             }
-            let pushes = state.roster.pushes(now).into_iter();
+            let seen_anew = changed.iter().flat_map(|id| state.roster.seen_anew(id)).collect::<Vec<_>>();
+            let pushes = state.roster.pushes(now).into_iter().chain(seen_anew);
             let told: Vec<_> = pushes.filter_map(|(room, change)| Some((state.audience(&room)?, change))).collect();
             (told, state.roster.next_tick())
         });

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Nothing has to be told to the cache: it asks the store where the stream stands, which takes a fraction of what it takes to read and render
-//! the page. So a page is never older than what the same store would have given. What goes without an entry of the stream, as old messages
+//! the page, and whether anybody is seen otherwise than before. So a page is never older than what the same store would have given. What goes without an entry of the stream, as old messages
 //! that are not kept any longer, is seen within [`FRESH`].
 
 mod template;
@@ -39,6 +39,9 @@ pub struct RoomPages {
     list: Place<RoomList>,
 }
 
+/// What a room's page is of: where its stream stands, and the [version](super::profiles::Profiles::version) of how people are seen.
+pub(super) type Stands = (Position, u64);
+
 /// A room, whether it is its page for readers with an account, and for those with which rights: of themselves theirs says other things.
 type Key = (Group, bool, Rights);
 
@@ -49,7 +52,7 @@ struct Rooms {
 }
 
 struct Kept {
-    place: Arc<Place<Position>>,
+    place: Arc<Place<Stands>>,
     used: Instant,
     bytes: usize,
 }
@@ -57,7 +60,7 @@ struct Kept {
 /// Where a page is: held while it is rendered.
 type Place<V> = tokio::sync::Mutex<Option<Arc<Shared<V>>>>;
 
-/// What was rendered, and what of: of a room where its stream stood.
+/// What was rendered, and what of.
 pub(super) struct Shared<V> {
     pub(super) of: V,
     pub(super) members: Members,
@@ -74,22 +77,22 @@ impl<V> Shared<V> {
 }
 
 impl RoomPages {
-    /// The page of a room in which `members` are: as it was rendered, if `head` says that its stream stands where it stood then, or as
+    /// The page of a room in which `members` are: as it was rendered, if `now` says that what it is of is the same, or as
     /// `render` does it now. None where it cannot be shared.
     pub(super) async fn get<E>(
         &self,
         key: Key,
         members: &Members,
-        head: impl Future<Output = Result<Position, E>>,
-        render: impl Future<Output = Result<Option<Shared<Position>>, E>>,
-    ) -> Result<Option<Arc<Shared<Position>>>, E> {
+        now: impl Future<Output = Result<Stands, E>>,
+        render: impl Future<Output = Result<Option<Shared<Stands>>, E>>,
+    ) -> Result<Option<Arc<Shared<Stands>>>, E> {
         let place = self.place(&key);
         let render = async {
             let made = render.await?;
             self.weigh(&key, &place, made.as_ref().map_or(0, |made| made.template.weight()));
             Ok(made)
         };
-        get(&place, members, head, render).await
+        get(&place, members, now, render).await
     }
 
     /// The page of the list of rooms: as it was rendered, if `list` is the same, or as `render` does it now.
@@ -101,7 +104,7 @@ impl RoomPages {
         get(&self.list, &Members::default(), list, render).await
     }
 
-    fn place(&self, key: &Key) -> Arc<Place<Position>> {
+    fn place(&self, key: &Key) -> Arc<Place<Stands>> {
         let mut rooms = self.rooms.lock();
         if let Some(kept) = rooms.by_key.get_mut(key) {
             kept.used = Instant::now();
@@ -115,7 +118,7 @@ impl RoomPages {
     }
 
     /// A room's page takes so much now.
-    fn weigh(&self, key: &Key, place: &Arc<Place<Position>>, bytes: usize) {
+    fn weigh(&self, key: &Key, place: &Arc<Place<Stands>>, bytes: usize) {
         let mut rooms = self.rooms.lock();
         // Where it had to make room meanwhile it goes with the last who reads it.
         if rooms.by_key.get(key).is_some_and(|kept| Arc::ptr_eq(&kept.place, place)) {

@@ -21,6 +21,7 @@ use super::{
     origins::{Hosts, Origins},
     personal::Personal,
     presence::Presence,
+    profiles::Profiles,
     quota::{Payer, Quotas},
     room_pages::RoomPages,
     rooms::Rooms,
@@ -41,6 +42,8 @@ pub struct Services {
     pub personal: Arc<Personal>,
     pub hub: Arc<Hub>,
     pub presence: Arc<Presence>,
+    /// How everybody with an account is seen.
+    pub profiles: Arc<Profiles>,
     pub leases: Arc<Leases>,
     pub layer: Arc<dyn ChannelLayer>,
     pub accounts: Arc<Accounts>,

@@ -112,11 +112,14 @@ pub struct RoomList {
     pub next: Option<String>,
 }
 
-/// The person behind a connection has another name now.
+/// The person behind a connection is seen otherwise now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "renamed")]
 pub struct Renamed {
     pub name: String,
+    /// Of who has an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
 }
 
 /// The topic is not open to the reader any more: nothing follows in it.

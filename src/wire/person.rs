@@ -40,6 +40,16 @@ impl Person {
         Self { id: id.into(), name: name.into(), handle: None, kind: None }
     }
 
+    /// Is seen as the same person now is, where it is that one. Says whether that is otherwise than before.
+    pub fn becomes(&mut self, now: &Self) -> bool {
+        let is_other = self.id == now.id && (&self.name, &self.handle) != (&now.name, &now.handle);
+        if is_other {
+            self.name.clone_from(&now.name);
+            self.handle.clone_from(&now.handle);
+        }
+        is_other
+    }
+
     /// Whether this is nobody of flesh and blood: a program that pushes, or one that nobody knows.
     pub fn is_program(&self) -> bool {
         self.id.is_empty() || self.id.starts_with('t')

@@ -22,7 +22,7 @@ use crate::{
 const SWEEPS: [&str; 5] = [
     "SELECT id FROM people WHERE id > ",
     "SELECT room, kind, posting, archived, deleted, changed FROM",
-    "SELECT id, handle, created_at FROM accounts",
+    "SELECT id, handle, name, changed_at",
     "SELECT changes FROM manage_changes",
     "SELECT account_id, said FROM departures WHERE finished IS NULL",
 ];

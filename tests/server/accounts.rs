@@ -110,7 +110,7 @@ async fn an_account_has_its_name_in_its_row() {
     tab.join("me", None).await;
     let answer = me(&app, &cookie, &[("name", "Zoë")]).await;
     assert_eq!((answer.status().as_u16(), answer.headers().get(SET_COOKIE)), (303, None));
-    assert_eq!(tab.push().await["event"], json!({"type": "renamed", "name": "Zoë"}));
+    assert_eq!(tab.push().await["event"], json!({"type": "renamed", "name": "Zoë", "handle": "zoe"}));
     assert_eq!(you(&app, &cookie).await["name"], "Zoë");
     let (_, body) = page(&app, "/room/a/", &cookie).await;
     assert!(body.contains("Zoë"));

@@ -41,6 +41,7 @@ mod people;
 mod permissions;
 mod plain;
 mod presence;
+mod profiles;
 mod push;
 mod requests;
 mod retention;

@@ -1,9 +1,9 @@
 //! The tables of accounts: what both databases do with them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use confab::server::{
-    accounts::{AccountRecords, CreateError, NewAccount},
+    accounts::{AccountRecords, CreateError, Handle, HandleError, NewAccount},
     store::{Records, Statement},
 };
 
@@ -45,9 +45,42 @@ pub(crate) async fn an_account_is_found_by_what_it_is_called(opened: Opened<impl
     }
     let twice = NewAccount { id: "a4".to_owned(), handle: "else".parse().expect("a handle"), ..django };
     assert!(matches!(records.create(&twice, 3).await, Err(CreateError::Exists)));
-    assert!(records.rename("a1", &"Anna".parse().expect("a name")).await.expect("written"));
-    assert!(!records.rename("a9", &"Anna".parse().expect("a name")).await.expect("written"));
+    assert!(records.rename("a1", &"Anna".parse().expect("a name"), 4).await.expect("written"));
+    assert!(!records.rename("a9", &"Anna".parse().expect("a name"), 4).await.expect("written"));
     assert_eq!(records.by_id("a1").await.expect("read").expect("there").name, "Anna");
+}
+
+pub(crate) async fn a_handle_is_kept_for_who_had_it(opened: Opened<impl Records + 'static>) {
+    const KEPT: i64 = 30 * 24 * 60 * 60_000;
+    let records = AccountRecords::new(Arc::new(opened.store));
+    let handle = |text: &str| text.parse::<Handle>().expect("a handle");
+    records.create(&new("a1", "ann"), 1).await.expect("written");
+    records.create(&new("a2", "bob"), 1).await.expect("written");
+    records.take_handle("a1", &handle("ann"), &handle("anna"), 5).await.expect("taken");
+    assert_eq!(records.by_id("a1").await.expect("read").expect("there").handle.as_str(), "anna");
+    for (whose, taken, at) in [("a2", true, 6), ("a1", false, 6), ("a2", true, KEPT), ("a2", false, KEPT + 5)] {
+        assert_eq!(records.is_free(&handle("ANN"), whose, at).await.expect("read"), !taken, "{whose} at {at}");
+    }
+    for wished in ["ann", "anna"] {
+        let refused = records.take_handle("a2", &handle("bob"), &handle(wished), 7).await;
+        assert!(matches!(refused, Err(HandleError::Taken)), "{wished}: {refused:?}");
+    }
+    assert!(matches!(records.create(&new("a3", "Ann"), 7).await, Err(CreateError::Taken)));
+    // Who has another one meanwhile, by another form, does not lose it.
+    assert!(records.take_handle("a1", &handle("ann"), &handle("anne"), 8).await.is_err());
+    assert_eq!(records.by_id("a1").await.expect("read").expect("there").handle.as_str(), "anna");
+    for (before, after) in [("anna", "a-2"), ("a-2", "a-3")] {
+        records.take_handle("a1", &handle(before), &handle(after), 9).await.expect("taken");
+    }
+    let refused = records.take_handle("a1", &handle("a-3"), &handle("a-4"), 9).await;
+    assert!(
+        matches!(refused, Err(HandleError::TooOften(wait)) if wait == Duration::from_millis(KEPT.cast_unsigned() - 4)),
+        "{refused:?}"
+    );
+    records.take_handle("a1", &handle("a-3"), &handle("ann"), 9).await.expect("hers");
+    // When that is over it is anybody's.
+    records.take_handle("a2", &handle("bob"), &handle("a-2"), KEPT + 9).await.expect("free");
+    records.create(&new("a3", "anna"), KEPT + 9).await.expect("free");
 }
 
 /// Also where a server of an earlier version has left its rows.

@@ -136,6 +136,7 @@ conformance! {
 
 conformance! { accounts
     an_account_is_found_by_what_it_is_called
+    a_handle_is_kept_for_who_had_it
     sessions_and_links_go_with_their_account
 }
 

@@ -38,7 +38,15 @@ const FLOORS: &[&[&str]] = &[
     &["server/problem", "server/lease", "server/accounts/records", "server/accounts/second_factor", "server/audit"],
     &["server/presence", "server/store", "server/allowance"],
     &["server/search", "server/quota", "server/room_pages"],
-    &["server/layers", "server/telemetry", "server/handles", "server/accounts", "server/visitors", "server/origins", "browser"],
+    &[
+        "server/layers",
+        "server/telemetry",
+        "server/profiles",
+        "server/accounts",
+        "server/visitors",
+        "server/origins",
+        "browser",
+    ],
     &["server/settings"],
     &[
         "server/websocket",

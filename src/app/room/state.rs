@@ -449,10 +449,7 @@ impl RoomState {
 
     /// Takes in the answer to a join, with what it says of the reader beside the events.
     fn level(&mut self, at: Joined, mut state: State) {
-        if let Some(members) = state.members.take() {
-            self.touched.here = true;
-            self.here.joined(members);
-        }
+        let members = state.members.take();
         let mine = if state.recovered { std::mem::take(&mut state.mine) } else { Mine::new() };
         self.joined(at, state);
         for (id, put) in mine {
@@ -460,6 +457,27 @@ impl RoomState {
                 self.rows[row].mine = put;
                 self.touch(row);
             }
+        }
+        if let Some(members) = members {
+            self.touched.here = true;
+            self.recognize(&members.people);
+            self.here.joined(members);
+        }
+    }
+
+    /// Shows people with an account as they are now, also over what they have said before. What a guest was called then stays.
+    fn recognize(&mut self, people: &[Person]) {
+        let mut are_seen_anew = false;
+        for now in people.iter().filter(|person| person.handle.is_some()) {
+            for row in &mut self.rows {
+                let put = row.content.reactions.iter_mut().flat_map(|put| &mut put.from);
+                for person in put.chain([&mut row.from]) {
+                    are_seen_anew |= person.becomes(now);
+                }
+            }
+        }
+        if are_seen_anew {
+            self.touch_all();
         }
     }
 
@@ -759,6 +777,8 @@ impl Reducer for RoomState {
             }
             (None, Event::Presence(change)) => {
                 self.touched.here = true;
+                self.recognize(&change.joined);
+                self.recognize(change.people.as_deref().unwrap_or_default());
                 self.here.changed(change);
             }
             // It is said in the reader's own topic.

@@ -30,6 +30,8 @@ const SIGN_UPS: u32 = 10;
 /// For how long a wrong code counts, and how many an account may have in that time, from wherever: whoever shows one knows the password.
 const WITHIN_CODES: Duration = Duration::from_hours(1);
 const CODES: u32 = 10;
+/// How often in an hour an account changes how others see it.
+const PROFILES: u32 = 20;
 /// So many places from which people have signed in are remembered.
 const KNOWN: usize = 65_536;
 
@@ -40,6 +42,7 @@ pub struct Attempts {
     codes: Counts<String>,
     right: Counts<String>,
     sign_ups: Counts<Subnet>,
+    profiles: Counts<String>,
     /// From where people have signed in, and when they last did.
     known: Mutex<HashMap<(String, Subnet), Instant>>,
 }
@@ -56,7 +59,8 @@ impl Default for Attempts {
     fn default() -> Self {
         let (addresses, accounts) = (Counts::new(OF_ADDRESS, WITHIN), Counts::new(OF_ACCOUNT, WITHIN));
         let (right, sign_ups) = (Counts::new(RIGHT, WITHIN), Counts::new(SIGN_UPS, WITHIN));
-        Self { addresses, accounts, right, codes: Counts::new(CODES, WITHIN_CODES), sign_ups, known: Mutex::default() }
+        let (codes, profiles) = (Counts::new(CODES, WITHIN_CODES), Counts::new(PROFILES, Duration::from_hours(1)));
+        Self { addresses, accounts, right, codes, sign_ups, profiles, known: Mutex::default() }
     }
 }
 
@@ -151,6 +155,14 @@ impl Attempts {
     /// There were too many; how long until there may be one.
     pub(in crate::server) fn sign_up(&self, address: Subnet) -> Result<(), Duration> {
         self.sign_ups.take(address)
+    }
+
+    /// Whether an account may change how others see it; counts it.
+    ///
+    /// # Errors
+    /// It has done so too often; how long until it may.
+    pub(in crate::server) fn change_profile(&self, account: &str) -> Result<(), Duration> {
+        self.profiles.take(account.to_owned())
     }
 }
 

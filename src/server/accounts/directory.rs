@@ -14,8 +14,8 @@
 //! the layer has not. Where the store cannot be read, whoever was known stays known until it can.
 //!
 //! A guest who gets an account keeps their id, and the guest's secret is worth nothing any more: it makes whoever shows it somebody new.
-//! Who has an account is in memory ([`Handles`]). The other nodes hear of a guest who has one now by [`Leases`], and where they share the store
-//! they read every [`HEARD`] who has come.
+//! Who has an account is in memory, and how they are seen ([`Profiles`]). The other nodes hear of a guest who has one now by [`Leases`], and where
+//! they share the store they read every [`HEARD`] who has come or is seen otherwise.
 
 use std::{
     collections::HashMap,
@@ -32,14 +32,15 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::{
-    Account, AccountRecords, CreateError, Device, Guest, NewAccount, SecondFactors, SignedIn, Token, TokenDigest, Unknown, Who,
-    records::Found,
+    Account, AccountRecords, CreateError, Device, Guest, Handle, NewAccount, SecondFactors, SignedIn, Token, TokenDigest,
+    Unknown, Who,
+    records::{Found, HandleError, Seen},
 };
 use crate::{
     server::{
         counts::keep_greater_half,
-        handles::Handles,
         lease::{Leases, Taken},
+        profiles::{Profile, Profiles},
         random,
         settings::AccountSettings,
         steady_clock::SteadyClock,
@@ -54,7 +55,7 @@ const FRESH: Duration = Duration::from_secs(1);
 const NOTED: i64 = 60 * 60 * 1_000;
 /// How many sessions are known at a time.
 const KNOWN: usize = 10_000;
-/// How often is read who has become an account on other nodes,
+/// How often is read who has become an account on other nodes, or is seen otherwise,
 const HEARD: Duration = Duration::from_secs(1);
 /// and every how many times what has ended is deleted,
 const TURNS: u32 = 60;
@@ -71,7 +72,7 @@ pub struct Accounts {
     /// How long a session lasts that nobody uses, in milliseconds.
     lifetime: i64,
     sessions: Mutex<HashMap<TokenDigest, Arc<Session>>>,
-    handles: Arc<Handles>,
+    profiles: Arc<Profiles>,
 }
 
 /// What is known of a session. Held while the store is asked.
@@ -113,7 +114,7 @@ impl Accounts {
     pub async fn start(
         records: Arc<dyn Records>,
         leases: &Arc<Leases>,
-        handles: &Arc<Handles>,
+        profiles: &Arc<Profiles>,
         settings: &AccountSettings,
         is_shared: bool,
     ) -> Result<Arc<Self>, StoreError> {
@@ -126,7 +127,7 @@ impl Accounts {
             leases: Arc::clone(leases),
             lifetime: i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX / 2),
             sessions: Mutex::default(),
-            handles: Arc::clone(handles),
+            profiles: Arc::clone(profiles),
         });
         let newest = accounts.hear(0).await?;
         tokio::spawn(keep(Arc::downgrade(&accounts), newest, is_shared));
@@ -164,7 +165,7 @@ impl Accounts {
     }
 
     fn has_claimed(&self, guest: &Person) -> bool {
-        self.handles.has(&guest.id)
+        self.profiles.has(&guest.id)
     }
 
     /// Who is signed in by this token.
@@ -214,7 +215,7 @@ impl Accounts {
 
     /// Who that is; that the session was used is written now and then.
     fn note(&self, found: Found, now: i64) -> SignedIn {
-        let Found { session, used_at, account, handle, name, is_administrator, has_second_factor } = found;
+        let Found { session, used_at, account, handle, name, is_administrator, has_second_factor, changed_at } = found;
         if now - used_at >= NOTED {
             let (records, session, end) = (self.records.clone(), session.clone(), now + self.lifetime);
             tokio::spawn(async move {
@@ -224,8 +225,9 @@ impl Accounts {
                 }
             });
         }
-        self.handles.note(&account, handle.as_str());
-        let person = Person { handle: Some(handle.to_string()), ..Person::new(account, name) };
+        self.profiles.note(&account, profile(&name, &handle, changed_at));
+        let mut person = Person::new(account, name);
+        self.profiles.complete([&mut person]);
         let lacks_second_factor = is_administrator && self.second_factor_for_administrators && !has_second_factor;
         let (session, rooms, elsewhere) = (session.into(), Arc::default(), None);
         SignedIn { person, handle, session, is_administrator, lacks_second_factor, elsewhere, rooms }
@@ -236,8 +238,9 @@ impl Accounts {
     /// # Errors
     /// See [`CreateError`].
     pub async fn create(&self, new: &NewAccount) -> Result<(), CreateError> {
-        self.records.create(new, now()).await?;
-        self.is_claimed(new).await;
+        let now = now();
+        self.records.create(new, now).await?;
+        self.is_claimed(new, now).await;
         Ok(())
     }
 
@@ -246,14 +249,15 @@ impl Accounts {
     /// # Errors
     /// See [`CreateError`].
     pub async fn create_invited(&self, new: &NewAccount, invitation: &Token) -> Result<(), CreateError> {
-        self.records.create_invited(new, invitation, now()).await?;
-        self.is_claimed(new).await;
+        let now = now();
+        self.records.create_invited(new, invitation, now).await?;
+        self.is_claimed(new, now).await;
         Ok(())
     }
 
     /// Whoever it is has an account now; whoever was a guest is one no more.
-    async fn is_claimed(&self, new: &NewAccount) {
-        self.handles.note(&new.id, new.handle.as_str());
+    async fn is_claimed(&self, new: &NewAccount, now: i64) {
+        self.profiles.note(&new.id, profile(new.name.as_str(), &new.handle, now));
         if new.id.starts_with('g') {
             self.leases.take_back(&new.id, Taken::Everything).await;
         }
@@ -332,10 +336,39 @@ impl Accounts {
     /// # Errors
     /// It cannot be written now.
     pub async fn rename(&self, id: &str, name: &PersonName) -> Result<(), StoreError> {
-        self.records.rename(id, name).await?;
+        self.records.rename(id, name, now()).await?;
+        self.is_seen_anew(id).await
+    }
+
+    /// Gives an account another handle.
+    ///
+    /// # Errors
+    /// See [`HandleError`].
+    pub async fn take_handle(&self, signed_in: &SignedIn, handle: &Handle) -> Result<(), HandleError> {
+        let id = signed_in.person.id.as_str();
+        self.records.take_handle(id, &signed_in.handle, handle, now()).await?;
+        Ok(self.is_seen_anew(id).await?)
+    }
+
+    /// What others see of an account was changed: it is read, and shown on this node from now on.
+    ///
+    /// # Errors
+    /// It cannot be read now; it is later.
+    pub async fn is_seen_anew(&self, id: &str) -> Result<(), StoreError> {
         // The next question of each of their sessions finds it.
         self.forget(id);
+        if let Some(seen) = self.records.seen(id).await? {
+            self.show(seen);
+        }
         Ok(())
+    }
+
+    fn show(&self, Seen { account, handle, name, changed_at, is_gone }: Seen) {
+        if is_gone {
+            self.profiles.forget(&account);
+        } else {
+            self.profiles.note(&account, profile(&name, &handle, changed_at));
+        }
     }
 
     /// What is known of an account's sessions is asked anew.
@@ -366,18 +399,18 @@ impl Accounts {
         }
     }
 
-    /// Reads who has become an account since; gives when the last did.
+    /// Reads who is seen otherwise since, as whoever has become an account is; gives when the last was changed.
     async fn hear(&self, since: i64) -> Result<i64, StoreError> {
         let mut newest = since;
-        for (id, handle, at) in self.records.since(since).await? {
-            self.handles.note(&id, handle.as_str());
-            newest = newest.max(at);
+        for seen in self.records.since(since).await? {
+            newest = newest.max(seen.changed_at);
+            self.show(seen);
         }
         Ok(newest)
     }
 }
 
-/// Reads again and again who has become an account on other nodes, and deletes the sessions that have come to their end.
+/// Reads again and again who has become an account on other nodes, or is seen otherwise, and deletes the sessions that have come to their end.
 async fn keep(accounts: Weak<Accounts>, mut newest: i64, is_shared: bool) {
     let mut clock = SteadyClock::default();
     for turn in (1..=TURNS).cycle() {
@@ -389,12 +422,16 @@ async fn keep(accounts: Weak<Accounts>, mut newest: i64, is_shared: bool) {
         }
         match accounts.hear(newest.saturating_sub(CLOCKS).max(0)).await {
             Ok(now) => newest = now,
-            Err(cause) => debug!(%cause, "it could not be read who has an account now"),
+            Err(cause) => debug!(%cause, "it could not be read who is seen otherwise now"),
         }
         if is_over && let Err(cause) = accounts.forget_ended(&mut clock, Timestamp::now()).await {
             debug!(%cause, "sessions that have ended could not be deleted");
         }
     }
+}
+
+fn profile(name: &str, handle: &Handle, changed: i64) -> Profile {
+    Profile { name: name.into(), handle: handle.as_str().into(), changed }
 }
 
 fn now() -> i64 {

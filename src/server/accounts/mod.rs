@@ -40,7 +40,7 @@ pub use guest::{Guest, RateKey};
 pub use handle::{Handle, InvalidHandle};
 pub use password::{Busy, ChosenPassword, InvalidPassword, Password, Passwords};
 pub use program::{MadeToken, Program, Programs, TokenRights, Unknown};
-pub use records::{Account, AccountRecords, CreateError, Device, NewAccount, Purpose};
+pub use records::{Account, AccountRecords, CreateError, Device, HandleError, NewAccount, Purpose};
 pub use second_factor::{SecondFactor, SecondFactors};
 pub use token::{Token, TokenDigest};
 pub use who::{SignedIn, SignedInBy, Who};

@@ -1,6 +1,6 @@
 //! The tables of accounts: `migrations/records/0003_accounts.sql`.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{Handle, SecondFactors, Token, TokenDigest};
 use crate::{
@@ -13,16 +13,23 @@ use crate::{
 
 /// How many sessions an account has at most; the one that was used longest ago makes room.
 const SESSIONS: i64 = 50;
+/// How long nobody else gets a handle that somebody had,
+const KEPT: Duration = Duration::from_hours(30 * 24);
+/// and how many of these somebody has at a time: so often another one may be taken.
+const HANDLES: i64 = 3;
 /// How long the token that a session had before is known, in milliseconds: requests with it are on their way.
 const ROTATED: i64 = 60_000;
 
-const CREATE: &str = "INSERT INTO accounts (id, handle, folded, name, administrator, password, origin, subject, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+const CREATE: &str =
+    "INSERT INTO accounts (id, handle, folded, name, administrator, password, origin, subject, created_at, changed_at)
+    SELECT $1, $2, $3, $4, CAST($5 AS boolean), $6, $7, $8, CAST($9 AS bigint), CAST($9 AS bigint)
+    WHERE NOT EXISTS (SELECT 1 FROM former_handles WHERE folded = $3 AND account_id <> $1 AND until > $9) ON CONFLICT DO NOTHING";
 /// The same by an invitation that was used for it.
 const CREATE_INVITED: &str =
-    "INSERT INTO accounts (id, handle, folded, name, administrator, password, origin, subject, created_at)
-    SELECT $1, $2, $3, $4, CAST($5 AS boolean), $6, $7, $8, CAST($9 AS bigint)
-    WHERE EXISTS (SELECT 1 FROM sign_up_invitations WHERE digest = $10 AND last_by = $1) ON CONFLICT DO NOTHING";
+    "INSERT INTO accounts (id, handle, folded, name, administrator, password, origin, subject, created_at, changed_at)
+    SELECT $1, $2, $3, $4, CAST($5 AS boolean), $6, $7, $8, CAST($9 AS bigint), CAST($9 AS bigint)
+    WHERE NOT EXISTS (SELECT 1 FROM former_handles WHERE folded = $3 AND account_id <> $1 AND until > $9)
+    AND EXISTS (SELECT 1 FROM sign_up_invitations WHERE digest = $10 AND last_by = $1) ON CONFLICT DO NOTHING";
 const USE_INVITATION: &str = "UPDATE sign_up_invitations SET uses = uses - 1, last_by = $2
     WHERE digest = $1 AND uses > 0 AND ends_at > $3";
 /// It is given back where nobody came by it.
@@ -40,8 +47,48 @@ const BY_SUBJECT: &str =
 /// But for those of which nothing is left but the id.
 const ALL: &str = "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts
     WHERE NOT EXISTS (SELECT 1 FROM departures AS d WHERE d.account_id = accounts.id AND d.finished IS NOT NULL) ORDER BY folded";
-const RENAME: &str = "UPDATE accounts SET name = $2 WHERE id = $1";
-const SINCE: &str = "SELECT id, handle, created_at FROM accounts WHERE created_at >= $1";
+/// When somebody is seen otherwise: later than before, whatever the clocks say.
+macro_rules! changed_at {
+    ($now:literal) => {
+        concat!(
+            "changed_at = CASE WHEN changed_at < CAST(",
+            $now,
+            " AS bigint) THEN CAST(",
+            $now,
+            " AS bigint) ELSE changed_at + 1 END"
+        )
+    };
+}
+const RENAME: &str = concat!("UPDATE accounts SET name = $2, ", changed_at!("$3"), " WHERE id = $1");
+/// But not one that somebody else has, or had of late; and not more often than may be, unless it was one's own or is only written otherwise.
+const TAKE_HANDLE: &str = concat!(
+    "UPDATE accounts SET handle = $2, folded = $3, ",
+    changed_at!("$5"),
+    " WHERE id = $1 AND folded = $4
+    AND NOT EXISTS (SELECT 1 FROM accounts AS a WHERE a.folded = $3 AND a.id <> $1)
+    AND NOT EXISTS (SELECT 1 FROM former_handles AS f WHERE f.folded = $3 AND f.account_id <> $1 AND f.until > $5)
+    AND (folded = $3 OR EXISTS (SELECT 1 FROM former_handles AS f WHERE f.folded = $3 AND f.account_id = $1)
+        OR (SELECT count(*) FROM former_handles AS f WHERE f.account_id = $1 AND f.until > $5) < $6)"
+);
+/// Where another was taken, the one before is nobody else's for a while,
+const KEEP_HANDLE: &str = "INSERT INTO former_handles (folded, account_id, until)
+    SELECT CAST($3 AS text), id, CAST($4 AS bigint) FROM accounts WHERE id = $1 AND folded = $2 AND folded <> CAST($3 AS text)
+    ON CONFLICT (folded) DO UPDATE SET account_id = excluded.account_id, until = excluded.until";
+/// and the one that was taken back is theirs again.
+const HAVE_HANDLE: &str = "DELETE FROM former_handles WHERE folded = $2
+    AND EXISTS (SELECT 1 FROM accounts AS a WHERE a.id = $1 AND a.folded = $2)";
+const HOLDERS: &str = "SELECT id FROM accounts WHERE folded = $1
+    UNION ALL SELECT account_id FROM former_handles WHERE folded = $1 AND until > $2";
+const NEXT_HANDLE: &str = "SELECT min(until) FROM former_handles WHERE account_id = $1 AND until > $2";
+const FORMER_HANDLES: &str = "SELECT folded, until FROM former_handles WHERE account_id = $1 ORDER BY until, folded";
+const FORGET_HANDLES: &str = "DELETE FROM former_handles WHERE until <= $1";
+/// Of whom nothing is left but the id it is said.
+const SINCE: &str = "SELECT id, handle, name, changed_at,
+        EXISTS (SELECT 1 FROM departures AS d WHERE d.account_id = accounts.id AND d.finished IS NOT NULL)
+    FROM accounts WHERE changed_at >= $1";
+const SEEN: &str = "SELECT id, handle, name, changed_at,
+        EXISTS (SELECT 1 FROM departures AS d WHERE d.account_id = accounts.id AND d.finished IS NOT NULL)
+    FROM accounts WHERE id = $1";
 
 const BEGIN: &str = "INSERT INTO sessions (id, digest, rotated_at, account_id, device, created_at, used_at, ends_at)
     VALUES ($1, $2, $4, $3, $5, $4, $4, $6)";
@@ -49,7 +96,7 @@ const MAKE_ROOM: &str = "DELETE FROM sessions WHERE id IN (
         SELECT id FROM sessions WHERE account_id = $1 ORDER BY used_at DESC, id LIMIT 1000000 OFFSET $2
     ) RETURNING id";
 const FIND: &str = "SELECT sessions.id, used_at, accounts.id, handle, name, administrator,
-        EXISTS (SELECT 1 FROM second_factors AS f WHERE f.account_id = accounts.id AND f.since IS NOT NULL)
+        EXISTS (SELECT 1 FROM second_factors AS f WHERE f.account_id = accounts.id AND f.since IS NOT NULL), changed_at
     FROM sessions JOIN accounts ON accounts.id = account_id
     WHERE (digest = $1 OR previous = $1 AND rotated_at > $3) AND ends_at > $2 AND deactivated_at IS NULL";
 const USED: &str = "UPDATE sessions SET used_at = $2, ends_at = $3 WHERE id = $1";
@@ -130,6 +177,50 @@ pub(super) struct Found {
     pub(super) name: String,
     pub(super) is_administrator: bool,
     pub(super) has_second_factor: bool,
+    pub(super) changed_at: i64,
+}
+
+/// How somebody is seen now who has an account.
+pub(super) struct Seen {
+    pub(super) account: String,
+    pub(super) handle: Handle,
+    pub(super) name: String,
+    pub(super) changed_at: i64,
+    /// They have gone for good.
+    pub(super) is_gone: bool,
+}
+
+/// Why somebody does not get another handle.
+#[derive(Debug)]
+pub enum HandleError {
+    /// Another one has it, or one that looks like it, or had it of late.
+    Taken,
+    /// They have taken others too often; how long until they may take one.
+    TooOften(Duration),
+    Store(StoreError),
+}
+
+impl fmt::Display for HandleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Taken => f.write_str(
+                "somebody has this handle or one that looks like it, or had it in the last 30 days; take another one",
+            ),
+            Self::TooOften(wait) => {
+                let days = wait.as_secs().div_ceil(24 * 60 * 60);
+                write!(f, "you have taken another handle {HANDLES} times in 30 days; the next can be taken in {days} days")
+            }
+            Self::Store(cause) => write!(f, "{cause}"),
+        }
+    }
+}
+
+impl std::error::Error for HandleError {}
+
+impl From<StoreError> for HandleError {
+    fn from(cause: StoreError) -> Self {
+        Self::Store(cause)
+    }
 }
 
 /// A session as its owner sees it.
@@ -202,7 +293,7 @@ impl AccountRecords {
     /// See [`CreateError`].
     pub async fn create_by(&self, new: &NewAccount, by: By<'_>, now: i64) -> Result<(), CreateError> {
         let written = self.0.write(vec![Statement::new(CREATE, values(new, now)), made(new, by, now)]).await?;
-        self.outcome(new, written.into_iter().next()).await
+        self.outcome(new, written.into_iter().next(), now).await
     }
 
     /// The person makes it for themselves by an invitation to the server, which is used by that.
@@ -227,7 +318,7 @@ impl AccountRecords {
         if written.next().transpose()?.is_none_or(|used| used.changed == 0) {
             return Err(CreateError::NotInvited);
         }
-        self.outcome(new, written.next()).await
+        self.outcome(new, written.next(), now).await
     }
 
     /// Whether an invitation to the server can be used; uses nothing.
@@ -240,12 +331,17 @@ impl AccountRecords {
     }
 
     /// What has become of an account that was to be made.
-    async fn outcome(&self, new: &NewAccount, created: Option<Result<Written, StoreError>>) -> Result<(), CreateError> {
+    async fn outcome(
+        &self,
+        new: &NewAccount,
+        created: Option<Result<Written, StoreError>>,
+        now: i64,
+    ) -> Result<(), CreateError> {
         if created.transpose()?.is_some_and(|created| created.changed == 1) {
             return Ok(());
         }
-        let is_taken = self.by_handle(&new.handle).await?.is_some_and(|other| other.id != new.id);
-        Err(if is_taken { CreateError::Taken } else { CreateError::Exists })
+        let is_free = self.is_free(&new.handle, &new.id, now).await?;
+        Err(if is_free { CreateError::Exists } else { CreateError::Taken })
     }
 
     /// # Errors
@@ -286,14 +382,66 @@ impl AccountRecords {
     ///
     /// # Errors
     /// It cannot be written now.
-    pub async fn rename(&self, id: &str, name: &PersonName) -> Result<bool, StoreError> {
-        self.changes(Statement::new(RENAME, [id.into(), name.as_str().into()])).await
+    pub async fn rename(&self, id: &str, name: &PersonName, now: i64) -> Result<bool, StoreError> {
+        self.changes(Statement::new(RENAME, [id.into(), name.as_str().into(), now.into()])).await
     }
 
-    /// The ids and handles of those who have had an account since, and when they got it.
-    pub(super) async fn since(&self, since: i64) -> Result<Vec<(String, Handle, i64)>, StoreError> {
-        let rows = self.0.query(SINCE, &[since.into()]).await?;
-        rows.iter().map(|row| Ok((row.get(0)?, handle(row, 1)?, row.get(2)?))).collect()
+    /// Gives somebody who has one handle another. Nobody else gets the one before for a while.
+    ///
+    /// # Errors
+    /// See [`HandleError`].
+    pub async fn take_handle(&self, id: &str, before: &Handle, handle: &Handle, now: i64) -> Result<(), HandleError> {
+        let (folded, old): (Value, Value) = (handle.folded().into(), before.folded().into());
+        let kept_until = now + i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX / 2);
+        let take = [id.into(), handle.as_str().into(), folded.clone(), old.clone(), now.into(), HANDLES.into()];
+        let keep = [id.into(), folded.clone(), old, kept_until.into()];
+        let statements = vec![
+            // Somebody on another node may take it in the same moment.
+            Statement::new(TAKE_HANDLE, take).may_fail(),
+            Statement::new(KEEP_HANDLE, keep),
+            Statement::new(HAVE_HANDLE, [id.into(), folded]),
+        ];
+        let taken = self.0.write(statements).await?.into_iter().next();
+        if taken.is_some_and(|taken| taken.is_ok_and(|written| written.changed == 1)) {
+            return Ok(());
+        }
+        if !self.is_free(handle, id, now).await? {
+            return Err(HandleError::Taken);
+        }
+        let rows = self.0.query(NEXT_HANDLE, &[id.into(), now.into()]).await?;
+        match rows.first().map_or(Ok(None), |row| row.get::<Option<i64>>(0))? {
+            Some(next) => Err(HandleError::TooOften(Duration::from_millis((next - now).max(0).cast_unsigned()))),
+            // They have taken another one in the same moment.
+            None => Err(StoreError::damage("an account has another handle meanwhile").into()),
+        }
+    }
+
+    /// Whether a handle may be this person's: nobody else has it, or one that looks like it, nor had it of late.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn is_free(&self, handle: &Handle, of: &str, now: i64) -> Result<bool, StoreError> {
+        let holders = ids(&self.0.query(HOLDERS, &[handle.folded().into(), now.into()]).await?)?;
+        Ok(holders.iter().all(|holder| holder == of))
+    }
+
+    /// The handles that nobody else gets because somebody had them, in their folded form, and until when.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn former_handles(&self, id: &str) -> Result<Vec<(String, i64)>, StoreError> {
+        let rows = self.0.query(FORMER_HANDLES, &[id.into()]).await?;
+        rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+    }
+
+    /// How those are seen with whom that has changed since.
+    pub(super) async fn since(&self, since: i64) -> Result<Vec<Seen>, StoreError> {
+        self.0.query(SINCE, &[since.into()]).await?.iter().map(seen).collect()
+    }
+
+    /// How somebody is seen.
+    pub(super) async fn seen(&self, id: &str) -> Result<Option<Seen>, StoreError> {
+        self.0.query(SEEN, &[id.into()]).await?.first().map(seen).transpose()
     }
 
     /// Begins a session of this id. Gives those that have made room for it.
@@ -321,6 +469,7 @@ impl AccountRecords {
                 name: row.get(4)?,
                 is_administrator: row.get(5)?,
                 has_second_factor: row.get(6)?,
+                changed_at: row.get(7)?,
             })
         };
         rows.first().map(found).transpose()
@@ -362,9 +511,9 @@ impl AccountRecords {
         self.0.query(LAST_USED, &[]).await?.first().map_or(Ok(None), |row| row.get(0))
     }
 
-    /// Deletes the sessions and links that have come to their end.
+    /// Deletes the sessions and links that have come to their end, and lets go of the handles that nobody has had for so long.
     pub(super) async fn forget_ended(&self, now: i64) -> Result<(), StoreError> {
-        let forget = [FORGET_ENDED, FORGET_LINKS].map(|sql| Statement::new(sql, [now.into()]));
+        let forget = [FORGET_ENDED, FORGET_LINKS, FORGET_HANDLES].map(|sql| Statement::new(sql, [now.into()]));
         self.0.write(forget.to_vec()).await.map(|_| ())
     }
 
@@ -470,6 +619,10 @@ fn ids(rows: &[Row]) -> Result<Vec<String>, StoreError> {
 
 fn handle(row: &Row, column: usize) -> Result<Handle, StoreError> {
     row.get::<String>(column)?.parse().map_err(|_| StoreError::damage("an account has no handle"))
+}
+
+fn seen(row: &Row) -> Result<Seen, StoreError> {
+    Ok(Seen { account: row.get(0)?, handle: handle(row, 1)?, name: row.get(2)?, changed_at: row.get(3)?, is_gone: row.get(4)? })
 }
 
 fn account(row: &Row) -> Result<Account, StoreError> {

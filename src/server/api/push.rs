@@ -438,7 +438,7 @@ mod tests {
                 search: None,
                 volatile: (store, commits()),
                 registry: Registry::none(),
-                handles: Arc::default(),
+                profiles: Arc::default(),
             },
             &layer,
             &hub,

@@ -13,16 +13,23 @@ use crate::{
     wire::{Person, Timestamp},
 };
 
-const LIST: &str = "SELECT id, handle, name, administrator, origin, created_at, deactivated_at, password IS NOT NULL,
+/// What is known of somebody, of all who have not gone for good.
+macro_rules! listed {
+    ($conditions:literal) => {
+        concat!(
+            "SELECT id, handle, name, administrator, origin, created_at, deactivated_at, password IS NOT NULL,
         (SELECT max(used_at) FROM sessions WHERE account_id = accounts.id), folded
-    FROM accounts WHERE folded > $1
-        AND NOT EXISTS (SELECT 1 FROM departures AS d WHERE d.account_id = accounts.id AND d.finished IS NOT NULL)
-        AND ($2 = '' OR folded LIKE $3 ESCAPE '\\' OR lower(name) LIKE $3 ESCAPE '\\' OR id = $2)
-    ORDER BY folded LIMIT $4";
-const ONE: &str = "SELECT id, handle, name, administrator, origin, created_at, deactivated_at, password IS NOT NULL,
-        (SELECT max(used_at) FROM sessions WHERE account_id = accounts.id), folded
-    FROM accounts WHERE id = $1
-        AND NOT EXISTS (SELECT 1 FROM departures AS d WHERE d.account_id = accounts.id AND d.finished IS NOT NULL)";
+    FROM accounts
+    WHERE NOT EXISTS (SELECT 1 FROM departures AS d WHERE d.account_id = accounts.id AND d.finished IS NOT NULL) AND ",
+            $conditions
+        )
+    };
+}
+const LIST: &str = listed!(
+    "folded > $1 AND ($2 = '' OR folded LIKE $3 ESCAPE '\\' OR lower(name) LIKE $3 ESCAPE '\\' OR id = $2)
+    ORDER BY folded LIMIT $4"
+);
+const ONE: &str = listed!("id = $1");
 const ROOMS: &str = "SELECT m.room, r.title, m.role FROM room_members AS m JOIN room_records AS r ON r.room = m.room
     WHERE m.person = $1 AND r.kind <> 'direct' AND r.deleted IS NULL ORDER BY m.room LIMIT 500";
 const COUNTS: &str = "SELECT (SELECT count(*) FROM accounts WHERE deactivated_at IS NULL),

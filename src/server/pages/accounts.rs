@@ -105,6 +105,8 @@ const LATER: u64 = 1;
 #[serde(default)]
 struct Typed {
     name: String,
+    /// Left as it is where there is none.
+    handle: Option<String>,
     password: String,
     new_password: String,
     /// Where it leads to then.
@@ -141,6 +143,7 @@ impl Typed {
 #[derive(Default)]
 struct Wrong {
     name: Option<String>,
+    handle: Option<String>,
     password: Option<String>,
     /// What is said of a password that can be taken.
     advice: Option<String>,
@@ -192,6 +195,13 @@ fn later(mut response: Response, wait: Duration) -> Response {
 /// What is said instead where something was done too often.
 fn too_often(title: &str, who: &Who, text: &str, wait: Duration) -> Instead {
     later(page(StatusCode::TOO_MANY_REQUESTS, title, who, &alert(text)), wait).into()
+}
+
+/// Somebody has changed too often how others see them.
+pub(super) fn changed_too_often(who: &Who, wait: Duration) -> Instead {
+    let minutes = wait.as_secs().div_ceil(60);
+    let text = format!("You have changed too often how others see you; you can do it again in {minutes} minutes");
+    too_often(own::TITLE, who, &text, wait)
 }
 
 /// The server has too much to do to look at a password.

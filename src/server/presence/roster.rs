@@ -257,6 +257,16 @@ impl Roster {
         Members { count: occupancy.people.len() as u64, people: occupancy.sample() }
     }
 
+    /// What the members of rooms are told where somebody is, when that person is seen otherwise and has not come or gone.
+    pub(super) fn seen_anew(&self, id: &str) -> Vec<Told> {
+        let told = |(room, occupancy): (&Group, &Occupancy)| {
+            let name = occupancy.people.get(id)?.name()?;
+            let joined = vec![person(id, &name)];
+            Some((room.clone(), Presence { count: occupancy.people.len() as u64, joined, ..Presence::default() }))
+        };
+        self.rooms.iter().filter(|(_, occupancy)| occupancy.here > 0).filter_map(told).collect()
+    }
+
     /// How many people there are, each as often as in rooms, and how many nodes with this one.
     pub(super) fn census(&self) -> (usize, usize) {
         (self.people, self.nodes.len() + 1)

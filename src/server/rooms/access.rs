@@ -363,7 +363,7 @@ mod tests {
         let hub = Hub::start(Arc::clone(&layer), read_direct, Duration::from_hours(1), FanOut::default()).unwrap();
         let rooms = Rooms::start(
             vec![rule],
-            Stores { durable, search: None, volatile, registry: Registry::none(), handles: Arc::default() },
+            Stores { durable, search: None, volatile, registry: Registry::none(), profiles: Arc::default() },
             &layer,
             &hub,
             100,

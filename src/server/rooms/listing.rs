@@ -172,7 +172,7 @@ impl Rooms {
         let durable = of(&self.durable.store, History::Store, place.durable).await?;
         let volatile = of(&self.volatile.store, History::Memory, place.volatile).await?;
         let mut list = merged(durable, volatile, place);
-        self.handles.complete_messages(list.rooms.iter_mut().filter_map(|room| room.latest.as_mut()));
+        self.profiles.complete_messages(list.rooms.iter_mut().filter_map(|room| room.latest.as_mut()));
         Ok(list)
     }
 }

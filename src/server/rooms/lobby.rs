@@ -62,7 +62,7 @@ impl Feed for Lobby {
 
     fn read(&self, event: &Event) -> Option<Entry> {
         let mut entry = events::read_event(event, None);
-        self.rooms.handles.complete_event(&mut entry.event);
+        self.rooms.profiles.complete_event(&mut entry.event);
         Some(entry)
     }
 

@@ -64,9 +64,9 @@ use self::{
 };
 use super::{
     accounts::Asker,
-    handles::Handles,
     hub::Hub,
     layers::ChannelLayer,
+    profiles::Profiles,
     search::{Found, Query},
     settings::{History, RoomEvents, RoomRule},
     store::{Commits, Log, Search, StoreError, Trouble, Within},
@@ -129,14 +129,14 @@ pub struct Stores {
     /// The rooms that somebody owns.
     pub registry: Arc<Registry>,
     /// What stores and other nodes do not say of people.
-    pub handles: Arc<Handles>,
+    pub profiles: Arc<Profiles>,
 }
 
 /// All rooms of this server.
 pub struct Rooms {
     rules: Arc<[RoomRule]>,
     registry: Arc<Registry>,
-    handles: Arc<Handles>,
+    profiles: Arc<Profiles>,
     durable: MeteredStore,
     volatile: MeteredStore,
     /// None where the durable store has no index of words.
@@ -158,7 +158,7 @@ impl Rooms {
     /// Starts the publishers; they end when the stores do. `hub` has the members of this node, `appends` counts what is kept.
     pub fn start(
         rules: Vec<RoomRule>,
-        Stores { durable, search, volatile, registry, handles }: Stores,
+        Stores { durable, search, volatile, registry, profiles }: Stores,
         layer: &Arc<dyn ChannelLayer>,
         hub: &Arc<Hub>,
         longest: usize,
@@ -186,7 +186,7 @@ impl Rooms {
         Arc::new(Self {
             rules,
             registry,
-            handles,
+            profiles,
             durable,
             volatile,
             search,
@@ -267,7 +267,7 @@ impl Rooms {
         match &self.search {
             Some(search) => {
                 let mut found = search.search(query, within, count).await?;
-                self.handles.complete(found.hits.iter_mut().map(|hit| &mut hit.from));
+                self.profiles.complete(found.hits.iter_mut().map(|hit| &mut hit.from));
                 Ok(found)
             }
             None => Ok(Found::nothing()),

@@ -223,7 +223,7 @@ mod tests {
         let hub = Hub::start(Arc::clone(&layer), read_direct, Duration::from_hours(1), FanOut::default()).unwrap();
         let [durable, volatile] =
             [MemoryStore::new(100), MemoryStore::new(100)].map(|(store, commits)| (Arc::new(store) as Arc<dyn Log>, commits));
-        let stores = Stores { durable, search: None, volatile, registry: Registry::none(), handles: Arc::default() };
+        let stores = Stores { durable, search: None, volatile, registry: Registry::none(), profiles: Arc::default() };
         let rooms = Rooms::start(Settings::default().rooms, stores, &layer, &hub, 100, &Appends::default());
         let ann = Person::new("g1", "Ann");
         let access = rooms.enter(Asker::guest(&ann), &"a".parse().unwrap()).await.ok().unwrap();

@@ -139,8 +139,8 @@ impl Access<Room> {
                 let mine = stream.complete(&head.epoch, contents, Some(&self.person.id)).await?;
                 for Entry { what, .. } in &mut entries {
                     match what {
-                        What::Message(message) => self.rooms.handles.complete_message(message),
-                        What::Change(change) => self.rooms.handles.complete_change(change),
+                        What::Message(message) => self.rooms.profiles.complete_message(message),
+                        What::Change(change) => self.rooms.profiles.complete_change(change),
                     }
                 }
                 return Ok(CatchUp { head, recovered: true, entries, mine });
@@ -195,7 +195,7 @@ impl Access<Room> {
         let Page { head: Position { epoch, offset }, first, latest, mut messages, unreadable } = page;
         let contents = messages.iter_mut().map(|stored| (stored.offset, &mut stored.message.content));
         let mut mine = stream.complete(&epoch, contents, person).await?;
-        self.rooms.handles.complete_messages(&mut messages);
+        self.rooms.profiles.complete_messages(&mut messages);
         if let Some(Fit { bytes, weigh }) = fit {
             messages = cut_down(slice, messages, count, bytes, weigh);
             mine.retain(|id, _| messages.binary_search_by_key(&id.offset, |stored| stored.offset).is_ok());

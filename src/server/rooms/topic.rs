@@ -12,11 +12,11 @@ use super::{
 use crate::{
     server::{
         accounts::Asker,
-        handles::Handles,
         hub::{self, Feed, LayerGroups, Place, PlainMessage, Policy, Unavailable},
         layers::Event,
         noun::{self, Opened},
         problem::Problem,
+        profiles::Profiles,
         settings::History,
         store::{Entry, Missed, StoreError, What},
     },
@@ -29,7 +29,7 @@ struct RoomFeed {
     room: Room,
     /// None where the room keeps no history.
     stream: Option<Stream>,
-    handles: Arc<Handles>,
+    profiles: Arc<Profiles>,
 }
 
 #[async_trait]
@@ -50,7 +50,7 @@ impl Feed for RoomFeed {
 
     fn read(&self, event: &Event) -> Option<hub::Entry> {
         let mut entry = events::read_event(event, Some(&self.room.events));
-        self.handles.complete_event(&mut entry.event);
+        self.profiles.complete_event(&mut entry.event);
         Some(entry)
     }
 
@@ -59,7 +59,7 @@ impl Feed for RoomFeed {
         let Missed { head, entries, .. } = stream.after(offset).await?;
         let mut entries: Vec<_> = entries.into_iter().map(|entry| stored(&head.epoch, entry)).collect();
         for entry in &mut entries {
-            self.handles.complete_event(&mut entry.event);
+            self.profiles.complete_event(&mut entry.event);
         }
         Ok(hub::Missed { head, entries })
     }
@@ -103,8 +103,8 @@ impl Rooms {
 impl Opened for Access<Room> {
     fn feed(&self) -> Arc<dyn Feed> {
         let room = self.room().clone();
-        let handles = Arc::clone(&self.rooms.handles);
-        Arc::new(RoomFeed { topic: Topic::Room(room.group.clone()), stream: self.stream(), room, handles })
+        let profiles = Arc::clone(&self.rooms.profiles);
+        Arc::new(RoomFeed { topic: Topic::Room(room.group.clone()), stream: self.stream(), room, profiles })
     }
 
     async fn head(&self) -> Result<Position, Unavailable> {

@@ -213,7 +213,7 @@ fn event() -> impl Strategy<Value = Event> {
         room().prop_map(Event::Room),
         presence.prop_map(Event::Presence),
         person().prop_map(|from| Event::Typing(Typist { from })),
-        any::<String>().prop_map(|name| Event::Renamed(Renamed { name })),
+        any::<String>().prop_map(|name| Event::Renamed(Renamed { name, handle: None })),
         any::<i8>().prop_map(|n| Event::Other(
             json!({"type": "notify", "n": [n, 0.5], "b": {"a": null}}).as_object().unwrap().clone()
         )),

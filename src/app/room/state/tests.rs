@@ -447,3 +447,31 @@ fn what_happens_costs_a_long_page_what_it_costs_a_short_one() {
         assert_eq!(cost(&mut state, composed), (1, true, false), "a message of ours");
     }
 }
+
+#[test]
+fn people_with_an_account_are_shown_as_they_are_now_and_guests_as_they_were() {
+    let (ann, gus) = (Person { handle: Some("ann".to_owned()), ..Person::new("a1", "Ann") }, Person::new("g1", "Gus"));
+    let mut first = said(1, &ann, "k1");
+    let emoji = "👍".parse().expect("an emoji");
+    first.message.content.reactions = vec![crate::wire::Reaction { emoji, count: 2, from: vec![ann.clone(), gus.clone()] }];
+    let mut state = RoomState::new(stretch(3, [first, said(2, &gus, "k2"), said(3, &me(), "k3")]));
+    let anna = Person { handle: Some("anna".to_owned()), ..Person::new("a1", "Anna") };
+    let august = Person::new("g1", "August");
+    let come = |joined: Vec<Person>| {
+        let topic = Topic::Room("lobby".parse().expect("a group"));
+        let event = Event::Presence(crate::wire::Presence { count: 2, joined, ..crate::wire::Presence::default() });
+        Input::Pushed(Push { topic, offset: None, event })
+    };
+    assert_eq!(cost(&mut state, come(vec![ann])), (0, false, true), "who is seen as before costs nothing");
+    let both = come(vec![anna.clone(), august.clone()]);
+    assert_eq!(cost(&mut state, both), (3, true, true));
+    let names: Vec<_> = state.rows().iter().map(|row| row.from.name.as_str()).collect();
+    assert_eq!(names, ["Anna", "Gus", "Me"]);
+    assert_eq!(state.rows()[0].content.reactions[0].from, [anna.clone(), gus]);
+    // The same where it was missed.
+    let annabel = Person { name: "Annabel".to_owned(), ..anna };
+    let Input::Joined(at, answer) = answer("e", 3, true, []) else { unreachable!() };
+    let members = Some(Members { count: 2, people: vec![annabel, august] });
+    assert_eq!(state.apply(Input::Joined(at, State { members, ..answer })), Ok(()));
+    assert_eq!(state.rows()[0].from.name, "Annabel");
+}

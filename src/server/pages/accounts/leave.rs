@@ -68,16 +68,16 @@ pub(super) async fn act(
 ) -> Result<Response, Instead> {
     let signed_in = owner::owner(&who, StatusCode::FORBIDDEN)?;
     let id = signed_in.person.id.as_str();
-    let account = owner::account(&services, id).await?;
     let wrong = async |wrong| shown(&services, &who, signed_in, StatusCode::UNPROCESSABLE_ENTITY, &typed, wrong).await;
     let said = match typed.said.as_str() {
         "stays" => Said::Stays,
         "goes" => Said::Goes,
         _ => return wrong(Wrong { all: Some("say what becomes of what you wrote".to_owned()), ..Wrong::default() }).await,
     };
-    if let Err(error) = owner::is_theirs(&services, &who, &account, visitor, &typed.password).await? {
-        return wrong(Wrong { password: Some(error), ..Wrong::default() }).await;
-    }
+    let account = match owner::confirmed(&services, &who, signed_in, visitor, &typed.password).await? {
+        Ok(account) => account,
+        Err(error) => return wrong(Wrong { password: Some(error), ..Wrong::default() }).await,
+    };
     if services.accounts.second_factors.is_on(id).await?
         && !second_factor::is_right(&services, &who, &account, visitor, &typed.code).await?
     {
@@ -256,7 +256,7 @@ fn text(lines: &[Json]) -> String {
 }
 
 impl Services {
-    /// The account, its devices and its rooms.
+    /// The account, the handles that it had, its devices and its rooms.
     async fn lines_of(&self, account: &Account) -> Result<Vec<Json>, StoreError> {
         let at = |millis| Timestamp::from_millis(millis);
         let has_second_factor = self.accounts.second_factors.is_on(&account.id).await?;
@@ -264,6 +264,9 @@ impl Services {
             "type": "account", "id": account.id, "handle": account.handle.as_str(), "name": account.name,
             "administrator": account.is_administrator, "second_factor": has_second_factor, "exported": at(now()),
         })];
+        for (handle, until) in self.accounts.records.former_handles(&account.id).await? {
+            lines.push(json!({"type": "former_handle", "handle": handle, "kept_until": at(until)}));
+        }
         for device in self.accounts.devices(&account.id).await? {
             lines.push(json!({
                 "type": "session", "device": device.device, "began": at(device.created_at), "used": at(device.used_at),

@@ -86,11 +86,8 @@ pub(super) async fn set_up(
         link.spend(&services).await.map_err(NotMade::Instead)?;
         make(&services, (&who, visitor.subnet()), chosen, true, None).await
     };
-    let person = match made.await {
-        Ok(person) => person,
-        Err(NotMade::Wrong(wrong)) => return Ok(set_up_page(&who, StatusCode::UNPROCESSABLE_ENTITY, &typed, wrong)),
-        Err(NotMade::Instead(instead)) => return Err(instead),
-    };
+    let form = |wrong| set_up_page(&who, StatusCode::UNPROCESSABLE_ENTITY, &typed, wrong);
+    let person = made.await.map_err(|not_made| not_made.answer(form))?;
     info!(person = person.id, "the first administrator has an account");
     Ok(begin(&services, &who, &person.id, "/account/", &headers).await?)
 }

@@ -10,12 +10,13 @@ use axum::{
 };
 
 use super::{
-    Typed, Wrong, chosen, hashed, leave, links::device_link, new_password_field, now, owner, password_field, sign_in, username,
+    Typed, Wrong, changed_too_often, chosen, hashed, leave, links::device_link, new_password_field, now, owner, password_field,
+    sign_in, username,
 };
 use crate::{
     server::{
-        accounts::{Account, Device, Purpose, SecondFactor, SignedIn},
-        audit::Act,
+        accounts::{Account, Device, Handle, HandleError, Purpose, SecondFactor, SignedIn},
+        audit::{Act, By, Deed},
         pages,
         pages::{
             form::{Field, Sent, alert, button, card, danger, form, hidden, news, quiet, rows},
@@ -23,6 +24,7 @@ use crate::{
             plain::{Instead, page},
             rename,
             render::with_cookies,
+            tell_who_you_are,
         },
         services::Services,
         store::StoreError,
@@ -32,8 +34,11 @@ use crate::{
     wire::PersonName,
 };
 
-const TITLE: &str = "Your account";
+pub(super) const TITLE: &str = "Your account";
 const HERE: &str = "/account/";
+/// What another handle means.
+const HANDLE: &str = "When you take another one, the one before is nobody else's for 30 days, and yours again when you take it back. You can take \
+                      another one three times in that time.";
 const WEAK: &str =
     "Your password was changed, and others would guess it soon. A few words that have nothing to do with each other are better";
 
@@ -62,10 +67,7 @@ pub(super) async fn act(
     let signed_in = owner::owner(&who, StatusCode::FORBIDDEN)?;
     let id = signed_in.person.id.as_str();
     match typed.r#do.as_str() {
-        "name" => match typed.name.parse::<PersonName>() {
-            Ok(name) => rename(&services, &who, &name).await?,
-            Err(error) => return mistaken(&services, &who, signed_in, &typed, Wrong::name(error)).await,
-        },
+        "name" => return change_names(&services, &who, signed_in, &typed).await,
         "password" => return change_password(&services, &who, signed_in, visitor, typed, &headers).await,
         // Another's session is none of theirs: then there is nothing to end.
         "revoke" => _ = services.accounts.end(id, &typed.session).await?,
@@ -79,6 +81,42 @@ pub(super) async fn act(
             let text = alert("There is no such thing to do on this page");
             return Ok(page(StatusCode::UNPROCESSABLE_ENTITY, "That was not understood", &who, &text));
         }
+    }
+    Ok(Redirect::to(HERE).into_response())
+}
+
+/// Another name, another handle, or both.
+async fn change_names(services: &Services, who: &Who, signed_in: &SignedIn, typed: &Typed) -> Result<Response, Instead> {
+    let name = typed.name.parse::<PersonName>();
+    let handle = typed.handle.as_deref().map(str::parse::<Handle>).transpose();
+    let (name, handle) = match (name, handle) {
+        (Ok(name), Ok(handle)) => (name, handle.filter(|handle| *handle != signed_in.handle)),
+        (name, handle) => {
+            let (name, handle) = (name.err().map(|error| error.to_string()), handle.err().map(|error| error.to_string()));
+            return mistaken(services, who, signed_in, typed, Wrong { name, handle, ..Wrong::default() }).await;
+        }
+    };
+    let is_renamed = name.as_str() != signed_in.person.name;
+    if !is_renamed && handle.is_none() {
+        return Ok(Redirect::to(HERE).into_response());
+    }
+    services.attempts.change_profile(&signed_in.person.id).map_err(|wait| changed_too_often(who, wait))?;
+    if let Some(handle) = &handle {
+        match services.accounts.take_handle(signed_in, handle).await {
+            Ok(()) => {}
+            Err(HandleError::Store(cause)) => return Err(cause.into()),
+            Err(refused) => {
+                let wrong = Wrong { handle: Some(refused.to_string()), ..Wrong::default() };
+                return mistaken(services, who, signed_in, typed, wrong).await;
+            }
+        }
+        let deed = Deed::new(By::Person(who.person()), Act::HandleChanged).to(&signed_in.person.id, handle.as_str());
+        services.audit.record(&deed.detail(format!("before: {}", signed_in.handle))).await;
+    }
+    if is_renamed {
+        rename(services, who, &name).await?;
+    } else {
+        tell_who_you_are(services, who.person().clone()).await;
     }
     Ok(Redirect::to(HERE).into_response())
 }
@@ -123,9 +161,8 @@ async fn deactivate(
     typed: &Typed,
 ) -> Result<Response, Instead> {
     let id = signed_in.person.id.as_str();
-    let account = owner::account(services, id).await?;
     let wrong = |wrong: String| Wrong { deactivation: Some(wrong), ..Wrong::default() };
-    if let Err(error) = owner::is_theirs(services, who, &account, visitor, &typed.password).await? {
+    if let Err(error) = owner::confirmed(services, who, signed_in, visitor, &typed.password).await? {
         return mistaken(services, who, signed_in, typed, wrong(error)).await;
     }
     if !services.accounts.records.deactivate(id, now()).await? {
@@ -162,7 +199,7 @@ async fn shown(
     let main = html!(
         "{}{}{}{}{}{}{}{}",
         said(typed),
-        card("Name", names(signed_in, typed, wrong.name)),
+        card("Name", names(&account, typed, &wrong)),
         card("Password", password(&account, wrong.password)),
         card("Second factor", second_factor(services, id).await?),
         card("Devices", list(&devices, signed_in)),
@@ -178,14 +215,32 @@ fn does(act: &str, fields: Html, button: Html) -> Html {
     form(HERE, html!("{}{}", hidden("do", act), fields), button)
 }
 
-fn names(signed_in: &SignedIn, typed: &Typed, error: Option<String>) -> Html {
-    let value = if error.is_some() { &typed.name } else { &signed_in.person.name };
-    let name =
-        Field { name: "name", label: "What others call you", autocomplete: "nickname", value, error, ..Field::default() };
+fn names(account: &Account, typed: &Typed, wrong: &Wrong) -> Html {
+    let is_wrong = wrong.name.is_some() || wrong.handle.is_some();
+    let handle = typed.handle.as_deref().filter(|_| is_wrong).unwrap_or(account.handle.as_str());
+    let name = Field {
+        name: "name",
+        label: "What others call you",
+        autocomplete: "nickname",
+        value: if is_wrong { &typed.name } else { &account.name },
+        error: wrong.name.clone(),
+        more: " maxlength=\"40\"",
+        ..Field::default()
+    };
+    let handle = Field {
+        name: "handle",
+        label: "Your handle",
+        autocomplete: "username",
+        value: handle,
+        hint: HANDLE,
+        error: wrong.handle.clone(),
+        more: " maxlength=\"64\" autocapitalize=\"none\" spellcheck=\"false\"",
+        ..Field::default()
+    };
     html!(
         "<p>You sign in and are mentioned as <strong>@<bdi>{}</bdi></strong>.</p>{}",
-        signed_in.handle.as_str(),
-        does("name", name.html(), button("Save"))
+        account.handle.as_str(),
+        does("name", html!("{}{}", name.html(), handle.html()), button("Save"))
     )
 }
 

@@ -58,6 +58,18 @@ pub(super) async fn is_theirs(
     }
 }
 
+/// The account of whoever is signed in, where the password that they show is theirs; otherwise what is wrong with it.
+pub(super) async fn confirmed(
+    services: &Services,
+    who: &Who,
+    signed_in: &SignedIn,
+    visitor: Visitor,
+    typed: &str,
+) -> Result<Result<Account, String>, Instead> {
+    let account = account(services, &signed_in.person.id).await?;
+    Ok(is_theirs(services, who, &account, visitor, typed).await?.map(|()| account))
+}
+
 /// Notes what somebody has done to their own account.
 pub(super) async fn record(services: &Services, who: &Who, signed_in: &SignedIn, act: Act) {
     let deed = Deed::new(By::Person(who.person()), act).to(&signed_in.person.id, signed_in.handle.as_str());

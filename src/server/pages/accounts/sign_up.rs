@@ -76,18 +76,26 @@ pub(super) enum NotMade {
     Instead(Instead),
 }
 
+impl NotMade {
+    /// What is answered: the form, with what is wrong with it, or whatever else is said instead.
+    pub(super) fn answer(self, form: impl FnOnce(Wrong) -> Response) -> Instead {
+        match self {
+            Self::Wrong(wrong) => form(wrong).into(),
+            Self::Instead(instead) => instead,
+        }
+    }
+}
+
 impl From<StoreError> for NotMade {
     fn from(cause: StoreError) -> Self {
         Self::Instead(cause.into())
     }
 }
 
-/// That nobody has a handle, nor one that looks like it.
+/// That nobody has a handle, nor one that looks like it, nor had it of late.
 pub(super) async fn is_free(services: &Services, handle: &Handle) -> Result<(), NotMade> {
-    match services.accounts.records.by_handle(handle).await? {
-        None => Ok(()),
-        Some(_) => Err(NotMade::Wrong(Wrong::name(TAKEN))),
-    }
+    let is_free = services.accounts.records.is_free(handle, "", now()).await?;
+    if is_free { Ok(()) } else { Err(NotMade::Wrong(Wrong::name(TAKEN))) }
 }
 
 /// Makes an account of what was chosen; gives whoever it is now.
@@ -142,20 +150,13 @@ pub(super) async fn act(
         return Ok(shown(&services, &who, StatusCode::FORBIDDEN, &typed, &admitted, Wrong::default()));
     };
     let form = |wrong| shown(&services, &who, StatusCode::UNPROCESSABLE_ENTITY, &typed, &admitted, wrong);
-    let chosen = match Chosen::read(&services, (&who, visitor.subnet()), &typed).await {
-        Ok(chosen) => chosen,
-        Err(NotMade::Wrong(wrong)) => return Ok(form(wrong)),
-        Err(NotMade::Instead(instead)) => return Err(instead),
-    };
+    let chosen = Chosen::read(&services, (&who, visitor.subnet()), &typed).await.map_err(|not_made| not_made.answer(form))?;
     services.attempts.sign_up(visitor.subnet()).map_err(|wait| {
         too_often(TITLE, &who, "Many accounts were made from your address of late. Try again in a few minutes", wait)
     })?;
     let folded = chosen.handle.folded();
-    let person = match make(&services, (&who, visitor.subnet()), chosen, false, invite.to_server()).await {
-        Ok(person) => person,
-        Err(NotMade::Wrong(wrong)) => return Ok(form(wrong)),
-        Err(NotMade::Instead(instead)) => return Err(instead),
-    };
+    let made = make(&services, (&who, visitor.subnet()), chosen, false, invite.to_server()).await;
+    let person = made.map_err(|not_made| not_made.answer(form))?;
     services.attempts.is_known(&folded, visitor.subnet());
     let mut to = own_path(&typed.next).to_owned();
     if let Invite::Room(code) = invite {

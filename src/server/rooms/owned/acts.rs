@@ -326,6 +326,7 @@ impl Rooms {
             about.invitations = registry.invitations(group).await?;
             about.log = registry.log(group).await?;
         }
+        self.profiles.complete(about.members.iter_mut().map(|member| &mut member.person).chain(&mut about.banned));
         Ok(about)
     }
 

@@ -77,7 +77,7 @@ impl Rooms {
     pub async fn part_with(&self, person: &str) -> Result<(), StoreError> {
         let records = &self.registry.base()?.records;
         let gone = Person::new(person, FORMER);
-        self.handles.forget(person);
+        self.profiles.forget(person);
         let mut after = String::new();
         loop {
             let rows = records.query(MEMBER_OF, &[person.into(), after.as_str().into()]).await?;
