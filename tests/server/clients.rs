@@ -6,7 +6,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async,
@@ -27,7 +27,12 @@ impl Plain {
 
     /// With further headers in the handshake.
     pub async fn with(address: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Self {
-        Self { socket: connect(address, path, headers).await.expect("a handshake") }
+        Self::try_with(address, path, headers).await.expect("a handshake")
+    }
+
+    /// The same, where it may be refused.
+    pub async fn try_with(address: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
+        Ok(Self { socket: connect(address, path, headers).await? })
     }
 
     pub async fn send(&mut self, message: Message) {
@@ -241,6 +246,12 @@ impl V1 {
         self.pushes.drain(..).collect()
     }
 
+    /// What came so far of who has come and gone.
+    #[allow(dead_code, reason = "tests of several nodes ask for it")]
+    pub fn changes_so_far(&mut self) -> Vec<Value> {
+        self.changes.drain(..).collect()
+    }
+
     /// The close frame, which has to be next, and then the end of the connection.
     pub async fn closed(&mut self) -> (u16, String) {
         // Who came and went may still be told.
@@ -356,6 +367,13 @@ fn header(first: u8, masked: u8, length: usize) -> Vec<u8> {
 impl Raw {
     pub async fn connect(address: SocketAddr) -> Self {
         Self::on(within("a connection", TcpStream::connect(address)).await.expect("a connection"))
+    }
+
+    /// For which the system reads ahead as little as may be.
+    pub async fn slow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(16 * 1024).expect("a TCP option");
+        Self::on(within("a connection", socket.connect(address)).await.expect("a connection"))
     }
 
     pub fn on(stream: TcpStream) -> Self {

@@ -27,6 +27,12 @@ pub struct Somebody {
     pub cookie: String,
 }
 
+/// A device on which somebody is signed in.
+pub struct Device {
+    pub session: String,
+    pub cookie: String,
+}
+
 impl Somebody {
     /// Who has an account on a server with a database of its own; `admin` administers it.
     pub async fn new(app: &TestApp, name: &str) -> Self {
@@ -56,6 +62,16 @@ impl Somebody {
         let digest = token.digest();
         database.execute(SESSION, &[&name, &digest.as_bytes(), id, &i64::MAX]).await.expect("a session");
         somebody
+    }
+
+    /// Another device on which they are signed in.
+    pub async fn another_device_in_postgres(&self, url: &str) -> Device {
+        let (token, session) = (Token::fresh(), format!("{}-phone", self.name));
+        let database = connection(url).await;
+        database.batch_execute("SET search_path = confab").await.expect("the schema");
+        let digest = token.digest();
+        database.execute(SESSION, &[&session, &digest.as_bytes(), &self.id, &i64::MAX]).await.expect("a session");
+        Device { session, cookie: format!("confab_session={}", token.reveal()) }
     }
 
     fn named(name: &str) -> (Self, Token) {

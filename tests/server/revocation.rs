@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 
 use confab::server::settings::History;
 use serde_json::json;
-use tokio::net::TcpSocket;
 
 use crate::{
     app::{Http as _, TestApp, browser, rule},
@@ -16,9 +15,7 @@ const ANN: &str = "confab_guest=0123456789abcdef0123456789abcdef";
 
 /// Ann, on a connection for which the system reads ahead as little as may be.
 async fn slow(app: &TestApp, first_line: &str, headers: &[(&str, &str)]) -> Raw {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(16 * 1024).expect("a TCP option");
-    let mut raw = Raw::on(within("a connection", socket.connect(app.address)).await.expect("a connection"));
+    let mut raw = Raw::slow(app.address).await;
     let headers: Vec<_> = headers.iter().copied().chain([("Cookie", ANN)]).collect();
     raw.send(request(first_line, &headers).as_bytes()).await;
     raw
