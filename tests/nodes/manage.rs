@@ -8,12 +8,16 @@ use crate::{
     app::{Http as _, TestApp},
     cluster::{host, node_on},
     people::{Somebody, code},
-    support::{postgres::Postgres, redis::Redis},
+    support::{
+        postgres::{Postgres, connection},
+        redis::Redis,
+    },
     within,
 };
 
 on_each_backend! {
     what_is_switched_on_one_node_holds_on_all,
+    of_the_last_two_administrators_one_stays,
 }
 
 /// The status of a message that a program sends to a node.
@@ -113,4 +117,29 @@ async fn connections_of_all(nodes: &[TestApp; 2], admin: &Somebody, database: &s
     assert_eq!(there.closed().await.0, 4504);
     // Each node has a row, as soon as it answers in time.
     within("both nodes", async { while admin.get(&nodes[0], "/manage/").await.1.matches("<tr>").count() != 3 {} }).await;
+}
+
+/// Both go at once, each on a node of their own.
+async fn of_the_last_two_administrators_one_stays(backend: Backend) {
+    let (redis, postgres) = (Redis::start().await, Postgres::shared().await);
+    let database = postgres.database().await;
+    let nodes = [node_on(backend, host(&redis), &database).await, node_on(backend, host(&redis), &database).await];
+    let records = connection(&database).await;
+    records.batch_execute("SET search_path = confab").await.expect("the schema");
+    for (round, act) in ["no_administrator", "deactivate", "no_administrator", "deactivate"].into_iter().enumerate() {
+        let both = [format!("one{round}"), format!("two{round}")];
+        let [one, two] = [Somebody::in_postgres(&database, &both[0]).await, Somebody::in_postgres(&database, &both[1]).await];
+        records.batch_execute("UPDATE accounts SET administrator = FALSE").await.expect("nobody administers it");
+        let appoint = "UPDATE accounts SET administrator = TRUE WHERE handle = $1 OR handle = $2";
+        assert_eq!(records.execute(appoint, &[&both[0], &both[1]]).await.expect("both do"), 2);
+        let goes = async |node: &TestApp, who: &Somebody| {
+            who.send(node, &format!("/manage/people/{}", who.id), &[("act", act)]).await.0
+        };
+        let mut went = [0; 2];
+        (went[0], went[1]) = tokio::join!(goes(&nodes[0], &one), goes(&nodes[1], &two));
+        went.sort_unstable();
+        assert_eq!(went, [303, 409], "{act}");
+        let left = "SELECT count(*) FROM accounts WHERE administrator AND deactivated_at IS NULL";
+        assert_eq!(records.query_one(left, &[]).await.expect("a count").get::<_, i64>(0), 1, "{act}");
+    }
 }

@@ -472,7 +472,7 @@ async fn whoever_is_deactivated_is_signed_out_and_does_not_come_in() {
 }
 
 /// What the real program is asked beside a server that runs on the same data.
-fn confab(arguments: &[&str], data: &std::path::Path) -> (bool, String) {
+pub fn confab(arguments: &[&str], data: &std::path::Path) -> (bool, String) {
     let done = Command::new(env!("CARGO_BIN_EXE_confab")).args(arguments).arg("--data").arg(data).current_dir(data).output();
     let done = done.expect("the program");
     (done.status.success(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::Error;
 
 use crate::{
-    accounts::{PASSWORD, log_in, page, post, session, sign_up, you},
+    accounts::{PASSWORD, confab, log_in, page, post, session, sign_up, you},
     app::TestApp,
     clients::V1,
     within,
@@ -227,4 +227,75 @@ async fn administrators_who_have_to_have_it_can_do_nothing_before() {
     tab.ok(json!({"ping": {}})).await;
     let form = [("do", "off"), ("password", PASSWORD), ("code", &code(&key, 0))];
     assert_eq!(post(&app, HERE, &root, &form).await.status(), 403, "and they do not switch it off");
+}
+
+/// The link that an answer gives.
+fn reset_link(text: &str) -> String {
+    let token = text.split("/reset/").nth(1).and_then(|rest| rest.get(..64)).unwrap_or_else(|| panic!("no link in {text}"));
+    format!("/reset/{token}")
+}
+
+#[tokio::test]
+async fn each_of_three_losses_has_its_way_back_that_is_logged_and_ends_the_old_sessions() {
+    const NEW: &str = "another horse battery";
+    let app = TestApp::with(open).await;
+    let (admin, zoe, ann) = (sign_up(&app, "", "Max").await, sign_up(&app, "", "Zoe").await, sign_up(&app, "", "Ann").await);
+    let database = Connection::open(app.data().join("confab.db")).expect("the database");
+    database.execute("UPDATE accounts SET administrator = 1 WHERE handle = 'Max'", []).expect("written");
+    let id = |handle: &str| -> String {
+        database.query_row("SELECT id FROM accounts WHERE handle = ?1", [handle], |row| row.get(0)).expect("an id")
+    };
+    let log = || -> Vec<(String, String)> {
+        let mut rows = database.prepare("SELECT act, by_name FROM audit_log ORDER BY at, id").expect("a statement");
+        let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+        rows.map(|row| row.expect("a row"))
+            .filter(|(act, _): &(String, String)| !act.ends_with("made") || act.contains("link"))
+            .collect()
+    };
+    let came_back = async |link: String, old: &str, name: &str| {
+        assert_eq!(page(&app, &link, "").await.0, 200);
+        assert!(you(&app, old).await.get("handle").is_some(), "looking at a link ends nothing");
+        let answer = post(&app, &link, "", &[("password", NEW)]).await;
+        assert_eq!(answer.status(), 303, "{name}");
+        assert!(you(&app, old).await.get("handle").is_none(), "{name}: the old session is over");
+        assert_eq!(you(&app, &session(answer.headers())).await["handle"], name);
+        assert_eq!(post(&app, &link, "", &[("password", NEW)]).await.status(), 404, "{name}: it is good once");
+        assert_eq!(log_in(&app, name, PASSWORD).await.status(), 422, "{name}");
+        assert_eq!(log_in(&app, name, NEW).await.status(), 303, "{name}: by the password alone");
+    };
+    let logged = |expected: &[(&str, &str)], from: usize| {
+        let all = log();
+        let found: Vec<_> = all[from..].iter().map(|(act, by)| (act.as_str(), by.as_str())).collect();
+        assert_eq!(found, expected);
+        all.len()
+    };
+    let begin = log().len();
+
+    // A member has forgotten the password: an administrator makes a link.
+    let answer = post(&app, &format!("/manage/people/{}", id("Zoe")), &admin, &[("act", "reset")]).await;
+    assert_eq!(answer.status(), 200);
+    came_back(reset_link(&answer.text().await.expect("a page")), &zoe, "Zoe").await;
+    let at = logged(&[("account.reset_link_made", "Max"), ("account.password_reset", "the server")], begin);
+
+    // The only administrator has: one command on the server's machine.
+    let (is_well, said) = confab(&["user", "reset", "Max"], app.data());
+    assert!(is_well, "{said}");
+    came_back(reset_link(&said), &admin, "Max").await;
+    let at = logged(&[("account.reset_link_made", "the command line"), ("account.password_reset", "the server")], at);
+
+    // The app with the codes is lost, and the codes on paper: the same command.
+    let (_, _, ann) = switch_on(&app, &ann).await;
+    let at = logged(&[("account.second_factor_added", "Ann")], at);
+    assert_eq!(log_in(&app, "Ann", PASSWORD).await.status(), 200, "it asks for a code");
+    let (is_well, said) = confab(&["user", "reset", "Ann", "--second-factor"], app.data());
+    assert!(is_well, "{said}");
+    came_back(reset_link(&said), &ann, "Ann").await;
+    logged(
+        &[
+            ("account.second_factor_removed", "the command line"),
+            ("account.reset_link_made", "the command line"),
+            ("account.password_reset", "the server"),
+        ],
+        at,
+    );
 }

@@ -13,7 +13,7 @@ use super::{Outcome, with_settings};
 use crate::{
     server::{
         accounts::{AccountRecords, Accounts, CreateError, Handle, NewAccount, Purpose},
-        audit::By,
+        audit::{Act, AuditLog, By, Deed},
         settings::{Settings, StoreUrl},
         storage,
         store::{Beside, OpenError, Records, SqliteStore, StoreError},
@@ -64,14 +64,20 @@ pub(super) fn run(command: Command) -> Outcome<ExitCode> {
             }
         }),
         Command::Reset { name, second_factor, flags } => with_records(flags, async move |records, address| {
+            let log = AuditLog::new(Arc::clone(&records));
             let records = AccountRecords::new(records);
             let handle: Handle = name.parse()?;
             match records.by_handle(&handle).await? {
                 Some(account) => {
-                    if second_factor {
-                        records.second_factors().switch_off(&account.id).await?;
+                    let note = async |act| {
+                        log.record(&Deed::new(By::CommandLine, act).to(&account.id, account.handle.as_str())).await;
+                    };
+                    if second_factor && records.second_factors().switch_off(&account.id).await? {
+                        note(Act::SecondFactorRemoved).await;
                     }
-                    tell_link(&records, &account.id, account.handle.as_str(), &address).await
+                    let told = tell_link(&records, &account.id, account.handle.as_str(), &address).await?;
+                    note(Act::ResetLinkMade).await;
+                    Ok(told)
                 }
                 None => Err(format!("nobody is called {handle}; confab user list names those who are there").into()),
             }
