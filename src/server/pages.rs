@@ -124,10 +124,12 @@ async fn lobby_with(
         let Query(GoTo { own: after, .. }) = Query::try_from_uri(&asked).unwrap_or_default();
         let after = after.parse().unwrap_or_default();
         let own = if who.signed_in().is_some() { Some(own_rooms::html(services, who, after).await?) } else { None };
+        let (own, own_names) = own.unzip();
         // What is one's own stands above; the list that is followed is the same for all.
         let is_everybodys = name.is_empty() && place.is_none();
         let reader = if is_everybodys { Reader::guest() } else { services.rooms.reader(who.asker()).await? };
-        Ok::<_, StoreError>((services.rooms.list(&reader, name, place.unwrap_or_default()).await?, own))
+        let (list, names) = services.rooms.list(&reader, name, place.unwrap_or_default()).await?;
+        Ok::<_, StoreError>(((list, names + own_names.unwrap_or_default()), own))
     };
     match list.await {
         Ok(((list, looked_at), own)) => {

@@ -633,3 +633,28 @@ async fn an_address_has_a_bounded_number_of_bodies_on_their_way() {
     assert_eq!(first.head().await.status, 303);
     assert_eq!(begin("203.0.113.7").await.1, 100, "a place is free again");
 }
+
+#[tokio::test]
+async fn a_list_by_a_part_of_a_name_is_charged_for_the_names_that_are_looked_at() {
+    let app = TestApp::with(|settings| {
+        proxied(settings);
+        settings.limits.bytes_per_second_per_address = NonZeroU32::new(1_000);
+    })
+    .await;
+    // Without the header nobody in particular has said it.
+    let mut author = V1::connect(app.address, "/ws/").await;
+    for room in 0..100 {
+        let topic = format!("room/r{room}");
+        author.ok(json!({"join": {"topic": topic}})).await;
+        author.ok(json!({"send": {"topic": topic, "key": "k", "text": "used"}})).await;
+    }
+    let (named, all) = ("/api/v1/rooms?name=nothing", "/api/v1/rooms/r1/messages?limit=1");
+    // Five seconds' worth are 5,000 bytes, and the names of a hundred rooms come to 3,200.
+    let answer = asked(&app, named, "203.0.113.7").await;
+    assert!(answer.status() == StatusCode::OK && answer.content_length().is_some_and(|length| length < 100));
+    assert_eq!(asked(&app, named, "203.0.113.7").await.status(), StatusCode::OK);
+    assert_eq!(asked(&app, all, "203.0.113.7").await.status(), StatusCode::TOO_MANY_REQUESTS);
+    for _ in 0..3 {
+        assert_eq!(asked(&app, all, "203.0.113.8").await.status(), StatusCode::OK, "what is as short costs little");
+    }
+}

@@ -14,6 +14,7 @@ use crate::{
     app::{clock, mark, words},
     server::{
         problem::Problem,
+        quota::Weight,
         rooms::{OwnRoom, OwnRooms, RoomKind},
         services::Services,
         store::StoreError,
@@ -27,14 +28,16 @@ pub(in crate::server) async fn own_rooms(State(services): State<Arc<Services>>, 
     if who.signed_in().is_none() {
         return Err(Problem::NotAllowed("only people with an account have rooms of their own".to_owned()));
     }
-    let mut response = Html(html(&services, &who, 0).await?).into_response();
+    let (html, looked_at) = html(&services, &who, 0).await?;
+    let mut response = Html(html).into_response();
+    Weight::of_names(looked_at).put_on(&mut response);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
-/// The same for the page of all rooms.
-pub(super) async fn html(services: &Services, who: &Who, after: u32) -> Result<String, StoreError> {
-    let OwnRooms { member, more, open } = services.rooms.own_rooms(who.asker(), after).await?;
+/// The same for the page of all rooms; and how many names were looked at for that.
+pub(super) async fn html(services: &Services, who: &Who, after: u32) -> Result<(String, usize), StoreError> {
+    let OwnRooms { member, more, open, looked_at } = services.rooms.own_rooms(who.asker(), after).await?;
     let mut html = "<h2>Yours</h2>".to_owned();
     if member.is_empty() {
         html += "<p>You are a member of no room yet.</p>";
@@ -48,7 +51,7 @@ pub(super) async fn html(services: &Services, who: &Who, after: u32) -> Result<S
         html += "<h2>For people with an account</h2>";
         list(&mut html, &open, services, who.person());
     }
-    Ok(html)
+    Ok((html, looked_at))
 }
 
 fn list(html: &mut String, rooms: &[OwnRoom], services: &Services, you: &Person) {

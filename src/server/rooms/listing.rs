@@ -37,6 +37,8 @@ pub struct OwnRooms {
     pub more: Option<u32>,
     /// That they may enter beside those which are everybody's.
     pub open: Vec<OwnRoom>,
+    /// How many names of rooms were looked at for that.
+    pub looked_at: usize,
 }
 
 /// One of them.
@@ -141,7 +143,10 @@ impl Rooms {
         let theirs: HashSet<Group> = member.keys().cloned().collect();
         let (rules, registry) = (Arc::clone(&self.rules), Arc::clone(&self.registry));
         // Of open rooms that guests enter too everybody has the list.
+        let looked_at = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&looked_at);
         let is_listed = move |group: &Group| {
+            count.fetch_add(1, Relaxed);
             theirs.contains(group) || !registry.is_open(group) || rule(&rules, group).is_some_and(|rule| !rule.guests)
         };
         let RoomList { rooms, .. } = self.listed(&reader, Some(Arc::new(is_listed)), Place::default()).await?;
@@ -156,7 +161,7 @@ impl Rooms {
         let mut unused: Vec<_> = member.into_values().collect();
         unused.sort_unstable_by(|one, other| (&one.title, one.group.as_str()).cmp(&(&other.title, other.group.as_str())));
         used.append(&mut unused);
-        Ok(OwnRooms { member: used, more, open })
+        Ok(OwnRooms { member: used, more, open, looked_at: looked_at.load(Relaxed) })
     }
 
     /// Those of the reader's rooms that are asked for, or all of them.
