@@ -10,7 +10,7 @@
 //! `dead_node` a node is killed, and in `kills` Redis or the database dies fifty times. They also see in `restart` what becomes of a
 //! server that has nobody beside it. `presence` is about who is there, `profiles` about how they are seen, `revocation` about what is taken back from somebody, `counters` about
 //! a kind of topic in a folder of its own, the `counter`, `owned` about rooms that somebody owns, `rights` about who gets what of them,
-//! `endings` about each way in which they lose it,
+//! `endings` about each way in which they lose it, `bans` about addresses from which guests are kept out,
 //! `manage` about what administrators change, `changes` about what becomes of what was said. `model` takes pages, each a `tab`, on two nodes
 //! through whatever comes, at random, and `statements` counts what a question costs the database. In `transfer` a server gets another store,
 //! in `import` the messages of a file.
@@ -31,6 +31,8 @@ mod support;
 #[path = "nodes/cluster.rs"]
 #[macro_use]
 mod cluster;
+#[path = "nodes/bans.rs"]
+mod bans;
 #[path = "nodes/changes.rs"]
 mod changes;
 #[path = "nodes/counter/mod.rs"]

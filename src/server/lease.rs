@@ -34,8 +34,9 @@ use super::{
     layers::{Channel, ChannelLayer, Event, GroupName, Sink},
     presence::Presence,
     telemetry::Fault,
+    visitors::Subnet,
 };
-use crate::wire::Topic;
+use crate::wire::{Group, Topic};
 
 /// The type of what nodes tell each other.
 const KIND: &str = "confab.taken";
@@ -132,8 +133,30 @@ pub trait Holder: Send + Sync {
     /// What it is, for those who administer the server.
     fn about(&self) -> About;
 
+    /// Whatever stays open, what may be done in it may be another thing now.
+    fn stir_all(&self) {}
+
     /// Ends all of it, though nothing is taken back from the person.
-    fn close(&self);
+    fn close(&self, why: Closed);
+}
+
+/// Why something is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// An administrator has closed this one.
+    ByHand,
+    /// Guests at its address are kept out.
+    KeptOut,
+}
+
+impl Closed {
+    /// What whoever has it open is told.
+    pub fn said(self) -> &'static str {
+        match self {
+            Self::ByHand => "an administrator of this server has closed the connection",
+            Self::KeptOut => "guests from your network are kept out of this server for a while",
+        }
+    }
 }
 
 /// What somebody has open.
@@ -146,7 +169,7 @@ pub struct About {
     /// When that was, in milliseconds since 1970.
     pub since: i64,
     /// From which address, where that is not the server's own machine.
-    pub address: Option<String>,
+    pub address: Option<Subnet>,
     /// How many topics are open.
     pub topics: usize,
 }
@@ -316,6 +339,7 @@ impl Leases {
             .into_iter()
             .filter_map(|(person, number, holder)| {
                 let About { kind, name, since, address, topics } = holder.upgrade()?.about();
+                let address = address.map(|address| address.to_string());
                 Some(Shown { number, person: person.to_string(), name, kind: kind.to_owned(), since, address, topics })
             })
             .collect();
@@ -332,9 +356,38 @@ impl Leases {
             held.and_then(|held| held.holder.upgrade())
         };
         holder.is_some_and(|holder| {
-            holder.close();
+            holder.close(Closed::ByHand);
             true
         })
+    }
+
+    /// Ends what guests at an address have open on this node: in a room, or all of it; and what people with accounts have, where that is meant.
+    pub fn keep_out(&self, address: Subnet, room: Option<&Group>, with_accounts: bool) {
+        let held: Vec<_> = {
+            let table = self.table.lock();
+            let all = table.by_person.iter().flat_map(|(person, held)| held.iter().map(move |held| (person, held)));
+            // A guest is known by nothing else than their id.
+            let is_meant = |(person, held): &(&Arc<str>, &Held)| with_accounts || *held.known_by == ***person;
+            all.filter(is_meant).filter_map(|(_, held)| held.holder.upgrade()).collect()
+        };
+        let taken = room.map(|room| Taken::Topic(Topic::Room(room.clone()), Why::Banned));
+        for holder in held.iter().filter(|holder| holder.about().address == Some(address)) {
+            match &taken {
+                Some(taken) => holder.take_back(taken),
+                None => holder.close(Closed::KeptOut),
+            }
+        }
+    }
+
+    /// Has everybody on this node hear that what they may do may be another thing, wherever they are.
+    pub fn stir_all(&self) {
+        let holders: Vec<_> = {
+            let table = self.table.lock();
+            table.by_person.values().flatten().filter_map(|held| held.holder.upgrade()).collect()
+        };
+        for holder in &holders {
+            holder.stir_all();
+        }
     }
 
     /// What this node is called in the layer.
@@ -619,7 +672,7 @@ mod tests {
             About { kind: "test", name: "Ann".to_owned(), since: 0, address: None, topics: self.0.lock().len() }
         }
 
-        fn close(&self) {
+        fn close(&self, _: Closed) {
             self.0.lock().push(Taken::Everything);
         }
     }

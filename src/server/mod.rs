@@ -188,12 +188,22 @@ async fn set_up_link(services: &Services) -> Option<String> {
     }
 }
 
-/// Has the pages that are open on this node know what is announced, and whether the server is read-only.
-async fn tell_what_is_switched(mut switches: watch::Receiver<Arc<Switches>>, personal: Weak<Personal>) {
+/// Has the pages that are open on this node know what is announced, and whether the server is read-only: what one may do in rooms is another
+/// thing then.
+async fn tell_what_is_switched(mut switches: watch::Receiver<Arc<Switches>>, personal: Weak<Personal>, leases: Weak<Leases>) {
+    let mut known = switches.borrow().announced();
     while switches.changed().await.is_ok() {
         let Some(personal) = personal.upgrade() else { return };
         let announced = switches.borrow_and_update().announced();
+        if announced == known {
+            continue;
+        }
+        let was_read_only = std::mem::replace(&mut known, announced.clone()).read_only;
+        let changes_rights = was_read_only != announced.read_only;
         personal.tell_all_here(&wire::Event::Announced(announced));
+        if changes_rights && let Some(leases) = leases.upgrade() {
+            leases.stir_all();
+        }
     }
 }
 
@@ -277,7 +287,7 @@ async fn start(
     );
     let departures = Departures::start(&records, &accounts, &rooms, &leases);
     let personal = Arc::new(Personal::new(&layer, &hub));
-    tokio::spawn(tell_what_is_switched(manage.watch(), Arc::downgrade(&personal)));
+    tokio::spawn(tell_what_is_switched(manage.watch(), Arc::downgrade(&personal), Arc::downgrade(&leases)));
     let nodes = Nodes::start(&leases, &presence, looks(&metrics, &hub, &rooms, &layer));
     let project = Project::start(django, django.cache.as_ref().map(layer::host)).await?;
     let elsewhere = Elsewhere::start(&accounts, &leases, project, Sites::new(jwt));

@@ -22,7 +22,7 @@ use super::{
     settings::Pattern,
     store::{Refused, StoreError},
 };
-use crate::wire::{Code, CommandError, Group, InvalidName, Topic};
+use crate::wire::{Code, CommandError, Group, InvalidName, Timestamp, Topic};
 
 /// When to try again what cannot be done now.
 const LATER: Duration = Duration::from_secs(1);
@@ -41,6 +41,8 @@ pub enum Problem {
     NotBelieved(jwt::Refused),
     #[error("this account was deactivated")]
     Deactivated,
+    #[error("guests from your network are kept out of this server until {0}; sign in if you have an account")]
+    KeptOut(Timestamp),
     #[error("this server requires a second factor of its administrators; set one up at /account/second-factor")]
     NoSecondFactor,
     #[error("this server does not go by the name that was asked for; {}", lets_in(.0))]
@@ -213,6 +215,7 @@ impl Problem {
             | Self::ForeignSocket
             | Self::ForeignForm
             | Self::Deactivated
+            | Self::KeptOut(_)
             | Self::NoSecondFactor
             | Self::ClosedRoom
             | Self::NotAllowed(_)

@@ -53,7 +53,7 @@ use super::{
     transports::{self, Consumer, Plain, TooMany},
     visitors::Visitor,
     websocket::{Backlog, Connection, ConnectionLimits, Counters, Handshake, is_upgrade},
-    who::{Asks, Route, Who, mount},
+    who::{Asks, KeptOut, Route, Who, mount},
 };
 use crate::wire::{Announced, Group, InvalidName, SUBPROTOCOL, Topic};
 
@@ -167,7 +167,8 @@ pub fn router(services: Arc<Services>) -> Router {
     let counted = ServiceBuilder::new()
         .layer(middleware::from_fn_with_state(Arc::clone(&services), not_too_many))
         .layer(middleware::from_fn_with_state(Arc::clone(&services), not_read_only))
-        .layer(middleware::from_fn_with_state(Arc::clone(&services), with_banner));
+        .layer(middleware::from_fn_with_state(Arc::clone(&services), with_banner))
+        .layer(middleware::map_response(told_on_a_page));
     let every = ServiceBuilder::new()
         .layer(middleware::from_fn_with_state(Arc::clone(&services), operators::timed))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST))
@@ -447,6 +448,14 @@ async fn not_read_only(State(services): State<Arc<Services>>, request: Request, 
         return Problem::ReadOnly.into_response();
     }
     pages::plain::refused(Problem::ReadOnly)
+}
+
+/// Whoever is kept out and has asked for a page is told so on one.
+async fn told_on_a_page(response: Response) -> Response {
+    match response.extensions().get() {
+        Some(KeptOut(until)) => pages::plain::kept_out(*until),
+        None => response,
+    }
 }
 
 /// Has the page that is made know what stands at its head: mostly nothing.

@@ -8,7 +8,7 @@ use super::{
     accounts::{Asker, Elsewhere, RateKey, Who},
     bucket::Buckets,
     hub::Hub,
-    lease::{About, Leases},
+    lease::{About, Closed, Leases},
     limits::Limits,
     manage::Manage,
     presence::Presence,
@@ -52,8 +52,14 @@ impl Scope {
     }
 }
 
-/// What somebody is told whose connection was closed by who administers the server.
-pub(super) const CLOSED: &str = "an administrator of this server has closed the connection";
+/// With which code and reason a connection is closed, from which nothing was taken back.
+pub(super) fn goodbye(why: Closed) -> (CloseCode, &'static str) {
+    let code = match why {
+        Closed::ByHand => CloseCode::CLOSED,
+        Closed::KeptOut => CloseCode::TAKEN_BACK,
+    };
+    (code, why.said())
+}
 
 /// Whose a connection is, as those who administer the server see it.
 pub(super) struct Whose {
@@ -69,8 +75,7 @@ impl Whose {
     }
 
     pub(super) fn about(&self, kind: &'static str, topics: usize) -> About {
-        let address = self.address.map(|address| address.to_string());
-        About { kind, name: self.name.to_string(), since: self.since, address, topics }
+        About { kind, name: self.name.to_string(), since: self.since, address: self.address, topics }
     }
 }
 

@@ -8,11 +8,13 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr, SocketAddr},
+    str::FromStr,
 };
 
 use axum::http::{HeaderMap, HeaderName};
 
 use super::settings::ProxyNetwork;
+use crate::wire::InvalidName;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -38,6 +40,29 @@ impl fmt::Display for Subnet {
     }
 }
 
+impl From<IpAddr> for Subnet {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+            address @ IpAddr::V4(_) => address,
+        })
+    }
+}
+
+impl FromStr for Subnet {
+    type Err = InvalidName;
+
+    /// An address, or a network as it is [shown](fmt::Display).
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        const RULE: InvalidName =
+            InvalidName("write an address, such as 192.0.2.7 or 2001:db8::7; of IPv6 its network of 64 bits is meant");
+        let text = text.trim();
+        let (address, is_network) = text.strip_suffix("/64").map_or((text, false), |address| (address, true));
+        let subnet = address.parse().map(|address: IpAddr| Self::from(address)).map_err(|_| RULE)?;
+        if is_network && matches!(subnet.0, IpAddr::V4(_)) { Err(RULE) } else { Ok(subnet) }
+    }
+}
+
 impl Visitor {
     /// Somebody at the other end of the TCP connection.
     pub(super) fn direct(address: IpAddr) -> Self {
@@ -45,10 +70,7 @@ impl Visitor {
     }
 
     pub(super) fn subnet(self) -> Subnet {
-        Subnet(match self.address {
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-            IpAddr::V4(_) => self.address,
-        })
+        self.address.into()
     }
 
     /// The address that is charged for what is asked: what comes from the server's own machine is its owner's, or of a proxy that nobody
@@ -158,6 +180,23 @@ mod tests {
             let headers = lines.iter().map(|line| (FORWARDED_FOR, HeaderValue::from_static(line))).collect();
             assert_eq!(proxies.visitor(ip("127.0.0.1"), &headers).address, ip(visitor), "{lines:?}");
             assert_eq!(proxies.visitor(ip("::ffff:127.0.0.1"), &headers).address, ip(visitor), "{lines:?} mapped");
+        }
+    }
+
+    #[test]
+    fn a_network_is_read_as_it_is_written() {
+        for (text, shown) in [
+            ("192.0.2.7", "192.0.2.7"),
+            (" ::ffff:192.0.2.7 ", "192.0.2.7"),
+            ("2001:db8:0:1:2:3:4:5", "2001:db8:0:1::/64"),
+            ("2001:db8:0:1::/64", "2001:db8:0:1::/64"),
+        ] {
+            let subnet: Subnet = text.parse().expect(text);
+            assert_eq!(subnet.to_string(), shown);
+            assert_eq!(shown.parse(), Ok(subnet));
+        }
+        for bad in ["", "192.0.2.7/64", "192.0.2.0/24", "2001:db8::/48", "somebody", "192.0.2.7:80"] {
+            assert!(bad.parse::<Subnet>().is_err(), "{bad}");
         }
     }
 

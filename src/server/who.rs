@@ -18,7 +18,14 @@ use axum::{
 };
 
 pub use super::accounts::Who;
-use super::{accounts::Unknown, problem::Problem, services::Services, visitors::Visitor, websocket::is_upgrade};
+use super::{
+    accounts::{Kind, Unknown},
+    problem::Problem,
+    services::Services,
+    visitors::{Subnet, Visitor},
+    websocket::is_upgrade,
+};
+use crate::wire::Timestamp;
 
 impl<S: Sync> FromRequestParts<S> for Who {
     type Rejection = Problem;
@@ -81,6 +88,13 @@ async fn resolve(State((services, asks)): State<(Arc<Services>, Asks)>, mut requ
             Err(unknown) => Err(unknown),
         },
     };
+    let who = who.map(|who| who.at(address));
+    if let Ok(who) = &who
+        && let Some(until) = kept_out(&services, who, address)
+        && !is_way_in(&request, who)
+    {
+        return keep_out(&request, until);
+    }
     if let Ok(Who::Account(signed_in)) = &who
         && signed_in.lacks_second_factor
         && let Some(instead) = not_before(&request)
@@ -90,6 +104,49 @@ async fn resolve(State((services, asks)): State<(Arc<Services>, Asks)>, mut requ
     request.extensions_mut().insert(who);
     next.run(request).await
 }
+
+/// Until when somebody is kept out of the whole server, by the address from which they ask. Whoever administers it never is.
+fn kept_out(services: &Services, who: &Who, address: Option<Subnet>) -> Option<Timestamp> {
+    let switches = services.manage.switches();
+    let ban = switches.bans.find(address, None, Timestamp::now())?;
+    let is_meant = match who.asker().kind {
+        Kind::Guest => true,
+        Kind::Account => ban.with_accounts,
+        Kind::Administrator | Kind::Program => false,
+    };
+    is_meant.then_some(ban.ends)
+}
+
+/// Whether by this address somebody becomes somebody else, who may not be kept out.
+fn is_way_in(request: &Request, who: &Who) -> bool {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    match path {
+        "/logout" => true,
+        "/login" | "/login/code" | "/login/token" | "/setup/{token}" | "/reset/{token}" | "/device/{token}" => {
+            who.signed_in().is_none()
+        }
+        _ => false,
+    }
+}
+
+/// What somebody is answered who is kept out. Where they have asked for a page, it [says](KeptOut) so.
+fn keep_out(request: &Request, until: Timestamp) -> Response {
+    let problem = Problem::KeptOut(until);
+    if is_upgrade(request.headers()) {
+        return problem.text();
+    }
+    // As it was routed: of the API the beginning of the path is left out.
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let mut response = problem.into_response();
+    if !path.starts_with("/api/") {
+        response.extensions_mut().insert(KeptOut(until));
+    }
+    response
+}
+
+/// An answer that is to be a page on until when somebody is kept out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeptOut(pub(super) Timestamp);
 
 /// What an administrator is answered who has to set up a second factor; none where that is done, and where one signs out.
 fn not_before(request: &Request) -> Option<Response> {

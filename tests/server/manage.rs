@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What each address of administration answers to somebody who administers the server, by `GET` and by `POST` of a form that asks for nothing.
-const PAGES: [(&str, u16, Option<u16>); 11] = [
+const PAGES: [(&str, u16, Option<u16>); 12] = [
     ("/manage/", 200, None),
     ("/manage/people/", 200, None),
     ("/manage/people/{ann}", 200, Some(422)),
@@ -22,6 +22,7 @@ const PAGES: [(&str, u16, Option<u16>); 11] = [
     ("/manage/invitations/", 200, Some(422)),
     ("/manage/tokens/", 200, Some(422)),
     ("/manage/connections/", 200, Some(303)),
+    ("/manage/bans/", 200, Some(422)),
     ("/manage/server/", 200, Some(422)),
     ("/manage/log/", 200, None),
     ("/manage/export/people.csv", 200, None),
@@ -400,8 +401,14 @@ async fn a_read_only_server_is_read_and_nothing_else_also_after_it_was_started_a
     assert_eq!(socket.push().await["event"]["text"], "before");
     let mut plain = Plain::connect(app.address, "/ws/lobby/").await;
     assert_eq!(admin.send(&app, "/manage/server/", &[("act", "read_only")]).await.0, 303);
-    assert_eq!(socket.push().await["event"]["read_only"], true);
+    is_switched(&mut socket, true).await;
+    let may = socket.join("room/lobby", None).await["may"].clone();
+    assert!(may["post"] == false && may["message"].as_str().is_some_and(|why| why.contains("read-only")), "{may}");
     is_read_only(&app, &ann, &mut socket).await;
+    assert_eq!(admin.send(&app, "/manage/server/", &[("act", "writable")]).await.0, 303);
+    is_switched(&mut socket, false).await;
+    assert!(socket.join("room/lobby", None).await.get("may").is_none());
+    assert_eq!(admin.send(&app, "/manage/server/", &[("act", "read_only")]).await.0, 303);
     plain.say("x").await;
     assert_eq!(plain.closed().await.0, 1013);
     app.begin_to_stop();
@@ -420,6 +427,13 @@ async fn a_read_only_server_is_read_and_nothing_else_also_after_it_was_started_a
     assert_eq!(admin.send(&app, "/room/lobby/", &[("key", "f"), ("text", "again")]).await.0, 303);
     app.begin_to_stop();
     app.stopped().await;
+}
+
+/// Everybody is told, and what is open there to ask once more what may be done. It comes in either order.
+async fn is_switched(socket: &mut V1, read_only: bool) {
+    let pushes = [socket.push().await, socket.push().await];
+    assert!(pushes.contains(&json!({"topic": "room/lobby", "event": {"type": "changed"}})), "{pushes:?}");
+    assert!(pushes.iter().any(|push| push["event"]["read_only"] == read_only), "{pushes:?}");
 }
 
 /// What was said can be read, and nothing is taken.
@@ -448,6 +462,24 @@ async fn is_read_only(app: &TestApp, ann: &Somebody, socket: &mut V1) {
     assert_eq!(pushed.status(), 503);
     let body: Value = pushed.json().await.expect("JSON");
     assert_eq!(body["error"]["code"], "read_only");
+}
+
+#[tokio::test]
+async fn of_the_last_two_administrators_who_go_at_once_one_stays() {
+    let app = TestApp::start().await;
+    for (round, act) in ["no_administrator", "deactivate", "no_administrator", "deactivate"].into_iter().enumerate() {
+        let [one, two] = [format!("one{round}"), format!("two{round}")];
+        let [one, two] = [Somebody::new(&app, &one).await, Somebody::new(&app, &two).await];
+        let database = rusqlite::Connection::open(app.data().join("confab.db")).expect("the database");
+        let appoint = "UPDATE accounts SET administrator = (id IN (?1, ?2))";
+        database.execute(appoint, [&one.id, &two.id]).expect("both administer it");
+        let goes = async |who: &Somebody| who.send(&app, &format!("/manage/people/{}", who.id), &[("act", act)]).await.0;
+        let mut went = join_all([goes(&one), goes(&two)]).await;
+        went.sort_unstable();
+        assert_eq!(went, [303, 409], "{act}");
+        let left = "SELECT count(*) FROM accounts WHERE administrator AND deactivated_at IS NULL";
+        assert_eq!(database.query_row(left, [], |row| row.get::<_, i64>(0)).expect("a count"), 1, "{act}");
+    }
 }
 
 #[tokio::test]

@@ -167,6 +167,8 @@ fn table() -> BTreeMap<(&'static str, Does), (Row, Option<Row>)> {
         (("/manage/tokens/", Post), alike(NO_FORM)),
         (("/manage/connections/", Get), alike(NOTHING)),
         (("/manage/connections/", Post), alike(NO_FORM)),
+        (("/manage/bans/", Get), alike(NOTHING)),
+        (("/manage/bans/", Post), alike(NO_FORM)),
         (("/manage/server/", Get), alike(NOTHING)),
         (("/manage/server/", Post), alike(NO_FORM)),
         (("/manage/log/", Get), alike(NOTHING)),

@@ -28,6 +28,8 @@ const ROWS: &str = "
     INSERT INTO links VALUES (x'00', 'reset', 'ann', 9), (x'01', 'setup', NULL, 9);
     INSERT INTO second_factors VALUES ('ann', x'00ff', 5, 7), ('d1', x'01', NULL, 0);
     INSERT INTO recovery_codes VALUES ('ann', x'0a'), ('ann', x'0b');
+    INSERT INTO address_bans VALUES ('b1', '192.0.2.7', NULL, 1, 9, 1, 'ann', 'Ann', 'Mallory'),
+        ('b2', '2001:db8::/64', 'lobby', 0, 9, 2, 'ann', 'Ann', '');
     INSERT INTO departures VALUES ('d1', 'goes', 8, NULL);
     UPDATE room_changes SET changes = 41;
     INSERT INTO room_records VALUES ('lobby', 'closed', 'Lobby', '', 'members', NULL, 1, NULL, NULL, 41),

@@ -1,6 +1,9 @@
 //! Who asks for something that not everybody may have: what matters of it to the rules.
 
-use crate::wire::{Group, Person};
+use crate::{
+    server::visitors::Subnet,
+    wire::{Group, Person},
+};
 
 /// How somebody is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub struct Asker<'p> {
     pub kind: Kind,
     /// The rooms that another site has given them, each with a role as it writes it.
     pub granted: &'p [(Group, String)],
+    /// Of a guest, from where they ask.
+    pub address: Option<Subnet>,
 }
 
 impl<'p> Asker<'p> {
@@ -31,7 +36,7 @@ impl<'p> Asker<'p> {
 
     /// Whom no other site has given anything.
     pub fn new(person: &'p Person, kind: Kind) -> Self {
-        Self { person, kind, granted: &[] }
+        Self { person, kind, granted: &[], address: None }
     }
 
     /// What another site has made them in a room.

@@ -8,6 +8,7 @@ use crate::{
     server::{
         percent::{percent_decode, percent_encode},
         random,
+        visitors::Subnet,
     },
     wire::{Person, PersonName},
 };
@@ -41,6 +42,8 @@ pub struct Guest {
     /// behind TLS, under the names that are for TLS, what it has shown under others. No request that shows a secret is given
     /// another.
     pub cookies: Vec<HeaderValue>,
+    /// Where the request comes from, unless that is the server's own machine.
+    pub address: Option<Subnet>,
     given: Given,
 }
 
@@ -71,8 +74,15 @@ impl Guest {
     /// The same, who is given no cookies.
     #[must_use]
     pub fn without_cookies(&self) -> Self {
-        let Self { person, rate_key, is_new, given, .. } = self;
-        Self { person: person.clone(), rate_key: *rate_key, is_new: *is_new, cookies: Vec::new(), given: *given }
+        let Self { person, rate_key, is_new, address, given, .. } = self;
+        Self {
+            person: person.clone(),
+            rate_key: *rate_key,
+            is_new: *is_new,
+            cookies: Vec::new(),
+            address: *address,
+            given: *given,
+        }
     }
 
     fn who_shows(shown: Option<(String, bool)>, name: Option<(PersonName, bool)>, given: Given) -> Self {
@@ -88,7 +98,7 @@ impl Guest {
             set.push(name_cookie(given, name));
         }
         let name = name.map_or_else(|| format!("Guest {}", &id[1..5]), |(name, _): (PersonName, _)| name.into_string());
-        Self { person: Person::new(id, name), rate_key, is_new, cookies: set, given }
+        Self { person: Person::new(id, name), rate_key, is_new, cookies: set, address: None, given }
     }
 
     /// What has the browser forget this guest.

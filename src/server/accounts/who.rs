@@ -5,7 +5,10 @@ use std::sync::Arc;
 use axum::http::HeaderValue;
 
 use super::{Asker, Guest, Handle, Kind, Program, RateKey};
-use crate::wire::{self, Group, Person, PersonName};
+use crate::{
+    server::visitors::Subnet,
+    wire::{self, Group, Person, PersonName},
+};
 
 /// Whom a request comes from, and whoever has a connection. Cheap to clone.
 #[derive(Clone)]
@@ -73,7 +76,17 @@ impl Who {
             Self::Program(_) => Kind::Program,
         };
         let granted = self.signed_in().map_or(&[][..], |signed_in| &signed_in.rooms);
-        Asker { granted, ..Asker::new(self.person(), kind) }
+        let address = if let Self::Guest(guest) = self { guest.address } else { None };
+        Asker { granted, address, ..Asker::new(self.person(), kind) }
+    }
+
+    /// The same, who asks from here: of guests that matters.
+    #[must_use]
+    pub fn at(mut self, address: Option<Subnet>) -> Self {
+        if let Self::Guest(guest) = &mut self {
+            Arc::make_mut(guest).address = address;
+        }
+        self
     }
 
     /// Who has an account.

@@ -22,13 +22,13 @@ use super::{described::OfRoom, enter};
 use crate::{
     server::{
         http::Line,
-        lease::{About, Holder, Taken},
+        lease::{About, Closed, Holder, Taken},
         problem::Problem,
         quota::{Payer, Quotas},
         rooms::{Access, Room},
         services::{Entry, Named, Services},
         store::{Slice, StoreError},
-        visitors::Visitor,
+        visitors::{Subnet, Visitor},
         who::Who,
     },
     wire::{Group, Offset, Stretch, Timestamp, Topic},
@@ -70,7 +70,7 @@ pub(super) async fn export(
         line: line.clone(),
         name: who.person().name.clone(),
         since: Timestamp::now().as_millis(),
-        address: visitor.paying().map(|address| address.to_string()),
+        address: visitor.paying(),
     });
     let lease = services.leases.grant(&who.person().id, who.session(), &holder);
     let access = enter(&services, &who, &group).await?;
@@ -96,15 +96,15 @@ struct Holding {
     line: Line,
     name: String,
     since: i64,
-    address: Option<String>,
+    address: Option<Subnet>,
 }
 
 impl Holder for Holding {
     fn about(&self) -> About {
-        About { kind: "export", name: self.name.clone(), since: self.since, address: self.address.clone(), topics: 1 }
+        About { kind: "export", name: self.name.clone(), since: self.since, address: self.address, topics: 1 }
     }
 
-    fn close(&self) {
+    fn close(&self, _: Closed) {
         self.line.cut();
     }
 

@@ -1,5 +1,5 @@
-//! What administrators have in their hands while the server runs: its [switches](Switches), announcements, and tokens for programs. All of
-//! it is in plain tables, and every node has it in memory.
+//! What administrators have in their hands while the server runs: its [switches](Switches), announcements, addresses that are kept out, and
+//! tokens for programs. All of it is in plain tables, and every node has it in memory.
 //!
 //! ```text
 //!   Manage::write ──► the tables, with the next number of `manage_changes`
@@ -11,6 +11,7 @@
 //! So what was changed holds here when it is written, and on other nodes when the layer has told them, or within a second without it.
 //! [`Nodes`] asks the other nodes what is open on them.
 
+mod bans;
 mod figures;
 mod invitations;
 mod nodes;
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 use tracing::{debug, error, info};
 
 pub use self::{
+    bans::{BANS_LAST, Ban, Bans, LONGEST_BAN, NewBan},
     figures::{Counted, Figures, host, memory},
     invitations::{Invitation, Invitations, MOST_DAYS, MOST_USES, NewInvitation},
     nodes::{Answer, Nodes, Seen},
@@ -82,6 +84,8 @@ pub struct Switches {
     pub sign_up: SignUp,
     /// What was announced last, unless it was taken back; it may have ended.
     pub announcement: Option<Announcement>,
+    /// The addresses from which guests are kept out.
+    pub bans: Bans,
 }
 
 impl Switches {
@@ -145,7 +149,7 @@ impl Manage {
         sign_up: SignUp,
         is_shared: bool,
     ) -> Result<Arc<Self>, StoreError> {
-        let switches = Switches { read_only: false, sign_up, announcement: None };
+        let switches = Switches { read_only: false, sign_up, announcement: None, bans: Bans::default() };
         let manage = Arc::new(Self {
             records,
             leases: Arc::clone(leases),
@@ -261,13 +265,18 @@ impl Manage {
         // What is changed meanwhile has a higher number, so it is read once more.
         let switches = self.read_switches().await?;
         let made = tokens::read(&*self.records).await?;
-        let is_news = self.switches.send_if_modified(|known| {
-            let is_news = **known != switches;
-            *known = Arc::new(switches);
+        let switches = Arc::new(switches);
+        let before = self.switches();
+        self.switches.send_if_modified(|known| {
+            let is_news = **known != *switches;
+            *known = Arc::clone(&switches);
             is_news
         });
-        if is_news {
+        if before.announced() != switches.announced() {
             self.was_switched.store(true, Relaxed);
+        }
+        for ban in switches.bans.more_than(&before.bans) {
+            self.leases.keep_out(ban.address, ban.room.as_ref(), ban.with_accounts);
         }
         // What is open by a token ends with it.
         for id in self.programs.set_made(made) {
@@ -278,7 +287,8 @@ impl Manage {
     }
 
     async fn read_switches(&self) -> Result<Switches, StoreError> {
-        let mut switches = Switches { read_only: false, sign_up: self.sign_up, announcement: None };
+        let bans = bans::read(&*self.records).await?;
+        let mut switches = Switches { read_only: false, sign_up: self.sign_up, announcement: None, bans };
         for row in self.records.query(SWITCHES, &[]).await? {
             let (name, value): (String, String) = (row.get(0)?, row.get(1)?);
             match (&*name, &*value) {
@@ -350,6 +360,9 @@ async fn keep(manage: Weak<Manage>, is_shared: bool) {
         tokio::time::sleep(EVERY).await;
         let Some(manage) = manage.upgrade() else { return };
         manage.end_in_time();
+        if let Err(cause) = manage.forget_bans().await {
+            debug!(%cause, "addresses that are kept out no more could not be forgotten yet");
+        }
         if round.is_multiple_of(NOTED)
             && let Err(cause) = manage.note_use().await
         {

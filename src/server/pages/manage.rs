@@ -8,10 +8,12 @@
 //! | `invitations` | to the server, and those to rooms |
 //! | `tokens` | of programs: made, shown once, revoked |
 //! | `nodes` | how busy each node is, and the connections of each; closes one |
+//! | `bans` | addresses that are kept out |
 //! | `server` | announcement, read-only mode, who may sign up |
 //! | `log` | who did what |
 //! | `csv` | people, rooms, log and tokens as files |
 
+mod bans;
 mod csv;
 mod invitations;
 mod log;
@@ -46,7 +48,7 @@ const GET: &[&str] = &["GET"];
 const BOTH: &[&str] = &["GET", "POST"];
 
 /// The addresses of administration.
-pub(in crate::server) const ROUTES: [Route; 11] = [
+pub(in crate::server) const ROUTES: [Route; 12] = [
     route("/manage/", GET, || guarded(get(nodes::overview))),
     route("/manage/people/", GET, || guarded(get(people::list))),
     route("/manage/people/{account}", BOTH, || guarded(get(people::show).post(people::act))),
@@ -55,6 +57,7 @@ pub(in crate::server) const ROUTES: [Route; 11] = [
     route("/manage/invitations/", BOTH, || guarded(get(invitations::show).post(invitations::act))),
     route("/manage/tokens/", BOTH, || guarded(get(tokens::show).post(tokens::act))),
     route("/manage/connections/", BOTH, || guarded(get(nodes::connections).post(nodes::close))),
+    route("/manage/bans/", BOTH, || guarded(get(bans::show).post(bans::act))),
     route("/manage/server/", BOTH, || guarded(get(server::show).post(server::act))),
     route("/manage/log/", GET, || guarded(get(log::show))),
     route("/manage/export/{list}", GET, || guarded(get(csv::export))),
@@ -110,6 +113,8 @@ struct Typed {
     text: String,
     minutes: String,
     sign_up: String,
+    address: String,
+    accounts: String,
 }
 
 impl Typed {

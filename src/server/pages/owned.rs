@@ -6,7 +6,7 @@ mod invitation;
 mod people;
 mod view;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use axum::{
     extract::State,
@@ -26,15 +26,19 @@ pub(in crate::server) use self::{
 use super::{address, form::Sent, plain::Instead};
 use crate::{
     server::{
+        manage::{self, NewBan},
         problem::Problem,
         rooms::{Code, Denied, NotDone, Role, RoomKind, Terms, Title, What},
         services::{Named, Services},
+        visitors::Subnet,
         who::Who,
     },
     wire::{Group, InvalidName, Person, Timestamp},
 };
 
 const MINUTE: i64 = 60_000;
+/// So many addresses of one guest are kept out at once.
+const MOST_ADDRESSES: usize = 8;
 
 /// `GET /rooms/new`: the form that makes a room.
 pub(in crate::server) async fn new_room(who: Who) -> Response {
@@ -92,7 +96,9 @@ async fn shown(
     match services.rooms.about(who.asker(), group).await {
         Ok(about) => {
             let present = services.presence.members(group).people;
-            Ok(page_of_settings(status, who, &about, &present, news.as_ref()))
+            let switches = services.manage.switches();
+            let bans = switches.bans.living(Some(group), Timestamp::now());
+            Ok(page_of_settings(status, who, &about, (&present, &bans), news.as_ref()))
         }
         Err(NotDone::Denied(Denied::NotThere)) if services.rooms.may_take_over(who.asker(), group) => {
             Ok(page_of_nobodys(who, group))
@@ -166,6 +172,15 @@ async fn carry_out(services: &Services, who: &Who, group: &Group, sent: &Typed) 
         "remove" => What::Remove(subject(services, who, group, sent).await?),
         "ban" => What::Ban(subject(services, who, group, sent).await?),
         "unban" => What::Unban(subject(services, who, group, sent).await?),
+        "ban_address" => {
+            ban_with_address(services, who, group, sent, minutes()?).await?;
+            return Ok(Outcome::Done);
+        }
+        "lift_ban" => {
+            rooms.manages(asker, group).await?;
+            services.manage.lift_ban(who.person(), &sent.ban, Some(group)).await?;
+            return Ok(Outcome::Done);
+        }
         "leave" => What::Leave,
         "delete" if sent.sure.trim() == group.as_str() => What::Delete,
         "delete" => return Err(NotDone::Wrong("write the name of the room, as it stands in its address, to delete it")),
@@ -174,6 +189,39 @@ async fn carry_out(services: &Services, who: &Who, group: &Group, sent: &Typed) 
     let is_gone = matches!(what, What::Leave | What::Delete);
     rooms.act(asker, group, what).await?;
     Ok(if is_gone { Outcome::Gone } else { Outcome::Done })
+}
+
+/// Bans a guest who is there, and for a time all guests who come from where they are.
+async fn ban_with_address(services: &Services, who: &Who, group: &Group, sent: &Typed, minutes: u32) -> Result<(), NotDone> {
+    services.rooms.manages(who.asker(), group).await?;
+    let guest = subject(services, who, group, sent).await?;
+    if guest.handle.is_some() {
+        return Err(NotDone::Wrong("who has an account is banned by that, wherever they come from"));
+    }
+    // Whoever bans somebody does not learn from where they come.
+    let seen = services.nodes.ask(Some(&guest.id)).await;
+    let addresses =
+        seen.answers.iter().flat_map(|answer| &answer.open).filter_map(|shown| shown.address.as_ref()?.parse().ok());
+    let addresses: HashSet<Subnet> = addresses.take(MOST_ADDRESSES).collect();
+    if addresses.is_empty() {
+        return Err(NotDone::Wrong(
+            "it is not known from where they come: they are not here now, or on the server's own machine",
+        ));
+    }
+    services.rooms.act(who.asker(), group, What::Ban(guest.clone())).await?;
+    for address in addresses {
+        let ban = NewBan { address, room: Some(group), with_accounts: false, minutes, note: &guest.name };
+        match services.manage.ban(who.person(), ban).await {
+            Ok(()) => {}
+            Err(manage::NotDone::Wrong(_)) => {
+                return Err(NotDone::Wrong(
+                    "a room keeps out a bounded number of addresses for 1 minute to 30 days; let one in again",
+                ));
+            }
+            Err(manage::NotDone::Unavailable(cause)) => return Err(cause.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Whom a form is about, by what they are called here.

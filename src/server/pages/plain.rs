@@ -19,6 +19,7 @@ use crate::server::{
     store::StoreError,
     who::Who,
 };
+use crate::wire::Timestamp;
 
 /// Nothing runs on such a page.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -65,6 +66,18 @@ pub(in crate::server) fn not_for_guests(path: &str) -> Response {
     let ways = html!("{}{}", way("/login", "Sign in"), way("/signup", "Sign up"));
     let text = "This room is not open to guests. Sign in, or make an account, and you come back here.";
     notice_with(Problem::ClosedRoom.status(), "Not for guests", text, &ways)
+}
+
+/// That guests from somebody's network are kept out for a while, and how one comes in who has an account.
+pub(in crate::server) fn kept_out(until: Timestamp) -> Response {
+    let problem = Problem::KeptOut(until);
+    let minute = until.to_string();
+    let minute = minute.get(..16).unwrap_or(&minute).replace('T', " ");
+    let text = format!(
+        "Guests from your network are kept out of this server until {minute} UTC, and no accounts are made from there. It may have \
+         been somebody else who shares your address. Whoever has an account can sign in."
+    );
+    notice_with(problem.status(), "Not let in", &text, &html!("<a class=\"button\" href=\"/login\">Sign in</a> "))
 }
 
 fn document(status: StatusCode, title: &str, me: &Html, main: &Html) -> Response {

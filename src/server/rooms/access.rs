@@ -18,6 +18,7 @@ use crate::{
         accounts::{Asker, Kind},
         layers::{Event, GroupName, LayerError},
         store::{Appended, NewChange, NewMessage, Refused, Slice, StoreError},
+        visitors::Subnet,
     },
     wire::{Change, Content, Key, Message, Offset, Person, Rights, Stretch, Text, Timestamp},
 };
@@ -29,6 +30,8 @@ pub struct Access<T> {
     pub(super) subject: T,
     pub(super) person: Person,
     kind: Kind,
+    /// Of a guest, from where they ask.
+    address: Option<Subnet>,
     /// What another site has made them in the room.
     granted: Option<Role>,
     pub(super) rooms: Arc<Rooms>,
@@ -83,7 +86,7 @@ impl Access<Room> {
     /// Only where the rules were asked.
     pub(super) fn new(room: Room, asker: Asker<'_>, rooms: &Arc<Rooms>) -> Self {
         let (person, granted) = (asker.person.clone(), granted(asker, &room.group));
-        Self { subject: room, person, kind: asker.kind, granted, rooms: Arc::clone(rooms) }
+        Self { subject: room, person, kind: asker.kind, address: asker.address, granted, rooms: Arc::clone(rooms) }
     }
 
     pub fn room(&self) -> &Room {
@@ -97,7 +100,7 @@ impl Access<Room> {
     /// How they stand in the room now.
     pub(super) async fn seen(&self) -> Result<Seen, StoreError> {
         let Room { group, guests, .. } = &self.subject;
-        self.rooms.stands(&self.person, self.kind, self.granted, group, *guests).await
+        self.rooms.stands(&self.person, (self.kind, self.address), self.granted, group, *guests).await
     }
 
     /// Asks whether they may do something in the room now.

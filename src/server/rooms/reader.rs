@@ -34,7 +34,8 @@ impl Reader {
 }
 
 impl Rooms {
-    /// For whom lists and searches are. Of guests nothing is asked: they are in no room that others are not in.
+    /// For whom lists and searches are. Of guests nothing is asked: they are in no room that others are not in, and out of those alone from
+    /// which their address is kept.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -48,7 +49,11 @@ impl Rooms {
                 }
                 Arc::new(standings)
             }
-            Kind::Guest | Kind::Program => Arc::default(),
+            Kind::Guest => {
+                let banned = |group| (group, Standing { is_banned: true, ..Standing::default() });
+                Arc::new(self.registry.kept_out_of(asker.address).into_iter().map(banned).collect())
+            }
+            Kind::Program => Arc::default(),
         };
         Ok(Reader { kind: asker.kind, standings, now: Timestamp::now() })
     }

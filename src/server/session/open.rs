@@ -13,12 +13,12 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::{
     server::{
         hub::{Membership, Outbound, v1},
-        lease::{About, Holder, Taken, Why},
+        lease::{About, Closed, Holder, Taken, Why},
         noun::Opened,
         presence::Attendance,
         problem::Problem,
         quota::Seat,
-        scope::{CLOSED, Scope, Whose},
+        scope::{Scope, Whose, goodbye},
         websocket::{CloseCode, Frame},
     },
     wire::{Changed, Event, Group, Left, Push, ServerFrame, SignedOut, Topic},
@@ -123,8 +123,9 @@ impl Holder for Open {
         self.whose.about("confab.v1", self.topics.lock().joined.len())
     }
 
-    fn close(&self) {
-        self.end(CloseCode::CLOSED, CLOSED, None);
+    fn close(&self, why: Closed) {
+        let (code, reason) = goodbye(why);
+        self.end(code, reason, None);
     }
 
     fn take_back(&self, taken: &Taken) {
@@ -154,6 +155,15 @@ impl Holder for Open {
         if topics.joined.contains_key(topic)
             && let Some(outbound) = self.outbound.get()
         {
+            outbound.send(&[outbound.fitted(changed(topic))]);
+        }
+    }
+
+    fn stir_all(&self) {
+        let mut topics = self.topics.lock();
+        topics.stirred |= topics.opening;
+        let Some(outbound) = self.outbound.get() else { return };
+        for topic in topics.joined.keys().filter(|topic| matches!(topic, Topic::Room(_))) {
             outbound.send(&[outbound.fitted(changed(topic))]);
         }
     }

@@ -13,10 +13,10 @@ use crate::{
     server::{
         allowance::Allowance,
         hub::{Form, Membership, Outbound, PlainMessage, Reachable, Unavailable},
-        lease::{About, Holder, Lease, Taken, Why},
+        lease::{About, Closed, Holder, Lease, Taken, Why},
         noun::Opened,
         random,
-        scope::{CLOSED, Flow, Refuse, Scope, Whose},
+        scope::{Flow, Refuse, Scope, Whose, goodbye},
         turns::Turn,
         visitors::Subnet,
         websocket::{CloseCode, Frame, Message, Socket},
@@ -77,8 +77,9 @@ impl Holder for Open {
         self.whose.about("plain", topics)
     }
 
-    fn close(&self) {
-        self.end(CloseCode::CLOSED, CLOSED.into());
+    fn close(&self, why: Closed) {
+        let (code, reason) = goodbye(why);
+        self.end(code, reason.into());
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
         accounts::{Account, SignedIn},
         audit::{Act, Place as LogPlace},
         http::Line,
-        lease::{About, Holder, Taken},
+        lease::{About, Closed, Holder, Taken},
         pages,
         pages::{
             form::{Field, Sent, alert, danger, form},
@@ -138,7 +138,7 @@ pub(super) async fn data(
         kind: "export",
         name: who.person().name.clone(),
         since: Timestamp::now().as_millis(),
-        address: visitor.paying().map(|address| address.to_string()),
+        address: visitor.paying(),
         topics: 0,
     };
     let holder = Arc::new(Holding(line.clone(), about));
@@ -162,7 +162,7 @@ impl Holder for Holding {
         self.1.clone()
     }
 
-    fn close(&self) {
+    fn close(&self, _: Closed) {
         self.0.cut();
     }
 

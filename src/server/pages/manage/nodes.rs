@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::{
-    Typed, back,
+    Typed, back, bans,
     parts::{act as one, bytes, facts, link, sheet, table, text, time},
 };
 use crate::{
@@ -105,6 +105,12 @@ fn lasted(seconds: u64) -> String {
     }
 }
 
+/// An address, and the way to keep it out.
+fn from(address: &str, name: &str) -> Html {
+    let ban = format!("{}?address={}&note={}", bans::TAB, percent_encode(address), percent_encode(name));
+    html!("{} <a href=\"{}\">Ban</a>", address, ban)
+}
+
 /// The nodes that have not answered.
 fn silent(Seen { silent, .. }: &Seen) -> Option<Html> {
     (!silent.is_empty()).then(|| alert(&format!("these nodes did not answer within a second: {}", silent.join(", "))))
@@ -123,7 +129,7 @@ pub(super) async fn connections(State(services): State<Arc<Services>>, who: Who,
                 html!("{}", shown.kind),
                 html!("{}", shown.topics),
                 time(Timestamp::from_millis(shown.since)),
-                html!("{}", shown.address.as_deref().unwrap_or("this machine")),
+                shown.address.as_deref().map_or_else(|| html!("this machine"), |address| from(address, &shown.name)),
                 one(
                     "Close",
                     &[

@@ -15,13 +15,14 @@ use crate::{
 };
 
 /// The pages, with their addresses and what they are called.
-const TABS: [(&str, &str); 8] = [
+const TABS: [(&str, &str); 9] = [
     ("/manage/", "Overview"),
     ("/manage/people/", "People"),
     ("/manage/rooms/", "Rooms"),
     ("/manage/invitations/", "Invitations"),
     ("/manage/tokens/", "Tokens"),
     ("/manage/connections/", "Connections"),
+    ("/manage/bans/", "Bans"),
     ("/manage/server/", "Server"),
     ("/manage/log/", "Log"),
 ];

@@ -31,6 +31,7 @@ pub(in crate::server) struct Typed {
     pub(super) minutes: String,
     pub(super) uses: String,
     pub(super) invitation: String,
+    pub(super) ban: String,
     pub(super) sure: String,
     pub(super) with: String,
 }

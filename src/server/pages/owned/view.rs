@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use super::form::{Mistake, Typed, complaint, role_name};
 use crate::{
     server::{
+        manage::{BANS_LAST, Ban},
         pages::sheet::{Back, sheet},
         rooms::{About, Brief, Invitation, Logged, Member, Posting, Record, Role, RoomKind},
         who::Who,
@@ -127,7 +128,7 @@ pub(super) fn page_of_settings(
     status: StatusCode,
     who: &Who,
     about: &About,
-    present: &[Person],
+    (present, bans): (&[Person], &[&Ban]),
     news: Option<&News>,
 ) -> Response {
     let About { record, role, members, .. } = about;
@@ -153,6 +154,7 @@ pub(super) fn page_of_settings(
             {(brief.kind == RoomKind::Direct || about.manages).then(|| list_of_members(about, who.person()))}
             {about.manages.then(|| list_of_others(about, present))}
             {about.manages.then(|| list_of_banned(about))}
+            {about.manages.then(|| list_of_addresses(bans))}
             {about.manages.then(|| list_of_log(&about.log))}
             {(role.is_some() && *role != Some(Role::Owner) && brief.kind != RoomKind::Direct).then(|| button("leave", "Leave this room", None))}
             {about.changes.then(|| if brief.is_archived { button("reopen", "Open it again", None) } else { button("archive", "Archive: nobody writes any more", None) })}
@@ -375,12 +377,55 @@ pub(super) fn list_of_others(about: &About, present: &[Person]) -> impl IntoView
             <li>
                 <bdi>{name}</bdi>
                 {button("ban", "Ban", Some(&person.id))}
+                {person.handle.is_none().then(|| ban_with_address(&person.id))}
             </li>
         }
     });
     let rows: Vec<_> = rows.collect();
     (!rows.is_empty())
         .then(|| view! { <section class="card"><h2>"Here, and no members"</h2><ul class="rows">{rows}</ul></section> })
+}
+
+/// Bans a guest, who could come again as another one, with where they come from.
+fn ban_with_address(person: &str) -> impl IntoView + use<> {
+    let lasts = BANS_LAST.map(|(minutes, words)| {
+        view! { <option value=minutes selected=minutes == "1440">{words}</option> }
+    });
+    view! {
+        <form method="post">
+            <input type="hidden" name="act" value="ban_address" />
+            <input type="hidden" name="person" value=person.to_owned() />
+            <select name="minutes" aria-label="For how long">
+                {lasts.to_vec()}
+            </select>
+            <button type="submit" class="quiet">
+                "Ban with their address"
+            </button>
+        </form>
+    }
+}
+
+/// From where guests are kept out, by whom that was against: the addresses are nobody's business here.
+fn list_of_addresses(bans: &[&Ban]) -> impl IntoView + use<> {
+    let rows = bans.iter().map(|ban| {
+        let (name, until) = (ban.note.clone(), format!(", until {}", minute(ban.ends)));
+        view! {
+            <li>
+                <span>
+                    "Where "<bdi>{name}</bdi>" came from"{until}
+                </span>
+                <form method="post">
+                    <input type="hidden" name="act" value="lift_ban" />
+                    <input type="hidden" name="ban" value=ban.id.clone() />
+                    <button type="submit" class="quiet">
+                        "Let guests in again"
+                    </button>
+                </form>
+            </li>
+        }
+    });
+    let rows: Vec<_> = rows.collect();
+    (!rows.is_empty()).then(|| view! { <section class="card"><h2>"Guests kept out"</h2><ul class="rows">{rows}</ul></section> })
 }
 
 pub(super) fn list_of_banned(about: &About) -> impl IntoView + use<> {

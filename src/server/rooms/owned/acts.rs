@@ -20,6 +20,7 @@ use crate::{
         rooms::{Rooms, rules::rule},
         settings::Makes,
         store::{Bounds, Statement, StoreError},
+        visitors::Subnet,
     },
     wire::{self, Group, Offset, Person, Timestamp, beginning},
 };
@@ -151,7 +152,7 @@ impl Rooms {
     pub(in crate::server::rooms) async fn stands(
         &self,
         person: &Person,
-        kind: Kind,
+        (kind, address): (Kind, Option<Subnet>),
         granted: Option<Role>,
         group: &Group,
         guests: bool,
@@ -160,6 +161,7 @@ impl Rooms {
         let standing = match (brief, kind) {
             // A program is in no room.
             (None, _) | (_, Kind::Program) => Standing::default(),
+            (_, Kind::Guest) if self.registry.keeps_out(address, group) => Standing { is_banned: true, ..Standing::default() },
             _ => self.registry.standing(group, &person.id).await?.or(granted),
         };
         Ok(Seen { read_only: self.registry.is_read_only(), guests, brief, standing, kind })
@@ -167,7 +169,7 @@ impl Rooms {
 
     pub(in crate::server::rooms) async fn seen(&self, asker: Asker<'_>, group: &Group) -> Result<Seen, NotDone> {
         let rule = rule(&self.rules, group).ok_or(Denied::NotThere)?;
-        Ok(self.stands(asker.person, asker.kind, granted(asker, group), group, rule.guests).await?)
+        Ok(self.stands(asker.person, (asker.kind, asker.address), granted(asker, group), group, rule.guests).await?)
     }
 
     /// Notes that a message was deleted by somebody who moderates.
@@ -335,8 +337,16 @@ impl Rooms {
     /// # Errors
     /// It knows nobody of this id, or the asker may not ask.
     pub async fn somebody(&self, asker: Asker<'_>, group: &Group, id: &str) -> Result<Person, NotDone> {
-        may(&self.seen(asker, group).await?, Act::Manage, Timestamp::now())?;
+        self.manages(asker, group).await?;
         self.registry.somebody(group, id).await?.ok_or(NotDone::NoMember)
+    }
+
+    /// Whether somebody may manage who is in a room.
+    ///
+    /// # Errors
+    /// They may not.
+    pub async fn manages(&self, asker: Asker<'_>, group: &Group) -> Result<(), NotDone> {
+        Ok(may(&self.seen(asker, group).await?, Act::Manage, Timestamp::now())?)
     }
 
     /// Whether somebody may take over a room that is nobody's.

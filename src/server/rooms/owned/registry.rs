@@ -34,6 +34,7 @@ use crate::{
         rooms::owned::rights::{Act, Seen, may},
         store::{Records, Row, StoreError},
         telemetry::Fault,
+        visitors::Subnet,
     },
     wire::{Group, Timestamp, Topic},
 };
@@ -213,6 +214,18 @@ impl Registry {
     /// Whether nothing can be said or done on the whole server.
     pub(in crate::server::rooms) fn is_read_only(&self) -> bool {
         self.base.as_ref().is_some_and(|base| base.switches.borrow().read_only)
+    }
+
+    /// Whether guests at an address are kept out of a room.
+    pub(in crate::server::rooms) fn keeps_out(&self, address: Option<Subnet>, group: &Group) -> bool {
+        let Some(Base { switches, .. }) = &self.base else { return false };
+        switches.borrow().bans.find(address, Some(group), Timestamp::now()).is_some()
+    }
+
+    /// The rooms from which guests at an address are kept out.
+    pub(in crate::server::rooms) fn kept_out_of(&self, address: Option<Subnet>) -> Vec<Group> {
+        let Some(Base { switches, .. }) = &self.base else { return Vec::new() };
+        switches.borrow().bans.rooms(address, Timestamp::now()).cloned().collect()
     }
 
     /// The rooms that somebody owns or did, direct and deleted ones left out, those after one in the order of their names.

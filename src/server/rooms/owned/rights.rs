@@ -68,14 +68,14 @@ impl Denied {
             }
             Self::Members => "Only members of this room write in it. Ask its owner or a moderator for an invitation.",
             Self::Moderators => "Only the owner and the moderators of this room write in it.",
-            Self::NotThere | Self::Guests | Self::Owner | Self::Owns | Self::Server => "You may not write in this room.",
+            Self::Server => "This server is read-only now: nothing can be said or changed. It says so when that is over.",
+            Self::NotThere | Self::Guests | Self::Owner | Self::Owns => "You may not write in this room.",
         }
     }
 }
 
-/// What somebody may do beside reading. That the whole server is read-only is announced otherwise, and passes.
+/// What somebody may do beside reading.
 pub fn rights(seen: &Seen, now: Timestamp) -> Rights {
-    let seen = &Seen { read_only: false, ..*seen };
     let post = may(seen, Act::Post, now);
     let until = if let Err(Denied::Muted(until)) = post { Some(until) } else { None };
     Rights {

@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/records/0006_second_factor.sql"),
     include_str!("../../../../migrations/records/0007_departures.sql"),
     include_str!("../../../../migrations/records/0008_profiles.sql"),
+    include_str!("../../../../migrations/records/0009_bans.sql"),
 ];
 
 /// Holds whoever migrates, in this database; "Cnfb".
