@@ -465,3 +465,63 @@ impl From<NotTaken> for Unknown {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::{
+        layers::{ChannelLayer, MemoryLayer, MemoryOptions},
+        lease::{About, Closed, Holder, Taken},
+        presence::{Presence, Times},
+        settings::AccountSettings,
+        store::{Durability, Records, SqliteStore},
+    };
+
+    struct Holds;
+
+    impl Holder for Holds {
+        fn take_back(&self, _: &Taken) {}
+
+        fn about(&self) -> About {
+            About { kind: "test", name: "Ann".to_owned(), since: 0, address: None, topics: 1 }
+        }
+
+        fn close(&self, _: Closed) {}
+    }
+
+    async fn elsewhere(folder: &tempfile::TempDir) -> Arc<Elsewhere> {
+        let layer: Arc<dyn ChannelLayer> = Arc::new(MemoryLayer::new(MemoryOptions::default()).unwrap());
+        let presence = Presence::start(Arc::clone(&layer), Times::default(), Arc::default(), |_| "node!p0".parse().unwrap());
+        let leases = Leases::start(layer, &presence, Duration::from_hours(1), |_| "node!l0".parse().unwrap()).await;
+        let (store, _) = SqliteStore::open(folder.path(), Durability::Process).unwrap();
+        let records: Arc<dyn Records> = Arc::new(store);
+        let settings = AccountSettings::default();
+        let accounts = Accounts::start(records, &leases, &Arc::default(), &settings, false).await.unwrap();
+        Elsewhere::start(&accounts, &leases, None, Sites::new(&[]))
+    }
+
+    #[tokio::test]
+    async fn what_was_shown_is_bounded_and_what_is_held_open_by_it_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = elsewhere(&folder).await;
+        let handle: Handle = "ann".parse().unwrap();
+        let (id, name) = ("a1".to_owned(), "Ann".to_owned());
+        let account = Account { id, handle, name, is_administrator: false, password: None, is_deactivated: false };
+        let shows = |token: &str| {
+            let who = elsewhere.take(&account, token, Until::Time(u64::MAX), Vec::new());
+            Arc::clone(who.session().expect("signed in"))
+        };
+        let held = shows("held");
+        let lease = elsewhere.leases.grant("a1", Some(&held), &Arc::new(Holds));
+        for n in 0..3 * OPEN {
+            shows(&n.to_string());
+            assert!(elsewhere.open.lock().shown.len() <= OPEN);
+        }
+        assert_eq!(shows("held"), held, "it is what it was called before");
+        drop(lease);
+        for n in 0..2 * OPEN {
+            shows(&format!("again {n}"));
+        }
+        assert_ne!(shows("held"), held);
+    }
+}
