@@ -10,7 +10,8 @@
 //! `dead_node` a node is killed, and in `kills` Redis or the database dies fifty times. They also see in `restart` what becomes of a
 //! server that has nobody beside it. `presence` is about who is there, `profiles` about how they are seen, `revocation` about what is taken back from somebody, `counters` about
 //! a kind of topic in a folder of its own, the `counter`, `owned` about rooms that somebody owns, `rights` about who gets what of them,
-//! `endings` about each way in which they lose it, `bans` about addresses from which guests are kept out,
+//! `endings` about each way in which they lose it, `bans` about addresses from which guests are kept out, `reads` about what
+//! they have read,
 //! `manage` about what administrators change, `changes` about what becomes of what was said. `model` takes pages, each a `tab`, on two nodes
 //! through whatever comes, at random, and `statements` counts what a question costs the database. In `transfer` a server gets another store,
 //! in `import` the messages of a file.
@@ -72,6 +73,8 @@ mod people;
 mod presence;
 #[path = "nodes/profiles.rs"]
 mod profiles;
+#[path = "nodes/reads.rs"]
+mod reads;
 #[path = "nodes/restart.rs"]
 mod restart;
 #[path = "nodes/revocation.rs"]

@@ -443,6 +443,8 @@ test('everything is done with the keyboard alone', async ({ browser, baseURL }) 
   await expect(menu(ann).getByRole('button', { name: 'heart' })).toBeFocused();
   await keys.press('ArrowLeft');
   await keys.press('ArrowLeft');
+  await expect(menu(ann).getByRole('button', { name: 'Mark unread from here' })).toBeFocused();
+  await keys.press('ArrowLeft');
   await expect(menu(ann).getByRole('button', { name: 'looking' })).toBeFocused();
   await keys.press('Enter');
   await expect(menu(ann)).toBeHidden();

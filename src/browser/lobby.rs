@@ -42,7 +42,7 @@ pub(super) fn open(link: LobbyLink) {
     }
     let topics = Topics::open(link.status);
     topics.subscribe(Topic::Lobby, Rc::new(List(link)));
-    me::subscribe(&topics, link.called, own_rooms());
+    me::subscribe(&topics, link.called, own_rooms(), None);
     link.read.set_value(Some(Arc::new(move || spawn(read_on(link)))));
     effect(move || {
         let name = link.name.get();

@@ -13,6 +13,8 @@ use std::{
 use gloo_net::http::Request;
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     spawn, text,
@@ -20,7 +22,7 @@ use super::{
 };
 use crate::{
     app::{Feed, Gap, Reducer},
-    wire::{CommandError, Event, Joined, Offset, Person, Position, Push, State, Topic},
+    wire::{self, CommandError, Event, Joined, Offset, Person, Position, Push, State, Topic},
 };
 
 /// How soon the connection is made once more, in milliseconds; each time twice as late as before.
@@ -28,9 +30,15 @@ const AGAIN: u32 = 250;
 /// How often, where the name does not come: the browser may take no cookies.
 const TRIES: u32 = 4;
 
-/// Has the page know what its reader is called, which `called` is; `list` is done when the list of their rooms may be another one.
-pub(super) fn subscribe(topics: &Rc<Topics>, called: RwSignal<String>, list: Option<Rc<dyn Fn()>>) {
-    let me = Me { topics: Rc::clone(topics), called, list, tries: Rc::default(), news: RefCell::default() };
+/// Has the page know what its reader is called, which `called` is; `list` is done when the list of their rooms may be another one, and `read`
+/// when they have read a room on another page.
+pub(super) fn subscribe(
+    topics: &Rc<Topics>,
+    called: RwSignal<String>,
+    list: Option<Rc<dyn Fn()>>,
+    read: Option<Rc<dyn Fn(ReadElsewhere)>>,
+) {
+    let me = Me { topics: Rc::clone(topics), called, list, read, tries: Rc::default(), news: RefCell::default() };
     topics.subscribe(Topic::Me, Rc::new(me));
 }
 
@@ -38,6 +46,7 @@ struct Me {
     topics: Rc<Topics>,
     called: RwSignal<String>,
     list: Option<Rc<dyn Fn()>>,
+    read: Option<Rc<dyn Fn(ReadElsewhere)>>,
     /// How often the connection is still made for a name that another page has taken.
     tries: Rc<Cell<u32>>,
     news: RefCell<News>,
@@ -48,6 +57,16 @@ struct Me {
 struct News {
     feed: Feed,
     name: Option<String>,
+    read: Vec<ReadElsewhere>,
+}
+
+/// Up to where a room was read on another page.
+#[derive(Deserialize)]
+pub(super) struct ReadElsewhere {
+    pub(super) topic: Topic,
+    pub(super) up_to: Position,
+    /// What comes after that is unread again.
+    pub(super) back: bool,
 }
 
 impl Reducer for News {
@@ -61,7 +80,11 @@ impl Reducer for News {
     fn event(&mut self, _: Option<Offset>, event: Event) {
         match event {
             Event::Renamed(renamed) => self.name = Some(renamed.name),
-            Event::Other(map) if map.get("type").is_some_and(|kind| kind == "announced") => show_what_is_announced(),
+            Event::Other(map) => match map.get("type").and_then(Value::as_str) {
+                Some("announced") => show_what_is_announced(),
+                Some("read") => self.read.extend(wire::read::<ReadElsewhere>(&Value::Object(map))),
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -81,6 +104,16 @@ fn show_what_is_announced() {
 
 impl Me {
     fn look(&self) {
+        let read = std::mem::take(&mut self.news.borrow_mut().read);
+        if !read.is_empty() {
+            // Their numbers are others.
+            self.list_changed();
+        }
+        if let Some(hear) = &self.read {
+            for read in read {
+                hear(read);
+            }
+        }
         let name = self.news.borrow_mut().name.take();
         if let Some(name) = name.filter(|name| self.called.with_untracked(|called| called != name)) {
             self.called.set(name);

@@ -7,6 +7,7 @@ mod announcer;
 mod draft;
 mod list;
 mod past;
+mod reads;
 mod unsent;
 
 use std::{
@@ -24,6 +25,7 @@ use self::{
     announcer::Announcer,
     draft::Draft,
     list::List,
+    reads::Reads,
     unsent::{Kept, Unsent, fresh_key},
 };
 use super::{
@@ -63,6 +65,7 @@ pub(super) async fn open(link: RoomLink) {
         place: RefCell::default(),
         announcer: Announcer::new(link.announcement),
         typed: Cell::default(),
+        reads: Reads::new(),
     });
     room.bring_back(room.unsent.restore());
     let session = Rc::clone(&room);
@@ -79,7 +82,9 @@ pub(super) async fn open(link: RoomLink) {
     pause().await;
     let topics = Topics::open(link.status);
     let subscription = topics.subscribe(Topic::Room(group.clone()), Rc::new(Rc::clone(&room)));
-    me::subscribe(&topics, link.called, None);
+    let reading = Rc::clone(&room);
+    me::subscribe(&topics, link.called, None, Some(Rc::new(move |up_to| reading.was_read(&up_to))));
+    room.watch_reading();
     // It is set once, before anything is heard.
     let _ = room.subscription.set(subscription);
     let hear = SendWrapper::new(move |intent| match intent {
@@ -99,6 +104,7 @@ pub(super) async fn open(link: RoomLink) {
         }
         Intent::Fold(key) => room.list.fold(&key),
         Intent::Act(act) => room.act(act),
+        Intent::Unread(key) => room.unread_from(&key),
         Intent::Older(before) => room.read_older(before),
         Intent::Newer(after) => room.read_newer(after),
         Intent::JumpToLatest => {
@@ -200,6 +206,7 @@ struct Session {
     announcer: Announcer,
     /// When the others were last told that we are writing, in milliseconds.
     typed: Cell<Option<f64>>,
+    reads: Reads,
 }
 
 /// Says in the tab's storage that the page was made anew for another person.
@@ -273,15 +280,19 @@ impl Session {
         self.may(std::mem::take(&mut state.may));
         let same = self.link.state.with_untracked(|state| state.feed().is_in(&at.epoch));
         let stays = self.is_past() && same;
+        let read = state.read.take();
         let fresh = !state.recovered;
+        // Of a room that keeps nothing all that is shown stays.
+        let is_replaced = !same || !state.events.is_empty();
         let missed = if fresh { 0 } else { state.events.iter().filter_map(|push| self.news(push)).count() };
         self.apply(Input::Joined(at, state));
         if fresh && stays {
             self.refresh();
-        } else if fresh {
+        } else if fresh && is_replaced {
             // The rows are others.
             self.scroll.to_end();
         }
+        self.has_read(read);
         self.bound();
         if missed > 0 {
             self.scroll.came(missed);
@@ -351,8 +362,10 @@ impl Session {
         }
         let mut news = pushes.iter().filter_map(|push| self.news(push));
         let (heard, count) = (news.next().map(heard), news.count());
-        let applied = self.apply_all(pushes.into_iter().map(Input::Pushed));
+        let parts = heard.as_ref().and_then(|_| self.parts_news());
+        let applied = self.apply_all(parts.into_iter().chain(pushes.into_iter().map(Input::Pushed)));
         if applied.is_ok() && heard.is_some() {
+            self.say_number();
             self.scroll.came(1 + count);
             self.announcer.came(1 + count, heard.filter(|_| count == 0));
         }

@@ -78,13 +78,33 @@ impl Scroll {
     }
 
     /// The reader sees what comes as it comes.
-    fn follows(&self) -> bool {
+    pub(super) fn follows(&self) -> bool {
         self.0.following.get()
     }
 
     /// The first row in sight, when that was remembered; none for a reader who follows the end.
     pub(super) fn anchor(&self) -> Option<web_sys::Element> {
         self.0.anchor.borrow().as_ref().map(|anchor| anchor.row.clone())
+    }
+
+    /// The last row in sight.
+    pub(super) fn last(&self) -> Option<web_sys::Element> {
+        let log = self.0.log()?;
+        let rows = rows_of(&log)?;
+        let edge = log.get_bounding_client_rect().bottom();
+        rows.item(first_place(&rows, |row| row.get_bounding_client_rect().bottom() > edge).checked_sub(1)?)
+    }
+
+    /// Goes to where this row is in sight, with some of what stands above it, unless it is.
+    pub(super) fn show(&self, row: &web_sys::Element) {
+        if let Some(log) = self.0.log() {
+            let above = f64::from(log.client_height()) / 4.0;
+            let top = top_in(&log, row);
+            if top < 0.0 {
+                log.scroll_by_with_x_and_y(0.0, top - above);
+            }
+        }
+        self.0.look();
     }
 
     /// Goes to the end and follows it from there.
@@ -295,11 +315,15 @@ fn first_in_sight(log: &web_sys::Element, before: Option<Anchor>) -> Option<Anch
 /// The rows stand one below the other, so the first that ends below the upper edge is found by halving.
 fn place_in_sight(log: &web_sys::Element, rows: &web_sys::HtmlCollection) -> u32 {
     let edge = log.get_bounding_client_rect().top();
-    let is_in_sight = |row: web_sys::Element| row.get_bounding_client_rect().bottom() > edge;
+    first_place(rows, |row| row.get_bounding_client_rect().bottom() > edge)
+}
+
+/// The place of the first row of which this is so, as of all below it.
+fn first_place(rows: &web_sys::HtmlCollection, is_so: impl Fn(web_sys::Element) -> bool) -> u32 {
     let (mut low, mut high) = (0, rows.length());
     while low < high {
         let middle = low.midpoint(high);
-        if rows.item(middle).is_some_and(is_in_sight) {
+        if rows.item(middle).is_some_and(&is_so) {
             high = middle;
         } else {
             low = middle + 1;

@@ -20,8 +20,8 @@ use super::{
 use crate::{
     app::{Gap, Status},
     wire::{
-        Act, Answer, Code, Command, CommandError, Join, Joined, Offset, Outcome, Person, Position, Push, Reply, ServerFrame,
-        State, Topic, Typing,
+        Act, Answer, Code, Command, CommandError, Join, Joined, Offset, Outcome, Person, Position, Push, Read, Reply,
+        ServerFrame, State, Topic, Typing,
     },
 };
 
@@ -77,7 +77,7 @@ pub(super) struct Subscription {
     joining: Cell<Option<u64>>,
     /// The act that is asked for, and the number of the command.
     asked: RefCell<Option<(u64, Act)>>,
-    /// The number of the command that says that the reader is writing.
+    /// The number of the command that says that the reader is writing, or has read: the last one on whose answer nothing hangs.
     typing: Cell<Option<u64>>,
 }
 
@@ -179,6 +179,15 @@ impl Subscription {
         if self.ready.get() {
             let typing = Typing { topic: self.topic.clone() };
             self.typing.set(Some(self.line.say(Command::Typing(typing))));
+        }
+        self.ready.get()
+    }
+
+    /// Lets the server know up to where the reader has read; false where it cannot be told. Nothing hangs on the answer.
+    pub(super) fn read(&self, up_to: Position, back: bool) -> bool {
+        if self.ready.get() {
+            let read = Read { topic: self.topic.clone(), up_to, back };
+            self.typing.set(Some(self.line.say(Command::Read(read))));
         }
         self.ready.get()
     }

@@ -40,12 +40,13 @@ const NAMELESS: &str =
     subject = NULL, changed_at = CASE WHEN changed_at < CAST($5 AS bigint) THEN CAST($5 AS bigint) ELSE changed_at + 1 END
     WHERE id = $1";
 const FINISHED: &str = "UPDATE departures SET finished = CAST($2 AS bigint) WHERE account_id = $1";
-const REST: [&str; 5] = [
+const REST: [&str; 6] = [
     "DELETE FROM sessions WHERE account_id = $1",
     "DELETE FROM links WHERE account_id = $1",
     "DELETE FROM second_factors WHERE account_id = $1",
     "DELETE FROM recovery_codes WHERE account_id = $1",
     "DELETE FROM former_handles WHERE account_id = $1",
+    "DELETE FROM room_reads WHERE person = $1",
 ];
 
 /// See the [module](self).

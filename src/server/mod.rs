@@ -163,6 +163,7 @@ async fn serve(
     http::serve(listener, routing::router(Arc::clone(&services)), bounds, shutdown, goodbye).await;
     services.presence.leave().await;
     services.hub.leave().await;
+    services.rooms.write_reads().await;
     drop(services);
     durable.close().await;
     info!("stopped");

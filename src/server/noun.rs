@@ -131,6 +131,22 @@ pub trait Opened: Send + Sync {
         Ok(Rights::default())
     }
 
+    /// Up to where the person has read it; none where that is not known or not kept.
+    ///
+    /// # Errors
+    /// It cannot be read now.
+    async fn read_up_to(&self) -> Result<Option<Position>, Unavailable> {
+        Ok(None)
+    }
+
+    /// The person has read it up to here; with `back` what comes after that is unread again. Says whether it is news.
+    ///
+    /// # Errors
+    /// It is not kept, or cannot be now.
+    async fn has_read(&self, _up_to: Position, _back: bool) -> Result<bool, CommandError> {
+        Err(Problem::NothingRead(self.feed().topic().clone()).into())
+    }
+
     /// Whether plain clients may open it. What they are sent is what the feed's entries are [to them](Entry::plain); of a latest feed they begin
     /// with the newest of each key.
     fn is_plain(&self) -> bool {

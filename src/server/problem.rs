@@ -87,6 +87,8 @@ pub enum Problem {
     NothingSent(Topic),
     #[error("nothing can be written in {0}")]
     NothingWritten(Topic),
+    #[error("it is not kept up to where {0} was read; only of rooms with history, and for people with accounts")]
+    NothingRead(Topic),
     #[error("a topic is {0}")]
     NoKind(String),
     #[error("{0}")]

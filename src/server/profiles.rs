@@ -160,6 +160,7 @@ impl Profiles {
             | Event::Changed(_)
             | Event::SignedOut(_)
             | Event::Announced(_)
+            | Event::Read(_)
             | Event::Other(_) => {}
         }
     }

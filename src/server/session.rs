@@ -31,8 +31,8 @@ use crate::{
         websocket::{CloseCode, Frame},
     },
     wire::{
-        self, Answer, Asked, Code, Command, CommandError, Group, Join, Outcome, Position, Push, Reply, Request, ServerFrame,
-        State, Topic, Typing, Welcome,
+        self, Answer, Asked, Code, Command, CommandError, Group, Join, Outcome, Position, Push, Read, Reply, Request, Rights,
+        ServerFrame, State, Topic, Typing, Welcome,
     },
 };
 
@@ -242,6 +242,7 @@ impl Session {
             }
             Command::Act { topic, act } => self.act(Act::new(topic, act.bytes(), act)).await,
             Command::Typing(typing) => self.typing(&typing).await.map(|()| Some(Answer::Done {})),
+            Command::Read(read) => self.read(read).await.map(|()| Some(Answer::Done {})),
             Command::Ping(_) => Ok(Some(Answer::Done {})),
         }
     }
@@ -254,6 +255,20 @@ impl Session {
         self.lease = self.scope.leases.grant(&who.person().id, who.session(), &self.open);
         self.scope.who = who;
         Ok(Some(Answer::You { you: self.scope.who.you() }))
+    }
+
+    /// The person has read a room so far: their other pages hear of it.
+    async fn read(&self, Read { topic, up_to, back }: Read) -> Result<(), CommandError> {
+        if self.scope.manage.switches().read_only {
+            return Err(Problem::ReadOnly.into());
+        }
+        let opened = self.open.lock().joined.get(&topic).map(|joined| Arc::clone(&joined.opened));
+        let opened = opened.ok_or_else(|| not_joined(&topic))?;
+        if opened.has_read(up_to.clone(), back).await? {
+            let event = wire::Event::Read(wire::UpTo { topic, up_to, back });
+            self.scope.topics.personal.tell(self.scope.who.person(), event).await;
+        }
+        Ok(())
     }
 
     async fn typing(&self, Typing { topic }: &Typing) -> Result<(), CommandError> {
@@ -338,7 +353,7 @@ impl Session {
         };
         let level = match level {
             // Who begins at the head is told nothing more.
-            Ok((head, state)) if is_answered => opened.rights().await.map(|may| (head, State { may, ..state })),
+            Ok((head, state)) if is_answered => about(&*opened).await.map(|(may, read)| (head, State { may, read, ..state })),
             level => level,
         };
         let mut open = self.open.lock();
@@ -399,6 +414,11 @@ impl Session {
         let read = reading.await;
         (self.allowance.turn().await, read)
     }
+}
+
+/// What is said of the person who joins, beside what the topic has.
+async fn about(opened: &dyn Opened) -> Result<(Rights, Option<Position>), Unavailable> {
+    Ok((opened.rights().await?, opened.read_up_to().await?))
 }
 
 /// What an answer costs, in bytes. One that is deflated for its reader alone takes as long as eight of its length that are not.

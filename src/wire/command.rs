@@ -45,6 +45,7 @@ pub enum Command {
         act: Act,
     },
     Typing(Typing),
+    Read(Read),
     Ping(Ping),
 }
 
@@ -70,6 +71,17 @@ pub struct Leave {
 #[serde(deny_unknown_fields)]
 pub struct Typing {
     pub topic: Topic,
+}
+
+/// Say up to where one has read a room that was joined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Read {
+    pub topic: Topic,
+    pub up_to: Position,
+    /// What comes after that is unread again; otherwise what was read stays read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub back: bool,
 }
 
 /// Ask whether the server is there; programs that cannot send a ping frame (browsers) use this.
@@ -161,7 +173,7 @@ fn bad(id: Option<u64>, message: String) -> (Option<u64>, CommandError) {
 
 /// What the commands are called.
 fn names() -> impl Iterator<Item = &'static str> {
-    ["join", "leave"].into_iter().chain(Act::NAMES).chain(["typing", "ping"])
+    ["join", "leave"].into_iter().chain(Act::NAMES).chain(["typing", "read", "ping"])
 }
 
 impl Serialize for Command {
@@ -178,6 +190,7 @@ impl Serialize for Command {
             Self::Leave(leave) => map.serialize_entry("leave", leave)?,
             Self::Act { topic, act } => map.serialize_entry(act.name(), &InTopic { topic, act })?,
             Self::Typing(typing) => map.serialize_entry("typing", typing)?,
+            Self::Read(read) => map.serialize_entry("read", read)?,
             Self::Ping(ping) => map.serialize_entry("ping", ping)?,
         }
         map.end()
@@ -191,6 +204,7 @@ impl Command {
             "join" => map.next_value::<Option<_>>()?.map(Self::Join),
             "leave" => map.next_value::<Option<_>>()?.map(Self::Leave),
             "typing" => map.next_value::<Option<_>>()?.map(Self::Typing),
+            "read" => map.next_value::<Option<_>>()?.map(Self::Read),
             "ping" => map.next_value::<Option<_>>()?.map(Self::Ping),
             act => Act::read(act, map)?.map(|(topic, act)| Self::Act { topic, act }),
         })
@@ -314,6 +328,8 @@ mod tests {
             "{\"id\":6,\"react\":{\"topic\":\"room/lobby\",\"message\":\"k3f9-41\",\"emoji\":\"\u{200b}\",\"on\":false}}",
             r#"{"id":3,"leave":{"topic":"room/lobby"}}"#,
             r#"{"id":7,"typing":{"topic":"room/lobby"}}"#,
+            r#"{"id":8,"read":{"topic":"room/lobby","up_to":{"epoch":"k3f9","offset":41}}}"#,
+            r#"{"id":9,"read":{"topic":"room/lobby","up_to":{"epoch":"k3f9","offset":40},"back":true}}"#,
             r#"{"id":9007199254740991,"ping":{}}"#,
         ] {
             let request = parse(text).expect(text);
@@ -348,7 +364,7 @@ mod tests {
             );
         }
         let Ok(Asked::Other(other)) = Asked::parse(r#"{"id":7,"dance":{}}"#) else { panic!("no command") };
-        assert!(other.unknown(["press"]).message.ends_with("react, typing, ping and press"));
+        assert!(other.unknown(["press"]).message.ends_with("react, typing, read, ping and press"));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use super::{
     Change, Code, Content, Epoch, Group, Key, Mine, Offset, Person, Presence, Reaction, Timestamp, Typist, Unreadable, read,
 };
+#[cfg(feature = "ssr")]
+use super::{Position, Topic};
 
 /// The field of a pushed event that names the program that pushed it, as a [`Person`]; set by the server alone.
 pub const BY_PROGRAM: &str = "confab.program";
@@ -165,6 +167,17 @@ pub struct Announced {
     pub read_only: bool,
 }
 
+/// The person behind a connection has read a room up to here, on another of their pages. A page picks out what it needs.
+#[cfg(feature = "ssr")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "read")]
+pub struct UpTo {
+    pub topic: Topic,
+    pub up_to: Position,
+    /// What comes after that is unread again.
+    pub back: bool,
+}
+
 /// Something that happened in a topic: a JSON object with a string `type`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Value")]
@@ -190,6 +203,9 @@ pub enum Event {
     /// `announced`: what is announced to all, and whether the server is read-only (topic `me`).
     #[cfg(feature = "ssr")]
     Announced(Announced),
+    /// `read`: up to where a room was read (topic `me`).
+    #[cfg(feature = "ssr")]
+    Read(UpTo),
     /// Whatever else a program has sent to the group, as it came.
     Other(Map<String, Value>),
 }
@@ -216,6 +232,8 @@ impl Serialize for Event {
             Self::SignedOut(signed_out) => signed_out.serialize(serializer),
             #[cfg(feature = "ssr")]
             Self::Announced(announced) => announced.serialize(serializer),
+            #[cfg(feature = "ssr")]
+            Self::Read(read) => read.serialize(serializer),
             Self::Other(map) => map.serialize(serializer),
         }
     }

@@ -29,11 +29,11 @@ pub use act::Act;
 pub use case::{lowercase, uppercase};
 pub use change::{Change, Content, MOST_KINDS, MOST_KINDS_OF_ONE, Mine, REACTION_SAMPLE, Reaction, beginning};
 pub use clusters::{cut, first_cluster};
-pub use command::{Asked, Command, Join, Leave, Other, Ping, Request, Typing};
+pub use command::{Asked, Command, Join, Leave, Other, Ping, Read, Request, Typing};
 pub use emoji::Emoji;
 pub use error::{Code, CommandError};
 #[cfg(feature = "ssr")]
-pub use event::{Announced, Announcement};
+pub use event::{Announced, Announcement, UpTo};
 pub use event::{BY_PROGRAM, Changed, Event, Left, Message, Renamed, RoomList, RoomSummary, SignedOut, Stored, Stretch};
 #[cfg(feature = "ssr")]
 pub(crate) use names::checked_text;

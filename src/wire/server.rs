@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    CommandError, Epoch, Event, Members, Mine, Offset, Person, Rights, RoomSummary, Topic, Unreadable, read,
+    CommandError, Epoch, Event, Members, Mine, Offset, Person, Position, Rights, RoomSummary, Topic, Unreadable, read,
     read::{field, take},
 };
 
@@ -129,6 +129,7 @@ impl TryFrom<Value> for Answer {
             rooms: field(&answer, "rooms")?,
             members: field(&answer, "members")?,
             may: field::<Option<Rights>>(&answer, "may")?.unwrap_or_default(),
+            read: field(&answer, "read")?,
         };
         Ok(Self::Joined { at: read(&answer)?, state })
     }
@@ -153,6 +154,9 @@ pub struct State {
     /// What the joining person may do there (topics of rooms only).
     #[serde(default, skip_serializing_if = "Rights::are_usual")]
     pub may: Rights,
+    /// Up to where the joining person has read it (topics of rooms, for people with accounts).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<Position>,
 }
 
 /// An event on its way to the members of a topic.

@@ -229,7 +229,7 @@ async fn the_commands_and_topics_of_a_noun_are_named_and_read_like_all_others() 
         (
             json!({"dance": {}}),
             "unknown_command",
-            "there is no command `dance`; there are join, leave, send, edit, delete, react, typing, ping, press, bar and authorize",
+            "there is no command `dance`; there are join, leave, send, edit, delete, react, typing, read, ping, press, bar and authorize",
         ),
         (json!({"join": {"topic": "abacus/a"}}), "bad_request", "a topic is room/{group}, lobby, me or counter/{name}"),
         (json!({"press": {"topic": TOPIC}}), "not_joined", "join counter/a.b first"),

@@ -65,6 +65,7 @@ const CLOSED: &str = "
     command delete         not_joined not_joined not_joined not_joined not_joined forbidden forbidden forbidden ok ok not_joined
     command react          not_joined not_joined not_joined not_joined not_joined forbidden forbidden ok ok ok not_joined
     command typing         not_joined not_joined not_joined not_joined not_joined forbidden forbidden ok ok ok not_joined
+    command read           not_joined not_joined not_joined not_joined not_joined ok ok ok ok ok not_joined
     command ping           ok ok ok ok ok ok ok ok ok ok ok
     command authorize      bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request
 ";
@@ -103,6 +104,7 @@ const OPEN: &str = "
     command delete         forbidden forbidden forbidden forbidden not_joined forbidden forbidden forbidden ok ok ok
     command react          ok ok ok ok not_joined forbidden forbidden ok ok ok ok
     command typing         ok ok ok ok not_joined forbidden forbidden ok ok ok ok
+    command read           bad_request bad_request ok ok not_joined ok ok ok ok ok ok
     command ping           ok ok ok ok ok ok ok ok ok ok ok
     command authorize      bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request bad_request
 ";
@@ -202,6 +204,7 @@ impl Asking<'_> {
             "edit" => json!({"topic": topic, "message": message, "text": "y"}),
             "delete" => json!({"topic": topic, "message": message}),
             "react" => json!({"topic": topic, "message": message, "emoji": "👍", "on": true}),
+            "read" => json!({"topic": topic, "up_to": {"epoch": epoch, "offset": offset}}),
             "ping" => json!({}),
             // Who one is has been settled when a room is joined.
             "authorize" => json!({"token": "x"}),

@@ -329,7 +329,7 @@ async fn each_address_and_method_is_in_the_table_and_others_are_not_answered() {
 
 /// What a command of somebody's gets: about a message of their own and about another's, both in a room that they have joined; about one in
 /// a room that they have not joined; in one that is closed to guests; and in the topic `me`, joined.
-const COMMANDS: [(&str, [&str; 5]); 9] = [
+const COMMANDS: [(&str, [&str; 5]); 10] = [
     ("join", ["ok", "ok", "ok", "forbidden", "ok"]),
     ("leave", ["ok", "ok", "not_joined", "not_joined", "ok"]),
     ("send", ["ok", "ok", "not_joined", "not_joined", "bad_request"]),
@@ -337,6 +337,8 @@ const COMMANDS: [(&str, [&str; 5]); 9] = [
     ("delete", ["ok", "forbidden", "not_joined", "not_joined", "bad_request"]),
     ("react", ["ok", "ok", "not_joined", "not_joined", "bad_request"]),
     ("typing", ["ok", "ok", "not_joined", "not_joined", "bad_request"]),
+    // Of a guest that is for the browser to keep.
+    ("read", ["bad_request", "bad_request", "not_joined", "not_joined", "bad_request"]),
     ("ping", ["ok", "ok", "ok", "ok", "ok"]),
     // Whoever has asked for something is who they are.
     ("authorize", ["bad_request", "bad_request", "bad_request", "bad_request", "bad_request"]),
@@ -370,6 +372,7 @@ fn command(name: &str, topic: &str, message: &str, key: &str) -> Value {
         "edit" => json!({"topic": topic, "message": message, "text": "y"}),
         "delete" => json!({"topic": topic, "message": message}),
         "react" => json!({"topic": topic, "message": message, "emoji": "👍", "on": true}),
+        "read" => json!({"topic": topic, "up_to": {"epoch": "x", "offset": 1}}),
         "ping" => json!({}),
         "authorize" => json!({"token": "x"}),
         other => panic!("what does {other} take?"),

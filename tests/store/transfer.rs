@@ -30,6 +30,7 @@ const ROWS: &str = "
     INSERT INTO recovery_codes VALUES ('ann', x'0a'), ('ann', x'0b');
     INSERT INTO address_bans VALUES ('b1', '192.0.2.7', NULL, 1, 9, 1, 'ann', 'Ann', 'Mallory'),
         ('b2', '2001:db8::/64', 'lobby', 0, 9, 2, 'ann', 'Ann', '');
+    INSERT INTO room_reads VALUES ('ann', 'lobby', 'e', 3, 9, 0), ('ann', 'kitchen', 'f', 1, 8, 7);
     INSERT INTO departures VALUES ('d1', 'goes', 8, NULL);
     UPDATE room_changes SET changes = 41;
     INSERT INTO room_records VALUES ('lobby', 'closed', 'Lobby', '', 'members', NULL, 1, NULL, NULL, 41),

@@ -297,6 +297,7 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
                     })
                     .collect_view()}
             </div>
+            <Unread actions />
             {when(move || edits.get(), move || {
                 view! {
                     <button type="button" class="quiet" on:click=click(edit)>
@@ -311,10 +312,26 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
                     </button>
                 }
             })}
-            {when(move || !reacts.get() && !deletes.get(), || {
-                view! { <p>"You may read this, and no more."</p> }
-            })}
         </div>
+    }
+}
+
+/// Has a message, and what comes after it, be unread again.
+#[component]
+fn Unread(actions: Actions) -> impl IntoView {
+    let touch = use_context::<Client>().map(|client| client.touch);
+    let unread = move |event: ev::MouseEvent| {
+        if let Some(row) = actions.take() {
+            actions.link().request(Intent::Unread(row));
+            if is_by_pointer(&event) {
+                come_back(actions.link(), touch);
+            }
+        }
+    };
+    view! {
+        <button type="button" class="quiet" on:click=click(unread)>
+            "Mark unread from here"
+        </button>
     }
 }
 

@@ -34,6 +34,8 @@ pub enum Intent {
     Fold(RowKey),
     /// Do this.
     Act(Act),
+    /// This message, and what comes after it, is unread again.
+    Unread(RowKey),
     /// Show what was said before this.
     Older(Offset),
     /// Show what was said after this.

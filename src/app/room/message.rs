@@ -85,7 +85,7 @@ pub fn message(state: &RoomState, place: usize, reader: &Reader, unfolded: bool)
     ];
     let class = classes.iter().filter(|(_, is)| *is).fold("message".to_owned(), |all, (class, _)| all + " " + class);
     let mut parts = Vec::with_capacity(8);
-    parts.extend(day.map(|day| element("p", &[("class", "day")], words(&day))));
+    parts.extend(line_above(day, state.begins_new(place)));
     let (hue, initial) = (hue(&row.from.id), words(&initial(&row.from.name)));
     parts.push(element("span", &[("class", "avatar"), ("data-hue", &hue), ("aria-hidden", "true")], initial));
     parts.push(element("p", &[("class", "meta")], meta(row, &content, reader.zone)));
@@ -121,6 +121,18 @@ pub fn message(state: &RoomState, place: usize, reader: &Reader, unfolded: bool)
     };
     attributes.push(("class", class));
     Markup { tag: "li", attributes, inner: Inner::Elements(parts) }
+}
+
+/// What parts a row from those above it: a day begins, or what the reader has not read yet.
+fn line_above(day: Option<String>, is_new: bool) -> Option<Markup> {
+    const NEW: &str = "New";
+    let (class, said) = match (day, is_new) {
+        (None, false) => return None,
+        (Some(day), false) => ("day", words(&day)),
+        (None, true) => ("day new", NEW.to_owned()),
+        (Some(day), true) => ("day new", format!("{} · {NEW}", words(&day))),
+    };
+    Some(element("p", &[("class", class)], said))
 }
 
 /// Who said it and when, and when it was said differently.

@@ -113,6 +113,10 @@ pub enum Input {
     Elapsed(Timestamp),
     /// Of what has been said, forget the rows at one end but for this many; they can be read again.
     Trimmed(End, usize),
+    /// The reader has read up to here; with `back` what comes after that is unread again, otherwise what was read stays read.
+    Read { up_to: Offset, back: bool },
+    /// The reader was not there when the first of what they have not read came: it is parted from what they have read, as long as they read.
+    Parted,
 }
 
 /// An end of what has been said.
@@ -164,6 +168,10 @@ pub struct RoomState {
     here: Here,
     /// The id of the reader.
     me: String,
+    /// Up to where they have read; none where that is not known.
+    read: Option<Offset>,
+    /// What comes after that is parted from what stands before it.
+    parted: Option<Offset>,
     /// What may look different since this was taken last.
     touched: Touched,
 }
@@ -187,6 +195,8 @@ impl RoomState {
             nameless: 0,
             here: Here::default(),
             me: String::new(),
+            read: None,
+            parted: None,
             touched: Touched::default(),
         };
         state.reindex();
@@ -255,6 +265,31 @@ impl RoomState {
     /// The reader is in the past: the rows end before the present.
     pub fn is_past(&self) -> bool {
         self.newer_than().is_some()
+    }
+
+    /// Up to where the reader has read; none where that is not known.
+    pub fn read(&self) -> Option<Offset> {
+        self.read
+    }
+
+    /// Where the newest message stands that is known of.
+    pub fn latest(&self) -> Offset {
+        self.latest
+    }
+
+    /// How many messages of others the reader has not read, of those that are shown.
+    pub fn unread(&self) -> usize {
+        let Some(read) = self.read else { return 0 };
+        let said = self.rows[..self.said].iter().rev();
+        let after = said.take_while(|row| row.offset.is_none_or(|offset| offset > read));
+        after.filter(|row| row.offset.is_some() && row.from.id != self.me && !row.content.deleted).count()
+    }
+
+    /// Whether the row at this place is the first that the reader had not read.
+    pub fn begins_new(&self, place: usize) -> bool {
+        let Some(parted) = self.parted else { return false };
+        let above = || self.rows[..place].iter().rev().find_map(|row| row.offset);
+        self.rows[place].offset.is_some_and(|offset| offset > parted) && above().is_none_or(|above| above <= parted)
     }
 
     /// What may look different since it was asked last.
@@ -421,8 +456,27 @@ impl RoomState {
             }
             Input::Trimmed(End::Oldest, keep) => self.trim_oldest(keep),
             Input::Trimmed(End::Newest, keep) => self.trim_newest(keep),
+            Input::Read { up_to, back } => {
+                if back || self.read.is_none_or(|read| read < up_to) {
+                    self.read = Some(up_to);
+                }
+                if back {
+                    self.part(Some(up_to));
+                }
+            }
+            Input::Parted => self.part(self.read),
         }
         Ok(())
+    }
+
+    /// Has what comes after this stand apart, and nothing else.
+    fn part(&mut self, parted: Option<Offset>) {
+        let first = |state: &Self| (0..state.said).rev().find(|place| state.begins_new(*place));
+        if self.parted != parted {
+            let before = first(self);
+            self.parted = parted;
+            before.into_iter().chain(first(self)).for_each(|at| self.touch(at));
+        }
     }
 
     /// Does what shows before it is done.
@@ -783,7 +837,7 @@ impl Reducer for RoomState {
             }
             // It is said in the reader's own topic.
             #[cfg(feature = "ssr")]
-            (None, Event::Announced(_)) => {}
+            (None, Event::Announced(_) | Event::Read(_)) => {}
             // Of typing the time is not in it, what is changed has a place, and others see to what is taken back and to rights.
             (Some(_), _)
             | (
@@ -807,6 +861,10 @@ impl Reducer for RoomState {
             _ => None,
         });
         let said = rows_of(said.collect(), state.mine);
+        if !same {
+            // Positions of another stream say nothing of this one.
+            (self.read, self.parted) = (None, None);
+        }
         let is_past = self.is_past() && same;
         self.latest = said.last().and_then(|row| row.offset).unwrap_or(Offset::START);
         self.forget_accepted();

@@ -2,7 +2,7 @@
 //! list that is the same for all, and are HTML that the server alone makes: a page that is open asks for it again when it hears that
 //! something in it is another thing.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
 use axum::{
     extract::State,
@@ -15,12 +15,12 @@ use crate::{
     server::{
         problem::Problem,
         quota::Weight,
-        rooms::{OwnRoom, OwnRooms, RoomKind},
+        rooms::{OwnRoom, OwnRooms, RoomKind, UNREAD_COUNTED},
         services::Services,
         store::StoreError,
         who::Who,
     },
-    wire::{Person, Stored, beginning},
+    wire::{Group, Person, Stored, beginning},
 };
 
 /// `GET /rooms/own`: the rooms of who is signed in, as a part of a page.
@@ -38,23 +38,24 @@ pub(in crate::server) async fn own_rooms(State(services): State<Arc<Services>>, 
 /// The same for the page of all rooms; and how many names were looked at for that.
 pub(super) async fn html(services: &Services, who: &Who, after: u32) -> Result<(String, usize), StoreError> {
     let OwnRooms { member, more, open, looked_at } = services.rooms.own_rooms(who.asker(), after).await?;
+    let unread = services.rooms.unread(who.person()).await?;
     let mut html = "<h2>Yours</h2>".to_owned();
     if member.is_empty() {
         html += "<p>You are a member of no room yet.</p>";
     }
-    list(&mut html, &member, services, who.person());
+    list(&mut html, &member, services, (who.person(), &unread));
     if let Some(more) = more {
         let _ = write!(html, "<p><a href=\"/?own={more}\">More of yours</a></p>"); // a text takes whatever is written
     }
     html += "<p><a class=\"button\" href=\"/rooms/new\">Make a room</a></p>";
     if !open.is_empty() {
         html += "<h2>For people with an account</h2>";
-        list(&mut html, &open, services, who.person());
+        list(&mut html, &open, services, (who.person(), &unread));
     }
     Ok((html, looked_at))
 }
 
-fn list(html: &mut String, rooms: &[OwnRoom], services: &Services, you: &Person) {
+fn list(html: &mut String, rooms: &[OwnRoom], services: &Services, (you, unread): (&Person, &HashMap<Group, u32>)) {
     if rooms.is_empty() {
         return;
     }
@@ -74,12 +75,20 @@ fn list(html: &mut String, rooms: &[OwnRoom], services: &Services, you: &Person)
         // Into a text whatever there is can be written.
         let _ = write!(
             html,
-            "<li data-room=\"{group}\"><a href=\"/room/{group}/\"><span class=\"name\">{}</span>{said}\
-             <span class=\"there\">{kind}{here}</span></a></li>",
-            words(title)
+            "<li data-room=\"{group}\"{}><a href=\"/room/{group}/\"><span class=\"name\">{}</span>{said}\
+             <span class=\"there\">{}{kind}{here}</span></a></li>",
+            if unread.contains_key(group) { " class=\"unread\"" } else { "" },
+            words(title),
+            unread.get(group).map(|count| new(*count)).unwrap_or_default(),
         );
     }
     *html += "</ul>";
+}
+
+/// How many messages are unread.
+fn new(count: u32) -> String {
+    let shown = if count >= UNREAD_COUNTED { format!("{}+", UNREAD_COUNTED - 1) } else { count.to_string() };
+    format!("<span class=\"unread-count\">{shown}<span class=\"visually-hidden\"> unread</span></span>")
 }
 
 fn said(Stored { message, .. }: &Stored) -> String {

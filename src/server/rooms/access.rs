@@ -12,15 +12,17 @@ use super::{
     changes::{may_change, may_moderate},
     events::{self, group_name},
     owned::{Act, Denied, Record, Role, RoomKind, Seen, granted, may, rights},
+    reads::Reads,
 };
 use crate::{
     server::{
         accounts::{Asker, Kind},
         layers::{Event, GroupName, LayerError},
+        settings::History,
         store::{Appended, NewChange, NewMessage, Refused, Slice, StoreError},
         visitors::Subnet,
     },
-    wire::{Change, Content, Key, Message, Offset, Person, Rights, Stretch, Text, Timestamp},
+    wire::{Change, Content, Key, Message, Offset, Person, Position, Rights, Stretch, Text, Timestamp},
 };
 
 /// Proof that `person` may read `subject`; made by [`Rooms::enter`] alone. What else they may do in a room that somebody owns is asked each
@@ -122,6 +124,29 @@ impl Access<Room> {
     /// That cannot be found out now.
     pub async fn rights(&self) -> Result<Rights, StoreError> {
         Ok(rights(&self.seen().await?, Timestamp::now()))
+    }
+
+    /// Those that note up to where they have read it; none where nothing is kept, of the room or of them.
+    fn reads(&self) -> Option<&Reads> {
+        let is_kept = self.subject.history != History::None && matches!(self.kind, Kind::Account | Kind::Administrator);
+        self.rooms.reads.as_deref().filter(|_| is_kept)
+    }
+
+    /// Up to where they have read it, as far as that is known.
+    ///
+    /// # Errors
+    /// That cannot be found out now.
+    pub async fn read_up_to(&self) -> Result<Option<Position>, StoreError> {
+        match self.reads() {
+            Some(reads) => reads.find(&self.person.id, &self.subject.group).await,
+            None => Ok(None),
+        }
+    }
+
+    /// They have read it up to here; with `back` what comes after that is unread again. Says whether it is news; none where it is not kept.
+    pub async fn has_read(&self, up_to: Position, back: bool) -> Option<Result<bool, StoreError>> {
+        let reads = self.reads()?;
+        Some(reads.mark(&self.person.id, &self.subject.group, up_to, back).await)
     }
 
     /// What the room is called and about; none where it is nobody's.

@@ -31,13 +31,14 @@ mod owned;
 mod publisher;
 mod reader;
 mod reading;
+mod reads;
 mod retention;
 mod rules;
 mod said;
 mod topic;
 mod watcher;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tracing::{debug, error, info};
 
@@ -53,6 +54,7 @@ pub use self::{
     },
     reader::Reader,
     reading::{CatchUp, Fit, Stream},
+    reads::COUNTED as UNREAD_COUNTED,
     said::{Put, Said, Walk},
 };
 use self::{
@@ -60,6 +62,7 @@ use self::{
     metered::MeteredStore,
     owned::may,
     publisher::Publisher,
+    reads::Reads,
     rules::{rule, within},
 };
 use super::{
@@ -148,6 +151,8 @@ pub struct Rooms {
     readable: Glance<Option<Trouble>>,
     /// The durable store's files were not in their place, the last time that they were looked at.
     displaced: Fault,
+    /// Up to where people have read; none where there are no tables.
+    reads: Option<Arc<Reads>>,
     /// The longest text, in bytes.
     longest: usize,
     /// The epoch of rooms without history: there is nothing in them to come back to, and after a restart not even this.
@@ -183,9 +188,11 @@ impl Rooms {
         let passing = format!("n{:x}", Timestamp::now().as_millis()).parse().expect("hexadecimal digits"); // never: 12 of them
         let (durable, volatile) =
             (MeteredStore::new(durable.0, &appends.durable), MeteredStore::new(volatile.0, &appends.volatile));
+        let reads = registry.records().ok().map(Reads::start);
         Arc::new(Self {
             rules,
             registry,
+            reads,
             profiles,
             durable,
             volatile,
@@ -241,6 +248,26 @@ impl Rooms {
     /// Whether the durable store took the last message that it was given; that it did not is forgotten after a while.
     pub fn can_store(&self) -> bool {
         self.durable.can_store()
+    }
+
+    /// How many messages are unread in which of somebody's rooms.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn unread(&self, person: &Person) -> Result<HashMap<Group, u32>, StoreError> {
+        match &self.reads {
+            Some(reads) => reads.unread(&person.id).await,
+            None => Ok(HashMap::new()),
+        }
+    }
+
+    /// Writes up to where people have read, before the store is put away.
+    pub async fn write_reads(&self) {
+        if let Some(reads) = &self.reads
+            && let Err(cause) = reads.write().await
+        {
+            debug!(%cause, "up to where people have read last could not be written");
+        }
     }
 
     /// Somebody is called so from now on: others see it where they are named. What they say from now on has the name from themselves.

@@ -127,6 +127,17 @@ impl Opened for Access<Room> {
         Ok(self.rights().await?)
     }
 
+    async fn read_up_to(&self) -> Result<Option<Position>, Unavailable> {
+        Ok(self.read_up_to().await?)
+    }
+
+    async fn has_read(&self, up_to: Position, back: bool) -> Result<bool, CommandError> {
+        match self.has_read(up_to, back).await {
+            Some(marked) => Ok(marked.map_err(Problem::from)?),
+            None => Err(Problem::NothingRead(Topic::Room(self.room().group.clone())).into()),
+        }
+    }
+
     fn is_plain(&self) -> bool {
         true
     }

@@ -13,8 +13,8 @@ mod derived {
     use serde_json::{Map, Value};
 
     use crate::wire::{
-        CommandError, Content, Emoji, Epoch, Group, Key, Members, MessageId, Mine, Offset, Person, Presence, Renamed, Rights,
-        Timestamp, Topic, Typist, Welcome,
+        CommandError, Content, Emoji, Epoch, Group, Key, Members, MessageId, Mine, Offset, Person, Position, Presence, Renamed,
+        Rights, Timestamp, Topic, Typist, Welcome,
     };
 
     #[derive(Debug, Deserialize)]
@@ -141,6 +141,7 @@ mod derived {
         members: Option<Members>,
         #[serde(default)]
         may: Rights,
+        read: Option<Position>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -237,6 +238,7 @@ fn answer() -> impl Strategy<Value = Answer> {
     let (events, rooms) = (prop::collection::vec(push(), 0..3), prop::option::of(prop::collection::vec(room(), 0..2)));
     let state = (any::<bool>(), events, mine, rooms, members).prop_map(|(recovered, events, mine, rooms, members)| State {
         may: Rights { moderate: recovered, ..Rights::default() },
+        read: recovered.then(|| Position { epoch: "e".parse().unwrap(), offset: Offset(7) }),
         recovered,
         events,
         mine,

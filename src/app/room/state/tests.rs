@@ -475,3 +475,52 @@ fn people_with_an_account_are_shown_as_they_are_now_and_guests_as_they_were() {
     assert_eq!(state.apply(Input::Joined(at, State { members, ..answer })), Ok(()));
     assert_eq!(state.rows()[0].from.name, "Annabel");
 }
+
+/// Where the rows stand that begin what is new.
+fn begins_new(state: &RoomState) -> Vec<Option<u64>> {
+    let places = (0..state.rows().len()).filter(|place| state.begins_new(*place));
+    places.map(|place| state.rows()[place].offset.map(|offset| offset.0)).collect()
+}
+
+fn read(state: &mut RoomState, up_to: u64, back: bool) {
+    assert_eq!(state.apply(Input::Read { up_to: Offset(up_to), back }), Ok(()));
+}
+
+#[test]
+fn what_was_not_read_is_counted_and_parted_as_long_as_one_reads_on() {
+    let mut state = RoomState::new(stretch(4, (1..=4).map(stored))).read_by("me");
+    assert_eq!((state.read(), state.unread()), (None, 0), "nobody knows");
+    read(&mut state, 2, false);
+    assert_eq!((state.unread(), begins_new(&state)), (2, vec![]));
+    assert_eq!(state.apply(Input::Parted), Ok(()));
+    assert_eq!(begins_new(&state), [Some(3)]);
+    state.take_touched();
+    read(&mut state, 4, false);
+    read(&mut state, 3, false);
+    assert_eq!((state.read(), state.unread(), begins_new(&state)), (Some(Offset(4)), 0, vec![Some(3)]), "the line stays");
+    assert!(state.take_touched().rows.is_empty());
+    for stored in [said(5, &me(), "own"), stored(6)] {
+        assert_eq!(state.apply(Input::Pushed(push(stored))), Ok(()));
+    }
+    assert_eq!(state.unread(), 1, "one's own counts nothing");
+    state.take_touched();
+    assert_eq!(state.apply(Input::Parted), Ok(()));
+    assert_eq!((begins_new(&state), state.take_touched().rows.len()), (vec![Some(5)], 2), "it is another line");
+    read(&mut state, 1, true);
+    assert_eq!((state.unread(), begins_new(&state)), (4, vec![Some(2)]));
+    assert_eq!(state.apply(answer("other", 1, false, [stored(1)])), Ok(()));
+    assert_eq!((state.read(), state.unread(), begins_new(&state)), (None, 0, vec![]), "that was another stream");
+}
+
+#[test]
+fn the_line_is_where_it_belongs_when_what_stands_before_it_was_read_later() {
+    let mut state = RoomState::new(stretch(8, (5..=8).map(stored))).read_by("me");
+    read(&mut state, 2, false);
+    assert_eq!(state.apply(Input::Parted), Ok(()));
+    assert_eq!(begins_new(&state), [Some(5)], "it is further up");
+    state.take_touched();
+    assert_eq!(state.apply(Input::Older(Offset(5), stretch(8, (1..=4).map(stored)))), Ok(()));
+    assert_eq!(begins_new(&state), [Some(3)]);
+    let first_shown_before = state.key_at(Offset(5)).cloned().expect("a row");
+    assert!(state.take_touched().rows.contains(&first_shown_before));
+}

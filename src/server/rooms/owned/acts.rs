@@ -33,6 +33,7 @@ const NO_INVITATIONS: &str = "DELETE FROM room_invitations WHERE room = $1";
 /// Whose it was is known for good: the names that somebody uses are counted.
 const NO_MEMBERS: &str = "DELETE FROM room_members WHERE room = $1 AND role <> 'owner'";
 const NO_LOG: &str = "DELETE FROM room_log WHERE room = $1";
+const NO_READS: &str = "DELETE FROM room_reads WHERE room = $1";
 const NO_BANS: &str = "DELETE FROM room_bans WHERE room = $1";
 const GIVE: &str = "UPDATE room_members SET role = $3, muted = CASE WHEN $3 IN ('owner', 'moderator') THEN NULL ELSE muted END
     WHERE room = $1 AND person = $2";
@@ -434,7 +435,7 @@ impl Rooms {
             What::Delete => {
                 may(&seen, Act::Own, now)?;
                 let delete = of_room(DELETE, group, [now.as_millis().into()]);
-                let rest = [NO_INVITATIONS, NO_MEMBERS, NO_BANS, NO_LOG].map(|sql| of_room(sql, group, []));
+                let rest = [NO_INVITATIONS, NO_MEMBERS, NO_BANS, NO_READS, NO_LOG].map(|sql| of_room(sql, group, []));
                 ([delete].into_iter().chain(rest).collect(), "deleted", None, String::new())
             }
             What::Leave => {

@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/records/0007_departures.sql"),
     include_str!("../../../../migrations/records/0008_profiles.sql"),
     include_str!("../../../../migrations/records/0009_bans.sql"),
+    include_str!("../../../../migrations/records/0010_reads.sql"),
 ];
 
 /// Holds whoever migrates, in this database; "Cnfb".
