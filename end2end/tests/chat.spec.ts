@@ -184,7 +184,8 @@ test('long, foreign and hostile texts are shown as they are', async ({ browser, 
   await page.reload();
   await ann.isConnected();
   expect(await ann.texts()).toEqual(texts);
-  await expect(page).toHaveTitle(/^room-/);
+  // What is further down than the page has landed is counted.
+  await expect(page).toHaveTitle(/^(\(\d+\) )?room-/);
   await expect(ann.messages.first()).toContainText('<b>Bob</b>');
   await expect(ann.log.locator('.text').nth(2)).toHaveCSS('direction', 'rtl');
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
