@@ -1,7 +1,8 @@
 //! Confab: a real-time group server and its web application.
 //!
 //! - [`wire`]: what crosses the network; knows nobody.
-//! - [`app`]: what people see; knows `wire`. Rendered by the server, hydrated in the browser.
+//! - `locales`: what is said to people, in each language; knows `wire`.
+//! - [`app`]: what people see; knows `locales` and `wire`. Rendered by the server, hydrated in the browser.
 //! - `browser`: the connection, the reader's place, drafts; WebAssembly only; knows `app` and `wire`.
 //! - `server`: sockets, rooms, the store, the channel layer; knows `app` and `wire`.
 
@@ -13,6 +14,7 @@
 extern crate self as confab;
 
 pub mod app;
+mod locales;
 pub mod wire;
 
 #[cfg(all(feature = "hydrate", target_arch = "wasm32"))]

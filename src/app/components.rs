@@ -10,7 +10,10 @@ use super::{
     markup::{Markup, element},
     words::words,
 };
-use crate::wire::{Person, Timestamp, first_cluster, uppercase};
+use crate::{
+    locales::{Language, app as say, dates, here},
+    wire::{Person, Timestamp, first_cluster, uppercase},
+};
 
 /// The bar at the top of every page; its title leads home. With `back` an arrow stands before it, and on narrow screens for it.
 #[component]
@@ -37,8 +40,8 @@ pub(super) fn Me(you: Person, called: RwSignal<String>, next: String) -> impl In
     let links = if you.handle.is_some() {
         Either::Left(view! {
             <p class="me-links">
-                <a href="/account/">"Your account"</a>
-                <a href="/logout">"Sign out"</a>
+                <a href="/account/">{say::your_account()}</a>
+                <a href="/logout">{say::sign_out()}</a>
             </p>
         })
     } else {
@@ -46,22 +49,45 @@ pub(super) fn Me(you: Person, called: RwSignal<String>, next: String) -> impl In
         let to = format!("/login?next={}", next.split('?').next().unwrap_or("/"));
         Either::Right(view! {
             <p class="me-links">
-                <a href=to>"Sign in"</a>
+                <a href=to>{say::sign_in()}</a>
             </p>
         })
     };
     view! {
         <MeButton id called />
         <form id="me" class="me-form" method="post" action="/me" popover="auto">
-            <label for="name">"What others call you"</label>
+            <label for="name">{say::others_call_you()}</label>
             <div class="field">
                 <NameField called />
                 <input type="hidden" name="next" value=next />
-                <button type="submit">"Save"</button>
+                <button type="submit">{say::save()}</button>
             </div>
             {links}
+            <Languages />
         </form>
     }
+}
+
+/// The other languages of the page, each to be chosen: by the form around them, which is sent elsewhere for that.
+#[component]
+fn Languages() -> impl IntoView {
+    let others = Language::ALL.into_iter().filter(|language| *language != here());
+    let button = |language: Language| {
+        view! {
+            <button
+                type="submit"
+                class="quiet"
+                name="language"
+                value=language.tag()
+                lang=language.tag()
+                formaction="/language"
+                formnovalidate
+            >
+                {language.own_name()}
+            </button>
+        }
+    };
+    view! { <p class="me-links">{others.map(button).collect_view()}</p> }
 }
 
 /// What opens the form, with who the reader is.
@@ -75,7 +101,7 @@ fn MeButton(id: String, called: RwSignal<String>) -> impl IntoView {
                 aria-hidden="true"
                 inner_html=text(move || called.with(|name| words(&initial(name))))
             ></span>
-            <span class="visually-hidden">"You are "</span>
+            <span class="visually-hidden">{say::you_are()}</span>
             <bdi class="name" inner_html=text(move || called.with(|name| words(name)))></bdi>
         </button>
     }
@@ -96,10 +122,10 @@ pub(super) fn take_over_me(page: &web_sys::Element, id: String, called: RwSignal
 
 /// The mark behind a name: of what no person has said, and of a guest; of whoever else could be taken for another one, the handle. HTML.
 pub fn mark(from: &Person) -> String {
-    let kind = |kind| format!(" <span class=\"{kind}\">{kind}</span>");
+    let kind = |kind, called| format!(" <span class=\"{kind}\">{called}</span>");
     match from.told_apart_by() {
-        _ if from.is_program() => kind("program"),
-        _ if from.is_guest() => kind("guest"),
+        _ if from.is_program() => kind("program", say::program()),
+        _ if from.is_guest() => kind("guest", say::guest()),
         Some(handle) => format!(" <bdi class=\"handle\">@{}</bdi>", words(handle)),
         None => String::new(),
     }
@@ -108,8 +134,8 @@ pub fn mark(from: &Person) -> String {
 /// The same in a line of text.
 pub fn called(from: &Person) -> String {
     match from.told_apart_by() {
-        _ if from.is_guest() => format!("{} (guest)", from.name),
-        Some(handle) => format!("{} (@{handle})", from.name),
+        _ if from.is_guest() => say::called_guest(&from.name),
+        Some(handle) => say::called_handle(&from.name, handle),
         None => from.name.clone(),
     }
 }
@@ -128,11 +154,10 @@ pub(super) fn moment(at: Timestamp, zone: ZoneOf) -> String {
     format!("{} {:02}:{:02}:{:02}", date(at, zone), local.hour(), local.minute(), local.second())
 }
 
-/// A calendar day, `20 Nov 2026`.
+/// A calendar day, as people write it.
 pub(super) fn date(at: Timestamp, zone: ZoneOf) -> String {
     let local = at.civil(zone(at));
-    let month = local.month().to_string();
-    format!("{} {} {}", local.day(), month.get(..3).unwrap_or(&month), local.year())
+    dates::date(local.day(), local.month().into(), local.year())
 }
 
 /// The character that stands for a name.

@@ -43,6 +43,8 @@ pub use page::{Alike, LobbyPage, OwnedRoom, Page, RoomPage};
 pub use page::{Outcome, SearchPage};
 #[cfg(not(feature = "ssr"))]
 pub use part::Part;
+#[cfg(not(feature = "ssr"))]
+pub use room::{DAY, day_number};
 pub use room::{
     Delivery, Editing, Edits, End, Here, Input, Intent, MENU, Reader, RoomLink, RoomState, RoomView, Row, RowKey, Touched,
     Typists, message,
@@ -52,6 +54,8 @@ pub use room::{as_data, rendered_bytes};
 pub use status::{Loading, Status};
 pub use words::words;
 
+#[cfg(feature = "ssr")]
+use crate::locales::{here, still as say};
 use crate::wire::Timestamp;
 
 #[cfg(feature = "ssr")]
@@ -79,7 +83,7 @@ pub fn shell(page: Page, banner: String, version: &'static str, options: LeptosO
     provide_context(page);
     view! {
         <!DOCTYPE html>
-        <html lang="en">
+        <html lang=here().tag()>
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1, interactive-widget=resizes-content" />
@@ -99,7 +103,7 @@ pub fn shell(page: Page, banner: String, version: &'static str, options: LeptosO
             </head>
             <body>
                 <p id="dead" class="dead" role="alert" hidden>
-                    "This page shows nothing new: its program does not run. " <a href="">"Reload"</a>
+                    {say::program_dead()} " " <a href="">{say::reload()}</a>
                 </p>
                 <div id="banner" role="status" inner_html=banner></div>
                 <div id="app">

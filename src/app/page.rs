@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-#[cfg(feature = "ssr")]
-use crate::wire::Hit;
 use crate::wire::{Group, Key, Members, Person, Rights, RoomList, Stretch, Unreadable, read};
+#[cfg(feature = "ssr")]
+use crate::{locales::still as say, wire::Hit};
 
 /// A page and its data. What does not change once it is shown the server alone renders; of that the browser learns no more than
 /// that it is such a page.
@@ -46,18 +46,18 @@ impl Page {
     /// What a list of links says of it.
     pub fn description(&self) -> String {
         match self {
-            Self::Lobby(_) => "Rooms to talk in, as it happens.".to_owned(),
-            Self::Room(room) => format!("What is said in the room {}, as it happens.", room.group),
-            Self::Search(_) => "Find what was said in the rooms.".to_owned(),
+            Self::Lobby(_) => say::about_rooms().to_owned(),
+            Self::Room(room) => say::about_room(&room.group),
+            Self::Search(_) => say::about_search().to_owned(),
         }
     }
 
     /// What the browser's tab says.
     pub fn title(&self) -> String {
         match self {
-            Self::Lobby(_) => "Rooms · Confab".to_owned(),
+            Self::Lobby(_) => say::title_rooms().to_owned(),
             Self::Room(room) => format!("{} · Confab", room.called()),
-            Self::Search(_) => "Search · Confab".to_owned(),
+            Self::Search(_) => say::title_search().to_owned(),
         }
     }
 }

@@ -9,9 +9,11 @@ use super::{
     components::{Me, TopBar, clock, mark},
     words::words,
 };
-use crate::wire::Group;
+#[cfg(feature = "ssr")]
+use crate::locales::still;
 #[cfg(feature = "ssr")]
 use crate::wire::{Hit, Segment};
+use crate::{locales::app as say, wire::Group};
 
 /// The form that searches a room, or all of them.
 #[component]
@@ -23,8 +25,8 @@ pub(super) fn SearchForm(
     mistake: Option<String>,
 ) -> impl IntoView {
     let label = match &group {
-        Some(group) => format!("Search in {group}"),
-        None => "Search all rooms".to_owned(),
+        Some(group) => say::search_in(group),
+        None => say::search_all().to_owned(),
     };
     let described = mistake.is_some().then_some("search-mistake");
     view! {
@@ -41,7 +43,7 @@ pub(super) fn SearchForm(
                     aria-describedby=described
                 />
                 {group.map(|group| view! { <input type="hidden" name="room" value=group.to_string() /> })}
-                <button type="submit">"Search"</button>
+                <button type="submit">{say::search()}</button>
             </div>
             {mistake.map(|text| view! { <p id="search-mistake" class="mistake">{text}</p> })}
         </form>
@@ -52,7 +54,7 @@ pub(super) fn SearchForm(
 #[component]
 pub(super) fn SearchLink(name: String) -> impl IntoView {
     view! {
-        <a class="search-link" href=format!("/search/?room={name}") aria-label="Search in this room" title="Search in this room">
+        <a class="search-link" href=format!("/search/?room={name}") aria-label=say::search_in_this_room() title=say::search_in_this_room()>
             <svg width="20" height="20" viewBox="0 0 20 20" fill="none" stroke="currentColor" stroke-width="2" aria-hidden="true">
                 <circle cx="8.5" cy="8.5" r="5.5" />
                 <path d="m13 13 5 5" stroke-linecap="round" />
@@ -65,22 +67,21 @@ pub(super) fn SearchLink(name: String) -> impl IntoView {
 #[component]
 pub(super) fn Search(page: SearchPage) -> impl IntoView {
     let SearchPage { you, group, text, longest, outcome, here } = page;
-    let mistake = (outcome == Outcome::TooLong)
-        .then(|| format!("This is {} characters long; a search has at most {longest}.", text.chars().count()));
+    let mistake = (outcome == Outcome::TooLong).then(|| still::search_too_long(text.chars().count(), longest));
     let back = group.clone();
     view! {
-        <TopBar title="‹ Rooms".to_owned()>
+        <TopBar title=still::back_to_rooms().to_owned()>
             <Me called=RwSignal::new(you.name.clone()) you next=here />
         </TopBar>
         <main class="searching">
-            <h1>"Search"</h1>
+            <h1>{say::search()}</h1>
             <SearchForm group text mistake />
             {back.map(|group| {
                 view! {
                     <p>
-                        <a href=format!("/room/{group}/")>{format!("Back to {group}")}</a>
+                        <a href=format!("/room/{group}/")>{still::back_to(&group)}</a>
                         " · "
-                        <a href="/search/">"Search all rooms"</a>
+                        <a href="/search/">{say::search_all()}</a>
                     </p>
                 }
             })}
@@ -100,21 +101,17 @@ pub(super) fn Search(page: SearchPage) -> impl IntoView {
 #[cfg(feature = "ssr")]
 fn said(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Nothing => {
-            "A message is found that has all words, in any case and with or without accents; of the last one three \
-                             letters are enough. What stands in \"quotation marks\" is found word for word."
-                .to_owned()
-        }
+        Outcome::Nothing => still::how_to_search().to_owned(),
         Outcome::Found { hits, complete } => match (hits.len(), complete) {
-            (0, true) => "Nothing was found.".to_owned(),
-            (0, false) => "Nothing was found among the newer messages. Add a word, or search in one room.".to_owned(),
-            (1, true) => "One message was found:".to_owned(),
-            (count, true) => format!("The {count} messages that fit best:"),
-            (count, false) => format!("Of the newer messages, the {count} that fit best:"),
+            (0, true) => still::nothing_found().to_owned(),
+            (0, false) => still::nothing_found_in_newer().to_owned(),
+            (1, true) => still::one_found().to_owned(),
+            (count, true) => still::found(count),
+            (count, false) => still::found_in_newer(count),
         },
         Outcome::TooLong => String::new(),
-        Outcome::NotKept => "What is said in this room is not kept in the store, so it cannot be searched.".to_owned(),
-        Outcome::Unavailable => "The messages cannot be searched now. Try again in a moment.".to_owned(),
+        Outcome::NotKept => still::not_kept().to_owned(),
+        Outcome::Unavailable => still::search_unavailable().to_owned(),
     }
 }
 

@@ -36,6 +36,7 @@ use super::{
 };
 use crate::{
     app::{Editing, Gap, Input, Intent, RoomLink, RoomState, RowKey, called, effect},
+    locales::room as say,
     wire::{
         Act, CommandError, Event, Group, Joined, Message, Offset, Person, Position, Push, Rights, State, TYPING_SHOWN_MS,
         Timestamp, Topic, Typist, beginning, is_blank,
@@ -334,8 +335,8 @@ impl Session {
                 }
             }
             act => {
-                let what = if matches!(act, Act::Delete { .. }) { "deleted" } else { "changed" };
-                self.link.problem.set(Some(format!("Not {what}: {reason}")));
+                let is_delete = matches!(act, Act::Delete { .. });
+                self.link.problem.set(Some(if is_delete { say::not_deleted(reason) } else { say::not_changed(reason) }));
             }
         }
     }
@@ -480,7 +481,7 @@ impl Subscriber for Rc<Session> {
     }
 
     fn not_joined(&self, error: CommandError) {
-        self.link.problem.set(Some(format!("Not joined: {error}")));
+        self.link.problem.set(Some(say::not_joined(error)));
     }
 
     fn pushed(&self, push: Push) -> Result<(), Gap> {
@@ -508,7 +509,7 @@ impl Subscriber for Rc<Session> {
 
 /// What a screen reader is told of a message.
 fn heard(message: &Message) -> String {
-    format!("{}: {}", called(&message.from), beginning(&message.content.text))
+    say::heard(called(&message.from), beginning(&message.content.text))
 }
 
 /// By this browser's clock.

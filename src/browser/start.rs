@@ -9,7 +9,10 @@ use wasm_bindgen::{JsCast, UnwrapThrowExt};
 use web_sys::{Element, HtmlElement, HtmlTextAreaElement};
 
 use super::{element, lobby, pause, room, spawn, still, touch};
-use crate::app::{Client, LobbyView, Page, Part, RoomView};
+use crate::{
+    app::{Client, LobbyView, Page, Part, RoomView},
+    locales::{Language, speak},
+};
 
 thread_local! {
     /// What the server has rendered the page from, as it was read.
@@ -34,6 +37,8 @@ enum View {
 /// Reads what the server has rendered the page from, which Leptos leaves in a variable.
 pub fn prepare() {
     std::panic::set_hook(Box::new(panicked));
+    let language = document().document_element().and_then(|html| Language::of_tag(&html.get_attribute("lang")?));
+    speak(language.unwrap_or_default());
     let all = js_sys::Reflect::get(&window(), &"__RESOLVED_RESOURCES".into()).ok();
     let data = || serde_json::from_str(&all?.dyn_into::<js_sys::Array>().ok()?.get(0).as_string()?).ok();
     DATA.set(data());

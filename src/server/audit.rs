@@ -15,7 +15,10 @@ use super::{
     random,
     store::{Records, Row, Statement, StoreError, Value},
 };
-use crate::wire::{Person, Timestamp};
+use crate::{
+    locales::audit as say,
+    wire::{Person, Timestamp},
+};
 
 /// How many lines it has at most.
 pub const MOST: i64 = 200_000;
@@ -34,9 +37,9 @@ const FORGET_OLD: &str = "DELETE FROM audit_log WHERE at < $1";
 const FORGET_REST: &str =
     "DELETE FROM audit_log WHERE at < (SELECT at FROM audit_log ORDER BY at DESC, id DESC LIMIT 1 OFFSET $1)";
 
-/// Declares the acts with the words that stand in the table: once published a word stays.
+/// Declares the acts with the words that stand in the table, once published a word stays, and with what pages say.
 macro_rules! acts {
-    ($($(#[$about:meta])* $name:ident, $word:literal, $says:literal;)+) => {
+    ($($(#[$about:meta])* $name:ident, $word:literal, $says:ident;)+) => {
         /// What was done.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Act {
@@ -57,7 +60,7 @@ macro_rules! acts {
             /// As a page says it, between who did it and to whom.
             pub fn says(self) -> &'static str {
                 match self {
-                    $(Self::$name => $says,)+
+                    $(Self::$name => say::$says(),)+
                 }
             }
         }
@@ -65,42 +68,42 @@ macro_rules! acts {
 }
 
 acts! {
-    AccountMade, "account.made", "made the account of";
-    AccountDeactivated, "account.deactivated", "deactivated";
-    AccountReactivated, "account.reactivated", "let in again";
-    AccountDeleted, "account.deleted", "deleted the account of";
-    AdministratorMade, "account.administrator_made", "made an administrator of";
-    AdministratorUnmade, "account.administrator_unmade", "took the rights of an administrator from";
+    AccountMade, "account.made", account_made;
+    AccountDeactivated, "account.deactivated", account_deactivated;
+    AccountReactivated, "account.reactivated", account_reactivated;
+    AccountDeleted, "account.deleted", account_deleted;
+    AdministratorMade, "account.administrator_made", administrator_made;
+    AdministratorUnmade, "account.administrator_unmade", administrator_unmade;
     /// The detail says which it was before.
-    HandleChanged, "account.handle_changed", "took another handle,";
-    PasswordChanged, "account.password_changed", "changed the password of";
+    HandleChanged, "account.handle_changed", handle_changed;
+    PasswordChanged, "account.password_changed", password_changed;
     /// By a link that somebody was given.
-    PasswordReset, "account.password_reset", "took another password by a link for";
-    ResetLinkMade, "account.reset_link_made", "made a link for another password of";
-    SignedOutEverywhere, "account.signed_out_everywhere", "signed out everywhere";
-    SessionEnded, "account.session_ended", "signed out a device of";
-    SecondFactorAdded, "account.second_factor_added", "added a second factor for";
-    SecondFactorRemoved, "account.second_factor_removed", "removed the second factor of";
-    RecoveryCodesMade, "account.recovery_codes_made", "made recovery codes for";
-    RecoveryCodeUsed, "account.recovery_code_used", "used a recovery code of";
-    DataExported, "account.data_exported", "exported the data of";
-    RoomMade, "room.made", "made the room";
-    RoomArchived, "room.archived", "archived the room";
-    RoomReopened, "room.reopened", "opened the room again";
-    RoomDeleted, "room.deleted", "deleted the room";
-    RoomOwnerGiven, "room.owner_given", "gave an owner to the room";
-    RoomInvitationRevoked, "room.invitation_revoked", "revoked an invitation to the room";
-    AddressBanned, "address.banned", "banned the address";
-    AddressUnbanned, "address.unbanned", "lets in again the address";
-    InvitationMade, "invitation.made", "made an invitation to the server";
-    InvitationRevoked, "invitation.revoked", "revoked an invitation to the server";
-    TokenMade, "token.made", "made the token";
-    TokenRevoked, "token.revoked", "revoked the token";
-    AnnouncementMade, "announcement.made", "announced to all";
-    AnnouncementEnded, "announcement.ended", "took back an announcement";
-    Switched, "server.switched", "switched";
-    ConnectionClosed, "connection.closed", "closed a connection of";
-    ListExported, "server.exported", "exported";
+    PasswordReset, "account.password_reset", password_reset;
+    ResetLinkMade, "account.reset_link_made", reset_link_made;
+    SignedOutEverywhere, "account.signed_out_everywhere", signed_out_everywhere;
+    SessionEnded, "account.session_ended", session_ended;
+    SecondFactorAdded, "account.second_factor_added", second_factor_added;
+    SecondFactorRemoved, "account.second_factor_removed", second_factor_removed;
+    RecoveryCodesMade, "account.recovery_codes_made", recovery_codes_made;
+    RecoveryCodeUsed, "account.recovery_code_used", recovery_code_used;
+    DataExported, "account.data_exported", data_exported;
+    RoomMade, "room.made", room_made;
+    RoomArchived, "room.archived", room_archived;
+    RoomReopened, "room.reopened", room_reopened;
+    RoomDeleted, "room.deleted", room_deleted;
+    RoomOwnerGiven, "room.owner_given", room_owner_given;
+    RoomInvitationRevoked, "room.invitation_revoked", room_invitation_revoked;
+    AddressBanned, "address.banned", address_banned;
+    AddressUnbanned, "address.unbanned", address_unbanned;
+    InvitationMade, "invitation.made", invitation_made;
+    InvitationRevoked, "invitation.revoked", invitation_revoked;
+    TokenMade, "token.made", token_made;
+    TokenRevoked, "token.revoked", token_revoked;
+    AnnouncementMade, "announcement.made", announcement_made;
+    AnnouncementEnded, "announcement.ended", announcement_ended;
+    Switched, "server.switched", switched;
+    ConnectionClosed, "connection.closed", connection_closed;
+    ListExported, "server.exported", list_exported;
 }
 
 /// Who did it.

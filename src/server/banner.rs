@@ -12,7 +12,7 @@ use axum::{
 };
 
 use super::percent::percent_encode;
-use crate::{app::words, wire::Announced};
+use crate::{app::words, locales::pages as say, wire::Announced};
 
 /// The cookie that says which announcement was dismissed.
 const COOKIE: &str = "confab_dismissed";
@@ -39,10 +39,7 @@ pub fn of(announced: &Announced, headers: &HeaderMap, here: &str) -> Arc<str> {
     let announcement = announcement.as_ref().filter(|announcement| !is_dismissed(headers, &announcement.id));
     let mut html = String::new();
     if *read_only {
-        html.push_str(
-            "<div class=\"banner\"><p>This server is read-only now: what was said can be read, and nothing can be said \
-             or changed.</p></div>",
-        );
+        let _ = write!(html, "<div class=\"banner\"><p>{}</p></div>", say::read_only_banner()); // a text takes whatever is written
     }
     if let Some(announcement) = announcement {
         let _ = write!(
@@ -50,10 +47,11 @@ pub fn of(announced: &Announced, headers: &HeaderMap, here: &str) -> Arc<str> {
             html,
             "<div class=\"banner\"><p>{}</p><form method=\"post\" action=\"/dismiss\">\
              <input type=\"hidden\" name=\"announcement\" value=\"{}\"><input type=\"hidden\" name=\"next\" value=\"{}\">\
-             <button type=\"submit\" class=\"quiet\">Dismiss</button></form></div>",
+             <button type=\"submit\" class=\"quiet\">{}</button></form></div>",
             words(&announcement.text),
             words(&announcement.id),
             words(here),
+            say::dismiss(),
         );
     }
     html.into()

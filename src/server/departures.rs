@@ -36,7 +36,7 @@ const BEGIN: &str = "INSERT INTO departures (account_id, said, at) SELECT id, $2
     WHERE id = $1 AND deactivated_at IS NOT NULL AND password IS NULL ON CONFLICT DO NOTHING";
 const ALL: &str = "SELECT account_id, said FROM departures WHERE finished IS NULL ORDER BY at, account_id LIMIT 100";
 const NAMELESS: &str =
-    "UPDATE accounts SET handle = $2, folded = $3, name = $4, administrator = FALSE, password = NULL, origin = NULL,
+    "UPDATE accounts SET handle = $2, folded = $3, name = $4, administrator = FALSE, password = NULL, language = NULL, origin = NULL,
     subject = NULL, changed_at = CASE WHEN changed_at < CAST($5 AS bigint) THEN CAST($5 AS bigint) ELSE changed_at + 1 END
     WHERE id = $1";
 const FINISHED: &str = "UPDATE departures SET finished = CAST($2 AS bigint) WHERE account_id = $1";

@@ -36,7 +36,10 @@ use super::{
     telemetry::Fault,
     visitors::Subnet,
 };
-use crate::wire::{Group, Topic};
+use crate::{
+    locales::problems as say,
+    wire::{Group, Topic},
+};
 
 /// The type of what nodes tell each other.
 const KIND: &str = "confab.taken";
@@ -94,12 +97,12 @@ impl Why {
     /// What they are told, who lose a topic.
     pub fn said(self, topic: &Topic) -> String {
         let said = match self {
-            Self::Unsaid => return format!("{topic} is not open to you any more"),
-            Self::Removed => "you were removed from this room; its owner and its moderators can invite you again",
-            Self::Banned => "you were banned from this room; its owner and its moderators can let you in again",
-            Self::Left => "you have left this room; you can come back by an invitation",
-            Self::Closed => "this room is for its members alone now; its owner and its moderators can invite you",
-            Self::Deleted => "this room was deleted, with all that was said in it",
+            Self::Unsaid => return say::not_open_any_more(topic),
+            Self::Removed => say::removed(),
+            Self::Banned => say::banned(),
+            Self::Left => say::left(),
+            Self::Closed => say::closed(),
+            Self::Deleted => say::deleted(),
         };
         said.to_owned()
     }
@@ -153,8 +156,8 @@ impl Closed {
     /// What whoever has it open is told.
     pub fn said(self) -> &'static str {
         match self {
-            Self::ByHand => "an administrator of this server has closed the connection",
-            Self::KeptOut => "guests from your network are kept out of this server for a while",
+            Self::ByHand => say::closed_by_administrator(),
+            Self::KeptOut => say::kept_out_for_a_while(),
         }
     }
 }
@@ -689,6 +692,7 @@ mod tests {
             lacks_second_factor: false,
             elsewhere: None,
             rooms: Arc::default(),
+            language: None,
         }))
     }
 

@@ -23,6 +23,7 @@ mod glob;
 mod gzip;
 mod http;
 pub mod hub;
+mod language;
 mod layer;
 pub mod layers;
 pub mod lease;

@@ -31,7 +31,7 @@ use tracing::error;
 pub(super) use self::own_rooms::own_rooms;
 pub(super) use self::owned::{change_settings, invitation, join, make_room, new_room, open_direct, person, settings};
 use self::{
-    form::Sent,
+    form::{Sent, sentence},
     plain::{Instead, not_for_guests, notice, refused},
     render::{filled, render, takes_gzip, template, with_cookies, with_identity},
 };
@@ -51,9 +51,10 @@ use super::{
 };
 use crate::{
     app::{Alike, LobbyPage, Outcome, OwnedRoom, Page, RoomPage, SearchPage, rendered_bytes},
+    locales::{Language, here, pages as say, room as room_words, still},
     wire::{
-        Event, Group, InvalidName, InvalidPersonName, Key, Members, Offset, Person, PersonName, Position, Renamed, Rights,
-        RoomList, Stretch, Text,
+        Event, Group, InvalidName, Key, LONGEST_NAME, Members, Offset, Person, PersonName, Position, Renamed, Rights, RoomList,
+        Stretch, Text,
     },
 };
 
@@ -114,7 +115,7 @@ async fn lobby_with(
     let (status, mistake, alike) = match entered {
         Entered::Nothing => (StatusCode::OK, None, None),
         Entered::Mistake(entered) => {
-            let mistake = "The name of a room is 1 to 64 of the letters A to Z, digits, _ and -".to_owned();
+            let mistake = still::room_name_rule().to_owned();
             (StatusCode::UNPROCESSABLE_ENTITY, Some((mistake, entered)), None)
         }
         Entered::Alike(entered, there) => (StatusCode::OK, None, Some(Alike { entered, there })),
@@ -414,7 +415,9 @@ pub(super) async fn post_message(
     let (page, request) = split(request);
     let Said { key, text } = match Form::<Said>::from_request(request, &()).await {
         Ok(Form(said)) => said,
-        Err(rejection) => return notice(rejection.status(), "That was not understood", &rejection.body_text()),
+        Err(rejection) => {
+            return notice(rejection.status(), say::not_understood(), &say::form_unreadable(rejection.body_text()));
+        }
     };
     let back = format!("/room/{}/", access.room().group);
     let Ok(text) = Text::written(&text) else { return Redirect::to(&back).into_response() };
@@ -430,27 +433,27 @@ pub(super) async fn post_message(
     };
     match posted {
         Ok(_) if is_another.is_err() => {
-            let mistake = "It cannot be told now whether this was said already. Look, and try again in a moment.".to_owned();
+            let mistake = still::said_already().to_owned();
             let status = StatusCode::SERVICE_UNAVAILABLE;
             room_with(&services, &who, access, None, Some((mistake, text)), status, page).await
         }
         Ok(_) if is_another.is_ok_and(|is_another| is_another) => {
-            let mistake = "This form has said something already, and now something else. Send it once more to say this too.";
+            let mistake = still::said_something_else();
             let status = StatusCode::CONFLICT;
             room_with(&services, &who, access, None, Some((mistake.to_owned(), text)), status, page).await
         }
         Ok(_) => with_cookies(Redirect::to(&back).into_response(), who.cookies()),
         Err(PostError::TooLong(longest)) => {
-            let mistake = format!("This is {} bytes long; a message is at most {longest}.", text.len());
+            let mistake = room_words::too_long(text.len(), longest);
             let status = StatusCode::PAYLOAD_TOO_LARGE;
             room_with(&services, &who, access, None, Some((mistake, text)), status, page).await
         }
         Err(PostError::Denied(denied)) => {
             let status = Problem::from(denied).status();
-            room_with(&services, &who, access, None, Some((format!("{denied}."), text)), status, page).await
+            room_with(&services, &who, access, None, Some((sentence(&denied.to_string()), text)), status, page).await
         }
         Err(PostError::Unavailable) => {
-            let mistake = "The message cannot be taken now. Try again in a moment.".to_owned();
+            let mistake = still::not_taken().to_owned();
             let status = StatusCode::SERVICE_UNAVAILABLE;
             room_with(&services, &who, access, None, Some((mistake, text)), status, page).await
         }
@@ -476,8 +479,11 @@ async fn too_fast(
     request: Request,
 ) -> Response {
     let (most, seconds) = (services.rates.per_second(), wait.as_secs() + 1);
-    let whom = if who.rate_key().is_none() { "all who come from your address without a cookie" } else { "you" };
-    let mistake = format!("At most {most} messages a second are taken from {whom}. Send it again in {seconds} s.");
+    let mistake = if who.rate_key().is_none() {
+        still::too_fast_from_address(most, seconds)
+    } else {
+        still::too_fast_from_you(most, seconds)
+    };
     let status = StatusCode::TOO_MANY_REQUESTS;
     let mut response = room_with(services, who, access, None, Some((mistake, text)), status, request).await;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -516,6 +522,32 @@ pub(super) async fn dismiss(Sent(Dismiss { announcement, next }): Sent<Dismiss>)
 }
 
 #[derive(Deserialize)]
+pub(super) struct Chosen {
+    language: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /language`: has this browser keep a language, and all others of somebody's account, and leads back.
+pub(super) async fn choose_language(
+    State(services): State<Arc<Services>>,
+    who: Who,
+    Sent(Chosen { language, next }): Sent<Chosen>,
+) -> Result<Response, Instead> {
+    let Some(chosen) = Language::of_tag(&language) else {
+        let text = sentence(say::unknown_language());
+        return Ok(notice(StatusCode::UNPROCESSABLE_ENTITY, say::not_understood(), &text));
+    };
+    if let Some(signed_in) = who.signed_in() {
+        if services.manage.switches().read_only {
+            return Err(Problem::ReadOnly.into());
+        }
+        services.accounts.choose_language(&signed_in.person.id, chosen).await?;
+    }
+    Ok(with_cookies(Redirect::to(own_path(&next)).into_response(), &[super::language::keep(chosen)]))
+}
+
+#[derive(Deserialize)]
 pub(super) struct Me {
     name: Option<String>,
     /// With anything in it the browser forgets who this is.
@@ -532,9 +564,9 @@ pub(super) async fn me(State(services): State<Arc<Services>>, who: Who, Sent(me)
         return Ok(sign_out(&services, &who, &next).await?);
     }
     let wrong = |title, text: &str| notice(StatusCode::UNPROCESSABLE_ENTITY, title, text);
-    let Some(name) = name else { return Ok(wrong("That was not understood", "A name is needed, or forget.")) };
+    let Some(name) = name else { return Ok(wrong(say::not_understood(), say::name_or_forget())) };
     let Ok(name) = name.parse::<PersonName>() else {
-        return Ok(wrong("This name cannot be taken", &format!("{InvalidPersonName}.")));
+        return Ok(wrong(say::name_not_taken(), &say::name_of_person(LONGEST_NAME)));
     };
     if services.manage.switches().read_only {
         return Err(Problem::ReadOnly.into());
@@ -609,17 +641,16 @@ pub(super) fn bare(problem: &Problem, asked: &HeaderMap) -> Option<Response> {
                 return None;
             }
             let remedy = lets_in(name);
-            let text = format!("It does not go by the name that was asked for. If it should: {remedy}.");
-            ("This is not the server of that name", text)
+            let text = say::not_our_name_text(remedy);
+            (say::not_our_name(), text)
         }
-        Problem::Requests(..) | Problem::Bytes(..) => {
-            ("Too many requests", format!("This server answers {problem}. Try again in a moment."))
-        }
+        Problem::Requests(..) | Problem::Bytes(..) => (say::too_many_requests(), say::too_many_requests_text(problem)),
         _ => return None,
     };
     let page = format!(
-        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{title}</title></head><body><main><h1>{title}</h1><p>{text}</p></main></body></html>"
+        "<!DOCTYPE html><html lang=\"{}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>{title}</title></head><body><main><h1>{title}</h1><p>{text}</p></main></body></html>",
+        here().tag()
     );
     let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     let mut response = (problem.status(), headers, Html(page)).into_response();

@@ -22,7 +22,10 @@ use super::{
     settings::Pattern,
     store::{Refused, StoreError},
 };
-use crate::wire::{Code, CommandError, Group, InvalidName, Timestamp, Topic};
+use crate::{
+    locales::problems as say,
+    wire::{Code, CommandError, Group, InvalidName, Timestamp, Topic},
+};
 
 /// When to try again what cannot be done now.
 const LATER: Duration = Duration::from_secs(1);
@@ -39,25 +42,25 @@ pub enum Problem {
     WrongToken,
     #[error("{0}")]
     NotBelieved(jwt::Refused),
-    #[error("this account was deactivated")]
+    #[error("{}", say::deactivated())]
     Deactivated,
-    #[error("guests from your network are kept out of this server until {0}; sign in if you have an account")]
+    #[error("{}", say::kept_out(.0))]
     KeptOut(Timestamp),
-    #[error("this server requires a second factor of its administrators; set one up at /account/second-factor")]
+    #[error("{}", say::needs_second_factor())]
     NoSecondFactor,
     #[error("this server does not go by the name that was asked for; {}", lets_in(.0))]
     NotOurName(String),
     #[error("pages of this origin may not connect; the setting server.allowed_origins names those that may")]
     ForeignSocket,
-    #[error("a form of another site cannot be sent here")]
+    #[error("{}", say::foreign_form())]
     ForeignForm,
 
     // What is asked for.
-    #[error("there is no such address")]
+    #[error("{}", say::no_address())]
     NoAddress,
-    #[error("there is no such room")]
+    #[error("{}", say::no_room())]
     NoRoom,
-    #[error("this room is not open to guests")]
+    #[error("{}", say::closed_room())]
     ClosedRoom,
     #[error("{0}")]
     NotAllowed(String),
@@ -75,13 +78,13 @@ pub enum Problem {
     OwnChannel,
 
     // What is asked for in a session.
-    #[error("there is no room {0}")]
+    #[error("{}", say::no_topic(.0))]
     NoTopic(Group),
-    #[error("the room {0} is not open to guests")]
+    #[error("{}", say::closed_topic(.0))]
     ClosedTopic(Group),
     #[error("a token is shown before anything else: in the first command, on a connection whose address names no topic")]
     LateToken,
-    #[error("join {0} first")]
+    #[error("{}", say::not_joined(.0))]
     NotJoined(Topic),
     #[error("nothing can be sent to {0}")]
     NothingSent(Topic),
@@ -95,9 +98,9 @@ pub enum Problem {
     TakenBack(String),
     #[error("{0}")]
     Unchangeable(Refused),
-    #[error("a connection joins at most {0} topics")]
+    #[error("{}", say::topics(.0))]
     Topics(usize),
-    #[error("the connections of one address join at most {0} topics together")]
+    #[error("{}", say::topics_of_address(.0))]
     TopicsOfAddress(usize),
 
     // How it is asked for.
@@ -149,45 +152,45 @@ pub enum Problem {
     KeyOfEvent,
     #[error("`key` and Idempotency-Key are not the same; one is enough")]
     TwoKeys,
-    #[error("a text is at most {0} bytes of UTF-8")]
+    #[error("{}", say::long_text(.0))]
     LongText(usize),
     #[error("an event is at most {0} bytes of JSON")]
     LongEvent(usize),
 
     // How much is asked for.
-    #[error("there are too many connections")]
+    #[error("{}", say::far_too_many())]
     FarTooMany,
-    #[error("at most {0} requests a second from one address")]
+    #[error("{}", say::requests(.0))]
     Requests(u32, Duration),
-    #[error("at most {0} bytes a second to and from one address")]
+    #[error("{}", say::bytes(.0))]
     Bytes(u32, Duration),
-    #[error("at most {0} commands a second on one connection")]
+    #[error("{}", say::commands(.0))]
     Commands(u32, Duration),
-    #[error("at most {0} bytes a second on one connection")]
+    #[error("{}", say::bytes_of_connection(.0))]
     BytesOfConnection(u32, Duration),
-    #[error("at most {0} commands a second on all of your connections")]
+    #[error("{}", say::commands_of_account(.0))]
     CommandsOfAccount(u32, Duration),
-    #[error("at most {0} bytes a second on all of your connections")]
+    #[error("{}", say::bytes_of_account(.0))]
     BytesOfAccount(u32, Duration),
     #[error("at most {0} messages a second for one token")]
     Pushes(u32, Duration),
-    #[error("at most {EXPORTS} exports at a time from one address")]
+    #[error("{}", say::exports(EXPORTS))]
     Exports,
-    #[error("at most {BODIES} requests with a body at a time from one address; try again in a second")]
+    #[error("{}", say::bodies(BODIES))]
     Bodies,
-    #[error("at most {SEARCHES} searches at a time from one address")]
+    #[error("{}", say::searches(SEARCHES))]
     Searches,
     #[error("{0}")]
     FullChannel(String),
 
     // What cannot be done now.
-    #[error("this server is read-only now: what was said can be read, and nothing can be said or changed; try again later")]
+    #[error("{}", say::read_only())]
     ReadOnly,
-    #[error("not now; try again")]
+    #[error("{}", say::unavailable())]
     Unavailable,
-    #[error("the message cannot be taken now; send it again with the same key")]
+    #[error("{}", say::not_taken())]
     NotTaken,
-    #[error("the change cannot be made now; send it again")]
+    #[error("{}", say::not_changed())]
     NotChanged,
     #[error("the channel layer cannot be reached; nothing was sent")]
     NoLayer,
@@ -371,7 +374,7 @@ impl From<StoreError> for Problem {
 
 /// What to set so that a name is let in.
 pub(super) fn lets_in(name: &str) -> String {
-    format!("in the settings, server.hosts = [\"{name}\"] lets it in")
+    say::lets_in(name)
 }
 
 fn listed(patterns: &[Pattern]) -> String {

@@ -22,7 +22,10 @@ use std::{
 use parking_lot::Mutex;
 
 pub(super) use self::template::{Filling, StandIn, Template};
-use crate::wire::{Group, Members, Position, Rights, RoomList};
+use crate::{
+    locales::{Language, here},
+    wire::{Group, Members, Position, Rights, RoomList},
+};
 
 /// A page is rendered anew after this time, also when nothing is new.
 const FRESH: Duration = Duration::from_secs(1);
@@ -36,14 +39,16 @@ const PLACE: usize = 8 << 10;
 #[derive(Default)]
 pub struct RoomPages {
     rooms: Mutex<Rooms>,
-    list: Place<RoomList>,
+    /// In each language.
+    lists: [Place<RoomList>; Language::ALL.len()],
 }
 
 /// What a room's page is of: where its stream stands, and the [version](super::profiles::Profiles::version) of how people are seen.
 pub(super) type Stands = (Position, u64);
 
-/// A room, whether it is its page for readers with an account, and for those with which rights: of themselves theirs says other things.
-type Key = (Group, bool, Rights);
+/// A room, whether it is its page for readers with an account, and for those with which rights: of themselves theirs says other things. And
+/// in which language.
+type Key = (Group, bool, Rights, Language);
 
 #[derive(Default)]
 struct Rooms {
@@ -81,11 +86,12 @@ impl RoomPages {
     /// `render` does it now. None where it cannot be shared.
     pub(super) async fn get<E>(
         &self,
-        key: Key,
+        (group, has_account, may): (Group, bool, Rights),
         members: &Members,
         now: impl Future<Output = Result<Stands, E>>,
         render: impl Future<Output = Result<Option<Shared<Stands>>, E>>,
     ) -> Result<Option<Arc<Shared<Stands>>>, E> {
+        let key = (group, has_account, may, here());
         let place = self.place(&key);
         let render = async {
             let made = render.await?;
@@ -101,7 +107,7 @@ impl RoomPages {
         list: impl Future<Output = Result<RoomList, E>>,
         render: impl Future<Output = Result<Option<Shared<RoomList>>, E>>,
     ) -> Result<Option<Arc<Shared<RoomList>>>, E> {
-        get(&self.list, &Members::default(), list, render).await
+        get(&self.lists[here() as usize], &Members::default(), list, render).await
     }
 
     fn place(&self, key: &Key) -> Arc<Place<Stands>> {
@@ -172,7 +178,8 @@ mod tests {
     #[test]
     fn the_pages_that_were_asked_for_longest_ago_make_room() {
         let pages = RoomPages::default();
-        let group = |n: usize| -> Key { (format!("r{n}").parse().expect("a name"), false, Rights::default()) };
+        let group =
+            |n: usize| -> Key { (format!("r{n}").parse().expect("a name"), false, Rights::default(), Language::default()) };
         let mut made = 0;
         for n in 0..100 {
             let place = pages.place(&group(n));
@@ -196,7 +203,7 @@ mod tests {
     fn names_of_rooms_that_nobody_uses_are_bounded_too() {
         let pages = RoomPages::default();
         for n in 0..MOST_BYTES / PLACE + 100 {
-            pages.place(&(format!("r{n}").parse().expect("a name"), false, Rights::default()));
+            pages.place(&(format!("r{n}").parse().expect("a name"), false, Rights::default(), Language::default()));
         }
         assert_eq!(pages.rooms.lock().by_key.len(), MOST_BYTES / PLACE);
     }

@@ -13,6 +13,7 @@
 //! | `/manage/` | administration, for administrators alone |
 //! | `/banner` | what stands at the head of the page that asks |
 //! | `/dismiss` | `POST` dismisses an announcement |
+//! | `/language` | `POST` chooses the language of the pages |
 //! | `/signup`, `/login`, `/logout`, `/account/` | accounts | |
 //! | `/setup/{token}`, `/reset/{token}`, `/device/{token}` | who somebody is, said once | |
 //! | `/search/` | what was searched for | |
@@ -23,7 +24,7 @@
 //!
 //! The consumer follows from the sub-protocol: `confab.v1` where the client offers it, plain otherwise.
 
-use std::{hash::Hash, sync::Arc, time::Duration};
+use std::{hash::Hash, num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
@@ -41,6 +42,7 @@ use tower_http::timeout::TimeoutLayer;
 use super::{
     api, assets, banner,
     http::{Alive, Peer, well_formed},
+    language,
     limits::Limits,
     operators, pages,
     problem::Problem,
@@ -55,16 +57,20 @@ use super::{
     websocket::{Backlog, Connection, ConnectionLimits, Counters, Handshake, is_upgrade},
     who::{Asks, KeptOut, Route, Who, mount},
 };
-use crate::wire::{Announced, Group, InvalidName, SUBPROTOCOL, Topic};
+use crate::{
+    locales::{self, problems as say},
+    wire::{Announced, Group, InvalidName, SUBPROTOCOL, Topic},
+};
 
 /// How long a request may take until it is answered, its body included; not how long the answer may take to send.
 const REQUEST: Duration = Duration::from_secs(30);
 
 /// Whose requests are counted.
-const COUNTED: [Route; 22] = [
+const COUNTED: [Route; 23] = [
     Route { path: "/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::lobby) },
     Route { path: "/banner", methods: &["GET"], asks: Asks::Nobody, handlers: || get(pages::banner) },
     Route { path: "/dismiss", methods: &["POST"], asks: Asks::Nobody, handlers: || post(pages::dismiss) },
+    Route { path: "/language", methods: &["POST"], asks: Asks::Person, handlers: || post(pages::choose_language) },
     Route { path: "/me", methods: &["POST"], asks: Asks::Person, handlers: || post(pages::me) },
     Route { path: "/room/", methods: &["GET"], asks: Asks::Person, handlers: || get(pages::go_to_room) },
     Route { path: "/room/{group}", methods: &["GET"], asks: Asks::Person, handlers: || get(room_or_slash) },
@@ -114,7 +120,7 @@ const FREE: [Route; 3] = [
 ];
 
 /// What the addresses begin with whose forms the server's own pages alone may send, whatever the settings allow to others.
-const OWN: [&str; 12] = [
+const OWN: [&str; 13] = [
     "/signup",
     "/login",
     "/logout",
@@ -127,11 +133,12 @@ const OWN: [&str; 12] = [
     "/people/",
     "/manage/",
     "/dismiss",
+    "/language",
 ];
 
 /// What the addresses begin with by which something is sent where the server is read-only, too: who administers it has to come in, and what
 /// is sent to a room its own rules answer.
-const WRITABLE: [&str; 10] = [
+const WRITABLE: [&str; 11] = [
     "/login",
     "/logout",
     "/reset/",
@@ -140,6 +147,7 @@ const WRITABLE: [&str; 10] = [
     "/account/second-factor",
     "/manage/",
     "/dismiss",
+    "/language",
     "/room/",
     "/rooms/new",
 ];
@@ -176,6 +184,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .layer(middleware::map_response(secured))
         // Whatever looks at the path or the host comes after this.
         .layer(middleware::from_fn(well_formed))
+        .layer(middleware::from_fn(in_language))
         .layer(middleware::from_fn_with_state(Arc::clone(&services), own_names_only))
         .layer(middleware::from_fn_with_state(Arc::clone(&services), own_pages_only));
     mount(Router::new(), COUNTED.iter().chain(&pages::accounts::ROUTES).chain(&pages::manage::ROUTES), &services)
@@ -280,8 +289,8 @@ async fn upgrade(services: &Arc<Services>, who: &Who, topic: Option<Topic>, mut 
     let is_v1 = protocol.as_deref() == Some(SUBPROTOCOL);
     let account = who.rate_key();
     let scope = services.scope(who, Payer { account, address: visitor.paying() }, topic);
-    let of_account = || account.map(|account| place(&services.by_account, account, "an account")).transpose();
-    let places = place(&services.by_subnet, visitor.subnet(), "an address");
+    let of_account = || account.map(|account| place(&services.by_account, account, say::account_has)).transpose();
+    let places = place(&services.by_subnet, visitor.subnet(), say::address_has);
     let kept = match places.and_then(|of_address| Ok((alive.clone(), of_address, of_account()?))) {
         Ok(kept) => kept,
         Err(told) => {
@@ -313,12 +322,14 @@ async fn upgrade(services: &Arc<Services>, who: &Who, topic: Option<Topic>, mut 
 type Told = Option<(TooMany, Box<dyn Send>)>;
 
 /// A place for one more connection; otherwise what its client is told.
-fn place<K: Copy + Eq + Hash + Send + 'static>(connections: &Connections<K>, key: K, whose: &str) -> Result<Place<K>, Told> {
+fn place<K: Copy + Eq + Hash + Send + 'static>(
+    connections: &Connections<K>,
+    key: K,
+    says: fn(NonZeroU32) -> String,
+) -> Result<Place<K>, Told> {
     match connections.enter(key) {
         Entry::In(place) => Ok(place),
-        Entry::TooMany(place, most) => {
-            Err(Some((TooMany { reason: format!("{whose} has at most {most} connections") }, Box::new(place))))
-        }
+        Entry::TooMany(place, most) => Err(Some((TooMany { reason: says(most) }, Box::new(place)))),
         Entry::FarTooMany => Err(None),
     }
 }
@@ -342,10 +353,11 @@ fn accept<C: Consumer>(
     // A future holds what it is made with several times over, each connection for as long as it lives.
     let accepted = Box::pin(Connection::accept(upgrade, handshake.deflate(), bounds, backlog, counters));
     let consumer = Box::new(consumer);
-    tokio::spawn(async move {
+    // It is told what goes wrong in the language that it was asked for in.
+    tokio::spawn(locales::around(locales::here(), async move {
         transports::serve(consumer, accepted).await;
         drop(kept);
-    });
+    }));
     handshake.response(protocol.as_deref())
 }
 
@@ -466,6 +478,11 @@ async fn with_banner(State(services): State<Arc<Services>>, request: Request, ne
     }
     let banner = banner::of(&announced, request.headers(), &banner::page_of(&request));
     banner::around(banner, next.run(request)).await
+}
+
+/// Answers in the language that is asked for.
+async fn in_language(request: Request, next: Next) -> Response {
+    language::of_request(request, |request| next.run(request)).await
 }
 
 /// What every answer says to the browser, and to caches on the way; a page adds its content security policy. Only what says so

@@ -18,7 +18,10 @@ use super::{
     visitors::Subnet,
     websocket::CloseCode,
 };
-use crate::wire::{CommandError, Timestamp, Topic};
+use crate::{
+    locales::{self, Language},
+    wire::{CommandError, Timestamp, Topic},
+};
 
 /// After a message or an answer of so many bytes the others have their turn: to handle one takes about as long as a hundred short ones.
 pub(super) const LONG: usize = 16 * 1024;
@@ -64,6 +67,8 @@ pub(super) fn goodbye(why: Closed) -> (CloseCode, &'static str) {
 /// Whose a connection is, as those who administer the server see it.
 pub(super) struct Whose {
     name: Box<str>,
+    /// In which they are told what others have done.
+    language: Language,
     since: i64,
     address: Option<Subnet>,
 }
@@ -71,7 +76,12 @@ pub(super) struct Whose {
 impl Whose {
     pub(super) fn of(scope: &Scope) -> Self {
         let name = scope.who.person().name.as_str().into();
-        Self { name, since: Timestamp::now().as_millis(), address: scope.payer.address }
+        Self { name, language: locales::here(), since: Timestamp::now().as_millis(), address: scope.payer.address }
+    }
+
+    /// Says something to them, whoever has done it and wherever.
+    pub(super) fn told<T>(&self, say: impl FnOnce() -> T) -> T {
+        locales::within(self.language, say)
     }
 
     pub(super) fn about(&self, kind: &'static str, topics: usize) -> About {

@@ -25,7 +25,7 @@ use super::{
     visitors::{Subnet, Visitor},
     websocket::is_upgrade,
 };
-use crate::wire::Timestamp;
+use crate::{locales, wire::Timestamp};
 
 impl<S: Sync> FromRequestParts<S> for Who {
     type Rejection = Problem;
@@ -101,8 +101,13 @@ async fn resolve(State((services, asks)): State<(Arc<Services>, Asks)>, mut requ
     {
         return instead;
     }
+    // What they have chosen holds in all of their browsers.
+    let chosen = who.as_ref().ok().and_then(|who| who.signed_in()?.language);
     request.extensions_mut().insert(who);
-    next.run(request).await
+    match chosen {
+        Some(language) => locales::around(language, next.run(request)).await,
+        None => next.run(request).await,
+    }
 }
 
 /// Until when somebody is kept out of the whole server, by the address from which they ask. Whoever administers it never is.

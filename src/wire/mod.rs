@@ -15,6 +15,7 @@ mod command;
 mod emoji;
 mod error;
 mod event;
+mod language;
 mod names;
 mod person;
 mod presence;
@@ -35,6 +36,7 @@ pub use error::{Code, CommandError};
 #[cfg(feature = "ssr")]
 pub use event::{Announced, Announcement, UpTo};
 pub use event::{BY_PROGRAM, Changed, Event, Left, Message, Renamed, RoomList, RoomSummary, SignedOut, Stored, Stretch};
+pub use language::Language;
 #[cfg(feature = "ssr")]
 pub(crate) use names::checked_text;
 pub use names::{Epoch, Group, InvalidName, Key, MessageId, OfNoun, Offset, Position, Topic};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lowercase;
+use super::{Language, lowercase};
 
 /// Somebody, as the others see them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,6 +21,11 @@ pub struct Person {
     #[cfg_attr(feature = "ssr", schema(ignore))]
     #[cfg_attr(not(feature = "ssr"), serde(skip_deserializing))]
     pub kind: Option<Kind>,
+    /// In which they are spoken to; said to themselves alone, when they connect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ssr", schema(ignore))]
+    #[cfg_attr(not(feature = "ssr"), serde(skip_deserializing))]
+    pub language: Option<Language>,
 }
 
 /// How somebody is known.
@@ -37,7 +42,7 @@ pub enum Kind {
 impl Person {
     /// Somebody of whom no more is known, or is to be said.
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { id: id.into(), name: name.into(), handle: None, kind: None }
+        Self { id: id.into(), name: name.into(), handle: None, kind: None, language: None }
     }
 
     /// Is seen as the same person now is, where it is that one. Says whether that is otherwise than before.

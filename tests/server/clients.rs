@@ -76,6 +76,8 @@ pub struct V1 {
     pub welcome: Value,
     /// How the server knows the client.
     pub kind: Value,
+    /// In which it speaks to the client.
+    pub language: Value,
     last_id: u64,
     /// What came while an answer was waited for.
     pushes: VecDeque<Value>,
@@ -99,10 +101,12 @@ impl V1 {
         all.extend(headers);
         let socket = connect(address, path, &all).await?;
         let (pushes, changes) = Default::default();
-        let mut v1 = Self { socket, welcome: Value::Null, kind: Value::Null, last_id: 0, pushes, changes };
+        let mut v1 =
+            Self { socket, welcome: Value::Null, kind: Value::Null, language: Value::Null, last_id: 0, pushes, changes };
         let mut first = v1.frame().await?;
         // It is said to oneself alone: the rest is the person whom others see, too.
-        v1.kind = first["welcome"]["you"].as_object_mut().and_then(|you| you.remove("kind")).unwrap_or_default();
+        let mut own = |name| first["welcome"]["you"].as_object_mut().and_then(|you| you.remove(name)).unwrap_or_default();
+        (v1.kind, v1.language) = (own("kind"), own("language"));
         v1.welcome = first["welcome"].clone();
         assert!(v1.welcome.is_object(), "not a welcome: {first}");
         Ok(v1)

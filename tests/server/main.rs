@@ -28,6 +28,7 @@ mod handshake;
 mod history;
 mod hosts;
 mod known;
+mod language;
 mod limits;
 mod log;
 mod manage;

@@ -53,6 +53,8 @@ async fn administration_is_there_for_administrators_alone() {
         assert_eq!(admin.get(&app, &path).await.0, shown, "{path}");
         for who in [&ann, &guest] {
             let (status, text) = who.get(&app, &path).await;
+            // But for where the choice of another language leads back to.
+            let text = text.replace(&format!("value=\"{path}\""), "value=\"/nothing/at/all\"");
             assert_eq!((status, text == nothing), (404, true), "{path} for {}", who.name);
         }
         let Some(acted) = acted else { continue };
@@ -175,7 +177,7 @@ async fn a_room_that_nobody_owns_gets_an_owner_and_rooms_are_archived_and_delete
     assert!(status == 422 && page.contains("value=\"nobody-like-that\""), "{page}");
     assert_eq!(does("old", &[("act", "owner"), ("owner", "@bob")]).await.0, 303);
     let (_, page) = admin.get(&app, "/manage/rooms/old").await;
-    assert!(page.contains(&format!("/manage/people/{}", bob.id)) && page.contains("1 messages, 11 B"), "{page}");
+    assert!(page.contains(&format!("/manage/people/{}", bob.id)) && page.contains("1 message, 11 B"), "{page}");
     // It is his, and as open as before.
     assert_eq!(bob.get(&app, "/room/old/settings").await.0, 200);
     guest.post("room/old", "k2", "as before").await;

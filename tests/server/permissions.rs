@@ -176,6 +176,8 @@ fn table() -> BTreeMap<(&'static str, Does), (Row, Option<Row>)> {
         (("/banner", Get), alike(SEEN)),
         // It is about nobody but whose browser it is; the form of the test names no announcement.
         (("/dismiss", Post), alike([422, 422, 422, 422, 422, 403, 421, 422])),
+        // The same; the form names no language.
+        (("/language", Post), alike([422, 422, 422, 422, 422, 403, 421, 422])),
         (("/search/", Get), alike(SEEN)),
         (("/healthz", Get), alike([200; ASKERS.len()])),
         (("/readyz", Get), alike(SEEN)),

@@ -22,8 +22,8 @@ use crate::{
 /// Rows for the tables that no message has filled, with what is told apart in them. What is in none of these gets [some row](some_row).
 const ROWS: &str = "
     INSERT INTO people VALUES ('bob', 'Bobby');
-    INSERT INTO accounts VALUES ('ann', 'Ann', 'ann', 'Ann \u{1} 安', 1, '$argon2id$', NULL, NULL, 5, NULL, 8),
-        ('d1', 'Dan', 'dan', 'Dan', 0, NULL, 'django', '7', 6, 7, 0);
+    INSERT INTO accounts VALUES ('ann', 'Ann', 'ann', 'Ann \u{1} 安', 1, '$argon2id$', NULL, NULL, 5, NULL, 8, 'zh-CN'),
+        ('d1', 'Dan', 'dan', 'Dan', 0, NULL, 'django', '7', 6, 7, 0, NULL);
     INSERT INTO sessions VALUES ('s', x'0001ff', x'02', 1, 'ann', 'Firefox', 2, 3, 4);
     INSERT INTO links VALUES (x'00', 'reset', 'ann', 9), (x'01', 'setup', NULL, 9);
     INSERT INTO second_factors VALUES ('ann', x'00ff', 5, 7), ('d1', x'01', NULL, 0);

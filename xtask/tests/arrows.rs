@@ -51,6 +51,7 @@ const FLOORS: &[&[&str]] = &[
     &[
         "server/websocket",
         "server/banner",
+        "server/language",
         "server/bucket",
         "server/counts",
         "server/limits",
@@ -66,6 +67,7 @@ const FLOORS: &[&[&str]] = &[
         "server/turns",
         "app",
     ],
+    &["locales"],
     &["wire"],
 ];
 

@@ -20,6 +20,7 @@ use crate::{
         status::{Loading, Status},
         words::words,
     },
+    locales::app as say,
     wire::{Person, RoomSummary, beginning},
 };
 
@@ -87,9 +88,9 @@ fn Lobby(page: LobbyView) -> impl IntoView {
     let lost = use_lost(status);
     view! {
         <main class="lobby">
-            <h1>"Rooms"</h1>
+            <h1>{say::rooms()}</h1>
             <form class="goto" method="get" action="/room/">
-                <label for="group">"Go to a room, or make one"</label>
+                <label for="group">{say::go_to_room()}</label>
                 <div class="field">
                     <input
                         id="group"
@@ -97,7 +98,7 @@ fn Lobby(page: LobbyView) -> impl IntoView {
                         required
                         maxlength="64"
                         pattern="[A-Za-z0-9_\\-]+"
-                        title="Letters A to Z, digits, _ and -"
+                        title=say::letters()
                         autocomplete="off"
                         autocapitalize="none"
                         spellcheck="false"
@@ -107,30 +108,30 @@ fn Lobby(page: LobbyView) -> impl IntoView {
                         aria-invalid=mistake.is_some().then_some("true")
                         aria-describedby=described
                     />
-                    <button type="submit">"Enter"</button>
+                    <button type="submit">{say::enter()}</button>
                     <button type="submit" class="find" formaction="/" formnovalidate>
-                        "Find"
+                        {say::find()}
                     </button>
                 </div>
                 {mistake.map(|text| view! { <p id="group-mistake" class="mistake">{text}</p> })}
             </form>
             {alike.map(|alike| view! { <Mistakable alike /> })}
             <SearchForm />
-            {own.map(|own| view! { <section class="own" aria-label="Your rooms" inner_html=own></section> })}
+            {own.map(|own| view! { <section class="own" aria-label=say::your_rooms() inner_html=own></section> })}
             <p
                 class="lost"
                 role="status"
-                inner_html=text(move || if lost.get() { "Not connected: what is new does not show here. Trying again…" } else { "" })
+                inner_html=text(move || if lost.get() { say::list_lost() } else { "" })
             ></p>
-            {(!first).then(|| view! { <p><a href="/">"Newest rooms"</a></p> })}
+            {(!first).then(|| view! { <p><a href="/">{say::newest_rooms()}</a></p> })}
             {when(move || is_empty.get(), move || {
                 view! {
                     <p
                         class="empty"
                         inner_html=text(move || match link.name.get() {
-                            name if !name.is_empty() => words(&format!("No room has “{name}” in its name.")),
-                            _ if state.with(|state| state.next("").is_some()) || !first => "There are no rooms here.".to_owned(),
-                            _ => "No room has been used yet. Name one above and say the first thing.".to_owned(),
+                            name if !name.is_empty() => words(&say::no_room_has(name)),
+                            _ if state.with(|state| state.next("").is_some()) || !first => say::no_rooms_here().to_owned(),
+                            _ => say::no_rooms_yet().to_owned(),
                         })
                     ></p>
                 }
@@ -165,17 +166,14 @@ fn use_lost(status: RwSignal<Status>) -> RwSignal<bool> {
 fn Mistakable(alike: Alike) -> impl IntoView {
     let Alike { entered, there } = alike;
     view! {
-        <div class="mistakable" role="group" aria-label="Which room">
-            <p>
-                "There is a room " <b>{there.to_string()}</b> " already. The room " <b>{entered.to_string()}</b>
-                " would be another one: capital letters count."
-            </p>
+        <div class="mistakable" role="group" aria-label=say::which_room()>
+            <p inner_html=say::there_is_room(format_args!("<b>{there}</b>"), format_args!("<b>{entered}</b>"))></p>
             <div class="field">
                 <a class="button" href=format!("/room/{there}/") autofocus>
-                    {format!("Go to {there}")}
+                    {say::go_to(&there)}
                 </a>
                 <a class="button quiet" href=format!("/room/{entered}/")>
-                    {format!("Make {entered}")}
+                    {say::make(&entered)}
                 </a>
             </div>
         </div>
@@ -190,9 +188,9 @@ fn More(link: LobbyLink) -> impl IntoView {
         link.state.with(|state| state.next(&name).map(|next| (name.clone(), next.to_owned())))
     });
     let label = move || match link.loading.get() {
-        Loading::Idle => "More rooms",
-        Loading::Busy => "Loading more rooms…",
-        Loading::Failed => "More rooms could not be loaded. Try again",
+        Loading::Idle => say::more_rooms(),
+        Loading::Busy => say::loading_rooms(),
+        Loading::Failed => say::rooms_not_loaded(),
     };
     let read = move |event: leptos::ev::MouseEvent| {
         if let Some(read) = link.read.get_value() {
@@ -225,13 +223,14 @@ fn item(RoomSummary { group, latest }: &RoomSummary, zone: ZoneOf) -> Markup {
     let latest = latest.as_ref().map(|latest| {
         let message = &latest.message;
         let said = if message.content.deleted {
-            "<i>message deleted</i>".to_owned()
+            format!("<i>{}</i>", say::message_deleted())
         } else {
             format!("<bdi>{}</bdi>", words(&beginning(&message.content.text)))
         };
         let (author, mark) = (words(&message.from.name), mark(&message.from));
         let clock = clock(message.at, zone, true).html();
-        format!("<span class=\"latest\"><bdi class=\"author\">{author}</bdi>{mark}: {said}</span>{clock}")
+        let says = say::says(format_args!("<bdi class=\"author\">{author}</bdi>{mark}"), said);
+        format!("<span class=\"latest\">{says}</span>{clock}")
     });
     let html = format!("<span class=\"name\">{group}</span>{}", latest.unwrap_or_default());
     let link = element("a", &[("href", &format!("/room/{group}/"))], html);

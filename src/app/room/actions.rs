@@ -12,6 +12,7 @@ use crate::{
         live::{click, effect, live, memo, text, when},
         words::words,
     },
+    locales::{Text, room as say},
     wire::{Act, Emoji, MessageId, Offset, beginning},
 };
 
@@ -19,15 +20,15 @@ use crate::{
 pub const MENU: &str = "actions";
 
 /// The usual reactions, and what they are called.
-const USUAL: [(&str, &str); 8] = [
-    ("👍", "thumbs up"),
-    ("❤️", "heart"),
-    ("😂", "tears of joy"),
-    ("🎉", "celebration"),
-    ("😮", "surprise"),
-    ("😢", "sadness"),
-    ("🙏", "thanks"),
-    ("👀", "looking"),
+const USUAL: [(&str, Text); 8] = [
+    ("👍", say::thumbs_up),
+    ("❤️", say::heart),
+    ("😂", say::tears_of_joy),
+    ("🎉", say::celebration),
+    ("😮", say::surprise),
+    ("😢", say::sadness),
+    ("🙏", say::thanks),
+    ("👀", say::looking),
 ];
 
 /// The way from rows and composer to the menu and the question.
@@ -273,12 +274,12 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
             class="actions"
             popover="auto"
             role="group"
-            aria-label="Message actions"
+            aria-label=say::actions()
             node_ref=menu
             on:toggle=toggled
             on:keydown=move |event| walk(menu, &event)
         >
-            <div class="usual" role="group" aria-label="React" hidden=live(move || !reacts.get())>
+            <div class="usual" role="group" aria-label=say::react() hidden=live(move || !reacts.get())>
                 {USUAL
                     .iter()
                     .enumerate()
@@ -286,8 +287,8 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
                         view! {
                             <button
                                 type="button"
-                                aria-label=*name
-                                title=*name
+                                aria-label=name()
+                                title=name()
                                 aria-pressed=live(move || if put.get()[at] { "true" } else { "false" })
                                 on:click=click(move |event| react(at, &event))
                             >
@@ -301,14 +302,14 @@ pub(super) fn ActionMenu(actions: Actions) -> impl IntoView {
             {when(move || edits.get(), move || {
                 view! {
                     <button type="button" class="quiet" on:click=click(edit)>
-                        "Edit"
+                        {say::edit()}
                     </button>
                 }
             })}
             {when(move || deletes.get(), move || {
                 view! {
                     <button type="button" class="quiet danger" on:click=click(delete)>
-                        "Delete"
+                        {say::delete()}
                     </button>
                 }
             })}
@@ -330,7 +331,7 @@ fn Unread(actions: Actions) -> impl IntoView {
     };
     view! {
         <button type="button" class="quiet" on:click=click(unread)>
-            "Mark unread from here"
+            {say::mark_unread()}
         </button>
     }
 }
@@ -382,7 +383,7 @@ pub(super) fn DeleteQuestion(actions: Actions) -> impl IntoView {
     };
     view! {
         <dialog class="question" aria-labelledby="question" node_ref=question on:close=move |_| deleting.set(None)>
-            <h2 id="question">"Delete this message?"</h2>
+            <h2 id="question">{say::delete_question()}</h2>
             <p
                 class="beginning"
                 dir="auto"
@@ -390,10 +391,10 @@ pub(super) fn DeleteQuestion(actions: Actions) -> impl IntoView {
             ></p>
             <div class="choice">
                 <button type="button" class="plain" node_ref=cancel on:click=click(move |_| close())>
-                    "Cancel"
+                    {say::cancel()}
                 </button>
                 <button type="button" class="danger" on:click=click(confirm)>
-                    "Delete"
+                    {say::delete()}
                 </button>
             </div>
         </dialog>

@@ -16,6 +16,7 @@ use crate::{
         live::{click, effect, live, memo, text, when},
         words::words,
     },
+    locales::room as say,
     wire::{Act, Key, MessageId, Text, beginning},
 };
 
@@ -95,7 +96,7 @@ pub(super) fn Composer(
             <EditingBar link is_editing />
             <input type="hidden" name="key" value=form_key.to_string() />
             <label class="visually-hidden" for="text">
-                {format!("Message to {name}")}
+                {say::message_to(name)}
             </label>
             <textarea
                 id="text"
@@ -104,14 +105,14 @@ pub(super) fn Composer(
                 required=live(move || !is_editing.get())
                 dir="auto"
                 autocomplete="off"
-                placeholder="Message"
+                placeholder=say::message()
                 aria-describedby="editing composer-hint"
                 inner_html=entered.map(|text| words(&text))
                 node_ref=link.composer
                 on:keydown=keydown
                 on:input=input
             ></textarea>
-            <button type="submit" class="send" inner_html=text(move || if is_editing.get() { "Save" } else { "Send" })></button>
+            <button type="submit" class="send" inner_html=text(move || if is_editing.get() { say::save() } else { say::send() })></button>
             <Hint is_editing problem />
         </form>
     }
@@ -128,10 +129,10 @@ pub(super) fn Barred(link: RoomLink) -> impl IntoView {
             return html;
         }
         if let Some(until) = link.may().with(|may| may.until) {
-            html = format!("{html} Until {} UTC.", clock(until, |_| 0, true).html());
+            html = format!("{html} {}", say::barred_until(clock(until, |_| 0, true).html()));
         }
         if is_guest {
-            html = format!("{html} <a href=\"/login?next=/room/{group}/\">Sign in</a>");
+            html = format!("{html} <a href=\"/login?next=/room/{group}/\">{}</a>", say::sign_in());
         }
         if let Some(problem) = link.problem.get() {
             html = format!("{html} <span class=\"mistake\">{}</span>", words(&problem));
@@ -177,7 +178,7 @@ fn cancel(link: RoomLink) {
 /// Whether the server takes a text of this length; says so where it does not.
 fn fits(link: RoomLink, longest: usize, text: &str) -> bool {
     let fits = text.len() <= longest;
-    link.problem.set((!fits).then(|| format!("This is {} bytes long; a message is at most {longest}.", text.len())));
+    link.problem.set((!fits).then(|| say::too_long(text.len(), longest)));
     fits
 }
 
@@ -186,11 +187,11 @@ fn fits(link: RoomLink, longest: usize, text: &str) -> bool {
 fn EditingBar(link: RoomLink, is_editing: Memo<bool>) -> impl IntoView {
     view! {
         <div class="editing" class:on=live(move || is_editing.get())>
-            <span id="editing" role="status" inner_html=text(move || if is_editing.get() { "Editing your message" } else { "" })></span>
+            <span id="editing" role="status" inner_html=text(move || if is_editing.get() { say::editing() } else { "" })></span>
             {when(move || is_editing.get(), move || {
                 view! {
                     <button type="button" class="quiet" on:click=click(move |_| cancel(link))>
-                        "Cancel"
+                        {say::cancel()}
                     </button>
                 }
             })}
@@ -217,8 +218,8 @@ fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
     let said = move || {
         first.get().map(|(Editing { text, refused, .. }, count)| {
             let is_mistake = refused.is_some();
-            let problem = refused.map_or_else(|| "Not saved yet:".to_owned(), |reason| not_saved(&reason));
-            let which = if count > 1 { format!("(1 of {count}) ") } else { String::new() };
+            let problem = refused.map_or_else(|| say::not_saved_yet().to_owned(), |reason| not_saved(&reason));
+            let which = if count > 1 { say::one_of(count) } else { String::new() };
             view! {
                 <span class:mistake=is_mistake inner_html=words(&problem)></span>
                 " "
@@ -245,7 +246,7 @@ fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
             class="unsaved"
             class:on=live(move || there_is.get())
             role=live(move || there_is.get().then_some("group"))
-            aria-label=live(move || there_is.get().then_some("Edit not saved"))
+            aria-label=live(move || there_is.get().then_some(say::edit_not_saved()))
         >
             <p id="unsaved" role="status">
                 {said}
@@ -258,10 +259,10 @@ fn UnsavedEdit(link: RoomLink, touch: Option<fn() -> bool>) -> impl IntoView {
                             class="quiet"
                             aria-describedby="unsaved"
                             on:click=click(move |event| decide(&event, Edits::again))
-                            inner_html=text(move || if was_refused() { "Edit again" } else { "Continue" })
+                            inner_html=text(move || if was_refused() { say::edit_again() } else { say::go_on() })
                         ></button>
                         <button type="button" class="quiet" aria-describedby="unsaved" on:click=click(discard)>
-                            "Discard"
+                            {say::discard()}
                         </button>
                     </span>
                 }
@@ -277,14 +278,14 @@ fn is_first_click(event: &ev::MouseEvent) -> bool {
 
 /// What is said of an edit that the server did not make.
 fn not_saved(reason: &str) -> String {
-    format!("Your edit was not saved: {reason}")
+    say::not_saved(reason)
 }
 
 /// What went wrong, or else which keys there are.
 #[component]
 fn Hint(is_editing: Memo<bool>, problem: RwSignal<Option<String>>) -> impl IntoView {
     let keys = move || {
-        if is_editing.get() { "Enter saves, Escape leaves it for later" } else { "Enter sends, Shift+Enter is a new line" }
+        if is_editing.get() { say::keys_save() } else { say::keys_send() }
     };
     view! {
         <p id="composer-hint" class="hint">
@@ -292,7 +293,7 @@ fn Hint(is_editing: Memo<bool>, problem: RwSignal<Option<String>>) -> impl IntoV
                 Some(problem) => Either::Left(view! { <span class="mistake" role="alert" inner_html=words(&problem)></span> }),
                 None => Either::Right(view! { <span class="keys" inner_html=text(keys)></span> }),
             })}
-            <span class="scriptless">"Times are in UTC. Reload the page to see what is new."</span>
+            <span class="scriptless">{say::scriptless()}</span>
         </p>
     }
 }

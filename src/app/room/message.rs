@@ -1,6 +1,11 @@
 //! One message, as it is shown: a function from the state to inert HTML, the same on the server and in the browser.
 
-use super::{Delivery, RoomState, Row, actions::MENU, reactions, reader::Reader};
+use super::{
+    Delivery, RoomState, Row,
+    actions::MENU,
+    reactions,
+    reader::{Reader, day_number},
+};
 use crate::{
     app::{
         Status, ZoneOf,
@@ -8,6 +13,7 @@ use crate::{
         markup::{Inner, Markup, button, element},
         words::words,
     },
+    locales::room as say,
     wire::{Content, Timestamp},
 };
 
@@ -61,10 +67,6 @@ fn continues(row: &Row, above: &[Row]) -> bool {
     above.get(first).is_some_and(|begins| above.len() - first < RUN && soon_after(row, begins))
 }
 
-fn day_number(at: Timestamp, zone: ZoneOf) -> i64 {
-    (at.as_millis() + i64::from(zone(at)) * 60_000).div_euclid(24 * 60 * 60 * 1000)
-}
-
 /// All messages of the state, as the server shows them.
 pub(super) fn all(state: &RoomState, reader: &Reader) -> String {
     (0..state.rows().len()).map(|place| message(state, place, reader, false).html()).collect()
@@ -74,6 +76,7 @@ pub(super) fn all(state: &RoomState, reader: &Reader) -> String {
 pub fn message(state: &RoomState, place: usize, reader: &Reader, unfolded: bool) -> Markup {
     let (above, row) = (&state.rows()[..place], &state.rows()[place]);
     let Look { continued, day } = Look::of(row, above, reader.zone);
+    let named = row.at.and_then(|at| reader.called(day_number(at, reader.zone)));
     let (content, mine) = state.shown(row);
     let classes = [
         ("mine", row.from.id == reader.id),
@@ -85,7 +88,7 @@ pub fn message(state: &RoomState, place: usize, reader: &Reader, unfolded: bool)
     ];
     let class = classes.iter().filter(|(_, is)| *is).fold("message".to_owned(), |all, (class, _)| all + " " + class);
     let mut parts = Vec::with_capacity(8);
-    parts.extend(line_above(day, state.begins_new(place)));
+    parts.extend(line_above(named.map(str::to_owned).filter(|_| day.is_some()).or(day), state.begins_new(place)));
     let (hue, initial) = (hue(&row.from.id), words(&initial(&row.from.name)));
     parts.push(element("span", &[("class", "avatar"), ("data-hue", &hue), ("aria-hidden", "true")], initial));
     parts.push(element("p", &[("class", "meta")], meta(row, &content, reader.zone)));
@@ -95,10 +98,10 @@ pub fn message(state: &RoomState, place: usize, reader: &Reader, unfolded: bool)
         (true, false) => "text long folded",
         (true, true) => "text long",
     };
-    let said = if content.deleted { "Message deleted".to_owned() } else { words(&content.text) };
+    let said = if content.deleted { say::message_deleted().to_owned() } else { words(&content.text) };
     parts.push(element("p", &[("class", class_of_text), ("dir", "auto")], said));
     if is_long {
-        let (expanded, label) = if unfolded { ("true", "Show less") } else { ("false", "Show more") };
+        let (expanded, label) = if unfolded { ("true", say::show_less()) } else { ("false", say::show_more()) };
         parts.push(button("fold quiet", label, &[("aria-expanded", expanded)]));
     }
     if !content.reactions.is_empty() {
@@ -106,7 +109,7 @@ pub fn message(state: &RoomState, place: usize, reader: &Reader, unfolded: bool)
     }
     if state.is_changeable(row) {
         // Which of them is where the keyboard comes to the list, the list says.
-        let names = [("aria-label", "Message actions"), ("title", "Message actions")];
+        let names = [("aria-label", say::actions()), ("title", say::actions())];
         parts.push(button("act", "", &[names[0], names[1], ("tabindex", "-1"), ("popovertarget", MENU)]));
     }
     match &row.delivery {
@@ -125,12 +128,11 @@ pub fn message(state: &RoomState, place: usize, reader: &Reader, unfolded: bool)
 
 /// What parts a row from those above it: a day begins, or what the reader has not read yet.
 fn line_above(day: Option<String>, is_new: bool) -> Option<Markup> {
-    const NEW: &str = "New";
     let (class, said) = match (day, is_new) {
         (None, false) => return None,
         (Some(day), false) => ("day", words(&day)),
-        (None, true) => ("day new", NEW.to_owned()),
-        (Some(day), true) => ("day new", format!("{} · {NEW}", words(&day))),
+        (None, true) => ("day new", say::new_line().to_owned()),
+        (Some(day), true) => ("day new", format!("{} · {}", words(&day), say::new_line())),
     };
     Some(element("p", &[("class", class)], said))
 }
@@ -142,9 +144,9 @@ fn meta(row: &Row, content: &Content, zone: ZoneOf) -> String {
         meta += &clock(at, zone, false).html();
     }
     if let Some(at) = content.edited {
-        let title = format!("Edited {}", moment(at, zone));
+        let title = say::edited_at(moment(at, zone));
         let edited = [("class", "edited"), ("datetime", &*at.to_string()), ("title", &title)];
-        meta = meta + " " + &element("time", &edited, "(edited)").html();
+        meta = meta + " " + &element("time", &edited, say::edited()).html();
     }
     meta
 }
@@ -155,8 +157,8 @@ fn is_long(text: &str) -> bool {
 
 /// Says why the server did not take a message, and offers what can be done about it.
 fn refused(reason: &str) -> Markup {
-    let (retry, discard) = (button("retry quiet", "Retry", &[]), button("discard quiet", "Discard", &[]));
-    let said = words(&format!("Not sent: {reason}"));
+    let (retry, discard) = (button("retry quiet", say::retry(), &[]), button("discard quiet", say::discard(), &[]));
+    let said = words(&say::not_sent(reason));
     let html = format!("<span>{said}</span> {}{}", retry.html(), discard.html());
     element("p", &[("class", "refused delivery"), ("role", "alert")], html)
 }
@@ -164,9 +166,9 @@ fn refused(reason: &str) -> Markup {
 /// What a message that is not sent yet waits for.
 fn waits_for(status: &Status) -> &'static str {
     match status {
-        Status::Rendered | Status::Connected => "Sending…",
-        Status::Connecting => "Waiting for the connection…",
-        Status::Closed { .. } => "Not sent: the connection is closed. It waits for “Connect”.",
+        Status::Rendered | Status::Connected => say::sending(),
+        Status::Connecting => say::waiting(),
+        Status::Closed { .. } => say::waits_for_connect(),
     }
 }
 
@@ -226,6 +228,16 @@ mod tests {
         assert_eq!(Look::of(&night, std::slice::from_ref(&evening), |_| 0).day, None);
         assert_eq!(Look::of(&night, std::slice::from_ref(&evening), |_| 1).day, Some("2 Jan 1970".to_owned()));
         assert_eq!(Look::of(&evening, &[], |_| 0).day, Some("1 Jan 1970".to_owned()));
+    }
+
+    #[test]
+    fn of_the_last_days_it_is_said_which_they_are() {
+        let reader = Reader { today: Some(20_000), ..Reader::of_the_page("ann") };
+        assert_eq!(
+            [19_998, 19_999, 20_000, 20_001].map(|day| reader.called(day)),
+            [None, Some("Yesterday"), Some("Today"), None]
+        );
+        assert_eq!(Reader::of_the_page("ann").called(0), None, "where nobody knows which day it is");
     }
 
     /// Its name, its attributes, and the text that is directly in it.
@@ -312,7 +324,7 @@ mod tests {
             if delivery != Delivery::Sent {
                 state = state.with_row(Row { key: RowKey::new(&id, &key), from, content, mine: Vec::new(), at: None, offset: None, delivery: delivery.clone() });
             }
-            let reader = Reader { id: if me { &id } else { "nobody" }, zone: |_| 0, status: &Status::Connected };
+            let reader = Reader { id: if me { &id } else { "nobody" }, zone: |_| 0, today: None, status: &Status::Connected };
             let place = state.rows().len() - 1;
             let markup = super::message(&state, place, &reader, unfolded);
             let html = markup.html();
@@ -337,7 +349,7 @@ mod tests {
                 elements.iter().find(|(_, attributes, _)| has(attributes)).map(|(.., text)| text.clone())
             };
             prop_assert_eq!(said("author"), Some(name));
-            prop_assert_eq!(said("text"), Some(if deleted { "Message deleted".to_owned() } else { text }));
+            prop_assert_eq!(said("text"), Some(if deleted { say::message_deleted().to_owned() } else { text }));
             prop_assert_eq!(said("fold").is_some(), long);
         }
     }

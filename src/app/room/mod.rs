@@ -20,6 +20,8 @@ pub use here::{Here, Typists};
 pub use link::{Intent, RoomLink};
 pub use message::message;
 pub use reader::Reader;
+#[cfg(not(feature = "ssr"))]
+pub use reader::{DAY, day_number};
 #[cfg(feature = "ssr")]
 pub use rendered::{as_data, rendered_bytes};
 pub use state::{Delivery, End, Input, RoomState, Row, RowKey, Touched};

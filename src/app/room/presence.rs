@@ -12,6 +12,7 @@ use crate::{
         live::{live, memo, text, when},
         words::words,
     },
+    locales::room as say,
     wire::Person,
 };
 
@@ -22,9 +23,9 @@ pub(super) fn PeopleButton(link: RoomLink) -> impl IntoView {
     view! {
         <button type="button" class="quiet people-button" class:nobody=live(move || count.get() == 0) popovertarget="people">
             <span inner_html=text(move || match count.get() {
-                0 => "Nobody".to_owned(),
+                0 => say::nobody().to_owned(),
                 count => count.to_string(),
-            })></span> <span class="word">" here"</span>
+            })></span> <span class="word">{say::here()}</span>
         </button>
     }
 }
@@ -37,20 +38,20 @@ pub(super) fn People(link: RoomLink) -> impl IntoView {
     let more = memo(move || link.with_here(Here::more));
     let people = memo(move || link.with_here(|here| me.with_value(|me| here.people(me))));
     view! {
-        <section id="people" class="people" popover="auto" aria-label="People in this room">
+        <section id="people" class="people" popover="auto" aria-label=say::people_in_room()>
             <ul
                 tabindex="0"
-                aria-label="People"
+                aria-label=say::people()
                 inner_html=text(move || people.with(|people| me.with_value(|me| people.iter().map(|person| item(person, me)).collect::<String>())))
             ></ul>
             {when(move || more.get() != 0, move || {
                 view! {
-                    <p class="more" inner_html=text(move || format!("and {} more", more.get()))></p>
+                    <p class="more" inner_html=text(move || say::and_more(more.get()))></p>
                 }
             })}
             {when(move || link.with_here(Here::count) == 0, move || {
                 view! {
-                    <p class="more">"Nobody is here now."</p>
+                    <p class="more">{say::nobody_here()}</p>
                 }
             })}
         </section>
@@ -60,7 +61,7 @@ pub(super) fn People(link: RoomLink) -> impl IntoView {
 /// Somebody who is there.
 fn item(person: &Person, me: &str) -> String {
     let (hue, initial, name) = (hue(&person.id), words(&initial(&person.name)), words(&person.name));
-    let you = if person.id == me { "<span class=\"you\">(you)</span>" } else { "" };
+    let you = if person.id == me { format!("<span class=\"you\">{}</span>", say::you_mark()) } else { String::new() };
     let mark = if you.is_empty() { mark(person) } else { String::new() };
     format!(
         "<li><span class=\"avatar\" data-hue=\"{hue}\" aria-hidden=\"true\">{initial}</span>\
@@ -83,8 +84,8 @@ fn said(typists: &Typists) -> String {
     let name = |name: &String| format!("<bdi>{}</bdi>", words(name));
     match typists {
         Typists::Nobody => String::new(),
-        Typists::One(one) => format!("{} is typing…", name(one)),
-        Typists::Two(one, other) => format!("{} and {} are typing…", name(one), name(other)),
-        Typists::Several => "Several people are typing…".to_owned(),
+        Typists::One(one) => say::typing_one(name(one)),
+        Typists::Two(one, other) => say::typing_two(name(one), name(other)),
+        Typists::Several => say::typing_several().to_owned(),
     }
 }

@@ -8,6 +8,7 @@ use crate::{
         markup::{Inner, Markup, button, element},
         words::words,
     },
+    locales::room as say,
     wire::{Emoji, Reaction},
 };
 
@@ -22,19 +23,17 @@ fn names(reaction: &Reaction, mine: bool, me: &str) -> String {
     for name in reaction.from.iter().filter(|from| from.id != me).map(called) {
         others.insert(others.partition_point(|other| *other <= name), name);
     }
-    let named: Vec<_> = mine.then(|| "you".to_owned()).into_iter().chain(others).take(NAMED).collect();
+    let named: Vec<_> = mine.then(|| say::you().to_owned()).into_iter().chain(others).take(NAMED).collect();
     match (reaction.count.saturating_sub(named.len() as u64), named.is_empty()) {
-        (0, _) => named.join(", "),
-        (more, false) => format!("{} and {more} more", named.join(", ")),
-        (1, true) => "1 person".to_owned(),
-        (more, true) => format!("{more} people"),
+        (0, _) => named.join(say::comma()),
+        (more, false) => say::names_and_more(named.join(say::comma()), more),
+        (more, true) => say::people_alone(more),
     }
 }
 
 /// All that a reaction's button says, for those who do not see it.
 fn label(reaction: &Reaction, mine: bool, me: &str) -> String {
-    let word = if reaction.count == 1 { "reaction" } else { "reactions" };
-    format!("{}, {} {word}: {}", reaction.emoji, reaction.count, names(reaction, mine, me))
+    say::reaction(reaction.count, &reaction.emoji, names(reaction, mine, me))
 }
 
 /// Each emoji with the number of people, and which of them are the reader's; pressing one puts ours or takes it away. A button is its
@@ -55,7 +54,7 @@ pub(super) fn group(reactions: &[Reaction], mine: &[Emoji], reader: &Reader) -> 
         one.attributes.insert(0, (EMOJI, emoji.to_string()));
         one
     };
-    let mut group = element("div", &[("class", "reactions"), ("role", "group"), ("aria-label", "Reactions")], "");
+    let mut group = element("div", &[("class", "reactions"), ("role", "group"), ("aria-label", say::reactions())], "");
     group.inner = Inner::Elements(reactions.iter().map(one).collect());
     group
 }

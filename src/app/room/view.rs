@@ -26,6 +26,7 @@ use crate::{
         search::SearchLink,
         words::words,
     },
+    locales::{app as common, room as say},
     wire::{Key, Person},
 };
 
@@ -81,7 +82,7 @@ impl RoomView {
         let about = owned.map(|owned| (owned.topic, format!("{here}settings")));
         let next = here.clone();
         view! {
-            <TopBar title="Rooms".to_owned() back=true>
+            <TopBar title=common::rooms().to_owned() back=true>
                 <h1 class="title" title=called.clone()>
                     {called.clone()}
                 </h1>
@@ -100,8 +101,8 @@ impl RoomView {
                     .then(|| {
                         view! {
                             <p class="archive">
-                                "These are earlier messages. " <a class="button" href=here>
-                                    "Go to the latest"
+                                {say::these_are_earlier()} " " <a class="button" href=here>
+                                    {say::go_to_latest()}
                                 </a>
                             </p>
                         }
@@ -159,9 +160,7 @@ impl RoomView {
 fn Reason(link: RoomLink) -> impl IntoView {
     let said = move || {
         link.status.with(|status| match status {
-            Status::Closed { reason: Some(reason) } if !reason.is_empty() => {
-                words(&format!("The server has closed the connection: {reason}."))
-            }
+            Status::Closed { reason: Some(reason) } if !reason.is_empty() => words(&say::closed_because(reason)),
             _ => String::new(),
         })
     };
@@ -181,7 +180,7 @@ fn AboutRoom(topic: String, settings: String) -> impl IntoView {
     view! {
         {(!topic.is_empty()).then(|| view! { <span class="topic">{topic}</span> })}
         <a class="about" href=settings>
-            "About"
+            {say::about()}
         </a>
     }
 }
@@ -192,9 +191,9 @@ fn Connection(link: RoomLink) -> impl IntoView {
     let word = move || {
         link.status.with(|status| match status {
             Status::Rendered => "",
-            Status::Connecting => "Connecting…",
-            Status::Connected => "Connected",
-            Status::Closed { .. } => "Connection closed",
+            Status::Connecting => say::connecting(),
+            Status::Connected => say::connected(),
+            Status::Closed { .. } => say::connection_closed(),
         })
     };
     let kind = move || {
@@ -217,8 +216,8 @@ fn Connection(link: RoomLink) -> impl IntoView {
                         class="quiet"
                         on:click=click(move |_| link.request(if closed() { Intent::Reconnect } else { Intent::Close }))
                     >
-                        <span inner_html=text(move || if closed() { "Connect" } else { "Close" })></span>
-                        {when(move || !closed(), || view! { <span class="word">" connection"</span> })}
+                        <span inner_html=text(move || if closed() { say::connect() } else { say::close() })></span>
+                        {when(move || !closed(), || view! { <span class="word">{say::of_connection()}</span> })}
                     </button>
                 }
             })}
@@ -255,14 +254,14 @@ fn Log(link: RoomLink, name: String, here: String, actions: Actions) -> impl Int
     let touch = use_context::<Client>().map(|client| client.touch);
     let later_here = here.clone();
     view! {
-        <div class="log" role="log" aria-live="off" aria-label=format!("Messages in {name}") tabindex="0" node_ref=link.log>
+        <div class="log" role="log" aria-live="off" aria-label=say::messages_in(name) tabindex="0" node_ref=link.log>
             <div class="inner">
                 {live(move || {
                     older.get().map(|before| {
                         let label = move || match link.loading.get() {
-                            Loading::Idle => "Earlier messages",
-                            Loading::Busy => "Loading earlier messages…",
-                            Loading::Failed => "Earlier messages could not be loaded. Try again",
+                            Loading::Idle => say::earlier(),
+                            Loading::Busy => say::earlier_loading(),
+                            Loading::Failed => say::earlier_failed(),
                         };
                         view! {
                             <a
@@ -276,7 +275,7 @@ fn Log(link: RoomLink, name: String, here: String, actions: Actions) -> impl Int
                 })}
                 {when(move || link.with_list(|state| state.rows().is_empty()), move || {
                     view! {
-                        <p class="empty">"Nothing has been said here yet. Say the first thing."</p>
+                        <p class="empty">{say::nothing_said()}</p>
                     }
                 })}
                 <ol
@@ -289,9 +288,9 @@ fn Log(link: RoomLink, name: String, here: String, actions: Actions) -> impl Int
                 {live(move || {
                     newer.get().map(|after| {
                         let label = move || match link.returning.get() {
-                            Loading::Idle => "Later messages",
-                            Loading::Busy => "Loading later messages…",
-                            Loading::Failed => "Later messages could not be loaded. Try again",
+                            Loading::Idle => say::later(),
+                            Loading::Busy => say::later_loading(),
+                            Loading::Failed => say::later_failed(),
                         };
                         view! {
                             <a
@@ -310,8 +309,8 @@ fn Log(link: RoomLink, name: String, here: String, actions: Actions) -> impl Int
                                 type="button"
                                 on:click=click(move |_| link.request(Intent::JumpToLatest))
                                 inner_html=text(move || match link.unseen.get() {
-                                    0 => "Jump to latest".to_owned(),
-                                    new => format!("Jump to latest ({new} new)"),
+                                    0 => say::jump().to_owned(),
+                                    new => say::jump_new(new),
                                 })
                             ></button>
                         }

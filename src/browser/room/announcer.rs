@@ -5,7 +5,7 @@ use std::{cell::Cell, rc::Rc};
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 
-use crate::browser::spawn;
+use crate::{browser::spawn, locales::room as say};
 
 /// How long an announcement stands, in milliseconds.
 const SPEAKING: u32 = 2_000;
@@ -37,10 +37,7 @@ impl Announcer {
                 if untold == 0 {
                     break;
                 }
-                this.text.set(text.take().unwrap_or_else(|| {
-                    let messages = if untold == 1 { "message" } else { "messages" };
-                    format!("{untold} new {messages}")
-                }));
+                this.text.set(text.take().unwrap_or_else(|| say::new_messages(untold as u64)));
                 TimeoutFuture::new(SPEAKING).await;
             }
             this.text.set(String::new());

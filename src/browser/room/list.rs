@@ -8,14 +8,16 @@ use std::{
     rc::Rc,
 };
 
+use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use web_sys::Element;
 
 use crate::{
-    app::{Markup, Reader, RoomLink, RoomState, RowKey, Status, Touched, message},
+    app::{DAY, Markup, Reader, RoomLink, RoomState, RowKey, Status, Touched, day_number, message},
     browser::{
         markup::{arrange, create, merge, same},
         pause,
+        room::now,
         scroll::{Scroll, hold},
         spawn, zone,
     },
@@ -67,7 +69,7 @@ impl List {
         let Self { link, .. } = self;
         link.status.with_untracked(|status| {
             link.about.with_value(|about| {
-                let reader = Reader { id: &about.you.id, zone, status };
+                let reader = Reader { id: &about.you.id, zone, today: Some(day_number(now(), zone)), status };
                 link.state.with_untracked(|state| self.show_to(&reader, state, touched));
             });
         });
@@ -122,23 +124,41 @@ impl List {
     /// connection says so.
     pub(super) fn status_changed(self: &Rc<Self>) {
         let is_alive = self.link.status.with_untracked(|status| *status != Status::Rendered);
-        let mut rows: Vec<_> = if is_alive && !self.is_alive.replace(true) {
+        let rows: Vec<_> = if is_alive && !self.is_alive.replace(true) {
             if let Some(room) = self.element.closest(".room").ok().flatten() {
                 // It has a class attribute.
                 let _ = room.class_list().add_1("alive");
             }
+            self.wait_for_midnight();
             self.rows.borrow().iter().map(|row| row.key.clone()).collect()
         } else {
             self.link.state.with_untracked(|state| state.unsent().map(|row| row.key.clone()).collect())
         };
         let list = Rc::clone(self);
+        spawn(async move { list.show_in_parts(rows).await });
+    }
+
+    async fn show_in_parts(&self, mut rows: Vec<RowKey>) {
+        while !rows.is_empty() {
+            pause().await;
+            let part = rows.split_off(rows.len().saturating_sub(PART));
+            self.scroll.remember();
+            self.show(&Touched { rows: part, ..Touched::default() });
+            self.scroll.restore();
+        }
+    }
+
+    /// At midnight what was today is yesterday.
+    fn wait_for_midnight(self: &Rc<Self>) {
+        let list = Rc::clone(self);
         spawn(async move {
-            while !rows.is_empty() {
-                pause().await;
-                let part = rows.split_off(rows.len().saturating_sub(PART));
-                list.scroll.remember();
-                list.show(&Touched { rows: part, ..Touched::default() });
-                list.scroll.restore();
+            loop {
+                let now = now();
+                let left = DAY - (now.as_millis() + i64::from(zone(now)) * 60_000).rem_euclid(DAY);
+                // It may be somewhat early.
+                TimeoutFuture::new(left as u32 + 1_000).await;
+                let rows = list.rows.borrow().iter().map(|row| row.key.clone()).collect();
+                list.show_in_parts(rows).await;
             }
         });
     }

@@ -37,6 +37,7 @@ use super::{
     records::{Found, HandleError, Seen},
 };
 use crate::{
+    locales::Language,
     server::{
         counts::keep_greater_half,
         lease::{Leases, Taken},
@@ -215,7 +216,8 @@ impl Accounts {
 
     /// Who that is; that the session was used is written now and then.
     fn note(&self, found: Found, now: i64) -> SignedIn {
-        let Found { session, used_at, account, handle, name, is_administrator, has_second_factor, changed_at } = found;
+        let Found { session, used_at, account, handle, name, is_administrator, has_second_factor, changed_at, language } =
+            found;
         if now - used_at >= NOTED {
             let (records, session, end) = (self.records.clone(), session.clone(), now + self.lifetime);
             tokio::spawn(async move {
@@ -230,7 +232,7 @@ impl Accounts {
         self.profiles.complete([&mut person]);
         let lacks_second_factor = is_administrator && self.second_factor_for_administrators && !has_second_factor;
         let (session, rooms, elsewhere) = (session.into(), Arc::default(), None);
-        SignedIn { person, handle, session, is_administrator, lacks_second_factor, elsewhere, rooms }
+        SignedIn { person, handle, session, is_administrator, lacks_second_factor, elsewhere, rooms, language }
     }
 
     /// Makes an account. What a guest has open ends, who becomes one; whoever shows the guest's secret from now on is somebody new.
@@ -369,6 +371,16 @@ impl Accounts {
         } else {
             self.profiles.note(&account, profile(&name, &handle, changed_at));
         }
+    }
+
+    /// Keeps the language that somebody has chosen for all of their browsers.
+    ///
+    /// # Errors
+    /// It cannot be written now.
+    pub async fn choose_language(&self, id: &str, language: Language) -> Result<(), StoreError> {
+        self.records.set_language(id, language).await?;
+        self.forget(id);
+        Ok(())
     }
 
     /// What is known of an account's sessions is asked anew.

@@ -392,6 +392,7 @@ impl Elsewhere {
                 Until::Time(_) => SignedInBy::Token,
             }),
             rooms: rooms.into(),
+            language: account.language,
         }))
     }
 

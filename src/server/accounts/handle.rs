@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 use unicode_security::confusable_detection::skeleton;
 
-use crate::wire::is_default_ignorable;
+use crate::{locales::accounts as say, wire::is_default_ignorable};
 
 /// How many signs it has at most.
 const LONGEST: usize = 32;
@@ -21,7 +21,7 @@ pub struct InvalidHandle;
 
 impl fmt::Display for InvalidHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "A name is 1 to {LONGEST} letters and digits, with spaces or any of _ - . between them")
+        f.write_str(&say::handle_rule(LONGEST))
     }
 }
 

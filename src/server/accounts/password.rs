@@ -16,12 +16,19 @@ use parking_lot::Mutex;
 use prometheus::IntCounter;
 use thiserror::Error;
 use tokio::sync::Semaphore;
-use zxcvbn::{Score, feedback::Feedback, zxcvbn};
+use zxcvbn::{
+    Score,
+    feedback::{Feedback, Warning},
+    zxcvbn,
+};
 
-use crate::server::{
-    random,
-    turns::{Turn, Turns},
-    visitors::Subnet,
+use crate::{
+    locales::{self, accounts as say},
+    server::{
+        random,
+        turns::{Turn, Turns},
+        visitors::Subnet,
+    },
 };
 
 /// How long a password is, in bytes. What is longer is not hashed.
@@ -48,11 +55,11 @@ pub struct ChosenPassword {
 /// Why a text is no password, ready to be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidPassword {
-    #[error("A password has at least {SHORTEST} bytes; a few words are good")]
+    #[error("{}", say::password_short(SHORTEST))]
     Short,
-    #[error("A password has at most {LONGEST} bytes")]
+    #[error("{}", say::password_long(LONGEST))]
     Long,
-    #[error("This password is among the first that others would try; {0}")]
+    #[error("{}", say::password_common(.0))]
     Common(String),
 }
 
@@ -138,14 +145,13 @@ impl Passwords {
             let names: Vec<&str> = names.iter().map(String::as_str).chain(["confab"]).collect();
             let estimate = zxcvbn(&text, &names);
             let advice = || {
-                let words = "a few words that have nothing to do with each other are better";
-                let warning = estimate.feedback().and_then(Feedback::warning);
-                warning.map_or_else(|| words.to_owned(), |warning| format!("{} {words}", lower(&warning.to_string())))
+                let warning = estimate.feedback().and_then(Feedback::warning).map(in_words);
+                warning.map_or_else(|| say::few_words().to_owned(), say::warned)
             };
             match estimate.score() {
                 Score::Zero => Err(InvalidPassword::Common(advice())),
                 Score::One | Score::Two => {
-                    let advice = Some(format!("Others would guess this password soon: {}", advice()));
+                    let advice = Some(say::guessed_soon(advice()));
                     Ok(ChosenPassword { password: Password(text), advice })
                 }
                 _ => Ok(ChosenPassword { password: Password(text), advice: None }),
@@ -219,11 +225,11 @@ impl Passwords {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Busy::All)?;
         // Nobody closes it.
         let permit = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Busy::All)?;
-        let memory = Arc::clone(&self.memory);
+        let (memory, language) = (Arc::clone(&self.memory), locales::here());
         // Whoever does not wait any longer leaves it to be done: its place and turns go with it.
         let done = tokio::task::spawn_blocking(move || {
             let mut blocks = memory.lock().pop().unwrap_or_default();
-            let done = work(&mut blocks);
+            let done = locales::within(language, || work(&mut blocks));
             memory.lock().push(blocks);
             drop((permit, place, turn));
             done
@@ -232,11 +238,24 @@ impl Passwords {
     }
 }
 
-/// With a small letter, as after a colon, and a semicolon for its full stop.
-fn lower(sentence: &str) -> String {
-    let mut signs = sentence.trim_end_matches('.').chars();
-    let first = signs.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
-    format!("{first}{};", signs.as_str())
+/// Why others would guess a password.
+fn in_words(warning: Warning) -> &'static str {
+    match warning {
+        Warning::StraightRowsOfKeysAreEasyToGuess => say::rows_of_keys(),
+        Warning::ShortKeyboardPatternsAreEasyToGuess => say::keyboard_patterns(),
+        Warning::RepeatsLikeAaaAreEasyToGuess => say::repeated_signs(),
+        Warning::RepeatsLikeAbcAbcAreOnlySlightlyHarderToGuess => say::repeated_words(),
+        Warning::ThisIsATop10Password => say::top_10(),
+        Warning::ThisIsATop100Password => say::top_100(),
+        Warning::ThisIsACommonPassword => say::common(),
+        Warning::ThisIsSimilarToACommonlyUsedPassword => say::like_a_common_one(),
+        Warning::SequencesLikeAbcAreEasyToGuess => say::sequences(),
+        Warning::RecentYearsAreEasyToGuess => say::recent_years(),
+        Warning::AWordByItselfIsEasyToGuess => say::one_word(),
+        Warning::DatesAreOftenEasyToGuess => say::dates(),
+        Warning::NamesAndSurnamesByThemselvesAreEasyToGuess => say::one_name(),
+        Warning::CommonNamesAndSurnamesAreEasyToGuess => say::common_names(),
+    }
 }
 
 /// What a password is hashed to by the algorithm, the cost and the salt of a hash.

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{Handle, SecondFactors, Token, TokenDigest};
 use crate::{
+    locales::{Language, accounts as say},
     server::{
         audit::{Act, By, Deed},
         store::{Records, Row, Statement, StoreError, Value, Written},
@@ -40,12 +41,12 @@ const IS_INVITED: &str = "SELECT note FROM sign_up_invitations WHERE digest = $1
 /// That it was made, where it was.
 const NOTE_MADE: &str = "INSERT INTO audit_log (at, id, by_id, by_name, act, subject_id, subject_name, detail)
     SELECT CAST($1 AS bigint), $2, $3, $4, $5, $6, $7, $8 FROM accounts WHERE id = $6 AND created_at = CAST($1 AS bigint)";
-const BY_ID: &str = "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts WHERE id = $1";
-const BY_HANDLE: &str = "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts WHERE folded = $1";
-const BY_SUBJECT: &str =
-    "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts WHERE origin = $1 AND subject = $2";
+const BY_ID: &str = "SELECT id, handle, name, administrator, password, deactivated_at, language FROM accounts WHERE id = $1";
+const BY_HANDLE: &str =
+    "SELECT id, handle, name, administrator, password, deactivated_at, language FROM accounts WHERE folded = $1";
+const BY_SUBJECT: &str = "SELECT id, handle, name, administrator, password, deactivated_at, language FROM accounts WHERE origin = $1 AND subject = $2";
 /// But for those of which nothing is left but the id.
-const ALL: &str = "SELECT id, handle, name, administrator, password, deactivated_at FROM accounts
+const ALL: &str = "SELECT id, handle, name, administrator, password, deactivated_at, language FROM accounts
     WHERE NOT EXISTS (SELECT 1 FROM departures AS d WHERE d.account_id = accounts.id AND d.finished IS NOT NULL) ORDER BY folded";
 /// When somebody is seen otherwise: later than before, whatever the clocks say.
 macro_rules! changed_at {
@@ -96,7 +97,7 @@ const MAKE_ROOM: &str = "DELETE FROM sessions WHERE id IN (
         SELECT id FROM sessions WHERE account_id = $1 ORDER BY used_at DESC, id LIMIT 1000000 OFFSET $2
     ) RETURNING id";
 const FIND: &str = "SELECT sessions.id, used_at, accounts.id, handle, name, administrator,
-        EXISTS (SELECT 1 FROM second_factors AS f WHERE f.account_id = accounts.id AND f.since IS NOT NULL), changed_at
+        EXISTS (SELECT 1 FROM second_factors AS f WHERE f.account_id = accounts.id AND f.since IS NOT NULL), changed_at, language
     FROM sessions JOIN accounts ON accounts.id = account_id
     WHERE (digest = $1 OR previous = $1 AND rotated_at > $3) AND ends_at > $2 AND deactivated_at IS NULL";
 const USED: &str = "UPDATE sessions SET used_at = $2, ends_at = $3 WHERE id = $1";
@@ -105,6 +106,7 @@ const OF_ACCOUNT: &str = "SELECT id, device, created_at, used_at FROM sessions W
     ORDER BY used_at DESC, id";
 const END: &str = "DELETE FROM sessions WHERE account_id = $1 AND id = $2 RETURNING id";
 const END_ALL: &str = "DELETE FROM sessions WHERE account_id = $1 AND id <> $2 RETURNING id";
+const SET_LANGUAGE: &str = "UPDATE accounts SET language = $2 WHERE id = $1";
 const SET_PASSWORD: &str = "UPDATE accounts SET password = $2 WHERE id = $1";
 const DEACTIVATE: &str = "UPDATE accounts SET deactivated_at = CAST($2 AS bigint) WHERE id = $1 AND deactivated_at IS NULL
     AND (NOT administrator OR EXISTS (SELECT 1 FROM accounts AS a WHERE a.administrator AND a.deactivated_at IS NULL AND a.id <> $1))";
@@ -135,6 +137,8 @@ pub struct Account {
     /// The hash of the password, as a PHC string; none for whoever signs in elsewhere.
     pub password: Option<String>,
     pub is_deactivated: bool,
+    /// The one that they have chosen.
+    pub language: Option<Language>,
 }
 
 /// One that is to be.
@@ -178,6 +182,7 @@ pub(super) struct Found {
     pub(super) is_administrator: bool,
     pub(super) has_second_factor: bool,
     pub(super) changed_at: i64,
+    pub(super) language: Option<Language>,
 }
 
 /// How somebody is seen now who has an account.
@@ -203,12 +208,10 @@ pub enum HandleError {
 impl fmt::Display for HandleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Taken => f.write_str(
-                "somebody has this handle or one that looks like it, or had it in the last 30 days; take another one",
-            ),
+            Self::Taken => f.write_str(say::handle_taken()),
             Self::TooOften(wait) => {
                 let days = wait.as_secs().div_ceil(24 * 60 * 60);
-                write!(f, "you have taken another handle {HANDLES} times in 30 days; the next can be taken in {days} days")
+                f.write_str(&say::handle_too_often(HANDLES, days))
             }
             Self::Store(cause) => write!(f, "{cause}"),
         }
@@ -470,6 +473,7 @@ impl AccountRecords {
                 is_administrator: row.get(5)?,
                 has_second_factor: row.get(6)?,
                 changed_at: row.get(7)?,
+                language: language(row, 8)?,
             })
         };
         rows.first().map(found).transpose()
@@ -515,6 +519,12 @@ impl AccountRecords {
     pub(super) async fn forget_ended(&self, now: i64) -> Result<(), StoreError> {
         let forget = [FORGET_ENDED, FORGET_LINKS, FORGET_HANDLES].map(|sql| Statement::new(sql, [now.into()]));
         self.0.write(forget.to_vec()).await.map(|_| ())
+    }
+
+    /// # Errors
+    /// It cannot be written now.
+    pub(super) async fn set_language(&self, id: &str, language: Language) -> Result<(), StoreError> {
+        self.changes(Statement::new(SET_LANGUAGE, [id.into(), language.tag().into()])).await.map(|_| ())
     }
 
     /// # Errors
@@ -609,6 +619,11 @@ fn made(new: &NewAccount, by: By<'_>, now: i64) -> Statement {
     Deed::new(by, Act::AccountMade).to(&new.id, new.handle.as_str()).detail(what).at(now).statement_by(NOTE_MADE)
 }
 
+/// One that there is no more is none.
+fn language(row: &Row, column: usize) -> Result<Option<Language>, StoreError> {
+    Ok(row.get::<Option<String>>(column)?.and_then(|tag| Language::of_tag(&tag)))
+}
+
 fn bytes(digest: TokenDigest) -> Value {
     digest.as_bytes().to_vec().into()
 }
@@ -633,5 +648,6 @@ fn account(row: &Row) -> Result<Account, StoreError> {
         is_administrator: row.get(3)?,
         password: row.get(4)?,
         is_deactivated: row.get::<Option<i64>>(5)?.is_some(),
+        language: language(row, 6)?,
     })
 }

@@ -6,6 +6,7 @@ use axum::http::HeaderValue;
 
 use super::{Asker, Guest, Handle, Kind, Program, RateKey};
 use crate::{
+    locales::{Language, here},
     server::visitors::Subnet,
     wire::{self, Group, Person, PersonName},
 };
@@ -36,6 +37,8 @@ pub struct SignedIn {
     pub elsewhere: Option<SignedInBy>,
     /// The rooms that their token of another site gives them, as long as it is good.
     pub rooms: Arc<[(Group, String)]>,
+    /// The one that they have chosen.
+    pub language: Option<Language>,
 }
 
 /// By what somebody is signed in who is so elsewhere.
@@ -57,14 +60,14 @@ impl Who {
         }
     }
 
-    /// As they are told when they connect: with how they are known.
+    /// As they are told when they connect: with how they are known, and in which language they are spoken to.
     pub fn you(&self) -> Person {
         let kind = match self {
             Self::Guest(_) => wire::Kind::Guest,
             Self::Account(_) => wire::Kind::Account,
             Self::Program(_) => wire::Kind::Program,
         };
-        Person { kind: Some(kind), ..self.person().clone() }
+        Person { kind: Some(kind), language: Some(here()), ..self.person().clone() }
     }
 
     /// What matters of it to the rules of what may be opened.

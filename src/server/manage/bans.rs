@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Manage, NotDone, Switches};
 use crate::{
+    locales::manage as say,
     server::{
         audit::{Act, By, Deed},
         random,
@@ -26,8 +27,7 @@ pub const LONGEST_BAN: u32 = 30 * 24 * 60;
 /// The longest note, in characters.
 const LONGEST_NOTE: usize = 100;
 /// For how long one holds, as forms offer it, in minutes.
-pub const BANS_LAST: [(&str, &str); 5] =
-    [("60", "an hour"), ("360", "6 hours"), ("1440", "a day"), ("10080", "a week"), ("43200", "30 days")];
+pub const BANS_LAST: [u32; 5] = [60, 360, 1_440, 10_080, 43_200];
 
 const MAKE: &str = "INSERT INTO address_bans (id, address, room, accounts, ends_at, made_at, by_id, by_name, note)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
@@ -125,21 +125,21 @@ impl Manage {
         let NewBan { address, room, with_accounts, minutes, note } = new;
         let wrong = |text: String| Err(NotDone::Wrong(text));
         if !(1..=LONGEST_BAN).contains(&minutes) {
-            return wrong(format!("an address is kept out for 1 to {LONGEST_BAN} minutes"));
+            return wrong(say::ban_minutes(LONGEST_BAN));
         }
         let note = note.trim();
         if note.chars().count() > LONGEST_NOTE || note.chars().any(char::is_control) {
-            return wrong(format!("a note is at most {LONGEST_NOTE} characters on one line"));
+            return wrong(say::note_rule(LONGEST_NOTE));
         }
         let now = Timestamp::now();
         let switches = self.switches();
         let bans = &switches.bans;
         if bans.find(Some(address), room, now).is_none() {
             if room.is_some() && bans.living(room, now).len() >= MOST_OF_ROOM {
-                return wrong(format!("a room keeps out at most {MOST_OF_ROOM} addresses; let one in again"));
+                return wrong(say::too_many_of_room(MOST_OF_ROOM));
             }
             if bans.count >= MOST {
-                return wrong(format!("there are {MOST} addresses that are kept out, which is the most; let one in again"));
+                return wrong(say::too_many_bans(MOST));
             }
         }
         let (id, made) = (random::hex_128(), now.as_millis());

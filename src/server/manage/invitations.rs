@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::NotDone;
 use crate::{
+    locales::manage as say,
     server::{
         accounts::Token,
         audit::{Act, By, Deed},
@@ -74,14 +75,14 @@ impl Invitations {
         let NewInvitation { note, uses, days } = new;
         let wrong = |text: String| Err(NotDone::Wrong(text));
         if !(1..=MOST_USES).contains(&uses) {
-            return wrong(format!("an invitation is for 1 to {MOST_USES} people"));
+            return wrong(say::invitation_uses(MOST_USES));
         }
         if !(1..=MOST_DAYS).contains(&days) {
-            return wrong(format!("an invitation is good for 1 to {MOST_DAYS} days"));
+            return wrong(say::invitation_days(MOST_DAYS));
         }
         let note = note.trim();
         if note.chars().count() > LONGEST_NOTE || note.chars().any(char::is_control) {
-            return wrong(format!("a note is at most {LONGEST_NOTE} characters on one line"));
+            return wrong(say::note_rule(LONGEST_NOTE));
         }
         let (code, now) = (Token::fresh(), Timestamp::now().as_millis());
         let (digest, ends) = (code.digest().hex(), now + i64::from(days) * DAY);
@@ -102,7 +103,7 @@ impl Invitations {
             vec![Statement::new(DROP_OVER, [now.into()]), Statement::new(MAKE, values), deed.statement_by(NOTE_MADE)];
         let results = self.0.write(statements).await?;
         let made = results.into_iter().nth(1).transpose()?.unwrap_or_default();
-        if made.changed == 1 { Ok(code) } else { wrong(format!("there are {MOST} invitations that can be used; revoke one")) }
+        if made.changed == 1 { Ok(code) } else { wrong(say::too_many_invitations(MOST)) }
     }
 
     /// Those that can be used, the last first.

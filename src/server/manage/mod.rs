@@ -37,7 +37,7 @@ pub use self::{
     invitations::{Invitation, Invitations, MOST_DAYS, MOST_USES, NewInvitation},
     nodes::{Answer, Nodes, Seen},
     people::{Change, Counts, Listed, People, RoomOf},
-    tokens::{NewToken, TokenRow, does},
+    tokens::{NewToken, TokenRow},
 };
 use super::{
     accounts::Programs,
@@ -49,7 +49,10 @@ use super::{
     store::{Records, Row, Statement, StoreError, Value},
     telemetry::Fault,
 };
-use crate::wire::{Announced, Announcement, Person, Text, Timestamp};
+use crate::{
+    locales::manage as say,
+    wire::{Announced, Announcement, Person, Text, Timestamp},
+};
 
 /// The type of what nodes tell each other of a change.
 const KIND: &str = "confab.managed";
@@ -206,14 +209,14 @@ impl Manage {
     /// It is no text for that, or cannot be written now.
     pub async fn announce(&self, by: &Person, text: &str, minutes: u32) -> Result<(), NotDone> {
         let wrong = |text: String| Err(NotDone::Wrong(text));
-        let Ok(text) = Text::written(text) else { return wrong("write what is to be announced".to_owned()) };
+        let Ok(text) = Text::written(text) else { return wrong(say::announce_what().to_owned()) };
         let text = text.into_string();
         let length = text.chars().count();
         if length > LONGEST {
-            return wrong(format!("an announcement is at most {LONGEST} characters, and this is {length}"));
+            return wrong(say::announcement_long(LONGEST, length));
         }
         if !(1..=LONGEST_SHOWN).contains(&minutes) {
-            return wrong(format!("an announcement is shown for 1 to {LONGEST_SHOWN} minutes"));
+            return wrong(say::announcement_minutes(LONGEST_SHOWN));
         }
         let (id, now) = (random::hex_128(), Timestamp::now().as_millis());
         let until = now + i64::from(minutes) * 60_000;

@@ -2,6 +2,7 @@
 
 use super::{Manage, NotDone};
 use crate::{
+    locales::manage as say,
     server::{
         accounts::{MadeToken, Token, TokenRights},
         audit::{Act, By, Deed},
@@ -64,14 +65,14 @@ impl Manage {
         let wrong = |text: String| NotDone::Wrong(text);
         let name: ProgramName = new.name.trim().parse().map_err(|error| wrong(format!("{error}")))?;
         if self.programs.is_of_settings(name.as_str()) {
-            return Err(wrong("the settings have a token of this name; take another one".to_owned()));
+            return Err(wrong(say::token_of_settings().to_owned()));
         }
         let rooms = patterns(new.rooms).map_err(wrong)?;
         let rooms: Vec<_> = rooms.iter().map(ToString::to_string).collect();
         let rooms = if rooms.is_empty() { "*".to_owned() } else { rooms.join(" ") };
         let may = new.may;
         if may == TokenRights::default() {
-            return Err(wrong("say what it may do: read, post or push".to_owned()));
+            return Err(wrong(say::token_may_nothing().to_owned()));
         }
         let (token, now) = (Token::for_program(), Timestamp::now().as_millis());
         let id = format!("t{}", &random::hex_128()[..16]);
@@ -94,11 +95,7 @@ impl Manage {
             return Ok(token.reveal().to_owned());
         }
         let is_full = i64::try_from(self.programs.made()).unwrap_or(i64::MAX) >= MOST;
-        Err(wrong(if is_full {
-            format!("there are {MOST} tokens, which is the most; revoke one that is not needed")
-        } else {
-            "there is a token of this name; take another one, or revoke that one first".to_owned()
-        }))
+        Err(wrong(if is_full { say::too_many_tokens(MOST) } else { say::token_taken().to_owned() }))
     }
 
     /// Revokes a token: it is good for nothing from now on, and what is open by it ends. Says whether there was one.
@@ -121,8 +118,8 @@ impl Manage {
     }
 }
 
-/// In words.
-pub fn does(may: TokenRights) -> String {
+/// As the log has it.
+fn does(may: TokenRights) -> String {
     let all = [(may.read, "read"), (may.post, "post"), (may.push, "push")];
     all.iter().filter(|(may, _)| *may).map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
 }
@@ -130,7 +127,7 @@ pub fn does(may: TokenRights) -> String {
 fn patterns(text: &str) -> Result<Vec<Pattern>, String> {
     let words = text.split([' ', ',', '\n', '\r', '\t']).filter(|word| !word.is_empty());
     let patterns: Vec<_> = words.map(Pattern::for_rooms).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-    if patterns.len() > 100 { Err("a token is for at most 100 patterns of rooms".to_owned()) } else { Ok(patterns) }
+    if patterns.len() > 100 { Err(say::too_many_patterns().to_owned()) } else { Ok(patterns) }
 }
 
 fn row(row: &Row) -> Result<TokenRow, StoreError> {

@@ -35,8 +35,9 @@ use super::{
     render::with_cookies,
 };
 use crate::{
+    locales::accounts as say,
     server::{
-        accounts::{Busy, ChosenPassword, Guest, InvalidPassword, Password, Purpose},
+        accounts::{Busy, ChosenPassword, Guest, Handle, InvalidPassword, Password, Purpose},
         services::Services,
         store::StoreError,
         visitors::Subnet,
@@ -94,9 +95,6 @@ pub(in crate::server) const ROUTES: [Route; 12] = [
 /// Takes a token of another site; pages of the origins that the settings name may send this form, too.
 pub(in crate::server) const TOKEN: &str = "/login/token";
 
-/// What a password should be.
-const PASSWORD: &str =
-    "8 to 1,024 bytes. Four words that have nothing to do with each other are better than one with signs in it.";
 /// When to try again what cannot be done now, in seconds.
 const LATER: u64 = 1;
 
@@ -162,7 +160,12 @@ impl Wrong {
 }
 
 fn name_field(value: &str, hint: &'static str, error: Option<String>) -> Html {
-    Field { name: "name", label: "Name", autocomplete: "username", value, hint, error, ..Field::default() }.html()
+    Field { name: "name", label: say::name(), autocomplete: "username", value, hint, error, ..Field::default() }.html()
+}
+
+/// By what somebody is mentioned.
+fn handle(handle: &Handle) -> Html {
+    html!("<strong>@<bdi>{}</bdi></strong>", handle.as_str())
 }
 
 /// For a password that somebody has.
@@ -177,7 +180,7 @@ fn username(handle: &str) -> Html {
 
 /// For one that is chosen.
 fn new_password_field(name: &str, label: &str, error: Option<String>, advice: Option<&str>) -> Html {
-    let (kind, autocomplete, hint) = ("password", "new-password", advice.unwrap_or(PASSWORD));
+    let (kind, autocomplete, hint) = ("password", "new-password", advice.unwrap_or_else(|| say::password_hint()));
     Field { name, label, kind, autocomplete, hint, error, ..Field::default() }.html()
 }
 
@@ -200,8 +203,7 @@ fn too_often(title: &str, who: &Who, text: &str, wait: Duration) -> Instead {
 /// Somebody has changed too often how others see them.
 pub(super) fn changed_too_often(who: &Who, wait: Duration) -> Instead {
     let minutes = wait.as_secs().div_ceil(60);
-    let text = format!("You have changed too often how others see you; you can do it again in {minutes} minutes");
-    too_often(own::TITLE, who, &text, wait)
+    too_often(say::your_account(), who, &say::changed_too_often(minutes), wait)
 }
 
 /// The server has too much to do to look at a password.
@@ -211,7 +213,7 @@ fn busy(title: &str, who: &Who) -> impl FnOnce(Busy) -> Instead {
             Busy::Address => StatusCode::TOO_MANY_REQUESTS,
             Busy::All => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let text = alert("Too many people sign in at this moment. Try again in a few seconds");
+        let text = alert(say::busy());
         later(page(status, title, who, &text), Duration::from_secs(LATER)).into()
     }
 }
@@ -274,12 +276,12 @@ fn described(headers: &HeaderMap) -> String {
         ("Linux", "Linux"),
     ]);
     match (browser, system) {
-        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(browser), Some(system)) => say::on_system(browser, system),
         (Some(one), None) | (None, Some(one)) => one.to_owned(),
         (None, None) => agent
             .split(['/', ' '])
             .next()
             .filter(|name| !name.is_empty())
-            .map_or_else(|| "An unknown browser".to_owned(), |name| name.chars().take(40).collect()),
+            .map_or_else(|| say::unknown_browser().to_owned(), |name| name.chars().take(40).collect()),
     }
 }

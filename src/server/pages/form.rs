@@ -10,6 +10,7 @@ use super::{
     html::{Html, html},
     plain::{Instead, notice},
 };
+use crate::locales::{Language, here, pages as say};
 
 /// What a form has sent; where it cannot be read, a page says so.
 pub(in crate::server) struct Sent<T>(pub(in crate::server) T);
@@ -19,8 +20,9 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Instead> {
         let form = Form::<T>::from_request(request, &()).await;
-        form.map(|Form(sent)| Self(sent))
-            .map_err(|rejection| notice(rejection.status(), "That was not understood", &rejection.body_text()).into())
+        form.map(|Form(sent)| Self(sent)).map_err(|rejection| {
+            notice(rejection.status(), say::not_understood(), &say::form_unreadable(rejection.body_text())).into()
+        })
     }
 }
 
@@ -173,6 +175,10 @@ pub(in crate::server) fn rows(rows: impl IntoIterator<Item = Html>) -> Html {
 
 /// With a capital letter and a full stop.
 pub(in crate::server) fn sentence(text: &str) -> String {
+    if here() == Language::Chinese {
+        let end = if text.ends_with(['。', '！', '？', '：']) { "" } else { "。" };
+        return format!("{text}{end}");
+    }
     let mut signs = text.trim_end_matches('.').chars();
     let first = signs.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     let end = if text.ends_with(['!', '?', ':']) { "" } else { "." };

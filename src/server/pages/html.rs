@@ -41,6 +41,15 @@ macro_rules! html {
 
 pub(in crate::server) use html;
 
+/// A text with pieces of HTML in it: it is made with signs in their places that stand for them.
+pub fn within<const N: usize>(pieces: [Html; N], text: impl FnOnce([char; N]) -> String) -> Html {
+    // Of those that have no meaning (Unicode section 23.5), so no text has any.
+    let place = |at: usize| char::from_u32(0xe000 + at as u32).unwrap_or(char::REPLACEMENT_CHARACTER);
+    let text = words(&text(std::array::from_fn(place)));
+    let all = pieces.iter().enumerate().fold(text, |text, (at, Html(piece))| text.replace(place(at), piece));
+    Html(all)
+}
+
 /// What a template can be filled in with.
 pub trait Shown {
     /// # Errors
@@ -113,7 +122,14 @@ numbers!(u8, u16, u32, u64, usize, i32, i64);
 
 #[cfg(test)]
 mod tests {
-    use super::Html;
+    use super::{Html, within};
+
+    #[test]
+    fn a_text_has_pieces_of_html_in_it_and_stays_text() {
+        let pieces = [html!("<b>{}</b>", "<Ann>"), html!("<i></i>")];
+        let text = within(pieces, |[name, other]| format!("{other} & {name}, {name}"));
+        assert_eq!(text.as_str(), "<i></i> &amp; <b>&lt;Ann&gt;</b>, <b>&lt;Ann&gt;</b>");
+    }
 
     #[test]
     fn text_stays_text_and_html_is_html() {

@@ -12,6 +12,7 @@ use axum::{
 
 use crate::{
     app::{clock, mark, words},
+    locales::rooms as say,
     server::{
         problem::Problem,
         quota::Weight,
@@ -26,7 +27,7 @@ use crate::{
 /// `GET /rooms/own`: the rooms of who is signed in, as a part of a page.
 pub(in crate::server) async fn own_rooms(State(services): State<Arc<Services>>, who: Who) -> Result<Response, Problem> {
     if who.signed_in().is_none() {
-        return Err(Problem::NotAllowed("only people with an account have rooms of their own".to_owned()));
+        return Err(Problem::NotAllowed(say::only_accounts_have_rooms().to_owned()));
     }
     let (html, looked_at) = html(&services, &who, 0).await?;
     let mut response = Html(html).into_response();
@@ -39,17 +40,17 @@ pub(in crate::server) async fn own_rooms(State(services): State<Arc<Services>>, 
 pub(super) async fn html(services: &Services, who: &Who, after: u32) -> Result<(String, usize), StoreError> {
     let OwnRooms { member, more, open, looked_at } = services.rooms.own_rooms(who.asker(), after).await?;
     let unread = services.rooms.unread(who.person()).await?;
-    let mut html = "<h2>Yours</h2>".to_owned();
+    let mut html = format!("<h2>{}</h2>", say::yours());
     if member.is_empty() {
-        html += "<p>You are a member of no room yet.</p>";
+        html = html + "<p>" + say::member_of_none() + "</p>";
     }
     list(&mut html, &member, services, (who.person(), &unread));
     if let Some(more) = more {
-        let _ = write!(html, "<p><a href=\"/?own={more}\">More of yours</a></p>"); // a text takes whatever is written
+        let _ = write!(html, "<p><a href=\"/?own={more}\">{}</a></p>", say::more_of_yours()); // a text takes whatever is written
     }
-    html += "<p><a class=\"button\" href=\"/rooms/new\">Make a room</a></p>";
+    html = html + "<p><a class=\"button\" href=\"/rooms/new\">" + say::make_room() + "</a></p>";
     if !open.is_empty() {
-        html += "<h2>For people with an account</h2>";
+        html = html + "<h2>" + say::for_people_with_account() + "</h2>";
         list(&mut html, &open, services, (who.person(), &unread));
     }
     Ok((html, looked_at))
@@ -66,11 +67,11 @@ fn list(html: &mut String, rooms: &[OwnRoom], services: &Services, (you, unread)
             members.people.iter().filter(|person| person.id != you.id).map(|person| words(&person.name)).collect();
         let here = match (kind, members.count) {
             // Of a direct one it is said who.
-            (Some(RoomKind::Direct), _) if !others.is_empty() => format!(" · {} here", others.join(", ")),
+            (Some(RoomKind::Direct), _) if !others.is_empty() => say::names_here(others.join(", ")),
             (Some(RoomKind::Direct), _) | (_, 0) => String::new(),
-            (_, count) => format!(" · {count} here"),
+            (_, count) => say::count_here(count),
         };
-        let kind = kind.map_or_else(String::new, |kind| kind.to_string());
+        let kind = kind.map_or("", kind_in_words);
         let said = latest.as_ref().map(said).unwrap_or_default();
         // Into a text whatever there is can be written.
         let _ = write!(
@@ -88,16 +89,25 @@ fn list(html: &mut String, rooms: &[OwnRoom], services: &Services, (you, unread)
 /// How many messages are unread.
 fn new(count: u32) -> String {
     let shown = if count >= UNREAD_COUNTED { format!("{}+", UNREAD_COUNTED - 1) } else { count.to_string() };
-    format!("<span class=\"unread-count\">{shown}<span class=\"visually-hidden\"> unread</span></span>")
+    format!("<span class=\"unread-count\">{shown}<span class=\"visually-hidden\">{}</span></span>", say::unread())
 }
 
 fn said(Stored { message, .. }: &Stored) -> String {
     let said = if message.content.deleted {
-        "<i>message deleted</i>".to_owned()
+        format!("<i>{}</i>", say::message_deleted())
     } else {
         format!("<bdi>{}</bdi>", words(&beginning(&message.content.text)))
     };
     let (author, mark) = (words(&message.from.name), mark(&message.from));
     let clock = clock(message.at, |_| 0, true).html();
-    format!("<span class=\"latest\"><bdi class=\"author\">{author}</bdi>{mark}: {said}</span>{clock}")
+    let says = say::says(format_args!("<bdi class=\"author\">{author}</bdi>{mark}"), said);
+    format!("<span class=\"latest\">{says}</span>{clock}")
+}
+
+pub(super) fn kind_in_words(kind: RoomKind) -> &'static str {
+    match kind {
+        RoomKind::Open => say::open(),
+        RoomKind::Closed => say::closed(),
+        RoomKind::Direct => say::direct(),
+    }
 }

@@ -14,7 +14,8 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 
-pub(super) use self::form::status as status_of;
+pub(super) use self::form::{role_name, status as status_of};
+pub(super) use self::view::span;
 use self::{
     form::{Mistake, Typed, sign_in, status, to_room},
     view::{News, form_of_room, page_of_nobodys, page_of_settings},
@@ -25,6 +26,7 @@ pub(in crate::server) use self::{
 };
 use super::{address, form::Sent, plain::Instead};
 use crate::{
+    locales::rooms as say,
     server::{
         manage::{self, NewBan},
         problem::Problem,
@@ -56,12 +58,13 @@ pub(in crate::server) async fn make_room(State(services): State<Arc<Services>>, 
     let made = async {
         let wrong = |text: &str| Err::<Group, _>((StatusCode::UNPROCESSABLE_ENTITY, text.to_owned()));
         let Ok(group) = sent.group.trim().parse::<Group>() else {
-            return wrong("the name of a room is 1 to 64 of the letters A to Z, digits, _ and -");
+            return wrong(say::name_rule());
         };
         let title = if sent.title.trim().is_empty() { group.as_str() } else { &sent.title };
         let (title, kind): (Title, RoomKind) = match (title.parse(), sent.kind.parse()) {
             (Ok(title), Ok(kind)) => (title, kind),
-            (Err(InvalidName(reason)), _) | (_, Err(InvalidName(reason))) => return wrong(reason),
+            (Err(InvalidName(_)), _) => return wrong(say::title_rule()),
+            (_, Err(InvalidName(_))) => return wrong(say::kind_rule()),
         };
         let made = services.rooms.make(who.asker(), &group, &title, kind).await;
         made.map(|()| group).map_err(|not_done| (status(&not_done), not_done.to_string()))
@@ -142,9 +145,9 @@ enum Outcome {
 
 async fn carry_out(services: &Services, who: &Who, group: &Group, sent: &Typed) -> Result<Outcome, NotDone> {
     let (rooms, asker) = (&services.rooms, who.asker());
-    let wrong = |reason: InvalidName| NotDone::Wrong(reason.0);
-    let role = || sent.role.parse::<Role>().map_err(wrong);
-    let minutes = || sent.minutes.parse::<u32>().map_err(|_| NotDone::Wrong("how long is a number of minutes"));
+    let wrong = |rule: &'static str| move |_: InvalidName| NotDone::Wrong(rule);
+    let role = || sent.role.parse::<Role>().map_err(wrong(say::role_rule()));
+    let minutes = || sent.minutes.parse::<u32>().map_err(|_| NotDone::Wrong(say::minutes_rule()));
     let after = |minutes: u32| Timestamp::from_millis(Timestamp::now().as_millis() + i64::from(minutes) * MINUTE);
     let what = match sent.act.as_str() {
         "take_over" => {
@@ -152,16 +155,16 @@ async fn carry_out(services: &Services, who: &Who, group: &Group, sent: &Typed) 
             return Ok(Outcome::Done);
         }
         "invite" => {
-            let uses = sent.uses.parse::<u32>().map_err(|_| NotDone::Wrong("how many may use it is a number"))?;
+            let uses = sent.uses.parse::<u32>().map_err(|_| NotDone::Wrong(say::uses_rule()))?;
             let expires = Some(minutes()?).filter(|minutes| *minutes > 0).map(after);
             let terms = Terms { role: role()?, expires, uses: Some(uses).filter(|uses| *uses > 0) };
             return rooms.invite(asker, group, terms).await.map(Outcome::Invited);
         }
         "change" => What::Change {
-            title: sent.title.parse().map_err(wrong)?,
-            topic: sent.topic.parse().map_err(wrong)?,
-            kind: sent.kind.parse().map_err(wrong)?,
-            posting: sent.posting.parse().map_err(wrong)?,
+            title: sent.title.parse().map_err(wrong(say::title_rule()))?,
+            topic: sent.topic.parse().map_err(wrong(say::topic_rule()))?,
+            kind: sent.kind.parse().map_err(wrong(say::kind_rule()))?,
+            posting: sent.posting.parse().map_err(wrong(say::posting_rule()))?,
         },
         "archive" => What::Archive(true),
         "reopen" => What::Archive(false),
@@ -183,8 +186,8 @@ async fn carry_out(services: &Services, who: &Who, group: &Group, sent: &Typed) 
         }
         "leave" => What::Leave,
         "delete" if sent.sure.trim() == group.as_str() => What::Delete,
-        "delete" => return Err(NotDone::Wrong("write the name of the room, as it stands in its address, to delete it")),
-        _ => return Err(NotDone::Wrong("this form does nothing that there is")),
+        "delete" => return Err(NotDone::Wrong(say::write_name_to_delete())),
+        _ => return Err(NotDone::Wrong(say::nothing_to_do())),
     };
     let is_gone = matches!(what, What::Leave | What::Delete);
     rooms.act(asker, group, what).await?;
@@ -196,7 +199,7 @@ async fn ban_with_address(services: &Services, who: &Who, group: &Group, sent: &
     services.rooms.manages(who.asker(), group).await?;
     let guest = subject(services, who, group, sent).await?;
     if guest.handle.is_some() {
-        return Err(NotDone::Wrong("who has an account is banned by that, wherever they come from"));
+        return Err(NotDone::Wrong(say::banned_by_account()));
     }
     // Whoever bans somebody does not learn from where they come.
     let seen = services.nodes.ask(Some(&guest.id)).await;
@@ -204,9 +207,7 @@ async fn ban_with_address(services: &Services, who: &Who, group: &Group, sent: &
         seen.answers.iter().flat_map(|answer| &answer.open).filter_map(|shown| shown.address.as_ref()?.parse().ok());
     let addresses: HashSet<Subnet> = addresses.take(MOST_ADDRESSES).collect();
     if addresses.is_empty() {
-        return Err(NotDone::Wrong(
-            "it is not known from where they come: they are not here now, or on the server's own machine",
-        ));
+        return Err(NotDone::Wrong(say::address_unknown()));
     }
     services.rooms.act(who.asker(), group, What::Ban(guest.clone())).await?;
     for address in addresses {
@@ -214,9 +215,7 @@ async fn ban_with_address(services: &Services, who: &Who, group: &Group, sent: &
         match services.manage.ban(who.person(), ban).await {
             Ok(()) => {}
             Err(manage::NotDone::Wrong(_)) => {
-                return Err(NotDone::Wrong(
-                    "a room keeps out a bounded number of addresses for 1 minute to 30 days; let one in again",
-                ));
+                return Err(NotDone::Wrong(say::ban_bounded()));
             }
             Err(manage::NotDone::Unavailable(cause)) => return Err(cause.into()),
         }

@@ -9,10 +9,11 @@ use super::{
     html::{Html, html},
     render::with_identity,
 };
+use crate::locales::{Language, here, pages as say};
 use crate::server::{
     accounts::Kind,
     assets::{BUILD, VERSION},
-    banner,
+    banner, language,
     percent::percent_encode,
     problem::Problem,
     rooms::{Denied, Refusal},
@@ -32,11 +33,11 @@ pub(in crate::server) fn page(status: StatusCode, title: &str, who: &Who, main: 
     let you = who.you();
     let me = match &you.handle {
         Some(_) => {
-            let manage =
-                (who.asker().kind == Kind::Administrator).then(|| html!("<a class=\"about\" href=\"/manage/\">Manage</a>"));
+            let manage = (who.asker().kind == Kind::Administrator)
+                .then(|| html!("<a class=\"about\" href=\"/manage/\">{}</a>", say::manage()));
             html!("{}<a class=\"button quiet\" href=\"/account/\"><bdi>{}</bdi></a>", manage, you.name)
         }
-        None => html!("<a class=\"button quiet\" href=\"/login\">Sign in</a>"),
+        None => html!("<a class=\"button quiet\" href=\"/login\">{}</a>", say::sign_in()),
     };
     let main = html!("<main class=\"forms\"><h1>{}</h1>{}</main>", title, main);
     let mut response = with_identity(document(status, title, &me, &main), who);
@@ -52,7 +53,7 @@ pub(in crate::server) fn notice(status: StatusCode, title: &str, text: &str) -> 
 
 /// The same, with ways on beside the one home.
 fn notice_with(status: StatusCode, title: &str, text: &str, ways: &Html) -> Response {
-    let all = html!("<p>{ways}<a class=\"button\" href=\"/\">See all rooms</a></p>", ways = ways);
+    let all = html!("<p>{}<a class=\"button\" href=\"/\">{}</a></p>", ways, say::all_rooms());
     let main = html!("<main class=\"notice\"><h1>{}</h1><p>{}</p>{}</main>", title, text, all);
     document(status, title, &html!(""), &main)
 }
@@ -63,9 +64,8 @@ pub(in crate::server) fn not_for_guests(path: &str) -> Response {
     let way = |to: &str, words: &str| {
         html!("<a class=\"button\" href=\"{to}?next={next}\">{words}</a> ", to = to, next = &*next, words = words)
     };
-    let ways = html!("{}{}", way("/login", "Sign in"), way("/signup", "Sign up"));
-    let text = "This room is not open to guests. Sign in, or make an account, and you come back here.";
-    notice_with(Problem::ClosedRoom.status(), "Not for guests", text, &ways)
+    let ways = html!("{}{}", way("/login", say::sign_in()), way("/signup", say::sign_up()));
+    notice_with(Problem::ClosedRoom.status(), say::not_for_guests(), say::come_back(), &ways)
 }
 
 /// That guests from somebody's network are kept out for a while, and how one comes in who has an account.
@@ -73,45 +73,60 @@ pub(in crate::server) fn kept_out(until: Timestamp) -> Response {
     let problem = Problem::KeptOut(until);
     let minute = until.to_string();
     let minute = minute.get(..16).unwrap_or(&minute).replace('T', " ");
-    let text = format!(
-        "Guests from your network are kept out of this server until {minute} UTC, and no accounts are made from there. It may have \
-         been somebody else who shares your address. Whoever has an account can sign in."
-    );
-    notice_with(problem.status(), "Not let in", &text, &html!("<a class=\"button\" href=\"/login\">Sign in</a> "))
+    let way = html!("<a class=\"button\" href=\"/login\">{}</a> ", say::sign_in());
+    notice_with(problem.status(), say::not_let_in(), &say::kept_out(minute), &way)
 }
 
 fn document(status: StatusCode, title: &str, me: &Html, main: &Html) -> Response {
     let html = html!(
-        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+        "<!DOCTYPE html><html lang=\"{lang}\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\">\
          <meta name=\"robots\" content=\"noindex\"><title>{title} · Confab</title>\
          <link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\"><link rel=\"stylesheet\" href=\"/pkg/{build}/confab.css\"></head>\
          <body><div id=\"banner\" role=\"status\">{banner}</div><div id=\"app\"><header class=\"bar\"><a class=\"home\" href=\"/\"><span class=\"word\">Confab</span></a>{me}</header>\
-         {main}</div><footer class=\"version\">Confab {version}</footer></body></html>",
+         {main}</div><footer class=\"version\">{languages}Confab {version}</footer></body></html>",
+        lang = here().tag(),
         title = title,
         banner = Html::made(banner::html().to_string()),
         build = BUILD,
         me = me,
         main = main,
+        languages = languages(),
         version = VERSION,
     );
     let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     (status, headers, HtmlAnswer(html.as_str().to_owned())).into_response()
 }
 
+/// The other languages that the page may be in, each to be chosen.
+fn languages() -> Html {
+    let others = Language::ALL.into_iter().filter(|language| *language != here());
+    let button = |language: Language| {
+        html!(
+            "<button type=\"submit\" class=\"quiet\" name=\"language\" value=\"{}\" lang=\"{}\">{}</button>",
+            language.tag(),
+            language.tag(),
+            language.own_name()
+        )
+    };
+    html!(
+        "<form class=\"languages\" method=\"post\" action=\"/language\" aria-label=\"{}\">\
+         <input type=\"hidden\" name=\"next\" value=\"{}\">{}</form>",
+        say::language(),
+        &*language::page(),
+        others.map(button).collect::<Html>()
+    )
+}
+
 /// A page on why something is not there, or cannot be now.
 pub(in crate::server) fn refused(problem: impl Into<Problem>) -> Response {
     let problem = problem.into();
     let (title, text) = match problem {
-        Problem::ReadOnly => {
-            ("Read-only now", "What was said can be read, and nothing can be said or changed. Try again later.")
-        }
-        Problem::ClosedRoom => ("Not for guests", "This room is not open to guests."),
-        Problem::Unavailable => ("Something is wrong here", "What is kept here cannot be read now. Try again in a moment."),
+        Problem::ReadOnly => (say::read_only(), say::read_only_text()),
+        Problem::ClosedRoom => (say::not_for_guests(), say::room_not_for_guests()),
+        Problem::Unavailable => (say::something_wrong(), say::unavailable()),
         // Whatever is not there.
-        _ => {
-            ("Nothing is here", "There is no such page. The name of a room is 1 to 64 of the letters A to Z, digits, _ and -.")
-        }
+        _ => (say::nothing_here(), say::no_page()),
     };
     notice(problem.status(), title, text)
 }

@@ -112,7 +112,7 @@ fn in_gzip(mut response: Response) -> Response {
 /// way may write into it: its program would not know it again.
 fn set_caching(headers: &mut HeaderMap) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache, no-transform"));
-    headers.append(header::VARY, HeaderValue::from_static("accept-encoding, cookie, upgrade"));
+    headers.append(header::VARY, HeaderValue::from_static("accept-encoding, accept-language, cookie, upgrade"));
 }
 
 /// What stands before the nonce in a [`policy`], and what after it.

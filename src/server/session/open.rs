@@ -11,6 +11,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
+    locales::problems as say,
     server::{
         hub::{Membership, Outbound, v1},
         lease::{About, Closed, Holder, Taken, Why},
@@ -99,9 +100,6 @@ pub(super) fn changed(topic: &Topic) -> Frame {
     v1(&ServerFrame::Push(Push { topic: topic.clone(), offset: None, event: Event::Changed(Changed {}) }))
 }
 
-/// What somebody is told who was signed out.
-pub(super) const SIGNED_OUT: &str = "you were signed out";
-
 impl Open {
     /// Ends all of it; who has joined their own topic gets this event there before.
     fn end(&self, code: CloseCode, reason: &'static str, event: Option<Event>) {
@@ -124,13 +122,16 @@ impl Holder for Open {
     }
 
     fn close(&self, why: Closed) {
-        let (code, reason) = goodbye(why);
+        let (code, reason) = self.whose.told(|| goodbye(why));
         self.end(code, reason, None);
     }
 
     fn take_back(&self, taken: &Taken) {
         match taken {
-            Taken::Everything => self.end(CloseCode::SIGNED_OUT, SIGNED_OUT, Some(Event::SignedOut(SignedOut {}))),
+            Taken::Everything => {
+                let event = Event::SignedOut(SignedOut {});
+                self.end(CloseCode::SIGNED_OUT, self.whose.told(say::signed_out), Some(event));
+            }
             Taken::Topic(topic, why) => {
                 let mut topics = self.topics.lock();
                 if topics.opening && !topics.lost.iter().any(|(lost, _)| lost == topic) {
@@ -141,7 +142,7 @@ impl Holder for Open {
                     && let Some(outbound) = self.outbound.get()
                 {
                     drop(joined);
-                    let problem = Problem::TakenBack(why.said(topic));
+                    let problem = Problem::TakenBack(self.whose.told(|| why.said(topic)));
                     let event = Event::Left(Left { code: problem.code(), message: problem.to_string() });
                     outbound.retract(v1(&ServerFrame::Push(Push { topic: topic.clone(), offset: None, event })));
                 }

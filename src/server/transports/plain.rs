@@ -10,6 +10,7 @@ use tracing::error;
 
 use super::Consumer;
 use crate::{
+    locales::problems as say,
     server::{
         allowance::Allowance,
         hub::{Form, Membership, Outbound, PlainMessage, Reachable, Unavailable},
@@ -62,11 +63,13 @@ enum Stands {
 impl Holder for Open {
     fn take_back(&self, taken: &Taken) {
         let (code, reason) = match taken {
-            Taken::Everything => (CloseCode::SIGNED_OUT, "you were signed out".into()),
+            Taken::Everything => (CloseCode::SIGNED_OUT, self.whose.told(say::signed_out).into()),
             Taken::Topic(topic, Why::Unsaid) if *topic == self.topic => {
-                (CloseCode::TAKEN_BACK, "this is not open to you any more".into())
+                (CloseCode::TAKEN_BACK, self.whose.told(say::taken_back).into())
             }
-            Taken::Topic(topic, why) if *topic == self.topic => (CloseCode::TAKEN_BACK, Arc::<str>::from(why.said(topic))),
+            Taken::Topic(topic, why) if *topic == self.topic => {
+                (CloseCode::TAKEN_BACK, self.whose.told(|| why.said(topic)).into())
+            }
             Taken::Topic(..) => return,
         };
         self.end(code, reason);
@@ -78,7 +81,7 @@ impl Holder for Open {
     }
 
     fn close(&self, why: Closed) {
-        let (code, reason) = goodbye(why);
+        let (code, reason) = self.whose.told(|| goodbye(why));
         self.end(code, reason.into());
     }
 }

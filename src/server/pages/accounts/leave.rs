@@ -15,6 +15,7 @@ use tracing::debug;
 
 use super::{Typed, now, owner, password_field, second_factor, username};
 use crate::{
+    locales::{Language, accounts as say},
     server::{
         accounts::{Account, SignedIn},
         audit::{Act, Place as LogPlace},
@@ -23,7 +24,7 @@ use crate::{
         pages,
         pages::{
             form::{Field, Sent, alert, danger, form},
-            html::{Html, html},
+            html::{Html, html, within},
             plain::{Instead, page},
         },
         problem::Problem,
@@ -37,7 +38,6 @@ use crate::{
     wire::Timestamp,
 };
 
-const TITLE: &str = "Delete your account";
 /// Where one goes for good.
 pub(super) const HERE: &str = "/account/delete";
 /// The file with one's data.
@@ -72,7 +72,7 @@ pub(super) async fn act(
     let said = match typed.said.as_str() {
         "stays" => Said::Stays,
         "goes" => Said::Goes,
-        _ => return wrong(Wrong { all: Some("say what becomes of what you wrote".to_owned()), ..Wrong::default() }).await,
+        _ => return wrong(Wrong { all: Some(say::say_what_becomes().to_owned()), ..Wrong::default() }).await,
     };
     let account = match owner::confirmed(&services, &who, signed_in, visitor, &typed.password).await? {
         Ok(account) => account,
@@ -81,10 +81,10 @@ pub(super) async fn act(
     if services.accounts.second_factors.is_on(id).await?
         && !second_factor::is_right(&services, &who, &account, visitor, &typed.code).await?
     {
-        return wrong(Wrong { code: Some(second_factor::WRONG.to_owned()), ..Wrong::default() }).await;
+        return wrong(Wrong { code: Some(say::wrong_code().to_owned()), ..Wrong::default() }).await;
     }
     if !services.departures.begin(id, said).await? {
-        let last = owner::LAST.to_owned();
+        let last = say::last_administrator().to_owned();
         return wrong(Wrong { all: Some(last), ..Wrong::default() }).await;
     }
     owner::record(&services, &who, signed_in, Act::AccountDeleted).await;
@@ -101,29 +101,31 @@ async fn shown(
 ) -> Result<Response, Instead> {
     let id = signed_in.person.id.as_str();
     let row = |room: &str, heir: Option<&str>| {
-        let heir = heir.unwrap_or("nobody; an administrator can take it over");
-        html!("<li><span><bdi>{}</bdi> goes to <bdi>{}</bdi></span></li>", room, heir)
+        let heir = heir.unwrap_or_else(|| say::heir_nobody());
+        let goes =
+            within([html!("<bdi>{}</bdi>", room), html!("<bdi>{}</bdi>", heir)], |[room, heir]| say::goes_to(room, heir));
+        html!("<li><span>{}</span></li>", goes)
     };
     let heirs = services.rooms.heirs(id).await?;
     let rows: Html = heirs.iter().map(|(room, heir)| row(&room.title, heir.as_ref().map(|heir| heir.name.as_str()))).collect();
-    let rooms =
-        (!heirs.is_empty()).then(|| html!("<p>The rooms that you own get another owner:</p><ul class=\"rows\">{}</ul>", rows));
-    let said = Field { name: "said", label: "What becomes of what you wrote", value: &typed.said, ..Field::default() };
-    let said =
-        said.choice(&[("", "Choose"), ("stays", "It stays, as by a former member"), ("goes", "It is deleted, in all rooms")]);
+    let rooms = (!heirs.is_empty()).then(|| html!("<p>{}</p><ul class=\"rows\">{}</ul>", say::rooms_get_owner(), rows));
+    let said = Field { name: "said", label: say::what_becomes(), value: &typed.said, ..Field::default() };
+    let said = said.choice(&[("", say::choose()), ("stays", say::it_stays()), ("goes", say::it_goes())]);
     let name = username(signed_in.handle.as_str());
     let is_on = services.accounts.second_factors.is_on(id).await?;
-    let code = is_on.then(|| second_factor::code_field("Of the app, or on paper.", wrong.code));
-    let fields = html!("{}{}{}{}", said, name, password_field("Your password", wrong.password), code);
+    let code = is_on.then(|| second_factor::code_field(say::of_app_or_paper(), wrong.code));
+    let fields = html!("{}{}{}{}", said, name, password_field(say::your_password(), wrong.password), code);
+    let fetch = html!("<a href=\"{}\">{}</a>", DATA, say::fetch_your_data());
     let main = html!(
-        "{}<p>Your account goes for good: its name, password and devices, your reactions, and your place in all rooms. It cannot be undone. \
-         You can <a href=\"{}\">fetch your data</a> before.</p>{}{}<p><a href=\"/account/\">Back to your account</a></p>",
+        "{}<p>{} {}</p>{}{}<p><a href=\"/account/\">{}</a></p>",
         wrong.all.as_deref().map(alert),
-        DATA,
+        say::goes_for_good(),
+        within([fetch], |[fetch]| say::fetch_before(fetch)),
         rooms,
-        form(HERE, fields, danger(TITLE)),
+        form(HERE, fields, danger(say::delete_account())),
+        say::back_to_account(),
     );
-    Ok(page(status, TITLE, who, &main))
+    Ok(page(status, say::delete_account(), who, &main))
 }
 
 /// `GET /account/data.jsonl`: all that is kept of somebody, a line for each thing.
@@ -262,7 +264,8 @@ impl Services {
         let has_second_factor = self.accounts.second_factors.is_on(&account.id).await?;
         let mut lines = vec![json!({
             "type": "account", "id": account.id, "handle": account.handle.as_str(), "name": account.name,
-            "administrator": account.is_administrator, "second_factor": has_second_factor, "exported": at(now()),
+            "administrator": account.is_administrator, "second_factor": has_second_factor,
+            "language": account.language.map(Language::tag), "exported": at(now()),
         })];
         for (handle, until) in self.accounts.records.former_handles(&account.id).await? {
             lines.push(json!({"type": "former_handle", "handle": handle, "kept_until": at(until)}));

@@ -12,17 +12,18 @@ use qrcodegen::{QrCode, QrCodeEcc};
 use tracing::info;
 
 use super::{
-    Typed, Wrong, admit, begin, chosen, hashed, new_password_field, now, owner,
+    Typed, Wrong, admit, begin, chosen, handle as called, hashed, new_password_field, now, owner,
     sign_up::{Chosen, NotMade, fields, is_free, make},
     username,
 };
+use crate::locales::accounts as say;
 use crate::server::{
     accounts::{Account, Purpose, Token},
     audit::{Act, By, Deed},
     pages::{
         address,
         form::{Sent, button, form},
-        html::{Html, html},
+        html::{Html, html, within},
         plain::{Instead, page},
     },
     problem::Problem,
@@ -93,11 +94,8 @@ pub(super) async fn set_up(
 }
 
 fn set_up_page(who: &Who, status: StatusCode, typed: &Typed, wrong: Wrong) -> Response {
-    let title = "Set up this server";
-    let main = html!(
-        "<p>This server has no administrator yet. Whoever fills this in becomes it.</p>{}",
-        form("", fields(typed, wrong), button(title))
-    );
+    let title = say::set_up();
+    let main = html!("<p>{}</p>{}", say::set_up_text(), form("", fields(typed, wrong), button(title)));
     page(status, title, who, &main)
 }
 
@@ -106,8 +104,6 @@ pub(super) async fn show_reset(State(services): State<Arc<Services>>, who: Who, 
     let account = Link::read(&services, Purpose::Reset, named).await?.account(&services).await?;
     Ok(reset_page(&who, StatusCode::OK, &account, None))
 }
-
-const RESET: &str = "Choose a password";
 
 /// `POST /reset/{token}`: takes another password, signs out everywhere and in here.
 pub(super) async fn reset(
@@ -121,7 +117,7 @@ pub(super) async fn reset(
     let link = Link::read(&services, Purpose::Reset, named).await?;
     let account = link.account(&services).await?;
     let names = [account.handle.as_str(), account.name.as_str()];
-    let chosen = match chosen(&services, RESET, (&who, visitor.subnet()), &typed.password, &names).await? {
+    let chosen = match chosen(&services, say::choose_password(), (&who, visitor.subnet()), &typed.password, &names).await? {
         Ok(chosen) => chosen,
         Err(error) => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
@@ -129,7 +125,7 @@ pub(super) async fn reset(
         }
     };
     let to = owner::after_change(chosen.advice.as_deref());
-    let hash = hashed(&services, RESET, &who, visitor.subnet(), chosen.password).await?;
+    let hash = hashed(&services, say::choose_password(), &who, visitor.subnet(), chosen.password).await?;
     link.spend(&services).await?;
     services.accounts.records.set_password(&account.id, &hash).await?;
     services.accounts.end_all(&account.id, None).await?;
@@ -139,26 +135,25 @@ pub(super) async fn reset(
 }
 
 fn reset_page(who: &Who, status: StatusCode, account: &Account, error: Option<String>) -> Response {
-    let handle = account.handle.as_str();
-    let name = username(handle);
-    let fields = html!("{}{}", name, new_password_field("password", "New password", error, None));
+    let name = username(account.handle.as_str());
+    let fields = html!("{}{}", name, new_password_field("password", say::new_password(), error, None));
     let main = html!(
-        "<p>Choose the password of <strong>@<bdi>{}</bdi></strong>. All of their devices are signed out.</p>{}",
-        handle,
-        form("", fields, button("Save"))
+        "<p>{}</p>{}",
+        within([called(&account.handle)], |[handle]| say::password_of(handle)),
+        form("", fields, button(say::save()))
     );
-    page(status, RESET, who, &main)
+    page(status, say::choose_password(), who, &main)
 }
 
 /// `GET /device/{token}`
 pub(super) async fn show_device(State(services): State<Arc<Services>>, who: Who, named: Named) -> Result<Response, Instead> {
     let account = Link::read(&services, Purpose::Device, named).await?.account(&services).await?;
     let main = html!(
-        "<p>Sign in on this device as <strong>@<bdi>{}</bdi></strong>?</p>{}",
-        account.handle.as_str(),
-        form("", Html::default(), button("Sign in here"))
+        "<p>{}</p>{}",
+        within([called(&account.handle)], |[handle]| say::sign_in_as(handle)),
+        form("", Html::default(), button(say::sign_in_here()))
     );
-    Ok(page(StatusCode::OK, "Sign in on this device", &who, &main))
+    Ok(page(StatusCode::OK, say::sign_in_this_device(), &who, &main))
 }
 
 /// `POST /device/{token}`: signs this device in.
@@ -178,13 +173,16 @@ pub(super) async fn device(
 pub(super) fn device_link(who: &Who, token: &Token, headers: &HeaderMap) -> Response {
     let link = address(headers, &format!("/device/{}", token.reveal()));
     let main = html!(
-        "<p>Open this link on the other device, or read it with its camera. It is good for four hours and for one device.</p>{code}\
-         <p class=\"entry\"><label for=\"link\">Link</label><input id=\"link\" readonly value=\"{link}\"></p>\
-         <p class=\"hint\">Whoever has it can sign in as you: give it to nobody.</p><p><a href=\"/account/\">Back to your account</a></p>",
-        code = qr(&link, "The link as a QR code"),
+        "<p>{open}</p>{code}<p class=\"entry\"><label for=\"link\">{label}</label><input id=\"link\" readonly value=\"{link}\"></p>\
+         <p class=\"hint\">{secret}</p><p><a href=\"/account/\">{back}</a></p>",
+        open = say::open_link(),
+        code = qr(&link, say::link_as_qr()),
+        label = say::link(),
         link = link,
+        secret = say::link_is_secret(),
+        back = say::back_to_account(),
     );
-    page(StatusCode::OK, "Sign in on another device", who, &main)
+    page(StatusCode::OK, say::sign_in_other_device(), who, &main)
 }
 
 /// A QR code as a picture; nothing where the text is too long for one.

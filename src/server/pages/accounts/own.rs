@@ -10,17 +10,18 @@ use axum::{
 };
 
 use super::{
-    Typed, Wrong, changed_too_often, chosen, hashed, leave, links::device_link, new_password_field, now, owner, password_field,
-    sign_in, username,
+    Typed, Wrong, changed_too_often, chosen, handle as called, hashed, leave, links::device_link, new_password_field, now,
+    owner, password_field, sign_in, username,
 };
 use crate::{
+    locales::{accounts as say, pages as said},
     server::{
         accounts::{Account, Device, Handle, HandleError, Purpose, SecondFactor, SignedIn},
         audit::{Act, By, Deed},
         pages,
         pages::{
             form::{Field, Sent, alert, button, card, danger, form, hidden, news, quiet, rows},
-            html::{Html, html},
+            html::{Html, html, within},
             plain::{Instead, page},
             rename,
             render::with_cookies,
@@ -31,16 +32,10 @@ use crate::{
         visitors::Visitor,
         who::{SECOND_FACTOR, Who},
     },
-    wire::PersonName,
+    wire::{LONGEST_NAME, PersonName},
 };
 
-pub(super) const TITLE: &str = "Your account";
 const HERE: &str = "/account/";
-/// What another handle means.
-const HANDLE: &str = "When you take another one, the one before is nobody else's for 30 days, and yours again when you take it back. You can take \
-                      another one three times in that time.";
-const WEAK: &str =
-    "Your password was changed, and others would guess it soon. A few words that have nothing to do with each other are better";
 
 /// `GET /account/`
 pub(super) async fn show(State(services): State<Arc<Services>>, who: Who, uri: Uri) -> Result<Response, Instead> {
@@ -49,11 +44,11 @@ pub(super) async fn show(State(services): State<Arc<Services>>, who: Who, uri: U
 }
 
 /// What was done by the form before, if anything was.
-fn said(asked: &Typed) -> Option<Html> {
+fn done(asked: &Typed) -> Option<Html> {
     if !asked.weak.is_empty() {
-        return Some(alert(WEAK));
+        return Some(alert(say::weak_now()));
     }
-    (!asked.done.is_empty()).then(|| news("Your password was changed"))
+    (!asked.done.is_empty()).then(|| news(say::changed_now()))
 }
 
 /// `POST /account/`: takes another name or password, ends other sessions, or makes a link for another device.
@@ -78,8 +73,8 @@ pub(super) async fn act(
             return Ok(device_link(&who, &token, &headers));
         }
         _ => {
-            let text = alert("There is no such thing to do on this page");
-            return Ok(page(StatusCode::UNPROCESSABLE_ENTITY, "That was not understood", &who, &text));
+            let text = alert(said::nothing_to_do());
+            return Ok(page(StatusCode::UNPROCESSABLE_ENTITY, said::not_understood(), &who, &text));
         }
     }
     Ok(Redirect::to(HERE).into_response())
@@ -92,7 +87,8 @@ async fn change_names(services: &Services, who: &Who, signed_in: &SignedIn, type
     let (name, handle) = match (name, handle) {
         (Ok(name), Ok(handle)) => (name, handle.filter(|handle| *handle != signed_in.handle)),
         (name, handle) => {
-            let (name, handle) = (name.err().map(|error| error.to_string()), handle.err().map(|error| error.to_string()));
+            let name = name.err().map(|_| said::name_of_person(LONGEST_NAME));
+            let handle = handle.err().map(|error| error.to_string());
             return mistaken(services, who, signed_in, typed, Wrong { name, handle, ..Wrong::default() }).await;
         }
     };
@@ -133,7 +129,7 @@ async fn change_password(
     let id = signed_in.person.id.as_str();
     let account = owner::account(services, id).await?;
     let names = [signed_in.handle.as_str(), account.name.as_str()];
-    let chosen = match chosen(services, TITLE, (who, visitor.subnet()), &typed.new_password, &names).await? {
+    let chosen = match chosen(services, say::your_account(), (who, visitor.subnet()), &typed.new_password, &names).await? {
         Ok(chosen) => chosen,
         Err(error) => return mistaken(services, who, signed_in, &typed, Wrong::password(error)).await,
     };
@@ -144,7 +140,7 @@ async fn change_password(
         return mistaken(services, who, signed_in, &typed, Wrong::password(wrong)).await;
     }
     let to = owner::after_change(chosen.advice.as_deref());
-    let hash = hashed(services, TITLE, who, visitor.subnet(), chosen.password).await?;
+    let hash = hashed(services, say::your_account(), who, visitor.subnet(), chosen.password).await?;
     services.accounts.records.set_password(id, &hash).await?;
     services.accounts.end_all(id, Some(&signed_in.session)).await?;
     let token = services.accounts.rotate(signed_in).await?;
@@ -166,7 +162,7 @@ async fn deactivate(
         return mistaken(services, who, signed_in, typed, wrong(error)).await;
     }
     if !services.accounts.records.deactivate(id, now()).await? {
-        let last = owner::LAST.to_owned();
+        let last = say::last_administrator().to_owned();
         return mistaken(services, who, signed_in, typed, wrong(last)).await;
     }
     services.accounts.end_all(id, None).await?;
@@ -198,16 +194,16 @@ async fn shown(
     let devices = services.accounts.devices(id).await?;
     let main = html!(
         "{}{}{}{}{}{}{}{}",
-        said(typed),
-        card("Name", names(&account, typed, &wrong)),
-        card("Password", password(&account, wrong.password)),
-        card("Second factor", second_factor(services, id).await?),
-        card("Devices", list(&devices, signed_in)),
-        card("Sign out", sign_in::form_out()),
-        card("Your data", data()),
-        card("Deactivate", deactivation(signed_in, wrong.deactivation)),
+        done(typed),
+        card(say::name_card(), names(&account, typed, &wrong)),
+        card(say::password(), password(&account, wrong.password)),
+        card(say::second_factor(), second_factor(services, id).await?),
+        card(say::devices(), list(&devices, signed_in)),
+        card(say::sign_out(), sign_in::form_out()),
+        card(say::your_data(), data()),
+        card(say::deactivate(), deactivation(signed_in, wrong.deactivation)),
     );
-    Ok(page(status, TITLE, who, &main))
+    Ok(page(status, say::your_account(), who, &main))
 }
 
 /// A form of this page that does something.
@@ -220,7 +216,7 @@ fn names(account: &Account, typed: &Typed, wrong: &Wrong) -> Html {
     let handle = typed.handle.as_deref().filter(|_| is_wrong).unwrap_or(account.handle.as_str());
     let name = Field {
         name: "name",
-        label: "What others call you",
+        label: say::others_call_you(),
         autocomplete: "nickname",
         value: if is_wrong { &typed.name } else { &account.name },
         error: wrong.name.clone(),
@@ -229,88 +225,88 @@ fn names(account: &Account, typed: &Typed, wrong: &Wrong) -> Html {
     };
     let handle = Field {
         name: "handle",
-        label: "Your handle",
+        label: say::your_handle(),
         autocomplete: "username",
         value: handle,
-        hint: HANDLE,
+        hint: say::handle_hint(),
         error: wrong.handle.clone(),
         more: " maxlength=\"64\" autocapitalize=\"none\" spellcheck=\"false\"",
         ..Field::default()
     };
     html!(
-        "<p>You sign in and are mentioned as <strong>@<bdi>{}</bdi></strong>.</p>{}",
-        account.handle.as_str(),
-        does("name", html!("{}{}", name.html(), handle.html()), button("Save"))
+        "<p>{}</p>{}",
+        within([called(&account.handle)], |[handle]| say::you_sign_in_as(handle)),
+        does("name", html!("{}{}", name.html(), handle.html()), button(say::save()))
     )
 }
 
 fn password(account: &Account, error: Option<String>) -> Html {
-    let current = account.password.is_some().then(|| password_field("Password now", None));
+    let current = account.password.is_some().then(|| password_field(say::password_now(), None));
     let fields = html!(
-        "{}{}<p class=\"hint\">All other devices are signed out.</p>",
+        "{}{}<p class=\"hint\">{}</p>",
         current,
-        new_password_field("new_password", "New password", error, None)
+        new_password_field("new_password", say::new_password(), error, None),
+        say::others_signed_out()
     );
-    does("password", fields, button("Change the password"))
+    does("password", fields, button(say::change_password()))
 }
 
 async fn second_factor(services: &Services, id: &str) -> Result<Html, StoreError> {
     let text = match services.accounts.second_factors.find(id).await? {
-        Some(SecondFactor { since: Some(_), left, .. }) => format!("It is on. {left} codes on paper are left."),
-        _ => "It is off: your password alone signs you in.".to_owned(),
+        Some(SecondFactor { since: Some(_), left, .. }) => say::factor_on(left),
+        _ => say::factor_off().to_owned(),
     };
-    Ok(html!("<p>{} <a href=\"{}\">Change that</a></p>", text, SECOND_FACTOR))
+    Ok(html!("<p>{} <a href=\"{}\">{}</a></p>", text, SECOND_FACTOR, say::change_that()))
 }
 
 fn data() -> Html {
     html!(
-        "<p><a href=\"{}\">Fetch all that is kept of you</a>, as a file of JSON lines.</p><p><a href=\"{}\">Delete your account</a></p>",
+        "<p><a href=\"{}\">{}</a>{}</p><p><a href=\"{}\">{}</a></p>",
         leave::DATA,
+        say::fetch_all(),
+        say::as_json_lines(),
         leave::HERE,
+        say::delete_account(),
     )
 }
 
 fn deactivation(signed_in: &SignedIn, error: Option<String>) -> Html {
-    let what = "You are signed out everywhere, and nobody signs in by this account until an administrator lets you. What you wrote stays, \
-                and your name with it.";
     let name = username(signed_in.handle.as_str());
-    let (id, label, autocomplete) = ("deactivate-password", "Your password", "current-password");
+    let (id, label, autocomplete) = ("deactivate-password", say::your_password(), "current-password");
     let password = Field { name: "password", id, label, kind: "password", autocomplete, error, ..Field::default() };
-    let fields = html!("<p>{}</p>{}{}", what, name, password.html());
-    does("deactivate", fields, danger("Deactivate the account"))
+    let fields = html!("<p>{}</p>{}{}", say::deactivation_text(), name, password.html());
+    does("deactivate", fields, danger(say::deactivate_account()))
 }
 
 fn list(devices: &[Device], signed_in: &SignedIn) -> Html {
     let now = now();
     let row = |device: &Device| {
         let end = if *device.session == *signed_in.session {
-            html!("<strong>This device</strong>")
+            html!("<strong>{}</strong>", say::this_device())
         } else {
-            does("revoke", hidden("session", &device.session), quiet("Sign it out"))
+            does("revoke", hidden("session", &device.session), quiet(say::sign_it_out()))
         };
         html!(
-            "<span><bdi>{}</bdi> <span class=\"hint\">used {}, signed in {}</span></span>{}",
+            "<span><bdi>{}</bdi> <span class=\"hint\">{}</span></span>{}",
             device.device,
-            ago(now - device.used_at),
-            ago(now - device.created_at),
+            say::device_used(ago(now - device.used_at), ago(now - device.created_at)),
             end
         )
     };
-    let others = (devices.len() > 1).then(|| does("revoke_others", Html::default(), quiet("Sign out all others")));
-    let another = does("device", Html::default(), quiet("Sign in on another device"));
+    let others = (devices.len() > 1).then(|| does("revoke_others", Html::default(), quiet(say::sign_out_others())));
+    let another = does("device", Html::default(), quiet(say::sign_in_other_device()));
     html!("{}{}{}", rows(devices.iter().map(row)), others, another)
 }
 
 /// How long ago something was.
 fn ago(millis: i64) -> String {
-    const MINUTE: i64 = 60_000;
-    const HOUR: i64 = 60 * MINUTE;
-    const DAY: i64 = 24 * HOUR;
-    let times = |number: i64, what: &str| format!("{number} {what}{} ago", if number == 1 { "" } else { "s" });
-    match millis {
-        DAY.. => times(millis / DAY, "day"),
-        HOUR.. => times(millis / HOUR, "hour"),
-        MINUTE.. => times(millis / MINUTE, "minute"),
-        _ => "just now".to_owned(),
+    const MINUTE: u64 = 60_000;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    match u64::try_from(millis).unwrap_or(0) {
+        millis @ DAY.. => say::days_ago(millis / DAY),
+        millis @ HOUR.. => say::hours_ago(millis / HOUR),
+        millis @ MINUTE.. => say::minutes_ago(millis / MINUTE),
+        _ => say::just_now().to_owned(),
     }
 }

@@ -6,18 +6,18 @@ use axum::{
 };
 
 use super::{busy, sign_in, too_often};
-use crate::server::{
-    accounts::{Account, NotChecked, Password, SignedIn},
-    audit::{Act, By, Deed},
-    pages::plain::Instead,
-    problem::Problem,
-    services::Services,
-    visitors::Visitor,
-    who::Who,
+use crate::{
+    locales::accounts as say,
+    server::{
+        accounts::{Account, NotChecked, Password, SignedIn},
+        audit::{Act, By, Deed},
+        pages::plain::Instead,
+        problem::Problem,
+        services::Services,
+        visitors::Visitor,
+        who::Who,
+    },
 };
-
-const TITLE: &str = "Your account";
-pub(super) const LAST: &str = "You are the last administrator of this server; make somebody else one first";
 
 /// Who looks at their own page: somebody with an account of this server.
 pub(super) fn owner(who: &Who, elsewhere: StatusCode) -> Result<&SignedIn, Instead> {
@@ -50,11 +50,9 @@ pub(super) async fn is_theirs(
     let (folded, shown) = (account.handle.folded(), (shown, account.password.as_deref()));
     match services.attempts.check(&services.passwords, &folded, visitor.subnet(), shown).await {
         Ok(checked) if checked.is_right => Ok(Ok(())),
-        Ok(_) => Ok(Err("The password that you have now is another one".to_owned())),
-        Err(NotChecked::TooMany(wait)) => {
-            Err(too_often(TITLE, who, "There were too many attempts with a password. Try again in a few minutes", wait))
-        }
-        Err(NotChecked::Busy(cause)) => Err(busy(TITLE, who)(cause)),
+        Ok(_) => Ok(Err(say::other_password_now().to_owned())),
+        Err(NotChecked::TooMany(wait)) => Err(too_often(say::your_account(), who, say::too_many_passwords(), wait)),
+        Err(NotChecked::Busy(cause)) => Err(busy(say::your_account(), who)(cause)),
     }
 }
 

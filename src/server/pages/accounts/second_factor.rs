@@ -10,11 +10,12 @@ use axum::{
 };
 
 use super::{Typed, begin, links::qr, now, owner, password_field, too_often};
+use crate::locales::{accounts as say, pages as said};
 use crate::server::{
     accounts::{Account, Purpose, SecondFactor, SignedIn, Token},
     audit::Act,
     pages::{
-        form::{Field, Sent, alert, button, card, choice, form, hidden},
+        form::{Field, Sent, alert, button, card, choice, form, hidden, sentence},
         html::{Html, html},
         own_path,
         plain::{Instead, page},
@@ -25,23 +26,18 @@ use crate::server::{
     who::{SECOND_FACTOR, Who},
 };
 
-const TITLE: &str = "Second factor";
-pub(super) const WRONG: &str = "This code is wrong, or was used already. The app shows another one every half minute";
-const TOO_MANY: &str = "There were too many wrong codes. Try again later";
-
 // At signing in.
 
 /// The page that asks whoever has shown their password for a code; `pending` says that they have.
 pub(super) fn asked(who: &Who, status: StatusCode, pending: &str, next: &str, error: Option<String>) -> Response {
     let hidden = html!("{}{}", hidden("pending", pending), hidden("next", next));
-    let hint = "Of your authenticator app; or one of the codes that you have on paper.";
-    let fields = html!("{}{}", hidden, code_field(hint, error));
-    page(status, TITLE, who, &form("/login/code", fields, button("Sign in")))
+    let fields = html!("{}{}", hidden, code_field(say::code_hint(), error));
+    page(status, say::second_factor(), who, &form("/login/code", fields, button(say::sign_in())))
 }
 
 pub(super) fn code_field(hint: &'static str, error: Option<String>) -> Html {
     let more = " inputmode=\"text\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"40\"";
-    Field { name: "code", label: "Code", autocomplete: "one-time-code", hint, error, more, ..Field::default() }.html()
+    Field { name: "code", label: say::code(), autocomplete: "one-time-code", hint, error, more, ..Field::default() }.html()
 }
 
 /// `POST /login/code`: signs in whoever has shown their password, and a code.
@@ -54,15 +50,15 @@ pub(super) async fn sign_in(
 ) -> Result<Response, Instead> {
     let records = &services.accounts.records;
     let again = || {
-        let text = alert("It took too long to sign in, or somebody did so at the same time");
-        let way = html!("<p><a class=\"button\" href=\"/login\">Sign in again</a></p>");
-        Instead::from(page(StatusCode::UNPROCESSABLE_ENTITY, TITLE, &who, &html!("{}{}", text, way)))
+        let text = alert(say::took_too_long());
+        let way = html!("<p><a class=\"button\" href=\"/login\">{}</a></p>", say::sign_in_again());
+        Instead::from(page(StatusCode::UNPROCESSABLE_ENTITY, say::second_factor(), &who, &html!("{}{}", text, way)))
     };
     let pending = Token::read(&typed.pending).ok_or_else(again)?;
     let id = records.link(&pending, Purpose::Code, now()).await?.flatten().ok_or_else(again)?;
     let account = services.accounts.find(&id).await?.filter(|account| !account.is_deactivated).ok_or_else(again)?;
     if !is_right(&services, &who, &account, visitor, &typed.code).await? {
-        let (status, error) = (StatusCode::UNPROCESSABLE_ENTITY, Some(WRONG.to_owned()));
+        let (status, error) = (StatusCode::UNPROCESSABLE_ENTITY, Some(say::wrong_code().to_owned()));
         return Ok(asked(&who, status, &typed.pending, &typed.next, error));
     }
     records.spend(&pending, Purpose::Code, now()).await?.ok_or_else(again)?;
@@ -78,7 +74,10 @@ pub(super) async fn is_right(
     code: &str,
 ) -> Result<bool, Instead> {
     let address = visitor.subnet();
-    services.attempts.begin_code(&account.id, address).map_err(|wait| too_often(TITLE, who, TOO_MANY, wait))?;
+    services
+        .attempts
+        .begin_code(&account.id, address)
+        .map_err(|wait| too_often(say::second_factor(), who, say::too_many_codes(), wait))?;
     let taken = services.accounts.second_factors.take(&account.id, code, now()).await;
     if !matches!(taken, Ok(false)) {
         services.attempts.give_back_code(&account.id, address);
@@ -119,7 +118,7 @@ pub(super) async fn act(
     {
         return wrong(Wrong { password: Some(error), code: None }).await;
     }
-    let wrong_code = || Wrong { password: None, code: Some(WRONG.to_owned()) };
+    let wrong_code = || Wrong { password: None, code: Some(say::wrong_code().to_owned()) };
     match typed.r#do.as_str() {
         "prepare" => {
             factors.prepare(id).await?;
@@ -127,7 +126,10 @@ pub(super) async fn act(
         }
         "confirm" => {
             let (address, now) = (visitor.subnet(), now());
-            services.attempts.begin_code(id, address).map_err(|wait| too_often(TITLE, &who, TOO_MANY, wait))?;
+            services
+                .attempts
+                .begin_code(id, address)
+                .map_err(|wait| too_often(say::second_factor(), &who, say::too_many_codes(), wait))?;
             let confirmed = factors.confirm(id, &typed.code, now).await;
             if !matches!(confirmed, Ok(None)) {
                 services.attempts.give_back_code(id, address);
@@ -140,23 +142,25 @@ pub(super) async fn act(
         "renew" => {
             let codes = factors.renew(id).await?;
             owner::record(&services, &who, signed_in, Act::RecoveryCodesMade).await;
-            Ok(page(StatusCode::OK, TITLE, &who, &on_paper(&codes)))
+            Ok(page(StatusCode::OK, say::second_factor(), &who, &on_paper(&codes)))
         }
         "off" if signed_in.is_administrator && services.accounts.administrators_need_second_factor() => {
-            let text = alert("This server requires a second factor of its administrators");
-            Ok(page(StatusCode::FORBIDDEN, TITLE, &who, &text))
+            let text = alert(say::factor_required());
+            Ok(page(StatusCode::FORBIDDEN, say::second_factor(), &who, &text))
         }
         "off" => {
             factors.switch_off(id).await?;
             owner::record(&services, &who, signed_in, Act::SecondFactorRemoved).await;
             let text = html!(
-                "<p role=\"status\">Your password alone signs you in from now on.</p><p><a href=\"/account/\">Your account</a></p>"
+                "<p role=\"status\">{}</p><p><a href=\"/account/\">{}</a></p>",
+                say::password_alone_now(),
+                say::your_account()
             );
             switched(&services, &who, signed_in, &headers, text).await
         }
         _ => {
-            let text = alert("There is no such thing to do on this page");
-            Ok(page(StatusCode::UNPROCESSABLE_ENTITY, "That was not understood", &who, &text))
+            let text = alert(said::nothing_to_do());
+            Ok(page(StatusCode::UNPROCESSABLE_ENTITY, said::not_understood(), &who, &text))
         }
     }
 }
@@ -171,17 +175,17 @@ async fn switched(
 ) -> Result<Response, Instead> {
     services.accounts.end_all(&signed_in.person.id, Some(&signed_in.session)).await?;
     let token = services.accounts.rotate(signed_in).await?;
-    Ok(with_cookies(page(StatusCode::OK, TITLE, who, &main), &[token.cookie(headers)]))
+    Ok(with_cookies(page(StatusCode::OK, say::second_factor(), who, &main), &[token.cookie(headers)]))
 }
 
 /// The codes on paper, which are shown this once.
 fn on_paper(codes: &[String]) -> Html {
     let codes: Html = codes.iter().map(|code| html!("<li><code>{}</code></li>", code)).collect();
     html!(
-        "<p role=\"status\">The second factor is on. When your app is lost, each of these codes signs you in once. Print them or write them \
-         down now: nobody can show them again.</p><ol class=\"codes\">{}</ol>\
-         <p><a class=\"button\" href=\"/account/\">I have them</a></p>",
-        codes
+        "<p role=\"status\">{}</p><ol class=\"codes\">{}</ol><p><a class=\"button\" href=\"/account/\">{}</a></p>",
+        say::factor_is_on(),
+        codes,
+        say::have_them()
     )
 }
 
@@ -195,7 +199,7 @@ async fn shown(
 ) -> Result<Response, Instead> {
     let factor = services.accounts.second_factors.find(&signed_in.person.id).await?;
     let is_required = signed_in.is_administrator && services.accounts.administrators_need_second_factor();
-    let required = is_required.then(|| html!("<p>This server requires a second factor of its administrators.</p>"));
+    let required = is_required.then(|| html!("<p>{}</p>", sentence(say::factor_required())));
     let content = match &factor {
         None => off(wrong),
         Some(SecondFactor { since: None, secret, .. }) => {
@@ -205,8 +209,8 @@ async fn shown(
         }
         Some(SecondFactor { since: Some(_), left, .. }) => on(*left, is_required, wrong),
     };
-    let back = html!("<p><a href=\"/account/\">Your account</a></p>");
-    Ok(page(status, TITLE, who, &html!("{}{}{}", required, content, back)))
+    let back = html!("<p><a href=\"/account/\">{}</a></p>", say::your_account());
+    Ok(page(status, say::second_factor(), who, &html!("{}{}{}", required, content, back)))
 }
 
 /// A form of this page that does something.
@@ -216,27 +220,29 @@ fn does(act: &str, fields: Html, button: Html) -> Html {
 
 fn off(wrong: Wrong) -> Html {
     html!(
-        "<p>With a second factor your password alone signs nobody in: it takes a code that an app on your phone shows, too.</p>{}",
-        does("prepare", password_field("Your password", wrong.password), button("Set it up"))
+        "<p>{}</p>{}",
+        say::factor_text(),
+        does("prepare", password_field(say::your_password(), wrong.password), button(say::set_it_up()))
     )
 }
 
 fn prepared(address: &str, typed: &str, wrong: Wrong) -> Html {
     html!(
-        "<p>Have your authenticator app read this code, or type the key into it. Then type the six digits that it shows.</p>{code}\
-         <p class=\"entry\"><label for=\"key\">Key</label><input id=\"key\" readonly value=\"{key}\"></p>{form}",
-        code = qr(address, "The key as a QR code"),
+        "<p>{read}</p>{code}<p class=\"entry\"><label for=\"key\">{label}</label><input id=\"key\" readonly value=\"{key}\"></p>{form}",
+        read = say::read_key(),
+        code = qr(address, say::key_as_qr()),
+        label = say::key(),
         key = typed,
-        form = does("confirm", code_field("Of the app.", wrong.code), button("Switch it on")),
+        form = does("confirm", code_field(say::of_app(), wrong.code), button(say::switch_on())),
     )
 }
 
 fn on(left: u64, is_required: bool, wrong: Wrong) -> Html {
     let fields = |wrong: Wrong| {
-        html!("{}{}", password_field("Your password", wrong.password), code_field("Of the app, or on paper.", wrong.code))
+        html!("{}{}", password_field(say::your_password(), wrong.password), code_field(say::of_app_or_paper(), wrong.code))
     };
-    let off = (!is_required).then(|| choice("off", "danger", "Switch it off"));
-    let buttons = html!("{} {}", choice("renew", "quiet", "Other codes on paper"), off);
-    let content = html!("<p>{} codes on paper are left.</p>{}", left, form(SECOND_FACTOR, fields(wrong), buttons));
-    card("The second factor is on", content)
+    let off = (!is_required).then(|| choice("off", "danger", say::switch_off()));
+    let buttons = html!("{} {}", choice("renew", "quiet", say::other_codes()), off);
+    let content = html!("<p>{}</p>{}", say::codes_left(left), form(SECOND_FACTOR, fields(wrong), buttons));
+    card(say::factor_on_card(), content)
 }

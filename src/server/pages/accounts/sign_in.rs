@@ -10,13 +10,14 @@ use axum::{
 };
 use tracing::debug;
 
-use super::{Typed, admit, busy, later, name_field, password_field};
+use super::{Typed, admit, busy, handle as called, later, name_field, password_field};
+use crate::locales::accounts as say;
 use crate::server::{
     accounts::{Account, Handle, LONGEST_IN_COOKIE, NotChecked, NotTaken, Password, SignedIn, SignedInBy, Token},
     pages,
     pages::{
         form::{Sent, alert, button, form, hidden},
-        html::{Html, html},
+        html::{Html, html, within},
         own_path,
         plain::{Instead, page},
         render::with_cookies,
@@ -29,15 +30,6 @@ use crate::server::{
     who::Who,
 };
 
-const TITLE: &str = "Sign in";
-/// What is said whatever was wrong, so that nobody learns which names there are.
-const WRONG: &str = "The name or the password is wrong";
-/// What is said to whose session has ended while they had a page open.
-const OVER: &str = "You were signed out on this device: here, from another one, or since the password is another one now.";
-/// The same where another site's people are ours.
-const OVER_ON_THE_SITE: &str = "You were signed out on this device: on the site that this server belongs to, here, from another device, or \
-    since the password is another one now.";
-
 /// `GET /login`
 pub(super) async fn show(State(services): State<Arc<Services>>, who: Who, uri: Uri) -> Response {
     let asked = Typed::asked(&uri);
@@ -45,7 +37,7 @@ pub(super) async fn show(State(services): State<Arc<Services>>, who: Who, uri: U
         return Redirect::to(own_path(&asked.next)).into_response();
     }
     // A page leads here whose connection was closed.
-    let over = if services.elsewhere.signs_in_at("").is_some() { OVER_ON_THE_SITE } else { OVER };
+    let over = if services.elsewhere.signs_in_at("").is_some() { say::over_on_the_site() } else { say::over() };
     let news = (!asked.over.is_empty()).then(|| html!("<p role=\"status\">{}</p>", over));
     shown(&services, &who, StatusCode::OK, &asked, news)
 }
@@ -60,7 +52,8 @@ pub(super) async fn act(
 ) -> Result<Response, Instead> {
     let address = visitor.subnet();
     let form = |status, wrong: &str| shown(&services, &who, status, &typed, Some(alert(wrong)));
-    let wrong = || Ok(form(StatusCode::UNPROCESSABLE_ENTITY, WRONG));
+    // Whatever was wrong, so that nobody learns which names there are.
+    let wrong = || Ok(form(StatusCode::UNPROCESSABLE_ENTITY, say::wrong()));
     let password = match Password::shown(typed.password.clone()) {
         Ok(password) => password,
         Err(error) => return Ok(form(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string())),
@@ -78,10 +71,9 @@ pub(super) async fn act(
         Err(NotChecked::TooMany(wait)) => {
             services.metrics.sign_ins_refused.inc();
             let minutes = wait.as_secs() / 60 + 1;
-            let text = format!("There were too many attempts to sign in. Try again in {minutes} min");
-            return Ok(later(form(StatusCode::TOO_MANY_REQUESTS, &text), wait));
+            return Ok(later(form(StatusCode::TOO_MANY_REQUESTS, &say::too_many_sign_ins(minutes)), wait));
         }
-        Err(NotChecked::Busy(cause)) => return Err(busy(TITLE, &who)(cause)),
+        Err(NotChecked::Busy(cause)) => return Err(busy(say::sign_in(), &who)(cause)),
     };
     let Some(account) = found.filter(|_| checked.is_right) else {
         services.metrics.sign_ins_refused.inc();
@@ -100,15 +92,14 @@ pub(super) async fn by_token(
     headers: HeaderMap,
     Sent(Typed { token, next, .. }): Sent<Typed>,
 ) -> Result<Response, Instead> {
-    let not = |status, why: &str| Instead::from(page(status, "You are not signed in", &who, &alert(why)));
+    let not = |status, why: &str| Instead::from(page(status, say::not_signed_in(), &who, &alert(why)));
     services.elsewhere.by_token(&token).await.map_err(|why| match why {
-        NotTaken::Refused(why) => not(StatusCode::UNPROCESSABLE_ENTITY, &format!("The other site's token is not taken: {why}")),
-        NotTaken::Deactivated => not(StatusCode::FORBIDDEN, "This account was deactivated"),
+        NotTaken::Refused(why) => not(StatusCode::UNPROCESSABLE_ENTITY, &say::token_refused(why)),
+        NotTaken::Deactivated => not(StatusCode::FORBIDDEN, say::deactivated()),
         NotTaken::NotNow => Problem::Unavailable.into(),
     })?;
     if token.len() > LONGEST_IN_COOKIE {
-        let why = format!("The token of the other site is too long: a browser keeps at most {LONGEST_IN_COOKIE} bytes of it");
-        return Err(not(StatusCode::UNPROCESSABLE_ENTITY, &why));
+        return Err(not(StatusCode::UNPROCESSABLE_ENTITY, &say::token_too_long(LONGEST_IN_COOKIE)));
     }
     // Who was signed in by a session of ours is somebody else from now on.
     if let Who::Account(signed_in) = &who
@@ -133,35 +124,33 @@ async fn hash_anew(services: &Services, account: &Account, address: Subnet, type
 
 fn shown(services: &Services, who: &Who, status: StatusCode, typed: &Typed, news: Option<Html>) -> Response {
     let fields =
-        html!("{}{}{}", name_field(&typed.name, "", None), password_field("Password", None), hidden("next", &typed.next),);
+        html!("{}{}{}", name_field(&typed.name, "", None), password_field(say::password(), None), hidden("next", &typed.next),);
     let sign_up = match services.manage.switches().sign_up {
-        SignUp::Open => html!("<p>New here? <a href=\"/signup?next={}\">Sign up</a></p>", percent_encode(&typed.next)),
-        SignUp::Invite => html!("<p>New here? An invitation lets you sign up: a link that somebody gives you.</p>"),
+        SignUp::Open => {
+            html!("<p>{} <a href=\"/signup?next={}\">{}</a></p>", say::new_here(), percent_encode(&typed.next), say::sign_up())
+        }
+        SignUp::Invite => html!("<p>{}</p>", say::new_here_by_invitation()),
         SignUp::Closed => Html::default(),
     };
-    let forgotten = "Forgotten? An administrator can give you a link with which you choose another password.";
-    let elsewhere = services.elsewhere.signs_in_at(own_path(&typed.next)).map(|address| {
-        html!("<p><a class=\"button\" href=\"{}\">Sign in on the site that this server belongs to</a></p>", address)
-    });
-    let form = form("/login", fields, button(TITLE));
-    let main = html!("{}{}{}{}<p class=\"hint\">{}</p>", news, elsewhere, form, sign_up, forgotten);
-    page(status, TITLE, who, &main)
+    let elsewhere = services
+        .elsewhere
+        .signs_in_at(own_path(&typed.next))
+        .map(|address| html!("<p><a class=\"button\" href=\"{}\">{}</a></p>", address, say::sign_in_on_the_site()));
+    let form = form("/login", fields, button(say::sign_in()));
+    let main = html!("{}{}{}{}<p class=\"hint\">{}</p>", news, elsewhere, form, sign_up, say::forgotten());
+    page(status, say::sign_in(), who, &main)
 }
 
 /// Who is signed in elsewhere is so until that site says otherwise; what they could do on their page here would outlast it.
 pub(super) fn signed_in_elsewhere(who: &Who, signed_in: &SignedIn, status: StatusCode, by: SignedInBy) -> Response {
     let how = match by {
-        SignedInBy::Project => html!(
-            "<p>You are signed in by the site that this server belongs to. Your name and your password are changed there; and when you \
-             sign out there, you are signed out here.</p>"
-        ),
-        SignedInBy::Token => html!(
-            "<p>You are signed in by another site, until it says otherwise. Your name and your password are changed there.</p>{}",
-            form("/logout", Html::default(), button("Sign out here"))
-        ),
+        SignedInBy::Project => html!("<p>{}</p>", say::signed_in_by_project()),
+        SignedInBy::Token => {
+            html!("<p>{}</p>{}", say::signed_in_by_token(), form("/logout", Html::default(), button(say::sign_out_here())))
+        }
     };
-    let main = html!("<p>You are mentioned as <strong>@<bdi>{}</bdi></strong>.</p>{}", signed_in.handle.as_str(), how);
-    page(status, "Your account", who, &main)
+    let mentioned = within([called(&signed_in.handle)], |[handle]| say::mentioned_as(handle));
+    page(status, say::your_account(), who, &html!("<p>{}</p>{}", mentioned, how))
 }
 
 /// `GET /logout`
@@ -171,13 +160,16 @@ pub(super) async fn show_out(who: Who) -> Response {
     {
         return signed_in_elsewhere(&who, signed_in, StatusCode::OK, by);
     }
-    page(StatusCode::OK, "Sign out", &who, &form_out())
+    page(StatusCode::OK, say::sign_out(), &who, &form_out())
 }
 
 /// Signs out, here or everywhere.
 pub(super) fn form_out() -> Html {
-    let everywhere = "<button type=\"submit\" class=\"quiet\" name=\"everywhere\" value=\"yes\">Sign out everywhere</button>";
-    let buttons = html!("{} {}", button("Sign out here"), Html::made(everywhere.to_owned()));
+    let everywhere = html!(
+        "<button type=\"submit\" class=\"quiet\" name=\"everywhere\" value=\"yes\">{}</button>",
+        say::sign_out_everywhere()
+    );
+    let buttons = html!("{} {}", button(say::sign_out_here()), everywhere);
     form("/logout", Html::default(), buttons)
 }
 

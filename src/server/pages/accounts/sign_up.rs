@@ -12,6 +12,7 @@ use tracing::debug;
 
 use super::{Typed, Wrong, begin, chosen, hashed, name_field, new_password_field, now, too_often};
 use crate::{
+    locales::{accounts as say, pages as said},
     server::{
         accounts::{Accounts, Asker, CreateError, Handle, Kind, NewAccount, Password, Token},
         pages::{
@@ -29,14 +30,8 @@ use crate::{
         visitors::{Subnet, Visitor},
         who::Who,
     },
-    wire::{Person, PersonName},
+    wire::{LONGEST_NAME, Person, PersonName},
 };
-
-const TITLE: &str = "Sign up";
-/// What a name may be.
-const NAME: &str =
-    "Others see it and mention you by it: letters and digits of any script, with spaces or any of _ - . between them.";
-const TAKEN: &str = "Somebody has this name, or one that looks like it; take another one";
 
 /// A name and a password that were chosen.
 pub(super) struct Chosen {
@@ -48,8 +43,9 @@ pub(super) struct Chosen {
 impl Chosen {
     pub(super) async fn read(services: &Services, asker: (&Who, Subnet), typed: &Typed) -> Result<Self, NotMade> {
         let handle = typed.name.parse::<Handle>().map_err(|error| error.to_string());
-        let name = typed.name.parse::<PersonName>().map_err(|error| error.to_string());
-        let password = chosen(services, TITLE, asker, &typed.password, &[&typed.name]).await.map_err(NotMade::Instead)?;
+        let name = typed.name.parse::<PersonName>().map_err(|_| said::name_of_person(LONGEST_NAME));
+        let password =
+            chosen(services, say::sign_up(), asker, &typed.password, &[&typed.name]).await.map_err(NotMade::Instead)?;
         let password = password.map_err(|error| error.to_string());
         match (name, handle, password) {
             (Ok(name), Ok(handle), Ok(chosen)) => Ok(Self { name, handle, password: chosen.password }),
@@ -66,8 +62,8 @@ impl Chosen {
 
 /// The fields that [`Chosen`] is read from.
 pub(super) fn fields(typed: &Typed, wrong: Wrong) -> Html {
-    let name = name_field(&typed.name, NAME, wrong.name);
-    html!("{}{}", name, new_password_field("password", "Password", wrong.password, wrong.advice.as_deref()))
+    let name = name_field(&typed.name, say::name_hint(), wrong.name);
+    html!("{}{}", name, new_password_field("password", say::password(), wrong.password, wrong.advice.as_deref()))
 }
 
 /// Why there is no account of what was chosen.
@@ -95,7 +91,7 @@ impl From<StoreError> for NotMade {
 /// That nobody has a handle, nor one that looks like it, nor had it of late.
 pub(super) async fn is_free(services: &Services, handle: &Handle) -> Result<(), NotMade> {
     let is_free = services.accounts.records.is_free(handle, "", now()).await?;
-    if is_free { Ok(()) } else { Err(NotMade::Wrong(Wrong::name(TAKEN))) }
+    if is_free { Ok(()) } else { Err(NotMade::Wrong(Wrong::name(say::taken()))) }
 }
 
 /// Makes an account of what was chosen; gives whoever it is now.
@@ -108,7 +104,7 @@ pub(super) async fn make(
 ) -> Result<Person, NotMade> {
     // Before the work of a hash.
     is_free(services, &handle).await?;
-    let password = Some(hashed(services, TITLE, who, address, password).await.map_err(NotMade::Instead)?);
+    let password = Some(hashed(services, say::sign_up(), who, address, password).await.map_err(NotMade::Instead)?);
     // Whoever was a guest keeps what they wrote.
     let id = match who {
         Who::Guest(guest) if !guest.is_new => guest.person.id.clone(),
@@ -121,10 +117,9 @@ pub(super) async fn make(
     };
     match made {
         Ok(()) => Ok(Person { handle: Some(new.handle.to_string()), ..Person::new(new.id, new.name.into_string()) }),
-        Err(CreateError::Taken | CreateError::Exists) => Err(NotMade::Wrong(Wrong::name(TAKEN))),
+        Err(CreateError::Taken | CreateError::Exists) => Err(NotMade::Wrong(Wrong::name(say::taken()))),
         Err(CreateError::NotInvited) => {
-            let text = "The invitation has just been used up or revoked. Ask whoever gave it to you for another one.";
-            Err(NotMade::Instead(page(StatusCode::GONE, TITLE, who, &alert(text)).into()))
+            Err(NotMade::Instead(page(StatusCode::GONE, say::sign_up(), who, &alert(say::invitation_used_up())).into()))
         }
         Err(CreateError::Store(cause)) => Err(cause.into()),
     }
@@ -151,9 +146,10 @@ pub(super) async fn act(
     };
     let form = |wrong| shown(&services, &who, StatusCode::UNPROCESSABLE_ENTITY, &typed, &admitted, wrong);
     let chosen = Chosen::read(&services, (&who, visitor.subnet()), &typed).await.map_err(|not_made| not_made.answer(form))?;
-    services.attempts.sign_up(visitor.subnet()).map_err(|wait| {
-        too_often(TITLE, &who, "Many accounts were made from your address of late. Try again in a few minutes", wait)
-    })?;
+    services
+        .attempts
+        .sign_up(visitor.subnet())
+        .map_err(|wait| too_often(say::sign_up(), &who, say::too_many_accounts(), wait))?;
     let folded = chosen.handle.folded();
     let made = make(&services, (&who, visitor.subnet()), chosen, false, invite.to_server()).await;
     let person = made.map_err(|not_made| not_made.answer(form))?;
@@ -213,25 +209,29 @@ async fn invite(services: &Services, given: &str) -> Result<Invite, Problem> {
 
 fn shown(services: &Services, who: &Who, status: StatusCode, typed: &Typed, admitted: &Admitted, wrong: Wrong) -> Response {
     if who.signed_in().is_some() {
-        let text = html!(
-            "<p>You have an account, and are signed in with it.</p><p><a class=\"button\" href=\"/account/\">Your account</a></p>"
-        );
-        return page(status, TITLE, who, &text);
+        let text =
+            html!("<p>{}</p><p><a class=\"button\" href=\"/account/\">{}</a></p>", say::have_account(), say::your_account());
+        return page(status, say::sign_up(), who, &text);
     }
-    let sign_in = html!("<p>You have an account? <a href=\"/login?next={}\">Sign in</a></p>", percent_encode(&typed.next));
+    let sign_in = html!(
+        "<p>{} <a href=\"/login?next={}\">{}</a></p>",
+        say::have_account_question(),
+        percent_encode(&typed.next),
+        say::sign_in()
+    );
     if let Admitted::No = admitted {
         let text = match services.manage.switches().sign_up {
-            SignUp::Closed => "Accounts are made by the administrators of this server.",
-            _ if typed.invite.is_empty() => "To make an account here takes an invitation: a link that somebody gives you.",
-            _ => "This invitation is not good any more. Ask whoever gave it to you for another one.",
+            SignUp::Closed => say::made_by_administrators(),
+            _ if typed.invite.is_empty() => say::takes_invitation(),
+            _ => say::invitation_over(),
         };
-        return page(status, TITLE, who, &html!("<p>{}</p>{}", text, sign_in));
+        return page(status, say::sign_up(), who, &html!("<p>{}</p>{}", text, sign_in));
     }
     let keeps = match who {
-        Who::Guest(guest) if !guest.is_new => html!("<p>What you have written as a guest stays yours.</p>"),
+        Who::Guest(guest) if !guest.is_new => html!("<p>{}</p>", say::guest_keeps()),
         _ => Html::default(),
     };
     let hidden = html!("{}{}", hidden("next", &typed.next), hidden("invite", &typed.invite));
     let fields = html!("{}{}", fields(typed, wrong), hidden);
-    page(status, TITLE, who, &html!("{}{}{}", keeps, form("/signup", fields, button(TITLE)), sign_in))
+    page(status, say::sign_up(), who, &html!("{}{}{}", keeps, form("/signup", fields, button(say::sign_up())), sign_in))
 }

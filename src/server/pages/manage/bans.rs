@@ -16,11 +16,13 @@ use super::{
     wrong,
 };
 use crate::{
+    locales::manage as say,
     server::{
         manage::{BANS_LAST, Ban, NewBan, NotDone},
         pages::{
             form::{Field, Sent, button, card, form, hidden},
             html::{Html, html},
+            owned::span,
             plain::Instead,
         },
         services::Services,
@@ -71,61 +73,59 @@ pub(super) async fn act(
 fn shown(services: &Services, who: &Who, status: StatusCode, typed: &Typed, mistake: Option<String>, news: Html) -> Response {
     let address = Field {
         name: "address",
-        label: "Address",
+        label: say::address(),
         autocomplete: "off",
         value: &typed.address,
-        hint: "192.0.2.7 or 2001:db8::7; of IPv6 the whole network of 64 bits is kept out. The list of connections has those of who is there.",
+        hint: say::address_hint(),
         error: mistake,
         more: " maxlength=\"50\" autocapitalize=\"none\" spellcheck=\"false\"",
         ..Field::default()
     };
     let minutes = if typed.minutes.is_empty() { "1440" } else { &typed.minutes };
-    let lasts = Field { name: "minutes", label: "For how long", value: minutes, ..Field::default() }.choice(&BANS_LAST);
+    let lasts = BANS_LAST.map(|minutes| (minutes.to_string(), span(minutes)));
+    let lasts = Field { name: "minutes", label: say::ban_lasts(), value: minutes, ..Field::default() }.choice(&lasts);
     let note = Field {
         name: "note",
-        label: "Why, or against whom",
+        label: say::ban_note(),
         autocomplete: "off",
         value: &typed.note,
-        hint: "It stands in the log, which does not have the address.",
+        hint: say::ban_note_hint(),
         is_optional: true,
         ..Field::default()
     };
     let accounts = Field {
         name: "accounts",
-        label: "People with accounts, too",
+        label: say::ban_accounts(),
         value: "yes",
-        hint: "Otherwise they come in as ever. Administrators do in any case.",
+        hint: say::ban_accounts_hint(),
         ..Field::default()
     };
     let accounts = accounts.tick(!typed.accounts.is_empty());
     let fields = html!("{}{}{}{}{}", hidden("act", "ban"), address.html(), lasts, note.html(), accounts);
-    let about = html!(
-        "<p>Guests at such an address see nothing of this server but the form to sign in, and no account is made from there. Many may share \
-         one: a household, a school, all customers of a phone company. So keep it short.</p>"
-    );
+    let about = html!("<p>{}</p>", say::about_bans());
     let (switches, now) = (services.manage.switches(), Timestamp::now());
     let row = |ban: &&Ban| {
-        let whom = if ban.with_accounts { "guests and people with accounts" } else { "guests" };
+        let whom = if ban.with_accounts { say::guests_and_accounts() } else { say::guests() };
         let room = ban.room.as_ref().map(|room| link(&format!("/manage/rooms/{room}"), room.as_str()));
         vec![
             html!("{}", ban.address.to_string()),
             html!("{}", whom),
-            room.unwrap_or_else(|| html!("the whole server")),
+            room.unwrap_or_else(|| html!("{}", say::whole_server())),
             text(&ban.note),
             time(ban.ends),
             text(&ban.by_name),
-            one("Let in again", &[("act", "lift"), ("id", &ban.id)]),
+            one(say::let_in_again(), &[("act", "lift"), ("id", &ban.id)]),
         ]
     };
     let living = switches.bans.living(None, now);
-    let columns = ["Address", "Keeps out", "Of", "Why", "Until", "By", ""];
-    let living = table("Addresses that are kept out", &columns, living.iter().map(row).collect(), "No address is kept out.");
+    let columns = [say::address(), say::keeps_out(), say::ban_of(), say::ban_why(), say::until(), say::ban_by(), ""];
+    let living = table(say::addresses_kept_out(), &columns, living.iter().map(row).collect(), say::no_address());
     let main = html!(
         "{}{}{}{}",
         news,
         about,
-        card("Keep out an address", form("", fields, button("Keep it out"))),
-        card("Kept out", living)
+        card(say::keep_out_address(), form("", fields, button(say::keep_it_out()))),
+        card(say::kept_out(), living)
     );
-    sheet(status, "Bans", who, TAB, &main)
+    sheet(status, say::bans(), who, TAB, &main)
 }

@@ -126,11 +126,20 @@ fn of_person(person: &Listed) -> Vec<String> {
         person.handle.clone(),
         person.name.clone(),
         yes(person.is_administrator),
-        super::people::sign_in_of(person).to_owned(),
+        sign_in_of(person).to_owned(),
         person.created.to_string(),
         optional(person.used),
         optional(person.deactivated),
     ]
+}
+
+/// The words of a file are for programs: they are the same in all languages.
+fn sign_in_of(person: &Listed) -> &str {
+    match (&person.origin, person.has_password) {
+        (Some(origin), _) => origin,
+        (None, true) => "password",
+        (None, false) => "nothing yet",
+    }
 }
 
 fn of_room(Overview { group, owned }: &Overview) -> Vec<String> {

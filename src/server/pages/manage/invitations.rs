@@ -15,6 +15,7 @@ use super::{
     wrong,
 };
 use crate::{
+    locales::manage as say,
     server::{
         audit::{Act, By, Deed},
         manage::{MOST_DAYS, MOST_USES, NewInvitation},
@@ -22,6 +23,7 @@ use crate::{
             address,
             form::{Field, Sent, alert, button, card, form, hidden},
             html::{Html, html},
+            owned::role_name,
             plain::Instead,
         },
         rooms::{NotDone, StandingInvitation, What},
@@ -56,7 +58,7 @@ pub(super) async fn act(
             match services.invitations.make(by, new).await {
                 Ok(token) => {
                     let link = address(&headers, &format!("/signup?invite={}", token.reveal()));
-                    let news = once("Whoever has this address may make an account. It is shown this once:", &link);
+                    let news = once(say::invite_once(), &link);
                     shown(&services, &who, StatusCode::OK, &Typed::default(), None, news).await
                 }
                 Err(not_done) => {
@@ -81,7 +83,7 @@ pub(super) async fn act(
 }
 
 async fn revoke_of_room(services: &Services, who: &Who, typed: &Typed) -> Result<(), NotDone> {
-    let group: Group = typed.room.parse().map_err(|_| NotDone::Wrong("there is no such room"))?;
+    let group: Group = typed.room.parse().map_err(|_| NotDone::Wrong(say::no_such_room()))?;
     services.rooms.act(who.asker(), &group, What::Revoke(typed.digest.clone())).await?;
     let deed = Deed::new(By::Person(who.person()), Act::RoomInvitationRevoked).to(group.as_str(), group.as_str());
     services.audit.record(&deed).await;
@@ -100,7 +102,7 @@ async fn shown(
     let (uses, days) = (or(&typed.uses, "1"), or(&typed.days, "7"));
     let note = Field {
         name: "note",
-        label: "What it is for, to know it by",
+        label: say::invitation_note(),
         autocomplete: "off",
         value: &typed.note,
         is_optional: true,
@@ -108,15 +110,15 @@ async fn shown(
         ..Field::default()
     };
     let number = |name, label, value| Field { name, label, kind: "number", autocomplete: "off", value, ..Field::default() };
-    let hint = format!("1 to {MOST_USES}");
-    let uses = Field { hint: &hint, more: " min=\"1\" max=\"1000\"", ..number("uses", "For how many people", &uses) };
-    let hint = format!("1 to {MOST_DAYS}");
-    let days = Field { hint: &hint, more: " min=\"1\" max=\"365\"", ..number("days", "For how many days", &days) };
+    let hint = say::range(MOST_USES);
+    let uses = Field { hint: &hint, more: " min=\"1\" max=\"1000\"", ..number("uses", say::for_how_many(), &uses) };
+    let hint = say::range(MOST_DAYS);
+    let days = Field { hint: &hint, more: " min=\"1\" max=\"365\"", ..number("days", say::for_how_many_days(), &days) };
     let fields = html!("{}{}{}{}", hidden("act", "invite"), note.html(), uses.html(), days.html());
     let sign_up = match services.manage.switches().sign_up {
-        SignUp::Open => "Everybody may make an account now, also without an invitation.",
-        SignUp::Invite => "Whoever has an invitation may make an account: one of these, or one to a room.",
-        SignUp::Closed => "Nobody may make an account now, also not by an invitation: who may is a switch of the server.",
+        SignUp::Open => say::everybody_may(),
+        SignUp::Invite => say::invited_may(),
+        SignUp::Closed => say::nobody_may(),
     };
     let living = services.invitations.living().await?;
     let living = living.iter().map(|invitation| {
@@ -125,33 +127,33 @@ async fn shown(
             html!("{}", invitation.uses),
             time(invitation.ends),
             text(&invitation.by_name),
-            one("Revoke", &[("act", "revoke"), ("digest", &invitation.digest)]),
+            one(say::revoke(), &[("act", "revoke"), ("digest", &invitation.digest)]),
         ]
     });
-    let columns = ["For", "People", "Until", "Made by", ""];
-    let living = table("Invitations to the server", &columns, living.collect(), "There are none that can be used.");
+    let columns = [say::for_what(), say::how_many(), say::until(), say::made_by(), ""];
+    let living = table(say::invitations_to_server(), &columns, living.collect(), say::none_usable());
     let of_rooms = services.rooms.standing_invitations(SHOWN).await?;
     let of_room = |invitation: &StandingInvitation| {
         let StandingInvitation { digest, group, role, expires, uses, by_name } = invitation;
         vec![
             link(&format!("/manage/rooms/{group}"), group.as_str()),
-            html!("{}", role.to_string().replace('_', " ")),
-            uses.map_or_else(|| html!("any number"), |uses| html!("{}", uses)),
-            expires.map_or_else(|| html!("for ever"), time),
+            html!("{}", role_name(*role).to_lowercase()),
+            uses.map_or_else(|| html!("{}", say::any_number()), |uses| html!("{}", uses)),
+            expires.map_or_else(|| html!("{}", say::for_ever()), time),
             text(by_name),
-            one("Revoke", &[("act", "revoke_of_room"), ("room", group.as_str()), ("digest", digest)]),
+            one(say::revoke(), &[("act", "revoke_of_room"), ("room", group.as_str()), ("digest", digest)]),
         ]
     };
-    let columns = ["Room", "Role", "People", "Until", "Made by", ""];
+    let columns = [say::room(), say::role(), say::how_many(), say::until(), say::made_by(), ""];
     let rows = of_rooms.iter().map(of_room).collect();
-    let of_rooms = table("Invitations to rooms", &columns, rows, "There are none that can be used.");
+    let of_rooms = table(say::invitations_to_rooms(), &columns, rows, say::none_usable());
     let main = html!(
         "{}<p>{}</p>{}{}{}",
         news,
         sign_up,
-        card("Invite somebody to the server", form("", fields, button("Make an invitation"))),
-        card("Invitations to the server", living),
-        card("Invitations to rooms", of_rooms)
+        card(say::invite_to_server(), form("", fields, button(say::make_invitation()))),
+        card(say::invitations_to_server(), living),
+        card(say::invitations_to_rooms(), of_rooms)
     );
-    Ok(sheet(status, "Invitations", who, TAB, &main))
+    Ok(sheet(status, say::invitations(), who, TAB, &main))
 }

@@ -12,6 +12,7 @@ use super::{
     PART, Typed,
     parts::{file, link, next, sheet, table, text, time},
 };
+use crate::locales::{audit, manage as say};
 use crate::server::{
     audit::{Place, Recorded},
     pages::{
@@ -37,16 +38,25 @@ pub(super) async fn show(State(services): State<Arc<Services>>, who: Who, uri: U
     let row = |line: &Recorded| {
         let by = match &line.by_id {
             Some(id) => link(&format!("/manage/people/{id}"), &line.by_name),
-            None => text(&line.by_name),
+            None => text(nobody_in_words(&line.by_name)),
         };
         let to = line.to.as_ref().map(|to| subject(&line.act, to));
         vec![time(line.at), by, html!("{}", line.says()), html!("{}", to), text(&line.detail)]
     };
-    let columns = ["When", "Who", "Did", "To", "Detail"];
-    let none = if of.is_some() { "Nothing of that is known." } else { "Nothing was done yet." };
-    let whose = of.map(|_| html!("<p>A part of it. <a href=\"{}\">All of it</a></p>", TAB));
-    let table = table("Who did what", &columns, lines.iter().map(row).collect(), none);
-    Ok(sheet(StatusCode::OK, "Log", &who, TAB, &html!("{}{}{}{}", whose, table, more, file("log"))))
+    let columns = [say::when(), say::who(), say::did(), say::to(), say::detail()];
+    let none = if of.is_some() { say::nothing_known() } else { say::nothing_done() };
+    let whose = of.map(|_| html!("<p>{} <a href=\"{}\">{}</a></p>", say::a_part(), TAB, say::all_of_it()));
+    let table = table(say::who_did_what(), &columns, lines.iter().map(row).collect(), none);
+    Ok(sheet(StatusCode::OK, say::log(), &who, TAB, &html!("{}{}{}{}", whose, table, more, file("log"))))
+}
+
+/// What did something that is nobody, by its name in the log.
+fn nobody_in_words(name: &str) -> &str {
+    match name {
+        "the server" => audit::the_server(),
+        "the command line" => audit::the_command_line(),
+        other => other,
+    }
 }
 
 /// To whom or what it was done; where there is a page about it, it leads there.

@@ -13,6 +13,7 @@ use super::{
     parts::{act as one, bytes, facts, link, sheet, table, text, time},
 };
 use crate::{
+    locales::manage as say,
     server::{
         audit::{Act, By, Deed},
         lease::Shown,
@@ -41,19 +42,19 @@ pub(super) async fn overview(State(services): State<Arc<Services>>, who: Who, ur
     let seen = services.nodes.ask(None).await;
     let headcount = services.presence.headcount();
     let about = facts(&[
-        ("Accounts", html!("{}", counts.accounts)),
-        ("Administrators", html!("{}", counts.administrators)),
-        ("Signed-in devices", html!("{}", counts.sessions)),
-        ("Rooms that somebody owns", html!("{}", owned)),
-        ("Direct rooms", html!("{}", direct)),
-        ("People in rooms now", html!("{}", headcount.people)),
-        ("Tokens that can be used", html!("{}", services.programs.made() + services.programs.of_settings().count())),
+        (say::accounts(), html!("{}", counts.accounts)),
+        (say::administrators(), html!("{}", counts.administrators)),
+        (say::signed_in_devices(), html!("{}", counts.sessions)),
+        (say::rooms_owned(), html!("{}", owned)),
+        (say::direct_rooms(), html!("{}", direct)),
+        (say::people_in_rooms(), html!("{}", headcount.people)),
+        (say::usable_tokens(), html!("{}", services.programs.made() + services.programs.of_settings().count())),
     ]);
     let row = |Answer { node, figures, .. }: &Answer| {
         let Figures { host, version, up_s, connections, memory_bytes, queued_bytes, groups, .. } = figures;
-        let trouble = |of: &str, trouble: &Option<String>| trouble.as_ref().map(|trouble| format!("{of}: {trouble}"));
-        let troubles: Vec<_> =
-            [trouble("layer", &figures.layer), trouble("store", &figures.store)].into_iter().flatten().collect();
+        let (layer, store) =
+            (figures.layer.as_ref().map(say::trouble_of_layer), figures.store.as_ref().map(say::trouble_of_store));
+        let troubles: Vec<_> = [layer, store].into_iter().flatten().collect();
         vec![
             text(host),
             html!("<code>{}</code>", node),
@@ -65,30 +66,35 @@ pub(super) async fn overview(State(services): State<Arc<Services>>, who: Who, ur
             html!("{}", bytes(*memory_bytes)),
             html!("{}", bytes(*queued_bytes)),
             html!("{}", groups),
-            html!("{}", if troubles.is_empty() { "well".to_owned() } else { troubles.join("; ") }),
+            html!("{}", if troubles.is_empty() { say::well().to_owned() } else { troubles.join("; ") }),
         ]
     };
     let columns = [
-        "Machine",
-        "Node",
-        "Version",
-        "Up",
-        "Connections",
-        "Messages/s in",
-        "Deliveries/s",
-        "Memory",
-        "Waiting",
-        "Topics",
-        "Is",
+        say::machine(),
+        say::node(),
+        say::version(),
+        say::up(),
+        say::connections(),
+        say::messages_in(),
+        say::deliveries(),
+        say::memory(),
+        say::waiting(),
+        say::topics(),
+        say::is(),
     ];
-    let nodes = table("Nodes", &columns, seen.answers.iter().map(row).collect(), "");
+    let nodes = table(say::nodes(), &columns, seen.answers.iter().map(row).collect(), "");
     let live = if is_live {
-        html!("<p>This page is loaded anew every five seconds. <a href=\"/manage/\">Stop that</a></p>")
+        html!("<p>{} <a href=\"/manage/\">{}</a></p>", say::again_and_again(), say::stop_that())
     } else {
-        html!("<p>As of now. <a href=\"/manage/\">Load anew</a> · <a href=\"/manage/?refresh=yes\">again and again</a></p>")
+        html!(
+            "<p>{} <a href=\"/manage/\">{}</a> · <a href=\"/manage/?refresh=yes\">{}</a></p>",
+            say::as_of_now(),
+            say::load_anew(),
+            say::load_again_and_again()
+        )
     };
-    let main = html!("{}{}{}{}", about, silent(&seen), card("Nodes", nodes), live);
-    let mut response = sheet(StatusCode::OK, "Administration", &who, "/manage/", &main);
+    let main = html!("{}{}{}{}", about, silent(&seen), card(say::nodes(), nodes), live);
+    let mut response = sheet(StatusCode::OK, say::administration(), &who, "/manage/", &main);
     if is_live {
         response.headers_mut().insert(header::REFRESH, AGAIN);
     }
@@ -98,22 +104,22 @@ pub(super) async fn overview(State(services): State<Arc<Services>>, who: Who, ur
 /// How long something has lasted, roughly.
 fn lasted(seconds: u64) -> String {
     match seconds {
-        172_800.. => format!("{} days", seconds / 86_400),
-        7_200.. => format!("{} h", seconds / 3_600),
-        120.. => format!("{} min", seconds / 60),
-        _ => format!("{seconds} s"),
+        172_800.. => say::lasted_days(seconds / 86_400),
+        7_200.. => say::lasted_hours(seconds / 3_600),
+        120.. => say::lasted_minutes(seconds / 60),
+        _ => say::lasted_seconds(seconds),
     }
 }
 
 /// An address, and the way to keep it out.
 fn from(address: &str, name: &str) -> Html {
     let ban = format!("{}?address={}&note={}", bans::TAB, percent_encode(address), percent_encode(name));
-    html!("{} <a href=\"{}\">Ban</a>", address, ban)
+    html!("{} <a href=\"{}\">{}</a>", address, ban, say::ban())
 }
 
 /// The nodes that have not answered.
 fn silent(Seen { silent, .. }: &Seen) -> Option<Html> {
-    (!silent.is_empty()).then(|| alert(&format!("these nodes did not answer within a second: {}", silent.join(", "))))
+    (!silent.is_empty()).then(|| alert(&say::silent(silent.join(", "))))
 }
 
 /// `GET /manage/connections/`: what is open on each node; with `?of=ID` what is of one person.
@@ -129,9 +135,9 @@ pub(super) async fn connections(State(services): State<Arc<Services>>, who: Who,
                 html!("{}", shown.kind),
                 html!("{}", shown.topics),
                 time(Timestamp::from_millis(shown.since)),
-                shown.address.as_deref().map_or_else(|| html!("this machine"), |address| from(address, &shown.name)),
+                shown.address.as_deref().map_or_else(|| html!("{}", say::this_machine()), |address| from(address, &shown.name)),
                 one(
-                    "Close",
+                    say::close(),
                     &[
                         ("node", node),
                         ("number", &number),
@@ -142,22 +148,25 @@ pub(super) async fn connections(State(services): State<Arc<Services>>, who: Who,
                 ),
             ]
         };
-        let columns = ["Who", "By", "Topics", "Since", "From", ""];
-        let label = format!("Connections of {node}");
-        let shown = table(&label, &columns, open.iter().map(row).collect(), "Nothing is open there.");
-        let rest = (*count > open.len())
-            .then(|| html!("<p>and {} more; those of one person are shown by their name</p>", count - open.len()));
+        let columns = [say::who(), say::by(), say::topics(), say::since(), say::from(), ""];
+        let label = say::connections_of(node);
+        let shown = table(&label, &columns, open.iter().map(row).collect(), say::nothing_open());
+        let rest = (*count > open.len()).then(|| html!("<p>{}</p>", say::and_more(count - open.len())));
         card(&format!("{} · {node}", figures.host), html!("{}{}", shown, rest))
     };
     let nodes: Html = seen.answers.iter().map(node).collect();
     let whose = of.map(|of| {
         html!(
-            "<p>Of one person. <a href=\"/manage/people/{}\">Their page</a>, if they have an account · <a href=\"{}\">Of all</a></p>",
+            "<p>{} <a href=\"/manage/people/{}\">{}</a>{} · <a href=\"{}\">{}</a></p>",
+            say::of_one_person(),
             of,
-            CONNECTIONS
+            say::their_page(),
+            say::if_account(),
+            CONNECTIONS,
+            say::of_all()
         )
     });
-    sheet(StatusCode::OK, "Connections", &who, CONNECTIONS, &html!("{}{}{}", whose, silent(&seen), nodes))
+    sheet(StatusCode::OK, say::connections(), &who, CONNECTIONS, &html!("{}{}{}", whose, silent(&seen), nodes))
 }
 
 /// `POST /manage/connections/`: closes one.

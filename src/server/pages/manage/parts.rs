@@ -3,6 +3,7 @@
 use axum::{http::StatusCode, response::Response};
 
 use crate::{
+    locales::{Text, manage as say},
     server::{
         pages::{
             form::{form, hidden, quiet},
@@ -15,27 +16,28 @@ use crate::{
 };
 
 /// The pages, with their addresses and what they are called.
-const TABS: [(&str, &str); 9] = [
-    ("/manage/", "Overview"),
-    ("/manage/people/", "People"),
-    ("/manage/rooms/", "Rooms"),
-    ("/manage/invitations/", "Invitations"),
-    ("/manage/tokens/", "Tokens"),
-    ("/manage/connections/", "Connections"),
-    ("/manage/bans/", "Bans"),
-    ("/manage/server/", "Server"),
-    ("/manage/log/", "Log"),
+const TABS: [(&str, Text); 9] = [
+    ("/manage/", say::overview),
+    ("/manage/people/", say::people),
+    ("/manage/rooms/", say::rooms),
+    ("/manage/invitations/", say::invitations),
+    ("/manage/tokens/", say::tokens),
+    ("/manage/connections/", say::connections),
+    ("/manage/bans/", say::bans),
+    ("/manage/server/", say::server),
+    ("/manage/log/", say::log),
 ];
 
 /// A page below one of the tabs, for somebody who administers the server.
 pub(super) fn sheet(status: StatusCode, title: &str, who: &Who, tab: &str, main: &Html) -> Response {
-    let tab = |(address, name): &(&str, &str)| {
+    let tab = |(address, name): &(&str, Text)| {
         let current = (*address == tab).then(|| html!(" aria-current=\"page\""));
-        html!("<li><a href=\"{}\"{}>{}</a></li>", address, current, name)
+        html!("<li><a href=\"{}\"{}>{}</a></li>", address, current, name())
     };
     let tabs: Html = TABS.iter().map(tab).collect();
     let main = html!(
-        "<nav class=\"manage-tabs\" aria-label=\"Administration\"><ul>{}</ul></nav><div class=\"manage\">{}</div>",
+        "<nav class=\"manage-tabs\" aria-label=\"{}\"><ul>{}</ul></nav><div class=\"manage\">{}</div>",
+        say::administration(),
         tabs,
         main
     );
@@ -91,12 +93,12 @@ pub(super) fn once(label: &str, secret: &str) -> Html {
 pub(super) fn time(at: Timestamp) -> Html {
     let whole = at.to_string();
     let short = whole.get(..16).unwrap_or(&whole).replace('T', " ");
-    html!("<time datetime=\"{}\">{} UTC</time>", whole, short)
+    html!("<time datetime=\"{}\">{}</time>", whole, say::utc(short))
 }
 
 /// The same of what may never have been.
 pub(super) fn optional(at: Option<Timestamp>) -> Html {
-    at.map_or_else(|| html!("never"), time)
+    at.map_or_else(|| html!("{}", say::never()), time)
 }
 
 /// A number of bytes for people.
@@ -119,7 +121,7 @@ pub(super) fn bytes(count: u64) -> String {
 
 /// Leads to the file of a list.
 pub(super) fn file(list: &str) -> Html {
-    html!("<p><a href=\"/manage/export/{}.csv\" download>Save as CSV</a></p>", list)
+    html!("<p><a href=\"/manage/export/{}.csv\" download>{}</a></p>", list, say::save_as_csv())
 }
 
 /// What something is, by its name.
@@ -132,15 +134,16 @@ pub(super) fn facts(facts: &[(&str, Html)]) -> Html {
 pub(super) fn search(label: &str, find: &str) -> Html {
     html!(
         "<form class=\"manage-find\" role=\"search\"><label for=\"find\">{}</label><input id=\"find\" name=\"find\" type=\"search\" \
-         maxlength=\"100\" autocomplete=\"off\" value=\"{}\"><button type=\"submit\">Find</button></form>",
+         maxlength=\"100\" autocomplete=\"off\" value=\"{}\"><button type=\"submit\">{}</button></form>",
         label,
-        find
+        find,
+        say::find()
     )
 }
 
 /// Leads to the next part of a list.
 pub(super) fn next(address: &str) -> Html {
-    html!("<p><a class=\"button\" rel=\"next\" href=\"{}\">Next</a></p>", address)
+    html!("<p><a class=\"button\" rel=\"next\" href=\"{}\">{}</a></p>", address, say::next())
 }
 
 #[cfg(test)]

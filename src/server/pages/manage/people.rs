@@ -12,6 +12,7 @@ use super::{
     PART, Typed, back,
     parts::{act as one, facts, file, link, next, once, optional, search, sheet, table, text, time},
 };
+use crate::locales::manage as say;
 use crate::server::{
     accounts::Token,
     manage::{Change, Listed},
@@ -19,10 +20,12 @@ use crate::server::{
         address,
         form::{Sent, alert, card},
         html::{Html, html},
+        owned::role_name,
         plain::Instead,
     },
     percent::percent_encode,
     problem::Problem,
+    rooms::Role,
     services::Services,
     who::Who,
 };
@@ -45,35 +48,41 @@ pub(super) async fn list(State(services): State<Arc<Services>>, who: Who, uri: U
             optional(person.used),
         ]
     };
-    let columns = ["Handle", "Name", "Is", "Signs in by", "Created", "Last used"];
-    let none = if find.is_empty() { "There is nobody." } else { "Nobody is called so." };
-    let table = table("People", &columns, people.iter().map(row).collect(), none);
+    let columns = [say::handle(), say::name(), say::is(), say::signs_in_by(), say::created(), say::last_used()];
+    let none = if find.is_empty() { say::there_is_nobody() } else { say::nobody_called_so() };
+    let table = table(say::people(), &columns, people.iter().map(row).collect(), none);
     let main = html!(
-        "{}<p><a href=\"/manage/invitations/\">Invite somebody to the server</a></p>{}{}{}",
-        search("Handle, name or id", &find),
+        "{}<p><a href=\"/manage/invitations/\">{}</a></p>{}{}{}",
+        search(say::handle_name_id(), &find),
+        say::invite_to_server(),
         table,
         more,
         file("people")
     );
-    Ok(sheet(StatusCode::OK, "People", &who, TAB, &main))
+    Ok(sheet(StatusCode::OK, say::people(), &who, TAB, &main))
 }
 
 /// What somebody is here.
 fn standing(person: &Listed) -> &'static str {
     match (person.deactivated, person.is_administrator) {
-        (Some(_), _) => "deactivated",
-        (None, true) => "administrator",
-        (None, false) => "member",
+        (Some(_), _) => say::is_deactivated(),
+        (None, true) => say::is_administrator(),
+        (None, false) => say::is_member(),
     }
 }
 
 /// How somebody signs in.
-pub(super) fn sign_in_of(person: &Listed) -> &str {
+fn sign_in_of(person: &Listed) -> &str {
     match (&person.origin, person.has_password) {
         (Some(origin), _) => origin,
-        (None, true) => "password",
-        (None, false) => "nothing yet",
+        (None, true) => say::by_password(),
+        (None, false) => say::by_nothing(),
     }
+}
+
+/// What somebody is in a room, by the word that the store has.
+pub(super) fn role_in_words(role: &str) -> String {
+    role.parse::<Role>().map_or_else(|_| role.to_owned(), |role| role_name(role).to_lowercase())
 }
 
 /// Somebody, by the id in an address.
@@ -112,8 +121,7 @@ pub(super) async fn act(
         "reset" => {
             let token: Token = services.people.reset_link(by, &person).await?;
             let link = address(&headers, &format!("/reset/{}", token.reveal()));
-            let news =
-                once("With this link they choose another password, once and within a day. It is shown this once:", &link);
+            let news = once(say::reset_once(), &link);
             return shown(&services, &who, StatusCode::OK, &person, news).await;
         }
         _ => return shown(&services, &who, StatusCode::UNPROCESSABLE_ENTITY, &person, nothing()).await,
@@ -124,70 +132,78 @@ pub(super) async fn act(
     let person = services.people.find(&person.id).await?.ok_or(Problem::NoAddress)?;
     let why = match change {
         Change::Deactivate | Change::UnmakeAdministrator if person.is_administrator && person.deactivated.is_none() => {
-            "nobody else administers this server: make somebody else an administrator first"
+            say::last_administrator()
         }
-        _ => "it is so already",
+        _ => say::so_already(),
     };
     shown(&services, &who, StatusCode::CONFLICT, &person, alert(why)).await
 }
 
 /// What is said of a form that asks for nothing that there is.
 pub(super) fn nothing() -> Html {
-    alert("this form does nothing that there is")
+    alert(say::nothing_to_do())
 }
 
 async fn shown(services: &Services, who: &Who, status: StatusCode, person: &Listed, news: Html) -> Result<Response, Instead> {
     let (devices, rooms) = (services.accounts.devices(&person.id).await?, services.people.rooms(&person.id).await?);
     let has_second_factor = services.accounts.second_factors.is_on(&person.id).await?;
     let about = facts(&[
-        ("Handle", text(&format!("@{}", person.handle))),
-        ("Id", html!("<code>{}</code>", person.id)),
-        ("Is", html!("{}", standing(person))),
-        ("Signs in by", html!("{}", sign_in_of(person))),
-        ("Second factor", html!("{}", if has_second_factor { "yes" } else { "no" })),
-        ("Created", time(person.created)),
-        ("Last used", optional(person.used)),
+        (say::handle(), text(&format!("@{}", person.handle))),
+        (say::id(), html!("<code>{}</code>", person.id)),
+        (say::is(), html!("{}", standing(person))),
+        (say::signs_in_by(), html!("{}", sign_in_of(person))),
+        (say::second_factor(), html!("{}", if has_second_factor { say::yes() } else { say::no() })),
+        (say::created(), time(person.created)),
+        (say::last_used(), optional(person.used)),
     ]);
     let is_there = person.deactivated.is_none();
     let mut acts = Vec::new();
     if is_there {
-        acts.push(one("Sign out everywhere", &[("act", "sign_out")]));
+        acts.push(one(say::sign_out_everywhere(), &[("act", "sign_out")]));
         if person.origin.is_none() {
-            acts.push(one("Make a link for another password", &[("act", "reset")]));
+            acts.push(one(say::make_reset_link(), &[("act", "reset")]));
         }
         if has_second_factor {
-            acts.push(one("Remove their second factor", &[("act", "second_factor")]));
+            acts.push(one(say::remove_second_factor(), &[("act", "second_factor")]));
         }
         acts.push(if person.is_administrator {
-            one("Take the rights of an administrator", &[("act", "no_administrator")])
+            one(say::take_rights(), &[("act", "no_administrator")])
         } else {
-            one("Make an administrator", &[("act", "administrator")])
+            one(say::make_administrator(), &[("act", "administrator")])
         });
-        acts.push(one("Deactivate", &[("act", "deactivate")]));
+        acts.push(one(say::deactivate(), &[("act", "deactivate")]));
     } else {
-        acts.push(one("Let in again", &[("act", "reactivate")]));
+        acts.push(one(say::let_in_again(), &[("act", "reactivate")]));
     }
     let devices = devices.iter().map(|device| {
         let at = |at| time(crate::wire::Timestamp::from_millis(at));
         vec![text(&device.device), at(device.created_at), at(device.used_at)]
     });
-    let devices = table("Devices", &["Device", "Signed in", "Last used"], devices.collect(), "Signed in nowhere.");
+    let devices = table(
+        say::devices(),
+        &[say::device(), say::signed_in(), say::last_used()],
+        devices.collect(),
+        say::signed_in_nowhere(),
+    );
     let rooms = rooms.iter().map(|room| {
         let title = if room.title.is_empty() { &room.group } else { &room.title };
-        vec![link(&format!("/manage/rooms/{}", room.group), title), html!("{}", room.role.replace('_', " "))]
+        vec![link(&format!("/manage/rooms/{}", room.group), title), html!("{}", role_in_words(&room.role))]
     });
-    let rooms = table("Rooms", &["Room", "Role"], rooms.collect(), "A member of no room that is not direct.");
+    let rooms = table(say::rooms(), &[say::room(), say::role()], rooms.collect(), say::member_of_none());
     let main = html!(
-        "{}{}<p><a href=\"/people/{}\">As others see them</a> · <a href=\"/manage/connections/?of={}\">Connections</a> · \
-         <a href=\"/manage/log/?of={}\">Log</a></p><div class=\"manage-acts\">{}</div>{}{}",
+        "{}{}<p><a href=\"/people/{}\">{}</a> · <a href=\"/manage/connections/?of={}\">{}</a> · \
+         <a href=\"/manage/log/?of={}\">{}</a></p><div class=\"manage-acts\">{}</div>{}{}",
         news,
         about,
         person.id,
+        say::as_others_see(),
         person.id,
+        say::connections(),
         person.id,
+        say::log(),
         acts,
-        card("Devices", devices),
-        card("Rooms", rooms)
+        card(say::devices(), devices),
+        card(say::rooms(), rooms)
     );
     Ok(sheet(status, &person.name, who, TAB, &main))
 }

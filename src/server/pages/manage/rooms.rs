@@ -14,6 +14,7 @@ use super::{
     people::nothing,
 };
 use crate::{
+    locales::{manage as say, rooms as said},
     server::{
         accounts::Handle,
         pages::{
@@ -48,35 +49,36 @@ pub(super) async fn list(State(services): State<Arc<Services>>, who: Who, uri: U
                     name,
                     text(&owned.title),
                     html!("{}", kind(owned)),
-                    owner.unwrap_or_else(|| html!("nobody")),
+                    owner.unwrap_or_else(|| html!("{}", say::nobody())),
                     html!("{}", owned.members),
                     time(owned.made),
                 ]
             }
-            None => vec![name, html!(""), html!("open"), html!("nobody"), html!(""), html!("")],
+            None => {
+                vec![name, html!(""), html!("{}", say::is_open()), html!("{}", say::nobody()), html!(""), html!("")]
+            }
         }
     };
-    let columns = ["Room", "Title", "Is", "Owner", "Members", "Made"];
-    let none = if find.trim().is_empty() { "There are no rooms yet." } else { "No room is called so." };
+    let columns = [say::room(), say::title(), say::is(), say::owner(), say::members(), say::made()];
+    let none = if find.trim().is_empty() { say::no_rooms() } else { say::no_room_called_so() };
     let (owned, direct) = services.rooms.counts();
     let main = html!(
-        "{}<p>{} rooms that somebody made or owns, and {} direct ones, which only their people read.</p>{}{}{}",
-        search("Part of the name", &find),
-        owned,
-        direct,
-        table("Rooms", &columns, rooms.iter().map(row).collect(), none),
+        "{}<p>{}</p>{}{}{}",
+        search(say::part_of_name(), &find),
+        say::counted(owned, direct),
+        table(say::rooms(), &columns, rooms.iter().map(row).collect(), none),
         more,
         file("rooms")
     );
-    Ok(sheet(StatusCode::OK, "Rooms", &who, TAB, &main))
+    Ok(sheet(StatusCode::OK, say::rooms(), &who, TAB, &main))
 }
 
 fn kind(owned: &Owned) -> &'static str {
     match (owned.kind, owned.is_archived) {
-        (RoomKind::Open, false) => "open",
-        (RoomKind::Open, true) => "open, archived",
-        (_, false) => "closed",
-        (_, true) => "closed, archived",
+        (RoomKind::Open, false) => say::is_open(),
+        (RoomKind::Open, true) => say::is_open_archived(),
+        (_, false) => say::is_closed(),
+        (_, true) => say::is_closed_archived(),
     }
 }
 
@@ -107,9 +109,9 @@ async fn carry_out(services: &Services, who: &Who, room: &Overview, typed: &Type
     let (rooms, asker, group) = (&services.rooms, who.asker(), &room.group);
     let what = match &*typed.act {
         "owner" => {
-            let handle: Handle = typed.owner.parse().map_err(|_| NotDone::Wrong("write the handle of who shall own it"))?;
+            let handle: Handle = typed.owner.parse().map_err(|_| NotDone::Wrong(said::write_handle()))?;
             let account = services.accounts.records.by_handle(&handle).await?.filter(|account| !account.is_deactivated);
-            let account = account.ok_or(NotDone::Wrong("there is nobody of this handle"))?;
+            let account = account.ok_or(NotDone::Wrong(said::nobody_of_handle()))?;
             let owner = Person::new(account.id, account.name);
             rooms.give_owner(asker, group, &owner).await?;
             return Ok(false);
@@ -117,8 +119,8 @@ async fn carry_out(services: &Services, who: &Who, room: &Overview, typed: &Type
         "archive" => What::Archive(true),
         "reopen" => What::Archive(false),
         "delete" if typed.sure.trim() == group.as_str() => What::Delete,
-        "delete" => return Err(NotDone::Wrong("write the name of the room, as it stands in its address, to delete it")),
-        _ => return Err(NotDone::Wrong("this form does nothing that there is")),
+        "delete" => return Err(NotDone::Wrong(said::write_name_to_delete())),
+        _ => return Err(NotDone::Wrong(said::nothing_to_do())),
     };
     if room.owned.is_none() {
         // What is done with a room is done with one that is somebody's.
@@ -139,63 +141,70 @@ async fn shown(
 ) -> Result<Response, Instead> {
     let room = services.rooms.overview_of(group).await?.ok_or(Problem::NoAddress)?;
     let Size { messages, bytes: size, is_cut } = services.rooms.size(group).await?;
-    let more = if is_cut { " at least" } else { "" };
-    let size = html!("{} messages, {}{}", messages, bytes(size), more);
+    let size = if is_cut { say::messages_at_least(messages, bytes(size)) } else { say::messages(messages, bytes(size)) };
+    let size = html!("{}", size);
     let (owner, about) = match &room.owned {
         Some(owned) => {
             let owner = owned.owner.as_ref().map(|owner| link(&format!("/manage/people/{}", owner.id), &owner.name));
             let about = vec![
-                ("Title", text(&owned.title)),
-                ("Is", html!("{}", kind(owned))),
-                ("Owner", owner.clone().unwrap_or_else(|| html!("nobody"))),
-                ("Members", html!("{}", owned.members)),
-                ("Made", time(owned.made)),
-                ("In the store", size),
+                (say::title(), text(&owned.title)),
+                (say::is(), html!("{}", kind(owned))),
+                (say::owner(), owner.clone().unwrap_or_else(|| html!("{}", say::nobody()))),
+                (say::members(), html!("{}", owned.members)),
+                (say::made(), time(owned.made)),
+                (say::in_the_store(), size),
             ];
             (owner, about)
         }
-        None => (None, vec![("Is", html!("open")), ("Owner", html!("nobody")), ("In the store", size)]),
+        None => (
+            None,
+            vec![
+                (say::is(), html!("{}", say::is_open())),
+                (say::owner(), html!("{}", say::nobody())),
+                (say::in_the_store(), size),
+            ],
+        ),
     };
     let of = |act: &str| mistake.clone().filter(|_| typed.act == act);
     let loose = mistake.clone().filter(|_| !["owner", "delete"].contains(&&*typed.act));
     let give = owner.is_none().then(|| {
         let field = Field {
             name: "owner",
-            label: "Handle of who shall own it",
+            label: say::handle_of_owner(),
             autocomplete: "off",
             value: &typed.owner,
             error: of("owner"),
             ..Field::default()
         };
-        card("Give it an owner", form("", html!("{}{}", hidden("act", "owner"), field.html()), button("Give it to them")))
+        card(say::give_owner(), form("", html!("{}{}", hidden("act", "owner"), field.html()), button(say::give_it())))
     });
     let is_archived = room.owned.as_ref().is_some_and(|owned| owned.is_archived);
-    let archive = if is_archived {
-        one("Open it again", &[("act", "reopen")])
-    } else {
-        one("Archive: nobody writes any more", &[("act", "archive")])
-    };
+    let archive =
+        if is_archived { one(say::reopen(), &[("act", "reopen")]) } else { one(say::archive(), &[("act", "archive")]) };
     let sure = Field {
         name: "sure",
-        label: "What was said goes for good, and nobody gets this name again. To do that write the name of the room",
+        label: say::delete_text(),
         autocomplete: "off",
         value: &typed.sure,
         error: of("delete"),
         ..Field::default()
     };
-    let delete = form("", html!("{}{}", hidden("act", "delete"), sure.html()), danger("Delete the room"));
+    let delete = form("", html!("{}{}", hidden("act", "delete"), sure.html()), danger(say::delete_the_room()));
     let news = loose.map(|text| if typed.act.is_empty() { nothing() } else { alert(&text) });
     let main = html!(
-        "{}{}<p><a href=\"/room/{}/\">The room</a> · <a href=\"/room/{}/settings\">Its settings</a> · \
-         <a href=\"/manage/log/?of={}\">Log</a></p>{}<div class=\"manage-acts\">{}</div>{}",
+        "{}{}<p><a href=\"/room/{}/\">{}</a> · <a href=\"/room/{}/settings\">{}</a> · \
+         <a href=\"/manage/log/?of={}\">{}</a></p>{}<div class=\"manage-acts\">{}</div>{}",
         news,
         facts(&about),
         group.as_str(),
+        say::the_room(),
         group.as_str(),
+        say::its_settings(),
         group.as_str(),
+        say::log(),
         give,
         archive,
-        card("Delete", delete)
+        card(say::delete(), delete)
     );
     Ok(sheet(status, group.as_str(), who, TAB, &main))
 }

@@ -6,15 +6,16 @@ use axum::{extract::State, http::StatusCode, response::Response};
 
 use super::{
     Typed, back,
-    parts::{act as one, sheet, time},
+    parts::{act as one, sheet, text, time},
     people::nothing,
     wrong,
 };
+use crate::locales::manage as say;
 use crate::server::{
     manage::{LONGEST, Switch},
     pages::{
         form::{Field, Sent, button, card, form, hidden},
-        html::{Html, html},
+        html::{Html, html, within},
         plain::Instead,
     },
     services::Services,
@@ -23,13 +24,6 @@ use crate::server::{
 };
 
 const TAB: &str = "/manage/server/";
-const SHOWN_FOR: [(&str, &str); 6] =
-    [("15", "15 minutes"), ("60", "an hour"), ("240", "4 hours"), ("1440", "a day"), ("10080", "a week"), ("43200", "30 days")];
-const SIGN_UP: [(&str, &str); 3] = [
-    ("invite", "whoever has an invitation, to the server or to a room"),
-    ("open", "everybody"),
-    ("closed", "nobody: administrators make accounts by confab user add"),
-];
 
 /// `GET /manage/server/`
 pub(super) async fn show(State(services): State<Arc<Services>>, who: Who) -> Response {
@@ -64,11 +58,10 @@ pub(super) async fn act(
 fn shown(services: &Services, who: &Who, status: StatusCode, typed: &Typed, mistake: Option<String>, news: Html) -> Response {
     let switches = services.manage.switches();
     let announced = switches.announced();
-    let hint =
-        format!("At most {LONGEST} characters. It is shown at the head of every page, and takes the place of the one before.");
+    let hint = say::announcement_hint(LONGEST);
     let words = Field {
         name: "text",
-        label: "What is announced",
+        label: say::announced(),
         autocomplete: "off",
         value: &typed.text,
         hint: &hint,
@@ -76,37 +69,38 @@ fn shown(services: &Services, who: &Who, status: StatusCode, typed: &Typed, mist
         ..Field::default()
     };
     let minutes = if typed.minutes.is_empty() { "60" } else { &typed.minutes };
-    let lasts = Field { name: "minutes", label: "For how long", value: minutes, ..Field::default() }.choice(&SHOWN_FOR);
-    let announce = form("", html!("{}{}{}", hidden("act", "announce"), words.html(), lasts), button("Announce it"));
+    let shown_for = [
+        ("15", say::minutes_15()),
+        ("60", say::an_hour()),
+        ("240", say::hours_4()),
+        ("1440", say::a_day()),
+        ("10080", say::a_week()),
+        ("43200", say::days_30()),
+    ];
+    let lasts = Field { name: "minutes", label: say::for_how_long(), value: minutes, ..Field::default() }.choice(&shown_for);
+    let announce = form("", html!("{}{}{}", hidden("act", "announce"), words.html(), lasts), button(say::announce()));
     let now = announced.announcement.map(|announcement| {
         html!(
-            "<p>Now, until {}: <bdi>{}</bdi></p>{}",
-            time(announcement.until),
-            announcement.text,
-            one("Take it back", &[("act", "end")])
+            "<p>{}</p>{}",
+            within([time(announcement.until), text(&announcement.text)], |[until, text]| say::now_until(until, text)),
+            one(say::take_back(), &[("act", "end")])
         )
     });
     let read_only = if switches.read_only {
-        html!(
-            "<p>The server is read-only: what was said can be read, and nothing can be said or changed but on these pages.</p>{}",
-            one("Let everybody write again", &[("act", "writable")])
-        )
+        html!("<p>{}</p>{}", say::is_read_only(), one(say::let_write(), &[("act", "writable")]))
     } else {
-        html!(
-            "<p>Everybody writes as they may. Read-only, nothing can be said or changed until it is switched back, here; that holds on all \
-             nodes and after a restart.</p>{}",
-            one("Make the server read-only", &[("act", "read_only")])
-        )
+        html!("<p>{}</p>{}", say::is_writable(), one(say::make_read_only(), &[("act", "read_only")]))
     };
     let sign_up = switches.sign_up.to_string();
-    let sign_up = Field { name: "sign_up", label: "Who may make an account", value: &sign_up, ..Field::default() };
-    let sign_up = form("", html!("{}{}", hidden("act", "sign_up"), sign_up.choice(&SIGN_UP)), button("Save"));
+    let sign_up = Field { name: "sign_up", label: say::who_may_sign_up(), value: &sign_up, ..Field::default() };
+    let who_may = [("invite", say::sign_up_invite()), ("open", say::sign_up_open()), ("closed", say::sign_up_closed())];
+    let sign_up = form("", html!("{}{}", hidden("act", "sign_up"), sign_up.choice(&who_may)), button(say::save()));
     let main = html!(
         "{}{}{}{}",
         news,
-        card("Announcement", html!("{}{}", now, announce)),
-        card("Read-only mode", read_only),
-        card("Signing up", sign_up)
+        card(say::announcement(), html!("{}{}", now, announce)),
+        card(say::read_only_mode(), read_only),
+        card(say::signing_up(), sign_up)
     );
-    sheet(status, "Server", who, TAB, &main)
+    sheet(status, say::server(), who, TAB, &main)
 }

@@ -14,12 +14,13 @@ use super::{
     people::nothing,
     wrong,
 };
+use crate::locales::manage as say;
 use crate::server::{
     accounts::{Program, TokenRights},
-    manage::{NewToken, TokenRow, does},
+    manage::{NewToken, TokenRow},
     pages::{
         form::{Field, Sent, button, card, form, hidden},
-        html::{Html, html},
+        html::{Html, html, within},
         plain::Instead,
     },
     services::Services,
@@ -48,7 +49,7 @@ pub(super) async fn act(
             let new = NewToken { name: &typed.name, rooms: &typed.rooms, may };
             match services.manage.make_token(who.person(), &new).await {
                 Ok(token) => {
-                    let news = once("The token, for Authorization: Bearer TOKEN. It is shown this once:", &token);
+                    let news = once(say::token_once(), &token);
                     let typed = Typed { post: "yes".to_owned(), ..Typed::default() };
                     shown(&services, &who, StatusCode::OK, &typed, None, news).await
                 }
@@ -76,7 +77,7 @@ async fn shown(
 ) -> Result<Response, Instead> {
     let name = Field {
         name: "name",
-        label: "Name, as people see it",
+        label: say::token_name(),
         autocomplete: "off",
         value: &typed.name,
         error: mistake,
@@ -84,10 +85,10 @@ async fn shown(
     };
     let rooms = Field {
         name: "rooms",
-        label: "Rooms that it is for",
+        label: say::token_rooms(),
         autocomplete: "off",
         value: &typed.rooms,
-        hint: "Names with spaces between them, * for any letters and ? for any one; empty for all rooms.",
+        hint: say::token_rooms_hint(),
         is_optional: true,
         ..Field::default()
     };
@@ -98,9 +99,9 @@ async fn shown(
         hidden("act", "make"),
         name.html(),
         rooms.html(),
-        tick("read", "Read", "messages, files and searches of these rooms over the API", &typed.read),
-        tick("post", "Post", "messages into these rooms", &typed.post),
-        tick("push", "Push", "events to who is in them; for all rooms also to single connections", &typed.push)
+        tick("read", say::read(), say::read_hint(), &typed.read),
+        tick("post", say::post(), say::post_hint(), &typed.post),
+        tick("push", say::push(), say::push_hint(), &typed.push)
     );
     let from = typed.after.parse::<i64>().unwrap_or(0).max(0);
     let many = i64::try_from(PART).unwrap_or(i64::MAX);
@@ -108,35 +109,43 @@ async fn shown(
     let more = (tokens.len() == PART).then(|| next(&format!("{TAB}?after={}", from + many)));
     let row = |token: &TokenRow| {
         let state = match token.revoked {
-            Some(at) => html!("revoked {}", time(at)),
-            None => one("Revoke", &[("act", "revoke"), ("id", &token.id)]),
+            Some(at) => within([time(at)], |[at]| say::revoked_at(at)),
+            None => one(say::revoke(), &[("act", "revoke"), ("id", &token.id)]),
         };
         vec![
             text(&token.name),
-            html!("{}", does(token.may)),
+            html!("{}", in_words(token.may)),
             html!("<code>{}</code>", token.rooms),
-            html!("{} by {}", time(token.made), text(&token.by_name)),
+            within([time(token.made), text(&token.by_name)], |[at, by]| say::made_at_by(at, by)),
             optional(token.used),
             state,
         ]
     };
-    let columns = ["Name", "May", "Rooms", "Made", "Last used", ""];
-    let made = table("Tokens", &columns, tokens.iter().map(row).collect(), "No token was made here yet.");
+    let columns = [say::name(), say::may(), say::rooms(), say::made(), say::last_used(), ""];
+    let made = table(say::tokens(), &columns, tokens.iter().map(row).collect(), say::no_token());
     let of_settings = |program: &Program| {
         let rooms = program.groups().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        vec![text(&program.person.name), html!("{}", does(program.may)), html!("<code>{}</code>", rooms)]
+        vec![text(&program.person.name), html!("{}", in_words(program.may)), html!("<code>{}</code>", rooms)]
     };
     let rows: Vec<_> = services.programs.of_settings().map(of_settings).collect();
-    let of_settings = (!rows.is_empty())
-        .then(|| card("Tokens of the settings", table("Tokens of the settings", &["Name", "May", "Rooms"], rows, "")));
+    let of_settings = (!rows.is_empty()).then(|| {
+        let columns = [say::name(), say::may(), say::rooms()];
+        card(say::tokens_of_settings(), table(say::tokens_of_settings(), &columns, rows, ""))
+    });
     let main = html!(
         "{}{}{}{}{}{}",
         news,
-        card("Make a token for a program", form("", fields, button("Make the token"))),
-        card("Tokens", made),
+        card(say::make_token_for_program(), form("", fields, button(say::make_token()))),
+        card(say::tokens(), made),
         more,
         file("tokens"),
         of_settings
     );
-    Ok(sheet(status, "Tokens", who, TAB, &main))
+    Ok(sheet(status, say::tokens(), who, TAB, &main))
+}
+
+/// What a token may do.
+fn in_words(may: TokenRights) -> String {
+    let all = [(may.read, say::may_read()), (may.post, say::may_post()), (may.push, say::may_push())];
+    all.iter().filter(|(may, _)| *may).map(|(_, word)| *word).collect::<Vec<_>>().join(say::and())
 }

@@ -8,6 +8,7 @@ use leptos::prelude::*;
 use serde::Deserialize;
 
 use crate::{
+    locales::rooms as say,
     server::{
         pages::form::sentence,
         percent::percent_encode,
@@ -80,11 +81,11 @@ pub(super) fn complaint(mistake: Option<&Mistake>) -> Option<impl IntoView + use
     })
 }
 
-pub(super) fn role_name(role: Role) -> &'static str {
+pub(in crate::server::pages) fn role_name(role: Role) -> &'static str {
     match role {
-        Role::Owner => "Owner",
-        Role::Moderator => "Moderator",
-        Role::Member => "Member",
-        Role::ReadOnly => "Reads only",
+        Role::Owner => say::owner(),
+        Role::Moderator => say::moderator(),
+        Role::Member => say::member(),
+        Role::ReadOnly => say::reads_only(),
     }
 }

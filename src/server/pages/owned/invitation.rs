@@ -10,8 +10,12 @@ use axum::{
 use leptos::prelude::*;
 
 use super::form::{role_name, sign_in, to_room};
+use crate::locales::rooms as say;
 use crate::server::{
-    pages::sheet::{Back, sheet},
+    pages::{
+        html::{html, within},
+        sheet::{Back, sheet},
+    },
     percent::percent_encode,
     rooms::{Code, Invited, NotDone, Record},
     services::Services,
@@ -53,34 +57,32 @@ pub(in crate::server) async fn join(
 
 fn not_good(who: &Who, is_away: bool) -> Response {
     let (status, title, text) = if is_away {
-        (StatusCode::SERVICE_UNAVAILABLE, "Not now", "The invitation cannot be looked up now. Try again in a moment.")
+        (StatusCode::SERVICE_UNAVAILABLE, say::not_now(), say::invitation_unavailable())
     } else {
-        let text = "It was used up, revoked, or is over, or it is not for you. Ask whoever sent it for another one.";
-        (StatusCode::NOT_FOUND, "This invitation is not good", text)
+        (StatusCode::NOT_FOUND, say::invitation_bad(), say::invitation_bad_text())
     };
-    sheet(status, title, who, Back("/".to_owned(), "Rooms"), || view! { <p>{text}</p> })
+    sheet(status, title, who, Back("/".to_owned(), say::rooms()), || view! { <p>{text}</p> })
 }
 
 fn page_of_invitation(Invited { room, invitation, members }: &Invited, code: &Code, who: &Who, is_member: bool) -> Response {
     let Record { group, title, topic, .. } = room;
-    let there = if *members == 1 { "1 member".to_owned() } else { format!("{members} members") };
-    let name = invitation.by.name.clone();
+    let invites = within([html!("<bdi>{}</bdi>", invitation.by.name)], |[name]| say::invites_you(name, say::members(*members)));
     let next = percent_encode(&format!("/invite/{}", code.as_str()));
-    sheet(StatusCode::OK, title, who, Back("/".to_owned(), "Rooms"), || {
+    sheet(StatusCode::OK, title, who, Back("/".to_owned(), say::rooms()), || {
         let way = if is_member {
-            view! { <p>"You are in it already. " <a class="button" href=format!("/room/{group}/")>"Go to the room"</a></p> }
+            view! { <p>{say::in_it_already()} " " <a class="button" href=format!("/room/{group}/")>{say::go_to_room()}</a></p> }
                 .into_any()
         } else if who.signed_in().is_some() {
-            view! { <form method="post"><button type="submit">"Join"</button></form> }.into_any()
+            view! { <form method="post"><button type="submit">{say::join()}</button></form> }.into_any()
         } else {
             view! {
-                <p>"To join you need an account."</p>
+                <p>{say::need_account()}</p>
                 <p class="field">
                     <a class="button" href=format!("/login?next={next}")>
-                        "Sign in"
+                        {say::sign_in()}
                     </a>
                     <a class="button" href=format!("/signup?invite={}&next={next}", code.as_str())>
-                        "Sign up"
+                        {say::sign_up()}
                     </a>
                 </p>
             }
@@ -88,8 +90,8 @@ fn page_of_invitation(Invited { room, invitation, members }: &Invited, code: &Co
         };
         view! {
             {(!topic.is_empty()).then(|| view! { <p><bdi>{topic.clone()}</bdi></p> })}
-            <p><bdi>{name}</bdi> " invites you to this room. It has " {there} "."</p>
-            <p>{format!("You would be: {}.", role_name(invitation.terms.role).to_lowercase())}</p>
+            <p inner_html=invites.as_str().to_owned()></p>
+            <p>{say::you_would_be(role_name(invitation.terms.role).to_lowercase())}</p>
             {way}
         }
     })

@@ -11,6 +11,7 @@ use leptos::prelude::*;
 
 use super::form::{Mistake, Typed, complaint, sign_in, status, to_room};
 use crate::{
+    locales::rooms as say,
     server::{
         accounts::{Account, Handle},
         pages::{
@@ -71,7 +72,7 @@ pub(in crate::server) async fn open_direct(
         let mut others = vec![person_of(&them)];
         for named in sent.with.split([',', ' ']).filter(|named| !named.is_empty()).take(*DIRECT.end()) {
             let named = if named.starts_with('@') { named.to_owned() } else { format!("@{named}") };
-            let account = account(&services, &named).await?.ok_or(NotDone::Wrong("there is nobody of one of these handles"))?;
+            let account = account(&services, &named).await?.ok_or(NotDone::Wrong(say::nobody_of_handles()))?;
             others.push(person_of(&account));
         }
         services.rooms.direct(who.asker(), &others).await
@@ -93,17 +94,17 @@ fn page_of(status: StatusCode, who: &Who, account: &Account, mistake: Option<&Mi
     let is_you = account.id == who.person().id;
     let (invalid, described) = mistake.map(|_| ("true", "direct-mistake")).unzip();
     let with = mistake.map(|mistake| mistake.sent.with.clone()).unwrap_or_default();
-    sheet(status, &account.name, who, Back("/".to_owned(), "Rooms"), || {
+    sheet(status, &account.name, who, Back("/".to_owned(), say::rooms()), || {
         let way = if is_you {
             view! {
-                <p>"That is you."</p>
+                <p>{say::that_is_you()}</p>
                 {complaint(mistake)}
             }
             .into_any()
         } else {
             view! {
                 <form class="card" method="post" action=format!("/people/{}/direct", account.id)>
-                    <label for="direct-with">"Who else shall be in it, by their handles; or nobody"</label>
+                    <label for="direct-with">{say::who_else()}</label>
                     <input
                         id="direct-with"
                         name="with"
@@ -111,13 +112,13 @@ fn page_of(status: StatusCode, who: &Who, account: &Account, mistake: Option<&Mi
                         autocomplete="off"
                         autocapitalize="none"
                         spellcheck="false"
-                        placeholder="@handle, @handle"
+                        placeholder=say::handles_example()
                         value=with
                         aria-invalid=invalid
                         aria-describedby=described
                     />
                     {complaint(mistake)}
-                    <button type="submit">"Talk directly"</button>
+                    <button type="submit">{say::talk_directly()}</button>
                 </form>
             }
             .into_any()

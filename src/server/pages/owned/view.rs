@@ -5,9 +5,13 @@ use leptos::prelude::*;
 
 use super::form::{Mistake, Typed, complaint, role_name};
 use crate::{
+    locales::rooms as say,
     server::{
         manage::{BANS_LAST, Ban},
-        pages::sheet::{Back, sheet},
+        pages::{
+            html::{html, within},
+            sheet::{Back, sheet},
+        },
         rooms::{About, Brief, Invitation, Logged, Member, Posting, Record, Role, RoomKind},
         who::Who,
     },
@@ -15,16 +19,13 @@ use crate::{
 };
 
 /// For how long somebody can be muted, in minutes.
-pub(super) const MUTES: [(u32, &str); 5] =
-    [(10, "10 minutes"), (60, "1 hour"), (1_440, "1 day"), (10_080, "7 days"), (525_600, "1 year")];
+pub(super) const MUTES: [u32; 5] = [10, 60, 1_440, 10_080, 525_600];
 
 /// How long an invitation can be good, in minutes; 0 for ever.
-pub(super) const EXPIRES: [(u32, &str); 5] =
-    [(30, "30 minutes"), (1_440, "1 day"), (10_080, "7 days"), (43_200, "30 days"), (0, "for ever")];
+pub(super) const EXPIRES: [u32; 5] = [30, 1_440, 10_080, 43_200, 0];
 
 /// How many may use it; 0 for as many as like.
-pub(super) const USES: [(u32, &str); 5] =
-    [(1, "1 person"), (5, "5 people"), (25, "25 people"), (100, "100 people"), (0, "any number of people")];
+pub(super) const USES: [u32; 5] = [1, 5, 25, 100, 0];
 
 /// A choice of some words, of which one is chosen.
 pub(super) fn choice(
@@ -49,23 +50,38 @@ pub(super) fn name_of(id: &str) -> &str {
     id.rsplit('-').next().unwrap_or(id)
 }
 
-pub(super) fn numbers(of: &[(u32, &str)]) -> Vec<(String, String)> {
-    of.iter().map(|(number, words)| (number.to_string(), (*words).to_owned())).collect()
+pub(super) fn numbers(of: &[u32], words: fn(u32) -> String) -> Vec<(String, String)> {
+    of.iter().map(|number| (number.to_string(), words(*number))).collect()
+}
+
+/// So many minutes, in the largest unit that they are a number of.
+pub(in crate::server::pages) fn span(minutes: u32) -> String {
+    const HOUR: u64 = 60;
+    const DAY: u64 = 24 * HOUR;
+    const YEAR: u64 = 365 * DAY;
+    match u64::from(minutes) {
+        0 => say::for_ever().to_owned(),
+        minutes if minutes % YEAR == 0 => say::years(minutes / YEAR),
+        minutes if minutes % DAY == 0 => say::days(minutes / DAY),
+        minutes if minutes % HOUR == 0 => say::hours(minutes / HOUR),
+        minutes => say::minutes(minutes),
+    }
+}
+
+fn users(count: u32) -> String {
+    if count == 0 { say::any_number().to_owned() } else { say::people(count.into()) }
 }
 
 pub(super) fn kinds() -> Vec<(String, String)> {
-    let words = [
-        (RoomKind::Open, "Open: everybody who may enter such rooms here"),
-        (RoomKind::Closed, "Closed: only those who are invited"),
-    ];
+    let words = [(RoomKind::Open, say::kind_open()), (RoomKind::Closed, say::kind_closed())];
     words.into_iter().map(|(kind, words)| (kind.to_string(), words.to_owned())).collect()
 }
 
 pub(super) fn postings() -> Vec<(String, String)> {
     let words = [
-        (Posting::Everybody, "Everybody who reads it"),
-        (Posting::Members, "Members"),
-        (Posting::Moderators, "Moderators and the owner"),
+        (Posting::Everybody, say::posting_everybody()),
+        (Posting::Members, say::posting_members()),
+        (Posting::Moderators, say::posting_moderators()),
     ];
     words.into_iter().map(|(posting, words)| (posting.to_string(), words.to_owned())).collect()
 }
@@ -77,17 +93,17 @@ pub(super) fn roles(of: &[Role]) -> Vec<(String, String)> {
 pub(super) fn form_of_room(who: &Who, mistake: Option<&Mistake>) -> Response {
     let Typed { group, title, kind, .. } = mistake.map(|mistake| mistake.sent.clone()).unwrap_or_default();
     let (invalid, described) = mistake.map(|_| ("true", "make-mistake")).unzip();
-    sheet(StatusCode::OK, "Make a room", who, Back("/".to_owned(), "Rooms"), || {
+    sheet(StatusCode::OK, say::make_room(), who, Back("/".to_owned(), say::rooms()), || {
         view! {
             <form class="card" method="post" action="/rooms/new">
-                <label for="make-group">"Name, as it stands in addresses"</label>
+                <label for="make-group">{say::name_in_address()}</label>
                 <input
                     id="make-group"
                     name="group"
                     required
                     maxlength="64"
                     pattern="[A-Za-z0-9_\\-]+"
-                    title="Letters A to Z, digits, _ and -"
+                    title=say::letters()
                     autocomplete="off"
                     autocapitalize="none"
                     spellcheck="false"
@@ -95,11 +111,11 @@ pub(super) fn form_of_room(who: &Who, mistake: Option<&Mistake>) -> Response {
                     aria-invalid=invalid
                     aria-describedby=described
                 />
-                <label for="make-title">"Title, as people see it"</label>
+                <label for="make-title">{say::title_for_people()}</label>
                 <input id="make-title" name="title" maxlength="80" autocomplete="off" value=title />
-                {choice("make-kind", "For whom it is", &kind, kinds())}
+                {choice("make-kind", say::for_whom(), &kind, kinds())}
                 {complaint(mistake)}
-                <button type="submit">"Make the room"</button>
+                <button type="submit">{say::make_the_room()}</button>
             </form>
         }
     })
@@ -113,12 +129,12 @@ pub(super) enum News {
 }
 
 pub(super) fn page_of_nobodys(who: &Who, group: &Group) -> Response {
-    sheet(StatusCode::OK, group.as_str(), who, Back(format!("/room/{group}/"), "Back to the room"), || {
+    sheet(StatusCode::OK, group.as_str(), who, Back(format!("/room/{group}/"), say::back_to_room()), || {
         view! {
             <form class="card" method="post">
                 <input type="hidden" name="act" value="take_over" />
-                <p>"Nobody owns this room. Whoever owns it says who may write in it, and can close it."</p>
-                <button type="submit">"Take it over"</button>
+                <p>{say::nobodys()}</p>
+                <button type="submit">{say::take_over()}</button>
             </form>
         }
     })
@@ -143,7 +159,7 @@ pub(super) fn page_of_settings(
     });
     let title = if title.is_empty() { others(members, who.person()) } else { title.clone() };
     let loose = mistake.filter(|mistake| !["change", "invite", "delete"].contains(&mistake.act.as_str()));
-    sheet(status, &title, who, Back(format!("/room/{group}/"), "Back to the room"), || {
+    sheet(status, &title, who, Back(format!("/room/{group}/"), say::back_to_room()), || {
         view! {
             {(!topic.is_empty()).then(|| view! { <p><bdi>{topic.clone()}</bdi></p> })}
             <p>{described(*brief, *role, about.count)}</p>
@@ -156,8 +172,8 @@ pub(super) fn page_of_settings(
             {about.manages.then(|| list_of_banned(about))}
             {about.manages.then(|| list_of_addresses(bans))}
             {about.manages.then(|| list_of_log(&about.log))}
-            {(role.is_some() && *role != Some(Role::Owner) && brief.kind != RoomKind::Direct).then(|| button("leave", "Leave this room", None))}
-            {about.changes.then(|| if brief.is_archived { button("reopen", "Open it again", None) } else { button("archive", "Archive: nobody writes any more", None) })}
+            {(role.is_some() && *role != Some(Role::Owner) && brief.kind != RoomKind::Direct).then(|| button("leave", say::leave(), None))}
+            {about.changes.then(|| if brief.is_archived { button("reopen", say::reopen(), None) } else { button("archive", say::archive(), None) })}
             {about.owns.then(|| form_of_deletion(group, Mistake::of(mistake, "delete")))}
         }
     })
@@ -170,15 +186,14 @@ pub(super) fn others(members: &[Member], you: &Person) -> String {
 }
 
 pub(super) fn described(brief: Brief, role: Option<Role>, count: u64) -> String {
-    let kind = match brief.kind {
-        RoomKind::Open => "An open room",
-        RoomKind::Closed => "A closed room",
-        RoomKind::Direct => "A direct room",
+    let you = role.map_or_else(|| say::you_are_no_member().to_owned(), |role| say::you_are(role_name(role).to_lowercase()));
+    let members = say::members(count);
+    let text = match brief.kind {
+        RoomKind::Open => say::an_open_room(members, you),
+        RoomKind::Closed => say::a_closed_room(members, you),
+        RoomKind::Direct => say::a_direct_room(members, you),
     };
-    let members = if count == 1 { "1 member".to_owned() } else { format!("{count} members") };
-    let archived = if brief.is_archived { " It is archived: what was said can be read." } else { "" };
-    let you = role.map_or_else(|| "You are no member.".to_owned(), |role| format!("You: {}.", role_name(role).to_lowercase()));
-    format!("{kind} with {members}. {you}{archived}")
+    if brief.is_archived { text + say::it_is_archived() } else { text }
 }
 
 /// One button that does something, to somebody perhaps.
@@ -198,7 +213,7 @@ pub(super) fn button(act: &'static str, words: &'static str, person: Option<&str
 pub(super) fn invitation_link(link: String) -> impl IntoView {
     view! {
         <div class="card" role="status">
-            <label for="invitation">"Whoever has this address may come in. It is shown this once:"</label>
+            <label for="invitation">{say::invitation_once()}</label>
             <input id="invitation" type="text" readonly value=link />
         </div>
     }
@@ -213,9 +228,9 @@ pub(super) fn form_of_change(record: &Record, mistake: Option<&Mistake>) -> impl
     let (invalid, described) = mistake.map(|_| ("true", "change-mistake")).unzip();
     view! {
         <form class="card" method="post">
-            <h2>"The room"</h2>
+            <h2>{say::the_room()}</h2>
             <input type="hidden" name="act" value="change" />
-            <label for="change-title">"Title"</label>
+            <label for="change-title">{say::title()}</label>
             <input
                 id="change-title"
                 name="title"
@@ -226,12 +241,12 @@ pub(super) fn form_of_change(record: &Record, mistake: Option<&Mistake>) -> impl
                 aria-invalid=invalid
                 aria-describedby=described
             />
-            <label for="change-topic">"What it is about"</label>
+            <label for="change-topic">{say::about()}</label>
             <input id="change-topic" name="topic" maxlength="250" autocomplete="off" value=topic aria-describedby=described />
-            {choice("change-kind", "For whom it is", &kind, kinds())}
-            {choice("change-posting", "Who may write in it", &posting, postings())}
+            {choice("change-kind", say::for_whom(), &kind, kinds())}
+            {choice("change-posting", say::who_may_write(), &posting, postings())}
             {complaint(mistake)}
-            <button type="submit">"Save"</button>
+            <button type="submit">{say::save()}</button>
         </form>
     }
 }
@@ -243,14 +258,14 @@ pub(super) fn form_of_invitation(about: &About, mistake: Option<&Mistake>) -> im
     let living: Vec<_> = about.invitations.iter().map(living).collect();
     view! {
         <section class="card">
-            <h2>"Invitations"</h2>
+            <h2>{say::invitations()}</h2>
             <form method="post">
                 <input type="hidden" name="act" value="invite" />
-                {choice("invite-role", "Who comes by it is", &sent.role, roles(given))}
-                {choice("invite-uses", "It is good for", &sent.uses, numbers(&USES))}
-                {choice("invite-minutes", "and for", expires, numbers(&EXPIRES))}
+                {choice("invite-role", say::comes_as(), &sent.role, roles(given))}
+                {choice("invite-uses", say::good_for(), &sent.uses, numbers(&USES, users))}
+                {choice("invite-minutes", say::and_for(), expires, numbers(&EXPIRES, span))}
                 {complaint(mistake)}
-                <button type="submit">"Make an invitation"</button>
+                <button type="submit">{say::make_invitation()}</button>
             </form>
             <ul class="rows">{living}</ul>
         </section>
@@ -259,18 +274,18 @@ pub(super) fn form_of_invitation(about: &About, mistake: Option<&Mistake>) -> im
 
 pub(super) fn living(invitation: &Invitation) -> impl IntoView + use<> {
     let Invitation { digest, terms, by } = invitation;
-    let until = terms.expires.map_or_else(|| "for ever".to_owned(), |at| format!("until {}", minute(at)));
-    let uses = terms.uses.map_or_else(|| "any number of people".to_owned(), |uses| format!("{uses} more"));
-    let text = format!("{}, {uses}, {until}, by ", role_name(terms.role));
-    let name = by.name.clone();
+    let until = terms.expires.map_or_else(|| say::for_ever().to_owned(), |at| say::until(minute(at)));
+    let uses = terms.uses.map_or_else(|| say::any_number().to_owned(), |uses| say::uses_left(uses.into()));
+    let name = [html!("<bdi>{}</bdi>", by.name)];
+    let text = within(name, |[name]| say::invitation_by(role_name(terms.role), uses, until, name));
     view! {
         <li>
-            <span>{text}<bdi>{name}</bdi></span>
+            <span inner_html=text.as_str().to_owned()></span>
             <form method="post">
                 <input type="hidden" name="act" value="revoke" />
                 <input type="hidden" name="invitation" value=digest.clone() />
                 <button type="submit" class="quiet">
-                    "Revoke"
+                    {say::revoke()}
                 </button>
             </form>
         </li>
@@ -290,7 +305,7 @@ pub(super) fn list_of_members(about: &About, you: &Person) -> impl IntoView + us
         let is_managed = manages && person.id != you.id && *role != Role::Owner && (owns || *role != Role::Moderator);
         let id = person.id.clone();
         let muted = muted.filter(|until| *until > now);
-        let note = muted.map(|until| format!(", muted until {}", minute(until))).unwrap_or_default();
+        let note = muted.map(|until| say::muted_until(minute(until))).unwrap_or_default();
         // Two may be called alike.
         let handle = person.handle.as_ref().map(|handle| view! { " @" <bdi>{handle.clone()}</bdi> });
         let actions = is_managed.then(|| actions(&person.id, *role, owns, muted.is_some()));
@@ -309,10 +324,10 @@ pub(super) fn list_of_members(about: &About, you: &Person) -> impl IntoView + us
     });
     let rows: Vec<_> = rows.collect();
     let more = about.count.saturating_sub(about.members.len() as u64);
-    let more = (more > 0).then(|| view! { <p>{format!("and {more} more")}</p> });
+    let more = (more > 0).then(|| view! { <p>{say::and_more(more)}</p> });
     view! {
         <section class="card">
-            <h2>"Members"</h2>
+            <h2>{say::members_title()}</h2>
             <ul class="rows">{rows}</ul>
             {more}
         </section>
@@ -332,17 +347,17 @@ pub(super) fn actions(person: &str, role: Role, owns: bool, is_muted: bool) -> i
     };
     let id = person.to_owned();
     let mute = if is_muted {
-        button("unmute", "Let them speak", Some(person)).into_any()
+        button("unmute", say::unmute(), Some(person)).into_any()
     } else {
         view! {
             <form method="post">
                 <input type="hidden" name="act" value="mute" />
                 <input type="hidden" name="person" value=id.clone() />
-                <select name="minutes" aria-label="For how long">
-                    {options(numbers(&MUTES), "60")}
+                <select name="minutes" aria-label=say::for_how_long()>
+                    {options(numbers(&MUTES, span), "60")}
                 </select>
                 <button type="submit" class="quiet">
-                    "Mute"
+                    {say::mute()}
                 </button>
             </form>
         }
@@ -350,20 +365,20 @@ pub(super) fn actions(person: &str, role: Role, owns: bool, is_muted: bool) -> i
     };
     view! {
         <details>
-            <summary>"Manage"</summary>
+            <summary>{say::manage()}</summary>
             <form method="post">
                 <input type="hidden" name="act" value="role" />
                 <input type="hidden" name="person" value=id.clone() />
-                <select name="role" aria-label="Role">
+                <select name="role" aria-label=say::role()>
                     {options(roles(given), role.as_str())}
                 </select>
                 <button type="submit" class="quiet">
-                    "Set"
+                    {say::set()}
                 </button>
             </form>
             {mute}
-            {button("remove", "Remove", Some(person))}
-            {button("ban", "Ban", Some(person))}
+            {button("remove", say::remove(), Some(person))}
+            {button("ban", say::ban(), Some(person))}
         </details>
     }
 }
@@ -376,30 +391,30 @@ pub(super) fn list_of_others(about: &About, present: &[Person]) -> impl IntoView
         view! {
             <li>
                 <bdi>{name}</bdi>
-                {button("ban", "Ban", Some(&person.id))}
+                {button("ban", say::ban(), Some(&person.id))}
                 {person.handle.is_none().then(|| ban_with_address(&person.id))}
             </li>
         }
     });
     let rows: Vec<_> = rows.collect();
     (!rows.is_empty())
-        .then(|| view! { <section class="card"><h2>"Here, and no members"</h2><ul class="rows">{rows}</ul></section> })
+        .then(|| view! { <section class="card"><h2>{say::here_no_members()}</h2><ul class="rows">{rows}</ul></section> })
 }
 
 /// Bans a guest, who could come again as another one, with where they come from.
 fn ban_with_address(person: &str) -> impl IntoView + use<> {
-    let lasts = BANS_LAST.map(|(minutes, words)| {
-        view! { <option value=minutes selected=minutes == "1440">{words}</option> }
+    let lasts = BANS_LAST.map(|minutes| {
+        view! { <option value=minutes.to_string() selected=minutes == 1_440>{span(minutes)}</option> }
     });
     view! {
         <form method="post">
             <input type="hidden" name="act" value="ban_address" />
             <input type="hidden" name="person" value=person.to_owned() />
-            <select name="minutes" aria-label="For how long">
+            <select name="minutes" aria-label=say::for_how_long()>
                 {lasts.to_vec()}
             </select>
             <button type="submit" class="quiet">
-                "Ban with their address"
+                {say::ban_with_address()}
             </button>
         </form>
     }
@@ -408,24 +423,24 @@ fn ban_with_address(person: &str) -> impl IntoView + use<> {
 /// From where guests are kept out, by whom that was against: the addresses are nobody's business here.
 fn list_of_addresses(bans: &[&Ban]) -> impl IntoView + use<> {
     let rows = bans.iter().map(|ban| {
-        let (name, until) = (ban.note.clone(), format!(", until {}", minute(ban.ends)));
+        let name = [html!("<bdi>{}</bdi>", ban.note)];
+        let whence = within(name, |[name]| say::where_from(name, minute(ban.ends)));
         view! {
             <li>
-                <span>
-                    "Where "<bdi>{name}</bdi>" came from"{until}
-                </span>
+                <span inner_html=whence.as_str().to_owned()></span>
                 <form method="post">
                     <input type="hidden" name="act" value="lift_ban" />
                     <input type="hidden" name="ban" value=ban.id.clone() />
                     <button type="submit" class="quiet">
-                        "Let guests in again"
+                        {say::let_guests_in()}
                     </button>
                 </form>
             </li>
         }
     });
     let rows: Vec<_> = rows.collect();
-    (!rows.is_empty()).then(|| view! { <section class="card"><h2>"Guests kept out"</h2><ul class="rows">{rows}</ul></section> })
+    (!rows.is_empty())
+        .then(|| view! { <section class="card"><h2>{say::guests_kept_out()}</h2><ul class="rows">{rows}</ul></section> })
 }
 
 pub(super) fn list_of_banned(about: &About) -> impl IntoView + use<> {
@@ -434,24 +449,85 @@ pub(super) fn list_of_banned(about: &About) -> impl IntoView + use<> {
         view! {
             <li>
                 <bdi>{name}</bdi>
-                {button("unban", "Let them in again", Some(&person.id))}
+                {button("unban", say::unban(), Some(&person.id))}
             </li>
         }
     });
     let rows: Vec<_> = rows.collect();
-    (!rows.is_empty()).then(|| view! { <section class="card"><h2>"Banned"</h2><ul class="rows">{rows}</ul></section> })
+    (!rows.is_empty()).then(|| view! { <section class="card"><h2>{say::banned()}</h2><ul class="rows">{rows}</ul></section> })
+}
+
+/// What was done, by its word in the log.
+fn act_in_words(act: &str) -> &str {
+    match act {
+        "made" => say::log_made(),
+        "changed" => say::log_changed(),
+        "archived" => say::log_archived(),
+        "opened again" => say::log_reopened(),
+        "handed over" => say::log_handed_over(),
+        "role" => say::log_role(),
+        "muted" => say::log_muted(),
+        "unmuted" => say::log_unmuted(),
+        "removed" => say::log_removed(),
+        "banned" => say::log_banned(),
+        "unbanned" => say::log_unbanned(),
+        "invited" => say::log_invited(),
+        "revoked an invitation" => say::log_revoked(),
+        "joined" => say::log_joined(),
+        "left" => say::log_left(),
+        "deleted a message" => say::log_message(),
+        // Of a later version.
+        other => other,
+    }
+}
+
+/// With what it was done, as the log has it: a kind, a role, a time, a kind and who may write, or the terms of an invitation.
+fn detail_in_words(detail: &str) -> String {
+    let word = |word: &str| match word {
+        "open" => Some(say::open()),
+        "closed" => Some(say::closed()),
+        "direct" => Some(say::direct()),
+        "owner" => Some(say::role_owner()),
+        "moderator" => Some(say::role_moderator()),
+        "member" => Some(say::role_member()),
+        "read_only" => Some(say::role_read_only()),
+        "everybody" => Some(say::everybody()),
+        "members" => Some(say::members_post()),
+        "moderators" => Some(say::moderators_post()),
+        _ => None,
+    };
+    let changed = || {
+        let (kind, posting) = detail.strip_suffix(" may post")?.split_once(", ")?;
+        Some(say::detail_changed(word(kind)?, word(posting)?))
+    };
+    let until = |text: &str| match text {
+        "for ever" => Some(say::for_ever().to_owned()),
+        other => other.strip_prefix("until ").map(say::until),
+    };
+    let invited = || {
+        let mut parts = detail.splitn(3, ", ");
+        let role = word(parts.next()?)?;
+        let uses = match parts.next()? {
+            "any number of people" => say::any_number().to_owned(),
+            uses => say::people(uses.strip_suffix(" people")?.parse().ok()?),
+        };
+        Some(say::detail_invited(role, uses, until(parts.next()?)?))
+    };
+    let known = word(detail).map(str::to_owned).or_else(changed).or_else(invited).or_else(|| until(detail));
+    known.unwrap_or_else(|| detail.to_owned())
 }
 
 pub(super) fn list_of_log(log: &[Logged]) -> impl IntoView + use<> {
     let rows = log.iter().map(|Logged { at, by, act, to, detail }| {
         let to = to.as_ref().map(|to| view! { " · " <bdi>{to.name.clone()}</bdi> });
-        let detail = (!detail.is_empty()).then(|| format!(" ({detail})"));
-        view! { <li><span>{minute(*at)} " · " <bdi>{by.name.clone()}</bdi> ": " {act.clone()}{to}{detail}</span></li> }
+        let detail = (!detail.is_empty()).then(|| say::in_brackets(detail_in_words(detail)));
+        let line = within([html!("<bdi>{}</bdi>", by.name)], |[by]| say::log_line(minute(*at), by, act_in_words(act)));
+        view! { <li><span><span inner_html=line.as_str().to_owned()></span>{to}{detail}</span></li> }
     });
     let rows: Vec<_> = rows.collect();
     view! {
         <details class="card">
-            <summary>"What was done"</summary>
+            <summary>{say::what_was_done()}</summary>
             <ul class="rows">{rows}</ul>
         </details>
     }
@@ -462,9 +538,9 @@ pub(super) fn form_of_deletion(group: &Group, mistake: Option<&Mistake>) -> impl
     let sure = mistake.map(|mistake| mistake.sent.sure.clone()).unwrap_or_default();
     view! {
         <form class="card" method="post">
-            <h2>"Delete"</h2>
+            <h2>{say::delete()}</h2>
             <input type="hidden" name="act" value="delete" />
-            <label for="delete-sure">{format!("What was said goes for good, and nobody gets this name again. To do that write {group}:")}</label>
+            <label for="delete-sure">{say::delete_text(group)}</label>
             <input
                 id="delete-sure"
                 name="sure"
@@ -477,7 +553,7 @@ pub(super) fn form_of_deletion(group: &Group, mistake: Option<&Mistake>) -> impl
             />
             {complaint(mistake)}
             <button type="submit" class="danger">
-                "Delete the room"
+                {say::delete_the_room()}
             </button>
         </form>
     }

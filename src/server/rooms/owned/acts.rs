@@ -14,6 +14,7 @@ use super::{
     rights::{Act, Denied, Seen, granted, may, may_manage},
 };
 use crate::{
+    locales::rooms as say,
     server::{
         accounts::{Asker, Kind},
         lease::{Taken, Why},
@@ -76,39 +77,37 @@ pub enum What {
 pub enum NotDone {
     #[error("{0}")]
     Denied(#[from] Denied),
-    #[error("they are no member of this room any more")]
+    #[error("{}", say::no_member())]
     NoMember,
-    #[error("there is a room of this name already, or it was used before; take another name")]
+    #[error("{}", say::taken())]
     Taken,
-    #[error("the rules of this server let nobody make a room of this name; take another one")]
+    #[error("{}", say::no_rule())]
     NoRule,
-    #[error("only administrators make rooms of this name")]
+    #[error("{}", say::only_administrators())]
     OnlyAdministrators,
-    #[error("only people with an account make rooms")]
+    #[error("{}", say::no_account())]
     NoAccount,
-    #[error("one person owns at most {MOST_OWNED} rooms; delete one that is not needed")]
+    #[error("{}", say::too_many_rooms(MOST_OWNED))]
     TooManyRooms,
-    #[error(
-        "the names of rooms that were deleted stay taken, and one person uses at most {MOST_USED}: there are no more for you"
-    )]
+    #[error("{}", say::too_many_names(MOST_USED))]
     TooManyNames,
-    #[error("one person makes at most {MOST_DIRECT} direct rooms")]
+    #[error("{}", say::too_many_direct(MOST_DIRECT))]
     TooManyDirect,
-    #[error("one person makes at most {} rooms an hour; try again in {} min", MADE.0, minutes(*.0))]
+    #[error("{}", say::made_too_often(MADE.0, minutes(*.0)))]
     MadeTooOften(Duration),
-    #[error("rooms were changed too often by you of late; try again in {} min", minutes(*.0))]
+    #[error("{}", say::done_too_often(minutes(*.0)))]
     DoneTooOften(Duration),
-    #[error("a room has at most {MOST_INVITATIONS} invitations that can be used; revoke one")]
+    #[error("{}", say::too_many_invitations(MOST_INVITATIONS))]
     TooManyInvitations,
-    #[error("a direct room is of {} to {} people", DIRECT.start(), DIRECT.end())]
+    #[error("{}", say::crowd(DIRECT.start(), DIRECT.end()))]
     Crowd,
-    #[error("this invitation is not good any more, or not for you")]
+    #[error("{}", say::not_good())]
     NotGood,
-    #[error("a direct room cannot be made of another one, nor the other way")]
+    #[error("{}", say::not_direct())]
     Direct,
     #[error("{0}")]
     Wrong(&'static str),
-    #[error("not now; try again")]
+    #[error("{}", say::try_again())]
     Unavailable,
 }
 
@@ -502,7 +501,7 @@ impl Rooms {
         owner: &Person,
     ) -> Result<(), NotDone> {
         if self.registry.members(group).await?.iter().any(|member| member.role == Role::Owner) {
-            return Err(NotDone::Wrong("somebody owns this room, who can hand it over in its settings"));
+            return Err(NotDone::Wrong(say::somebody_owns()));
         }
         let values = [owner.id.as_str().into(), owner.name.as_str().into(), Timestamp::now().as_millis().into()];
         let note = Note { by: asker.person, act: "handed over", to: Some(owner), detail: String::new() };

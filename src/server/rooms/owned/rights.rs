@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::record::{Brief, Posting, Role, RoomKind, Standing};
 use crate::{
+    locales::rooms as say,
     server::accounts::{Asker, Kind},
     wire::{Group, Rights, Timestamp},
 };
@@ -34,25 +35,25 @@ pub enum Act {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Denied {
     /// There is no such room, or none that they may know of.
-    #[error("there is no such room")]
+    #[error("{}", say::not_there())]
     NotThere,
-    #[error("this room is not open to guests")]
+    #[error("{}", say::not_for_guests())]
     Guests,
-    #[error("this room is archived: what was said can be read")]
+    #[error("{}", say::is_archived())]
     Archived,
-    #[error("this server is read-only now: what was said can be read, and nothing can be said or changed; try again later")]
+    #[error("{}", say::server_read_only())]
     Server,
-    #[error("you are muted in this room until {0}")]
+    #[error("{}", say::you_are_muted(.0))]
     Muted(Timestamp),
-    #[error("you may read this room, and not write in it")]
+    #[error("{}", say::may_read())]
     ReadOnly,
-    #[error("only members of this room write in it")]
+    #[error("{}", say::only_members())]
     Members,
-    #[error("only the moderators and the owner of this room may do that")]
+    #[error("{}", say::only_moderators())]
     Moderators,
-    #[error("only the owner of this room may do that")]
+    #[error("{}", say::only_owner())]
     Owner,
-    #[error("hand the room over before you leave it: it is yours")]
+    #[error("{}", say::hand_over())]
     Owns,
 }
 
@@ -60,16 +61,14 @@ impl Denied {
     /// What somebody is told who may not write, in whole sentences: why, and what would help.
     fn told(self, kind: Kind) -> &'static str {
         match self {
-            Self::Archived => "This room is archived: what was said can be read. Its owner can open it again.",
-            Self::Muted(_) => "You are muted in this room. Its owner and its moderators can let you speak again.",
-            Self::ReadOnly => "You may read this room, and not write in it. Its owner and its moderators can change that.",
-            Self::Members if kind == Kind::Guest => {
-                "Only members of this room write in it. Sign in if you are one; or else ask its owner for an invitation."
-            }
-            Self::Members => "Only members of this room write in it. Ask its owner or a moderator for an invitation.",
-            Self::Moderators => "Only the owner and the moderators of this room write in it.",
-            Self::Server => "This server is read-only now: nothing can be said or changed. It says so when that is over.",
-            Self::NotThere | Self::Guests | Self::Owner | Self::Owns => "You may not write in this room.",
+            Self::Archived => say::told_archived(),
+            Self::Muted(_) => say::told_muted(),
+            Self::ReadOnly => say::told_read_only(),
+            Self::Members if kind == Kind::Guest => say::told_guest(),
+            Self::Members => say::told_no_member(),
+            Self::Moderators => say::told_moderators(),
+            Self::Server => say::told_server(),
+            Self::NotThere | Self::Guests | Self::Owner | Self::Owns => say::told_may_not(),
         }
     }
 }

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::{
+    locales::problems as say,
     server::store::error::StoreError,
     wire::{
         Change, Content, Emoji, Group, InvalidName, MOST_KINDS, MOST_KINDS_OF_ONE, Message, MessageId, Person, REACTION_SAMPLE,
@@ -36,16 +37,16 @@ pub type Rule = fn(&NewChange, &Message, usize) -> Result<(), Refused>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refused {
     /// There is no such message in the room, or it is held no more, or was deleted.
-    #[error("there is no such message here; it may have been deleted")]
+    #[error("{}", say::no_message())]
     NotFound,
     /// It is another's, who alone may do that.
-    #[error("only its author may edit or delete a message")]
+    #[error("{}", say::not_yours())]
     NotYours,
     /// It has as many kinds of emoji as a message takes.
-    #[error("a message takes at most {MOST_KINDS} different emoji; put one of those that it has")]
+    #[error("{}", say::too_many_kinds(MOST_KINDS))]
     TooManyKinds,
     /// The person has put as many to it as one may.
-    #[error("one person puts at most {MOST_KINDS_OF_ONE} emoji to a message; take one of yours away first")]
+    #[error("{}", say::too_many_of_one(MOST_KINDS_OF_ONE))]
     TooManyOfOne,
 }
 

@@ -29,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/records/0008_profiles.sql"),
     include_str!("../../../../migrations/records/0009_bans.sql"),
     include_str!("../../../../migrations/records/0010_reads.sql"),
+    include_str!("../../../../migrations/records/0011_languages.sql"),
 ];
 
 /// "Cnfb", as it stands in the header of the file.
