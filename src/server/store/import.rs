@@ -14,9 +14,8 @@
 use std::{collections::HashMap, error::Error};
 
 use thiserror::Error;
-use tokio::sync::mpsc;
 
-use super::{postgres, rows::NotAlone, sqlite, transfer::Place};
+use super::rows::NotAlone;
 use crate::wire::{Content, Emoji, Group, Key, Offset, Person, Timestamp};
 
 /// A message that is to be put into a room.
@@ -68,21 +67,6 @@ pub enum ImportError {
     /// The file has not come to its end.
     #[error("it was interrupted")]
     Interrupted,
-}
-
-/// Puts messages into a room of a store that no server uses; a store that is not there yet is made.
-///
-/// # Errors
-/// Why it cannot be, or was not; then the store is as it was.
-pub async fn import(place: &Place, group: &Group, parts: mpsc::Receiver<Import>) -> Result<Brought, ImportError> {
-    match place {
-        Place::Folder(folder) => {
-            let (folder, group) = (folder.clone(), group.clone());
-            let written = tokio::task::spawn_blocking(move || sqlite::import(&folder, &group, parts));
-            written.await.map_err(|cause| ImportError::Writing(cause.into()))?
-        }
-        Place::Postgres(url) => postgres::import(url, group, parts).await,
-    }
 }
 
 impl From<NotAlone> for ImportError {

@@ -22,7 +22,7 @@ mod sqlite;
 mod transfer;
 
 pub use error::{StoreError, Trouble};
-pub use import::{Brought, Import, ImportError, Imported, import};
+pub use import::{Brought, Import, ImportError, Imported};
 pub use log::{
     Appended, Bounds, ChangeError, Commits, Committed, Entry, Extent, Listed, ListedRoom, Log, Missed, Moved, NewChange,
     NewMessage, Page, Refused, Rule, Slice, Watch, What, Within, bytes_as_sent, cut_down,
@@ -33,4 +33,4 @@ pub use records::{FromValue, Records, Results, Row, Statement, Value, Written};
 pub use rows::{Progress, TransferError};
 pub use search::Search;
 pub use sqlite::{Beside, CopyError, Durability, Holdings, OpenError, SqliteStore, backup, restore};
-pub use transfer::{Carried, Place, transfer};
+pub use transfer::{Carried, Place, import, transfer};

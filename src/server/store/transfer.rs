@@ -13,12 +13,15 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use tokio::sync::mpsc;
+
 use super::{
+    import::{Brought, Import, ImportError},
     postgres,
     rows::{Progress, TransferError, way},
     sqlite,
 };
-use crate::server::postgres_url::PostgresUrl;
+use crate::{server::postgres_url::PostgresUrl, wire::Group};
 
 /// Where a store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,4 +72,19 @@ pub async fn transfer(from: &Place, to: &Place, progress: &Arc<Progress>) -> Res
     let of =
         |name: &str| schema.tables.iter().zip(&counts).find(|(table, _)| table.name == name).map_or(0, |(_, count)| *count);
     Ok(Carried { rooms: of("rooms"), messages: of("messages"), accounts: of("accounts"), rows: counts.iter().sum() })
+}
+
+/// Puts messages into a room of a store that no server uses; a store that is not there yet is made.
+///
+/// # Errors
+/// Why it cannot be, or was not; then the store is as it was.
+pub async fn import(place: &Place, group: &Group, parts: mpsc::Receiver<Import>) -> Result<Brought, ImportError> {
+    match place {
+        Place::Folder(folder) => {
+            let (folder, group) = (folder.clone(), group.clone());
+            let written = tokio::task::spawn_blocking(move || sqlite::import(&folder, &group, parts));
+            written.await.map_err(|cause| ImportError::Writing(cause.into()))?
+        }
+        Place::Postgres(url) => postgres::import(url, group, parts).await,
+    }
 }

@@ -43,7 +43,7 @@ const SAVE_ROOM: &str =
     "UPDATE rooms SET head = $2::bigint, latest = $3, first = CASE WHEN $5 THEN $4 ELSE first END, replayable = $2::bigint + 1,
     activity = nextval('batches') * 1024 + 1, touched = pg_current_xact_id()::text::bigint WHERE id = $1";
 
-/// See [`import`](super::super::import::import).
+/// See [`import`](super::super::transfer::import).
 pub(in crate::server::store) async fn import(
     url: &PostgresUrl,
     group: &Group,

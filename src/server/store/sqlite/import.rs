@@ -36,7 +36,7 @@ const SAVE_ROOM: &str = "INSERT INTO rooms (id, name, epoch, head, latest, activ
     ON CONFLICT (id) DO UPDATE SET head = excluded.head, latest = excluded.latest, activity = excluded.activity,
         touched = excluded.touched, replayable = excluded.replayable";
 
-/// See [`import`](super::super::import::import).
+/// See [`import`](super::super::transfer::import).
 pub(in crate::server::store) fn import(
     folder: &Path,
     group: &Group,
