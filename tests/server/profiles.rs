@@ -64,6 +64,8 @@ async fn a_changed_name_and_handle_are_seen_everywhere_and_at_once_where_somebod
     seen_anew(&mut guest, &anna).await;
     assert_eq!(pushed(&mut anns, "renamed").await, json!({"type": "renamed", "name": "Anna Lee", "handle": "anna.lee"}));
     assert_eq!(you(&app, &ann).await, anna);
+    // What was pushed before it was hers as she was then.
+    guest.pushes_so_far().await;
     anns.post("room/a", "k3", "said after it, by the same connection").await;
     assert_eq!(pushed(&mut guest, "message").await["from"], anna);
     let guests = json!({"id": guest.welcome["you"]["id"], "name": "Gus"});
