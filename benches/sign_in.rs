@@ -21,8 +21,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 mod common;
 #[path = "../tests/support/mod.rs"]
-#[allow(dead_code)]
 mod support;
+
 const PASSWORD: &str = "correct horse battery";
 const SETTINGS: [(&str, &str); 3] =
     [("ACCOUNTS__SIGN_UP", "open"), ("SERVER__TRUSTED_PROXIES", r#"["127.0.0.1"]"#), ("LIMITS__REQUESTS_PER_SECOND", "0")];

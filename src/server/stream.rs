@@ -105,7 +105,7 @@ mod tests {
         tcp.set_nonblocking(true)?;
         let mut stream = Stream::new(TcpStream::from_std(tcp)?);
         // It fits into the buffers of the system.
-        client.write_all(&[b'x'; 3 * STRETCH])?;
+        client.write_all(&vec![b'x'; 3 * STRETCH])?;
         drop(client);
 
         let (mut read, mut turns) = (0, 0);

@@ -73,9 +73,7 @@ impl Shows {
         let mut socket = self.socket(app, "/ws/").await?;
         for topic in ["me", TOPIC] {
             // What shows it may be over meanwhile.
-            if socket.try_ask(json!({"join": {"topic": topic}})).await.ok()?.get("ok").is_none() {
-                return None;
-            }
+            socket.try_ask(json!({"join": {"topic": topic}})).await.ok()?.get("ok")?;
         }
         let plain = Plain::try_with(app.address, &format!("/room/{ROOM}/"), &[(self.0, &self.1)]).await.ok()?;
         Some(Open { node, socket, plain, file: self.file(app).await? })
@@ -441,7 +439,7 @@ async fn a_sign_out_of_a_django_project_ends_what_is_open_by_it(backend: Backend
     for way in ["signed out there", "another password there"] {
         let session = people.login("ann", "first").await;
         let mut ann = Somebody { cookie: format!("sessionid={session}"), ..Somebody::guest() };
-        ann.id = ann.socket(&house.nodes[0]).await.welcome["you"]["id"].as_str().expect("an id").to_owned();
+        ann.socket(&house.nodes[0]).await.welcome["you"]["id"].as_str().expect("an id").clone_into(&mut ann.id);
         if way == "signed out there" {
             house.comes_in(&ann).await;
         }

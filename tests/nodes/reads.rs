@@ -148,7 +148,7 @@ async fn what_was_read_is_kept_by_a_server_with_a_database_of_its_own() {
     })
     .await;
     let (ann, bob) = (Somebody::new(&app, "ann").await, Somebody::new(&app, "bob").await);
-    is_kept(&app, &app, &ann, &bob).await;
+    Box::pin(is_kept(&app, &app, &ann, &bob)).await;
     a_direct_room_counts_from_the_first(&app, &app, &ann, &bob).await;
     not_of_everything(&app, &ann).await;
 }
@@ -158,7 +158,7 @@ async fn what_was_read_on_one_node_is_read_on_the_other(backend: Backend) {
     let database = postgres.database().await;
     let (one, other) = (node_on(backend, host(&redis), &database).await, node_on(backend, host(&redis), &database).await);
     let (ann, bob) = (Somebody::in_postgres(&database, "ann").await, Somebody::in_postgres(&database, "bob").await);
-    is_kept(&one, &other, &ann, &bob).await;
+    Box::pin(is_kept(&one, &other, &ann, &bob)).await;
 }
 
 #[tokio::test]

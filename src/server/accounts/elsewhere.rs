@@ -507,7 +507,8 @@ mod tests {
         let elsewhere = elsewhere(&folder).await;
         let handle: Handle = "ann".parse().unwrap();
         let (id, name) = ("a1".to_owned(), "Ann".to_owned());
-        let account = Account { id, handle, name, is_administrator: false, password: None, is_deactivated: false };
+        let account =
+            Account { id, handle, name, is_administrator: false, password: None, is_deactivated: false, language: None };
         let shows = |token: &str| {
             let who = elsewhere.take(&account, token, Until::Time(u64::MAX), Vec::new());
             Arc::clone(who.session().expect("signed in"))

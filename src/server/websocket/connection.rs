@@ -411,7 +411,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         // A frame of more than comes, unmasked in effect.
-        let begun = [&[0x81, 0xFF, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0][..], &[b'x'; 5 * READ]].concat();
+        let begun = [&[0x81, 0xFF, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0][..], &vec![b'x'; 5 * READ]].concat();
         client.write_all(&begun).await.unwrap();
         let limits = ConnectionLimits { message_bytes: 2 << 20, backlog_bytes: 0, ping: Duration::from_secs(25) };
         let counters = Arc::<Counters>::default();

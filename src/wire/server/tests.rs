@@ -124,7 +124,7 @@ mod derived {
             #[serde(flatten)]
             at: Joined,
             #[serde(flatten)]
-            state: State,
+            state: Box<State>,
         },
         Sent {
             offset: Option<Offset>,
