@@ -45,10 +45,14 @@ pub fn keep(language: Language) -> HeaderValue {
     HeaderValue::try_from(text).expect("names, tags and numbers are ASCII") // never: each tag is
 }
 
+/// Pair by pair: what else the line has, or in which bytes, is nobody's business here.
 fn kept(headers: &HeaderMap) -> Option<Language> {
-    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|cookie| cookie.to_str().ok());
-    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find_map(|(name, value)| Language::of_tag(value).filter(|_| name == COOKIE))
+    let lines = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
+    let mut pairs = lines.flat_map(|line| line.split(|byte| *byte == b';')).filter_map(|pair| str::from_utf8(pair).ok());
+    pairs.find_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        Language::of_tag(value).filter(|_| name == COOKIE)
+    })
 }
 
 /// The one that a browser likes most of those that there are (RFC 9110 section 12.5.4); any Chinese is written as there is one.
@@ -107,6 +111,8 @@ mod tests {
         headers.insert(header::COOKIE, HeaderValue::from_static("a=b; confab_language=en"));
         assert_eq!(asked(&headers), Language::English);
         assert_eq!(of(header::COOKIE, "confab_language=xx; confab_language=zh-CN"), Language::Chinese);
+        let foreign = HeaderValue::from_bytes(b"other=caf\xe9; confab_language=zh-CN").unwrap();
+        assert_eq!(asked(&HeaderMap::from_iter([(header::COOKIE, foreign)])), Language::Chinese, "beside what is not UTF-8");
         assert!(keep(Language::Chinese).to_str().unwrap().starts_with("confab_language=zh-CN; Path=/; Max-Age="));
     }
 }

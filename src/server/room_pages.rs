@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Nothing has to be told to the cache: it asks the store where the stream stands, which takes a fraction of what it takes to read and render
-//! the page, and whether anybody is seen otherwise than before. So a page is never older than what the same store would have given. What goes without an entry of the stream, as old messages
-//! that are not kept any longer, is seen within [`FRESH`].
+//! the page, and whether anybody is seen otherwise than before. So a page is never older than what the same store would have given. What
+//! goes without an entry of the stream, as old messages that are not kept any longer, is seen within [`FRESH`].
 
 mod template;
 

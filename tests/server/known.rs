@@ -95,7 +95,7 @@ async fn what_a_guest_has_said_is_the_accounts_once_there_is_one() {
     let form = browser().post(app.url("/signup")).header("cookie", &guest.cookie).form(&form);
     assert_eq!(within("an answer", form.send()).await.expect("an answer").status(), 303);
     let (_, read) = other.api(&app, "/api/v1/rooms/a/messages").await;
-    assert_eq!(read["messages"][0]["from"], json!({"id": socket.welcome["you"]["id"], "name": "Guest", "handle": "Zoe"}));
+    assert_eq!(read["messages"][0]["from"], json!({"id": socket.welcome["you"]["id"], "name": "Zoe", "handle": "Zoe"}));
     // Not what was rendered before.
     within("the page", async { while marks(&app, &other, "/room/a/").await.0 > 0 {} }).await;
 }
