@@ -98,7 +98,7 @@ test('what is announced comes up where people read, is dismissed, and goes again
   // Read-only, and back.
   await page.getByRole('button', { name: 'Make the server read-only' }).click();
   await expect(guest.locator('#banner').filter({ hasText: 'read-only' })).toBeVisible();
-  await expect(guest.getByText('nothing can be said or changed')).toBeVisible();
+  await expect(guest.getByText('read-only now: nothing can be said')).toBeVisible();
   await page.getByRole('button', { name: 'Let everybody write again' }).click();
   await expect(guest.getByRole('status').filter({ hasText: 'read-only' })).toHaveCount(0);
   await room.say('after');
@@ -143,7 +143,7 @@ test('all of it works without a script', async ({ browser, page }) => {
   await plain.getByRole('button', { name: 'Make the server read-only' }).click();
   await guest.goto(`${server.url}/room/lobby/`);
   await expect(guest.getByText('This server is read-only now: what was said')).toBeVisible();
-  await expect(guest.getByText('nothing can be said or changed')).toBeVisible();
+  await expect(guest.getByText('read-only now: nothing can be said')).toBeVisible();
   await plain.getByRole('button', { name: 'Let everybody write again' }).click();
   await expect(plain.getByRole('button', { name: 'Make the server read-only' })).toBeVisible();
 });
