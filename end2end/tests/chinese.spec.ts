@@ -1,7 +1,7 @@
 // The pages in Chinese, as somebody reads them whose browser asks for it: no words in Latin letters but a few, on pages and in the states that
 // come about there; what assistive programs find; and that another choice is kept.
 
-import { axe, expect, test } from './fixtures.ts';
+import { Server, axe, expect, test } from './fixtures.ts';
 import type { Page } from '@playwright/test';
 
 test.use({ locale: 'zh-CN', timezoneId: 'Asia/Shanghai' });
@@ -37,7 +37,9 @@ async function isChinese(page: Page) {
 
 test('a room is in Chinese in all of its states', async ({ page, context, problems }) => {
   problems.allow(/403|404|422/);
-  await page.goto('/room/daily/');
+  const server = await Server.start();
+  const room = `${server.url}/room/daily/`;
+  await page.goto(room);
   await expect(page.getByText('已连接', { exact: true })).toBeVisible();
   await expect(page.getByText('还没有消息。发出第一条吧。')).toBeVisible();
   await isChinese(page);
@@ -70,7 +72,7 @@ test('a room is in Chinese in all of its states', async ({ page, context, proble
   // Somebody else is there and writes.
   const other = await context.browser()!.newContext({ locale: 'zh-CN' });
   const theirs = await other.newPage();
-  await theirs.goto('/room/daily/');
+  await theirs.goto(room);
   await expect(theirs.getByText('已连接', { exact: true })).toBeVisible();
   await theirs.getByRole('textbox', { name: /^发送到/ }).pressSequentially('你好');
   await expect(page.getByText('正在输入……')).toBeVisible();
@@ -88,8 +90,9 @@ test('a room is in Chinese in all of its states', async ({ page, context, proble
 
 test('the list of rooms, searches and errors are in Chinese', async ({ page, problems }) => {
   problems.allow(/403|404|422/);
+  const server = await Server.start();
   for (const path of ['/', '/?group=999', '/room/?group=%21', '/search/', '/search/?q=%E6%B2%A1%E6%9C%89', '/nothing']) {
-    await page.goto(path);
+    await page.goto(server.url + path);
     await isChinese(page);
   }
 });

@@ -5,7 +5,7 @@ import { Server, axe, expect, test } from './fixtures.ts';
 import { Room } from './room.ts';
 
 const PASSWORD = 'correct horse battery';
-const PAGES = ['', 'people/', 'rooms/', 'invitations/', 'tokens/', 'connections/', 'server/', 'log/'];
+const PAGES = ['', 'people/', 'rooms/', 'invitations/', 'tokens/', 'connections/', 'bans/', 'server/', 'log/'];
 
 /** The administrator of a fresh server. */
 async function administrator(page: Page, server: Server) {
