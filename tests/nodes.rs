@@ -8,8 +8,8 @@
 //! Nodes with one store promise more: every message that was acknowledged is heard exactly once and in one order by everybody,
 //! on whatever node. `crowd` are the people who hold them to it while, in `one_store`, Redis or the database fails, and in
 //! `dead_node` a node is killed, and in `kills` Redis or the database dies fifty times. They also see in `restart` what becomes of a
-//! server that has nobody beside it. `presence` is about who is there, `profiles` about how they are seen, `revocation` about what is taken back from somebody, `counters` about
-//! a kind of topic in a folder of its own, the `counter`, `owned` about rooms that somebody owns, `rights` about who gets what of them,
+//! server that has nobody beside it. `presence` is about who is there, `profiles` about how they are seen, `revocation` about what is
+//! taken back from somebody, `counters` about a kind of topic in a folder of its own, the `counter`, `owned` about rooms that somebody owns, `rights` about who gets what of them,
 //! `endings` about each way in which they lose it, `bans` about addresses from which guests are kept out, `reads` about what
 //! they have read,
 //! `manage` about what administrators change, `changes` about what becomes of what was said. `model` takes pages, each a `tab`, on two nodes

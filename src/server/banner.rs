@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Uri, header, uri::PathAndQuery},
 };
 
-use super::percent::percent_encode;
+use super::{percent::percent_encode, request_cookies::cookies};
 use crate::{app::words, locales::pages as say, wire::Announced};
 
 /// The cookie that says which announcement was dismissed.
@@ -59,20 +59,18 @@ pub fn of(announced: &Announced, headers: &HeaderMap, here: &str) -> Arc<str> {
 
 /// The page that is made for a request, or that asks for what stands at its head. Where something was sent to another address than a page's
 /// that one leads to nothing, so it is the first of all.
-pub fn page_of(request: &Request) -> String {
-    let own = request.uri().path_and_query().filter(|_| request.method().is_safe()).map_or("/", PathAndQuery::as_str);
-    if request.uri().path() != PATH {
-        return own.to_owned();
-    }
-    let asker = request.headers().get(header::REFERER).and_then(|from| from.to_str().ok()?.parse::<Uri>().ok());
-    asker.and_then(|from| from.path_and_query().map(ToString::to_string)).unwrap_or_else(|| "/".to_owned())
+pub fn page_of(request: &Request) -> PathAndQuery {
+    let asker = || request.headers().get(header::REFERER).and_then(|from| from.to_str().ok()?.parse::<Uri>().ok());
+    let page = match request.uri().path() {
+        PATH => asker().and_then(|from| from.path_and_query().cloned()),
+        _ => request.uri().path_and_query().filter(|_| request.method().is_safe()).cloned(),
+    };
+    page.unwrap_or_else(|| PathAndQuery::from_static("/"))
 }
 
 /// Whether a browser has dismissed an announcement.
 pub fn is_dismissed(headers: &HeaderMap, id: &str) -> bool {
-    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|cookie| cookie.to_str().ok());
-    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.any(|(name, value)| name == COOKIE && value == id)
+    cookies(headers).any(|cookie| cookie.name_value() == (COOKIE, id))
 }
 
 /// What has a browser dismiss an announcement for a month, longer than which none is shown.

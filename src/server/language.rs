@@ -4,14 +4,12 @@
 //! The page that is made knows of it by [`locales`](crate::locales::here), and of its own address, to which the choice leads back, by
 //! [`page`].
 
-use std::sync::Arc;
-
 use axum::{
     extract::Request,
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, header, uri::PathAndQuery},
 };
 
-use super::banner;
+use super::{banner, request_cookies::cookies};
 use crate::locales::{self, Language};
 
 /// The cookie that keeps the choice.
@@ -20,18 +18,18 @@ const COOKIE: &str = "confab_language";
 const LIFETIME: u32 = 400 * 24 * 60 * 60;
 
 tokio::task_local! {
-    static PAGE: Arc<str>;
+    static PAGE: PathAndQuery;
 }
 
 /// Answers a request in its language.
 pub fn of_request<A: Future>(request: Request, answer: impl FnOnce(Request) -> A) -> impl Future<Output = A::Output> {
-    let (language, page) = (asked(request.headers()), banner::page_of(&request).into());
+    let (language, page) = (asked(request.headers()), banner::page_of(&request));
     PAGE.scope(page, locales::around(language, answer(request)))
 }
 
 /// The address of the page that is made.
-pub fn page() -> Arc<str> {
-    PAGE.try_with(Arc::clone).unwrap_or_else(|_| "/".into())
+pub fn page() -> PathAndQuery {
+    PAGE.try_with(PathAndQuery::clone).unwrap_or_else(|_| PathAndQuery::from_static("/"))
 }
 
 /// The language that a request asks for.
@@ -45,14 +43,8 @@ pub fn keep(language: Language) -> HeaderValue {
     HeaderValue::try_from(text).expect("names, tags and numbers are ASCII") // never: each tag is
 }
 
-/// Pair by pair: what else the line has, or in which bytes, is nobody's business here.
 fn kept(headers: &HeaderMap) -> Option<Language> {
-    let lines = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
-    let mut pairs = lines.flat_map(|line| line.split(|byte| *byte == b';')).filter_map(|pair| str::from_utf8(pair).ok());
-    pairs.find_map(|pair| {
-        let (name, value) = pair.trim().split_once('=')?;
-        Language::of_tag(value).filter(|_| name == COOKIE)
-    })
+    cookies(headers).filter(|cookie| cookie.name() == COOKIE).find_map(|cookie| Language::of_tag(cookie.value()))
 }
 
 /// The one that a browser likes most of those that there are (RFC 9110 section 12.5.4); any Chinese is written as there is one.

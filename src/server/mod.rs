@@ -41,6 +41,7 @@ mod problem;
 pub mod profiles;
 mod quota;
 mod random;
+mod request_cookies;
 mod room_pages;
 pub mod rooms;
 pub mod routing;

@@ -476,7 +476,7 @@ async fn with_banner(State(services): State<Arc<Services>>, request: Request, ne
     if announced == Announced::default() || !request.method().is_safe() && request.uri().path().starts_with("/api/") {
         return next.run(request).await;
     }
-    let banner = banner::of(&announced, request.headers(), &banner::page_of(&request));
+    let banner = banner::of(&announced, request.headers(), language::page().as_str());
     banner::around(banner, next.run(request)).await
 }
 

@@ -75,7 +75,6 @@ impl AsyncWrite for Stream {
 #[cfg(test)]
 mod tests {
     use std::{
-        future::poll_fn,
         io::Write as _,
         net::{TcpListener, TcpStream as Client},
         sync::{
@@ -118,9 +117,7 @@ mod tests {
             // As hyper does: read until there is nothing.
             loop {
                 let mut buffer = ReadBuf::new(&mut bytes);
-                let polled =
-                    poll_fn(|_| Poll::Ready(Pin::new(&mut stream).poll_read(&mut Context::from_waker(&waker), &mut buffer)))
-                        .await;
+                let polled = Pin::new(&mut stream).poll_read(&mut Context::from_waker(&waker), &mut buffer);
                 match polled {
                     Poll::Ready(read) => read?,
                     Poll::Pending => break,

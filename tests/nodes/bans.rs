@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     app::{Http as _, TestApp},
     clients::{Plain, V1},
-    cluster::{self, host, ready},
+    cluster::{self, host},
     people::{Somebody, code},
     support::{
         postgres::{Postgres, connection},
@@ -73,16 +73,7 @@ async fn assert_kept_out(app: &TestApp, who: &Somebody, address: &str) {
 async fn guests_at_an_address_are_kept_out_of_all_nodes(backend: Backend) {
     let (redis, postgres) = (Redis::start().await, Postgres::shared().await);
     let database = postgres.database().await;
-    let node = async || {
-        let app = TestApp::with(|all| {
-            cluster::settings(all, backend, host(&redis));
-            all.store.url = database.parse().expect("the URL of a database");
-            proxied(all);
-        })
-        .await;
-        ready(&app).await;
-        app
-    };
+    let node = async || cluster::node_with(backend, host(&redis), &database, proxied).await;
     let nodes = [node().await, node().await];
     let (admin, ann) = (Somebody::in_postgres(&database, "admin").await, Somebody::in_postgres(&database, "ann").await);
     of_the_whole_server(&nodes, &admin, &ann).await;

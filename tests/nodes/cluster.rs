@@ -64,8 +64,14 @@ pub async fn two_nodes(backend: Backend, redis: &Redis) -> (TestApp, TestApp) {
 
 /// A node that is well and whose store is this database.
 pub async fn node_on(backend: Backend, layer: RedisHost, database: &str) -> TestApp {
+    node_with(backend, layer, database, |_| {}).await
+}
+
+/// The same, with its settings changed.
+pub async fn node_with(backend: Backend, layer: RedisHost, database: &str, change: impl FnOnce(&mut Settings)) -> TestApp {
     let app = TestApp::with(|all| {
         settings(all, backend, layer);
+        change(all);
         all.store.url = database.parse().expect("the URL of a database");
     })
     .await;

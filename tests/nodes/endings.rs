@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::{
     app::{Http as _, TestApp},
     clients::{Plain, Raw, V1, request},
-    cluster::{self, host, ready},
+    cluster::{self, host},
     people::{Somebody, code},
     support::{
         people::{People, Project},
@@ -210,16 +210,7 @@ impl House {
     async fn new(backend: Backend, kind: &str, change: impl Fn(&mut Settings)) -> Self {
         let (redis, postgres) = (Redis::start().await, Postgres::shared().await);
         let database = postgres.database().await;
-        let node = async || {
-            let app = TestApp::with(|all| {
-                cluster::settings(all, backend, host(&redis));
-                all.store.url = database.parse().expect("the URL of a database");
-                change(all);
-            })
-            .await;
-            ready(&app).await;
-            app
-        };
+        let node = async || cluster::node_with(backend, host(&redis), &database, &change).await;
         let nodes = [node().await, node().await];
         let owner = Somebody::in_postgres(&database, "owner").await;
         owner.make(&nodes[0], ROOM, kind).await;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     app::{Http as _, TestApp, rule},
     clients::{UPGRADE, V1},
-    cluster::{self, host, ready},
+    cluster::{self, host},
     people::{Somebody, code},
     support::{postgres::Postgres, redis::Redis},
     within,
@@ -345,16 +345,7 @@ async fn everybody_gets_what_the_tables_say_of_a_server_with_a_database_of_its_o
 async fn everybody_gets_on_one_node_what_was_said_on_the_other(backend: Backend) {
     let (redis, postgres) = (Redis::start().await, Postgres::shared().await);
     let database = postgres.database().await;
-    let node = async || {
-        let app = TestApp::with(|all| {
-            cluster::settings(all, backend, host(&redis));
-            rules(all);
-            all.store.url = database.parse().expect("the URL of a database");
-        })
-        .await;
-        ready(&app).await;
-        app
-    };
+    let node = async || cluster::node_with(backend, host(&redis), &database, rules).await;
     let (one, other) = (node().await, node().await);
     let people = people(async |role| Somebody::in_postgres(&database, role).await).await;
     Box::pin(everybody_gets_what_the_tables_say(&one, &other, &people)).await;

@@ -62,6 +62,7 @@ const FLOORS: &[&[&str]] = &[
         "server/percent",
         "server/postgres_url",
         "server/random",
+        "server/request_cookies",
         "server/steady_clock",
         "server/stream",
         "server/turns",

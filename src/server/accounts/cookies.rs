@@ -1,8 +1,5 @@
 //! The cookies of a request, and those of an answer.
 //!
-//! Ports do not part cookies, so a request shows those of every program on the same host, well formed or not. They are read as
-//! bytes and pair by pair: whatever is not ours, or cannot be read, is passed over and takes nothing along.
-//!
 //! Two Confabs on one host show each other's cookies, too: what is not known here may be known there. So of several values of a cookie the
 //! first counts that is believed, and a browser is told to forget only what is known to be over.
 //!
@@ -11,6 +8,8 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use cookie::{Cookie, SameSite, time::Duration};
+
+use crate::server::request_cookies::cookies;
 
 /// How long a browser keeps the cookies: as long as browsers allow.
 const LIFETIME: Duration = Duration::days(400);
@@ -38,14 +37,14 @@ impl<'h> Cookies<'h> {
         let told = proto.is_some_and(|proto| proto.trim_ascii().eq_ignore_ascii_case(b"https"));
         // A proxy may leave it unsaid. A browser shows a cookie with the prefix where it takes one, and there a cookie without it
         // would have no say.
-        let shown = || pairs(headers).any(|cookie| cookie.name().strip_prefix(PREFIX).is_some_and(is_ours));
+        let shown = || cookies(headers).any(|cookie| cookie.name().strip_prefix(PREFIX).is_some_and(is_ours));
         Self { headers, given: Given { secure: told || shown() } }
     }
 
     /// The first value of a cookie that reads well, and whether an answer should give it under the name that is for TLS.
     pub(super) fn find<T>(&self, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<(T, bool)> {
         let of = |prefix: &str| {
-            let mut values = pairs(self.headers).filter(|cookie| cookie.name().strip_prefix(prefix) == Some(name));
+            let mut values = cookies(self.headers).filter(|cookie| cookie.name().strip_prefix(prefix) == Some(name));
             values.find_map(|cookie| read(cookie.value_trimmed()))
         };
         of(PREFIX).map(|value| (value, false)).or_else(|| of("").map(|value| (value, self.given.secure)))
@@ -57,7 +56,7 @@ impl Cookies<'_> {
     /// with the prefix, since any other may come from somebody else's page under the same name. Of more than a few, the first.
     pub(super) fn own<T>(&self, name: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
         let of =
-            |prefix: &'static str| pairs(self.headers).filter(move |cookie| cookie.name().strip_prefix(prefix) == Some(name));
+            |prefix: &'static str| cookies(self.headers).filter(move |cookie| cookie.name().strip_prefix(prefix) == Some(name));
         let unsure = of("").filter(|_| !self.given.secure);
         of(PREFIX).chain(unsure).filter_map(|cookie| read(cookie.value_trimmed())).take(MOST).collect()
     }
@@ -126,13 +125,6 @@ pub(super) fn forgotten(name: &str) -> [HeaderValue; 2] {
 
 fn is_ours(name: &str) -> bool {
     name.starts_with("confab_")
-}
-
-/// The cookies in the order of the request.
-fn pairs(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
-    let lines = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
-    let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
-    pairs.filter_map(|pair| Cookie::parse(str::from_utf8(pair).ok()?).ok())
 }
 
 #[cfg(test)]

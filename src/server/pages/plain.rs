@@ -113,7 +113,7 @@ fn languages() -> Html {
         "<form class=\"languages\" method=\"post\" action=\"/language\" aria-label=\"{}\">\
          <input type=\"hidden\" name=\"next\" value=\"{}\">{}</form>",
         say::language(),
-        &*language::page(),
+        language::page().as_str(),
         others.map(button).collect::<Html>()
     )
 }
