@@ -34,10 +34,9 @@ const IN_USE: i64 = 0x436e_6675;
 const USING: &str = "DO $$ BEGIN
     IF NOT pg_try_advisory_lock_shared(1131308661) THEN RAISE EXCEPTION 'confab move is at work on it, or confab import; start again when it is done'; END IF;
 END $$";
-const _: () = assert!(IN_USE == 1_131_308_661, "the statement has another number");
 /// Whoever has just stopped may be there for a moment still.
 const ALONE: &str = "SET lock_timeout = '3s'; SELECT pg_advisory_lock(1131308661); SET lock_timeout = 0";
-const _: () = assert!(IN_USE == 1_131_308_661, "the statement has another number");
+const _: () = assert!(IN_USE == 1_131_308_661, "the statements have another number");
 /// For whoever has it alone, however long that takes.
 const MOVING: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
 /// For those that read: what we wait for no longer, the server should not go on with either. Never where there are commits, of which
